@@ -1,0 +1,5 @@
+"""Backends, one file each. A file that defines a `Backend` under `@register` is found by being in this folder."""
+
+from fastsam_engine.backends.registry import Backend, Readiness, all_backends, get_backend, register
+
+__all__ = ["Backend", "Readiness", "all_backends", "get_backend", "register"]

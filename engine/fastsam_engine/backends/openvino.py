@@ -1,0 +1,112 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import platform
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsam_engine.backends.registry import Backend, Readiness, register
+from fastsam_engine.errors import BackendUnavailableError, ModelFileError
+from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
+from fastsam_engine.packages import version
+from fastsam_engine.session import Array, Session, check_names
+
+if TYPE_CHECKING:
+    import openvino
+
+_HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_SHAPES_KEPT = 8
+
+
+@register
+class OpenVinoBackend(Backend):
+    """OpenVINO; computes in bf16 where the processor does so natively, unless asked for fp32."""
+
+    name = "openvino"
+
+    def readiness(self) -> Readiness:
+        found = version("openvino")
+        if not found:
+            return Readiness("", (), "openvino is not installed", "pip install 'fastsam-trt[cpu]'")
+        x86 = platform.machine().lower() in ("x86_64", "amd64")
+        reason = "compiles for the processor and the source's shape" if x86 else "not measured on this processor"
+        return Readiness(found, ("cpu",), reason, speed_rank=20 if x86 else 60)
+
+    def open(self, path: Path, spec: ModelSpec, device: str, precision: str) -> Session:
+        import openvino
+
+        core = openvino.Core()
+        if precision not in ("auto", *_HINTS) or (
+            precision in ("bf16", "fp16")
+            and precision.upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        ):
+            raise BackendUnavailableError(
+                self.name, f"this processor does not compute in {precision}", "use --precision auto or fp32"
+            )
+        try:
+            model = core.read_model(path)
+        except Exception as error:  # the library raises plain RuntimeError and its own
+            raise ModelFileError(path, f"OpenVINO can't load it ({_last_line(error)})") from error
+        return OpenVinoSession(path, spec, core, model, precision)
+
+
+class OpenVinoSession(Session):
+    """A graph on OpenVINO.
+
+    Where the picture's size is dynamic, the graph is compiled once for each input shape and the last few are kept;
+    else once, with a dynamic batch, which costs nothing measurable. Outputs are views of the library's memory.
+    """
+
+    def __init__(
+        self, path: Path, spec: ModelSpec, core: openvino.Core, model: openvino.Model, precision: str
+    ) -> None:
+        inputs = {name for port in model.inputs for name in port.get_names()}
+        outputs = {name: index for index, port in enumerate(model.outputs) for name in port.get_names()}
+        check_names(path, spec, inputs, outputs)
+        self._core = core
+        self._model = model
+        self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision != "auto":
+            self._options["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
+        self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
+        self._outputs = {output.name: outputs[output.name] for output in spec.outputs}
+        image = spec.input if isinstance(spec.input, ImageInput) else None
+        self._sized = image is not None and image.size_multiple is not None
+        compiled = self._request((1, 3, image.height, image.width) if image and self._sized else ()).get_compiled_model()
+        super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(compiled))
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        (array,) = inputs.values()
+        request = self._request(array.shape if self._sized else ())
+        request.infer([array], share_inputs=True)
+        return {name: request.get_output_tensor(index).data for name, index in self._outputs.items()}
+
+    def _request(self, shape: tuple[int, ...]) -> openvino.InferRequest:
+        """The request compiled for a shape; an empty shape leaves the model's own dynamic axes."""
+        request = self._requests.get(shape)
+        if request is None:
+            model = self._model
+            if shape:
+                model = model.clone()
+                model.reshape(list(shape))
+            request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
+            self._requests[shape] = request
+            if len(self._requests) > _SHAPES_KEPT:
+                self._requests.popitem(last=False)
+        else:
+            self._requests.move_to_end(shape)
+        return request
+
+
+def _precision(compiled: openvino.CompiledModel) -> Precision:
+    hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    names: dict[str, Precision] = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
+    return names.get(hint, "fp32")
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,38 @@
+"""The names by which people call published models, and where each comes from.
+
+One table, read by the export wing (what to fetch) and by error messages (what is near a mistyped name).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published model.
+
+    Attributes:
+        name: Short name, as typed on the command line.
+        family: Family that exports it.
+        origin: Weights file that ultralytics downloads by name, or a hub id (`org/repo`).
+        size_px: Side of the default square input, 0 where the model's own configuration says.
+    """
+
+    name: str
+    family: str
+    origin: str
+    size_px: int = 0
+
+
+CATALOG: dict[str, Published] = {
+    row.name: row
+    for row in (
+        *(Published(f"yolov8{scale}-seg", "yolo-seg", f"yolov8{scale}-seg.pt", 640) for scale in "nsmlx"),
+        *(Published(f"yolo11{scale}-seg", "yolo-seg", f"yolo11{scale}-seg.pt", 640) for scale in "nsmlx"),
+        *(Published(f"fastsam-{scale}", "yolo-seg", f"FastSAM-{scale}.pt", 1024) for scale in "sx"),
+        Published("clip-vit-base-patch32", "clip", "openai/clip-vit-base-patch32"),
+        Published("clip-vit-base-patch16", "clip", "openai/clip-vit-base-patch16"),
+        Published("clip-vit-large-patch14", "clip", "openai/clip-vit-large-patch14"),
+    )
+}

@@ -1,0 +1,93 @@
+"""Every error the project raises, each with its message in the class.
+
+`RequestError` means that the request was wrong (exit code 2 on the command line), `WorkError` that the work
+failed (exit code 1). Each concrete error is also the builtin that Python users would catch. A message says what
+was expected, what was found, and what mends it, on one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class FastsamError(Exception):
+    """Base of all errors of this project."""
+
+    exit_code = 1
+
+
+class RequestError(FastsamError):
+    """The request can't be served as it was put."""
+
+    exit_code = 2
+
+
+class WorkError(FastsamError):
+    """The request was fine; doing the work failed."""
+
+    exit_code = 1
+
+
+class ModelNotFoundError(RequestError, FileNotFoundError):
+    """No model of that name, folder or file."""
+
+    def __init__(self, name: str, looked_in: Path, near: Iterable[str] = (), exportable: bool = False) -> None:
+        hints = [f"did you mean {', '.join(near)}?"] if near else []
+        if exportable:
+            hints = [f"make it with: fastsam-trt export {name}"]
+        elif not near:
+            hints.append("see what is there with: fastsam-trt doctor")
+        super().__init__(
+            f"no model {name!r}: expected an ONNX file, a model folder or a name in {looked_in}; {'; '.join(hints)}"
+        )
+
+
+class ModelFileError(RequestError, ValueError):
+    """A model file that can't be used."""
+
+    def __init__(self, path: Path, found: str, mend: str = "export it again with: fastsam-trt export NAME") -> None:
+        super().__init__(f"{path}: {found}; {mend}")
+
+
+class SpecVersionError(ModelFileError):
+    """The spec in the file has another schema version."""
+
+    def __init__(self, path: Path, expected: int, found: object) -> None:
+        super().__init__(
+            path,
+            f"expected a spec of schema version {expected}, found {found!r}",
+            "export it again with this version: fastsam-trt export NAME",
+        )
+
+
+class UnknownBackendError(RequestError, ValueError):
+    """A backend name that does not exist."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"expected a backend among auto, {', '.join(known)}, found {name!r}")
+
+
+class BackendUnavailableError(RequestError, ImportError):
+    """A backend that was asked for and can't serve here."""
+
+    def __init__(self, name: str, reason: str, mend: str) -> None:
+        super().__init__(f"backend {name!r} can't serve: {reason}; {mend}")
+
+
+class PackageClashError(WorkError, RuntimeError):
+    """Two installed distributions own the same module."""
+
+    def __init__(self, module: str, distributions: Iterable[str]) -> None:
+        names = list(distributions)
+        super().__init__(
+            f"expected one distribution of {module!r}, found {' and '.join(names)}, which overwrite each other; "
+            f"run: pip uninstall -y {' '.join(names)} && pip install {names[0]}  (or the one you need)"
+        )
+
+
+class InputMismatchError(WorkError, ValueError):
+    """Arrays given to `Session.run` that do not fit the model's inputs."""
+
+    def __init__(self, name: str, expected: str, found: str) -> None:
+        super().__init__(f"input {name!r}: expected {expected}, found {found}")

@@ -1,0 +1,234 @@
+"""ModelSpec: what an exported model says of itself, enough to run it with no other knowledge.
+
+It travels as one JSON document under the key `METADATA_KEY` of the ONNX metadata.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "fastsam_trt.spec"
+
+Task = Literal["segment", "embed-image", "embed-text"]
+Resize = Literal["letterbox", "shortest-edge"]
+Interpolation = Literal["bilinear", "bicubic"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """An input that takes pictures.
+
+    A picture becomes `(resized_rgb * scale - mean) / std` in `layout` and `dtype`.
+
+    Attributes:
+        name: Name in the graph.
+        height, width: Default size, px.
+        size_multiple: Height and width may be any multiple of this; None: they are fixed.
+        resize: `letterbox` keeps the aspect ratio and pads evenly; `shortest-edge` scales the shorter side to the
+            input's and cuts the middle out.
+        interpolation: Kernel of the resize.
+        antialias: Whether the kernel widens when shrinking, as Pillow's does.
+        pad_value: Grey level (0 to 255) of the padding.
+        colour: Order of the channels.
+        scale: Factor from 0..255 to the model's range.
+        mean, std: Per channel, after `scale`.
+        layout, dtype: Of the array that the graph takes.
+        batch: Smallest and largest number of pictures; None: no upper bound.
+    """
+
+    name: str
+    height: int
+    width: int
+    size_multiple: int | None
+    resize: Resize
+    interpolation: Interpolation
+    antialias: bool
+    pad_value: int
+    colour: Literal["RGB", "BGR"]
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    layout: Literal["NCHW"] = "NCHW"
+    dtype: Literal["float32", "float16"] = "float32"
+    batch: tuple[int, int | None] = (1, None)
+    kind: Literal["image"] = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInput:
+    """An input that takes token ids, int64 `(n, length)`.
+
+    Attributes:
+        name: Name in the graph.
+        length: Tokens a text, padding included; longer texts are cut and keep their end-of-text token.
+        pad_id: Id that fills a short text.
+        batch: Smallest and largest number of texts; None: no upper bound.
+    """
+
+    name: str
+    length: int
+    pad_id: int
+    dtype: Literal["int64"] = "int64"
+    batch: tuple[int, int | None] = (1, None)
+    kind: Literal["tokens"] = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output of the graph: its name, what it means (the family's decoder knows the word), its axes."""
+
+    name: str
+    meaning: str
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model comes from.
+
+    Attributes:
+        model_id: Hub id, or the name of the weights file.
+        weights_sha256: Of the weights file; empty where it is not known.
+        versions: Name to version of the packages that exported it.
+        licence: As the origin states it; empty where it does not.
+    """
+
+    model_id: str
+    weights_sha256: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How the export was compared with PyTorch.
+
+    Attributes:
+        inputs: What it was compared on, in words.
+        worst: Figure to the worst value found (`max_abs_*`: largest difference; `min_*`: smallest agreement).
+        tolerance: The same figures' bounds, which the export met.
+    """
+
+    inputs: tuple[str, ...]
+    worst: Mapping[str, float]
+    tolerance: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything needed to run one exported graph.
+
+    Attributes:
+        name: Short name of the model.
+        family: Family whose decoder reads the outputs.
+        task: What the graph does.
+        input: Its input.
+        outputs: Its outputs.
+        class_names: Class id to name, in order.
+        defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`, `logit_scale`).
+        precision: Of the weights in the graph.
+        source: Origin.
+        parity: Proof of parity; None for a file that another tool exported.
+    """
+
+    name: str
+    family: str
+    task: Task
+    input: ImageInput | TokenInput
+    outputs: tuple[Output, ...]
+    class_names: tuple[str, ...] = ()
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    precision: Precision = "fp32"
+    source: Source = field(default_factory=lambda: Source("unknown"))
+    parity: Parity | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Write the spec as one JSON document."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read a spec.
+
+        Raises:
+            ValueError: The text is no JSON, or a field is missing, unknown or of the wrong type.
+        """
+        return typing.cast(ModelSpec, _read(cls, json.loads(text), "spec"))
+
+
+def schema_version(text: str) -> object:
+    """The schema version that a JSON document states, whatever else it holds.
+
+    Raises:
+        ValueError: The text is no JSON object.
+    """
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError(f"expected a JSON object, found {type(document).__name__}")
+    return document.get("schema_version")
+
+
+def _read(expected: Any, value: Any, where: str) -> Any:
+    """Read a JSON value as a type of this module, checking every field."""
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (types.UnionType, typing.Union):
+        return _read_union(arguments, value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{where}: expected one of {', '.join(map(repr, arguments))}, found {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: expected a list, found {value!r}")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise ValueError(f"{where}: expected {len(kinds)} items, found {len(value)}")
+        return tuple(_read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: expected an object, found {value!r}")
+        return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(expected):
+        return _read_dataclass(typing.cast(type, expected), value, where)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not expected:
+        raise ValueError(f"{where}: expected {expected.__name__}, found {value!r}")
+    return value
+
+
+def _read_dataclass(expected: type, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: expected an object, found {value!r}")
+    hints = typing.get_type_hints(expected)
+    fields = {f.name: f for f in dataclasses.fields(expected)}
+    if unknown := sorted(set(value) - set(fields)):
+        raise ValueError(f"{where}: unknown field {unknown[0]!r}")
+    for name, each in fields.items():
+        optional = each.default is not dataclasses.MISSING or each.default_factory is not dataclasses.MISSING
+        if name not in value and not optional:
+            raise ValueError(f"{where}: missing field {name!r}")
+    return expected(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+
+
+def _read_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Read a union: None, a plain type, or dataclasses told apart by their `kind`."""
+    if value is None and type(None) in members:
+        return None
+    rest = [member for member in members if member is not type(None)]
+    if len(rest) == 1:
+        return _read(rest[0], value, where)
+    kinds = {member.__dataclass_fields__["kind"].default: member for member in rest}
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in kinds:
+        raise ValueError(f"{where}: expected kind {' or '.join(map(repr, kinds))}, found {kind!r}")
+    return _read(kinds[kind], value, where)

@@ -1,0 +1,67 @@
+"""Where models live on disk, and how a name becomes a file.
+
+A model's files lie in `$FASTSAM_TRT_HOME/models/<name>/` (default: the user's cache folder). A model is named by file,
+by folder or by short name, in this order.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+import platformdirs
+
+from fastsam_engine.catalog import CATALOG
+from fastsam_engine.errors import ModelFileError, ModelNotFoundError
+
+
+def home() -> Path:
+    """The folder that holds models and caches."""
+    override = os.environ.get("FASTSAM_TRT_HOME")
+    return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("fastsam-trt"))
+
+
+def models_folder() -> Path:
+    """The folder that holds a folder for each exported model."""
+    return home() / "models"
+
+
+def installed() -> list[str]:
+    """Short names of the models in the store, sorted."""
+    folder = models_folder()
+    return sorted(each.name for each in folder.iterdir() if any(each.glob("*.onnx"))) if folder.is_dir() else []
+
+
+def find_graph(name: str | Path, part: str = "") -> Path:
+    """Find one ONNX file of a model.
+
+    Args:
+        name: A file, a model folder, or a short name (case does not matter).
+        part: Which graph of a model of several: `image` means `M.image.onnx`; empty means `M.onnx`.
+
+    Raises:
+        ModelNotFoundError: Nothing of that name; near names are in the message.
+        ModelFileError: The folder lacks that graph.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    folder = path if path.is_dir() else models_folder() / str(name).lower()
+    if not folder.is_dir() or str(name).strip() in ("", ".", ".."):
+        raise _not_found(str(name))
+    suffix = f".{part}.onnx" if part else ".onnx"
+    graphs = [each for each in sorted(folder.glob(f"*{suffix}")) if part or each.stem.count(".") == 0]
+    exact = folder / f"{folder.name}{suffix}"
+    if exact in graphs:
+        return exact
+    if len(graphs) != 1:
+        found = ", ".join(each.name for each in sorted(folder.glob("*.onnx"))) or "no ONNX file"
+        raise ModelFileError(folder, f"expected {folder.name}{suffix}, found {found}")
+    return graphs[0]
+
+
+def _not_found(name: str) -> ModelNotFoundError:
+    lower = name.lower()
+    near = difflib.get_close_matches(lower, {*CATALOG, *installed()}, n=3)
+    return ModelNotFoundError(name, models_folder(), near, exportable=lower in CATALOG)

@@ -1,0 +1,95 @@
+"""Session: one graph, opened on one backend, run on named arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.errors import InputMismatchError, ModelFileError
+from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
+
+Array = NDArray[Any]
+
+
+class Session(ABC):
+    """A graph that is ready to run. Not thread-safe: one session a thread.
+
+    Attributes:
+        path: The file it was opened from.
+        spec: What the file says of itself.
+        backend: Name of the backend that really runs it.
+        device: Device that it really runs on, such as `cpu`.
+        precision: Precision that it really computes in.
+    """
+
+    def __init__(self, path: Path, spec: ModelSpec, backend: str, device: str, precision: Precision) -> None:
+        self.path = path
+        self.spec = spec
+        self.backend = backend
+        self.device = device
+        self.precision: Precision = precision
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the graph once.
+
+        Args:
+            inputs: Input name to array, as the spec says.
+
+        Returns:
+            Output name to array. The arrays may belong to the session: they hold until its next run, so copy what
+            must live longer.
+
+        Raises:
+            InputMismatchError: A name, dtype or shape does not fit.
+        """
+        self._check(inputs)
+        return self._run(inputs)
+
+    @abstractmethod
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run on inputs that fit the spec."""
+
+    def _check(self, inputs: Mapping[str, Array]) -> None:
+        expected = self.spec.input
+        if inputs.keys() != {expected.name}:
+            raise InputMismatchError(expected.name, "this one input", ", ".join(inputs) or "none")
+        array = inputs[expected.name]
+        if array.dtype != np.dtype(expected.dtype):
+            raise InputMismatchError(expected.name, expected.dtype, str(array.dtype))
+        if isinstance(expected, ImageInput):
+            shape, fits = _image_shape(expected), _fits_image(expected, array.shape)
+        else:
+            shape, fits = f"(n, {expected.length})", array.ndim == 2 and array.shape[1] == expected.length
+        low, high = expected.batch
+        if not fits or array.shape[0] < low or (high is not None and array.shape[0] > high):
+            raise InputMismatchError(expected.name, f"shape {shape} with {low} <= n <= {high or 'any'}", str(array.shape))
+
+
+def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Iterable[str]) -> None:
+    """Hold the names that a graph has against those its spec promises.
+
+    Raises:
+        ModelFileError: An input or output of the spec is not in the graph.
+    """
+    missing = {spec.input.name} - set(inputs) | {output.name for output in spec.outputs} - set(outputs)
+    if missing:
+        raise ModelFileError(path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph")
+
+
+def _image_shape(image: ImageInput) -> str:
+    if image.size_multiple is None:
+        return f"(n, 3, {image.height}, {image.width})"
+    return f"(n, 3, h, w) with h and w multiples of {image.size_multiple}"
+
+
+def _fits_image(image: ImageInput, shape: tuple[int, ...]) -> bool:
+    if len(shape) != 4 or shape[1] != 3:
+        return False
+    if image.size_multiple is None:
+        return shape[2:] == (image.height, image.width)
+    return min(shape[2:]) > 0 and shape[2] % image.size_multiple == 0 and shape[3] % image.size_multiple == 0

@@ -1,0 +1,50 @@
+"""What the graphs of the YOLO-seg family (YOLOv8-seg, YOLO11-seg, FastSAM) take and give.
+
+Known to the exporter that writes the spec and to the reader of ultralytics' own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from fastsam_engine.model_spec import ImageInput, Output
+
+PROTOTYPES = ("output1", "mask-prototypes", "N 32 H/4 W/4")
+
+
+def letterbox_input(
+    height: int,
+    width: int,
+    size_multiple: int | None,
+    batch: tuple[int, int | None],
+    dtype: Literal["float32", "float16"] = "float32",
+) -> ImageInput:
+    """The input of a YOLO graph: letterboxed RGB in 0..1, padded with grey 114."""
+    return ImageInput(
+        name="images",
+        height=height,
+        width=width,
+        size_multiple=size_multiple,
+        resize="letterbox",
+        interpolation="bilinear",
+        antialias=False,
+        pad_value=114,
+        colour="RGB",
+        scale=1 / 255,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        dtype=dtype,
+        batch=batch,
+    )
+
+
+def detections_output(classes: int) -> Output:
+    """Boxes (cx, cy, w, h in input px), class scores in 0..1 and 32 mask coefficients of every anchor."""
+    return Output("output0", "yolo-detections", f"N 4+{classes}+32 ANCHORS")
+
+
+def thresholds(class_names: Sequence[str]) -> dict[str, float]:
+    """Default thresholds: ultralytics' for class models, FastSAM's (its Inference.py) for one-class ones."""
+    conf, iou = (0.4, 0.9) if len(class_names) == 1 else (0.25, 0.7)
+    return {"conf": conf, "iou": iou, "max_segments": 300}

@@ -1,0 +1,206 @@
+"""CLIP, through transformers: image tower, text tower and tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, Source, TokenInput
+from fastsam_export.errors import ExportError, WeightsNotFoundError
+from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_export.onnx_file import sha256, versions, write_spec
+from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, max_abs, min_cosine, synthetic_pictures
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+
+_OPSET = 18
+_BICUBIC = 3  # PIL.Image.Resampling.BICUBIC, as processors record it
+_TOLERANCE = {"min_cosine": 0.9999, "max_abs_embedding": 1e-3}
+_TEXTS = (
+    "a photo of a cat",
+    "car",
+    "the red bus that stands left of two people",
+    "naïve café, 東京, \U0001f600",
+    "",
+    "word " * 200,
+)
+
+
+@register
+class ClipFamily(Family):
+    """Two graphs that give embeddings of length one, and the tokenizer."""
+
+    name = "clip"
+    packages = ("transformers", "onnx")
+
+    def recognises(self, weights: Path) -> bool:
+        config = weights / "config.json"
+        return config.is_file() and json.loads(config.read_text()).get("model_type") == "clip"
+
+    def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
+        import torch
+
+        if request.imgsz is not None:
+            raise ExportError(f"imgsz: expected none (CLIP's input size is fixed), found {request.imgsz}")
+        step("loading weights")
+        model, processor, tokenizer = _load(request.weights)
+        origin = Path(request.weights).expanduser()
+        source = Source(
+            origin.name if origin.exists() else request.weights,
+            sha256(origin) if origin.exists() else "",
+            versions("transformers"),
+            licence="MIT" if request.weights.startswith("openai/") else "",
+        )
+        defaults = {"logit_scale": float(model.logit_scale.detach().exp())}
+        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+        image = ModelSpec(
+            name=request.name,
+            family=self.name,
+            task="embed-image",
+            input=_image_input(request.weights, processor),
+            outputs=(Output("image_embeds", "embedding", "N D"),),
+            defaults=defaults,
+            source=source,
+        )
+        length = int(model.config.text_config.max_position_embeddings)
+        text = dataclasses.replace(
+            image,
+            task="embed-text",
+            input=TokenInput("input_ids", length, int(tokenizer.pad_token_id)),
+            outputs=(Output("text_embeds", "embedding", "N D"),),
+        )
+        pictures = synthetic_pictures(3, 240, 320)
+        pixels = processor(images=pictures, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+        ids = tokenizer(
+            list(_TEXTS), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        )["input_ids"]  # fmt: skip
+        exported = []
+        for part, tower, spec, example, what in (
+            ("image", _image_tower(model), image, pixels, f"{len(pictures)} drawn pictures"),
+            ("text", _text_tower(model), text, ids, f"{len(_TEXTS)} texts"),
+        ):
+            step(f"tracing the {part} tower")
+            graph = folder / f"{request.name}.{part}.onnx"
+            _trace(tower, example[:2], graph, spec)
+            write_spec(graph, spec)
+            step(f"comparing the {part} tower with PyTorch")
+            recorder = ParityRecorder(_TOLERANCE)
+            with torch.inference_mode():
+                expected = tower(example).numpy()
+            sessions = fp32_sessions(graph)
+            for session in sessions:
+                for count in (1, len(example)):  # the batch is dynamic: one, and all at once
+                    array: NDArray[Any] = example[:count].numpy()
+                    found = session.run({spec.input.name: array})[spec.outputs[0].name]
+                    figures = {
+                        "min_cosine": min_cosine(expected[:count], found),
+                        "max_abs_embedding": max_abs(expected[:count], found),
+                    }
+                    recorder.add(f"{what} on {describe(sessions)}", figures)
+            proven = dataclasses.replace(spec, parity=recorder.close(graph.name))
+            write_spec(graph, proven)
+            exported.append(Exported(graph, proven))
+        return [*exported, Exported(folder / "tokenizer.json", None)]
+
+
+def _load(weights: str) -> tuple[transformers.CLIPModel, Any, Any]:
+    """Model, image processor and tokenizer of a hub id or local folder."""
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        model = transformers.CLIPModel.from_pretrained(weights).float().eval()
+        processor = transformers.CLIPImageProcessor.from_pretrained(weights)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(weights)
+    except (OSError, ValueError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise WeightsNotFoundError(weights, f"transformers can't load CLIP from there ({lines[0]})") from error
+    if not isinstance(model, transformers.CLIPModel):
+        raise ExportError(f"{weights}: expected CLIP, found {type(model).__name__}")
+    return model, processor, tokenizer
+
+
+def _image_input(weights: str, processor: Any) -> ImageInput:
+    """The image input as the processor's configuration says."""
+    size, crop = dict(processor.size), dict(processor.crop_size)
+    side = size.get("shortest_edge")
+    steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
+    if side is None or crop != {"height": side, "width": side} or not all(getattr(processor, each) for each in steps):
+        raise ExportError(
+            f"{weights}: expected a processor that resizes the shortest edge, cuts the middle out, rescales and "
+            f"normalises, found size {size}, crop {crop}"
+        )
+    if int(processor.resample) != _BICUBIC:
+        raise ExportError(f"{weights}: expected bicubic resampling, found {processor.resample}")
+    return ImageInput(
+        name="pixel_values",
+        height=side,
+        width=side,
+        size_multiple=None,
+        resize="shortest-edge",
+        interpolation="bicubic",
+        antialias=True,
+        pad_value=0,
+        colour="RGB",
+        scale=float(processor.rescale_factor),
+        mean=tuple(map(float, processor.image_mean)),
+        std=tuple(map(float, processor.image_std)),
+    )
+
+
+def _image_tower(model: transformers.CLIPModel) -> torch.nn.Module:
+    import torch
+
+    class ImageTower(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.vision_model, self.visual_projection = model.vision_model, model.visual_projection
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            embeds = self.visual_projection(self.vision_model(pixel_values=pixel_values).pooler_output)
+            return embeds / embeds.norm(dim=-1, keepdim=True)
+
+    return ImageTower().eval()
+
+
+def _text_tower(model: transformers.CLIPModel) -> torch.nn.Module:
+    import torch
+
+    class TextTower(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.text_model, self.text_projection = model.text_model, model.text_projection
+
+        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+            embeds = self.text_projection(self.text_model(input_ids=input_ids).pooler_output)
+            return embeds / embeds.norm(dim=-1, keepdim=True)
+
+    return TextTower().eval()
+
+
+def _trace(tower: torch.nn.Module, example: torch.Tensor, path: Path, spec: ModelSpec) -> None:
+    """Trace a tower with a dynamic batch."""
+    import torch
+
+    output = spec.outputs[0].name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here; parity is the proof
+        torch.onnx.export(
+            tower,
+            (example,),
+            str(path),
+            input_names=[spec.input.name],
+            output_names=[output],
+            dynamic_axes={spec.input.name: {0: "batch"}, output: {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,
+        )

@@ -1,0 +1,97 @@
+"""Parity: the same inputs through PyTorch and through the exported graph, and how far apart the answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.backends import all_backends
+from fastsam_engine.errors import BackendUnavailableError
+from fastsam_engine.model_spec import Parity
+from fastsam_engine.opening import open_session
+from fastsam_engine.session import Session
+from fastsam_export.errors import ParityError
+
+
+class ParityRecorder:
+    """Gathers the worst figures over inputs and backends. `max_*` figures are bounded above, `min_*` below."""
+
+    def __init__(self, tolerance: Mapping[str, float]) -> None:
+        self._tolerance = dict(tolerance)
+        self._worst: dict[str, float] = {}
+        self._inputs: list[str] = []
+
+    def add(self, inputs: str, figures: Mapping[str, float]) -> None:
+        """Take the figures of one comparison; NaN counts as the worst there is."""
+        if inputs not in self._inputs:
+            self._inputs.append(inputs)
+        for name, figure in figures.items():
+            high = name.startswith("max_")
+            value = float(figure) if np.isfinite(figure) else float("inf" if high else "-inf")
+            worse = max if high else min
+            self._worst[name] = worse(self._worst.get(name, value), value)
+
+    def close(self, graph: str) -> Parity:
+        """The record.
+
+        Raises:
+            ParityError: A figure is out of its bound, or was never taken.
+        """
+        missed = []
+        for name, bound in self._tolerance.items():
+            figure = self._worst.setdefault(name, float("nan"))
+            if not (figure <= bound if name.startswith("max_") else figure >= bound):
+                missed.append(name)
+        if missed:
+            raise ParityError(graph, self._worst, self._tolerance, missed)
+        return Parity(tuple(self._inputs), self._worst, self._tolerance)
+
+
+def fp32_sessions(path: Path) -> list[Session]:
+    """The graph opened in fp32 on every backend that this machine has on its processor.
+
+    Raises:
+        BackendUnavailableError: There is none, so parity can't be shown.
+    """
+    ready = [name for name, backend in all_backends().items() if "cpu" in backend.readiness().devices]
+    if not ready:
+        raise BackendUnavailableError("auto", "parity needs one on the processor", "pip install 'fastsam-trt[cpu]'")
+    return [open_session(path, backend=name, device="cpu", precision="fp32") for name in ready]
+
+
+def min_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Smallest cosine between the rows of two (n, d) arrays."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / norms).min())
+
+
+def max_abs(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Largest difference between two arrays of one shape."""
+    return float(np.abs(a.astype(np.float64) - b).max())
+
+
+def synthetic_pictures(count: int, height: int, width: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """Drawn pictures with edges, gradients and noise at several scales: `count` of (height, width, 3) uint8."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    pictures = []
+    for _ in range(count):
+        picture = np.full((height, width, 3), generator.uniform(40, 200, 3), np.float32)
+        picture += (rows / height * generator.uniform(-60, 60) + columns / width * generator.uniform(-60, 60))[..., None]
+        for _ in range(12):
+            y, x = generator.uniform(0, height), generator.uniform(0, width)
+            ry, rx = generator.uniform(0.05, 0.3) * height, generator.uniform(0.05, 0.3) * width
+            blob = ((rows - y) / ry) ** 2 + ((columns - x) / rx) ** 2 < 1
+            picture[blob] = generator.uniform(0, 255, 3)
+        picture += generator.normal(0, 6, picture.shape)
+        pictures.append(picture.clip(0, 255).astype(np.uint8))
+    return pictures
+
+
+def describe(sessions: Sequence[Session]) -> str:
+    """The backends of sessions, in words."""
+    return " and ".join(session.backend for session in sessions)

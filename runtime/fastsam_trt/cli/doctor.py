@@ -1,0 +1,62 @@
+"""`fastsam-trt doctor`: what this machine has, and what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+
+from fastsam_engine.backends import all_backends
+from fastsam_engine.errors import PackageClashError
+from fastsam_engine.model_store import home, installed, models_folder
+from fastsam_engine.packages import CLASHES, check_single_owner, version
+from fastsam_trt import __version__
+from fastsam_trt.cli import options
+from fastsam_trt.cli.table import table
+
+_PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "openvino", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
+
+
+def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = subcommands.add_parser("doctor", parents=[common], help="show what this machine has, and what is wrong")
+    parser.set_defaults(execute=execute)
+
+
+def execute(_args: argparse.Namespace) -> int:
+    """Print the state of things; 1 if something needs mending."""
+    problems = []
+    print(f"fastsam-trt {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(f"{platform.machine()}, {os.cpu_count()} processors\n")
+    print(table(("package", "version"), [(name, version(name) or "-") for name in _PACKAGES]), end="\n\n")
+    rows = []
+    for name, backend in all_backends().items():
+        try:
+            readiness = backend.readiness()
+        except PackageClashError:
+            rows.append((name, "-", "packages clash, see below"))
+        else:
+            rows.append((name, ", ".join(readiness.devices) or "-", readiness.mend or readiness.reason))
+    print(table(("backend", "devices", "remark"), rows), end="\n\n")
+    if not any(row[1] != "-" for row in rows):
+        problems.append("no backend can serve; run: pip install 'fastsam-trt[cpu]'")
+    for module in CLASHES:
+        try:
+            check_single_owner(module)
+        except PackageClashError as error:
+            problems.append(str(error))
+    models = [(name, f"{_megabytes(models_folder() / name):.1f} MB") for name in installed()]
+    print(f"models in {models_folder()}: {'' if models else 'none; make one with: fastsam-trt export yolov8n-seg'}")
+    if models:
+        print(table(("model", "size"), models))
+    kept = home() / "text-features"
+    print(f"text features in {kept}: {sum(1 for _ in kept.glob('*.npy'))}, {_megabytes(kept):.1f} MB")
+    for problem in problems:
+        print(f"fastsam-trt: problem: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()) / 1e6

@@ -1,0 +1,49 @@
+"""`fastsam-trt export`: a PyTorch model to ONNX files that explain themselves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fastsam_trt.cli import options
+from fastsam_trt.cli.table import table
+
+
+def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand's options."""
+    parser = subcommands.add_parser("export", parents=[common], help="export a model, with proof of parity")
+    parser.add_argument("name", metavar="NAME", help="yolov8n-seg, yolo11s-seg, fastsam-s, clip-vit-base-patch32, ...")
+    parser.add_argument("--weights", metavar="PATH_OR_ID", help="local weights (.pt, or a folder), or a hub id")
+    parser.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="default input: side, or height and width")
+    parser.add_argument("--precision", choices=["fp32"], default="fp32", help="of the weights in the graph")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files (the model store)")
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Export, and say what came of it."""
+    from fastsam_export import export_model
+
+    with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as progress:
+        exported = export_model(
+            args.name,
+            weights=args.weights,
+            imgsz=None if args.imgsz is None else options.image_size(args.imgsz),
+            out=args.out,
+            step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
+        )
+    rows = []
+    for each in exported:
+        size = f"{each.path.stat().st_size / 1e6:.1f} MB"
+        parity = each.spec.parity if each.spec else None
+        if parity is None:
+            rows.append((each.path, size, "", "", ""))
+            continue
+        for i, (figure, worst) in enumerate(sorted(parity.worst.items())):
+            first = (each.path, size) if i == 0 else ("", "")
+            rows.append((*first, figure, f"{worst:.6g}", f"{parity.tolerance[figure]:.3g}"))
+    print(table(("file", "size", "parity with PyTorch", "worst", "bound"), rows))
+    return 0

@@ -1,0 +1,58 @@
+"""`fastsam-trt info`: what an exported model says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastsam_engine import find_graph, read_spec
+from fastsam_engine.errors import ModelFileError
+from fastsam_trt.cli import options
+from fastsam_trt.cli.table import table
+
+
+def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand's options."""
+    parser = subcommands.add_parser("info", parents=[common], help="show what an exported model says of itself")
+    parser.add_argument("model", metavar="MODEL", help="name, folder or file")
+    parser.add_argument("--json", action="store_true", help="print one JSON document a graph instead")
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the specs of a model's graphs."""
+    for graph in _graphs(args.model):
+        spec = read_spec(graph)
+        if args.json:
+            print(json.dumps({"file": str(graph), "spec": dataclasses.asdict(spec)}))
+        else:
+            print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
+            print(table(("field", "value"), list(_rows(dataclasses.asdict(spec)))), end="\n\n")
+    return 0
+
+
+def _graphs(model: str) -> list[Path]:
+    try:
+        return [find_graph(model)]
+    except ModelFileError:  # a model of several graphs
+        return [find_graph(model, part) for part in ("image", "text")]
+
+
+def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested fields as dotted names and short values."""
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _rows(item, f"{prefix}{name}.")
+        elif name == "outputs":
+            for output in item:
+                yield f"output {output['name']}", f"{output['meaning']} ({output['layout']})"
+        elif name == "class_names" and len(item) > 8:
+            yield name, f"{len(item)}: {', '.join(item)}"
+        elif isinstance(item, (list, tuple)):
+            yield f"{prefix}{name}", ", ".join("any" if each is None else str(each) for each in item) or "none"
+        else:
+            yield f"{prefix}{name}", "none" if item in (None, "") else str(item)

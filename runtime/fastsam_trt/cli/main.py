@@ -1,0 +1,87 @@
+"""Entry of the command: options, subcommands, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from fastsam_engine.errors import FastsamError
+from fastsam_trt import __version__
+from fastsam_trt.cli import doctor, export, info, run
+
+_INTERRUPTED = 130
+_CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def entry() -> None:
+    """Console entry: run and exit."""
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Arguments without the program's name; None: the process's.
+
+    Returns:
+        Exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
+    """
+    parser = _Parser(prog="fastsam-trt", description="A text prompt selects segments in images and live video.")
+    parser.add_argument("--version", action="version", version=f"fastsam-trt {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error, and the libraries' logs")
+    subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (run, export, info, doctor):
+        module.add_parser(subcommands, common)
+    args = parser.parse_args(argv)
+    _quieten(debug=args.debug)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(args.execute(args))
+    except FastsamError as error:
+        if args.debug:
+            traceback.print_exc()
+        print(f"fastsam-trt: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CUT_OFF
+    except Exception as error:  # noqa: BLE001 - the command's last resort: one line, never a bare traceback
+        if args.debug:
+            traceback.print_exc()
+        print(f"fastsam-trt: error: unexpected {type(error).__name__}: {error}; see --debug", file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Treat SIGTERM as Ctrl-C, so that files are finished."""
+    raise KeyboardInterrupt
+
+
+def _quieten(*, debug: bool) -> None:
+    """Show our warnings as plain lines, and silence OpenCV's and FFmpeg's chatter unless debugging."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="fastsam-trt: %(levelname)s: %(message)s"
+    )
+    if not debug:
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")

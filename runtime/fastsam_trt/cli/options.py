@@ -1,0 +1,64 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from fastsam_trt.pipeline import Pipeline
+
+    Subcommands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
+
+
+def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that open a pipeline. Names are those that the field knows."""
+    models = parser.add_argument_group("models")
+    models.add_argument("--model", metavar="M", help="segmentation model: name, folder or file (yolov8n-seg)")
+    models.add_argument("--clip", metavar="C", help="CLIP model: name or folder (clip-vit-base-patch32)")
+    models.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
+    models.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
+    models.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
+    choice = parser.add_argument_group("selection")
+    choice.add_argument("--selector", default="auto", help="auto, labels or clip")
+    choice.add_argument("--threshold", type=float, metavar="S", help="least similarity of a selected segment, 0 to 1")
+    choice.add_argument("--conf", type=float, metavar="C", help="lowest score of a segment, 0 to 1")
+    choice.add_argument("--iou", type=float, metavar="I", help="highest overlap of two segments of a class, 0 to 1")
+    choice.add_argument("--classes", type=int, nargs="+", metavar="ID", help="class ids to keep")
+    choice.add_argument("--max-segments", type=int, metavar="N", help="most segments a frame")
+    choice.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="longest side, or height and width")
+
+
+def open_pipeline(args: argparse.Namespace) -> Pipeline:
+    """Open the pipeline that the options describe."""
+    from fastsam_trt.pipeline import Pipeline
+
+    given = {
+        name: getattr(args, name)
+        for name in ("model", "threshold", "conf", "iou", "classes", "max_segments")
+        if getattr(args, name) is not None
+    }
+    if args.imgsz is not None:
+        given["imgsz"] = image_size(args.imgsz)
+    return Pipeline(
+        clip=args.clip,
+        prompts=args.prompt,
+        selector=args.selector,
+        backend=args.backend,
+        device=args.device,
+        precision=args.precision,
+        **given,
+    )
+
+
+def image_size(values: list[int]) -> tuple[int, int]:
+    """`--imgsz N` or `--imgsz H W` as (height, width).
+
+    Raises:
+        OptionError: More than two numbers.
+    """
+    from fastsam_trt.errors import OptionError
+
+    if len(values) > 2:
+        raise OptionError("imgsz", "one number, or height and width", " ".join(map(str, values)))
+    return values[0], values[-1]

@@ -1,0 +1,85 @@
+"""Clip: crops and prompts to embeddings in one space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.errors import ModelFileError
+from fastsam_engine.model_spec import ImageInput, TokenInput
+from fastsam_engine.model_store import home
+from fastsam_trt.crops import clip_batch, square_windows
+from fastsam_trt.text_features import TextFeatures
+from fastsam_trt.tokens import TextTokenizer
+
+_CROPS_A_RUN = 16
+
+
+class Clip:
+    """An exported CLIP model: image tower, text tower (opened on need), tokenizer.
+
+    Attributes:
+        text: Embeddings of prompts.
+        logit_scale: Factor from cosine to logits that the model was trained with.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        backend: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        cache: Path | None = None,
+    ) -> None:
+        """Open the image tower.
+
+        Args:
+            model: Short name or folder.
+            backend, device, precision: See `fastsam_engine.open_session`. The text tower runs in fp32 where the
+                backend has it: it runs once a prompt.
+            cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
+
+        Raises:
+            ModelNotFoundError, ModelFileError: No such model, or no CLIP.
+        """
+        graph = find_graph(model, "image")
+        self._image = open_session(graph, backend, device, precision)
+        spec = self._image.spec
+        if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):
+            raise ModelFileError(graph, f"expected CLIP's image tower, found a model of task {spec.task!r}")
+        self._input = spec.input
+        self.logit_scale = float(spec.defaults["logit_scale"])
+        text_graph = graph.with_name(graph.name.replace(".image.onnx", ".text.onnx"))
+        tokens = cast(TokenInput, read_spec(text_graph).input)
+        self.text = TextFeatures(
+            text_graph,
+            TextTokenizer(graph.with_name("tokenizer.json"), tokens),
+            lambda: open_session(text_graph, backend, device, "fp32" if precision == "auto" else precision),
+            cache or home() / "text-features",
+        )
+
+    def embed_boxes(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed what lies in boxes.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+            boxes: (n, 4) float32 xyxy, px of the frame.
+
+        Returns:
+            (n, d) float32, each row of length one.
+        """
+        return self.embed_windows(frame, square_windows(boxes, frame.shape[0], frame.shape[1]))
+
+    def embed_windows(self, frame: NDArray[np.uint8], windows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Embed windows of a frame: (n, 4) xyxy whole px inside it to (n, d) float32, rows of length one."""
+        name = self._image.spec.outputs[0].name
+        parts = []
+        for start in range(0, len(windows), _CROPS_A_RUN):
+            batch = clip_batch(frame, windows[start : start + _CROPS_A_RUN], self._input)
+            parts.append(np.array(self._image.run({self._input.name: batch})[name], np.float32))
+        return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

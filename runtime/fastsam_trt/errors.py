@@ -1,0 +1,79 @@
+"""Errors of the runtime. Their bases, and those of models and backends, are in `fastsam_engine.errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from fastsam_engine.errors import ModelNotFoundError, RequestError, WorkError
+
+
+class SourceNotFoundError(RequestError, FileNotFoundError):
+    """A source that is not there."""
+
+    def __init__(self, source: str, expected: str) -> None:
+        super().__init__(f"source {source!r}: expected {expected}, found nothing there")
+
+
+class SourceUnreadableError(WorkError, ValueError):
+    """A source that is there and can't be read."""
+
+    def __init__(self, source: str, found: str) -> None:
+        super().__init__(f"source {source!r}: {found}")
+
+
+class TruncatedSourceError(WorkError, EOFError):
+    """A video that ended before its header says."""
+
+    def __init__(self, source: str, read: int, promised: int) -> None:
+        super().__init__(
+            f"source {source!r} is cut short: expected {promised} frames, could read {read}; "
+            "what could be read was processed"
+        )
+
+
+class ImageFormatError(RequestError, ValueError):
+    """An array that is no picture we take."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"expected a picture (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA of uint8 or uint16, found {found}"
+        )
+
+
+class PromptError(RequestError, ValueError):
+    """A prompt that can't be used."""
+
+
+class ClipNotFoundError(ModelNotFoundError):
+    """A prompt needs CLIP, and there is no CLIP model."""
+
+    def __init__(self, prompt: str, model: str, clip: str) -> None:
+        RequestError.__init__(
+            self,
+            f"prompt {prompt!r} is no class of {model} and so needs CLIP; expected the CLIP model {clip!r}, found none; "
+            f"make it with: fastsam-trt export {clip}  (the classes: fastsam-trt info {model})",
+        )
+
+
+class OptionError(RequestError, ValueError):
+    """An option whose value is unknown or out of range."""
+
+    def __init__(self, option: str, expected: str, found: object) -> None:
+        super().__init__(f"{option}: expected {expected}, found {found!r}")
+
+
+class OutputError(RequestError, OSError):
+    """A path that can't be written."""
+
+    def __init__(self, path: Path, found: str, mend: str = "choose another path") -> None:
+        super().__init__(f"output {path}: {found}; {mend}")
+
+
+class MissingPackageError(RequestError, ImportError):
+    """A command needs an extra that is not installed."""
+
+    def __init__(self, packages: Iterable[str], extra: str) -> None:
+        super().__init__(
+            f"expected {', '.join(packages)} to be installed, found nothing; run: pip install 'fastsam-trt[{extra}]'"
+        )

@@ -1,0 +1,95 @@
+"""The registry of decoders: how a family's raw outputs become segments."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+from fastsam_engine.errors import ModelFileError
+from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.session import Array, Session
+from fastsam_trt.errors import OptionError
+from fastsam_trt.letterbox import Letterbox
+from fastsam_trt.segments import Segments
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What counts as a segment.
+
+    Attributes:
+        conf: Lowest score, 0..1.
+        iou: Highest overlap of two segments of one class, 0..1.
+        max_segments: Most segments a frame.
+        classes: Class ids to keep; None: all.
+    """
+
+    conf: float
+    iou: float
+    max_segments: int
+    classes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("conf", "iou"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(name, "a number from 0 to 1", getattr(self, name))
+        if self.max_segments < 1:
+            raise OptionError("max_segments", "a whole number of 1 or more", self.max_segments)
+
+
+class Decoder(ABC):
+    """Reads the raw outputs of one family's graphs."""
+
+    family: ClassVar[str]
+
+    def __init__(self, spec: ModelSpec) -> None:
+        """Prepare for one model."""
+        self.spec = spec
+
+    @abstractmethod
+    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+        """Make segments of one frame's outputs.
+
+        Args:
+            outputs: As `Session.run` returns them; copied where they must live on.
+            letterbox: Where the frame lies in the model's input.
+            thresholds: What counts.
+        """
+
+
+_REGISTERED: dict[str, type[Decoder]] = {}
+
+
+def register(decoder: type[Decoder]) -> type[Decoder]:
+    """Class decorator that makes a decoder known under its family."""
+    _REGISTERED[decoder.family] = decoder
+    return decoder
+
+
+def decoder_for(session: Session) -> Decoder:
+    """The decoder of a session's family.
+
+    Raises:
+        ModelFileError: The model is no segmenter, or of a family that this version does not know.
+    """
+    spec = session.spec
+    if spec.task != "segment":
+        raise ModelFileError(session.path, f"expected a segmenter, found a model of task {spec.task!r}", "give another --model")
+    families = _families()
+    if spec.family not in families:
+        known = ", ".join(sorted(families))
+        raise ModelFileError(session.path, f"expected a family among {known}, found {spec.family!r}", "upgrade fastsam-trt")
+    return families[spec.family](spec)
+
+
+@cache
+def _families() -> dict[str, type[Decoder]]:
+    package = importlib.import_module("fastsam_trt.families")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"fastsam_trt.families.{module.name}")
+    return dict(_REGISTERED)

@@ -1,0 +1,66 @@
+"""YOLO-seg: YOLOv8-seg, YOLO11-seg and FastSAM, whose raw outputs need NMS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.session import Array
+from fastsam_trt.families.registry import Decoder, Thresholds, register
+from fastsam_trt.letterbox import Letterbox
+from fastsam_trt.nms import nms
+from fastsam_trt.prototype_masks import PrototypeMasks, PrototypeResize
+from fastsam_trt.segments import Segments
+
+_MOST_CANDIDATES = 5000
+
+
+@register
+class YoloSegDecoder(Decoder):
+    """Detections (1, 4 + classes + c, anchors) and prototypes (1, c, ph, pw) to segments."""
+
+    family = "yolo-seg"
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        names = {output.meaning: output.name for output in spec.outputs}
+        self._detections = names["yolo-detections"]
+        self._prototypes = names["mask-prototypes"]
+        self._classes_end = 4 + len(spec.class_names)
+        self._resize: PrototypeResize | None = None
+
+    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+        detections: NDArray[np.float32] = outputs[self._detections][0]
+        best = detections[4 : self._classes_end].max(axis=0)
+        candidates = np.flatnonzero(best > thresholds.conf)
+        if len(candidates) > _MOST_CANDIDATES:
+            top = np.argpartition(-best[candidates], _MOST_CANDIDATES)[:_MOST_CANDIDATES]
+            candidates = np.sort(candidates[top])
+        rows = np.ascontiguousarray(detections[:, candidates].T, np.float32)  # (k, 4 + classes + c)
+        class_ids = rows[:, 4 : self._classes_end].argmax(axis=1).astype(np.int32)
+        scores = best[candidates].astype(np.float32)
+        if thresholds.classes is not None:
+            wanted = np.isin(class_ids, thresholds.classes)
+            rows, class_ids, scores = rows[wanted], class_ids[wanted], scores[wanted]
+        boxes = _corners(rows[:, :4])
+        kept = nms(boxes, scores, class_ids, thresholds.iou, thresholds.max_segments)
+        boxes = letterbox.boxes_to_frame(boxes[kept])
+        prototypes = np.array(outputs[self._prototypes][0], np.float32)  # the session may reuse its own
+        masks = PrototypeMasks(
+            prototypes, rows[kept, self._classes_end :], boxes, self._resize_to(letterbox, prototypes.shape)
+        )
+        return Segments(boxes, scores[kept], class_ids[kept], masks)
+
+    def _resize_to(self, letterbox: Letterbox, prototypes: tuple[int, ...]) -> PrototypeResize:
+        if self._resize is None or self._resize.letterbox != letterbox:
+            self._resize = PrototypeResize(letterbox, prototypes[1], prototypes[2])
+        return self._resize
+
+
+def _corners(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centre and size (n, 4) to corners (n, 4)."""
+    half = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)

@@ -1,0 +1,89 @@
+"""Letterbox: a picture scaled into the model's input with its aspect ratio kept, and the way back.
+
+The geometry is that of ultralytics' LetterBox: sides rounded to whole pixels, padding split evenly with the odd pixel
+to the bottom right, and, where the model allows it, the smallest rectangle instead of the square.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.model_spec import ImageInput
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """Where a picture lies in the model's input. All in px; x to the right, y down.
+
+    Attributes:
+        frame_h, frame_w: Size of the picture.
+        input_h, input_w: Size of the model's input.
+        content_h, content_w: Size of the scaled picture in the input.
+        top, left: Padding before it.
+    """
+
+    frame_h: int
+    frame_w: int
+    input_h: int
+    input_w: int
+    content_h: int
+    content_w: int
+    top: int
+    left: int
+
+    @property
+    def gain_y(self) -> float:
+        """Input px per frame px, downwards."""
+        return self.content_h / self.frame_h
+
+    @property
+    def gain_x(self) -> float:
+        """Input px per frame px, to the right."""
+        return self.content_w / self.frame_w
+
+    def boxes_to_frame(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map boxes from the model's input to the picture.
+
+        Args:
+            boxes: (n, 4) float32 xyxy, px of the model's input.
+
+        Returns:
+            (n, 4) float32 xyxy, px of the picture, clipped to it.
+        """
+        offset = np.array([self.left, self.top, self.left, self.top], np.float32)
+        gain = np.array([self.gain_x, self.gain_y, self.gain_x, self.gain_y], np.float32)
+        limit = np.array([self.frame_w, self.frame_h, self.frame_w, self.frame_h], np.float32)
+        return np.clip((boxes - offset) / gain, 0, limit)
+
+
+def fit(frame_h: int, frame_w: int, image: ImageInput, size: tuple[int, int] | None = None) -> Letterbox:
+    """Place a picture in a model's input.
+
+    Args:
+        frame_h, frame_w: Size of the picture, px.
+        image: The model's input. With a `size_multiple` the input shrinks to the smallest rectangle that holds the
+            scaled picture, in multiples of it; without, the picture is padded to the full size.
+        size: (height, width) to fit into, px; None: the input's own.
+
+    Returns:
+        The placement.
+    """
+    height, width = size or (image.height, image.width)
+    gain = min(height / frame_h, width / frame_w)
+    content_h, content_w = max(round(frame_h * gain), 1), max(round(frame_w * gain), 1)
+    pad_h, pad_w = height - content_h, width - content_w
+    if image.size_multiple:
+        pad_h, pad_w = pad_h % image.size_multiple, pad_w % image.size_multiple
+    return Letterbox(
+        frame_h=frame_h,
+        frame_w=frame_w,
+        input_h=content_h + pad_h,
+        input_w=content_w + pad_w,
+        content_h=content_h,
+        content_w=content_w,
+        top=round(pad_h / 2 - 0.1),
+        left=round(pad_w / 2 - 0.1),
+    )

@@ -1,0 +1,103 @@
+"""Result: what was selected in one frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt import rle
+from fastsam_trt.masks import MaskCrop, paste
+from fastsam_trt.segments import Segments
+from fastsam_trt.selectors import Selection
+
+
+class Result:
+    """The n selected segments of one frame, best first. Masks are decoded when first asked for.
+
+    Attributes:
+        frame: (H, W, 3) uint8 BGR, the frame itself, not a copy.
+        segments: Everything that the segmenter found.
+        selection: Which of it was selected.
+        prompts: The prompts that were asked.
+        speed: ms of each stage: `preprocess`, `segment`, `select`, `decode` (masks; 0 until they are decoded), `total`.
+    """
+
+    __slots__ = ("_class_names", "_crops", "frame", "prompts", "segments", "selection", "speed")
+
+    def __init__(
+        self,
+        frame: NDArray[np.uint8],
+        segments: Segments,
+        selection: Selection,
+        *,
+        class_names: Sequence[str],
+        prompts: tuple[str, ...],
+        speed: dict[str, float],
+    ) -> None:
+        self.frame = frame
+        self.segments = segments
+        self.selection = selection
+        self.prompts = prompts
+        self._class_names = class_names
+        self._crops: list[MaskCrop] | None = None
+        self.speed = {**speed, "decode": 0.0, "total": sum(speed.values())}
+
+    def __len__(self) -> int:
+        return len(self.selection.indices)
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """(n, 4) float32 xyxy, px of the frame."""
+        return self.segments.boxes[self.selection.indices]
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(n,) float32, the segmenter's confidence, 0..1."""
+        return self.segments.scores[self.selection.indices]
+
+    @property
+    def class_ids(self) -> NDArray[np.int32]:
+        """(n,) int32."""
+        return self.segments.class_ids[self.selection.indices]
+
+    @property
+    def labels(self) -> list[str | None]:
+        """n class names; None where the model knows one class only, which names nothing."""
+        if len(self._class_names) < 2:
+            return [None] * len(self)
+        return [self._class_names[class_id] for class_id in self.class_ids]
+
+    @property
+    def prompt_ids(self) -> NDArray[np.int32]:
+        """(n,) int32 into `prompts`; -1 where no prompt was asked for."""
+        return self.selection.prompt_ids
+
+    @property
+    def similarities(self) -> NDArray[np.float32]:
+        """(n,) float32, 0..1, how sure CLIP is of the prompt; NaN where CLIP was not asked."""
+        return self.selection.similarities
+
+    @property
+    def track_ids(self) -> NDArray[np.int32]:
+        """(n,) int32; -1 where nothing is tracked."""
+        return np.full(len(self), -1, np.int32)
+
+    def crops(self) -> list[MaskCrop]:
+        """The n masks, each inside its box: decoded on first use, kept after it."""
+        if self._crops is None:
+            start = time.perf_counter()
+            self._crops = self.segments.masks.decode(self.selection.indices.tolist())
+            self.speed["decode"] = (time.perf_counter() - start) * 1e3
+            self.speed["total"] += self.speed["decode"]
+        return self._crops
+
+    def masks(self) -> NDArray[np.bool_]:
+        """The masks on whole frames, (n, H, W) bool."""
+        return paste(self.crops(), self.frame.shape[0], self.frame.shape[1])
+
+    def rle(self) -> list[rle.Rle]:
+        """The masks as COCO RLE."""
+        return [rle.encode(crop, self.frame.shape[0], self.frame.shape[1]) for crop in self.crops()]

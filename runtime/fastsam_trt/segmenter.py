@@ -1,0 +1,102 @@
+"""Segmenter: frame in, segments out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import find_graph, open_session
+from fastsam_engine.model_spec import ImageInput
+from fastsam_trt.errors import OptionError
+from fastsam_trt.families import Thresholds, decoder_for
+from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.segments import Segments
+
+
+class Segmenter:
+    """A segmentation model, from frame to segments.
+
+    Attributes:
+        session: The open model.
+        thresholds: What counts as a segment; may be replaced between frames.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        conf: float | None = None,
+        iou: float | None = None,
+        max_segments: int | None = None,
+        classes: tuple[int, ...] | None = None,
+        imgsz: int | tuple[int, int] | None = None,
+        backend: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        """Open a model.
+
+        Args:
+            model: Short name, folder or file.
+            conf, iou, max_segments, classes: See `Thresholds`; None: the model's default.
+            imgsz: Longest side, or (height, width), px; None: the model's default.
+            backend, device, precision: See `fastsam_engine.open_session`.
+
+        Raises:
+            ModelNotFoundError, ModelFileError: No such model, or no segmenter.
+            OptionError: A threshold or size is out of range.
+        """
+        self.session = open_session(find_graph(model), backend, device, precision)
+        self._decoder = decoder_for(self.session)
+        spec = self.session.spec
+        self._input = cast(ImageInput, spec.input)  # a segmenter takes pictures
+        self.thresholds = Thresholds(
+            conf=spec.defaults["conf"] if conf is None else conf,
+            iou=spec.defaults["iou"] if iou is None else iou,
+            max_segments=int(spec.defaults["max_segments"]) if max_segments is None else max_segments,
+            classes=classes,
+        )
+        if classes is not None and not all(0 <= each < len(spec.class_names) for each in classes):
+            raise OptionError("classes", f"ids from 0 to {len(spec.class_names) - 1}", list(classes))
+        self._preprocess = FramePreprocessor(self._input, _size(self._input, imgsz))
+        self.speed: dict[str, float] = {}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class id to name."""
+        return self.session.spec.class_names
+
+    def __call__(self, frame: NDArray[np.uint8]) -> Segments:
+        """Segment one frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+
+        Returns:
+            Its segments, masks not yet decoded. `speed` then holds the ms of `preprocess` and `segment`.
+        """
+        start = time.perf_counter()
+        array, letterbox = self._preprocess(frame)
+        ready = time.perf_counter()
+        segments = self._decoder.decode(self.session.run({self._input.name: array}), letterbox, self.thresholds)
+        done = time.perf_counter()
+        self.speed = {"preprocess": (ready - start) * 1e3, "segment": (done - ready) * 1e3}
+        return segments
+
+
+def _size(image: ImageInput, imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """The size to fit frames into, checked against what the model takes."""
+    if imgsz is None:
+        return None
+    height, width = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+    if image.size_multiple is None:
+        if (height, width) != (image.height, image.width):
+            raise OptionError("imgsz", f"this model's fixed {image.height} x {image.width}", f"{height} x {width}")
+        return None
+    if min(height, width) < 1 or height % image.size_multiple or width % image.size_multiple:
+        raise OptionError("imgsz", f"multiples of {image.size_multiple}", f"{height} x {width}")
+    return height, width

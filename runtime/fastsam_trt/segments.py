@@ -1,0 +1,30 @@
+"""Segments: what a segmenter found in one frame, masks not yet decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.masks import MaskSource
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """The n segments of one frame, best first.
+
+    Attributes:
+        boxes: (n, 4) float32 xyxy, px of the original frame.
+        scores: (n,) float32 in 0..1.
+        class_ids: (n,) int32, index into the model's class names.
+        masks: n undecoded masks.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int32]
+    masks: MaskSource
+
+    def __len__(self) -> int:
+        return len(self.boxes)

@@ -1,0 +1,18 @@
+"""The selector that selects everything."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.segments import Segments
+from fastsam_trt.selectors.selection import Selection
+
+
+class EverythingSelector:
+    """Selects every segment."""
+
+    def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
+        """Choose all segments, for no prompt."""
+        n = len(segments)
+        return Selection(np.arange(n), np.full(n, -1, np.int32), np.full(n, np.nan, np.float32))

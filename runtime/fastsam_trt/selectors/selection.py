@@ -1,0 +1,33 @@
+"""Selection: which segments answer which prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.segments import Segments
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """The k selected segments, in the order of the segments.
+
+    Attributes:
+        indices: (k,) into the segments.
+        prompt_ids: (k,) int32 into the prompts; -1 where no prompt was asked for.
+        similarities: (k,) float32 in 0..1, how sure CLIP is; NaN where CLIP was not asked.
+    """
+
+    indices: NDArray[np.intp]
+    prompt_ids: NDArray[np.int32]
+    similarities: NDArray[np.float32]
+
+
+class Selector(Protocol):
+    """Chooses segments."""
+
+    def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
+        """Choose among the segments of a frame (H, W, 3) uint8 BGR."""

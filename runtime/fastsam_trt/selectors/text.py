@@ -1,0 +1,101 @@
+"""The selector for text prompts: by class label where a prompt names one, by CLIP where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.clip import Clip
+from fastsam_trt.errors import PromptError
+from fastsam_trt.segments import Segments
+from fastsam_trt.selectors.selection import Selection
+
+
+class TextSelector:
+    """Selects what text prompts name.
+
+    Labels come first: a segment whose class a prompt names is taken without CLIP, and its crop is never embedded. The
+    other segments are embedded and compared, each for itself, with the other prompts and a set of negatives. A segment
+    answers its most similar prompt if that prompt outweighs all negatives together, to the threshold's degree; so every
+    match is found, and none where the thing is absent.
+    """
+
+    def __init__(
+        self,
+        labels: Mapping[int, int],
+        texts: Mapping[int, str],
+        clip: Clip | None,
+        *,
+        negatives: tuple[str, ...],
+        templates: tuple[str, ...],
+        threshold: float,
+    ) -> None:
+        """Prepare the prompts.
+
+        Args:
+            labels: Class id to prompt id.
+            texts: Prompt id to text, for the prompts that go to CLIP.
+            clip: The CLIP model; None only where `texts` is empty.
+            negatives: Texts that a segment may be instead.
+            templates: Texts with `{}` where a prompt goes.
+            threshold: Least similarity, 0..1, of a selected segment.
+        """
+        self._labels = dict(labels)
+        self._text_ids = np.array(list(texts), np.int32)
+        self._clip = clip
+        self._threshold = threshold
+        if clip is not None and texts:
+            self._texts = clip.text.embed(list(texts.values()), templates)
+            # A negative that is itself a prompt would argue against its own match.
+            asked = {text.casefold() for text in texts.values()}
+            others = [text for text in negatives if text.casefold() not in asked]
+            if not others:
+                raise PromptError("expected at least one negative that is not a prompt too, found none; add one")
+            self._negatives = clip.text.embed(others, templates)
+
+    def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
+        """Choose the segments that answer a prompt."""
+        prompt_ids = np.full(len(segments), -1, np.int32)
+        similarities = np.full(len(segments), np.nan, np.float32)
+        for class_id, prompt_id in self._labels.items():
+            prompt_ids[segments.class_ids == class_id] = prompt_id
+        rest = np.flatnonzero(prompt_ids < 0)
+        if self._clip is not None and len(self._text_ids) and len(rest):
+            embeddings = self._clip.embed_boxes(frame, segments.boxes[rest])
+            matches = match_scores(embeddings, self._texts, self._negatives, self._clip.logit_scale)
+            best = matches.argmax(axis=1)
+            score = matches[np.arange(len(rest)), best]
+            hit = score >= self._threshold
+            prompt_ids[rest[hit]] = self._text_ids[best[hit]]
+            similarities[rest[hit]] = score[hit]
+        chosen = np.flatnonzero(prompt_ids >= 0)
+        return Selection(chosen, prompt_ids[chosen], similarities[chosen])
+
+
+def match_scores(
+    embeddings: NDArray[np.float32],
+    texts: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+    logit_scale: float,
+) -> NDArray[np.float32]:
+    """How sure CLIP is that a crop shows a prompt rather than any negative.
+
+    A softmax over one prompt and the negatives, for each prompt apart, so that prompts do not argue with each other.
+
+    Args:
+        embeddings: (n, d) of crops, rows of length one.
+        texts: (p, d) of prompts, rows of length one.
+        negatives: (m, d) with m > 0, rows of length one.
+        logit_scale: Factor from cosine to logit.
+
+    Returns:
+        (n, p) float32 in 0..1.
+    """
+    positive = logit_scale * (embeddings.astype(np.float64) @ texts.T)
+    negative = logit_scale * (embeddings.astype(np.float64) @ negatives.T)
+    highest = negative.max(axis=1, keepdims=True)
+    against = highest + np.log(np.exp(negative - highest).sum(axis=1, keepdims=True))
+    scores: NDArray[np.float32] = (1 / (1 + np.exp(np.minimum(against - positive, 700)))).astype(np.float32)
+    return scores

@@ -1,0 +1,10 @@
+"""Sinks: where results go."""
+
+from fastsam_trt.sinks.atomic import check_writable, write_atomically
+from fastsam_trt.sinks.json_lines import JsonLinesSink
+from fastsam_trt.sinks.pictures import PICTURE_SUFFIXES, PictureSink
+from fastsam_trt.sinks.sink import Sink
+from fastsam_trt.sinks.video import VideoSink
+from fastsam_trt.sinks.window import WindowSink
+
+__all__ = ["PICTURE_SUFFIXES", "JsonLinesSink", "PictureSink", "Sink", "VideoSink", "WindowSink", "check_writable", "write_atomically"]

@@ -1,0 +1,117 @@
+"""Text features: one embedding a prompt, computed once, then kept in memory and on disk.
+
+A prompt's embedding is the mean over the templates of its normalised embeddings, normalised again (the zero-shot
+recipe of CLIP, arXiv 2103.00020, and open_clip). The text tower is opened only when something is not yet on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import Session
+
+_logger = logging.getLogger(__name__)
+
+
+class TextFeatures:
+    """Embeddings of prompts for one text tower.
+
+    Attributes:
+        tower_runs: How often the text tower has run.
+    """
+
+    def __init__(
+        self,
+        graph: Path,
+        tokenize: Callable[[Sequence[str]], NDArray[np.int64]],
+        open_tower: Callable[[], Session],
+        folder: Path,
+    ) -> None:
+        """Prepare; nothing is loaded yet.
+
+        Args:
+            graph: The text tower's file; its hash is part of the key on disk.
+            tokenize: Texts to (n, length) int64 ids.
+            open_tower: Opens the text tower.
+            folder: Where embeddings are kept.
+        """
+        self.tower_runs = 0
+        self._graph = graph
+        self._tokenize = tokenize
+        self._open_tower = open_tower
+        self._folder = folder
+        self._memory: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = {}
+
+    def embed(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
+        """Embed prompts.
+
+        Args:
+            prompts: n texts.
+            templates: Texts with `{}` where the prompt goes.
+
+        Returns:
+            (n, d) float32, each row of length one.
+        """
+        shape = tuple(templates)
+        missing = [prompt for prompt in dict.fromkeys(prompts) if (prompt, shape) not in self._memory]
+        for prompt in list(missing):
+            stored = self._load(self._file(prompt, shape))
+            if stored is not None:
+                self._memory[prompt, shape] = stored
+                missing.remove(prompt)
+        if missing:
+            for prompt, features in zip(missing, self._compute(missing, shape), strict=True):
+                self._memory[prompt, shape] = features
+                self._save(self._file(prompt, shape), features)
+        return np.stack([self._memory[prompt, shape] for prompt in prompts])
+
+    def _compute(self, prompts: Sequence[str], templates: tuple[str, ...]) -> NDArray[np.float32]:
+        ids = self._tokenize([template.replace("{}", prompt) for prompt in prompts for template in templates])
+        tower = self._tower
+        outputs = tower.run({tower.spec.input.name: ids})
+        self.tower_runs += 1
+        features = outputs[tower.spec.outputs[0].name].reshape(len(prompts), len(templates), -1)
+        mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+    @cached_property
+    def _tower(self) -> Session:
+        return self._open_tower()
+
+    @cached_property
+    def _model_hash(self) -> str:
+        with self._graph.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _file(self, prompt: str, templates: tuple[str, ...]) -> Path:
+        key = json.dumps([self._model_hash, templates, prompt])
+        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+
+    def _load(self, path: Path) -> NDArray[np.float32] | None:
+        try:
+            features = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError) as error:
+            _logger.warning("text features %s can't be read (%s); computing them again", path, error)
+            return None
+        return features if features.ndim == 1 and features.dtype == np.float32 else None
+
+    def _save(self, path: Path, features: NDArray[np.float32]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                np.save(file, features)
+            os.replace(file.name, path)
+        except OSError as error:
+            _logger.warning("text features can't be kept in %s (%s)", path.parent, error)
