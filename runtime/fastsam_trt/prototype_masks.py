@@ -1,8 +1,7 @@
 """Masks as coefficients over prototypes (YOLACT, arXiv 1904.02689): decoded for chosen segments, inside their boxes.
 
 A mask's logits are its coefficients times the prototypes; the mask is where they are above zero after bilinear
-resizing to the frame. All three steps are done on the box alone. Bilinear resizing along one axis is a matrix with two
-entries a row, so a box's resize is two small matrix products: exact at any subpixel offset, and faster than a warp.
+resizing to the frame. All three steps are done on the box alone.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt.axis_resize import bilinear
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.masks import MaskCrop
 
@@ -61,42 +61,10 @@ class PrototypeMasks:
             top, bottom = rows.reach(y0, y1)
             left, right = columns.reach(x0, x1)
             part = self._prototypes[:, top:bottom, left:right]
-            logits = (self._coefficients[index] @ part.reshape(len(part), -1)).reshape(part.shape[1:])
-            wide = logits @ columns.weights[x0:x1, left:right].T
-            crops.append(MaskCrop(x0, y0, rows.weights[y0:y1, top:bottom] @ wide > 0))
+            logits = np.einsum("c,cyx->xy", self._coefficients[index], part)
+            wide = columns.apply(logits, x0, x1, left).T
+            crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))
         return crops
-
-
-class AxisResize:
-    """Bilinear resizing along one axis, as a matrix.
-
-    Attributes:
-        weights: (frame px, prototype px) float32; each row has two entries at most.
-    """
-
-    def __init__(self, frame_px: int, prototype_px: int, input_px: int, gain: float, pad_px: int) -> None:
-        """Lay out the matrix.
-
-        Args:
-            frame_px: Length of the axis in the frame.
-            prototype_px: Length in the prototypes.
-            input_px: Length in the model's input, which the prototypes cover.
-            gain: Input px per frame px.
-            pad_px: Padding before the frame in the input.
-        """
-        centres = ((np.arange(frame_px) + 0.5) * gain + pad_px) * (prototype_px / input_px) - 0.5
-        centres = centres.clip(0, prototype_px - 1)
-        self._first = np.minimum(centres.astype(np.intp), max(prototype_px - 2, 0))
-        second = np.minimum(self._first + 1, prototype_px - 1)
-        fraction = (centres - self._first).astype(np.float32)
-        self.weights = np.zeros((frame_px, prototype_px), np.float32)
-        pixels = np.arange(frame_px)
-        self.weights[pixels, self._first] = 1 - fraction
-        self.weights[pixels, second] += fraction
-
-    def reach(self, start: int, stop: int) -> tuple[int, int]:
-        """The range of prototype px that frame px from start to stop (exclusive) are made of."""
-        return int(self._first[start]), int(self._first[stop - 1]) + 2
 
 
 class PrototypeResize:
@@ -105,9 +73,6 @@ class PrototypeResize:
     def __init__(self, letterbox: Letterbox, prototypes_h: int, prototypes_w: int) -> None:
         """Lay out both axes: prototypes of (prototypes_h, prototypes_w) px cover the letterbox's input."""
         self.letterbox = letterbox
-        self.rows = AxisResize(
-            letterbox.frame_h, prototypes_h, letterbox.input_h, letterbox.gain_y, letterbox.top
-        )  # fmt: skip
-        self.columns = AxisResize(
-            letterbox.frame_w, prototypes_w, letterbox.input_w, letterbox.gain_x, letterbox.left
-        )  # fmt: skip
+        down, across = prototypes_h / letterbox.input_h, prototypes_w / letterbox.input_w
+        self.rows = bilinear(letterbox.frame_h, letterbox.gain_y * down, letterbox.top * down, prototypes_h)
+        self.columns = bilinear(letterbox.frame_w, letterbox.gain_x * across, letterbox.left * across, prototypes_w)

@@ -6,7 +6,7 @@ import platform
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.errors import BackendUnavailableError, ModelFileError
@@ -17,7 +17,7 @@ from fastsam_engine.session import Array, Session, check_names
 if TYPE_CHECKING:
     import openvino
 
-_HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _SHAPES_KEPT = 8
 
 
@@ -70,13 +70,12 @@ class OpenVinoSession(Session):
         self._model = model
         self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
-            self._options["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
+            self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast(Precision, precision)]
         self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
         self._outputs = {output.name: outputs[output.name] for output in spec.outputs}
         image = spec.input if isinstance(spec.input, ImageInput) else None
         self._sized = image is not None and image.size_multiple is not None
-        compiled = self._request((1, 3, image.height, image.width) if image and self._sized else ()).get_compiled_model()
-        super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(compiled))
+        super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(core, precision))
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         (array,) = inputs.values()
@@ -101,10 +100,12 @@ class OpenVinoSession(Session):
         return request
 
 
-def _precision(compiled: openvino.CompiledModel) -> Precision:
-    hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    names: dict[str, Precision] = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
-    return names.get(hint, "fp32")
+def _precision(core: openvino.Core, asked: str) -> Precision:
+    """The precision that the processor computes in: the one asked for, or the library's own choice."""
+    if asked != "auto":
+        return cast(Precision, asked)  # checked against `_HINTS` before
+    chosen = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+    return next(name for name, hint in _HINTS.items() if hint == chosen)
 
 
 def _last_line(error: Exception) -> str:
