@@ -162,7 +162,7 @@ class ModelSpec:
         Raises:
             ValueError: The text is no JSON, or a field is missing, unknown or of the wrong type.
         """
-        return typing.cast(ModelSpec, _read(cls, json.loads(text), "spec"))
+        return typing.cast("ModelSpec", _read(cls, json.loads(text), "spec"))
 
 
 def schema_version(text: str) -> object:
@@ -192,13 +192,15 @@ def _read(expected: Any, value: Any, where: str) -> Any:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(kinds) != len(value):
             raise ValueError(f"{where}: expected {len(kinds)} items, found {len(value)}")
-        return tuple(_read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+        return tuple(
+            _read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             raise ValueError(f"{where}: expected an object, found {value!r}")
         return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(expected):
-        return _read_dataclass(typing.cast(type, expected), value, where)
+        return _read_dataclass(typing.cast("type", expected), value, where)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not expected:

@@ -41,7 +41,9 @@ def read_metadata(path: Path) -> dict[str, str]:
                     entry = {number: data[a:b] for number, a, b in _fields(data, start, stop)}
                     metadata[entry.get(_KEY, b"").decode()] = entry.get(_VALUE, b"").decode()
         except (ValueError, UnicodeDecodeError) as error:
-            raise ModelFileError(path, f"expected an ONNX model, found a file that is cut short or no ONNX ({error})") from error
+            raise ModelFileError(
+                path, f"expected an ONNX model, found a file that is cut short or no ONNX ({error})"
+            ) from error
     if not has_graph:
         raise ModelFileError(path, "expected an ONNX model, found no graph in it")
     return metadata

@@ -67,7 +67,9 @@ class Session(ABC):
             shape, fits = f"(n, {expected.length})", array.ndim == 2 and array.shape[1] == expected.length
         low, high = expected.batch
         if not fits or array.shape[0] < low or (high is not None and array.shape[0] > high):
-            raise InputMismatchError(expected.name, f"shape {shape} with {low} <= n <= {high or 'any'}", str(array.shape))
+            raise InputMismatchError(
+                expected.name, f"shape {shape} with {low} <= n <= {high or 'any'}", str(array.shape)
+            )
 
 
 def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Iterable[str]) -> None:
@@ -78,7 +80,9 @@ def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Ite
     """
     missing = {spec.input.name} - set(inputs) | {output.name for output in spec.outputs} - set(outputs)
     if missing:
-        raise ModelFileError(path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph")
+        raise ModelFileError(
+            path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph"
+        )
 
 
 def _image_shape(image: ImageInput) -> str:

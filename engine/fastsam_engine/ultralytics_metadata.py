@@ -43,7 +43,9 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     if not isinstance(names, dict) or not isinstance(size, list) or len(size) != 2 or not isinstance(arguments, dict):
         raise ModelFileError(path, "expected ultralytics' metadata, found names, imgsz or args of another shape")
     if arguments.get("nms") or _literal(path, metadata, "end2end", default=False):
-        raise ModelFileError(path, "expected raw predictions, found a graph with its own NMS", "export it with nms=False")
+        raise ModelFileError(
+            path, "expected raw predictions, found a graph with its own NMS", "export it with nms=False"
+        )
     if _literal(path, metadata, "channels", default=3) != 3:
         raise ModelFileError(path, f"expected 3 colour channels, found {metadata['channels']}")
     stride = int(_literal(path, metadata, "stride"))

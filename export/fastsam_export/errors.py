@@ -25,6 +25,8 @@ class ExportError(WorkError, RuntimeError):
 class ParityError(WorkError, ArithmeticError):
     """An exported graph that does not compute what PyTorch does. Its files are not kept."""
 
-    def __init__(self, graph: str, worst: Mapping[str, float], tolerance: Mapping[str, float], missed: list[str]) -> None:
+    def __init__(
+        self, graph: str, worst: Mapping[str, float], tolerance: Mapping[str, float], missed: list[str]
+    ) -> None:
         found = ", ".join(f"{name} {worst[name]:.3g} (bound {tolerance[name]:.3g})" for name in missed)
         super().__init__(f"{graph}: expected the same outputs as PyTorch, found {found}; no file was kept")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +61,7 @@ def export_model(
         placed = []
         for each in made:
             target = folder / each.path.name
-            os.replace(each.path, target)
+            each.path.replace(target)
             placed.append(Exported(target, each.spec))
     return placed
 

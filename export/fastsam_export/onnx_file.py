@@ -22,7 +22,9 @@ def write_spec(path: Path, spec: ModelSpec) -> None:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, or of the weights files of a folder in order of their names; empty where there are none."""
-    files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in (".safetensors", ".bin"))
+    files = (
+        [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in (".safetensors", ".bin"))
+    )
     digest = hashlib.sha256()
     for each in files:
         with each.open("rb") as file:

@@ -81,7 +81,9 @@ def synthetic_pictures(count: int, height: int, width: int, seed: int = 0) -> li
     pictures = []
     for _ in range(count):
         picture = np.full((height, width, 3), generator.uniform(40, 200, 3), np.float32)
-        picture += (rows / height * generator.uniform(-60, 60) + columns / width * generator.uniform(-60, 60))[..., None]
+        picture += (rows / height * generator.uniform(-60, 60) + columns / width * generator.uniform(-60, 60))[
+            ..., None
+        ]
         for _ in range(12):
             y, x = generator.uniform(0, height), generator.uniform(0, width)
             ry, rx = generator.uniform(0.05, 0.3) * height, generator.uniform(0.05, 0.3) * width

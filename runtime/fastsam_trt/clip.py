@@ -55,7 +55,7 @@ class Clip:
         self._input = spec.input
         self.logit_scale = float(spec.defaults["logit_scale"])
         text_graph = graph.with_name(graph.name.replace(".image.onnx", ".text.onnx"))
-        tokens = cast(TokenInput, read_spec(text_graph).input)
+        tokens = cast("TokenInput", read_spec(text_graph).input)
         self.text = TextFeatures(
             text_graph,
             TextTokenizer(graph.with_name("tokenizer.json"), tokens),

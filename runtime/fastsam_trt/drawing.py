@@ -107,9 +107,9 @@ def captions(result: Result) -> list[str]:
 def _colour_keys(result: Result) -> list[int]:
     """A number a segment: its prompt's with several prompts, its class's with none, else its own."""
     if len(result.prompts) > 1:
-        return result.prompt_ids.tolist()
+        return [int(prompt_id) for prompt_id in result.prompt_ids]
     if not result.prompts and any(result.labels):
-        return result.class_ids.tolist()
+        return [int(class_id) for class_id in result.class_ids]
     return list(range(len(result)))
 
 

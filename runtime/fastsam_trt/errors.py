@@ -51,8 +51,8 @@ class ClipNotFoundError(ModelNotFoundError):
     def __init__(self, prompt: str, model: str, clip: str) -> None:
         RequestError.__init__(
             self,
-            f"prompt {prompt!r} is no class of {model} and so needs CLIP; expected the CLIP model {clip!r}, found none; "
-            f"make it with: fastsam-trt export {clip}  (the classes: fastsam-trt info {model})",
+            f"prompt {prompt!r} is no class of {model} and so needs CLIP; expected the CLIP model {clip!r}, "
+            f"found none; make it with: fastsam-trt export {clip}  (the classes: fastsam-trt info {model})",
         )
 
 

@@ -56,7 +56,8 @@ class Letterbox:
         offset = np.array([self.left, self.top, self.left, self.top], np.float32)
         gain = np.array([self.gain_x, self.gain_y, self.gain_x, self.gain_y], np.float32)
         limit = np.array([self.frame_w, self.frame_h, self.frame_w, self.frame_h], np.float32)
-        return np.clip((boxes - offset) / gain, 0, limit)
+        mapped: NDArray[np.float32] = np.clip((boxes - offset) / gain, 0, limit)
+        return mapped
 
 
 def fit(frame_h: int, frame_w: int, image: ImageInput, size: tuple[int, int] | None = None) -> Letterbox:

@@ -50,9 +50,9 @@ def nms(
 def _greedy(boxes: NDArray[np.float32], iou: float) -> NDArray[np.bool_]:
     """Which of a few boxes, best first, the greedy rule keeps: (n,) bool."""
     beaten_by = np.triu(_iou(boxes, boxes) > iou, 1)  # [i, j]: i is better than j and overlaps it
-    keep = ~beaten_by.any(axis=0)
+    keep: NDArray[np.bool_] = np.logical_not(beaten_by.any(axis=0))
     while True:
-        again = ~beaten_by[keep].any(axis=0)
+        again: NDArray[np.bool_] = np.logical_not(beaten_by[keep].any(axis=0))
         if (again == keep).all():
             return keep
         keep = again
@@ -67,4 +67,5 @@ def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
     area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
     union = area_a[:, None] + area_b[None] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    overlap: NDArray[np.float32] = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return overlap

@@ -80,7 +80,7 @@ class Pipeline:
             raise OptionError("selector", "auto, labels or clip", selector)
         if not 0 <= threshold <= 1:
             raise OptionError("threshold", "a number from 0 to 1", threshold)
-        self._engine = {"backend": backend, "device": device, "precision": precision}
+        self._backend, self._device, self._precision = backend, device, precision
         self._selector_name = selector
         self._clip_name = DEFAULT_CLIP if clip is None else clip
         self._clip: Clip | None = None
@@ -176,7 +176,7 @@ class Pipeline:
 
     def _open_clip(self, prompt: str) -> Clip:
         try:
-            return Clip(self._clip_name, **self._engine)
+            return Clip(self._clip_name, backend=self._backend, device=self._device, precision=self._precision)
         except ModelNotFoundError as error:
             model = self.segmenter.session.spec.name
             raise ClipNotFoundError(prompt, model, str(self._clip_name)) from error

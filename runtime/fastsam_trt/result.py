@@ -65,7 +65,7 @@ class Result:
 
     @property
     def labels(self) -> list[str | None]:
-        """n class names; None where the model knows one class only, which names nothing."""
+        """N class names; None where the model knows one class only, which names nothing."""
         if len(self._class_names) < 2:
             return [None] * len(self)
         return [self._class_names[class_id] for class_id in self.class_ids]

@@ -47,18 +47,19 @@ def run_lengths(crop: MaskCrop, height: int, width: int) -> NDArray[np.int64]:
     # A run that ends where the next begins (foot of one column, head of the next) goes on.
     joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
     edges = np.delete(edges, np.concatenate([joined, joined + 1]))
-    return np.diff(edges, prepend=0, append=height * width)
+    runs: NDArray[np.int64] = np.diff(edges, prepend=0, append=height * width)
+    return runs[:-1] if len(runs) > 1 and runs[-1] == 0 else runs
 
 
 def compress(counts: NDArray[np.int64]) -> str:
     """Write run lengths as COCO's text."""
     values = counts.copy()
     values[3:] -= counts[1:-2]
-    groups = values[:, None] >> np.arange(0, 65, 5).clip(max=63)  # what is left before each character
+    groups = values[:, None] >> np.arange(0, 64, 5)  # what is left before each character
     digits = groups[:, :-1] & 0x1F
     rest = groups[:, 1:]
     done = np.where(digits & 0x10, rest == -1, rest == 0)  # the sign bit of this character says the rest already
     last = done.argmax(axis=1)[:, None]
     place = np.arange(digits.shape[1])
     characters = digits + np.where(place < last, 0x20, 0) + 48
-    return characters[place <= last].astype(np.uint8).tobytes().decode("ascii")
+    return bytes(characters[place <= last].astype(np.uint8)).decode("ascii")

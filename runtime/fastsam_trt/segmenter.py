@@ -53,7 +53,7 @@ class Segmenter:
         self.session = open_session(find_graph(model), backend, device, precision)
         self._decoder = decoder_for(self.session)
         spec = self.session.spec
-        self._input = cast(ImageInput, spec.input)  # a segmenter takes pictures
+        self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures
         self.thresholds = Thresholds(
             conf=spec.defaults["conf"] if conf is None else conf,
             iou=spec.defaults["iou"] if iou is None else iou,

@@ -1,9 +1,9 @@
 """Sources: where frames come from, named as users of the field name them.
 
-    cam0, 0, /dev/video0          a camera
-    rtsp://, rtmp://, http://, tcp://, udp://   a stream
-    clip.mp4                      a video, every frame in order
-    photo.jpg, folder/, *.jpg     images (a folder or glob may hold videos too), sorted by name
+cam0, 0, /dev/video0          a camera
+rtsp://, rtmp://, http://, tcp://, udp://   a stream
+clip.mp4                      a video, every frame in order
+photo.jpg, folder/, *.jpg     images (a folder or glob may hold videos too), sorted by name
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -82,7 +81,8 @@ class TextFeatures:
         self.tower_runs += 1
         features = outputs[tower.spec.outputs[0].name].reshape(len(prompts), len(templates), -1)
         mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)
-        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        return unit
 
     @cached_property
     def _tower(self) -> Session:
@@ -112,6 +112,6 @@ class TextFeatures:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
                 np.save(file, features)
-            os.replace(file.name, path)
+            Path(file.name).replace(path)
         except OSError as error:
             _logger.warning("text features can't be kept in %s (%s)", path.parent, error)

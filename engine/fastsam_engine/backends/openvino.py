@@ -60,9 +60,7 @@ class OpenVinoSession(Session):
     else once, with a dynamic batch, which costs nothing measurable. Outputs are views of the library's memory.
     """
 
-    def __init__(
-        self, path: Path, spec: ModelSpec, core: openvino.Core, model: openvino.Model, precision: str
-    ) -> None:
+    def __init__(self, path: Path, spec: ModelSpec, core: openvino.Core, model: openvino.Model, precision: str) -> None:
         inputs = {name for port in model.inputs for name in port.get_names()}
         outputs = {name: index for index, port in enumerate(model.outputs) for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
@@ -70,7 +68,7 @@ class OpenVinoSession(Session):
         self._model = model
         self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
-            self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast(Precision, precision)]
+            self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast("Precision", precision)]
         self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
         self._outputs = {output.name: outputs[output.name] for output in spec.outputs}
         image = spec.input if isinstance(spec.input, ImageInput) else None
@@ -103,7 +101,7 @@ class OpenVinoSession(Session):
 def _precision(core: openvino.Core, asked: str) -> Precision:
     """The precision that the processor computes in: the one asked for, or the library's own choice."""
     if asked != "auto":
-        return cast(Precision, asked)  # checked against `_HINTS` before
+        return cast("Precision", asked)  # checked against `_HINTS` before
     chosen = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
     return next(name for name, hint in _HINTS.items() if hint == chosen)
 

@@ -160,7 +160,7 @@ def _image_input(weights: str, processor: Any) -> ImageInput:
 def _image_tower(model: transformers.CLIPModel) -> torch.nn.Module:
     import torch
 
-    class ImageTower(torch.nn.Module):
+    class ImageTower(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.vision_model, self.visual_projection = model.vision_model, model.visual_projection
@@ -175,7 +175,7 @@ def _image_tower(model: transformers.CLIPModel) -> torch.nn.Module:
 def _text_tower(model: transformers.CLIPModel) -> torch.nn.Module:
     import torch
 
-    class TextTower(torch.nn.Module):
+    class TextTower(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.text_model, self.text_projection = model.text_model, model.text_projection

@@ -124,7 +124,8 @@ def _inputs(sizes: list[tuple[int, int]]) -> Iterator[tuple[str, NDArray[np.floa
         letterbox = LetterBox(size, auto=False)
         drawn = synthetic_pictures(2, *size)
         pictures = [letterbox(image=cv2.imread(str(photo))) for photo in photos] + drawn
-        batch = np.stack([picture[..., ::-1].transpose(2, 0, 1) for picture in pictures]).astype(np.float32) / 255
+        batch = np.stack([picture[..., ::-1].transpose(2, 0, 1) for picture in pictures]).astype(np.float32)
+        batch /= 255
         yield f"{len(photos)} photos and {len(drawn)} drawn pictures at {size[0]} x {size[1]}", batch
 
 

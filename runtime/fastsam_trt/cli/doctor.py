@@ -16,7 +16,8 @@ from fastsam_trt import __version__
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
 
-_PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "openvino", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
+_PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "openvino", "onnx", "torch", "transformers",
+             "ultralytics")  # fmt: skip
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:

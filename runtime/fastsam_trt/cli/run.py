@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser(
-        "run", parents=[common], help="select segments in a video, camera, image or folder"
-    )
+    parser = subcommands.add_parser("run", parents=[common], help="select segments in a video, camera, image or folder")
     parser.add_argument(
         "--video", "--source", dest="source", required=True, metavar="SOURCE",
         help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder or a glob",

@@ -79,11 +79,15 @@ def decoder_for(session: Session) -> Decoder:
     """
     spec = session.spec
     if spec.task != "segment":
-        raise ModelFileError(session.path, f"expected a segmenter, found a model of task {spec.task!r}", "give another --model")
+        raise ModelFileError(
+            session.path, f"expected a segmenter, found a model of task {spec.task!r}", "give another --model"
+        )
     families = _families()
     if spec.family not in families:
         known = ", ".join(sorted(families))
-        raise ModelFileError(session.path, f"expected a family among {known}, found {spec.family!r}", "upgrade fastsam-trt")
+        raise ModelFileError(
+            session.path, f"expected a family among {known}, found {spec.family!r}", "upgrade fastsam-trt"
+        )
     return families[spec.family](spec)
 
 

@@ -7,4 +7,13 @@ from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sinks.video import VideoSink
 from fastsam_trt.sinks.window import WindowSink
 
-__all__ = ["PICTURE_SUFFIXES", "JsonLinesSink", "PictureSink", "Sink", "VideoSink", "WindowSink", "check_writable", "write_atomically"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "JsonLinesSink",
+    "PictureSink",
+    "Sink",
+    "VideoSink",
+    "WindowSink",
+    "check_writable",
+    "write_atomically",
+]

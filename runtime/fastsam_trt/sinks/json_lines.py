@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 import numpy as np
@@ -12,10 +11,11 @@ import numpy as np
 from fastsam_trt.errors import OutputError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.atomic import check_writable
+from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
 
-class JsonLinesSink:
+class JsonLinesSink(Sink):
     """Writes each line whole and flushes it, so that a stop leaves every line valid."""
 
     def __init__(self, path: Path) -> None:
@@ -28,9 +28,6 @@ class JsonLinesSink:
         self._path = path
         self._file: TextIO | None = None
 
-    def __enter__(self) -> JsonLinesSink:
-        return self
-
     def write(self, frame: Frame, result: Result) -> None:
         """Write the line of a frame."""
         line = json.dumps(as_record(frame, result), ensure_ascii=False, separators=(",", ":"))
@@ -42,9 +39,7 @@ class JsonLinesSink:
         except OSError as error:
             raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 
@@ -11,12 +10,13 @@ from fastsam_trt.drawing import draw_panels
 from fastsam_trt.errors import OutputError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.atomic import check_writable, write_atomically
+from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
-class PictureSink:
+class PictureSink(Sink):
     """Writes one picture a frame: to one file, or each into a folder under its source's name."""
 
     def __init__(self, path: Path) -> None:
@@ -38,9 +38,6 @@ class PictureSink:
                 raise OutputError(path, f"expected a folder or a place for one ({error.strerror})") from error
         check_writable(path if self._to_file else path / "probe.png")
 
-    def __enter__(self) -> PictureSink:
-        return self
-
     def write(self, frame: Frame, result: Result) -> None:
         """Write the picture of a frame."""
         target = self._path if self._to_file else self._free(Path(frame.source).stem)
@@ -57,8 +54,3 @@ class PictureSink:
             number += 1
             target = self._path / f"{stem}-{number}.png"
         return target
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Nothing is left open."""

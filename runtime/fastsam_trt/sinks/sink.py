@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Protocol
+from typing import Self
 
 from fastsam_trt.result import Result
 from fastsam_trt.sources import Frame
 
 
-class Sink(Protocol):
+class Sink(ABC):
     """Takes results one after the other; a context manager that finishes its files."""
 
+    @abstractmethod
     def write(self, frame: Frame, result: Result) -> None:
         """Take the result of a frame."""
 
-    def __enter__(self) -> Sink: ...
+    def close(self) -> None:  # noqa: B027 - a sink may have nothing to finish
+        """Finish what is open."""
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 
@@ -11,13 +10,14 @@ from fastsam_trt.drawing import draw
 from fastsam_trt.errors import OutputError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.atomic import check_writable
+from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
 _CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 VIDEO_SUFFIXES = frozenset(_CODECS)
 
 
-class VideoSink:
+class VideoSink(Sink):
     """Encodes the overlay of every frame, in the size of the first. Nothing is written before the first frame."""
 
     def __init__(self, path: Path, fps: float | None) -> None:
@@ -38,9 +38,6 @@ class VideoSink:
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
-    def __enter__(self) -> VideoSink:
-        return self
-
     def write(self, frame: Frame, result: Result) -> None:
         """Encode one frame."""
         picture = draw(result)
@@ -54,8 +51,6 @@ class VideoSink:
             picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA).astype(picture.dtype)
         self._writer.write(picture)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         if self._writer is not None:
             self._writer.release()

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 import cv2
 
 from fastsam_trt.drawing import draw
 from fastsam_trt.errors import MissingPackageError
 from fastsam_trt.result import Result
+from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
 _TITLE = "fastsam-trt"
 _QUIT_KEYS = (27, ord("q"))
 
 
-class WindowSink:
+class WindowSink(Sink):
     """Shows every frame; Escape or q ends the run."""
 
     def __init__(self) -> None:
         """Prepare; the window opens with the first frame."""
         self._open = False
-
-    def __enter__(self) -> WindowSink:
-        return self
 
     def write(self, frame: Frame, result: Result) -> None:
         """Show a frame.
@@ -41,8 +37,6 @@ class WindowSink:
         if key in _QUIT_KEYS:
             raise KeyboardInterrupt
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         if self._open:
             cv2.destroyWindow(_TITLE)
