@@ -1,0 +1,72 @@
+"""Fixtures: a model store with small exact models, videos, and the real weights and media where they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import colour_models
+import cv2
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def exact_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home folder that holds the exact models; tests get copies of it."""
+    home = tmp_path_factory.mktemp("home")
+    colour_models.save_all(home / "models")
+    return home
+
+
+@pytest.fixture(autouse=True)
+def home(exact_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh FASTSAM_TRT_HOME with the exact models, for every test."""
+    folder = tmp_path / "home"
+    shutil.copytree(exact_models, folder)
+    monkeypatch.setenv("FASTSAM_TRT_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend that serves a processor."""
+    pytest.importorskip(request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def write_video() -> Callable[[Path, list[np.ndarray]], Path]:
+    """Writes frames as a video; the suffix chooses the container."""
+
+    def write(path: Path, frames: list[np.ndarray]) -> Path:
+        height, width = frames[0].shape[:2]
+        codec = "MJPG" if path.suffix == ".avi" else "mp4v"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 25, (width, height))
+        assert writer.isOpened()
+        for frame in frames:
+            writer.write(frame)
+        writer.release()
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder beside the checkout with real weights, photos and videos."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real weights and media at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def export_extra() -> None:
+    """Skips where the export extra is not installed."""
+    missing = [name for name in ("torch", "ultralytics", "transformers", "onnx") if not importlib.util.find_spec(name)]
+    if missing:
+        pytest.skip(f"the export extra is not installed: no {', '.join(missing)}")
