@@ -189,7 +189,9 @@ def tokenizer() -> Tokenizer:
     words = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", *COLOURS, "a", "photo", "of", "the", "background", "object", "shape"]
     made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.TemplateProcessing(single="[BOS] $A [EOS]", special_tokens=[("[BOS]", 1), ("[EOS]", 2)])
+    made.post_processor = processors.TemplateProcessing(
+        single="[BOS] $A [EOS]", special_tokens=[("[BOS]", 1), ("[EOS]", 2)]
+    )
     return made
 
 

@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import colour_models
 import cv2
 import numpy as np
 import pytest
+
+import colour_models
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

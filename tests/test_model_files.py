@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import colour_models
 import onnx
 import pytest
 
+import colour_models
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError, SpecVersionError
 from fastsam_engine.model_spec import METADATA_KEY

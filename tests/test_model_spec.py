@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from colour_models import clip_specs, segmenter_spec
 
+from colour_models import clip_specs, segmenter_spec
 from fastsam_engine.model_spec import ModelSpec, Parity, schema_version
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import colour_models
 import numpy as np
 import pytest
 
+import colour_models
 from fastsam_engine import find_graph, open_session, packages
 from fastsam_engine.backends import Readiness, all_backends
 from fastsam_engine.errors import (

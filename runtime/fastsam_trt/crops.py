@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastsam_engine.model_spec import ImageInput
 from fastsam_trt.axis_resize import bicubic_antialiased
 
-_REDUCE_ABOVE = 6.0  # a box filter brings larger shrinks down to half of this first; the kernel does the rest
+_KERNEL_SHRINK = 3.0  # of a shrink beyond twice this, averaging does the rest first, at a fraction of the cost
 
 
 def square_windows(boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.intp]:
@@ -68,10 +68,14 @@ def resize_shortest_edge(picture: NDArray[np.uint8], size_px: int) -> NDArray[np
     Returns:
         (c, size_px, size_px) float32, whole numbers from 0 to 255, channels in the picture's order.
     """
-    picture = _reduce(picture, size_px)
     height, width, channels = picture.shape
-    rows, columns = (size_px, int(size_px * width / height)) if height <= width else (
-        int(size_px * height / width), size_px)  # fmt: skip
+    rows, columns = size_px, size_px
+    if height <= width:
+        columns = int(size_px * width / height)
+    else:
+        rows = int(size_px * height / width)
+    picture = _reduce(picture, size_px)
+    height, width = picture.shape[:2]
     across = bicubic_antialiased(width, columns, (columns - size_px) // 2, size_px)
     down = bicubic_antialiased(height, rows, (rows - size_px) // 2, size_px)
     by_column = np.ascontiguousarray(picture.transpose(1, 0, 2), np.float32).reshape(width, -1)
@@ -87,9 +91,9 @@ def _whole_levels(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _reduce(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """Shrink a very large picture by averaging, leaving a shrink of half `_REDUCE_ABOVE` to the kernel."""
+    """Shrink a very large picture by averaging, and leave a shrink of `_KERNEL_SHRINK` to the kernel."""
     height, width = picture.shape[:2]
-    factor = min(height, width) / size_px / (_REDUCE_ABOVE / 2)
+    factor = min(height, width) / size_px / _KERNEL_SHRINK
     if factor <= 2:
         return picture
     smaller = (round(width / factor), round(height / factor))

@@ -39,7 +39,9 @@ def as_bgr(picture: NDArray[Any]) -> NDArray[np.uint8]:
         raise ImageFormatError(f"dtype {picture.dtype}")
     if channels == 1:
         picture = np.repeat(picture.reshape(*picture.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(picture[..., :3])
+    elif channels == 4:
+        picture = picture[..., :3]
+    return np.ascontiguousarray(picture)
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

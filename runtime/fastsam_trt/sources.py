@@ -31,6 +31,8 @@ Kind = Literal["images", "video", "live"]
 
 _VIDEO_SUFFIXES = frozenset({".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm",
                              ".wmv"})  # fmt: skip
+# FFmpeg opens files of these names as videos of a terminal that prints them.
+_TEXT_SUFFIXES = frozenset({".ans", ".art", ".asc", ".diz", ".ice", ".nfo", ".txt", ".vt"})
 _OPEN_TIMEOUT_MS = 10_000
 _HEADER_SLACK = 2  # frames by which a header's count may be off, being a duration times a rate
 
@@ -192,6 +194,8 @@ def open_source(source: str | int | Path, *, vid_stride: int = 1) -> Source:
         return FilesSource(name, _list(name, path), vid_stride)
     if not path.is_file():
         raise SourceNotFoundError(name, "a camera, an address, or an existing file, folder or glob")
+    if path.suffix.lower() in _TEXT_SUFFIXES:
+        raise SourceUnreadableError(name, "expected a video or image, found a text file")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return FilesSource(name, [path])
     return CaptureSource(name, str(path), "video", vid_stride)

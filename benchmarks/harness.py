@@ -1,0 +1,204 @@
+"""What the benchmark scripts share: sides timed in turn, figures held against bounds, tables and JSON lines.
+
+Each turn of a side is one call that is not timed and then one that is: the thread pools of the side before spin on for
+some milliseconds and its data fills the caches, which would be charged to whoever comes next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import operator
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+try:
+    import numpy as np
+
+    from fastsam_engine.errors import FastsamError
+    from fastsam_engine.packages import version
+    from fastsam_trt.cli.table import table
+except ImportError as missing:
+    raise SystemExit(f"error: {missing}; the benchmarks need: pip install 'fastsam-trt[dev]'") from None
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+"""Weights, photos and videos, in a folder beside the checkout."""
+
+Times = Mapping[str, Sequence[float]]
+"""Name of a side to its times, ms, one a round."""
+
+
+class BenchmarkError(Exception):
+    """A benchmark that can't run here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the things compared: its name, and a call that does the work and returns the ms it took."""
+
+    name: str
+    time_ms: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median, smallest, largest and inter-quartile range of some values, in their unit."""
+
+    median: float
+    low: float
+    high: float
+    iqr: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of one value or more."""
+        low, first, median, third, high = np.percentile(values, [0, 25, 50, 75, 100]).tolist()
+        return cls(median, low, high, third - first)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured value and the bound it is held against; NaN never holds."""
+
+    name: str
+    value: float
+    sense: Literal["<=", ">=", "=="]
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value keeps to the bound."""
+        return {"<=": operator.le, ">=": operator.ge, "==": operator.eq}[self.sense](self.value, self.bound)
+
+    def line(self) -> str:
+        """The figure in words."""
+        return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {self.value:.6g} (bound {self.sense} {self.bound:g})"
+
+
+def wall_clock(call: Callable[[], object]) -> Callable[[], float]:
+    """A call that does the same and returns the ms it took."""
+
+    def timed() -> float:
+        start = time.perf_counter()
+        call()
+        return (time.perf_counter() - start) * 1e3
+
+    return timed
+
+
+def measure(sides: Sequence[Side], rounds: int, warmup: int, *, lead_in: bool = True) -> Times:
+    """Run sides in turn, A B A B, and return their times round by round, so that they compare pair by pair.
+
+    Args:
+        sides: What to run.
+        rounds: Timed turns of each side.
+        warmup: Turns before them that are not kept.
+        lead_in: Whether a call that is not timed begins each turn; needless where a call starts a fresh process.
+    """
+    if rounds < 1:
+        raise BenchmarkError(f"--rounds: expected 1 or more, found {rounds}")
+    times: dict[str, list[float]] = {side.name: [] for side in sides}
+    for turn in range(-warmup, rounds):
+        for side in sides:
+            if lead_in:
+                side.time_ms()
+            spent_ms = side.time_ms()
+            if turn >= 0:
+                times[side.name].append(spent_ms)
+    return times
+
+
+def ratio(times: Times, side: str, reference: str) -> Spread:
+    """Time of a side over time of the reference, round by round."""
+    return Spread.of([a / b for a, b in zip(times[side], times[reference], strict=True)])
+
+
+def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict[str, Any]]:
+    """Print the table of a measurement, with the ratio of each side to each reference; return its rows for JSON."""
+    cells, rows = [], []
+    for side, values in times.items():
+        ms = dataclasses.asdict(Spread.of(values))
+        ratios = {reference: dataclasses.asdict(ratio(times, side, reference)) for reference in references}
+        shown = [f"{each['median']:.3f} ({each['iqr']:.3f})" for each in ratios.values()]
+        cells.append((side, *(f"{value:.2f}" for value in ms.values()), *shown))
+        rows.append({"kind": "times", "title": title, "side": side, "ms": ms, "ratios": ratios})
+    heads = [f"/ {reference} (IQR)" for reference in references]
+    print(f"\n{title}, {len(next(iter(times.values())))} rounds, ms")
+    print(table(("side", "median", "min", "max", "IQR", *heads), cells))
+    return rows
+
+
+def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Print rows of one set of columns as a table; return them for JSON."""
+    print(f"\n{title}")
+    shown = [[f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows]
+    print(table(list(rows[0]) if rows else ("nothing",), shown))
+    return [{"kind": "row", "title": title, **row} for row in rows]
+
+
+def machine(packages: Iterable[str]) -> dict[str, Any]:
+    """Print and return what the figures were taken on: processor, cores, system, Python, versions of packages."""
+    cpuinfo = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text() if cpuinfo.is_file() else "", re.MULTILINE)
+    facts: dict[str, Any] = {
+        "processor": named[1] if named else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) or "not installed" for name in packages},
+    }
+    print(f"{facts['processor']}, {facts['cores']} cores, {facts['os']}, Python {facts['python']}")
+    print(", ".join(f"{name} {found}" for name, found in facts["versions"].items()))
+    return facts
+
+
+def add_options(parser: argparse.ArgumentParser, rounds: int | None = None, warmup: int = 3) -> None:
+    """Add `--json` and, where a default number of rounds says that the script times something, the timing options."""
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, metavar="N", help=f"timed turns a side ({rounds})")
+        parser.add_argument("--warmup", type=int, default=warmup, metavar="N", help=f"turns before them ({warmup})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="add the results to this file, one JSON line each")
+
+
+def finish(
+    args: argparse.Namespace, facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], figures: Sequence[Figure]
+) -> int:
+    """Print the figures, add everything to the JSON file if one was asked for, and return the exit code."""
+    print("\n" + "\n".join(figure.line() for figure in figures))
+    if args.json is not None:
+        head = {"script": Path(sys.argv[0]).stem, "time": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
+        held = [{"kind": "figure", **dataclasses.asdict(each), "holds": each.holds} for each in figures]
+        text = "".join(json.dumps({**head, **row}) + "\n" for row in [*rows, *held])
+        with args.json.open("a", encoding="utf-8") as file:  # one write of whole lines: runs may share the file
+            file.write(text)
+    return 0 if all(figure.holds for figure in figures) else 1
+
+
+def require(*packages: str, files: Iterable[Path] = ()) -> None:
+    """Refuse to start, with a `BenchmarkError`, without these modules and these files or folders."""
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise BenchmarkError(f"expected {name} to be installed; run: pip install 'fastsam-trt[dev]'")
+    for path in files:
+        if not path.exists():
+            raise BenchmarkError(f"expected {path}, found nothing there; name another place (see --help)")
+
+
+def entry(main: Callable[[], int]) -> NoReturn:
+    """Run a script: exit 0 if every figure holds, 1 if one misses, 2 with one line if it can't run."""
+    try:
+        code = main()
+    except (BenchmarkError, FastsamError) as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        code = 2
+    sys.exit(code)

@@ -1,0 +1,161 @@
+"""The whole call, frame in and masks out: against ultralytics, and against the bare network run that it contains."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import harness
+import reference
+
+# isort: split
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import Session
+from fastsam_trt import Pipeline
+from fastsam_trt.picture import read_picture
+
+_IMGSZ_PX = 640
+_PROMPT = "person"
+_BACKENDS = (("auto", "auto"), ("openvino", "fp32"), ("onnxruntime", "fp32"))
+_ONNX, _TORCH, _TORCH_ALL = "ultralytics ONNX", "ultralytics PyTorch", "ultralytics PyTorch, all cores"
+_BOUNDS = {_ONNX: 0.6, _TORCH: 0.8, _TORCH_ALL: 0.8}
+_BARE_BOUND = 1.10
+
+
+class TimedRun:
+    """Stands in for a session's `run`: remembers what the last run took, ms, and on what input."""
+
+    def __init__(self, session: Session) -> None:
+        self._run = session.run
+        self.inputs: dict[str, NDArray[Any]] = {}
+        self.last_ms = float("nan")
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        self.inputs = dict(inputs)
+        outputs: dict[str, NDArray[Any]] = {}
+        self.last_ms = harness.wall_clock(lambda: outputs.update(self._run(inputs)))()
+        return outputs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--image", type=Path, default=harness.SHARED / "images" / "bus.jpg", help="photo with a person")
+    parser.add_argument("--weights", type=Path, default=reference.WEIGHTS, help="ultralytics' checkpoint")
+    parser.add_argument("--model", default="yolov8n-seg", help="our export of it: name, folder or file")
+    harness.add_options(parser, rounds=40, warmup=5)
+    args = parser.parse_args()
+    harness.require("torch", "ultralytics", "onnx", "onnxruntime", files=(args.image, args.weights))
+    reference.check_same_weights(args.model, args.weights)
+    photo = read_picture(args.image)
+    frames = {f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo, "1080 x 1920": _full_hd(photo)}
+    facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "ultralytics", "torch", "numpy"))
+    rows: list[dict[str, Any]] = []
+    figures: list[harness.Figure] = []
+    pipelines: dict[str, Pipeline] = {}
+    for backend, precision in _BACKENDS:
+        pipeline = Pipeline(
+            args.model, prompts=[_PROMPT], selector="labels", imgsz=_IMGSZ_PX, backend=backend, precision=precision
+        )
+        got = f"{pipeline.segmenter.session.backend} {pipeline.segmenter.session.precision}"
+        pipelines[f"ours, auto: {got}" if backend == "auto" else f"ours, {got}"] = pipeline
+    with tempfile.TemporaryDirectory() as folder:
+        peers = _peers(args.weights, Path(folder))
+        for title, frame in frames.items():
+            sides = [harness.Side(name, _whole(each, frame)) for name, each in pipelines.items()]
+            sides += [harness.Side(name, _prediction(name, yolo, frame)) for name, yolo in peers.items()]
+            times = harness.measure(sides, args.rounds, args.warmup)
+            rows += harness.show_times(f"whole call, {title}", times, list(peers))
+            auto = next(iter(pipelines))
+            for name, bound in _BOUNDS.items():
+                found = harness.ratio(times, auto, name).median
+                figures.append(harness.Figure(f"{title}: {auto} / {name}", found, "<=", bound))
+    for title, frame in frames.items():
+        for name, pipeline in pipelines.items():
+            more_rows, more_figures = _against_bare(f"{title}: {name}", pipeline, frame, args)
+            rows += more_rows
+            figures += more_figures
+    return harness.finish(args, facts, rows, figures)
+
+
+def _full_hd(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A frame of 1080 x 1920 px: the photo beside itself as often as it takes, so that it stays a photo of things."""
+    import cv2
+
+    width_px = round(photo.shape[1] * 1080 / photo.shape[0])
+    scaled = photo if photo.shape[0] == 1080 else cv2.resize(photo, (width_px, 1080), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.tile(scaled, (1, -(-1920 // width_px), 1))[:, :1920])
+
+
+def _peers(weights: Path, folder: Path) -> dict[str, Any]:
+    """What we compare with: ultralytics on its own ONNX export (default settings, fixed square) and on PyTorch."""
+    copy = Path(shutil.copy(weights, folder))  # ultralytics writes beside the weights
+    onnx = Path(reference.load(copy).export(format="onnx", imgsz=_IMGSZ_PX, verbose=False))
+    return {_ONNX: reference.load(onnx), _TORCH: reference.load(copy), _TORCH_ALL: reference.load(copy)}
+
+
+def _prediction(name: str, yolo: Any, frame: NDArray[np.uint8]) -> Callable[[], float]:
+    """One prediction as a user of ultralytics asks for it, masks included; returns its ms."""
+    import torch
+
+    predict = harness.wall_clock(lambda: yolo.predict(frame, imgsz=_IMGSZ_PX, device="cpu", verbose=False))
+    predict()
+    # With its first prediction ultralytics chooses how many threads PyTorch uses: all cores but one.
+    threads = torch.get_num_threads() if name != _TORCH_ALL else os.cpu_count() or 1
+
+    def timed() -> float:
+        torch.set_num_threads(threads)
+        return predict()
+
+    return timed
+
+
+def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
+    """Our whole call: segment, select, decode the masks, lay them on whole frames; returns its ms."""
+
+    def call() -> None:
+        result = pipeline(frame)
+        result.crops()
+        result.masks()
+
+    return harness.wall_clock(call)
+
+
+def _against_bare(
+    title: str, pipeline: Pipeline, frame: NDArray[np.uint8], args: argparse.Namespace
+) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+    """The whole call against the network run inside it, and against that run alone on the same input."""
+    session = pipeline.segmenter.session
+    bare = session.run
+    inside = TimedRun(session)
+    with mock.patch.object(session, "run", inside):
+        pipeline(frame)
+        inputs = {name: array.copy() for name, array in inside.inputs.items()}  # the pipeline overwrites its own
+        sides = [
+            harness.Side("whole call", _whole(pipeline, frame)),
+            harness.Side("session.run in it", lambda: inside.last_ms),  # of the whole call just before
+            harness.Side("session.run alone", harness.wall_clock(lambda: bare(inputs))),
+            harness.Side("whole call, masks in boxes", harness.wall_clock(lambda: pipeline(frame).crops())),
+        ]
+        times = harness.measure(sides, args.rounds, args.warmup)
+    against = [sides[1].name, sides[2].name]
+    shape = " x ".join(map(str, next(iter(inputs.values())).shape[2:]))
+    rows = harness.show_times(f"{title}, input {shape}", times, against)
+    figures = [
+        harness.Figure(
+            f"{title}: whole call / {name}", harness.ratio(times, sides[0].name, name).median, "<=", _BARE_BOUND
+        )
+        for name in against
+    ]
+    return rows, figures
+
+
+if __name__ == "__main__":
+    harness.entry(main)
