@@ -136,9 +136,8 @@ def clip_specs() -> tuple[ModelSpec, ModelSpec]:
         defaults={"logit_scale": 20.0},
         source=Source("handmade"),
     )
-    text = dataclasses.replace(
-        image, task="embed-text", input=TokenInput("input_ids", TOKENS, 0), outputs=(Output("text_embeds", "embedding", "N D"),)
-    )  # fmt: skip
+    outputs = (Output("text_embeds", "embedding", "N D"),)
+    text = dataclasses.replace(image, task="embed-text", input=TokenInput("input_ids", TOKENS, 0), outputs=outputs)
     return image, text
 
 

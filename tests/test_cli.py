@@ -90,8 +90,14 @@ def test_a_video_becomes_an_overlay_and_json_lines(
     assert set(record["ms"]) == {"preprocess", "segment", "select", "decode", "total"}
     (segment,) = record["segments"]
     assert {**segment, "score": 0, "mask": 0} == {
-        "box": [16.0, 16.0, 80.0, 80.0], "score": 0, "label": "red", "prompt": "red", "similarity": None, "track": None, "mask": 0,
-    }  # fmt: skip
+        "box": [16.0, 16.0, 80.0, 80.0],
+        "score": 0,
+        "label": "red",
+        "prompt": "red",
+        "similarity": None,
+        "track": None,
+        "mask": 0,
+    }
     mask = coco.decode(segment["mask"])
     assert mask.shape == (256, 256)
     assert mask[20:76, 20:76].mean() > 0.95

@@ -24,9 +24,18 @@ def _photo(height: int, width: int, seed: int = 0, detail: int = 9) -> np.ndarra
 
 
 @pytest.mark.parametrize(
-    ("size", "side"), [((224, 224), 224), ((100, 100), 224), ((500, 400), 224), ((300, 900), 224), ((37, 12), 32), ((1, 1), 32),
-                       ((1, 70), 32), ((1200, 1300), 224)]
-)  # fmt: skip
+    ("size", "side"),
+    [
+        ((224, 224), 224),
+        ((100, 100), 224),
+        ((500, 400), 224),
+        ((300, 900), 224),
+        ((1200, 1300), 224),
+        ((37, 12), 32),
+        ((1, 1), 32),
+        ((1, 70), 32),
+    ],
+)
 def test_resizing_is_pillows(size: tuple[int, int], side: int) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     photo = _photo(*size)

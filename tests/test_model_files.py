@@ -128,7 +128,7 @@ def test_an_unknown_model_names_what_is_near(home: Path, name: str, hint: str) -
 
 
 def test_a_folder_without_the_graph_says_what_it_holds(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="expected clip-colours.onnx, found clip-colours.image.onnx"):
+    with pytest.raises(ModelFileError, match=r"expected clip-colours\.onnx, found clip-colours\.image\.onnx"):
         find_graph("clip-colours")
     empty = tmp_path / "empty"
     empty.mkdir()

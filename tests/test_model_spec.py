@@ -39,7 +39,7 @@ def test_specs_survive_json() -> None:
 def test_a_spec_that_does_not_fit_is_refused(change: object, where: str) -> None:
     document = json.loads(segmenter_spec().to_json())
     change(document)  # type: ignore[operator]
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is held below
         ModelSpec.from_json(json.dumps(document))
     assert where in str(caught.value)
 

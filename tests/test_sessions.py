@@ -50,10 +50,11 @@ def test_auto_takes_the_fastest_and_says_why(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.INFO, "fastsam_engine"):
         session = open_session(find_graph("colours"))
     assert session.backend == min(ranks, key=lambda name: ranks[name].speed_rank)
-    assert [record.message for record in caplog.records] == [
+    expected = (
         f"colours runs on {session.backend} {ranks[session.backend].version}, cpu, {session.precision} "
         f"(fastest here: {ranks[session.backend].reason})"
-    ]
+    )
+    assert [record.message for record in caplog.records] == [expected]
 
 
 def test_auto_passes_over_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

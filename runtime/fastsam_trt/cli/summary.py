@@ -44,7 +44,8 @@ class RunSummary:
             p50, p99 = np.percentile(times, [50, 99])
             stages.append(f"{stage} {p50:.1f}/{p99:.1f}")
         return (
-            f"{_count(self.frames, 'frame')}, {_count(self._segments, 'selected segment')}, {self.frames / max(seconds, 1e-9):.1f} FPS; "
+            f"{_count(self.frames, 'frame')}, {_count(self._segments, 'selected segment')}, "
+            f"{self.frames / max(seconds, 1e-9):.1f} FPS; "
             f"ms p50/p99: {', '.join(stages)}"
         )
 
