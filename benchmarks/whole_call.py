@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
+import multiprocessing
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,11 +68,18 @@ def main() -> int:
         )
         got = f"{pipeline.segmenter.session.backend} {pipeline.segmenter.session.precision}"
         pipelines[f"ours, auto: {got}" if backend == "auto" else f"ours, {got}"] = pipeline
-    with tempfile.TemporaryDirectory() as folder:
-        peers = _peers(args.weights, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        onnx = _export(args.weights, Path(folder))
+        peers = {
+            _ONNX: stack.enter_context(reference.Peer(onnx, _IMGSZ_PX)),
+            _TORCH: stack.enter_context(reference.Peer(args.weights, _IMGSZ_PX)),
+            _TORCH_ALL: stack.enter_context(reference.Peer(args.weights, _IMGSZ_PX, all_cores=True)),
+        }
         for title, frame in frames.items():
+            for peer in peers.values():
+                peer.show(frame)
             sides = [harness.Side(name, _whole(each, frame)) for name, each in pipelines.items()]
-            sides += [harness.Side(name, _prediction(name, yolo, frame)) for name, yolo in peers.items()]
+            sides += [harness.Side(name, peer.time_ms) for name, peer in peers.items()]
             times = harness.measure(sides, args.rounds, args.warmup)
             rows += harness.show_times(f"whole call, {title}", times, list(peers))
             auto = next(iter(pipelines))
@@ -94,27 +103,11 @@ def _full_hd(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.tile(scaled, (1, -(-1920 // width_px), 1))[:, :1920])
 
 
-def _peers(weights: Path, folder: Path) -> dict[str, Any]:
-    """What we compare with: ultralytics on its own ONNX export (default settings, fixed square) and on PyTorch."""
+def _export(weights: Path, folder: Path) -> Path:
+    """ultralytics' own ONNX export of the weights: its default settings, a fixed square."""
     copy = Path(shutil.copy(weights, folder))  # ultralytics writes beside the weights
-    onnx = Path(reference.load(copy).export(format="onnx", imgsz=_IMGSZ_PX, verbose=False))
-    return {_ONNX: reference.load(onnx), _TORCH: reference.load(copy), _TORCH_ALL: reference.load(copy)}
-
-
-def _prediction(name: str, yolo: Any, frame: NDArray[np.uint8]) -> Callable[[], float]:
-    """One prediction as a user of ultralytics asks for it, masks included; returns its ms."""
-    import torch
-
-    predict = harness.wall_clock(lambda: yolo.predict(frame, imgsz=_IMGSZ_PX, device="cpu", verbose=False))
-    predict()
-    # With its first prediction ultralytics chooses how many threads PyTorch uses: all cores but one.
-    threads = torch.get_num_threads() if name != _TORCH_ALL else os.cpu_count() or 1
-
-    def timed() -> float:
-        torch.set_num_threads(threads)
-        return predict()
-
-    return timed
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
+        return apart.submit(reference.export_onnx, copy, _IMGSZ_PX).result()
 
 
 def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
