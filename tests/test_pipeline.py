@@ -120,7 +120,7 @@ def test_masks_are_decoded_for_the_selected_only(monkeypatch: pytest.MonkeyPatch
 
 
 def test_results_outlive_the_next_frame(backend: str) -> None:
-    """Masks decoded late come from their own frame, though the session reuses its memory."""
+    """Masks decoded late come from their own frame."""
     pipe = Pipeline("colours", backend=backend)
     early = pipe(scene(("red", 1, 1)))
     pipe(scene(("blue", 5, 5)))

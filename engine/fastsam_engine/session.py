@@ -41,8 +41,7 @@ class Session(ABC):
             inputs: Input name to array, as the spec says.
 
         Returns:
-            Output name to array. The arrays may belong to the session: they hold until its next run, so copy what
-            must live longer.
+            Output name to array; the arrays are the caller's to keep.
 
         Raises:
             InputMismatchError: A name, dtype or shape does not fit.

@@ -81,5 +81,5 @@ class Clip:
         parts = []
         for start in range(0, len(windows), _CROPS_A_RUN):
             batch = clip_batch(frame, windows[start : start + _CROPS_A_RUN], self._input)
-            parts.append(np.array(self._image.run({self._input.name: batch})[name], np.float32))
+            parts.append(np.asarray(self._image.run({self._input.name: batch})[name], np.float32))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

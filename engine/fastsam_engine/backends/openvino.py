@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.errors import BackendUnavailableError, ModelFileError
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
@@ -57,7 +59,7 @@ class OpenVinoSession(Session):
     """A graph on OpenVINO.
 
     Where the picture's size is dynamic, the graph is compiled once for each input shape and the last few are kept;
-    else once, with a dynamic batch, which costs nothing measurable. Outputs are views of the library's memory.
+    else once, with a dynamic batch, which costs nothing measurable.
     """
 
     def __init__(self, path: Path, spec: ModelSpec, core: openvino.Core, model: openvino.Model, precision: str) -> None:
@@ -78,8 +80,19 @@ class OpenVinoSession(Session):
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         (array,) = inputs.values()
         request = self._request(array.shape if self._sized else ())
+        if not self._sized:
+            request.infer([array], share_inputs=True)
+            return {name: np.array(request.get_output_tensor(index).data) for name, index in self._outputs.items()}
+        import openvino
+
+        # Shapes are known, so the library writes straight into arrays that the caller keeps.
+        ports = request.get_compiled_model().outputs
+        outputs = {name: np.empty(tuple(ports[index].shape), ports[index].element_type.to_dtype())
+                   for name, index in self._outputs.items()}  # fmt: skip
+        for name, index in self._outputs.items():
+            request.set_output_tensor(index, openvino.Tensor(outputs[name], shared_memory=True))
         request.infer([array], share_inputs=True)
-        return {name: request.get_output_tensor(index).data for name, index in self._outputs.items()}
+        return outputs
 
     def _request(self, shape: tuple[int, ...]) -> openvino.InferRequest:
         """The request compiled for a shape; an empty shape leaves the model's own dynamic axes."""

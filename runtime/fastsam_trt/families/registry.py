@@ -56,7 +56,7 @@ class Decoder(ABC):
         """Make segments of one frame's outputs.
 
         Args:
-            outputs: As `Session.run` returns them; copied where they must live on.
+            outputs: As `Session.run` returns them.
             letterbox: Where the frame lies in the model's input.
             thresholds: What counts.
         """

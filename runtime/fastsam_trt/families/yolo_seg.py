@@ -48,7 +48,7 @@ class YoloSegDecoder(Decoder):
         boxes = _corners(rows[:, :4])
         kept = nms(boxes, scores, class_ids, thresholds.iou, thresholds.max_segments)
         boxes = letterbox.boxes_to_frame(boxes[kept])
-        prototypes = np.array(outputs[self._prototypes][0], np.float32)  # the session may reuse its own
+        prototypes = np.asarray(outputs[self._prototypes][0], np.float32)
         masks = PrototypeMasks(
             prototypes, rows[kept, self._classes_end :], boxes, self._resize_to(letterbox, prototypes.shape)
         )
