@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -139,3 +140,42 @@ def test_a_graph_that_the_library_can_not_load_is_refused(backend: str, tmp_path
 
 def _not_installed(name: str) -> str:
     raise packages.metadata.PackageNotFoundError(name)
+
+
+def test_a_session_that_takes_frames_gives_the_same_answers(backend: str, tmp_path: Path) -> None:
+    """Where the backend normalises by itself, its spec says so, and the outputs are those of the plain way."""
+    from fastsam_trt.preprocess import FramePreprocessor
+
+    spec = colour_models.segmenter_spec()
+    for name, change in (
+        ("plain", {}),
+        ("shifted", {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}),
+        ("bgr", {"colour": "BGR"}),
+    ):
+        other = dataclasses.replace(spec, input=dataclasses.replace(spec.input, **change))
+        path = colour_models.save(colour_models.segmenter_graph(), tmp_path / f"{name}.onnx", other)
+        frame = np.random.default_rng(0).integers(0, 256, (180, 250, 3), np.uint8)
+        answers = []
+        for frames in (False, True):
+            session = open_session(path, backend, precision="fp32", frames=frames)
+            picture, _ = FramePreprocessor(session.spec.input)(frame)
+            answers.append(session.run({"images": picture}))
+        assert session.spec.input.dtype == ("uint8" if backend == "openvino" else "float32")
+        for output in ("output0", "output1"):
+            np.testing.assert_allclose(answers[1][output], answers[0][output], atol=2e-4)
+
+
+def test_outputs_are_the_callers_to_keep(backend: str) -> None:
+    for graph, inputs in (
+        (find_graph("colours"), ({"images": _picture()}, {"images": _picture() * 0})),
+        (
+            find_graph("clip-colours", "image"),
+            [{"pixel_values": np.full((1, 3, 32, 32), v, np.float32)} for v in (0, 1)],
+        ),
+    ):
+        session = open_session(graph, backend)
+        first = session.run(inputs[0])
+        kept = {name: array.copy() for name, array in first.items()}
+        session.run(inputs[1])
+        for name, array in first.items():
+            np.testing.assert_array_equal(array, kept[name])

@@ -56,8 +56,8 @@ class ImageInput:
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    layout: Literal["NCHW"] = "NCHW"
-    dtype: Literal["float32", "float16"] = "float32"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
     batch: tuple[int, int | None] = (1, None)
     kind: Literal["image"] = "image"
 

@@ -13,7 +13,14 @@ from fastsam_engine.spec_reader import read_spec
 _logger = logging.getLogger(__name__)
 
 
-def open_session(path: Path | str, backend: str = "auto", device: str = "auto", precision: str = "auto") -> Session:
+def open_session(
+    path: Path | str,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    *,
+    frames: bool = False,
+) -> Session:
     """Open an exported graph.
 
     Args:
@@ -21,6 +28,8 @@ def open_session(path: Path | str, backend: str = "auto", device: str = "auto", 
         backend: `onnxruntime`, `openvino`, or `auto`: the fastest that can serve on this machine.
         device: `auto` or a device of the backend, such as `cpu`.
         precision: `auto` (the backend's fastest that its library holds accurate) or `fp32`, `bf16`, `fp16`.
+        frames: Let the backend take pictures as cameras give them, (n, h, w, 3) uint8 BGR, and normalise them itself
+            where it can do that faster; the session's `spec.input` says whether it does.
 
     Returns:
         A session, which says what it really got.
@@ -41,7 +50,7 @@ def open_session(path: Path | str, backend: str = "auto", device: str = "auto", 
     if device not in ("auto", *readiness.devices):
         devices = ", ".join(readiness.devices)
         raise BackendUnavailableError(name, f"it has no device {device!r} here", f"use one of: auto, {devices}")
-    session = chosen.open(path, spec, device, precision)
+    session = chosen.open(path, spec, device, precision, frames=frames)
     how = "fastest here" if backend == "auto" else "as asked"
     _logger.info(
         "%s runs on %s %s, %s, %s (%s: %s)",

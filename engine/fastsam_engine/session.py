@@ -21,7 +21,7 @@ class Session(ABC):
 
     Attributes:
         path: The file it was opened from.
-        spec: What the file says of itself.
+        spec: What the file says of itself; its input is what `run` takes.
         backend: Name of the backend that really runs it.
         device: Device that it really runs on, such as `cpu`.
         precision: Precision that it really computes in.
@@ -85,14 +85,17 @@ def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Ite
 
 
 def _image_shape(image: ImageInput) -> str:
-    if image.size_multiple is None:
-        return f"(n, 3, {image.height}, {image.width})"
-    return f"(n, 3, h, w) with h and w multiples of {image.size_multiple}"
+    fixed = image.size_multiple is None
+    height, width = (str(image.height), str(image.width)) if fixed else ("h", "w")
+    axes = f"3, {height}, {width}" if image.layout == "NCHW" else f"{height}, {width}, 3"
+    return f"(n, {axes})" + ("" if fixed else f" with h and w multiples of {image.size_multiple}")
 
 
 def _fits_image(image: ImageInput, shape: tuple[int, ...]) -> bool:
-    if len(shape) != 4 or shape[1] != 3:
+    if len(shape) != 4:
         return False
+    channels, height, width = shape[1:] if image.layout == "NCHW" else (shape[3], *shape[1:3])
     if image.size_multiple is None:
-        return shape[2:] == (image.height, image.width)
-    return min(shape[2:]) > 0 and shape[2] % image.size_multiple == 0 and shape[3] % image.size_multiple == 0
+        return (channels, height, width) == (3, image.height, image.width)
+    multiples = height % image.size_multiple == 0 and width % image.size_multiple == 0
+    return channels == 3 and min(height, width) > 0 and multiples

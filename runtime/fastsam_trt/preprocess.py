@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +27,21 @@ class FramePreprocessor:
         self._image = image
         self._size = size
         self._letterbox: Letterbox | None = None
+        self._takes_frames = image.dtype == "uint8"  # the session does the rest
         scale = np.full(3, image.scale, np.float32) / np.asarray(image.std, np.float32)
         shift = -np.asarray(image.mean, np.float32) / np.asarray(image.std, np.float32)
         self._scale = scale[:, None, None] if np.ptp(scale) else scale[0]
         self._shift = shift[:, None, None] if shift.any() else None
 
-    def __call__(self, frame: NDArray[np.uint8]) -> tuple[NDArray[np.float32] | NDArray[np.float16], Letterbox]:
+    def __call__(self, frame: NDArray[np.uint8]) -> tuple[NDArray[Any], Letterbox]:
         """Make the model's input of one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
 
         Returns:
-            The input (1, 3, h, w), normalised, in the model's dtype and colour order, and where the frame lies in it.
-            The array is a buffer that the next call overwrites.
+            The input, one picture in the model's layout, dtype, range and colour order, and where the frame lies in
+            it. The array is a buffer that the next call overwrites.
         """
         placed = fit(frame.shape[0], frame.shape[1], self._image, self._size)
         if placed != self._letterbox:
@@ -48,10 +51,11 @@ class FramePreprocessor:
         else:
             size = (placed.content_w, placed.content_h)
             cv2.resize(frame, size, dst=self._content, interpolation=_INTERPOLATION[self._image.interpolation])
-        cv2.split(self._padded, self._channels)
-        np.multiply(self._planes, self._scale, out=self._input[0], casting="unsafe")
-        if self._shift is not None:
-            self._input[0] += self._shift
+        if not self._takes_frames:
+            cv2.split(self._padded, self._channels)
+            np.multiply(self._planes, self._scale, out=self._input[0], casting="unsafe")
+            if self._shift is not None:
+                self._input[0] += self._shift
         return self._input, placed
 
     def _allocate(self, placed: Letterbox) -> None:
@@ -60,6 +64,8 @@ class FramePreprocessor:
         self._padded = np.full((*size, 3), self._image.pad_value, np.uint8)
         rows = slice(placed.top, placed.top + placed.content_h)
         self._content = self._padded[rows, placed.left : placed.left + placed.content_w]
-        self._planes = np.empty((3, *size), np.uint8)
-        self._channels = list(self._planes[::-1] if self._image.colour == "RGB" else self._planes)
-        self._input = np.empty((1, 3, *size), self._image.dtype)
+        self._input: NDArray[Any] = self._padded[None]
+        if not self._takes_frames:
+            self._planes = np.empty((3, *size), np.uint8)
+            self._channels = list(self._planes[::-1] if self._image.colour == "RGB" else self._planes)
+            self._input = np.empty((1, 3, *size), self._image.dtype)

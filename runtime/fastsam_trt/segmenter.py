@@ -50,7 +50,7 @@ class Segmenter:
             ModelNotFoundError, ModelFileError: No such model, or no segmenter.
             OptionError: A threshold or size is out of range.
         """
-        self.session = open_session(find_graph(model), backend, device, precision)
+        self.session = open_session(find_graph(model), backend, device, precision, frames=True)
         self._decoder = decoder_for(self.session)
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures

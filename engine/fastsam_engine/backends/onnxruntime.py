@@ -31,7 +31,7 @@ class OnnxRuntimeBackend(Backend):
             return Readiness("", (), "onnxruntime is not installed", "pip install 'fastsam-trt[cpu]'")
         return Readiness(version(installed[0]), tuple(_PROVIDERS), "runs every graph as it was exported", speed_rank=50)
 
-    def open(self, path: Path, spec: ModelSpec, device: str, precision: str) -> Session:
+    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, *, frames: bool) -> Session:
         if precision not in ("auto", spec.precision):
             raise BackendUnavailableError(
                 self.name,

@@ -48,7 +48,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def open(self, path: Path, spec: ModelSpec, device: str, precision: str) -> Session:
+    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, *, frames: bool) -> Session:
         """Open a graph.
 
         Args:
@@ -56,6 +56,7 @@ class Backend(ABC):
             spec: Its spec.
             device: `auto` or one of `readiness().devices`.
             precision: `auto` or a `Precision`.
+            frames: See `fastsam_engine.open_session`.
 
         Raises:
             BackendUnavailableError: The precision can't be had.
