@@ -281,6 +281,25 @@ def test_outputs_that_can_not_be_written(
     assert "a folder for the pictures" in fails(tmp_path / "folder", "--save", tmp_path / "out.png")
 
 
+def test_a_window_without_a_display(
+    photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert "expected a display" in _fails(capsys, 2, "run", "--source", photo, "--model", "colours", "--show")
+
+
+def test_an_export_without_its_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsam_engine.packages.metadata.version", _not_installed)
+    error = _fails(capsys, 2, "export", "yolov8n-seg")
+    assert "expected ultralytics, onnx, onnxslim to be installed" in error
+    assert "pip install 'fastsam-trt[cpu,export]'" in error
+
+
+def _not_installed(name: str) -> str:
+    raise packages.metadata.PackageNotFoundError(name)
+
+
 def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tmp_path / "out.jsonl"
     lines.write_text("old\n")

@@ -170,6 +170,23 @@ def test_image_files_of_every_kind_become_bgr(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_picture(_written(tmp_path, one)), one)
 
 
+def test_images_of_other_depths_are_named(tmp_path: Path) -> None:
+    path = _written(tmp_path, np.zeros((4, 4, 3), np.float32), "x.tiff")
+    with pytest.raises(SourceUnreadableError, match="expected an image of 8 or 16 bits a channel, found float32"):
+        read_picture(path)
+
+
+def test_links_that_lead_nowhere_and_folders_named_like_videos(tmp_path: Path) -> None:
+    _written(tmp_path, np.zeros((4, 4, 3), np.uint8), "b.png")
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "c.mp4").mkdir()
+    seen = []
+    with pytest.raises(SourceUnreadableError, match="1 of 2 files can't be read"), open_source(tmp_path) as source:
+        for frame in source:
+            seen.append(Path(frame.source).name)
+    assert seen == ["b.png"]
+
+
 def test_sixteen_bits_are_rounded_over_the_whole_range() -> None:
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     found = as_bgr(levels)[..., 0].ravel()

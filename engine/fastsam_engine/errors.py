@@ -75,6 +75,15 @@ class BackendUnavailableError(RequestError, ImportError):
         super().__init__(f"backend {name!r} can't serve: {reason}; {mend}")
 
 
+class PackagesMissingError(RequestError, ImportError):
+    """A request needs packages that are not installed."""
+
+    def __init__(self, packages: Iterable[str], extra: str) -> None:
+        super().__init__(
+            f"expected {', '.join(packages)} to be installed, found nothing; run: pip install 'fastsam-trt[{extra}]'"
+        )
+
+
 class PackageClashError(WorkError, RuntimeError):
     """Two installed distributions own the same module."""
 

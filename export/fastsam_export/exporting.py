@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastsam_engine.catalog import CATALOG
+from fastsam_engine.errors import PackagesMissingError
 from fastsam_engine.model_store import models_folder
 from fastsam_engine.packages import version
-from fastsam_export.errors import ExportError, UnknownExportError
+from fastsam_export.errors import UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
 
 __all__ = ["ExportRequest", "Exported", "export_model"]
@@ -38,16 +39,15 @@ def export_model(
 
     Raises:
         UnknownExportError: No family exports that.
-        ExportError: A package is missing, or the model can't be exported.
+        PackagesMissingError: The export extra is not installed.
+        ExportError: The model can't be exported.
         WeightsNotFoundError, ParityError: See there.
     """
     published = CATALOG.get(name.lower())
     family = _family(name, weights)
     missing = [package for package in family.packages if not version(package)]
     if missing:
-        raise ExportError(
-            f"expected {', '.join(missing)} to be installed, found nothing; run: pip install 'fastsam-trt[cpu,export]'"
-        )
+        raise PackagesMissingError(missing, "cpu,export")
     if imgsz is None and published is not None and published.size_px:
         imgsz = (published.size_px, published.size_px)
     origin = str(weights) if weights is not None else published.origin if published else name

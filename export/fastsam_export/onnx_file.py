@@ -6,13 +6,13 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-import onnx
-
 from fastsam_engine.model_spec import METADATA_KEY, ModelSpec
 
 
 def write_spec(path: Path, spec: ModelSpec) -> None:
     """Put a spec into an ONNX file's metadata, in place of any that is there."""
+    import onnx
+
     model = onnx.load(str(path))
     kept = {entry.key: entry.value for entry in model.metadata_props}
     kept[METADATA_KEY] = spec.to_json()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from fastsam_engine.errors import ModelNotFoundError, RequestError, WorkError
@@ -70,10 +69,8 @@ class OutputError(RequestError, OSError):
         super().__init__(f"output {path}: {found}; {mend}")
 
 
-class MissingPackageError(RequestError, ImportError):
-    """A command needs an extra that is not installed."""
+class DisplayError(RequestError, OSError):
+    """A window can't be shown."""
 
-    def __init__(self, packages: Iterable[str], extra: str) -> None:
-        super().__init__(
-            f"expected {', '.join(packages)} to be installed, found nothing; run: pip install 'fastsam-trt[{extra}]'"
-        )
+    def __init__(self, found: str) -> None:
+        super().__init__(f"--show: expected a display to open a window on, found {found}; use --save OUT instead")

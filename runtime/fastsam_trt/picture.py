@@ -50,7 +50,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         SourceUnreadableError: The file is empty or no image.
     """
-    data = np.fromfile(path, np.uint8)
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SourceUnreadableError(str(path), f"it can't be read ({error.strerror})") from error
     if not data.size:
         raise SourceUnreadableError(str(path), "expected an image, found an empty file")
     try:
@@ -59,4 +62,6 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         raise SourceUnreadableError(str(path), f"expected an image, OpenCV says: {error.err}") from error
     if picture is None:
         raise SourceUnreadableError(str(path), "expected an image, found a file that OpenCV can't read as one")
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise SourceUnreadableError(str(path), f"expected an image of 8 or 16 bits a channel, found {picture.dtype}")
     return as_bgr(picture)

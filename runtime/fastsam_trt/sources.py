@@ -196,17 +196,21 @@ def open_source(source: str | int | Path, *, vid_stride: int = 1) -> Source:
         raise SourceNotFoundError(name, "a camera, an address, or an existing file, folder or glob")
     if path.suffix.lower() in _TEXT_SUFFIXES:
         raise SourceUnreadableError(name, "expected a video or image, found a text file")
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if _is_image(path):
         return FilesSource(name, [path])
     return CaptureSource(name, str(path), "video", vid_stride)
 
 
 def _list(name: str, path: Path) -> list[Path]:
     found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
-    paths = sorted(each for each in found if each.suffix.lower() in IMAGE_SUFFIXES or _is_video(each))
+    paths = sorted(each for each in found if not each.is_dir() and (_is_image(each) or _is_video(each)))
     if not paths:
         raise SourceNotFoundError(name, "images or videos there")
     return paths
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _is_video(path: Path) -> bool:

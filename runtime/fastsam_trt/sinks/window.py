@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import cv2
 
 from fastsam_trt.drawing import draw
-from fastsam_trt.errors import MissingPackageError
+from fastsam_trt.errors import DisplayError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
@@ -18,21 +21,28 @@ class WindowSink(Sink):
     """Shows every frame; Escape or q ends the run."""
 
     def __init__(self) -> None:
-        """Prepare; the window opens with the first frame."""
+        """Prepare; the window opens with the first frame.
+
+        Raises:
+            DisplayError: There is no display. OpenCV's window library would end the process then.
+        """
+        displays = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+        if sys.platform == "linux" and not any(map(os.environ.get, displays)):
+            raise DisplayError(f"none of {', '.join(displays)} set")
         self._open = False
 
     def write(self, frame: Frame, result: Result) -> None:
         """Show a frame.
 
         Raises:
-            MissingPackageError: There is no display, or OpenCV was built without windows.
+            DisplayError: OpenCV was built without windows.
             KeyboardInterrupt: The user pressed Escape or q.
         """
         try:
             cv2.imshow(_TITLE, draw(result))
             key = cv2.waitKey(1) & 0xFF
         except cv2.error as error:
-            raise MissingPackageError(["a display and opencv-python with windows"], "cpu") from error
+            raise DisplayError(f"OpenCV without windows ({error.err})") from error
         self._open = True
         if key in _QUIT_KEYS:
             raise KeyboardInterrupt
