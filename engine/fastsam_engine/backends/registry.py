@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
+from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import UnknownBackendError
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.session import Session
@@ -76,9 +75,7 @@ def register(backend: type[Backend]) -> type[Backend]:
 @cache
 def all_backends() -> dict[str, Backend]:
     """Every backend of this folder, by name; loading this loads none of their libraries."""
-    package = importlib.import_module("fastsam_engine.backends")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"fastsam_engine.backends.{module.name}")
+    import_modules("fastsam_engine.backends")
     return dict(sorted(_REGISTERED.items()))
 
 

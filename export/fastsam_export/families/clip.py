@@ -84,8 +84,14 @@ class ClipFamily(Family):
         )["input_ids"]  # fmt: skip
         exported = []
         for part, tower, spec, example, what in (
-            ("image", _image_tower(model), image, pixels, f"{len(pictures)} drawn pictures"),
-            ("text", _text_tower(model), text, ids, f"{len(_TEXTS)} texts"),
+            (
+                "image",
+                _tower(model.vision_model, model.visual_projection),
+                image,
+                pixels,
+                f"{len(pictures)} drawn pictures",
+            ),
+            ("text", _tower(model.text_model, model.text_projection), text, ids, f"{len(_TEXTS)} texts"),
         ):
             step(f"tracing the {part} tower")
             graph = folder / f"{request.name}.{part}.onnx"
@@ -157,34 +163,20 @@ def _image_input(weights: str, processor: Any) -> ImageInput:
     )
 
 
-def _image_tower(model: transformers.CLIPModel) -> torch.nn.Module:
+def _tower(encoder: torch.nn.Module, projection: torch.nn.Module) -> torch.nn.Module:
+    """One tower as it is exported: encode, project, and bring to length one."""
     import torch
 
-    class ImageTower(torch.nn.Module):  # type: ignore[misc]
+    class Tower(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.vision_model, self.visual_projection = model.vision_model, model.visual_projection
+            self.encoder, self.projection = encoder, projection
 
-        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-            embeds = self.visual_projection(self.vision_model(pixel_values=pixel_values).pooler_output)
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            embeds = self.projection(self.encoder(inputs).pooler_output)
             return embeds / embeds.norm(dim=-1, keepdim=True)
 
-    return ImageTower().eval()
-
-
-def _text_tower(model: transformers.CLIPModel) -> torch.nn.Module:
-    import torch
-
-    class TextTower(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.text_model, self.text_projection = model.text_model, model.text_projection
-
-        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-            embeds = self.text_projection(self.text_model(input_ids=input_ids).pooler_output)
-            return embeds / embeds.norm(dim=-1, keepdim=True)
-
-    return TextTower().eval()
+    return Tower().eval()
 
 
 def _trace(tower: torch.nn.Module, example: torch.Tensor, path: Path, spec: ModelSpec) -> None:

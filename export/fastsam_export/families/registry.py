@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
+from fastsam_engine.discovery import import_modules
 from fastsam_engine.model_spec import ModelSpec
 
 
@@ -81,7 +80,5 @@ def register(family: type[Family]) -> type[Family]:
 @cache
 def all_families() -> dict[str, Family]:
     """Every family of this folder, by name; loading this loads no training framework."""
-    package = importlib.import_module("fastsam_export.families")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"fastsam_export.families.{module.name}")
+    import_modules("fastsam_export.families")
     return dict(_REGISTERED)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
+from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.session import Array, Session
@@ -93,7 +92,5 @@ def decoder_for(session: Session) -> Decoder:
 
 @cache
 def _families() -> dict[str, type[Decoder]]:
-    package = importlib.import_module("fastsam_trt.families")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"fastsam_trt.families.{module.name}")
+    import_modules("fastsam_trt.families")
     return dict(_REGISTERED)
