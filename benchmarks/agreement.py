@@ -25,6 +25,7 @@ _BACKENDS = (("onnxruntime", "fp32", 0.98, 0.95), ("openvino", "fp32", 0.98, 0.9
 
 
 def main() -> int:
+    """Compare on every photo and backend."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, default=harness.SHARED / "images", help="folder of photos")
     parser.add_argument("--weights", type=Path, default=reference.WEIGHTS, help="ultralytics' checkpoint")
@@ -106,7 +107,7 @@ def _box_iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np
     high = np.minimum(box[2:], boxes[:, 2:])
     inter = np.maximum(high - low, 0).prod(axis=1)
     union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - inter
-    return (inter / union).astype(np.float64)
+    return np.asarray(inter / union, np.float64)
 
 
 if __name__ == "__main__":

@@ -29,13 +29,11 @@ try:
     from fastsam_engine.packages import version
     from fastsam_trt.cli.table import table
 except ImportError as missing:
-    raise SystemExit(f"error: {missing}; the benchmarks need: pip install 'fastsam-trt[dev]'") from None
+    print(f"error: {missing}; the benchmarks need: pip install 'fastsam-trt[dev]'", file=sys.stderr)
+    sys.exit(2)
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-"""Weights, photos and videos, in a folder beside the checkout."""
-
-Times = Mapping[str, Sequence[float]]
-"""Name of a side to its times, ms, one a round."""
+SHARED = Path(__file__).resolve().parents[2] / "shared"  # weights, photos and videos, beside the checkout
+Times = Mapping[str, Sequence[float]]  # name of a side to its times, ms, one a round
 
 
 class BenchmarkError(Exception):
@@ -78,11 +76,11 @@ class Figure:
     @property
     def holds(self) -> bool:
         """Whether the value keeps to the bound."""
-        return {"<=": operator.le, ">=": operator.ge, "==": operator.eq}[self.sense](self.value, self.bound)
+        return bool({"<=": operator.le, ">=": operator.ge, "==": operator.eq}[self.sense](self.value, self.bound))
 
     def line(self) -> str:
         """The figure in words."""
-        return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {self.value:.6g} (bound {self.sense} {self.bound:g})"
+        return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {self.value:.7g} (bound {self.sense} {self.bound:g})"
 
 
 def wall_clock(call: Callable[[], object]) -> Callable[[], float]:
@@ -97,11 +95,10 @@ def wall_clock(call: Callable[[], object]) -> Callable[[], float]:
 
 
 def measure(sides: Sequence[Side], rounds: int, warmup: int, *, lead_in: bool = True) -> Times:
-    """Run sides in turn, A B A B, and return their times round by round, so that they compare pair by pair.
+    """Run sides in turn, A B A B; their times come back round by round, so that they compare pair by pair.
 
     Args:
-        sides: What to run.
-        rounds: Timed turns of each side.
+        sides, rounds: What to run, and how many timed turns each gets.
         warmup: Turns before them that are not kept.
         lead_in: Whether a call that is not timed begins each turn; needless where a call starts a fresh process.
     """
@@ -125,7 +122,7 @@ def ratio(times: Times, side: str, reference: str) -> Spread:
 
 def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict[str, Any]]:
     """Print the table of a measurement, with the ratio of each side to each reference; return its rows for JSON."""
-    cells, rows = [], []
+    cells, rows = list[tuple[str, ...]](), list[dict[str, Any]]()
     for side, values in times.items():
         ms = dataclasses.asdict(Spread.of(values))
         ratios = {reference: dataclasses.asdict(ratio(times, side, reference)) for reference in references}
@@ -141,7 +138,7 @@ def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict
 def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Print rows of one set of columns as a table; return them for JSON."""
     print(f"\n{title}")
-    shown = [[f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows]
+    shown = [[f"{cell:.7g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows]
     print(table(list(rows[0]) if rows else ("nothing",), shown))
     return [{"kind": "row", "title": title, **row} for row in rows]
 
@@ -177,8 +174,8 @@ def finish(
     print("\n" + "\n".join(figure.line() for figure in figures))
     if args.json is not None:
         head = {"script": Path(sys.argv[0]).stem, "time": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
-        held = [{"kind": "figure", **dataclasses.asdict(each), "holds": each.holds} for each in figures]
-        text = "".join(json.dumps({**head, **row}) + "\n" for row in [*rows, *held])
+        held = ({"kind": "figure", **dataclasses.asdict(each), "holds": each.holds} for each in figures)
+        text = "".join(json.dumps({**head, **row}) + "\n" for row in (*rows, *held))
         with args.json.open("a", encoding="utf-8") as file:  # one write of whole lines: runs may share the file
             file.write(text)
     return 0 if all(figure.holds for figure in figures) else 1
@@ -197,8 +194,7 @@ def require(*packages: str, files: Iterable[Path] = ()) -> None:
 def entry(main: Callable[[], int]) -> NoReturn:
     """Run a script: exit 0 if every figure holds, 1 if one misses, 2 with one line if it can't run."""
     try:
-        code = main()
+        sys.exit(main())
     except (BenchmarkError, FastsamError) as error:
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
-        code = 2
-    sys.exit(code)
+        sys.exit(2)

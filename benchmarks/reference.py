@@ -9,7 +9,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import harness
 
@@ -32,7 +32,7 @@ def load(path: Path) -> Any:
 
 
 def export_onnx(weights: Path, imgsz_px: int) -> Path:
-    """ultralytics' own ONNX export, with its default settings: a fixed square, written beside the weights."""
+    """Export weights as ultralytics itself does with its default settings: a fixed square, written beside them."""
     return Path(load(weights).export(format="onnx", imgsz=imgsz_px, verbose=False))
 
 
@@ -56,7 +56,7 @@ class Peer:
         self._process.start()
         there.close()
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

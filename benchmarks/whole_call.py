@@ -20,9 +20,11 @@ import reference
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine import Session
+from fastsam_engine import Session, open_session
+from fastsam_engine.model_spec import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.picture import read_picture
+from fastsam_trt.preprocess import FramePreprocessor
 
 _IMGSZ_PX = 640
 _PROMPT = "person"
@@ -48,6 +50,7 @@ class TimedRun:
 
 
 def main() -> int:
+    """Time the sides on a photo and on a full HD frame, then our call against its own network run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, default=harness.SHARED / "images" / "bus.jpg", help="photo with a person")
     parser.add_argument("--weights", type=Path, default=reference.WEIGHTS, help="ultralytics' checkpoint")
@@ -104,7 +107,7 @@ def _full_hd(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _export(weights: Path, folder: Path) -> Path:
-    """ultralytics' own ONNX export of the weights: its default settings, a fixed square."""
+    """The ONNX file that ultralytics itself makes of the weights: its default settings, a fixed square."""
     copy = Path(shutil.copy(weights, folder))  # ultralytics writes beside the weights
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
         return apart.submit(reference.export_onnx, copy, _IMGSZ_PX).result()
@@ -121,10 +124,22 @@ def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
     return harness.wall_clock(call)
 
 
+def _network(session: Session, frame: NDArray[np.uint8]) -> Callable[[], object]:
+    """A run of the network as it was exported, on input prepared beforehand.
+
+    A session may normalise pictures inside its run; work that is moved there must not count as saved.
+    """
+    plain = open_session(session.path, session.backend, session.device, session.precision)
+    if not isinstance(plain.spec.input, ImageInput):
+        raise harness.BenchmarkError(f"expected a segmenter in {session.path}, found a model that takes no pictures")
+    array, _ = FramePreprocessor(plain.spec.input, (_IMGSZ_PX, _IMGSZ_PX))(frame)
+    return lambda: plain.run({plain.spec.input.name: array})
+
+
 def _against_bare(
     title: str, pipeline: Pipeline, frame: NDArray[np.uint8], args: argparse.Namespace
 ) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
-    """The whole call against the network run inside it, and against that run alone on the same input."""
+    """The whole call against the run of its session inside it, that run alone, and the run of the network alone."""
     session = pipeline.segmenter.session
     bare = session.run
     inside = TimedRun(session)
@@ -132,15 +147,16 @@ def _against_bare(
         pipeline(frame)
         inputs = {name: array.copy() for name, array in inside.inputs.items()}  # the pipeline overwrites its own
         sides = [
-            harness.Side("whole call", _whole(pipeline, frame)),
+            harness.Side("whole call, masks on whole frames", _whole(pipeline, frame)),
             harness.Side("session.run in it", lambda: inside.last_ms),  # of the whole call just before
             harness.Side("session.run alone", harness.wall_clock(lambda: bare(inputs))),
+            harness.Side("network alone", harness.wall_clock(_network(session, frame))),
             harness.Side("whole call, masks in boxes", harness.wall_clock(lambda: pipeline(frame).crops())),
         ]
         times = harness.measure(sides, args.rounds, args.warmup)
-    against = [sides[1].name, sides[2].name]
-    shape = " x ".join(map(str, next(iter(inputs.values())).shape[2:]))
-    rows = harness.show_times(f"{title}, input {shape}", times, against)
+    against = [side.name for side in sides[1:4]]
+    taken = ", ".join(f"{array.dtype} {' x '.join(map(str, array.shape))}" for array in inputs.values())
+    rows = harness.show_times(f"{title}, session takes {taken}", times, against)
     figures = [
         harness.Figure(
             f"{title}: whole call / {name}", harness.ratio(times, sides[0].name, name).median, "<=", _BARE_BOUND

@@ -47,13 +47,13 @@ class TextSelector:
         self._clip = clip
         self._threshold = threshold
         if clip is not None and texts:
-            self._texts = clip.text.embed(list(texts.values()), templates)
             # A negative that is itself a prompt would argue against its own match.
             asked = {text.casefold() for text in texts.values()}
             others = [text for text in negatives if text.casefold() not in asked]
             if not others:
                 raise PromptError("expected at least one negative that is not a prompt too, found none; add one")
-            self._negatives = clip.text.embed(others, templates)
+            features = clip.text.embed([*texts.values(), *others], templates)
+            self._texts, self._negatives = features[: len(texts)], features[len(texts) :]
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         """Choose the segments that answer a prompt."""
