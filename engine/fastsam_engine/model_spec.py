@@ -133,7 +133,8 @@ class ModelSpec:
         input: Its input.
         outputs: Its outputs.
         class_names: Class id to name, in order.
-        defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`, `logit_scale`).
+        defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`; CLIP: `logit_scale` and, where
+            it was calibrated, `even_cosine`).
         precision: Of the weights in the graph.
         source: Origin.
         parity: Proof of parity; None for a file that another tool exported.

@@ -13,6 +13,7 @@ from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ImageInput, TokenInput
 from fastsam_engine.model_store import home
 from fastsam_trt.crops import clip_batch, square_windows
+from fastsam_trt.demo.embedded import locate
 from fastsam_trt.text_features import TextFeatures
 from fastsam_trt.tokens import TextTokenizer
 
@@ -25,6 +26,7 @@ class Clip:
     Attributes:
         text: Embeddings of prompts.
         logit_scale: Factor from cosine to logits that the model was trained with.
+        even_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Clip:
         """Open the image tower.
 
         Args:
-            model: Short name or folder.
+            model: Short name or folder; `demo-clip` comes with the package.
             backend, device, precision: See `fastsam_engine.open_session`. The text tower runs in fp32 where the
                 backend has it: it runs once a prompt.
             cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
@@ -47,13 +49,14 @@ class Clip:
         Raises:
             ModelNotFoundError, ModelFileError: No such model, or no CLIP.
         """
-        graph = find_graph(model, "image")
+        graph = find_graph(locate(model), "image")
         self._image = open_session(graph, backend, device, precision)
         spec = self._image.spec
         if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):
             raise ModelFileError(graph, f"expected CLIP's image tower, found a model of task {spec.task!r}")
         self._input = spec.input
         self.logit_scale = float(spec.defaults["logit_scale"])
+        self.even_cosine = spec.defaults.get("even_cosine")
         text_graph = graph.with_name(graph.name.replace(".image.onnx", ".text.onnx"))
         tokens = cast("TokenInput", read_spec(text_graph).input)
         self.text = TextFeatures(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session
 from fastsam_engine.model_spec import ImageInput
+from fastsam_trt.demo.embedded import locate
 from fastsam_trt.errors import OptionError
 from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.preprocess import FramePreprocessor
@@ -41,7 +42,7 @@ class Segmenter:
         """Open a model.
 
         Args:
-            model: Short name, folder or file.
+            model: Short name, folder or file; `demo-seg` comes with the package.
             conf, iou, max_segments, classes: See `Thresholds`; None: the model's default.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             backend, device, precision: See `fastsam_engine.open_session`.
@@ -50,7 +51,7 @@ class Segmenter:
             ModelNotFoundError, ModelFileError: No such model, or no segmenter.
             OptionError: A threshold or size is out of range.
         """
-        self.session = open_session(find_graph(model), backend, device, precision, frames=True)
+        self.session = open_session(find_graph(locate(model)), backend, device, precision, frames=True)
         self._decoder = decoder_for(self.session)
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures

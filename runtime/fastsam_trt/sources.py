@@ -3,6 +3,7 @@
 cam0, 0, /dev/video0          a camera
 rtsp://, rtmp://, http://, tcp://, udp://   a stream
 clip.mp4                      a video, every frame in order
+demo                          coloured shapes that move, drawn on the spot
 photo.jpg, folder/, *.jpg     images (a folder or glob may hold videos too), sorted by name
 """
 
@@ -28,6 +29,9 @@ from fastsam_trt.picture import IMAGE_SUFFIXES, as_bgr, read_picture
 _logger = logging.getLogger(__name__)
 
 Kind = Literal["images", "video", "live"]
+
+DEMO = "demo"
+"""The source that needs no file."""
 
 _VIDEO_SUFFIXES = frozenset({".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm",
                              ".wmv"})  # fmt: skip
@@ -170,7 +174,7 @@ def open_source(source: str | int | Path, *, vid_stride: int = 1) -> Source:
     """Open a source of frames.
 
     Args:
-        source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob.
+        source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, or `demo`.
         vid_stride: Take every n-th frame of a video or camera.
 
     Returns:
@@ -184,6 +188,10 @@ def open_source(source: str | int | Path, *, vid_stride: int = 1) -> Source:
     if vid_stride < 1:
         raise OptionError("vid_stride", "a whole number of 1 or more", vid_stride)
     name = str(source)
+    if name == DEMO:
+        from fastsam_trt.demo.video import DemoVideo  # which is a source itself
+
+        return DemoVideo(vid_stride=vid_stride)
     camera = re.fullmatch(r"(?:cam|/dev/video)?(\d+)", name)
     if camera:
         return CaptureSource(name, int(camera[1]), "live", vid_stride)

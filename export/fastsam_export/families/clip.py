@@ -60,6 +60,8 @@ class ClipFamily(Family):
             licence="MIT" if request.weights.startswith("openai/") else "",
         )
         defaults = {"logit_scale": float(model.logit_scale.detach().exp())}
+        if (even_cosine := getattr(model.config, "even_cosine", None)) is not None:  # calibrated when it was trained
+            defaults["even_cosine"] = float(even_cosine)
         tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
         image = ModelSpec(
             name=request.name,

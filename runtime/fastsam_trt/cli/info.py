@@ -13,6 +13,7 @@ from fastsam_engine import find_graph, read_spec
 from fastsam_engine.errors import ModelFileError
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
+from fastsam_trt.demo.embedded import locate
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
@@ -36,10 +37,11 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _graphs(model: str) -> list[Path]:
+    place = locate(model)
     try:
-        return [find_graph(model)]
+        return [find_graph(place)]
     except ModelFileError:  # a model of several graphs
-        return [find_graph(model, part) for part in ("image", "text")]
+        return [find_graph(place, part) for part in ("image", "text")]
 
 
 def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -64,7 +64,8 @@ class TextSelector:
         rest = np.flatnonzero(prompt_ids < 0)
         if self._clip is not None and len(self._text_ids) and len(rest):
             embeddings = self._clip.embed_boxes(frame, segments.boxes[rest])
-            matches = match_scores(embeddings, self._texts, self._negatives, self._clip.logit_scale)
+            clip = self._clip
+            matches = match_scores(embeddings, self._texts, self._negatives, clip.logit_scale, clip.even_cosine)
             best = matches.argmax(axis=1)
             score = matches[np.arange(len(rest)), best]
             hit = score >= self._threshold
@@ -79,22 +80,27 @@ def match_scores(
     texts: NDArray[np.float32],
     negatives: NDArray[np.float32],
     logit_scale: float,
+    even_cosine: float | None = None,
 ) -> NDArray[np.float32]:
     """How sure CLIP is that a crop shows a prompt rather than any negative.
 
     A softmax over one prompt and the negatives, for each prompt apart, so that prompts do not argue with each other.
+    A model that was calibrated adds one more negative, whose cosine is the same for every crop.
 
     Args:
         embeddings: (n, d) of crops, rows of length one.
         texts: (p, d) of prompts, rows of length one.
         negatives: (m, d) with m > 0, rows of length one.
         logit_scale: Factor from cosine to logit.
+        even_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
 
     Returns:
         (n, p) float32 in 0..1.
     """
     positive = logit_scale * (embeddings.astype(np.float64) @ texts.T)
     negative = logit_scale * (embeddings.astype(np.float64) @ negatives.T)
+    if even_cosine is not None:
+        negative = np.pad(negative, ((0, 0), (0, 1)), constant_values=logit_scale * even_cosine)
     highest = negative.max(axis=1, keepdims=True)
     against = highest + np.log(np.exp(negative - highest).sum(axis=1, keepdims=True))
     scores: NDArray[np.float32] = (1 / (1 + np.exp(np.minimum(against - positive, 700)))).astype(np.float32)

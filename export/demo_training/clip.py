@@ -1,0 +1,180 @@
+"""A small CLIP, trained on crops of scenes and captions whose truth is known for every pair.
+
+The loss is the pairwise sigmoid of SigLIP (arXiv 2303.15343): each crop and caption of a batch is a yes or a no, and
+the truth of all pairs is exact, since a crop of a red star is also "something red". Its bias says at which cosine a
+caption is as likely right as wrong; that goes into the exported file as `even_cosine` and is the one threshold of all
+prompts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import captions
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from fastsam_trt.crops import resize_shortest_edge, square_windows
+from fastsam_trt.demo import ALL_PAIRS, HELD_OUT_PAIRS, draw_scene
+
+SIDE_PX = 64
+LENGTH = 16  # tokens a text
+WIDTH = 64
+BATCH = 128  # crops, and as many captions
+MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+PAIRS = tuple(pair for pair in ALL_PAIRS if pair not in HELD_OUT_PAIRS)
+
+Crops = tuple[NDArray[np.uint8], list[str | None], list[str | None]]
+
+
+def draw_crops(first_seed: int, scenes: int) -> Crops:
+    """Crops (n, 64, 64, 3) uint8 BGR of what is visible enough to name, and of background; colours and shapes."""
+    pictures: list[NDArray[np.uint8]] = []
+    colours: list[str | None] = []
+    shapes: list[str | None] = []
+    for seed in range(first_seed, first_seed + scenes):
+        scene = draw_scene(seed, 320, 320, items=(2, 7), pairs=PAIRS)
+        generator = np.random.default_rng(seed)
+        boxes = []
+        for item, mask, visible in zip(scene.items, scene.masks, scene.visible, strict=True):
+            if visible < 0.4 or mask.sum() < 100:
+                continue
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+            size = np.tile(box[2:] - box[:2], 2)
+            boxes.append(box + generator.normal(0, 0.04, 4) * size)  # as a segmenter would have it
+            colours.append(item.colour)
+            shapes.append(item.shape)
+        covered = scene.masks.any(axis=0)
+        for _ in range(6):
+            x, y, side = *generator.uniform(0, 300, 2), generator.uniform(16, 90)
+            if covered[int(y) : int(y + side), int(x) : int(x + side)].mean() < 0.03:
+                boxes.append(np.array([x, y, x + side, y + side], np.float32))
+                colours.append(None)
+                shapes.append(None)
+                break
+        windows = square_windows(np.array(boxes, np.float32).reshape(-1, 4), 320, 320)
+        for x0, y0, x1, y1 in windows.tolist():
+            planes = resize_shortest_edge(scene.frame[y0:y1, x0:x1], SIDE_PX)
+            pictures.append(planes.transpose(1, 2, 0).astype(np.uint8))
+    return np.stack(pictures), colours, shapes
+
+
+def make_tokenizer(folder: Path) -> Any:
+    """A byte-pair tokenizer in CLIP's manner, trained on the captions and saved with its settings."""
+    first, last = "<|startoftext|>", "<|endoftext|>"
+    made = Tokenizer(models.BPE(unk_token=last, end_of_word_suffix="</w>"))
+    made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=900, special_tokens=[first, last], initial_alphabet=alphabet, end_of_word_suffix="</w>"
+    )
+    made.train_from_iterator([*captions.every_text(), *(f"{letter} {letter}" for letter in alphabet)], trainer)
+    made.post_processor = processors.RobertaProcessing(
+        (last, made.token_to_id(last)), (first, made.token_to_id(first)), trim_offsets=False, add_prefix_space=False
+    )
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, bos_token=first, eos_token=last, unk_token=last, pad_token=last, model_max_length=LENGTH
+    )
+    fast.save_pretrained(str(folder))
+    return fast
+
+
+def make_model(tokenizer: Any) -> transformers.CLIPModel:
+    """The untrained towers."""
+    layers = {"hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_attention_heads": 4, "projection_dim": WIDTH}
+    special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+               "pad_token_id": tokenizer.pad_token_id}  # fmt: skip
+    text = {
+        **layers,
+        **special,
+        "num_hidden_layers": 2,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": LENGTH,
+    }
+    vision = {**layers, "num_hidden_layers": 4, "image_size": SIDE_PX, "patch_size": 8}
+    return transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=WIDTH))
+
+
+def train(folder: Path, *, scenes: int, steps: int, seed: int, say: Callable[[str], None] = print) -> Path:
+    """Train.
+
+    Args:
+        folder: For the model, in transformers' form.
+        scenes: How many scenes the crops are cut from.
+        steps: Batches of 128 crops and 128 captions.
+        seed: Of scenes, weights and order.
+        say: Told how it goes.
+
+    Returns:
+        The model's folder.
+    """
+    torch.set_num_threads(os.cpu_count() or 1)
+    torch.manual_seed(seed)
+    generator = np.random.default_rng(seed)
+    out = folder / "clip"
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = make_tokenizer(out)
+    transformers.CLIPImageProcessor(
+        size={"shortest_edge": SIDE_PX}, crop_size={"height": SIDE_PX, "width": SIDE_PX}, image_mean=MEAN, image_std=STD
+    ).save_pretrained(out)
+    model = make_model(tokenizer).train()
+    pictures, colours, shapes = draw_crops(seed + 1_000_000, scenes)
+    say(f"{len(pictures)} crops, {sum(p.numel() for p in model.parameters()):,} parameters")
+    scale = torch.nn.Parameter(torch.tensor(2.3))
+    bias = torch.nn.Parameter(torch.tensor(-5.0))
+    parameters = [p for name, p in model.named_parameters() if name != "logit_scale"]
+    bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - it has no public name
+    optimizer = torch.optim.AdamW([*parameters, scale, bias], lr=2e-3, betas=(0.9, 0.98), weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.08)
+    start = time.perf_counter()
+    for step in range(steps):
+        chosen = generator.integers(0, len(pictures), BATCH)
+        texts = [captions.draw_caption(generator, PAIRS) for _ in range(BATCH)]
+        labels = captions.truth(texts, [colours[i] for i in chosen], [shapes[i] for i in chosen])
+        batch = _augment(pictures[chosen], generator)
+        ids = tokenizer([t.text for t in texts], padding="max_length", truncation=True, max_length=LENGTH)["input_ids"]
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            image = model.visual_projection(model.vision_model(pixel_values=torch.from_numpy(batch)).pooler_output)
+            text = model.text_projection(model.text_model(input_ids=torch.tensor(ids)).pooler_output)
+        image, text = torch.nn.functional.normalize(image.float()), torch.nn.functional.normalize(text.float())
+        cosine = image @ text.T
+        logits = cosine * scale.exp() + bias
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, torch.from_numpy(labels), pos_weight=torch.tensor(3.0)
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 99:
+            right = ((logits > 0).float() == torch.from_numpy(labels)).float().mean()
+            spent = time.perf_counter() - start
+            say(f"step {step + 1}: loss {loss.item():.4f}, pairs right {right.item():.4f}, "
+                f"even cosine {(-bias / scale.exp()).item():.3f}, {spent:.0f} s")  # fmt: skip
+    model.logit_scale.data.copy_(scale.detach())
+    model.config.even_cosine = float(-bias.detach() / scale.detach().exp())
+    model.eval().save_pretrained(out)
+    return out
+
+
+def _augment(pictures: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
+    """Turn, mirror and light crops; (n, h, w, 3) uint8 BGR to (n, 3, h, w) float32 RGB, normalised."""
+    pictures = np.rot90(pictures, int(generator.integers(4)), axes=(1, 2))
+    if generator.integers(2):
+        pictures = pictures[:, :, ::-1]
+    gain = generator.uniform(0.9, 1.1, (len(pictures), 1, 1, 1))
+    lit = np.clip(pictures[..., ::-1] * gain, 0, 255) / 255
+    return np.ascontiguousarray(((lit - MEAN) / STD).transpose(0, 3, 1, 2), np.float32)

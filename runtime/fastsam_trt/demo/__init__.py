@@ -1,0 +1,6 @@
+"""The demo: scenes of coloured shapes that are drawn, so that the truth of every pixel is known."""
+
+from fastsam_trt.demo.scenes import ALL_PAIRS, HELD_OUT_PAIRS, Scene, draw_scene
+from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item
+
+__all__ = ["ALL_PAIRS", "COLOURS", "HELD_OUT_PAIRS", "SHAPES", "Item", "Scene", "draw_scene"]

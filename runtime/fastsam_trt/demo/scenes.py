@@ -1,0 +1,166 @@
+"""Scenes: pictures of coloured shapes over cluttered backgrounds, with the exact mask of every shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item, coverage
+
+Pair = tuple[str, str]  # colour and shape
+ALL_PAIRS: tuple[Pair, ...] = tuple((colour, shape) for colour in COLOURS for shape in SHAPES)
+# Each colour and each shape once: what the demo's CLIP never saw together in training, so that composing is measured.
+HELD_OUT_PAIRS: tuple[Pair, ...] = tuple((colour, SHAPES[(3 * i + 1) % 8]) for i, colour in enumerate(COLOURS))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A picture and its truth, for n items from back to front.
+
+    Attributes:
+        frame: (H, W, 3) uint8 BGR.
+        items: The n items.
+        masks: (n, H, W) bool, the visible pixels of each.
+        visible: (n,) float, the visible part of each item's whole area, what lies outside the frame included.
+    """
+
+    frame: NDArray[np.uint8]
+    items: tuple[Item, ...]
+    masks: NDArray[np.bool_]
+    visible: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What light and camera do to a scene: `light` (H, W) float32 factors, `noise` (H, W) int16, `blur_px`."""
+
+    light: NDArray[np.float32]
+    noise: NDArray[np.int16]
+    blur_px: float
+
+
+def draw_scene(
+    seed: int,
+    height: int = 360,
+    width: int = 640,
+    *,
+    items: tuple[int, int] = (3, 9),
+    radius_px: tuple[float, float] = (12.0, 62.0),
+    pairs: Sequence[Pair] = ALL_PAIRS,
+) -> Scene:
+    """Draw a scene; the same seed gives the same scene.
+
+    Args:
+        seed: Any whole number.
+        height, width: Size of the frame, px.
+        items: Fewest and most items.
+        radius_px: Smallest and largest radius of an item.
+        pairs: Colours and shapes to choose from.
+    """
+    generator = np.random.default_rng(seed)
+    background = draw_background(generator, height, width)
+    chosen = []
+    for _ in range(int(generator.integers(items[0], items[1] + 1))):
+        colour, shape = pairs[int(generator.integers(len(pairs)))]
+        radius = float(np.exp(generator.uniform(*np.log(radius_px))))
+        chosen.append(
+            Item(
+                colour,
+                shape,
+                x=float(generator.uniform(0.02, 0.98) * width),
+                y=float(generator.uniform(0.02, 0.98) * height),
+                radius_px=radius,
+                angle=float(generator.uniform(0, 2 * np.pi)),
+                tint=draw_tint(generator),
+            )
+        )
+    return compose(background, chosen, draw_look(generator, height, width))
+
+
+def compose(background: NDArray[np.uint8], items: Sequence[Item], look: Look) -> Scene:
+    """Lay items over a background, from back to front, and put the light on them.
+
+    Args:
+        background: (H, W, 3) uint8 BGR; not changed.
+        items: From back to front.
+        look: Light, noise and blur.
+    """
+    height, width = background.shape[:2]
+    frame = background.copy()
+    masks = np.zeros((len(items), height, width), np.bool_)
+    visible = np.zeros(len(items))
+    whole = np.zeros(len(items))
+    for i, item in enumerate(items):
+        rows, columns, soft = coverage(item, height, width)
+        margin = int(2 * item.radius_px) + 4
+        whole[i] = (coverage(_centred(item, margin), 2 * margin, 2 * margin)[2] > 0.5).sum()
+        if not soft.size:
+            continue
+        inside = soft > 0.5
+        masks[:i, rows, columns] &= ~inside
+        masks[i, rows, columns] = inside
+        region = frame[rows, columns].astype(np.float32)
+        paint = np.array(item.bgr, np.float32)
+        frame[rows, columns] = region + (paint - region) * soft[..., None]
+    if len(items):
+        visible = masks.sum(axis=(1, 2)) / np.maximum(whole, 1)
+    return Scene(apply_look(frame, look), tuple(items), masks, visible)
+
+
+def apply_look(frame: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    """Blur, light and noise, in this order: (H, W, 3) uint8 BGR to the same."""
+    if look.blur_px > 0:
+        frame = cv2.GaussianBlur(frame, (0, 0), look.blur_px).astype(np.uint8)
+    lit = cv2.multiply(frame, cv2.merge([look.light] * 3), dtype=cv2.CV_16S)
+    lit = cv2.add(lit, cv2.merge([look.noise] * 3))
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
+
+
+def draw_background(generator: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+    """A muted background with texture and clutter: (H, W, 3) uint8 BGR."""
+    base = generator.uniform(50, 200)
+    grain = generator.normal(0, 1, (max(height // 24, 2), max(width // 24, 2), 1)) * generator.uniform(5, 28)
+    cast = generator.normal(0, 8, 3)
+    field = cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)[..., None] + base + cast
+    picture = np.clip(field, 0, 255).astype(np.uint8)
+    for _ in range(int(generator.integers(0, 26))):
+        grey = generator.uniform(30, 220) + generator.normal(0, 12, 3)
+        colour = tuple(float(c) for c in grey.clip(0, 255))
+        ends = generator.uniform(0, [width, height], (3, 2)).astype(np.int32)
+        kind = generator.integers(3)
+        if kind == 0:
+            cv2.line(picture, ends[0].tolist(), ends[1].tolist(), colour, int(generator.integers(1, 4)), cv2.LINE_AA)
+        elif kind == 1:
+            size = generator.uniform(4, 50, 2).astype(int).tolist()
+            cv2.ellipse(
+                picture, ends[0].tolist(), size, float(generator.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA
+            )
+        else:
+            cv2.fillConvexPoly(picture, (ends[0] + (ends - ends[0]) // 6).reshape(-1, 1, 2), colour, cv2.LINE_AA)
+    return picture
+
+
+def draw_tint(generator: np.random.Generator) -> tuple[int, int, int]:
+    """A small change of colour, one for each BGR channel."""
+    blue, green, red = generator.integers(-16, 17, 3).tolist()
+    return blue, green, red
+
+
+def draw_look(generator: np.random.Generator, height: int, width: int) -> Look:
+    """Light that falls off to one side, sensor noise, and a little blur."""
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    direction = generator.uniform(0, 2 * np.pi)
+    slope = generator.uniform(0, 0.35)
+    ramp = (np.cos(direction) * (columns / width - 0.5) + np.sin(direction) * (rows / height - 0.5)) * slope
+    light = (generator.uniform(0.78, 1.08) + ramp).astype(np.float32)
+    noise = generator.normal(0, generator.uniform(0, 8), (height, width)).astype(np.int16)
+    return Look(light, noise, float(max(generator.uniform(-0.4, 1.1), 0)))
+
+
+def _centred(item: Item, margin: int) -> Item:
+    """The item, moved so far into the open that no edge cuts it, with the same subpixel offset."""
+    return Item(item.colour, item.shape, margin + item.x % 1, margin + item.y % 1, item.radius_px, item.angle)

@@ -1,0 +1,80 @@
+"""The demo video: shapes that move, turn, cross and hide one another, leave and return; drawn as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fastsam_trt.demo.scenes import Look, Scene, compose, draw_background, draw_look, draw_tint
+from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item
+from fastsam_trt.sources import Frame, Source
+
+_SEED = 7
+_NOISES = 8
+
+
+class DemoVideo(Source):
+    """640 x 360, 30 frames a second, ten seconds; the same every time."""
+
+    kind = "video"
+
+    def __init__(self, frames: int = 300, *, items: int = 10, seed: int = _SEED, vid_stride: int = 1) -> None:
+        """Lay out the paths.
+
+        Args:
+            frames: Length of the video.
+            items: How many shapes move in it; the first is a red circle.
+            seed: Another seed is another video.
+            vid_stride: Take every n-th frame.
+        """
+        self._length = frames
+        self._stride = vid_stride
+        self.frames = -(-frames // vid_stride)
+        self.fps = 30.0 / vid_stride
+        self._height, self._width = 360, 640
+        generator = np.random.default_rng(seed)
+        self._background = draw_background(generator, self._height, self._width)
+        look = draw_look(generator, self._height, self._width)
+        self._looks = [
+            Look(look.light, np.roll(look.noise, tuple(generator.integers(0, 300, 2).tolist()), axis=(0, 1)), 0.6)
+            for _ in range(_NOISES)
+        ]
+        pairs = [(colour, shape) for colour in COLOURS for shape in SHAPES if (colour, shape) != ("red", "circle")]
+        order = generator.permutation(len(pairs))[: items - 1]
+        names = [("red", "circle"), *(pairs[i] for i in order)]
+        self._items = [
+            Item(
+                colour,
+                shape,
+                x=float(generator.uniform(0, 1)),
+                y=float(generator.uniform(0.15, 0.85)),
+                radius_px=float(generator.uniform(24, 52)),
+                angle=float(generator.uniform(0, 2 * np.pi)),
+                tint=draw_tint(generator),
+            )
+            for colour, shape in names
+        ]
+        self._speeds = generator.uniform(0.06, 0.2, items) * generator.choice([-1, 1], items)  # crossings a second
+        self._swings = generator.uniform([0.03, 0.1, 0], [0.16, 0.35, 2 * np.pi], (items, 3))  # height, Hz, phase
+        self._turns = generator.uniform(-1.2, 1.2, items)  # radians a second
+
+    def scene(self, index: int) -> Scene:
+        """The frame of an index, with its truth."""
+        seconds = index / 30.0
+        moved = []
+        for item, speed, (swing, hertz, phase), turn in zip(
+            self._items, self._speeds, self._swings, self._turns, strict=True
+        ):
+            margin = item.radius_px + 30  # out of sight for a while before it returns on the other side
+            along = (item.x + speed * seconds) % 1 * (self._width + 2 * margin) - margin
+            down = (item.y + swing * np.sin(2 * np.pi * hertz * seconds + phase)) * self._height
+            angle = item.angle + turn * seconds
+            moved.append(
+                Item(item.colour, item.shape, float(along), float(down), item.radius_px, float(angle), item.tint)
+            )
+        return compose(self._background, moved, self._looks[index % _NOISES])
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(0, self._length, self._stride):
+            yield Frame(self.scene(index).frame, index, "demo")
