@@ -1,4 +1,4 @@
-"""The quick start as a newcomer runs it: the demo video, a text prompt, the overlay encoded; frames a second of it all."""
+"""The quick start as a newcomer runs it: the demo video, a text prompt, the overlay encoded."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Train the demo models again: `python export/demo_training --out DIR [--install]`.
 
-Both models are trained from nothing on scenes that are drawn, on a processor, and leave through the project's own export,
-parity included. Then their accuracy is measured on scenes that training never drew, and held against the figures of the
-models that come with the package: a figure that differs by more than 0.02 is named, and the exit code is 1.
+Both models are trained from nothing on scenes that are drawn, on a processor, and leave through the project's own
+export, parity included. Then their accuracy is measured on scenes that training never drew, and held against the
+figures of the models that come with the package: a figure that differs by more than 0.02 is named, and the exit code
+is 1.
 """
 
 from __future__ import annotations

@@ -173,7 +173,8 @@ def _owners(result: Result, scene: Scene) -> tuple[NDArray[np.intp], NDArray[np.
 
 def mask_ious(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.float64]:
     """IoU of every pair of masks: (n, H, W) and (m, H, W) bool to (n, m)."""
-    flat_a, flat_b = a.reshape(len(a), -1).astype(np.float32), b.reshape(len(b), -1).astype(np.float32)
+    pixels = a.shape[1] * a.shape[2]
+    flat_a, flat_b = (masks.reshape(len(masks), pixels).astype(np.float32) for masks in (a, b))
     inter = (flat_a @ flat_b.T).astype(np.float64)
     union = flat_a.sum(axis=1)[:, None] + flat_b.sum(axis=1)[None] - inter
     ious: NDArray[np.float64] = inter / np.maximum(union, 1)
