@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item, coverage
+from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item, area, coverage
 
 Pair = tuple[str, str]  # colour and shape
 ALL_PAIRS: tuple[Pair, ...] = tuple((colour, shape) for colour in COLOURS for shape in SHAPES)
@@ -92,12 +92,10 @@ def compose(background: NDArray[np.uint8], items: Sequence[Item], look: Look) ->
     height, width = background.shape[:2]
     frame = background.copy()
     masks = np.zeros((len(items), height, width), np.bool_)
-    visible = np.zeros(len(items))
-    whole = np.zeros(len(items))
+    whole = np.ones(len(items))
     for i, item in enumerate(items):
         rows, columns, soft = coverage(item, height, width)
-        margin = int(2 * item.radius_px) + 4
-        whole[i] = (coverage(_centred(item, margin), 2 * margin, 2 * margin)[2] > 0.5).sum()
+        whole[i] = area(item.shape) * item.radius_px**2
         if not soft.size:
             continue
         inside = soft > 0.5
@@ -106,8 +104,7 @@ def compose(background: NDArray[np.uint8], items: Sequence[Item], look: Look) ->
         region = frame[rows, columns].astype(np.float32)
         paint = np.array(item.bgr, np.float32)
         frame[rows, columns] = region + (paint - region) * soft[..., None]
-    if len(items):
-        visible = masks.sum(axis=(1, 2)) / np.maximum(whole, 1)
+    visible = np.minimum(masks.sum(axis=(1, 2)) / whole, 1.0)
     return Scene(apply_look(frame, look), tuple(items), masks, visible)
 
 
@@ -159,8 +156,3 @@ def draw_look(generator: np.random.Generator, height: int, width: int) -> Look:
     light = (generator.uniform(0.78, 1.08) + ramp).astype(np.float32)
     noise = generator.normal(0, generator.uniform(0, 8), (height, width)).astype(np.int16)
     return Look(light, noise, float(max(generator.uniform(-0.4, 1.1), 0)))
-
-
-def _centred(item: Item, margin: int) -> Item:
-    """The item, moved so far into the open that no edge cuts it, with the same subpixel offset."""
-    return Item(item.colour, item.shape, margin + item.x % 1, margin + item.y % 1, item.radius_px, item.angle)

@@ -91,6 +91,13 @@ def outline(shape: str) -> tuple[NDArray[np.float64], ...]:
     }[shape]  # fmt: skip
 
 
+@cache
+def area(shape: str) -> float:
+    """Area of a shape at radius 1: of its outer line, less the holes (the shoelace formula)."""
+    areas = [abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))) / 2 for x, y in (o.T for o in outline(shape))]
+    return areas[0] - sum(areas[1:])
+
+
 def coverage(item: Item, height: int, width: int) -> tuple[slice, slice, NDArray[np.float32]]:
     """How much of each pixel an item covers, inside its box.
 
