@@ -60,6 +60,14 @@ def test_a_seeded_network_is_exported_with_its_proof(
     assert result.masks().shape == (5, 100, 120)
 
 
+def test_thresholds_can_be_recorded_in_place_of_the_familys(seeded_weights: Path, tmp_path: Path) -> None:
+    from fastsam_export import export_model
+
+    (made,) = export_model("mine", weights=seeded_weights, imgsz=(64, 64), out=tmp_path / "mine", defaults={"iou": 0.5})
+    assert made.spec is not None
+    assert made.spec.defaults == {"conf": 0.25, "iou": 0.5, "max_segments": 300}
+
+
 def test_a_graph_that_computes_something_else_is_not_kept(
     seeded_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

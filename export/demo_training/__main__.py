@@ -52,7 +52,13 @@ def main() -> int:
     trained_s = time.perf_counter() - start
     exported = args.out / "models"
     weights = args.out / "segmenter" / "weights" / "last.pt"
-    export_model(embedded.SEGMENTER, weights=weights, imgsz=(640, 640), out=exported / embedded.SEGMENTER)
+    export_model(
+        embedded.SEGMENTER,
+        weights=weights,
+        imgsz=(640, 640),
+        out=exported / embedded.SEGMENTER,
+        defaults=segmenter.THRESHOLDS,
+    )
     export_model(embedded.CLIP, weights=args.out / "clip", out=exported / embedded.CLIP)
     pipeline = Pipeline(exported / embedded.SEGMENTER, clip=exported / embedded.CLIP, selector="clip", precision="fp32")
     figures = measure(pipeline, EVALUATION_SCENES).figures()

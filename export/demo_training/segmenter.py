@@ -24,6 +24,7 @@ from fastsam_trt.demo import Scene, draw_scene
 SIDE_PX = 320
 SCALE = [0.33, 0.1875, 512]  # depth, width, most channels: 1.3 M parameters
 MASK_STRIDE = 2
+THRESHOLDS = {"conf": 0.4, "iou": 0.6}  # shapes of one scene overlap less than the parts that FastSAM looks for
 FEWEST_PIXELS = 48  # a sliver with fewer visible pixels is no label
 
 

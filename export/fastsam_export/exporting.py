@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fastsam_engine.catalog import CATALOG
@@ -23,6 +23,7 @@ def export_model(
     weights: str | Path | None = None,
     imgsz: tuple[int, int] | None = None,
     out: Path | None = None,
+    defaults: Mapping[str, float] | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Export a model, prove its parity with PyTorch, and put its files into place.
@@ -32,6 +33,7 @@ def export_model(
         weights: Local file or folder, or a hub id; None: fetched by the name.
         imgsz: (height, width) of the default input, px; None: the model's own.
         out: Folder for the files; None: `$FASTSAM_TRT_HOME/models/<name>`.
+        defaults: Thresholds to record in place of the family's, such as `conf` or `iou`.
         step: Told, in a few words, what begins.
 
     Returns:
@@ -51,7 +53,7 @@ def export_model(
     if imgsz is None and published is not None and published.size_px:
         imgsz = (published.size_px, published.size_px)
     origin = str(weights) if weights is not None else published.origin if published else name
-    request = ExportRequest(name.lower(), origin, imgsz)
+    request = ExportRequest(name.lower(), origin, imgsz, defaults or {})
     folder = out or models_folder() / request.name
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as staging:

@@ -69,7 +69,7 @@ class ClipFamily(Family):
             task="embed-image",
             input=_image_input(request.weights, processor),
             outputs=(Output("image_embeds", "embedding", "N D"),),
-            defaults=defaults,
+            defaults={**defaults, **request.defaults},
             source=source,
         )
         length = int(model.config.text_config.max_position_embeddings)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -21,11 +21,13 @@ class ExportRequest:
         name: Short name that the model gets.
         weights: Local file or folder, or the name or hub id to fetch it by.
         imgsz: (height, width) of the default input, px; None: the model's own.
+        defaults: Thresholds to record in place of the family's.
     """
 
     name: str
     weights: str
     imgsz: tuple[int, int] | None = None
+    defaults: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

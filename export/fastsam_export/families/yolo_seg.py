@@ -70,7 +70,7 @@ class YoloSegFamily(Family):
             input=letterbox_input(height, width, size_multiple=stride, batch=(1, None)),
             outputs=(detections_output(len(classes)), Output(*PROTOTYPES)),
             class_names=classes,
-            defaults=thresholds(classes),
+            defaults={**thresholds(classes), **request.defaults},
             source=Source(
                 Path(request.weights).name, sha256(weights), versions("ultralytics", "onnxslim"), licence="AGPL-3.0"
             ),
