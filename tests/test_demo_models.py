@@ -68,12 +68,20 @@ def test_a_damaged_model_is_one_line_of_the_command(
     damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (damaged / CLIP / "tokenizer.json").write_text("{}")
-    monkeypatch.setattr(embedded, "_FOLDER", damaged)
     monkeypatch.setattr("fastsam_trt.clip.locate", lambda name: locate(name, damaged))
     assert main(["run", "--video", "demo", "--prompt", "red circle", "--vid-stride", "100"]) == 1
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fastsam-trt: error")]
     assert len(error) == 1
     assert "pip install --force-reinstall" in error[0]
+
+
+def test_doctor_finds_a_damaged_model(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (damaged / CLIP / "tokenizer.json").write_text("{}")
+    monkeypatch.setattr("fastsam_trt.cli.doctor.locate", lambda name: locate(name, damaged))
+    assert main(["doctor"]) == 1
+    assert "tokenizer.json: expected the file that came with the package" in capsys.readouterr().err
 
 
 def test_other_names_pass_through() -> None:
