@@ -31,7 +31,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline that the options describe."""
-    from fastsam_trt.demo.embedded import CLIP, SEGMENTER
+    from fastsam_trt.demo.embedded import SEGMENTER
     from fastsam_trt.pipeline import Pipeline
     from fastsam_trt.sources import DEMO
 
@@ -40,14 +40,12 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         for name in ("model", "threshold", "conf", "iou", "classes", "max_segments")
         if getattr(args, name) is not None
     }
-    clip = args.clip
     if args.source == DEMO:  # the demo brings its own models, so that it runs with no other argument
         given.setdefault("model", SEGMENTER)
-        clip = CLIP if clip is None else clip
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)
     return Pipeline(
-        clip=clip,
+        clip=args.clip,
         prompts=args.prompt,
         selector=args.selector,
         backend=args.backend,
