@@ -34,19 +34,32 @@ class Caption:
     true_of: str
 
 
-def draw_caption(generator: np.random.Generator, pairs: Sequence[tuple[str, str]]) -> Caption:
-    """A caption at random: mostly of colour and shape, some of one, some that are true of no item."""
-    colour, shape = pairs[int(generator.integers(len(pairs)))]
-    kind = generator.choice(["both", "colour", "shape", "neither", "other"], p=[0.58, 0.14, 0.14, 0.06, 0.08])
-    texts = {"both": _BOTH, "colour": _COLOUR, "shape": _SHAPE, "neither": _NEITHER, "other": _OTHER}[str(kind)]
-    text = str(generator.choice(texts)).format(c=colour, s=shape)
-    if kind == "other" and generator.random() < 0.5:
-        letters = generator.choice(list("abcdefghijklmnopqrstuvwxyz"), int(generator.integers(3, 10)))
-        text = "".join(letters)
-    text = str(generator.choice(_TEMPLATES)).replace("{}", text)
-    if kind in ("neither", "other"):
-        return Caption(text, None, None, "background" if kind == "neither" else "nobody")
-    return Caption(text, colour if kind != "shape" else None, shape if kind != "colour" else None, "items")
+def draw_captions(generator: np.random.Generator, pairs: Sequence[tuple[str, str]], idle: int = 24) -> list[Caption]:
+    """One caption of each pair, then of each colour, of each shape, and some that are true of no item.
+
+    The wording of each is drawn at random.
+
+    Args:
+        generator: Of the wordings.
+        pairs: Colours and shapes to ask for together.
+        idle: How many are true of no item.
+    """
+
+    def word(texts: Sequence[str], **names: str) -> str:
+        return str(generator.choice(_TEMPLATES)).replace("{}", str(generator.choice(texts)).format(**names))
+
+    made = [Caption(word(_BOTH, c=colour, s=shape), colour, shape, "items") for colour, shape in pairs]
+    made += [Caption(word(_COLOUR, c=colour), colour, None, "items") for colour in COLOURS]
+    made += [Caption(word(_SHAPE, s=shape), None, shape, "items") for shape in SHAPES]
+    for i in range(idle):
+        if i % 3 == 0:
+            made.append(Caption(word(_NEITHER), None, None, "background"))
+        elif i % 3 == 1:
+            made.append(Caption(word(_OTHER), None, None, "nobody"))
+        else:
+            letters = "".join(generator.choice(list("abcdefghijklmnopqrstuvwxyz"), int(generator.integers(3, 10))))
+            made.append(Caption(word([letters]), None, None, "nobody"))
+    return made
 
 
 def truth(

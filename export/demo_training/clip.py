@@ -1,9 +1,9 @@
 """A small CLIP, trained on crops of scenes and captions whose truth is known for every pair.
 
-The loss is the pairwise sigmoid of SigLIP (arXiv 2303.15343): each crop and caption of a batch is a yes or a no, and
-the truth of all pairs is exact, since a crop of a red star is also "something red". Its bias says at which cosine a
-caption is as likely right as wrong; that goes into the exported file as `even_cosine` and is the one threshold of all
-prompts.
+The loss is the pairwise sigmoid of SigLIP (arXiv 2303.15343), where each crop and caption of a batch is a yes or a no,
+and the contrast of CLIP among captions of one kind. The truth of all pairs is exact: a crop of a red star is also
+"something red". Afterwards one cosine is calibrated at which a caption is as likely right as wrong; that goes into the
+exported file as `even_cosine` and is the one threshold of all prompts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fastsam_trt.pipeline import DEFAULT_TEMPLATES
 SIDE_PX = 64
 LENGTH = 16  # tokens a text
 WIDTH = 64
-BATCH = 128  # crops, and as many captions
+BATCH = 128  # crops
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 PAIRS = tuple(pair for pair in ALL_PAIRS if pair not in HELD_OUT_PAIRS)
 
@@ -130,7 +130,7 @@ def train(folder: Path, *, scenes: int, steps: int, seed: int, say: Callable[[st
     Args:
         folder: For the model, in transformers' form.
         scenes: How many scenes the crops are cut from.
-        steps: Batches of 128 crops and 128 captions.
+        steps: Batches of 128 crops, each held against a caption of everything.
         seed: Of scenes, weights and order.
         say: Told how it goes.
 
@@ -157,7 +157,7 @@ def train(folder: Path, *, scenes: int, steps: int, seed: int, say: Callable[[st
     start = time.perf_counter()
     for step in range(steps):
         chosen = generator.integers(0, len(crops), BATCH)
-        texts = [captions.draw_caption(generator, PAIRS) for _ in range(BATCH)]
+        texts = captions.draw_captions(generator, PAIRS)
         labels = captions.truth(texts, [crops.colours[i] for i in chosen], [crops.shapes[i] for i in chosen])
         batch = _augment(crops.pictures[chosen], generator)
         ids = tokenizer([t.text for t in texts], padding="max_length", truncation=True, max_length=LENGTH)["input_ids"]
@@ -165,16 +165,16 @@ def train(folder: Path, *, scenes: int, steps: int, seed: int, say: Callable[[st
         text = model.text_projection(model.text_model(input_ids=torch.tensor(ids)).pooler_output)
         cosine = torch.nn.functional.normalize(image) @ torch.nn.functional.normalize(text).T
         logits = cosine * scale.exp() + bias
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            logits, torch.from_numpy(labels), pos_weight=torch.tensor(3.0)
-        )
+        wanted = torch.from_numpy(labels)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=torch.tensor(3.0))
+        loss = 10 * loss + _which(logits, wanted)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         if step % 100 == 99:
-            right = ((logits > 0).float() == torch.from_numpy(labels)).float().mean()
+            right = ((logits > 0).float() == wanted).float().mean()
             spent = time.perf_counter() - start
             say(f"step {step + 1}: loss {loss.item():.4f}, pairs right {right.item():.4f}, "
                 f"even cosine {(-bias / scale.exp()).item():.3f}, {spent:.0f} s")  # fmt: skip
@@ -239,6 +239,17 @@ def _embed_prompts(model: transformers.CLIPModel, tokenizer: Any, prompts: list[
         model.text_projection(model.text_model(input_ids=torch.tensor(ids)).pooler_output)
     )
     return torch.nn.functional.normalize(each.reshape(len(prompts), len(DEFAULT_TEMPLATES), -1).mean(dim=1))
+
+
+def _which(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of the items among the pairs, the colours, and the shapes: it teaches faster than yes and no."""
+    items = wanted[:, : len(PAIRS)].any(dim=1)
+    start, total = 0, torch.zeros(())
+    for count in (len(PAIRS), len(COLOURS), len(SHAPES)):
+        group = slice(start, start + count)
+        total = total + torch.nn.functional.cross_entropy(logits[items, group], wanted[items, group].argmax(dim=1))
+        start += count
+    return total
 
 
 def _augment(pictures: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
