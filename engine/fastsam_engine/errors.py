@@ -11,6 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def one_line(error: Exception, which: int = 0) -> str:
+    """One line of another library's message, the first by default (-1: the last); its kind where it says nothing."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[which] if lines else type(error).__name__
+
+
 class FastsamError(Exception):
     """Base of all errors of this project."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsam_engine.backends.registry import Backend, Readiness, register
-from fastsam_engine.errors import BackendUnavailableError, ModelFileError
+from fastsam_engine.errors import BackendUnavailableError, ModelFileError, one_line
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.packages import check_single_owner, owners, version
 from fastsam_engine.session import Array, Session, check_names
@@ -46,7 +46,7 @@ class OnnxRuntimeBackend(Backend):
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # the library's own exceptions share no base but Exception
-            raise ModelFileError(path, f"ONNX Runtime can't load it ({_first_line(error)})") from error
+            raise ModelFileError(path, f"ONNX Runtime can't load it ({one_line(error)})") from error
         got = session.get_providers()[0]
         if got != provider:
             raise BackendUnavailableError(self.name, f"expected {provider}, got {got}", "see: fastsam-trt doctor")
@@ -64,7 +64,3 @@ class OnnxRuntimeSession(Session):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

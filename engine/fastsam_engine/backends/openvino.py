@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from fastsam_engine.backends.registry import Backend, Readiness, register
-from fastsam_engine.errors import BackendUnavailableError, ModelFileError
+from fastsam_engine.errors import BackendUnavailableError, ModelFileError, one_line
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
 from fastsam_engine.packages import version
 from fastsam_engine.session import Array, Session, check_names
@@ -52,7 +52,7 @@ class OpenVinoBackend(Backend):
         try:
             model = core.read_model(path)
         except Exception as error:  # the library raises plain RuntimeError and its own
-            raise ModelFileError(path, f"OpenVINO can't load it ({_last_line(error)})") from error
+            raise ModelFileError(path, f"OpenVINO can't load it ({one_line(error, -1)})") from error
         inputs = {name for port in model.inputs for name in port.get_names()}
         outputs = {name for port in model.outputs for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
@@ -145,8 +145,3 @@ def _precision(core: openvino.Core, asked: str) -> Precision:
         return cast("Precision", asked)  # checked against `_HINTS` before
     chosen = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
     return next(name for name, hint in _HINTS.items() if hint == chosen)
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_engine.errors import one_line
 from fastsam_engine.model_spec import ModelSpec, Output, Source
 from fastsam_engine.yolo_seg import PROTOTYPES, detections_output, letterbox_input, thresholds
 from fastsam_export.errors import ExportError, WeightsNotFoundError
@@ -105,7 +106,7 @@ def _load(weights: str, folder: Path) -> tuple[Path, ultralytics.YOLO]:
     try:
         yolo = ultralytics.YOLO(str(copy))
     except Exception as error:  # ultralytics raises many kinds, for a failed download too
-        raise WeightsNotFoundError(weights, f"ultralytics can't load them ({_first_line(error)})") from error
+        raise WeightsNotFoundError(weights, f"ultralytics can't load them ({one_line(error)})") from error
     if yolo.task != "segment":
         raise ExportError(f"{weights}: expected a segmentation model, found task {yolo.task!r}; use a -seg model")
     if getattr(yolo.model.model[-1], "end2end", False):
@@ -178,7 +179,3 @@ def _box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float
     high = np.minimum(a[:2] + a[2:] / 2, b[:2] + b[2:] / 2)
     inter = np.maximum(high - low, 0).prod(axis=0)
     return np.asarray(inter / np.maximum(a[2:].prod(axis=0) + b[2:].prod(axis=0) - inter, 1e-9))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

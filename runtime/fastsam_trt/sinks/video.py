@@ -14,7 +14,6 @@ from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
 _CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-VIDEO_SUFFIXES = frozenset(_CODECS)
 
 
 class VideoSink(Sink):
