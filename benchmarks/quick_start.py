@@ -1,4 +1,4 @@
-"""The quick start as a newcomer runs it: the demo video, everything segmented, the overlay encoded."""
+"""The quick start as a newcomer runs it: the demo video, a text prompt, the overlay encoded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main() -> int:
     rates: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "out.mp4"
-        request = [command, "run", "--video", "demo", "--save", str(video)]
+        request = [command, "run", "--video", "demo", "--prompt", "red circle", "--save", str(video)]
 
         def run() -> None:
             printed = subprocess.run(request, capture_output=True, text=True, check=True).stdout

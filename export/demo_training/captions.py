@@ -74,14 +74,13 @@ def truth(
     Returns:
         (n, m) float32 of 0 and 1.
     """
-    found = np.zeros((len(colours), len(captions)), np.float32)
-    for j, caption in enumerate(captions):
-        for i, (colour, shape) in enumerate(zip(colours, shapes, strict=True)):
-            if colour is None:
-                found[i, j] = caption.true_of == "background"
-            elif caption.true_of == "items":
-                found[i, j] = caption.colour in (None, colour) and caption.shape in (None, shape)
-    return found
+    items, names = np.array(colours, object)[:, None] != None, (colours, shapes)  # noqa: E711 - an array's comparison
+    of = np.array([caption.true_of for caption in captions], object)
+    found = np.where(items, of == "items", of == "background")
+    for has, asks in zip(names, ([c.colour for c in captions], [c.shape for c in captions]), strict=True):
+        asked = np.array(asks, object)
+        found &= (asked == None) | (np.array(has, object)[:, None] == asked)  # noqa: E711
+    return found.astype(np.float32)
 
 
 def every_text() -> list[str]:

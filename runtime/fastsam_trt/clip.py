@@ -13,6 +13,7 @@ from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ImageInput, TokenInput
 from fastsam_engine.model_store import home
 from fastsam_trt.crops import clip_batch, square_windows
+from fastsam_trt.demo.embedded import locate
 from fastsam_trt.text_features import TextFeatures
 from fastsam_trt.tokens import TextTokenizer
 
@@ -40,7 +41,7 @@ class Clip:
         """Open the image tower.
 
         Args:
-            model: Short name or folder.
+            model: Short name or folder; `demo-clip` comes with the package.
             backend, device, precision: See `fastsam_engine.open_session`. The text tower runs in fp32 where the
                 backend has it: it runs once a prompt.
             cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
@@ -48,7 +49,7 @@ class Clip:
         Raises:
             ModelNotFoundError, ModelFileError: No such model, or no CLIP.
         """
-        graph = find_graph(model, "image")
+        graph = find_graph(locate(model), "image")
         self._image = open_session(graph, backend, device, precision)
         spec = self._image.spec
         if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.errors import ModelNotFoundError
 from fastsam_trt.clip import Clip
+from fastsam_trt.demo import embedded
 from fastsam_trt.errors import ClipNotFoundError, OptionError
 from fastsam_trt.picture import as_bgr
 from fastsam_trt.prompts import check_prompts, class_of, require_class
@@ -58,7 +59,8 @@ class Pipeline:
 
         Args:
             model: Segmentation model: short name, folder or file.
-            clip: CLIP model: short name or folder; None: `clip-vit-base-patch32`. Opened when a prompt needs it.
+            clip: CLIP model: short name or folder; None: `clip-vit-base-patch32`, and for `demo-seg` its own,
+                `demo-clip`. Opened when a prompt needs it.
             prompts: What to select; none: everything.
             selector: `labels` (prompts name classes of the model), `clip`, or `auto`: labels for a prompt that is a
                 class name or its plain plural, CLIP for the others.
@@ -82,7 +84,7 @@ class Pipeline:
             raise OptionError("threshold", "a number from 0 to 1", threshold)
         self._backend, self._device, self._precision = backend, device, precision
         self._selector_name = selector
-        self._clip_name = DEFAULT_CLIP if clip is None else clip
+        self._clip_name = clip or (embedded.CLIP if str(model) == embedded.SEGMENTER else DEFAULT_CLIP)
         self._clip: Clip | None = None
         self._negatives = check_prompts(negatives)
         self._templates = tuple(templates)

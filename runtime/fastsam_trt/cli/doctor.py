@@ -15,7 +15,7 @@ from fastsam_engine.packages import CLASHES, check_single_owner, version
 from fastsam_trt import __version__
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
-from fastsam_trt.demo.embedded import SEGMENTER, EmbeddedModelError, locate
+from fastsam_trt.demo.embedded import CLIP, SEGMENTER, EmbeddedModelError, locate
 
 _PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "openvino", "onnx", "torch", "transformers",
              "ultralytics")  # fmt: skip
@@ -49,12 +49,13 @@ def execute(_args: argparse.Namespace) -> int:
             check_single_owner(module)
         except PackageClashError as error:
             problems.append(str(error))
-    try:
-        locate(SEGMENTER)
-    except EmbeddedModelError as error:
-        problems.append(str(error))
+    for name in (SEGMENTER, CLIP):
+        try:
+            locate(name)
+        except EmbeddedModelError as error:
+            problems.append(str(error))
     models = [(name, f"{_megabytes(models_folder() / name):.1f} MB") for name in installed()]
-    print(f"model of the package: {SEGMENTER}")
+    print(f"models of the package: {SEGMENTER}, {CLIP}")
     print(f"models in {models_folder()}: {'' if models else 'none; make one with: fastsam-trt export yolov8n-seg'}")
     if models:
         print(table(("model", "size"), models))

@@ -40,7 +40,7 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         for name in ("model", "threshold", "conf", "iou", "classes", "max_segments")
         if getattr(args, name) is not None
     }
-    if args.source == DEMO:  # the demo brings its own model, so that it runs with no other argument
+    if args.source == DEMO:  # the demo brings its own models, so that it runs with no other argument
         given.setdefault("model", SEGMENTER)
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)

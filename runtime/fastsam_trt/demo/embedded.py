@@ -1,4 +1,4 @@
-"""The demo model that comes with the package, checked against its checksum before it is opened."""
+"""The demo models that come with the package, checked against their checksums before they are opened."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from fastsam_engine.errors import WorkError
 
 SEGMENTER = "demo-seg"
+CLIP = "demo-clip"
 
 _FOLDER = Path(__file__).parent / "models"
 
 
 class EmbeddedModelError(WorkError, OSError):
-    """The demo model is missing or damaged."""
+    """A demo model is missing or damaged."""
 
     def __init__(self, path: Path, found: str) -> None:
         super().__init__(
@@ -24,16 +25,16 @@ class EmbeddedModelError(WorkError, OSError):
 
 
 def locate(name: str | Path, folder: Path = _FOLDER) -> str | Path:
-    """The folder of the demo model, or the name itself where it is another.
+    """The folder of a demo model, or the name itself where it is none of them.
 
     Args:
         name: Name, folder or file of any model.
-        folder: Where the demo model lies.
+        folder: Where the demo models lie.
 
     Raises:
         EmbeddedModelError: A file of the demo model is missing, or not the one that came with the package.
     """
-    if str(name) != SEGMENTER:
+    if str(name) not in (SEGMENTER, CLIP):
         return name
     checksums: dict[str, str] = json.loads((folder / "checksums.json").read_text())
     for file, expected in checksums.items():
@@ -50,7 +51,7 @@ def locate(name: str | Path, folder: Path = _FOLDER) -> str | Path:
 
 
 def write_checksums(folder: Path) -> None:
-    """Record the checksums of the models in a folder of model folders."""
+    """Record the checksums of the demo models in a folder."""
     files = sorted(each for each in folder.glob("*/*") if each.is_file())
     sums = {each.relative_to(folder).as_posix(): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
     (folder / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n")

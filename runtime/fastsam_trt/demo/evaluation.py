@@ -88,30 +88,22 @@ BOUNDS: dict[str, float] = {
 """What the demo models are held to, by the names of `Accuracy.figures`."""
 
 
-SEGMENT_FIGURES = tuple(BOUNDS)[:2]
-"""The figures that need no prompt."""
-
-
-def measure(pipeline: Pipeline, scenes: int, first_seed: int = UNSEEN_SEED, *, prompts: bool = True) -> Accuracy:
+def measure(pipeline: Pipeline, scenes: int, first_seed: int = UNSEEN_SEED) -> Accuracy:
     """Measure a pipeline on scenes; its prompts are changed as the questions ask.
 
     Args:
-        pipeline: A segmenter, with a CLIP if prompts are measured.
+        pipeline: A segmenter with a CLIP.
         scenes: How many scenes to draw.
         first_seed: Of the first scene.
-        prompts: Whether to measure selections, or segments only.
     """
     total = Accuracy()
     for seed in range(first_seed, first_seed + scenes):
-        scene = draw_scene(seed)
-        total.scenes += 1
-        _measure_segments(pipeline, scene, total)
-        if prompts:
-            _measure_prompts(pipeline, scene, np.random.default_rng(seed), total)
+        _measure_scene(pipeline, draw_scene(seed), np.random.default_rng(seed), total)
     return total
 
 
-def _measure_segments(pipeline: Pipeline, scene: Scene, total: Accuracy) -> None:
+def _measure_scene(pipeline: Pipeline, scene: Scene, generator: np.random.Generator, total: Accuracy) -> None:
+    total.scenes += 1
     counts = _counting(scene)
     pipeline.prompts = ()
     owners, ious = _owners(pipeline(scene.frame), scene)
@@ -120,10 +112,6 @@ def _measure_segments(pipeline: Pipeline, scene: Scene, total: Accuracy) -> None
         if (owners == item).any():
             total.found += 1
             total.ious.append(float(ious[owners == item].max()))
-
-
-def _measure_prompts(pipeline: Pipeline, scene: Scene, generator: np.random.Generator, total: Accuracy) -> None:
-    counts = _counting(scene)
     present = {(item.colour, item.shape) for item in scene.items}
     for pair in sorted(present):
         wanted = [(item.colour, item.shape) == pair for item in scene.items]

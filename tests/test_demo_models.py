@@ -1,4 +1,4 @@
-"""The model that comes with the package: whole, small, and as accurate as it is said to be."""
+"""The models that come with the package: whole, small, and as accurate as they are said to be."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastsam_engine import find_graph, read_spec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.demo import draw_scene, embedded
-from fastsam_trt.demo.embedded import SEGMENTER, EmbeddedModelError, locate
-from fastsam_trt.demo.evaluation import BOUNDS, SEGMENT_FIGURES, mask_ious, measure
+from fastsam_trt.demo.embedded import CLIP, SEGMENTER, EmbeddedModelError, locate
+from fastsam_trt.demo.evaluation import BOUNDS, mask_ious, measure
 
 PACKAGED = Path(embedded.__file__).parent / "models"
 SCENES = 24
@@ -30,19 +30,23 @@ def damaged(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_is_small_and_carries_its_proof() -> None:
+def test_they_are_small_and_carry_their_proof() -> None:
     assert sum(each.stat().st_size for each in PACKAGED.rglob("*")) <= 8_000_000
-    spec = read_spec(find_graph(locate(SEGMENTER)))
-    assert spec.parity is not None
-    assert spec.source.versions["fastsam-trt"]
-    assert spec.class_names == ("object",)
+    for graph in (find_graph(locate(SEGMENTER)), *(find_graph(locate(CLIP), part) for part in ("image", "text"))):
+        spec = read_spec(graph)
+        assert spec.parity is not None
+        assert spec.source.versions["fastsam-trt"]
+    assert read_spec(find_graph(locate(CLIP), "image")).defaults["even_cosine"] > 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
-def test_it_is_accurate(backend: str, precision: str) -> None:
-    pipeline = Pipeline(SEGMENTER, backend=backend, precision=precision)
-    figures = measure(pipeline, SCENES, prompts=False).figures()
-    assert {name: figures[name] for name in SEGMENT_FIGURES if figures[name] < BOUNDS[name] - SLACK} == {}
+def test_they_are_accurate(backend: str, precision: str) -> None:
+    if backend == "onnxruntime" and precision == "auto":
+        pytest.skip("ONNX Runtime computes in fp32 either way")
+    pipeline = Pipeline(SEGMENTER, clip=CLIP, selector="clip", backend=backend, precision=precision)
+    figures = measure(pipeline, SCENES).figures()
+    short = {name: round(value, 3) for name, value in figures.items() if value < BOUNDS[name] - SLACK}
+    assert not short
 
 
 def test_a_damaged_model_is_noticed_by_its_checksum(damaged: Path) -> None:
@@ -54,6 +58,7 @@ def test_a_damaged_model_is_noticed_by_its_checksum(damaged: Path) -> None:
         EmbeddedModelError, match=r"expected the file that came with the package, found another content"
     ):
         locate(SEGMENTER, damaged)
+    assert locate(CLIP, damaged) == damaged / CLIP  # the other one is whole
     graph.unlink()
     with pytest.raises(EmbeddedModelError, match="found no file"):
         locate(SEGMENTER, damaged)
@@ -62,15 +67,21 @@ def test_a_damaged_model_is_noticed_by_its_checksum(damaged: Path) -> None:
 def test_a_damaged_model_is_one_line_of_the_command(
     damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (damaged / SEGMENTER / f"{SEGMENTER}.onnx").write_bytes(b"")
-    for user in ("segmenter", "cli.doctor"):
-        monkeypatch.setattr(f"fastsam_trt.{user}.locate", lambda name: locate(name, damaged))
-    assert main(["run", "--video", "demo", "--vid-stride", "100"]) == 1
+    (damaged / CLIP / "tokenizer.json").write_text("{}")
+    monkeypatch.setattr("fastsam_trt.clip.locate", lambda name: locate(name, damaged))
+    assert main(["run", "--video", "demo", "--prompt", "red circle", "--vid-stride", "100"]) == 1
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fastsam-trt: error")]
     assert len(error) == 1
     assert "pip install --force-reinstall" in error[0]
+
+
+def test_doctor_finds_a_damaged_model(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (damaged / CLIP / "tokenizer.json").write_text("{}")
+    monkeypatch.setattr("fastsam_trt.cli.doctor.locate", lambda name: locate(name, damaged))
     assert main(["doctor"]) == 1
-    assert "expected the file that came with the package" in capsys.readouterr().err
+    assert "tokenizer.json: expected the file that came with the package" in capsys.readouterr().err
 
 
 def test_other_names_pass_through() -> None:
@@ -78,24 +89,20 @@ def test_other_names_pass_through() -> None:
     assert locate(Path("folder") / "x.onnx") == Path("folder") / "x.onnx"
 
 
-def test_the_demo_runs_with_no_other_argument(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_quick_start_runs_with_no_other_argument(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree(home)  # a newcomer has exported nothing
     video, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
-    request = ["run", "--video", "demo", "--save", str(video), "--json", str(lines), "--vid-stride", "10"]
-    assert main(request) == 0
+    request = ["run", "--video", "demo", "--prompt", "red circle", "--save", str(video), "--json", str(lines)]
+    assert main([*request, "--vid-stride", "10"]) == 0
     printed = capsys.readouterr().out
     assert "FPS" in printed
     assert f"saved {video}" in printed
     assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 30
-    counts = [len(json.loads(line)["segments"]) for line in lines.read_text().splitlines()]
-    assert len(counts) == 30
-    assert min(counts) >= 3
-    assert max(counts) <= 14
-
-
-def test_a_text_prompt_on_the_demo_says_what_it_needs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--video", "demo", "--prompt", "red circle"]) == 2
-    assert "make it with: fastsam-trt export clip-vit-base-patch32" in capsys.readouterr().err
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert sum(len(record["segments"]) == 1 for record in records) >= 20
+    assert all(segment["prompt"] == "red circle" for record in records for segment in record["segments"])
 
 
 def test_mask_ious_equal_the_plain_ones() -> None:
