@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from fastsam_trt.masks import MaskCrop
 from fastsam_trt.result import Result
 
-_ALPHA = 0.5
+_ALPHA = 0.4
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PALETTE: tuple[tuple[int, int, int], ...] = (  # BGR; Okabe and Ito's colours, told apart by colour-blind readers
-    (0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204),
+    (233, 180, 86), (0, 159, 230), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204),
 )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def tint(
         (H, W, 3) uint8 BGR, a new picture.
     """
     picture = frame.copy()
-    thickness = max(1, round(min(frame.shape[:2]) / 360))
+    thickness = max(2, round(min(frame.shape[:2]) / 300))
     for (left, top, pixels), colour in zip(crops, colours, strict=True):
         if not pixels.any():
             continue
