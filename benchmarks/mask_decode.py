@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fastsam_engine.yolo_seg import letterbox_input
 from fastsam_trt.letterbox import Letterbox, fit
 from fastsam_trt.masks import paste
-from fastsam_trt.prototype_masks import PrototypeMasks, PrototypeResize
+from fastsam_trt.plane_resize import PlaneResize
+from fastsam_trt.prototype_masks import PrototypeMasks
 
 _FRAME_H, _FRAME_W = 1080, 1920
 _PROTOTYPES, _STRIDE_PX = 32, 4  # as many, and one for so many px of the network's input, as YOLOv8-seg makes them
@@ -97,7 +98,7 @@ def _sides(scene: Scene) -> tuple[list[harness.Side], tuple[NDArray[np.bool_], N
     letterbox = scene.letterbox
     everything = range(len(scene.boxes))
     # Laid out once a source, as the pipeline does.
-    resize = PrototypeResize(letterbox, scene.prototypes.shape[1], scene.prototypes.shape[2])
+    resize = PlaneResize(letterbox, scene.prototypes.shape[1], scene.prototypes.shape[2])
     prototypes, coefficients, boxes = map(torch.from_numpy, (scene.prototypes, scene.coefficients, scene.boxes))
     offset = torch.tensor([letterbox.left, letterbox.top] * 2)
     letterboxed = boxes * torch.tensor([letterbox.gain_x, letterbox.gain_y] * 2) + offset

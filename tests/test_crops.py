@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from colour_models import clip_specs
-from fastsam_trt.axis_resize import bicubic_antialiased, bilinear
+from fastsam_trt.axis_resize import antialiased, bilinear
 from fastsam_trt.crops import clip_batch, resize_shortest_edge, square_windows
 
 IMAGE = clip_specs()[0].input
@@ -84,7 +84,7 @@ def test_bands_equal_whole_matrices(size: tuple[int, int]) -> None:
 
 def test_any_part_of_an_axis_can_be_made_alone() -> None:
     rows = np.random.default_rng(0).normal(size=(90, 700)).astype(np.float32)
-    for resize, out in ((bilinear(500, 90 / 500, 0.3, 90), 500), (bicubic_antialiased(90, 40, 3, 30), 30)):
+    for resize, out in ((bilinear(500, 90 / 500, 0.3, 90), 500), (antialiased("bicubic", 90, 40, 3, 30), 30)):
         whole = resize.apply(rows, 0, out)
         for start, stop in ((0, 1), (5, 23), (out - 7, out)):
             low, high = resize.reach(start, stop)

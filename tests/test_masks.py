@@ -11,7 +11,8 @@ from fastsam_engine.yolo_seg import letterbox_input
 from fastsam_trt import rle
 from fastsam_trt.letterbox import Letterbox, fit
 from fastsam_trt.masks import MaskCrop, paste
-from fastsam_trt.prototype_masks import PrototypeMasks, PrototypeResize
+from fastsam_trt.plane_resize import PlaneResize
+from fastsam_trt.prototype_masks import PrototypeMasks
 
 INPUT = letterbox_input(640, 640, size_multiple=32, batch=(1, None))
 
@@ -49,7 +50,7 @@ def _plain(prototypes: np.ndarray, coefficients: np.ndarray, boxes: np.ndarray, 
 def test_decoding_in_boxes_equals_decoding_frames(size: tuple[int, int]) -> None:
     placed = fit(*size, INPUT)
     prototypes, coefficients, boxes = _made(placed, 9, seed=size[0])
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PrototypeResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
     chosen = [8, 0, 3, 3, 5]
     found = paste(masks.decode(chosen), *size)
     logits, whole = _plain(prototypes, coefficients, boxes, placed)
@@ -63,7 +64,7 @@ def test_boxes_without_pixels_give_empty_masks() -> None:
     prototypes, coefficients, boxes = _made(placed, 3, seed=1)
     boxes[1] = [10.2, 10.2, 10.8, 50]
     boxes[2] = [100, 100, 100, 100]
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PrototypeResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
     assert not paste(masks.decode([1, 2]), 100, 100).any()
     assert [rle.encode(crop, 100, 100)["counts"] for crop in masks.decode([1, 2])] == [_coco_empty()] * 2
 

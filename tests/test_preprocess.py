@@ -97,3 +97,25 @@ def test_another_size_can_be_asked_for() -> None:
     found, placed = FramePreprocessor(RECTANGLE, (320, 320))(np.zeros((1080, 1920, 3), np.uint8))
     assert found.shape == (1, 3, 192, 320)
     assert placed.gain_x == pytest.approx(320 / 1920)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (90, 61), (96, 128)])
+def test_a_stretched_frame_is_pillows(size: tuple[int, int], interpolation: str) -> None:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    spec = dataclasses.replace(
+        letterbox_input(96, 128, size_multiple=None, batch=(1, None)),
+        resize="stretch", antialias=True, interpolation=interpolation,
+    )  # fmt: skip
+    noise = np.random.default_rng(0).integers(0, 256, (size[0] // 9 + 1, size[1] // 9 + 1, 3), np.uint8)
+    frame = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_NEAREST)
+    found, placed = FramePreprocessor(spec)(frame)
+    kernel = image.Resampling.BILINEAR if interpolation == "bilinear" else image.Resampling.BICUBIC
+    expected = np.asarray(image.fromarray(frame).resize((128, 96), kernel))[..., ::-1].transpose(2, 0, 1)
+    levels = np.abs(found[0] * 255 - expected)
+    assert levels.max() < 1.01
+    assert levels.mean() < 0.02
+    assert (placed.gain_y, placed.gain_x) == pytest.approx((96 / size[0], 128 / size[1]))
+    np.testing.assert_allclose(
+        placed.boxes_to_frame(np.array([[0, 0, 128, 96]], np.float32)), [[0, 0, size[1], size[0]]], atol=1e-3
+    )

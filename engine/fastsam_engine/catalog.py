@@ -31,6 +31,15 @@ CATALOG: dict[str, Published] = {
         *(Published(f"yolov8{scale}-seg", "yolo-seg", f"yolov8{scale}-seg.pt", 640) for scale in "nsmlx"),
         *(Published(f"yolo11{scale}-seg", "yolo-seg", f"yolo11{scale}-seg.pt", 640) for scale in "nsmlx"),
         *(Published(f"fastsam-{scale}", "yolo-seg", f"FastSAM-{scale}.pt", 1024) for scale in "sx"),
+        *(Published(f"detr-resnet-{n}-panoptic", "detr", f"facebook/detr-resnet-{n}-panoptic") for n in (50, 101)),
+        *(
+            Published(f"mask2former-swin-{size}", "mask2former", f"facebook/mask2former-swin-{size}-coco-panoptic")
+            for size in ("tiny", "small", "base", "large")
+        ),
+        *(
+            Published(f"segformer-b{n}", "segformer", f"nvidia/segformer-b{n}-finetuned-cityscapes-1024-1024")
+            for n in range(6)
+        ),
         Published("clip-vit-base-patch32", "clip", "openai/clip-vit-base-patch32"),
         Published("clip-vit-base-patch16", "clip", "openai/clip-vit-base-patch16"),
         Published("clip-vit-large-patch14", "clip", "openai/clip-vit-large-patch14"),

@@ -16,8 +16,8 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"
 
-Task = Literal["segment", "embed-image", "embed-text"]
-Resize = Literal["letterbox", "shortest-edge"]
+Task = Literal["segment", "masks", "embed-image", "embed-text"]
+Resize = Literal["letterbox", "shortest-edge", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
@@ -33,7 +33,7 @@ class ImageInput:
         height, width: Default size, px.
         size_multiple: Height and width may be any multiple of this; None: they are fixed.
         resize: `letterbox` keeps the aspect ratio and pads evenly; `shortest-edge` scales the shorter side to the
-            input's and cuts the middle out.
+            input's and cuts the middle out; `stretch` fills the input, whatever the aspect ratio.
         interpolation: Kernel of the resize.
         antialias: Whether the kernel widens when shrinking, as Pillow's does.
         pad_value: Grey level (0 to 255) of the padding.
@@ -79,6 +79,22 @@ class TokenInput:
     dtype: Literal["int64"] = "int64"
     batch: tuple[int, int | None] = (1, None)
     kind: Literal["tokens"] = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureInput:
+    """Inputs that another graph of the same model gives.
+
+    Attributes:
+        names: Names in the graph; the giving graph calls them the same.
+        layouts: Axes of each, such as `1 K 256`; a number is fixed, a letter is not.
+        dtype: Of all of them.
+    """
+
+    names: tuple[str, ...]
+    layouts: tuple[str, ...]
+    dtype: Literal["float32", "float16"] = "float32"
+    kind: Literal["features"] = "features"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +146,7 @@ class ModelSpec:
         name: Short name of the model.
         family: Family whose decoder reads the outputs.
         task: What the graph does.
-        input: Its input.
+        input: Its input, or inputs.
         outputs: Its outputs.
         class_names: Class id to name, in order.
         defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`; CLIP: `logit_scale` and, where
@@ -143,7 +159,7 @@ class ModelSpec:
     name: str
     family: str
     task: Task
-    input: ImageInput | TokenInput
+    input: ImageInput | TokenInput | FeatureInput
     outputs: tuple[Output, ...]
     class_names: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
@@ -151,6 +167,11 @@ class ModelSpec:
     source: Source = field(default_factory=lambda: Source("unknown"))
     parity: Parity | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of all inputs in the graph."""
+        return self.input.names if isinstance(self.input, FeatureInput) else (self.input.name,)
 
     def to_json(self) -> str:
         """Write the spec as one JSON document."""

@@ -47,9 +47,7 @@ def find_graph(name: str | Path, part: str = "") -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
-    folder = path if path.is_dir() else models_folder() / str(name).lower()
-    if not folder.is_dir() or str(name).strip() in ("", ".", ".."):
-        raise _not_found(str(name))
+    folder = _folder(name)
     suffix = f".{part}.onnx" if part else ".onnx"
     graphs = [each for each in sorted(folder.glob(f"*{suffix}")) if part or each.stem.count(".") == 0]
     exact = folder / f"{folder.name}{suffix}"
@@ -59,6 +57,26 @@ def find_graph(name: str | Path, part: str = "") -> Path:
         found = ", ".join(each.name for each in sorted(folder.glob("*.onnx"))) or "no ONNX file"
         raise ModelFileError(folder, f"expected {folder.name}{suffix}, found {found}")
     return graphs[0]
+
+
+def find_graphs(name: str | Path) -> list[Path]:
+    """Find all ONNX files of a model; see `find_graph`.
+
+    Raises:
+        ModelNotFoundError: Nothing of that name.
+        ModelFileError: The folder holds none.
+    """
+    path = Path(name).expanduser()
+    graphs = [path] if path.is_file() else sorted(_folder(name).glob("*.onnx"))
+    return graphs or [find_graph(name)]
+
+
+def _folder(name: str | Path) -> Path:
+    path = Path(name).expanduser()
+    folder = path if path.is_dir() else models_folder() / str(name).lower()
+    if not folder.is_dir() or str(name).strip() in ("", ".", ".."):
+        raise _not_found(str(name))
+    return folder
 
 
 def _not_found(name: str) -> ModelNotFoundError:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import InputMismatchError, ModelFileError
-from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
+from fastsam_engine.model_spec import FeatureInput, ImageInput, ModelSpec, Precision
 
 Array = NDArray[Any]
 
@@ -54,9 +54,14 @@ class Session(ABC):
         """Run on inputs that fit the spec."""
 
     def _check(self, inputs: Mapping[str, Array]) -> None:
-        expected = self.spec.input
-        if inputs.keys() != {expected.name}:
-            raise InputMismatchError(expected.name, "this one input", ", ".join(inputs) or "none")
+        expected, names = self.spec.input, self.spec.input_names
+        if inputs.keys() != set(names):
+            wanted = "this one input" if len(names) == 1 else f"the inputs {', '.join(names)}"
+            raise InputMismatchError(names[0], wanted, ", ".join(inputs) or "none")
+        if isinstance(expected, FeatureInput):
+            for name, layout in zip(names, expected.layouts, strict=True):
+                _check_features(name, layout, expected.dtype, inputs[name])
+            return
         array = inputs[expected.name]
         if array.dtype != np.dtype(expected.dtype):
             raise InputMismatchError(expected.name, expected.dtype, str(array.dtype))
@@ -77,11 +82,22 @@ def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Ite
     Raises:
         ModelFileError: An input or output of the spec is not in the graph.
     """
-    missing = {spec.input.name} - set(inputs) | {output.name for output in spec.outputs} - set(outputs)
+    missing = set(spec.input_names) - set(inputs) | {output.name for output in spec.outputs} - set(outputs)
     if missing:
         raise ModelFileError(
             path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph"
         )
+
+
+def _check_features(name: str, layout: str, dtype: str, array: Array) -> None:
+    axes = layout.split()
+    if array.dtype != np.dtype(dtype):
+        raise InputMismatchError(name, dtype, str(array.dtype))
+    fits = len(axes) == array.ndim and all(
+        not axis.isdigit() or int(axis) == length for axis, length in zip(axes, array.shape, strict=True)
+    )
+    if not fits:
+        raise InputMismatchError(name, f"shape ({', '.join(axes)})", str(array.shape))
 
 
 def _image_shape(image: ImageInput) -> str:

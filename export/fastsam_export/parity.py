@@ -74,6 +74,21 @@ def max_abs(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.abs(a.astype(np.float64) - b).max())
 
 
+def compare_queries(
+    classes_a: NDArray[np.float32],
+    classes_b: NDArray[np.float32],
+    masks_a: NDArray[np.float32],
+    masks_b: NDArray[np.float32],
+) -> dict[str, float]:
+    """Differences of two answers of a model of queries: class logits (n, q, c) and mask logits (n, q, h, w)."""
+    return {
+        "max_abs_class_logit": max_abs(classes_a, classes_b),
+        "max_abs_mask_logit": max_abs(masks_a, masks_b),
+        "min_class_agreement": float((classes_a.argmax(axis=2) == classes_b.argmax(axis=2)).mean()),
+        "min_mask_agreement": float(((masks_a > 0) == (masks_b > 0)).mean()),
+    }
+
+
 def synthetic_pictures(count: int, height: int, width: int, seed: int = 0) -> list[NDArray[np.uint8]]:
     """Drawn pictures with edges, gradients and noise at several scales: `count` of (height, width, 3) uint8."""
     generator = np.random.default_rng(seed)

@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_engine.model_spec import Interpolation
+
 _ONE_THREAD = 1 << 18  # multiplications of one product
 
 
@@ -76,22 +78,28 @@ def bilinear(out_px: int, gain: float, offset: float, length: int) -> AxisResize
     return AxisResize(np.stack([first, first + 1], axis=1), np.stack([1 - fraction, fraction], axis=1), length)
 
 
-def bicubic_antialiased(length: int, resized: int, first: int, count: int) -> AxisResize:
-    """Pillow's bicubic resizing (Resample.c, after Keys 1981 with a = -0.5): when shrinking, the kernel widens.
+def antialiased(interpolation: Interpolation, length: int, resized: int, first: int, count: int) -> AxisResize:
+    """Pillow's resizing (Resample.c): when shrinking, the kernel widens.
 
     Args:
+        interpolation: `bilinear` (a triangle) or `bicubic` (Keys 1981 with a = -0.5).
         length: Pixels of the axis before.
         resized: Pixels after.
         first, count: The range of resized pixels that is made.
     """
+    kernel, support = (_triangle, 1) if interpolation == "bilinear" else (_keys, 2)
     scale = length / resized
     widen = max(scale, 1.0)
     centres = (np.arange(first, first + count) + 0.5) * scale
-    starts = np.floor(centres - 2 * widen + 0.5).astype(np.intp)
-    taps = starts[:, None] + np.arange(math.ceil(2 * widen) * 2 + 1)
-    weights = _keys((taps + 0.5 - centres[:, None]) / widen)
+    starts = np.floor(centres - support * widen + 0.5).astype(np.intp)
+    taps = starts[:, None] + np.arange(math.ceil(support * widen) * 2 + 1)
+    weights = kernel((taps + 0.5 - centres[:, None]) / widen)
     weights[(taps < 0) | (taps >= length)] = 0
     return AxisResize(taps, weights / weights.sum(axis=1, keepdims=True), length)
+
+
+def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.maximum(1 - np.abs(x), 0))
 
 
 def _keys(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.model_spec import ImageInput
-from fastsam_trt.axis_resize import bicubic_antialiased
+from fastsam_trt.antialiased_resize import AntialiasedResize
 
 _KERNEL_SHRINK = 3.0  # of a shrink beyond twice this, averaging does the rest first, at a fraction of the cost
 
@@ -59,7 +59,7 @@ def clip_batch(frame: NDArray[np.uint8], windows: NDArray[np.intp], image: Image
 def resize_shortest_edge(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
     """Scale a picture's shorter side to a size and cut the middle out, as CLIP's image processor does it.
 
-    Bicubic with antialiasing; like the reference, across first, and rounded to whole levels after each axis.
+    Bicubic with antialiasing.
 
     Args:
         picture: (h, w, c) uint8.
@@ -68,26 +68,15 @@ def resize_shortest_edge(picture: NDArray[np.uint8], size_px: int) -> NDArray[np
     Returns:
         (c, size_px, size_px) float32, whole numbers from 0 to 255, channels in the picture's order.
     """
-    height, width, channels = picture.shape
+    height, width = picture.shape[:2]
     rows, columns = size_px, size_px
     if height <= width:
         columns = int(size_px * width / height)
     else:
         rows = int(size_px * height / width)
     picture = _reduce(picture, size_px)
-    height, width = picture.shape[:2]
-    across = bicubic_antialiased(width, columns, (columns - size_px) // 2, size_px)
-    down = bicubic_antialiased(height, rows, (rows - size_px) // 2, size_px)
-    by_column = np.ascontiguousarray(picture.transpose(1, 0, 2), np.float32).reshape(width, -1)
-    narrow = _whole_levels(across.apply(by_column, 0, size_px)).reshape(size_px, height, channels)
-    by_row = np.ascontiguousarray(narrow.transpose(1, 2, 0)).reshape(height, -1)
-    small = _whole_levels(down.apply(by_row, 0, size_px)).reshape(size_px, channels, size_px)
-    return small.transpose(1, 0, 2)
-
-
-def _whole_levels(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    np.rint(values, out=values)
-    return np.clip(values, 0, 255, out=values)
+    resize = AntialiasedResize("bicubic", picture.shape[:2], (rows, columns), (size_px, size_px))
+    return resize(picture)
 
 
 def _reduce(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:

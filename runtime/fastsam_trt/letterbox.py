@@ -1,7 +1,8 @@
-"""Letterbox: a picture scaled into the model's input with its aspect ratio kept, and the way back.
+"""Letterbox: where a picture lies in the model's input, and the way back.
 
-The geometry is that of ultralytics' LetterBox: sides rounded to whole pixels, padding split evenly with the odd pixel
-to the bottom right, and, where the model allows it, the smallest rectangle instead of the square.
+Where the aspect ratio is kept, the geometry is that of ultralytics' LetterBox: sides rounded to whole pixels, padding
+split evenly with the odd pixel to the bottom right, and, where the model allows it, the smallest rectangle instead of
+the square.
 """
 
 from __future__ import annotations
@@ -65,14 +66,17 @@ def fit(frame_h: int, frame_w: int, image: ImageInput, size: tuple[int, int] | N
 
     Args:
         frame_h, frame_w: Size of the picture, px.
-        image: The model's input. With a `size_multiple` the input shrinks to the smallest rectangle that holds the
-            scaled picture, in multiples of it; without, the picture is padded to the full size.
+        image: The model's input. `stretch` fills it. Else, with a `size_multiple` the input shrinks to the smallest
+            rectangle that holds the scaled picture, in multiples of it; without, the picture is padded to the full
+            size.
         size: (height, width) to fit into, px; None: the input's own.
 
     Returns:
         The placement.
     """
     height, width = size or (image.height, image.width)
+    if image.resize == "stretch":
+        return Letterbox(frame_h, frame_w, height, width, content_h=height, content_w=width, top=0, left=0)
     gain = min(height / frame_h, width / frame_w)
     content_h, content_w = max(round(frame_h * gain), 1), max(round(frame_w * gain), 1)
     pad_h, pad_w = height - content_h, width - content_w

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.model_spec import ImageInput
+from fastsam_trt.antialiased_resize import AntialiasedResize
 from fastsam_trt.letterbox import Letterbox, fit
 
 _INTERPOLATION = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 
 class FramePreprocessor:
-    """Letterboxes frames for one model. The buffers are kept while the placement stays the same."""
+    """Lays frames into one model's input. The buffers are kept while the placement stays the same."""
 
     def __init__(self, image: ImageInput, size: tuple[int, int] | None = None) -> None:
         """Prepare for a model's input.
@@ -49,8 +50,7 @@ class FramePreprocessor:
         if (placed.content_h, placed.content_w) == frame.shape[:2]:
             np.copyto(self._content, frame)
         else:
-            size = (placed.content_w, placed.content_h)
-            cv2.resize(frame, size, dst=self._content, interpolation=_INTERPOLATION[self._image.interpolation])
+            self._resize(frame)
         if not self._takes_frames:
             cv2.split(self._padded, self._channels)
             np.multiply(self._planes, self._scale, out=self._input[0], casting="unsafe")
@@ -58,8 +58,18 @@ class FramePreprocessor:
                 self._input[0] += self._shift
         return self._input, placed
 
+    def _resize(self, frame: NDArray[np.uint8]) -> None:
+        height, width = self._content.shape[:2]
+        if self._antialiased is not None:
+            np.copyto(self._content, self._antialiased(frame).transpose(1, 2, 0), casting="unsafe")
+        else:
+            interpolation = _INTERPOLATION[self._image.interpolation]
+            cv2.resize(frame, (width, height), dst=self._content, interpolation=interpolation)
+
     def _allocate(self, placed: Letterbox) -> None:
         self._letterbox = placed
+        sizes = (placed.frame_h, placed.frame_w), (placed.content_h, placed.content_w)
+        self._antialiased = AntialiasedResize(self._image.interpolation, *sizes) if self._image.antialias else None
         size = (placed.input_h, placed.input_w)
         self._padded = np.full((*size, 3), self._image.pad_value, np.uint8)
         rows = slice(placed.top, placed.top + placed.content_h)

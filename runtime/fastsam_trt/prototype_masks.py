@@ -11,9 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.axis_resize import bilinear
-from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.masks import MaskCrop
+from fastsam_trt.plane_resize import PlaneResize
 
 
 class PrototypeMasks:
@@ -24,7 +23,7 @@ class PrototypeMasks:
         prototypes: NDArray[np.float32],
         coefficients: NDArray[np.float32],
         boxes: NDArray[np.float32],
-        resize: PrototypeResize,
+        resize: PlaneResize,
     ) -> None:
         """Keep what the masks are made of.
 
@@ -65,14 +64,3 @@ class PrototypeMasks:
             wide = columns.apply(logits, x0, x1, left).T
             crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))
         return crops
-
-
-class PrototypeResize:
-    """The resize from prototypes to one frame's pixels; the same for all frames of one source."""
-
-    def __init__(self, letterbox: Letterbox, prototypes_h: int, prototypes_w: int) -> None:
-        """Lay out both axes: prototypes of (prototypes_h, prototypes_w) px cover the letterbox's input."""
-        self.letterbox = letterbox
-        down, across = prototypes_h / letterbox.input_h, prototypes_w / letterbox.input_w
-        self.rows = bilinear(letterbox.frame_h, letterbox.gain_y * down, letterbox.top * down, prototypes_h)
-        self.columns = bilinear(letterbox.frame_w, letterbox.gain_x * across, letterbox.left * across, prototypes_w)

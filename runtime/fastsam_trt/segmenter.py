@@ -34,6 +34,7 @@ class Segmenter:
         iou: float | None = None,
         max_segments: int | None = None,
         classes: tuple[int, ...] | None = None,
+        components: bool = False,
         imgsz: int | tuple[int, int] | None = None,
         backend: str = "auto",
         device: str = "auto",
@@ -43,7 +44,7 @@ class Segmenter:
 
         Args:
             model: Short name, folder or file; `demo-seg` comes with the package.
-            conf, iou, max_segments, classes: See `Thresholds`; None: the model's default.
+            conf, iou, max_segments, classes, components: See `Thresholds`; None: the model's default.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             backend, device, precision: See `fastsam_engine.open_session`.
 
@@ -51,8 +52,12 @@ class Segmenter:
             ModelNotFoundError, ModelFileError: No such model, or no segmenter.
             OptionError: A threshold or size is out of range.
         """
-        self.session = open_session(find_graph(locate(model)), backend, device, precision, frames=True)
-        self._decoder = decoder_for(self.session)
+        graph = find_graph(locate(model))
+        self.session = open_session(graph, backend, device, precision, frames=True)
+        self._decoder = decoder_for(
+            self.session,
+            lambda part: open_session(graph.with_suffix(f".{part}.onnx"), backend, device, precision),
+        )
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures
         self.thresholds = Thresholds(
@@ -60,6 +65,7 @@ class Segmenter:
             iou=spec.defaults["iou"] if iou is None else iou,
             max_segments=int(spec.defaults["max_segments"]) if max_segments is None else max_segments,
             classes=classes,
+            components=components,
         )
         if classes is not None and not all(0 <= each < len(spec.class_names) for each in classes):
             raise OptionError("classes", f"ids from 0 to {len(spec.class_names) - 1}", list(classes))

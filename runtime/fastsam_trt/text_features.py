@@ -77,7 +77,7 @@ class TextFeatures:
     def _compute(self, prompts: Sequence[str], templates: tuple[str, ...]) -> NDArray[np.float32]:
         ids = self._tokenize([template.replace("{}", prompt) for prompt in prompts for template in templates])
         tower = self._tower
-        outputs = tower.run({tower.spec.input.name: ids})
+        outputs = tower.run({tower.spec.input_names[0]: ids})
         self.tower_runs += 1
         features = outputs[tower.spec.outputs[0].name].reshape(len(prompts), len(templates), -1)
         mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)

@@ -83,13 +83,14 @@ class OpenVinoSession(Session):
         super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(core, precision))
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        (array,) = inputs.values()
-        request = self._request(array.shape if self._sized else ())
         if not self._sized:
-            request.infer([array], share_inputs=True)
+            request = self._request(())
+            request.infer(dict(inputs), share_inputs=True)
             return {name: np.array(request.get_output_tensor(index).data) for name, index in self._outputs.items()}
         import openvino
 
+        (array,) = inputs.values()
+        request = self._request(array.shape)
         # Shapes are known, so the library writes straight into arrays that the caller keeps.
         ports = request.get_compiled_model().outputs
         outputs = {name: np.empty(tuple(ports[index].shape), ports[index].element_type.to_dtype())

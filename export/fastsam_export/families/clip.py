@@ -107,7 +107,7 @@ class ClipFamily(Family):
             for session in sessions:
                 for count in (1, len(example)):  # the batch is dynamic: one, and all at once
                     array: NDArray[Any] = example[:count].numpy()
-                    found = session.run({spec.input.name: array})[spec.outputs[0].name]
+                    found = session.run({spec.input_names[0]: array})[spec.outputs[0].name]
                     figures = {
                         "min_cosine": min_cosine(expected[:count], found),
                         "max_abs_embedding": max_abs(expected[:count], found),
@@ -192,9 +192,9 @@ def _trace(tower: torch.nn.Module, example: torch.Tensor, path: Path, spec: Mode
             tower,
             (example,),
             str(path),
-            input_names=[spec.input.name],
+            input_names=[spec.input_names[0]],
             output_names=[output],
-            dynamic_axes={spec.input.name: {0: "batch"}, output: {0: "batch"}},
+            dynamic_axes={spec.input_names[0]: {0: "batch"}, output: {0: "batch"}},
             opset_version=_OPSET,
             dynamo=False,
         )

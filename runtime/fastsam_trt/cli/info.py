@@ -6,11 +6,10 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from fastsam_engine import find_graph, read_spec
-from fastsam_engine.errors import ModelFileError
+from fastsam_engine import read_spec
+from fastsam_engine.model_store import find_graphs
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
 from fastsam_trt.demo.embedded import locate
@@ -26,7 +25,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 
 def execute(args: argparse.Namespace) -> int:
     """Print the specs of a model's graphs."""
-    for graph in _graphs(args.model):
+    for graph in find_graphs(locate(args.model)):
         spec = read_spec(graph)
         if args.json:
             print(json.dumps({"file": str(graph), "spec": dataclasses.asdict(spec)}))
@@ -34,14 +33,6 @@ def execute(args: argparse.Namespace) -> int:
             print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
             print(table(("field", "value"), list(_rows(dataclasses.asdict(spec)))), end="\n\n")
     return 0
-
-
-def _graphs(model: str) -> list[Path]:
-    place = locate(model)
-    try:
-        return [find_graph(place)]
-    except ModelFileError:  # a model of several graphs
-        return [find_graph(place, part) for part in ("image", "text")]
 
 
 def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.session import Array, Session
 from fastsam_trt.errors import OptionError
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.segments import Segments
+
+OpenPart: TypeAlias = Callable[[str], Session]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class Thresholds:
         iou: Highest overlap of two segments of one class, 0..1.
         max_segments: Most segments a frame.
         classes: Class ids to keep; None: all.
+        components: Whether a class's map is split into its connected parts (semantic models only).
     """
 
     conf: float
     iou: float
     max_segments: int
     classes: tuple[int, ...] | None = None
+    components: bool = False
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
@@ -46,9 +49,14 @@ class Decoder(ABC):
 
     family: ClassVar[str]
 
-    def __init__(self, spec: ModelSpec) -> None:
-        """Prepare for one model."""
-        self.spec = spec
+    def __init__(self, session: Session, open_part: OpenPart) -> None:
+        """Prepare for one model.
+
+        Args:
+            session: Its first graph, open.
+            open_part: Opens another graph of the model by its part (`masks`: `M.masks.onnx`) as the first was opened.
+        """
+        self.spec = session.spec
 
     @abstractmethod
     def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
@@ -70,8 +78,8 @@ def register(decoder: type[Decoder]) -> type[Decoder]:
     return decoder
 
 
-def decoder_for(session: Session) -> Decoder:
-    """The decoder of a session's family.
+def decoder_for(session: Session, open_part: OpenPart) -> Decoder:
+    """The decoder of a session's family; see `Decoder` for the arguments.
 
     Raises:
         ModelFileError: The model is no segmenter, or of a family that this version does not know.
@@ -87,7 +95,7 @@ def decoder_for(session: Session) -> Decoder:
         raise ModelFileError(
             session.path, f"expected a family among {known}, found {spec.family!r}", "upgrade fastsam-trt"
         )
-    return families[spec.family](spec)
+    return families[spec.family](session, open_part)
 
 
 @cache

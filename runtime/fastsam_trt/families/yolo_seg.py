@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ModelSpec
-from fastsam_engine.session import Array
-from fastsam_trt.families.registry import Decoder, Thresholds, register
+from fastsam_engine.session import Array, Session
+from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.nms import nms
-from fastsam_trt.prototype_masks import PrototypeMasks, PrototypeResize
+from fastsam_trt.plane_resize import PlaneResizes
+from fastsam_trt.prototype_masks import PrototypeMasks
 from fastsam_trt.segments import Segments
 
 _MOST_CANDIDATES = 5000
@@ -24,13 +24,14 @@ class YoloSegDecoder(Decoder):
 
     family = "yolo-seg"
 
-    def __init__(self, spec: ModelSpec) -> None:
-        super().__init__(spec)
+    def __init__(self, session: Session, open_part: OpenPart) -> None:
+        super().__init__(session, open_part)
+        spec = session.spec
         names = {output.meaning: output.name for output in spec.outputs}
         self._detections = names["yolo-detections"]
         self._prototypes = names["mask-prototypes"]
         self._classes_end = 4 + len(spec.class_names)
-        self._resize: PrototypeResize | None = None
+        self._resizes = PlaneResizes()
 
     def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         detections: NDArray[np.float32] = outputs[self._detections][0]
@@ -49,15 +50,9 @@ class YoloSegDecoder(Decoder):
         kept = nms(boxes, scores, class_ids, thresholds.iou, thresholds.max_segments)
         boxes = letterbox.boxes_to_frame(boxes[kept])
         prototypes = np.asarray(outputs[self._prototypes][0], np.float32)
-        masks = PrototypeMasks(
-            prototypes, rows[kept, self._classes_end :], boxes, self._resize_to(letterbox, prototypes.shape)
-        )
+        resize = self._resizes(letterbox, *prototypes.shape[1:])
+        masks = PrototypeMasks(prototypes, rows[kept, self._classes_end :], boxes, resize)
         return Segments(boxes, scores[kept], class_ids[kept], masks)
-
-    def _resize_to(self, letterbox: Letterbox, prototypes: tuple[int, ...]) -> PrototypeResize:
-        if self._resize is None or self._resize.letterbox != letterbox:
-            self._resize = PrototypeResize(letterbox, prototypes[1], prototypes[2])
-        return self._resize
 
 
 def _corners(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

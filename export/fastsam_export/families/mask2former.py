@@ -1,0 +1,99 @@
+"""Mask2Former, through transformers: one graph that gives every query's class and mask logits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastsam_engine.model_spec import ModelSpec, Output
+from fastsam_export import transformers_models
+from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_export.onnx_file import write_spec
+from fastsam_export.parity import ParityRecorder, compare_queries, describe, fp32_sessions, synthetic_pictures
+
+if TYPE_CHECKING:
+    import torch
+
+_STRIDE = 32
+_TOLERANCE = {
+    "max_abs_class_logit": 5e-3,
+    "max_abs_mask_logit": 5e-2,
+    "min_class_agreement": 1.0,
+    "min_mask_agreement": 0.999,
+}
+
+
+@register
+class Mask2FormerFamily(Family):
+    """One graph of a fixed size."""
+
+    name = "mask2former"
+    packages = ("transformers", "onnx")
+
+    def recognises(self, weights: Path) -> bool:
+        return transformers_models.has_model_type(weights, "mask2former")
+
+    def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
+        import torch
+
+        step("loading weights")
+        model, processor = transformers_models.load(
+            request.weights, "Mask2FormerForUniversalSegmentation", "Mask2FormerImageProcessor"
+        )
+        size = transformers_models.frame_size(processor, request.imgsz, _STRIDE)
+        names = transformers_models.class_names(model.config)
+        queries = int(model.config.num_queries)
+        spec = ModelSpec(
+            name=request.name,
+            family=self.name,
+            task="segment",
+            input=transformers_models.frame_input(request.weights, processor, size),
+            outputs=(
+                Output("class_logits", "query-class-logits", f"N {queries} {len(names) + 1}"),
+                Output("mask_logits", "query-mask-logits", f"N {queries} {size[0] // 4} {size[1] // 4}"),
+            ),
+            class_names=names,
+            defaults={"conf": 0.5, "iou": 1.0, "max_segments": 300, **request.defaults},
+            source=transformers_models.source(request.weights, ""),
+        )
+        graph = folder / f"{request.name}.onnx"
+        network = _network(model)
+        batch = transformers_models.pixels(processor, synthetic_pictures(2, 300, 400), size)
+        step("tracing the graph")
+        outputs = [output.name for output in spec.outputs]
+        transformers_models.trace(
+            network, (batch[:1],), graph, spec.input_names, outputs,
+            {name: {0: "batch"} for name in (*spec.input_names, *outputs)},
+        )  # fmt: skip
+        write_spec(graph, spec)
+        step("comparing with PyTorch")
+        recorder = ParityRecorder(_TOLERANCE)
+        sessions = fp32_sessions(graph)
+        for count in (1, len(batch)):  # the batch is dynamic
+            with torch.inference_mode():
+                expected = [each.numpy() for each in network(batch[:count])]
+            for session in sessions:
+                found = session.run({spec.input_names[0]: batch[:count].numpy()})
+                figures = compare_queries(expected[0], found["class_logits"], expected[1], found["mask_logits"])
+                recorder.add(f"{len(batch)} drawn pictures on {describe(sessions)}", figures)
+        proven = dataclasses.replace(spec, parity=recorder.close(graph.name))
+        write_spec(graph, proven)
+        return [Exported(graph, proven)]
+
+
+def _network(model: Any) -> torch.nn.Module:
+    """The model as it is exported: pixels to the last layer's class and mask logits."""
+    import torch
+
+    class Network(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            found = self.model(pixel_values)
+            return found.class_queries_logits, found.masks_queries_logits
+
+    return Network().eval()

@@ -1,0 +1,92 @@
+"""SegFormer, through transformers: one graph that gives the logits of every class at a quarter of the size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.model_spec import ModelSpec, Output
+from fastsam_export import transformers_models
+from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_export.onnx_file import write_spec
+from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, max_abs, synthetic_pictures
+
+if TYPE_CHECKING:
+    import torch
+
+_STRIDE = 32
+_TOLERANCE = {"max_abs_logit": 5e-3, "min_class_agreement": 0.999}
+
+
+@register
+class SegformerFamily(Family):
+    """One graph of a fixed size."""
+
+    name = "segformer"
+    packages = ("transformers", "onnx")
+
+    def recognises(self, weights: Path) -> bool:
+        return transformers_models.has_model_type(weights, "segformer")
+
+    def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
+        import torch
+
+        step("loading weights")
+        model, processor = transformers_models.load(
+            request.weights, "SegformerForSemanticSegmentation", "SegformerImageProcessor"
+        )
+        size = transformers_models.frame_size(processor, request.imgsz, _STRIDE)
+        names = transformers_models.class_names(model.config)
+        spec = ModelSpec(
+            name=request.name,
+            family=self.name,
+            task="segment",
+            input=transformers_models.frame_input(request.weights, processor, size),
+            outputs=(Output("logits", "class-logits", f"N {len(names)} {size[0] // 4} {size[1] // 4}"),),
+            class_names=names,
+            defaults={"conf": 0.0, "iou": 1.0, "max_segments": 300, **request.defaults},
+            source=transformers_models.source(request.weights, "NVIDIA Source Code License"),
+        )
+        graph = folder / f"{request.name}.onnx"
+        network = _network(model)
+        batch = transformers_models.pixels(processor, synthetic_pictures(2, 300, 400), size)
+        step("tracing the graph")
+        transformers_models.trace(
+            network, (batch[:1],), graph, [spec.input_names[0]], ["logits"],
+            {spec.input_names[0]: {0: "batch"}, "logits": {0: "batch"}},
+        )  # fmt: skip
+        write_spec(graph, spec)
+        step("comparing with PyTorch")
+        with torch.inference_mode():
+            expected: NDArray[np.float32] = network(batch).numpy()
+        recorder = ParityRecorder(_TOLERANCE)
+        sessions = fp32_sessions(graph)
+        for session in sessions:
+            for count in (1, len(batch)):  # the batch is dynamic
+                found = session.run({spec.input_names[0]: batch[:count].numpy()})["logits"]
+                same = (found.argmax(axis=1) == expected[:count].argmax(axis=1)).mean()
+                figures = {"max_abs_logit": max_abs(expected[:count], found), "min_class_agreement": float(same)}
+                recorder.add(f"{len(batch)} drawn pictures on {describe(sessions)}", figures)
+        proven = dataclasses.replace(spec, parity=recorder.close(graph.name))
+        write_spec(graph, proven)
+        return [Exported(graph, proven)]
+
+
+def _network(model: Any) -> torch.nn.Module:
+    """The model as it is exported: pixels to logits."""
+    import torch
+
+    class Network(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            return self.model(pixel_values).logits
+
+    return Network().eval()

@@ -1,0 +1,155 @@
+"""What exports through transformers share: loading, preprocessing as the processor does it, tracing."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.errors import one_line
+from fastsam_engine.model_spec import ImageInput, Interpolation, Source
+from fastsam_export.errors import ExportError, WeightsNotFoundError
+from fastsam_export.onnx_file import sha256, versions
+
+if TYPE_CHECKING:
+    import torch
+
+OPSET = 18
+_INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # PIL.Image.Resampling, as processors say it
+_ASPECT = 4 / 3  # of a graph's default size where the processor keeps each picture's own
+
+
+def has_model_type(weights: Path, model_type: str) -> bool:
+    """Whether a local folder holds a transformers model of a type."""
+    config = weights / "config.json"
+    return config.is_file() and json.loads(config.read_text()).get("model_type") == model_type
+
+
+def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any]:
+    """Model (fp32, eval) and processor of a hub id or local folder.
+
+    Raises:
+        WeightsNotFoundError: They are not there, or can't be read.
+        ExportError: The checkpoint was trained for something else, so that weights would be missing.
+    """
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        config = transformers.AutoConfig.from_pretrained(weights)
+        found = list(config.architectures or ())
+        if model_class not in found:
+            raise ExportError(
+                f"{weights}: expected a checkpoint of {model_class}, found {', '.join(found) or 'none named'}; "
+                "its weights do not hold what segmentation needs"
+            )
+        model = getattr(transformers, model_class).from_pretrained(weights)
+        processor = getattr(transformers, processor_class).from_pretrained(weights)
+    except (OSError, ValueError) as error:
+        raise WeightsNotFoundError(weights, f"transformers can't load them ({one_line(error)})") from error
+    return model.float().eval(), processor
+
+
+def source(weights: str, licence: str, *packages: str) -> Source:
+    """Where a hub id or local folder comes from."""
+    origin = Path(weights).expanduser()
+    local = origin.exists()
+    return Source(
+        origin.name if local else weights, sha256(origin) if local else "", versions("transformers", *packages), licence
+    )
+
+
+def frame_size(processor: Any, asked: tuple[int, int] | None, multiple: int) -> tuple[int, int]:
+    """The size that a graph is made for, (height, width) px: as asked for, or the processor's own.
+
+    A processor that keeps the aspect ratio is given a 4:3 picture, as COCO's are.
+
+    Raises:
+        ExportError: The architecture can't take the size.
+    """
+    if asked is None:
+        size = dict(processor.size)
+        if size.get("height"):
+            asked = int(size["height"]), int(size["width"])
+        else:
+            short = int(size["shortest_edge"])
+            asked = short, min(int(short * _ASPECT), int(size.get("longest_edge") or short * _ASPECT))
+        asked = asked[0] // multiple * multiple, asked[1] // multiple * multiple
+    if min(asked) < 64 or asked[0] % multiple or asked[1] % multiple:
+        raise ExportError(f"imgsz: expected 64 px or more in multiples of {multiple} px, found {asked[0]} x {asked[1]}")
+    return asked
+
+
+def frame_input(weights: str, processor: Any, size: tuple[int, int]) -> ImageInput:
+    """The input of a graph of one size: frames are stretched to it, and normalised as the processor says.
+
+    Raises:
+        ExportError: The processor does something else.
+    """
+    steps = ("do_resize", "do_rescale", "do_normalize")
+    if not all(getattr(processor, each) for each in steps):
+        raise ExportError(f"{weights}: expected a processor that resizes, rescales and normalises, found {processor}")
+    if int(processor.resample) not in _INTERPOLATIONS:
+        raise ExportError(f"{weights}: expected bilinear or bicubic resampling, found {processor.resample}")
+    return ImageInput(
+        name="pixel_values",
+        height=size[0],
+        width=size[1],
+        size_multiple=None,
+        resize="stretch",
+        interpolation=_INTERPOLATIONS[int(processor.resample)],
+        antialias=True,
+        pad_value=0,
+        colour="RGB",
+        scale=float(processor.rescale_factor),
+        mean=tuple(map(float, processor.image_mean)),
+        std=tuple(map(float, processor.image_std)),
+    )
+
+
+def pixels(processor: Any, pictures: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> torch.Tensor:
+    """What the processor makes of RGB pictures (h, w, 3): (n, 3, height, width) float32."""
+    made: torch.Tensor = processor(
+        images=list(pictures),
+        size={"height": size[0], "width": size[1]},
+        input_data_format="channels_last",
+        return_tensors="pt",
+    )["pixel_values"]
+    return made
+
+
+def class_names(config: Any) -> tuple[str, ...]:
+    """Class id to name, in order; ids that the model leaves out get a name of their own."""
+    names: Mapping[int, str] = {int(key): str(name) for key, name in config.id2label.items()}
+    return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1))
+
+
+def trace(
+    module: torch.nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic_axes: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Trace a module into an ONNX file."""
+    import torch
+
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here; parity is the proof
+        torch.onnx.export(
+            module,
+            examples,
+            str(path),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes) for name, axes in dynamic_axes.items()},
+            opset_version=OPSET,
+            dynamo=False,
+        )

@@ -1,0 +1,55 @@
+"""Resizing of pictures as Pillow and torchvision do it: antialiased, across first, whole levels after each axis."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.model_spec import Interpolation
+from fastsam_trt.axis_resize import antialiased
+
+
+class AntialiasedResize:
+    """A resize from one size to another; what it is made of is kept."""
+
+    def __init__(
+        self,
+        interpolation: Interpolation,
+        size: tuple[int, int],
+        resized: tuple[int, int],
+        cut: tuple[int, int] | None = None,
+    ) -> None:
+        """Lay out both axes.
+
+        Args:
+            interpolation: Kernel.
+            size: (height, width) of the pictures, px.
+            resized: (height, width) that they are scaled to.
+            cut: (height, width) of the middle, which alone is made; None: all.
+        """
+        self.size, self._made = size, cut or resized
+        self._down, self._across = (
+            antialiased(interpolation, before, after, (after - made) // 2, made)
+            for before, after, made in zip(size, resized, self._made, strict=True)
+        )
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Resize a picture.
+
+        Args:
+            picture: (h, w, c) uint8, of the size laid out for.
+
+        Returns:
+            (c, height, width) float32, whole numbers from 0 to 255, channels in the picture's order.
+        """
+        (height, width), (rows, columns), channels = self.size, self._made, picture.shape[2]
+        by_column = np.ascontiguousarray(picture.transpose(1, 0, 2), np.float32).reshape(width, -1)
+        narrow = _whole_levels(self._across.apply(by_column, 0, columns)).reshape(columns, height, channels)
+        by_row = np.ascontiguousarray(narrow.transpose(1, 2, 0)).reshape(height, -1)
+        small = _whole_levels(self._down.apply(by_row, 0, rows)).reshape(rows, channels, columns)
+        return small.transpose(1, 0, 2)
+
+
+def _whole_levels(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    np.rint(values, out=values)
+    return np.clip(values, 0, 255, out=values)

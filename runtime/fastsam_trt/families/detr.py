@@ -1,0 +1,39 @@
+"""DETR panoptic: queries with classes, and a second graph that makes masks of the queries that count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fastsam_engine.session import Array, Session
+from fastsam_trt import panoptic
+from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
+from fastsam_trt.letterbox import Letterbox
+from fastsam_trt.plane_resize import PlaneResizes
+from fastsam_trt.segments import Segments
+
+
+@register
+class DetrDecoder(Decoder):
+    """Class logits (1, q, classes + 1) and features to segments that do not overlap."""
+
+    family = "detr"
+
+    def __init__(self, session: Session, open_part: OpenPart) -> None:
+        super().__init__(session, open_part)
+        self._classes = next(output.name for output in self.spec.outputs if output.meaning == "query-class-logits")
+        self._head = open_part("masks")
+        self._queries, *self._features = self._head.spec.input_names
+        self._masks = self._head.spec.outputs[0].name
+        self._resizes = PlaneResizes()
+
+    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+        queries = panoptic.queries(outputs[self._classes][0], thresholds.conf, thresholds.max_segments)
+        if not len(queries):
+            return panoptic.nothing(letterbox)
+        chosen = np.ascontiguousarray(outputs[self._queries][:, queries.indices])
+        features = {name: outputs[name] for name in self._features}
+        logits = np.asarray(self._head.run({self._queries: chosen, **features})[self._masks][0], np.float32)
+        resize = self._resizes(letterbox, *logits.shape[1:])
+        return panoptic.merge(panoptic.sigmoid(logits), queries, resize, thresholds.classes)

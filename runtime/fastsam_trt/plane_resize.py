@@ -1,0 +1,91 @@
+"""The resize from maps over a model's input, such as prototypes or logits, to one frame's pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.axis_resize import bilinear
+from fastsam_trt.letterbox import Letterbox
+
+
+class PlaneResize:
+    """Bilinear, corners not aligned; the same for all frames of one source, so it is laid out once.
+
+    Attributes:
+        letterbox: Where the frame lies in the model's input.
+        cells_h, cells_w: Size of the maps.
+        rows, columns: The resize of each axis.
+        nearest_rows, nearest_columns: (frame_h,) and (frame_w,) the cell that each pixel's centre lies in.
+    """
+
+    def __init__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> None:
+        """Lay out both axes: maps of (cells_h, cells_w) cover the letterbox's input."""
+        self.letterbox = letterbox
+        self.cells_h, self.cells_w = cells_h, cells_w
+        down, across = cells_h / letterbox.input_h, cells_w / letterbox.input_w
+        self._gains = letterbox.gain_y * down, letterbox.gain_x * across
+        self._offsets = letterbox.top * down, letterbox.left * across
+        self.rows = bilinear(letterbox.frame_h, self._gains[0], self._offsets[0], cells_h)
+        self.columns = bilinear(letterbox.frame_w, self._gains[1], self._offsets[1], cells_w)
+        self.nearest_rows, self.nearest_columns = (
+            np.clip((np.arange(frame) + 0.5) * gain + offset, 0, cells - 1).astype(np.intp)
+            for frame, gain, offset, cells in zip(
+                (letterbox.frame_h, letterbox.frame_w), self._gains, self._offsets, (cells_h, cells_w), strict=True
+            )
+        )
+
+    def fits(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> bool:
+        """Whether it is the resize of such maps to such a frame."""
+        return (self.letterbox, self.cells_h, self.cells_w) == (letterbox, cells_h, cells_w)
+
+    def reach(self, x0: int, y0: int, x1: int, y1: int) -> tuple[slice, slice]:
+        """Rows and columns of the maps that a window of the frame is made of; the window is not empty."""
+        return slice(*self.rows.reach(y0, y1)), slice(*self.columns.reach(x0, x1))
+
+    def window(self, part: NDArray[np.float32], x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float32]:
+        """Resize maps to a window of the frame.
+
+        Args:
+            part: (c, h, w) float32, the cells that `reach` names.
+            x0, y0, x1, y1: The window, px of the frame.
+
+        Returns:
+            (y1 - y0, c, x1 - x0) float32.
+        """
+        channels, height, width = part.shape
+        by_column = np.ascontiguousarray(part.transpose(2, 0, 1)).reshape(width, -1)
+        wide = self.columns.apply(by_column, x0, x1, self.columns.reach(x0, x1)[0]).reshape(x1 - x0, channels, height)
+        by_row = np.ascontiguousarray(wide.transpose(2, 1, 0)).reshape(height, -1)
+        return self.rows.apply(by_row, y0, y1, self.rows.reach(y0, y1)[0]).reshape(y1 - y0, channels, x1 - x0)
+
+    def to_frame(self, cells: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The pixels of the frame that cells have a part in.
+
+        Args:
+            cells: (n, 4) xyxy, whole cells, the last ones exclusive.
+
+        Returns:
+            (n, 4) xyxy, whole px inside the frame, the last ones exclusive.
+        """
+        (down, across), (top, left) = self._gains, self._offsets
+        limits = self.letterbox.frame_w, self.letterbox.frame_h
+        edges = np.empty((len(cells), 4), np.intp)
+        for axis, (gain, offset, limit) in enumerate(zip((across, down), (left, top), limits, strict=True)):
+            first = np.ceil((cells[:, axis] - 0.5 - offset) / gain - 0.5)
+            last = np.floor((cells[:, axis + 2] + 0.5 - offset) / gain - 0.5) + 1
+            edges[:, axis], edges[:, axis + 2] = first.clip(0, limit), last.clip(0, limit)
+        return edges
+
+
+class PlaneResizes:
+    """Keeps the last resize, since frames of one source have one size."""
+
+    def __init__(self) -> None:
+        self._last: PlaneResize | None = None
+
+    def __call__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> PlaneResize:
+        """The resize of maps of (cells_h, cells_w) to a frame."""
+        if self._last is None or not self._last.fits(letterbox, cells_h, cells_w):
+            self._last = PlaneResize(letterbox, cells_h, cells_w)
+        return self._last
