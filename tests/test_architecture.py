@@ -58,7 +58,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_pipeline_loads_no_framework_and_no_backend_before_use() -> None:
     loaded = _loaded("from fastsam_trt import Pipeline")
-    assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export"})
+    assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "supervision"})
 
 
 def test_the_export_wing_loads_no_framework_before_use() -> None:

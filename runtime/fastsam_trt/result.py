@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import rle
+from fastsam_trt.detections import as_detections
 from fastsam_trt.masks import MaskCrop, paste
+from fastsam_trt.polygons import polygons
 from fastsam_trt.segments import Segments
 from fastsam_trt.selectors import Selection
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 
 class Result:
     """The n selected segments of one frame, best first. Masks are decoded when first asked for.
+
+    It is the same for every family of models. Boxes count from edges: a pixel of column x covers x to x + 1, so a whole
+    frame is 0, 0, W, H.
 
     Attributes:
         frame: (H, W, 3) uint8 BGR, the frame itself, not a copy.
@@ -64,6 +73,11 @@ class Result:
         return self.segments.class_ids[self.selection.indices]
 
     @property
+    def class_names(self) -> Sequence[str]:
+        """The model's class names, by class id."""
+        return self._class_names
+
+    @property
     def labels(self) -> list[str | None]:
         """N class names; None where the model knows one class only, which names nothing."""
         if len(self._class_names) < 2:
@@ -101,3 +115,32 @@ class Result:
     def rle(self) -> list[rle.Rle]:
         """The masks as COCO RLE."""
         return [rle.encode(crop, self.frame.shape[0], self.frame.shape[1]) for crop in self.crops()]
+
+    def polygons(self, simplify_px: float = 0.0) -> list[list[NDArray[np.float32]]]:
+        """The masks as outer outlines.
+
+        Args:
+            simplify_px: How far a vertex may lie from the outline that leaves it out, px; 0: exact.
+
+        Returns:
+            For each segment its polygons, (k, 2) float32 xy with k of 3 or more, px of the frame, at the centres of
+            the pixels of the mask's rim. A segment in parts has several, one without pixels none; holes are dropped.
+            The rest of the convention: `fastsam_trt.polygons`.
+
+        Raises:
+            OptionError: `simplify_px` is negative or no finite number.
+        """
+        return polygons(self.crops(), simplify_px)
+
+    def to_supervision(self) -> Detections:
+        """The segments as `supervision.Detections`.
+
+        Returns:
+            `xyxy`, `mask` (n, H, W) bool, `confidence`, `class_id`; `tracker_id` if any segment is tracked, -1 for
+            those that are not; in `data`, `class_name` and `prompt`, (n,) str, empty where there is none, and
+            `similarity`, (n,) float32. `class_name` has the only class of a one-class model too.
+
+        Raises:
+            PackagesMissingError: The extra `[supervision]` is not installed.
+        """
+        return as_detections(self)

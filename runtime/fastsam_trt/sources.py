@@ -63,11 +63,13 @@ class Source(AbstractContextManager["Source"]):
         kind: `images`, `video` (a file) or `live` (a camera or stream).
         frames: How many frames to expect; None where it is not known.
         fps: Frame rate of a video; None for images, or where it is not known.
+        files: The images, and videos among them, of the kind `images`, named as `Frame.source` names them; else none.
     """
 
     kind: Kind
     frames: int | None = None
     fps: float | None = None
+    files: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.
@@ -145,13 +147,13 @@ class FilesSource(Source):
 
     def __init__(self, name: str, paths: list[Path], vid_stride: int = 1) -> None:
         self._name = name
-        self._paths = paths
         self._stride = vid_stride
+        self.files = tuple(paths)
         self.frames = None if any(map(_is_video, paths)) else len(paths)
 
     def __iter__(self) -> Iterator[Frame]:
         failures: list[SourceUnreadableError | TruncatedSourceError] = []
-        for number, path in enumerate(self._paths):
+        for number, path in enumerate(self.files):
             try:
                 if _is_video(path):
                     with CaptureSource(str(path), str(path), "video", self._stride) as video:
@@ -159,14 +161,14 @@ class FilesSource(Source):
                 else:
                     yield Frame(read_picture(path), number, str(path))
             except (SourceUnreadableError, TruncatedSourceError) as error:
-                if len(self._paths) > 1:
+                if len(self.files) > 1:
                     _logger.warning("%s", error)
                 failures.append(error)
-        if len(self._paths) == 1 and failures:
+        if len(self.files) == 1 and failures:
             raise failures[0]
         if failures:
             raise SourceUnreadableError(
-                self._name, f"{len(failures)} of {len(self._paths)} files can't be read, the first: {failures[0]}"
+                self._name, f"{len(failures)} of {len(self.files)} files can't be read, the first: {failures[0]}"
             )
 
 

@@ -1,7 +1,9 @@
 """Sinks: where results go."""
 
 from fastsam_trt.sinks.atomic import check_writable, write_atomically
+from fastsam_trt.sinks.coco import CocoSink
 from fastsam_trt.sinks.json_lines import JsonLinesSink
+from fastsam_trt.sinks.label_maps import LabelMapSink
 from fastsam_trt.sinks.pictures import PICTURE_SUFFIXES, PictureSink
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sinks.video import VideoSink
@@ -9,7 +11,9 @@ from fastsam_trt.sinks.window import WindowSink
 
 __all__ = [
     "PICTURE_SUFFIXES",
+    "CocoSink",
     "JsonLinesSink",
+    "LabelMapSink",
     "PictureSink",
     "Sink",
     "VideoSink",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from fastsam_trt.errors import OutputError
 
@@ -35,10 +37,70 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OutputError: The file can't be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _beside(path)
     try:
         part.write_bytes(data)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(path, f"it can't be written ({error.strerror})") from error
+
+
+class PartFile:
+    """A text file that grows beside its target and takes its place when it is whole; the old one stays until then.
+
+    After an error it is gone, and writing and finishing do nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make it.
+
+        Args:
+            path: The target.
+
+        Raises:
+            OutputError: It can't be made.
+        """
+        self._path = path
+        self._part = _beside(path)
+        try:
+            self._file = self._part.open("w", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(path, f"it can't be written ({error.strerror})") from error
+
+    def write(self, text: str) -> None:
+        """Append.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        if self._file.closed:
+            return
+        try:
+            self._file.write(text)
+        except OSError as error:
+            self._give_up(error)
+
+    def finish(self) -> None:
+        """Put the file in its place.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        if self._file.closed:
+            return
+        try:
+            self._file.close()
+            self._part.replace(self._path)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> NoReturn:
+        with suppress(OSError):  # closing writes what is left, which may fail as well
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+        raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")

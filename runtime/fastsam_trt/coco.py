@@ -1,0 +1,110 @@
+"""COCO's results format: what `pycocotools` loads with `COCO.loadRes` and `COCOeval` scores.
+
+https://cocodataset.org/#format-results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TypedDict
+
+from fastsam_trt.errors import OptionError
+from fastsam_trt.result import Result
+from fastsam_trt.rle import Rle
+
+_THINGS = (
+    (1, "person bicycle car motorcycle airplane bus train truck boat"),
+    (10, "traffic_light fire_hydrant"),
+    (13, "stop_sign parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe"),
+    (27, "backpack umbrella"),
+    (31, "handbag tie suitcase frisbee skis snowboard sports_ball kite baseball_bat baseball_glove skateboard"),
+    (42, "surfboard tennis_racket bottle"),
+    (46, "wine_glass cup fork knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake"),
+    (62, "chair couch potted_plant bed"),
+    (67, "dining_table"),
+    (70, "toilet"),
+    (72, "tv laptop mouse remote keyboard cell_phone microwave oven toaster sink refrigerator"),
+    (84, "book clock vase scissors teddy_bear hair_drier toothbrush"),
+)  # runs of ids without a gap, the first id of each
+
+CATEGORY_IDS: Mapping[str, int] = MappingProxyType(
+    {name.replace("_", " "): first + place for first, names in _THINGS for place, name in enumerate(names.split())}
+)
+"""The 80 things of COCO by name, each with its official category id, 1 to 90 with gaps."""
+
+
+class CocoRecord(TypedDict):
+    """One segment of one image, in JSON's types.
+
+    Attributes:
+        image_id: The caller's id of the image.
+        category_id: What it shows.
+        bbox: [x, y, width, height], px of the image, x and y of the left and top edge.
+        score: 0..1.
+        segmentation: The mask.
+    """
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    score: float
+    segmentation: Rle
+
+
+def as_records(result: Result, image_id: int, category_ids: Mapping[int, int] | None = None) -> list[CocoRecord]:
+    """The selected segments of an image as COCO's results.
+
+    `COCO.loadRes` takes the area of a record that has a box from the box. To score masks by the sizes of COCO (small,
+    medium, large) on their own area, drop `bbox` first, as others do.
+
+    Args:
+        result: The image's result; its masks are decoded if they are not yet.
+        image_id: Id of the image in the ground truth.
+        category_ids: Class id to category id, such as `official_ids` gives; None: class ids as they are, counted from
+            0, and category 1 for a model of one class, which names nothing.
+
+    Returns:
+        N records, best first.
+
+    Raises:
+        OptionError: A selected segment is of a class that `category_ids` does not have.
+    """
+    if category_ids is None and len(result.class_names) < 2:
+        categories = [1] * len(result)
+    elif category_ids is None:
+        categories = result.class_ids.tolist()
+    else:
+        categories = [_category(class_id, category_ids) for class_id in result.class_ids.tolist()]
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category,
+            "bbox": [round(edge, 2) for edge in (x0, y0, x1 - x0, y1 - y0)],
+            "score": round(score, 5),
+            "segmentation": mask,
+        }
+        for category, (x0, y0, x1, y1), score, mask in zip(
+            categories, result.boxes.tolist(), result.scores.tolist(), result.rle(), strict=True
+        )
+    ]
+
+
+def official_ids(class_names: Sequence[str]) -> dict[int, int] | None:
+    """COCO's category ids for a model that knows COCO's 80 things.
+
+    Args:
+        class_names: The model's class names, by class id.
+
+    Returns:
+        Class id to official category id; None where the names are not exactly those 80.
+    """
+    if len(class_names) != len(CATEGORY_IDS) or set(class_names) != CATEGORY_IDS.keys():
+        return None
+    return {class_id: CATEGORY_IDS[name] for class_id, name in enumerate(class_names)}
+
+
+def _category(class_id: int, category_ids: Mapping[int, int]) -> int:
+    if class_id not in category_ids:
+        raise OptionError("category_ids", f"a category for class {class_id}", dict(category_ids))
+    return category_ids[class_id]

@@ -1,0 +1,38 @@
+"""A folder that a run fills, a file for each picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsam_trt.errors import OutputError
+from fastsam_trt.sinks.atomic import check_writable
+
+
+class OutputFolder:
+    """Names for PNG files in one folder, none of them twice."""
+
+    def __init__(self, path: Path) -> None:
+        """Prepare.
+
+        Args:
+            path: The folder, made if it is missing.
+
+        Raises:
+            OutputError: It is a file, or can't be made or written.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(path, f"expected a folder or a place for one ({error.strerror})") from error
+        check_writable(path / "probe.png")
+        self._path = path
+        self._taken: set[Path] = set()
+
+    def take(self, stem: str) -> Path:
+        """A name that this run has not taken yet: the stem, with a number where need be, and `.png`."""
+        target, number = self._path / f"{stem}.png", 1
+        while target in self._taken:
+            number += 1
+            target = self._path / f"{stem}-{number}.png"
+        self._taken.add(target)
+        return target

@@ -1,0 +1,52 @@
+"""Label maps of the selected segments, one PNG a frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsam_trt.errors import OutputError
+from fastsam_trt.label_map import encode, label_map
+from fastsam_trt.picture import IMAGE_SUFFIXES
+from fastsam_trt.result import Result
+from fastsam_trt.sinks.atomic import check_writable, write_atomically
+from fastsam_trt.sinks.folder import OutputFolder
+from fastsam_trt.sinks.sink import Sink
+from fastsam_trt.sources import Frame, Kind
+
+
+class LabelMapSink(Sink):
+    """Writes one label map a frame, to one file or each into a folder.
+
+    In a folder an image's map has the image's name, as PASCAL VOC has it, and a frame's its number, `000012.png`; the
+    frames of a video that lies among images have the video's name before theirs, `clip-000012.png`.
+    """
+
+    def __init__(self, path: Path, kind: Kind) -> None:
+        """Prepare.
+
+        Args:
+            path: A file named `.png`, or a folder, made if it is missing.
+            kind: Of the source.
+
+        Raises:
+            OutputError: It can't be written, or has a suffix that is no folder's.
+        """
+        if path.suffix and path.suffix.lower() != ".png" and not path.is_dir():
+            raise OutputError(path, f"expected a folder or a file named .png, found the suffix {path.suffix!r}")
+        self._path = path
+        self._kind = kind
+        self._folder = None if path.suffix.lower() == ".png" else OutputFolder(path)
+        if self._folder is None:
+            check_writable(path)
+
+    def write(self, frame: Frame, result: Result) -> None:
+        """Write the map of a frame."""
+        target = self._path if self._folder is None else self._folder.take(self._stem(frame))
+        write_atomically(target, encode(label_map(result)))
+
+    def _stem(self, frame: Frame) -> str:
+        number = f"{frame.index:06d}"
+        if self._kind != "images":
+            return number
+        source = Path(frame.source)
+        return source.stem if source.suffix.lower() in IMAGE_SUFFIXES else f"{source.stem}-{number}"

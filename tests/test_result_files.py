@@ -1,0 +1,177 @@
+"""The command's `--coco` and `--label-map`, as a user runs them: good requests, and bad ones before any work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from colour_models import scene
+from fastsam_trt import Pipeline
+from fastsam_trt.cli.main import main
+from fastsam_trt.label_map import label_map
+
+Write = Callable[[Path, list[np.ndarray]], Path]
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), scene(("red", 1, 1), ("green", 5, 5)))
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Red, nothing, red and green; the numbers are those of COCO's first validation images."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, shapes in (
+        ("000000000139.jpg", [("red", 1, 1)]),
+        ("000000000285.jpg", []),
+        ("000000000632.jpg", [("red", 1, 1), ("green", 5, 5)]),
+    ):
+        cv2.imwrite(str(folder / name), scene(*shapes), [cv2.IMWRITE_JPEG_QUALITY, 100])
+    return folder
+
+
+@pytest.fixture
+def video(tmp_path: Path, write_video: Write) -> Path:
+    """Red in the second of three frames, green always."""
+    frames = [scene(("green", 5, 5), *([("red", 1, 1)] if i == 1 else [])) for i in range(3)]
+    return write_video(tmp_path / "clip.avi", frames)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a request on the exact model; its output."""
+
+    def execute(source: Path, *arguments: object) -> str:
+        code = main(["run", "--source", str(source), "--model", "colours", *map(str, arguments)])
+        captured = capsys.readouterr()
+        assert code == 0, captured.err
+        return captured.out
+
+    return execute
+
+
+@pytest.fixture
+def refuse(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a request that must be refused before any work; its one line of error."""
+
+    def execute(source: Path, *arguments: object) -> str:
+        code = main(["run", "--source", str(source), "--model", "no-such-model", *map(str, arguments)])
+        captured = capsys.readouterr()
+        assert code == 2, captured.err
+        (line,) = captured.err.splitlines()
+        assert "no-such-model" not in line  # the model is not even looked for
+        return line
+
+    return execute
+
+
+def test_a_folder_becomes_coco_results_and_label_maps(photos: Path, tmp_path: Path, run: Run) -> None:
+    results, maps = tmp_path / "results.json", tmp_path / "made" / "maps"
+    printed = run(photos, "--coco", results, "--label-map", maps)
+    assert printed.splitlines()[-2:] == [f"saved {results}", f"saved {maps}"]
+    records = json.loads(results.read_text())
+    assert [record["image_id"] for record in records] == [139, 632, 632]
+    pipe = Pipeline("colours")
+    for path in sorted(photos.iterdir()):
+        expected = pipe(cv2.imread(str(path)))
+        mine = [record for record in records if record["image_id"] == int(path.stem)]
+        assert [record["category_id"] for record in mine] == expected.class_ids.tolist()
+        masks = [coco.decode(record["segmentation"]).astype(bool) for record in mine]
+        np.testing.assert_array_equal(np.reshape(masks, (-1, 256, 256)), expected.masks())
+        with Image.open(maps / f"{path.stem}.png") as picture:
+            assert picture.mode == "P"
+            np.testing.assert_array_equal(np.asarray(picture), label_map(expected))
+
+
+def test_a_video_becomes_numbered_label_maps_of_the_selection(video: Path, tmp_path: Path, run: Run) -> None:
+    results, maps = tmp_path / "results.json", tmp_path / "maps"
+    run(video, "--prompt", "red", "--coco", results, "--label-map", maps)
+    assert [record["image_id"] for record in json.loads(results.read_text())] == [1]
+    assert sorted(each.name for each in maps.iterdir()) == ["000000.png", "000001.png", "000002.png"]
+    found = [np.asarray(Image.open(maps / f"00000{i}.png")) for i in range(3)]
+    assert [np.unique(each).tolist() for each in found] == [[0], [0, 1], [0]]
+
+
+def test_an_image_becomes_one_label_map(photo: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out.png"
+    run(photo, "--label-map", out)
+    assert np.unique(np.asarray(Image.open(out))).tolist() == [0, 1, 2]
+
+
+def test_things_of_one_class_are_category_one(photo: Path, tmp_path: Path, run: Run) -> None:
+    run(photo, "--model", "things", "--coco", tmp_path / "out.json", "--label-map", tmp_path / "out.png")
+    records = json.loads((tmp_path / "out.json").read_text())
+    assert [(record["image_id"], record["category_id"]) for record in records] == [(0, 1)] * 2
+    assert np.unique(np.asarray(Image.open(tmp_path / "out.png"))).tolist() == [0, 1]
+
+
+def test_outputs_that_can_not_be_written(photo: Path, photos: Path, video: Path, tmp_path: Path, refuse: Run) -> None:
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    assert "expected the suffix .json" in refuse(photo, "--coco", tmp_path / "out.txt")
+    assert "found a folder" in refuse(photo, "--coco", tmp_path / "folder.json")
+    assert "mkdir -p" in refuse(photo, "--coco", tmp_path / "no" / "out.json")
+    assert "a file named .png, found the suffix '.jpg'" in refuse(photo, "--label-map", tmp_path / "out.jpg")
+    assert "expected a folder" in refuse(photo, "--label-map", tmp_path / "file")
+    assert "mkdir -p" in refuse(photo, "--label-map", tmp_path / "no" / "out.png")
+    for source in (photos, video):
+        assert "a folder for the label maps" in refuse(source, "--label-map", tmp_path / "out.png")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_outputs_never_overwrite_the_source_or_each_other(
+    photo: Path, photos: Path, tmp_path: Path, refuse: Run
+) -> None:
+    before = photo.read_bytes()
+    assert "another file than the source" in refuse(photo, "--label-map", photo)
+    assert "another file than the source" in refuse(photos, "--label-map", photos)
+    for option in ("--label-map", "--save"):
+        assert "another folder than that of the source" in refuse(photo, option, tmp_path)
+        assert "another folder than that of the source" in refuse(tmp_path / "*.png", option, tmp_path)
+    assert "found it twice" in refuse(photo, "--coco", tmp_path / "out.json", "--json", tmp_path / "out.json")
+    assert photo.read_bytes() == before
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["home", "photo.png", "photos"]
+
+
+def test_images_that_share_an_id_are_refused(photos: Path, tmp_path: Path, refuse: Run) -> None:
+    (photos / "COCO_139.jpg").write_bytes((photos / "000000000139.jpg").read_bytes())
+    assert "found 139 for" in refuse(photos, "--coco", tmp_path / "out.json")
+
+
+def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.json"
+    out.write_text("old")
+    assert main(["run", "--source", str(photo), "--model", "no-such-model", "--coco", str(out)]) == 2
+    assert out.read_text() == "old"
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_an_interrupted_run_leaves_a_whole_array(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    real = Pipeline.__call__
+    done = []
+
+    def stopped(self: Pipeline, frame: np.ndarray) -> object:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return real(self, frame)
+
+    monkeypatch.setattr(Pipeline, "__call__", stopped)
+    assert main(["run", "--source", str(video), "--model", "colours", "--coco", str(out)]) == 130
+    assert [record["image_id"] for record in json.loads(out.read_text())] == [0, 1, 1]
+    assert not list(tmp_path.glob(".*part"))
