@@ -129,7 +129,8 @@ class Parity:
 
     Attributes:
         inputs: What it was compared on, in words.
-        worst: Figure to the worst value found (`max_abs_*`: largest difference; `min_*`: smallest agreement).
+        worst: Figure to the worst value found (`max_abs_*`: largest difference;
+            `max_rel_*`: the same, as a part of the largest value; `min_*`: smallest agreement).
         tolerance: The same figures' bounds, which the export met.
     """
 

@@ -74,6 +74,11 @@ def max_abs(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(np.abs(a.astype(np.float64) - b).max())
 
 
+def max_rel(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Largest difference between two arrays of one shape, as a part of the largest value of the first."""
+    return max_abs(a, b) / max(float(np.abs(a).max()), 1e-12)
+
+
 def compare_queries(
     classes_a: NDArray[np.float32],
     classes_b: NDArray[np.float32],
@@ -82,8 +87,8 @@ def compare_queries(
 ) -> dict[str, float]:
     """Differences of two answers of a model of queries: class logits (n, q, c) and mask logits (n, q, h, w)."""
     return {
-        "max_abs_class_logit": max_abs(classes_a, classes_b),
-        "max_abs_mask_logit": max_abs(masks_a, masks_b),
+        "max_rel_class_logit": max_rel(classes_a, classes_b),
+        "max_rel_mask_logit": max_rel(masks_a, masks_b),
         "min_class_agreement": float((classes_a.argmax(axis=2) == classes_b.argmax(axis=2)).mean()),
         "min_mask_agreement": float(((masks_a > 0) == (masks_b > 0)).mean()),
     }

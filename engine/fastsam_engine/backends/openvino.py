@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from fastsam_engine.backends.openvino_slices import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.errors import BackendUnavailableError, ModelFileError, one_line
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
@@ -51,6 +52,7 @@ class OpenVinoBackend(Backend):
             )
         try:
             model = core.read_model(path)
+            split_before_gather(model)
         except Exception as error:  # the library raises plain RuntimeError and its own
             raise ModelFileError(path, f"OpenVINO can't load it ({one_line(error, -1)})") from error
         inputs = {name for port in model.inputs for name in port.get_names()}
@@ -71,7 +73,7 @@ class OpenVinoSession(Session):
 
     def __init__(self, path: Path, spec: ModelSpec, core: openvino.Core, model: openvino.Model, precision: str) -> None:
         self._core = core
-        self._model = model
+        self._model: openvino.Model | None = model
         self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
             self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast("Precision", precision)]
@@ -104,10 +106,12 @@ class OpenVinoSession(Session):
         """The request compiled for a shape; an empty shape leaves the model's own dynamic axes."""
         request = self._requests.get(shape)
         if request is None:
-            model = self._model
+            model = cast("openvino.Model", self._model)
             if shape:
                 model = model.clone()
                 model.reshape(list(shape))
+            else:
+                self._model = None  # compiled once: the weights need not be held twice
             request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
             self._requests[shape] = request
             if len(self._requests) > _SHAPES_KEPT:

@@ -36,9 +36,9 @@ _OUTPUTS = (  # of the detection graph; from `queries` on they are the mask head
 )
 _KEPT = (1, 7)  # how many queries the head is compared on
 _TOLERANCE = {
-    "max_abs_class_logit": 5e-3,
+    "max_rel_class_logit": 1e-3,
     "max_abs_box": 1e-3,
-    "max_abs_mask_logit": 5e-2,
+    "max_rel_mask_logit": 1e-3,
     "min_class_agreement": 1.0,
     "min_mask_agreement": 0.999,
 }

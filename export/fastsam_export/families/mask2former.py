@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _STRIDE = 32
 _TOLERANCE = {
-    "max_abs_class_logit": 5e-3,
-    "max_abs_mask_logit": 5e-2,
+    "max_rel_class_logit": 1e-3,
+    "max_rel_mask_logit": 1e-3,
     "min_class_agreement": 1.0,
     "min_mask_agreement": 0.999,
 }
