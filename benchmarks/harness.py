@@ -11,9 +11,6 @@ import dataclasses
 import importlib.util
 import json
 import operator
-import os
-import platform
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,8 +23,8 @@ try:
     import numpy as np
 
     from fastsam_engine.errors import FastsamError
-    from fastsam_engine.packages import version
     from fastsam_trt.cli.table import table
+    from fastsam_trt.machine import this_machine
 except ImportError as missing:
     print(f"error: {missing}; the benchmarks need: pip install 'fastsam-trt[dev]'", file=sys.stderr)
     sys.exit(2)
@@ -145,14 +142,13 @@ def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
 def machine(packages: Iterable[str]) -> dict[str, Any]:
     """Print and return what the figures were taken on: processor, cores, system, Python, versions of packages."""
-    cpuinfo = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text() if cpuinfo.is_file() else "", re.MULTILINE)
+    found = this_machine(packages)
     facts: dict[str, Any] = {
-        "processor": named[1] if named else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "os": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) or "not installed" for name in packages},
+        "processor": found.processor,
+        "cores": found.cores,
+        "os": found.system,
+        "python": found.python,
+        "versions": found.versions,
     }
     print(f"{facts['processor']}, {facts['cores']} cores, {facts['os']}, Python {facts['python']}")
     print(", ".join(f"{name} {found}" for name, found in facts["versions"].items()))

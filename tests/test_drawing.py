@@ -7,6 +7,7 @@ import numpy as np
 from colour_models import scene, shape_mask
 from fastsam_trt import Pipeline
 from fastsam_trt.drawing import captions, draw, draw_panels, tint
+from fastsam_trt.lettering import Tags
 from fastsam_trt.masks import MaskCrop
 
 SHAPES = (("red", 1, 1), ("green", 5, 5))
@@ -18,7 +19,7 @@ def test_tint_blends_inside_and_leaves_the_rest() -> None:
     pixels[5:25, 5:35] = True
     picture = tint(frame, [MaskCrop(20, 10, pixels)], [(200, 0, 100)])
     assert (frame == 100).all()
-    assert picture[25, 40].tolist() == [150, 50, 100]
+    assert picture[25, 40].tolist() == [140, 60, 100]
     far = np.ones((60, 80), bool)
     far[10:40, 20:60] = False
     assert (picture[far] == 100).all()
@@ -68,3 +69,17 @@ def test_prompts_of_any_script_and_tiny_frames_can_be_drawn() -> None:
         result = pipe(np.full((*size, 3), (0, 0, 255), np.uint8))
         assert draw(result).shape == (*size, 3)
         assert draw_panels(result).dtype == np.uint8
+
+
+def test_tags_keep_off_one_another() -> None:
+    picture = np.zeros((200, 300, 3), np.uint8)
+    tags = Tags(picture)
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    for colour in colours:
+        tags.draw("person", 20, 40, colour)
+    grounds = [(picture == colour).all(axis=2) for colour in colours]
+    sizes = [int(ground.sum()) for ground in grounds]
+    assert sizes[0] > 100
+    assert max(sizes) - min(sizes) < 0.15 * sizes[0]
+    lowest = [int(np.flatnonzero(ground.any(axis=1)).max()) for ground in grounds]
+    assert lowest == sorted(set(lowest))

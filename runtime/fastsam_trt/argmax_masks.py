@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.masks import MaskCrop
-from fastsam_trt.plane_resize import PlaneResize
+from fastsam_trt.plane_resize import PlaneResize, warp
 
 _TILE_PX = 64
 
@@ -76,6 +76,15 @@ class ArgmaxMasks:
                 pixels &= self._part(index, x0, y0, x1, y1)
             crops.append(MaskCrop(x0, y0, pixels))
         return crops
+
+    def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
+        """See `MaskSource.coarse`."""
+        rows, columns, matrix = self._resize.coarse(window, size_px)
+        leads = self._leaders[rows, columns] == self._owners[index]
+        if index in self._parts:
+            parts, part = self._parts[index]
+            leads &= parts[rows, columns] == part
+        return warp(leads.astype(np.float32), matrix, size_px) >= 0.5
 
     def _fill(self, labels: NDArray[np.int16], tile_y: int, tile_x: int, owner: int) -> bool:
         """Decode a tile if the owner leads a cell of it; whether it did."""

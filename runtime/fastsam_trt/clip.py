@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,8 +13,9 @@ from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ImageInput, TokenInput
 from fastsam_engine.model_store import home
-from fastsam_trt.crops import clip_batch, square_windows
+from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
+from fastsam_trt.segments import Segments
 from fastsam_trt.text_features import TextFeatures
 from fastsam_trt.tokens import TextTokenizer
 
@@ -66,6 +68,11 @@ class Clip:
             cache or home() / "text-features",
         )
 
+    @property
+    def name(self) -> str:
+        """Short name of the model."""
+        return self._image.spec.name
+
     def embed_boxes(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed what lies in boxes.
 
@@ -78,11 +85,35 @@ class Clip:
         """
         return self.embed_windows(frame, square_windows(boxes, frame.shape[0], frame.shape[1]))
 
-    def embed_windows(self, frame: NDArray[np.uint8], windows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Embed windows of a frame: (n, 4) xyxy whole px inside it to (n, d) float32, rows of length one."""
+    def embed_masked(self, frame: NDArray[np.uint8], segments: Segments) -> NDArray[np.float32]:
+        """Embed segments with everything outside their masks greyed; the masks are not decoded.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+            segments: n segments of it.
+
+        Returns:
+            (n, d) float32, each row of length one.
+        """
+        windows = square_windows(segments.boxes, frame.shape[0], frame.shape[1])
+        size_px = self._input.height
+        masks = [segments.masks.coarse(i, middle_square(window), size_px) for i, window in enumerate(windows)]
+        return self.embed_windows(frame, windows, masks)
+
+    def embed_windows(
+        self,
+        frame: NDArray[np.uint8],
+        windows: NDArray[np.intp],
+        masks: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> NDArray[np.float32]:
+        """Embed windows of a frame: (n, 4) xyxy whole px inside it to (n, d) float32, rows of length one.
+
+        `masks` are as in `clip_batch`.
+        """
         name = self._image.spec.outputs[0].name
         parts = []
         for start in range(0, len(windows), _CROPS_A_RUN):
-            batch = clip_batch(frame, windows[start : start + _CROPS_A_RUN], self._input)
+            part = slice(start, start + _CROPS_A_RUN)
+            batch = clip_batch(frame, windows[part], self._input, None if masks is None else masks[part])
             parts.append(np.asarray(self._image.run({self._input.name: batch})[name], np.float32))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +35,27 @@ def square_windows(boxes: NDArray[np.float32], height: int, width: int) -> NDArr
     return np.concatenate([first, last], axis=1).astype(np.intp)
 
 
-def clip_batch(frame: NDArray[np.uint8], windows: NDArray[np.intp], image: ImageInput) -> NDArray[np.float32]:
+def middle_square(window: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The part of a window (4,) xyxy that is left when its middle is cut out as a square: (4,) xyxy, px."""
+    low, high = window[:2].astype(np.float64), window[2:].astype(np.float64)
+    side = (high - low).min()
+    corner = low + (high - low - side) / 2
+    return np.concatenate([corner, corner + side])
+
+
+def clip_batch(
+    frame: NDArray[np.uint8],
+    windows: NDArray[np.intp],
+    image: ImageInput,
+    masks: Sequence[NDArray[np.bool_]] | None = None,
+) -> NDArray[np.float32]:
     """Cut windows out of a frame and make CLIP's input of them.
 
     Args:
         frame: (H, W, 3) uint8 BGR.
         windows: (n, 4) xyxy, whole px, inside the frame.
         image: CLIP's image input.
+        masks: For each window (h, w) bool over its middle square: what is False gets the model's mean colour.
 
     Returns:
         (n, 3, h, w) float32, normalised, in the model's colour order.
@@ -53,6 +69,8 @@ def clip_batch(frame: NDArray[np.uint8], windows: NDArray[np.intp], image: Image
     batch *= np.float32(image.scale)
     batch -= mean
     batch /= std
+    for crop, mask in zip(batch, masks or [], strict=masks is not None):
+        crop[:, ~mask] = 0
     return batch
 
 

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt import lettering
+from fastsam_trt.lettering import Colour
+from fastsam_trt.mask_resize import resize_crops, resize_picture
 from fastsam_trt.masks import MaskCrop
 from fastsam_trt.result import Result
 
 _ALPHA = 0.4
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_PALETTE: tuple[tuple[int, int, int], ...] = (  # BGR; Okabe and Ito's colours, told apart by colour-blind readers
+_PALETTE: tuple[Colour, ...] = (  # BGR; Okabe and Ito's colours, told apart by colour-blind readers
     (233, 180, 86), (0, 159, 230), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204),
 )  # fmt: skip
 
 
-def draw(result: Result) -> NDArray[np.uint8]:
+def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float | None = None) -> NDArray[np.uint8]:
     """Draw the selected segments: tinted masks with outlines, each with what it answers.
 
     Args:
         result: A frame's result; its masks are decoded if they are not yet.
+        size: Height and width of the picture to draw, px; None: the frame's.
+        text_scale: Of the font; None: as fits the picture.
 
     Returns:
         (H, W, 3) uint8 BGR, a new picture.
     """
-    colours = [_PALETTE[key % len(_PALETTE)] for key in _colour_keys(result)]
-    picture = tint(result.frame, result.crops(), colours)
-    for box, text, colour in zip(result.boxes, captions(result), colours, strict=True):
-        _tag(picture, text, int(box[0]), int(box[1]), colour)
+    frame, crops, boxes = result.frame, result.crops(), result.boxes
+    if size is not None and size != frame.shape[:2]:
+        crops = resize_crops(crops, frame.shape[:2], size)
+        boxes = boxes * (np.array([size[1], size[0]] * 2) / np.array([frame.shape[1], frame.shape[0]] * 2))
+        frame = resize_picture(frame, size)
+    colours = palette(_colour_keys(result))
+    picture = tint(frame, crops, colours)
+    tags = lettering.Tags(picture, text_scale)
+    for box, text, colour in zip(boxes, captions(result), colours, strict=True):
+        tags.draw(text, int(box[0]), int(box[1]), colour)
     return picture
 
 
@@ -45,12 +55,11 @@ def draw_panels(result: Result) -> NDArray[np.uint8]:
     """
     segments = result.segments
     everything = segments.masks.decode(range(len(segments)))
-    all_colours = [_PALETTE[i % len(_PALETTE)] for i in range(len(segments))]
-    wanted = ", ".join(result.prompts) or "everything"
+    wanted = f": {', '.join(result.prompts)}" if result.prompts else ""
     panels = (
         ("original", result.frame),
-        (f"all segments ({len(segments)})", tint(result.frame, everything, all_colours)),
-        (f"selected: {wanted} ({len(result)})", draw(result)),
+        (f"all segments ({len(segments)})", tint(result.frame, everything, palette(range(len(segments))))),
+        (f"selected{wanted} ({len(result)})", draw(result)),
     )
     height, width = result.frame.shape[:2]
     heading = max(28, height // 20)
@@ -64,7 +73,7 @@ def draw_panels(result: Result) -> NDArray[np.uint8]:
 
 
 def tint(
-    frame: NDArray[np.uint8], crops: Sequence[MaskCrop], colours: Sequence[tuple[int, int, int]]
+    frame: NDArray[np.uint8], crops: Sequence[MaskCrop], colours: Sequence[Colour], *, alpha: float = _ALPHA
 ) -> NDArray[np.uint8]:
     """Tint masks and draw their outlines, later ones on top.
 
@@ -72,6 +81,7 @@ def tint(
         frame: (H, W, 3) uint8 BGR; not changed.
         crops: n masks inside their boxes.
         colours: n BGR colours.
+        alpha: How much of the colour a pixel takes, 0..1.
 
     Returns:
         (H, W, 3) uint8 BGR, a new picture.
@@ -86,10 +96,15 @@ def tint(
         mask = pixels.view(np.uint8)
         flat = np.empty_like(region)
         flat[:] = colour
-        cv2.copyTo(cv2.addWeighted(region, 1 - _ALPHA, flat, _ALPHA, 0), mask, region)
+        cv2.copyTo(cv2.addWeighted(region, 1 - alpha, flat, alpha, 0), mask, region)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(picture, outlines, -1, colour, thickness, cv2.LINE_AA, offset=(left, top))
     return picture
+
+
+def palette(keys: Iterable[int]) -> list[Colour]:
+    """A BGR colour for each key; the same for the same key."""
+    return [_PALETTE[key % len(_PALETTE)] for key in keys]
 
 
 def captions(result: Result) -> list[str]:
@@ -113,24 +128,7 @@ def _colour_keys(result: Result) -> list[int]:
     return list(range(len(result)))
 
 
-def _tag(picture: NDArray[np.uint8], text: str, left: int, top: int, colour: tuple[int, int, int]) -> None:
-    scale = max(0.4, min(picture.shape[:2]) / 1200)
-    thickness = max(1, round(scale * 1.5))
-    (width, height), base = cv2.getTextSize(_ascii(text), _FONT, scale, thickness)
-    top = max(top, height + base)
-    left = min(max(left, 0), max(picture.shape[1] - width, 0))
-    cv2.rectangle(picture, (left, top - height - base), (left + width, top), colour, cv2.FILLED)
-    cv2.putText(picture, _ascii(text), (left, top - base // 2 - 1), _FONT, scale, (0, 0, 0), thickness, cv2.LINE_AA)
-
-
 def _heading(sheet: NDArray[np.uint8], title: str, left: int, width: int, height: int) -> None:
-    title = _ascii(title)
     scale = height / 42
-    wide = cv2.getTextSize(title, _FONT, scale, 1)[0][0]
-    scale = scale * min(1.0, (width - 12) / max(wide, 1))
-    cv2.putText(sheet, title, (left + 6, round(height * 0.72)), _FONT, max(scale, 0.05), (30, 30, 30), 1, cv2.LINE_AA)
-
-
-def _ascii(text: str) -> str:
-    """OpenCV's fonts have ASCII only; other characters become '?'."""
-    return text.encode("ascii", "replace").decode("ascii")
+    scale = max(scale * min(1.0, (width - 12) / max(lettering.width_px(title, scale), 1)), 0.05)
+    lettering.write(sheet, title, left + 6, round(height * 0.72), scale=scale)

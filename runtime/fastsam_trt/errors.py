@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsam_engine.errors import ModelNotFoundError, RequestError, WorkError
+from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, one_line
 
 
 class SourceNotFoundError(RequestError, FileNotFoundError):
     """A source that is not there."""
 
-    def __init__(self, source: str, expected: str) -> None:
-        super().__init__(f"source {source!r}: expected {expected}, found nothing there")
+    def __init__(self, source: str, expected: str, found: str = "nothing there") -> None:
+        super().__init__(f"source {source!r}: expected {expected}, found {found}")
 
 
 class SourceUnreadableError(WorkError, ValueError):
@@ -53,6 +53,15 @@ class ClipNotFoundError(ModelNotFoundError):
             f"prompt {prompt!r} is no class of {model} and so needs CLIP; expected the CLIP model {clip!r}, "
             f"found none; make it with: fastsam-trt export {clip}  (the classes: fastsam-trt info {model})",
         )
+
+
+class ComparedModelError(FastsamError, RuntimeError):
+    """A model of a comparison that fails; its exit code is that of what it fails with."""
+
+    def __init__(self, model: str, error: Exception) -> None:
+        found = error if isinstance(error, FastsamError) else f"{type(error).__name__}: {one_line(error)}"
+        super().__init__(f"model {model!r}: {found}")
+        self.exit_code = error.exit_code if isinstance(error, FastsamError) else 1
 
 
 class OptionError(RequestError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +60,28 @@ class PlaneResize:
         by_row = np.ascontiguousarray(wide.transpose(2, 1, 0)).reshape(height, -1)
         return self.rows.apply(by_row, y0, y1, self.rows.reach(y0, y1)[0]).reshape(y1 - y0, channels, x1 - x0)
 
+    def coarse(self, window: NDArray[np.float64], size_px: int) -> tuple[slice, slice, NDArray[np.float64]]:
+        """How to lay a small map over a window of the frame without going through the frame's pixels.
+
+        Args:
+            window: (4,) xyxy, px of the frame.
+            size_px: Side of the map to make.
+
+        Returns:
+            Rows and columns of the cells it needs, and the (2, 3) matrix from the map's pixels to those cells, for
+            `cv2.warpAffine` with `WARP_INVERSE_MAP`.
+        """
+        parts, matrix = [], np.zeros((2, 3))
+        for axis, (gain, offset, cells) in enumerate(
+            zip(self._gains[::-1], self._offsets[::-1], (self.cells_w, self.cells_h), strict=True)
+        ):
+            low, high = window[axis] * gain + offset, window[axis + 2] * gain + offset
+            first = int(np.clip(np.floor(low - 0.5), 0, cells - 1))
+            parts.append(slice(first, int(np.clip(np.ceil(high + 0.5), first + 1, cells))))
+            matrix[axis, axis] = (high - low) / size_px
+            matrix[axis, 2] = low + 0.5 * matrix[axis, axis] - 0.5 - first
+        return parts[1], parts[0], matrix
+
     def to_frame(self, cells: NDArray[np.intp]) -> NDArray[np.intp]:
         """The pixels of the frame that cells have a part in.
 
@@ -76,6 +99,17 @@ class PlaneResize:
             last = np.floor((cells[:, axis + 2] + 0.5 - offset) / gain - 0.5) + 1
             edges[:, axis], edges[:, axis + 2] = first.clip(0, limit), last.clip(0, limit)
         return edges
+
+
+def warp(cells: NDArray[np.float32], matrix: NDArray[np.float64], size_px: int) -> NDArray[np.float32]:
+    """Bilinear samples of cells (h, w) float32 as `PlaneResize.coarse` says: (size_px, size_px) float32."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(
+            np.ascontiguousarray(cells), matrix, (size_px, size_px), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.float32,
+    )
 
 
 class PlaneResizes:

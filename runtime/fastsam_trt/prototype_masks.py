@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.masks import MaskCrop
-from fastsam_trt.plane_resize import PlaneResize
+from fastsam_trt.plane_resize import PlaneResize, warp
 
 
 class PrototypeMasks:
@@ -64,3 +64,13 @@ class PrototypeMasks:
             wide = columns.apply(logits, x0, x1, left).T
             crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))
         return crops
+
+    def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
+        """See `MaskSource.coarse`."""
+        rows, columns, matrix = self._resize.coarse(window, size_px)
+        logits = np.tensordot(self._coefficients[index], self._prototypes[:, rows, columns], 1)
+        mask = warp(logits, matrix, size_px) > 0
+        centres = (np.arange(size_px) + 0.5) / size_px
+        x, y = window[0] + centres * (window[2] - window[0]), window[1] + centres * (window[3] - window[1])
+        x0, y0, x1, y1 = self._edges[index]
+        return np.asarray(mask & ((x >= x0) & (x < x1)) & ((y >= y0) & (y < y1))[:, None])

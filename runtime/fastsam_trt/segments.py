@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.masks import MaskSource
+from fastsam_trt.masks import MaskSource, MaskSubset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,3 +28,8 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def take(self, indices: NDArray[np.intp]) -> Segments:
+        """The segments of (k,) indices, in their order; nothing is decoded."""
+        masks = MaskSubset(self.masks, indices)
+        return Segments(self.boxes[indices], self.scores[indices], self.class_ids[indices], masks)

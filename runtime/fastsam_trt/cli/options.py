@@ -13,12 +13,31 @@ if TYPE_CHECKING:
 
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that open a pipeline. Names are those that the field knows."""
+    prompts = parser.add_argument_group(
+        "prompts",
+        "each may be repeated; --prompt, --box and --point are alternatives, without them everything is selected",
+    )
+    prompts.add_argument("--prompt", action="append", default=[], metavar="TEXT", help="select what the text names")
+    prompts.add_argument(
+        "--box", action="append", type=float, nargs=4, metavar=("X0", "Y0", "X1", "Y1"),
+        help="select the one segment that fits this box best, px of the frame",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--point", action="append", type=float, nargs=2, default=[], metavar=("X", "Y"),
+        help="select the segments that this point lies on, px of the frame",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--not", action="append", default=[], dest="excluded", metavar="TEXT",
+        help="leave out what the text names: a class, or for CLIP one more negative",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--not-point", action="append", type=float, nargs=2, default=[], metavar=("X", "Y"),
+        help="leave out the segments that this point lies on, whatever selected them",
+    )  # fmt: skip
     models = parser.add_argument_group("models")
     models.add_argument("--model", metavar="M", help="segmentation model: name, folder or file (yolov8n-seg)")
     models.add_argument("--clip", metavar="C", help="CLIP model: name or folder (clip-vit-base-patch32)")
-    models.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
-    models.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
-    models.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
+    add_backend_options(models)
     choice = parser.add_argument_group("selection")
     choice.add_argument("--selector", default="auto", help="auto, labels or clip")
     choice.add_argument("--threshold", type=float, metavar="S", help="least similarity of a selected segment, 0 to 1")
@@ -27,6 +46,13 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--classes", type=int, nargs="+", metavar="ID", help="class ids to keep")
     choice.add_argument("--max-segments", type=int, metavar="N", help="most segments a frame")
     choice.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="longest side, or height and width")
+
+
+def add_backend_options(group: argparse._ActionsContainer) -> None:
+    """Add the options that say what runs a model, to a parser or a group of its options."""
+    group.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
+    group.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
+    group.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
 
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
@@ -47,6 +73,10 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
     return Pipeline(
         clip=args.clip,
         prompts=args.prompt,
+        boxes=args.box,
+        points=args.point + args.not_point,
+        point_labels=[1] * len(args.point) + [0] * len(args.not_point),
+        excluded=args.excluded,
         selector=args.selector,
         backend=args.backend,
         device=args.device,

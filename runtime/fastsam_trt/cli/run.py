@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.outputs import check_apart
 from fastsam_trt.cli.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
         "--video", "--source", dest="source", required=True, metavar="SOURCE",
         help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, or demo",
     )  # fmt: skip
-    parser.add_argument("--prompt", action="append", default=[], metavar="TEXT", help="what to select; may be repeated")
     parser.add_argument("--save", type=Path, metavar="OUT", help="video of the overlay, or picture (folder) for images")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write one JSON line a frame")
+    parser.add_argument("--coco", type=Path, metavar="OUT", help="write one .json array of COCO's results for the run")
+    parser.add_argument(
+        "--label-map", type=Path, metavar="OUT", help="write label maps in PASCAL VOC's colours: a .png, or a folder"
+    )
     parser.add_argument("--show", action="store_true", help="show the overlay in a window; q ends")
     parser.add_argument("--vid-stride", type=int, default=1, metavar="N", help="take every n-th frame")
     options.add_pipeline_options(parser)
@@ -57,8 +61,8 @@ def execute(args: argparse.Namespace) -> int:
             stack.close()  # the files are whole before anything is said of them
             if summary.frames:
                 print(summary.line())
-                for path in (args.save, args.json):
-                    if path is not None and path.exists():
+                for path in _outputs(args):
+                    if path.exists():
                         print(f"saved {path}")
     return 130 if interrupted and source.kind != "live" else 0
 
@@ -93,20 +97,48 @@ def _describe(frame: Frame, result: Result) -> None:
     tqdm.write(f"{frame.source}: {len(result)} of {len(result.segments)} segments: {found}", file=sys.stdout)
 
 
+def _outputs(args: argparse.Namespace) -> list[Path]:
+    return [path for path in (args.save, args.json, args.coco, args.label_map) if path is not None]
+
+
+def _check_outputs(args: argparse.Namespace, source: Source) -> None:
+    """Refuse outputs that would overwrite the source or one another."""
+    from fastsam_trt.errors import OutputError
+
+    check_apart(_outputs(args), [Path(args.source), *source.files])
+    folders = {file.parent for file in source.files if file.suffix.lower() == ".png"}
+    for path in (args.save, args.label_map):
+        if path is not None and path.is_dir() and path.resolve() in {folder.resolve() for folder in folders}:
+            raise OutputError(path, "expected another folder than that of the source's .png files")
+
+
 def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     """The sinks that were asked for; their paths are checked before any work."""
     from fastsam_trt.errors import OutputError
-    from fastsam_trt.sinks import PICTURE_SUFFIXES, JsonLinesSink, PictureSink, VideoSink, WindowSink
+    from fastsam_trt.sinks import (
+        PICTURE_SUFFIXES,
+        CocoSink,
+        JsonLinesSink,
+        LabelMapSink,
+        PictureSink,
+        VideoSink,
+        WindowSink,
+    )
 
-    for path in (args.save, args.json):
-        if path is not None and path.exists() and path.resolve() == Path(args.source).resolve():
-            raise OutputError(path, "expected another file than the source")
+    _check_outputs(args, source)
+    one_image = source.kind == "images" and source.frames == 1
     sinks: list[Sink] = []
     if args.json is not None:
         sinks.append(JsonLinesSink(args.json))
+    if args.coco is not None:
+        sinks.append(CocoSink(args.coco, source.files))
+    if args.label_map is not None:
+        if args.label_map.suffix.lower() == ".png" and not one_image:
+            raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one picture")
+        sinks.append(LabelMapSink(args.label_map, source.kind))
     if args.save is not None:
         is_picture = args.save.suffix.lower() in PICTURE_SUFFIXES
-        if is_picture and (source.kind != "images" or source.frames != 1):
+        if is_picture and not one_image:
             wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
             raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
         pictures = is_picture or (source.kind == "images" and not args.save.suffix)

@@ -1,7 +1,21 @@
-"""Selectors: which segments are wanted, decided before any mask is decoded."""
+"""Selectors: which segments are wanted, decided before any mask is decoded that the decision does not need."""
 
+from fastsam_trt.selectors.boxes import BoxSelector
+from fastsam_trt.selectors.combined import CombinedSelector
 from fastsam_trt.selectors.everything import EverythingSelector
+from fastsam_trt.selectors.points import PointSelector
+from fastsam_trt.selectors.ranking import Ranking
 from fastsam_trt.selectors.selection import Selection, Selector
 from fastsam_trt.selectors.text import TextSelector, match_scores
 
-__all__ = ["EverythingSelector", "Selection", "Selector", "TextSelector", "match_scores"]
+__all__ = [
+    "BoxSelector",
+    "CombinedSelector",
+    "EverythingSelector",
+    "PointSelector",
+    "Ranking",
+    "Selection",
+    "Selector",
+    "TextSelector",
+    "match_scores",
+]

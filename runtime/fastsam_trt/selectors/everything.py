@@ -14,5 +14,4 @@ class EverythingSelector:
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         """Choose all segments, for no prompt."""
-        n = len(segments)
-        return Selection(np.arange(n), np.full(n, -1, np.int32), np.full(n, np.nan, np.float32))
+        return Selection.without_prompt(np.arange(len(segments)))

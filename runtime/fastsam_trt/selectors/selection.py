@@ -17,13 +17,18 @@ class Selection:
 
     Attributes:
         indices: (k,) into the segments.
-        prompt_ids: (k,) int32 into the prompts; -1 where no prompt was asked for.
+        prompt_ids: (k,) int32 into the text prompts; -1 where a box, a point or no prompt chose the segment.
         similarities: (k,) float32 in 0..1, how sure CLIP is; NaN where CLIP was not asked.
     """
 
     indices: NDArray[np.intp]
     prompt_ids: NDArray[np.int32]
     similarities: NDArray[np.float32]
+
+    @classmethod
+    def without_prompt(cls, indices: NDArray[np.intp]) -> Selection:
+        """Select (k,) segments that no text prompt chose."""
+        return cls(indices, np.full(len(indices), -1, np.int32), np.full(len(indices), np.nan, np.float32))
 
 
 class Selector(Protocol):

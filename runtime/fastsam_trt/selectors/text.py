@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastsam_trt.clip import Clip
 from fastsam_trt.errors import PromptError
 from fastsam_trt.segments import Segments
+from fastsam_trt.selectors.ranking import Ranking
 from fastsam_trt.selectors.selection import Selection
 
 
@@ -57,22 +58,35 @@ class TextSelector:
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         """Choose the segments that answer a prompt."""
+        prompt_ids, similarities, labelled = self._match(frame, segments)
+        chosen = np.flatnonzero(labelled | (similarities >= self._threshold))
+        return Selection(chosen, prompt_ids[chosen], similarities[chosen])
+
+    def rank(self, frame: NDArray[np.uint8], segments: Segments) -> Ranking:
+        """Sort the segments by how well they answer their best prompt, selected or not."""
+        prompt_ids, similarities, labelled = self._match(frame, segments)
+        order = np.lexsort((-segments.scores, -similarities, ~labelled))
+        order = order[prompt_ids[order] >= 0]
+        return Ranking(order, prompt_ids[order], similarities[order])
+
+    def _match(
+        self, frame: NDArray[np.uint8], segments: Segments
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Of each of n segments: its best prompt, CLIP's similarity to it, and whether its label answers it instead."""
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
         for class_id, prompt_id in self._labels.items():
             prompt_ids[segments.class_ids == class_id] = prompt_id
-        rest = np.flatnonzero(prompt_ids < 0)
+        labelled = prompt_ids >= 0
+        rest = np.flatnonzero(~labelled)
         if self._clip is not None and len(self._text_ids) and len(rest):
             embeddings = self._clip.embed_boxes(frame, segments.boxes[rest])
             clip = self._clip
             matches = match_scores(embeddings, self._texts, self._negatives, clip.logit_scale, clip.even_cosine)
             best = matches.argmax(axis=1)
-            score = matches[np.arange(len(rest)), best]
-            hit = score >= self._threshold
-            prompt_ids[rest[hit]] = self._text_ids[best[hit]]
-            similarities[rest[hit]] = score[hit]
-        chosen = np.flatnonzero(prompt_ids >= 0)
-        return Selection(chosen, prompt_ids[chosen], similarities[chosen])
+            prompt_ids[rest] = self._text_ids[best]
+            similarities[rest] = matches[np.arange(len(rest)), best]
+        return prompt_ids, similarities, labelled
 
 
 def match_scores(

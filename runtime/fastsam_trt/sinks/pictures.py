@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_trt.drawing import draw_panels
 from fastsam_trt.errors import OutputError
@@ -37,7 +39,16 @@ class PictureSink(Sink):
     def write(self, frame: Frame, result: Result) -> None:
         """Write the picture of a frame."""
         target = self._path if self._folder is None else self._folder.take(Path(frame.source).stem)
-        good, data = cv2.imencode(target.suffix, draw_panels(result))
-        if not good:
-            raise OutputError(target, "OpenCV can't encode the picture", "use the suffix .png")
-        write_atomically(target, data.tobytes())
+        write_picture(target, draw_panels(result))
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 BGR to an image file, as its suffix says.
+
+    Raises:
+        OutputError: It can't be encoded or written.
+    """
+    good, data = cv2.imencode(path.suffix, picture)
+    if not good:
+        raise OutputError(path, "OpenCV can't encode the picture", "use the suffix .png")
+    write_atomically(path, data.tobytes())

@@ -1,0 +1,121 @@
+"""`fastsam-trt compare`: several segmenters side by side, under one selection by text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsam_trt.cli import options
+from fastsam_trt.cli.outputs import check_apart
+from fastsam_trt.cli.table import table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_PACKAGES = ("numpy", "opencv-python", "onnxruntime", "openvino", "tokenizers")
+
+
+def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand's options."""
+    parser = subcommands.add_parser("compare", parents=[common], help="show several segmenters side by side")
+    parser.add_argument("--image", required=True, metavar="X", help="a picture, or demo")
+    parser.add_argument("--prompt", action="append", required=True, metavar="TEXT", help="what to select; repeatable")
+    parser.add_argument(
+        "--model", action="append", metavar="M",
+        help="segmentation model: name, folder or file; repeatable (all that are installed, else demo-seg)",
+    )  # fmt: skip
+    parser.add_argument("--clip", metavar="C", help="CLIP model for all (clip-vit-base-patch32; on demo: demo-clip)")
+    parser.add_argument("--selector", default="auto", help="auto, labels or clip")
+    parser.add_argument("--threshold", type=float, metavar="S", help="least similarity of a selected segment, 0 to 1")
+    parser.add_argument("--conf", type=float, metavar="C", help="lowest score of a segment, 0 to 1")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="timed runs a model (5)")
+    parser.add_argument("--top", type=int, default=5, metavar="K", help="best-ranked segments to number (5)")
+    options.add_backend_options(parser)
+    parser.add_argument("--save", type=Path, metavar="OUT", help="picture: a row of three panels for each model")
+    parser.add_argument("--html", type=Path, metavar="OUT", help="the same and more as one page that works offline")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="figures and rankings as one JSON document")
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Compare, print the table, and write what was asked for."""
+    from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
+    from fastsam_trt.comparison.figures import HEADER, as_document, table_rows
+    from fastsam_trt.demo.embedded import CLIP
+    from fastsam_trt.errors import OptionError
+    from fastsam_trt.machine import this_machine
+    from fastsam_trt.sinks.atomic import write_atomically
+    from fastsam_trt.sinks.pictures import write_picture
+    from fastsam_trt.sources import DEMO
+
+    logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
+    if args.top < 0:
+        raise OptionError("top", "a whole number of 0 or more", args.top)
+    _check_outputs(args)
+    picture = _read(args.image)
+    comparison = compare(
+        picture,
+        args.model or installed_segmenters(),
+        args.prompt,
+        clip=args.clip or (CLIP if args.image == DEMO else None),  # the demo brings a CLIP that knows its shapes
+        selector=args.selector,
+        conf=args.conf,
+        repeat=args.repeat,
+        backend=args.backend,
+        device=args.device,
+        precision=args.precision,
+        **({} if args.threshold is None else {"threshold": args.threshold}),
+    )
+    machine = this_machine(_PACKAGES)
+    print(table(HEADER, table_rows(comparison)))
+    if args.save is not None:
+        write_picture(args.save, draw_sheet(comparison, args.top))
+    if args.html is not None:
+        write_atomically(args.html, make_page(comparison, args.image, machine, args.top).encode())
+    if args.json is not None:
+        text = json.dumps(as_document(comparison, args.image, machine), ensure_ascii=False, indent=1)
+        write_atomically(args.json, f"{text}\n".encode())
+    for path in _outputs(args):
+        print(f"saved {path}")
+    return 0
+
+
+def _read(image: str) -> NDArray[np.uint8]:
+    """The picture to compare on."""
+    from fastsam_trt.errors import SourceNotFoundError
+    from fastsam_trt.picture import read_picture
+    from fastsam_trt.sources import DEMO
+
+    if image == DEMO:
+        from fastsam_trt.demo.video import DemoVideo
+
+        return DemoVideo().scene(0).frame
+    path = Path(image).expanduser()
+    if path.is_dir() or not path.exists():
+        found = "a folder" if path.is_dir() else "nothing there"
+        raise SourceNotFoundError(image, "one image file, or demo", found)
+    return read_picture(path)
+
+
+def _outputs(args: argparse.Namespace) -> list[Path]:
+    return [path for path in (args.save, args.html, args.json) if path is not None]
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
+    from fastsam_trt.errors import OutputError
+    from fastsam_trt.sinks import PICTURE_SUFFIXES
+    from fastsam_trt.sinks.atomic import check_writable
+
+    check_apart(_outputs(args), [Path(args.image)])
+    suffixes = ((args.save, PICTURE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))
+    for path, allowed in suffixes:
+        if path is None:
+            continue
+        if path.suffix.lower() not in allowed:
+            raise OutputError(path, f"expected a suffix among {', '.join(sorted(allowed))}, found {path.suffix!r}")
+        check_writable(path)

@@ -1,0 +1,98 @@
+"""The sheet: one picture with a row of three panels for each model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt import lettering
+from fastsam_trt.comparison.outcome import Comparison, ModelOutcome
+from fastsam_trt.comparison.panels import Panel, heat, panel_size, panels
+
+MARGIN_PX = 12
+GAP_PX = 12
+TITLE_PX = 40
+HEADING_PX = 34
+CAPTION_PX = 26
+NOTE_PX = 20
+LEAST_CELL_PX = 420  # so that headings have room over a narrow picture
+
+_WHITE = 255
+_RULE = 210
+_BAR_PX = 90
+
+
+def draw_sheet(comparison: Comparison, top: int = 5) -> NDArray[np.uint8]:
+    """Draw a comparison.
+
+    Args:
+        comparison: For this the masks of all segments are decoded.
+        top: How many of the best-ranked segments get a number.
+
+    Returns:
+        (H, W, 3) uint8 BGR: a title, then a row for each model with its heading and three panels of one size.
+    """
+    shown = [panels(outcome, top) for outcome in comparison.models]
+    cell = cell_px(*comparison.picture.shape[:2])
+    notes = [lettering.wrap(row[1].notes, cell - 8, 0.45) for row in shown]
+    lines = max(map(len, notes))
+    rows = [
+        _row(outcome, row, note, lines, cell)
+        for outcome, row, note in zip(comparison.models, shown, notes, strict=True)
+    ]
+    return np.concatenate([_title(comparison, rows[0].shape[1]), *rows])
+
+
+def cell_px(height: int, width: int) -> int:
+    """Width of the cell, px, that holds one panel of a frame of (height, width)."""
+    return max(panel_size(height, width)[1], LEAST_CELL_PX)
+
+
+def _title(comparison: Comparison, width: int) -> NDArray[np.uint8]:
+    strip = np.full((TITLE_PX, width, 3), _WHITE, np.uint8)
+    height, wide = comparison.picture.shape[:2]
+    clip = f"   CLIP: {comparison.clip}" if comparison.clip else ""
+    text = f"select: {' | '.join(comparison.prompts)}{clip}   picture: {wide} x {height}"
+    lettering.write(strip, lettering.cut(text, width - 2 * MARGIN_PX, 0.7), MARGIN_PX, 28, scale=0.7)
+    return strip
+
+
+def _row(
+    outcome: ModelOutcome, row: tuple[Panel, ...], notes: list[str], note_lines: int, cell: int
+) -> NDArray[np.uint8]:
+    tall = row[0].picture.shape[0]
+    height = HEADING_PX + CAPTION_PX + tall + note_lines * NOTE_PX + MARGIN_PX
+    strip = np.full((height, 2 * MARGIN_PX + 3 * cell + 2 * GAP_PX, 3), _WHITE, np.uint8)
+    strip[:1, MARGIN_PX:-MARGIN_PX] = _RULE
+    _heading(strip, outcome)
+    for i, panel in enumerate(row):
+        left = MARGIN_PX + i * (cell + GAP_PX)
+        room = cell
+        if panel.heat:
+            room -= _bar(strip, left + cell, HEADING_PX + 5)
+        baseline = HEADING_PX + 18
+        lettering.write(strip, lettering.cut(panel.title, room, 0.5), left, baseline, scale=0.5)
+        top = HEADING_PX + CAPTION_PX
+        strip[top : top + tall, left : left + panel.picture.shape[1]] = panel.picture
+        for line, text in enumerate(notes if panel.heat else ()):
+            lettering.write(strip, text, left, top + tall + 15 + line * NOTE_PX, scale=0.45)
+    return strip
+
+
+def _heading(strip: NDArray[np.uint8], outcome: ModelOutcome) -> None:
+    room = strip.shape[1] - 2 * MARGIN_PX
+    name = lettering.cut(outcome.name, room // 2, 0.65, 2)
+    lettering.write(strip, name, MARGIN_PX, 24, scale=0.65, thickness=2)
+    used = lettering.width_px(name, 0.65, 2) + 18
+    text = f"{outcome.family}, {outcome.engine}   {outcome.counts}   {outcome.ms['total']:.1f} ms"
+    lettering.write(strip, lettering.cut(text, room - used, 0.55), MARGIN_PX + used, 24, scale=0.55)
+
+
+def _bar(strip: NDArray[np.uint8], right: int, top: int) -> int:
+    """Draw the scale of `heat`, ending at `right`; the width that it takes, px."""
+    bar = np.array([heat(i / (_BAR_PX - 1)) for i in range(_BAR_PX)], np.uint8)
+    left = right - 14 - _BAR_PX
+    strip[top : top + 12, left : left + _BAR_PX] = bar
+    lettering.write(strip, "0", left - 14, top + 12, scale=0.45)
+    lettering.write(strip, "1", right - 10, top + 12, scale=0.45)
+    return _BAR_PX + 40

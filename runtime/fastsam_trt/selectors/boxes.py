@@ -1,0 +1,60 @@
+"""The selector for box prompts: for each box the segment that fits it best."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.masks import MaskCrop, MaskSource
+from fastsam_trt.places import box_pixels, outer_pixels
+from fastsam_trt.segments import Segments
+from fastsam_trt.selectors.selection import Selection
+
+
+class BoxSelector:
+    """Selects for each box the one segment whose mask has the highest IoU with it (FastSAM, arXiv 2306.12156).
+
+    A mask lies inside its segment's box, so its IoU with a prompt is at most the part of the prompt that the segment's
+    box covers: a mask that is exactly this part reaches it. Segments are decoded from the highest such bound down, and
+    no further once none that is left can win. Of equal ones the first wins; a box that meets no mask selects none.
+    """
+
+    def __init__(self, boxes: NDArray[np.float64]) -> None:
+        """Keep the prompts: (k, 4) xyxy, px of the frame, checked by `check_boxes`."""
+        self._boxes = boxes
+
+    def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
+        """Choose the best segment of each box.
+
+        Raises:
+            PromptError: A box lies wholly outside the frame.
+        """
+        height, width = frame.shape[:2]
+        boxes = box_pixels(self._boxes, height, width)[:, None]
+        edges = outer_pixels(segments.boxes, height, width)
+        sides = np.minimum(boxes[..., 2:], edges[:, 2:]) - np.maximum(boxes[..., :2], edges[:, :2])
+        bounds = sides.clip(0).prod(axis=2) / (boxes[..., 2:] - boxes[..., :2]).prod(axis=2)  # (k, n)
+        best = [_best(box.tolist(), bound, segments.masks) for box, bound in zip(boxes[:, 0], bounds, strict=True)]
+        winners = np.unique(np.array(best, np.intp))
+        return Selection.without_prompt(winners[winners >= 0])
+
+
+def mask_box_iou(crop: MaskCrop, box: list[int]) -> float:
+    """IoU of a mask with a box of whole px, xyxy with x1 and y1 exclusive, inside the frame."""
+    (x0, y0, x1, y1), (left, top, pixels) = box, crop
+    shared = np.count_nonzero(pixels[max(y0 - top, 0) : max(y1 - top, 0), max(x0 - left, 0) : max(x1 - left, 0)])
+    return shared / ((x1 - x0) * (y1 - y0) + np.count_nonzero(pixels) - shared)
+
+
+def _best(box: list[int], bounds: NDArray[np.float64], masks: MaskSource) -> int:
+    """The index of the mask that fits the box best, the first of equals; -1 where none meets it."""
+    best, winner = 0.0, -1
+    for bound in np.unique(bounds[bounds > 0])[::-1].tolist():
+        if bound < best:
+            break
+        tied = np.flatnonzero(bounds == bound).tolist()
+        for index, crop in zip(tied, masks.decode(tied), strict=True):
+            iou = mask_box_iou(crop, box)
+            if iou > best or (iou == best and index < winner):
+                best, winner = iou, index
+    return winner
