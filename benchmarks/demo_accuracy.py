@@ -18,16 +18,22 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=200, help="how many scenes are drawn")
     parser.add_argument("--segmenter", default=SEGMENTER, help="name, folder or file")
     parser.add_argument("--clip", default=CLIP, help="name or folder")
+    parser.add_argument("--crop", default="box", help="what CLIP sees of a segment: box or masked")
+    parser.add_argument("--items", type=int, nargs=2, default=(3, 9), metavar="N", help="fewest and most a scene")
     harness.add_options(parser)
     args = parser.parse_args()
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "numpy"))
     columns: dict[str, dict[str, float]] = {}
     for backend, precision in _ENGINES:
-        pipeline = Pipeline(args.segmenter, clip=args.clip, selector="clip", backend=backend, precision=precision)
+        pipeline = Pipeline(
+            args.segmenter, clip=args.clip, selector="clip", backend=backend, precision=precision, crop=args.crop
+        )
         session = pipeline.segmenter.session
-        columns[f"{session.backend} {session.precision}"] = measure(pipeline, args.scenes).figures()
+        columns[f"{session.backend} {session.precision}"] = measure(
+            pipeline, args.scenes, items=tuple(args.items)
+        ).figures()
     rows = harness.show_rows(
-        f"{args.scenes} unseen scenes",
+        f"{args.scenes} unseen scenes of {args.items[0]} to {args.items[1]} items, crop {args.crop}",
         [{"figure": name, **{engine: figures[name] for engine, figures in columns.items()}} for name in BOUNDS],
     )
     held = [

@@ -74,6 +74,19 @@ def test_masks_lie_inside_their_windows() -> None:
         assert ((whole == owner) & ~inside).sum() <= 0.02 * (whole == owner).sum()
 
 
+def test_coarse_masks_are_the_decoded_ones_seen_small() -> None:
+    planes = _planes(6, 24, 32, seed=2)
+    leaders = planes.argmax(axis=0)
+    owners = np.unique(leaders)
+    cells = np.array([bounds(leaders == owner) for owner in owners])
+    masks = ArgmaxMasks(planes, leaders, owners, cells, _stretch((600, 800), (24, 32)))
+    window = np.array([100, 50, 500, 450], np.float64)
+    whole = paste(masks.decode(range(len(owners))), 600, 800)[:, 50:450, 100:500]
+    for index, mask in enumerate(whole):
+        expected = cv2.resize(mask.astype(np.float32), (40, 40), interpolation=cv2.INTER_AREA) >= 0.5
+        assert (masks.coarse(index, window, 40) == expected).mean() > 0.95
+
+
 def _plain_merge(
     probabilities: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, frame: tuple[int, int]
 ) -> list[tuple[int, float, np.ndarray]]:

@@ -10,7 +10,7 @@ import pytest
 
 from colour_models import clip_specs
 from fastsam_trt.axis_resize import antialiased, bilinear
-from fastsam_trt.crops import clip_batch, resize_shortest_edge, square_windows
+from fastsam_trt.crops import clip_batch, middle_square, resize_shortest_edge, square_windows
 
 IMAGE = clip_specs()[0].input
 
@@ -80,6 +80,19 @@ def _dense(photo: np.ndarray, side: int) -> np.ndarray:
 def test_bands_equal_whole_matrices(size: tuple[int, int]) -> None:
     photo = _photo(*size)
     assert np.abs(resize_shortest_edge(photo, 48) - _dense(photo, 48)).max() <= 1
+
+
+def test_what_a_mask_leaves_out_gets_the_mean_colour() -> None:
+    frame = _photo(200, 300)
+    windows = np.array([[0, 0, 150, 100], [20, 30, 120, 130]], np.intp)
+    mask = np.zeros((IMAGE.height, IMAGE.width), np.bool_)
+    mask[5:20, 3:9] = True
+    plain = clip_batch(frame, windows, IMAGE)
+    masked = clip_batch(frame, windows, IMAGE, [mask, ~mask])
+    for crop, whole, seen in zip(masked, plain, (mask, ~mask), strict=True):
+        np.testing.assert_array_equal(crop[:, seen], whole[:, seen])
+        assert not crop[:, ~seen].any()  # normalised, the mean is zero
+    np.testing.assert_array_equal(middle_square(windows[0]), [25, 0, 125, 100])
 
 
 def test_any_part_of_an_axis_can_be_made_alone() -> None:

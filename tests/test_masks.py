@@ -59,6 +59,21 @@ def test_decoding_in_boxes_equals_decoding_frames(size: tuple[int, int]) -> None
     assert clear.mean() > 0.99
 
 
+@pytest.mark.parametrize("size", [(270, 480), (480, 360), (700, 900)])
+def test_coarse_masks_are_the_decoded_ones_seen_small(size: tuple[int, int]) -> None:
+    placed = fit(*size, INPUT)
+    prototypes, coefficients, boxes = _made(placed, 9, seed=size[0])
+    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
+    whole = paste(masks.decode(range(9)), *size)
+    window = np.array([20, 30, 220, 230], np.float64)
+    for index in range(9):
+        found = masks.coarse(index, window, 200)  # one sample a pixel, so that they compare one by one
+        assert found.shape == (200, 200)
+        assert (found == whole[index, 30:230, 20:220]).mean() > 0.99
+        half = masks.coarse(index, window, 50)
+        assert (half == whole[index, 32:230:4, 22:220:4]).mean() > 0.9
+
+
 def test_boxes_without_pixels_give_empty_masks() -> None:
     placed = fit(100, 100, INPUT)
     prototypes, coefficients, boxes = _made(placed, 3, seed=1)

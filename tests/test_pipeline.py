@@ -12,6 +12,7 @@ import fastsam_trt
 from colour_models import BOX_PX, CELL_PX, scene, shape_mask
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
 from fastsam_trt import Pipeline
+from fastsam_trt.clip import Clip
 from fastsam_trt.errors import ClipNotFoundError, ImageFormatError, OptionError, PromptError
 from fastsam_trt.prompts import class_of
 from fastsam_trt.selectors import match_scores
@@ -75,6 +76,25 @@ def test_several_prompts_each_get_their_own_segments() -> None:
 def _centres_of(result: fastsam_trt.Result, index: int) -> tuple[int, int]:
     box = result.boxes[index]
     return int((box[1] + box[3]) / 2 // CELL_PX), int((box[0] + box[2]) / 2 // CELL_PX)
+
+
+def test_a_masked_crop_shows_clip_the_segment_alone() -> None:
+    frame = scene(("red", 1, 1))
+    frame[60:90, 60:90] = (255, 0, 0)  # blue beside it, inside the segment's box but not of its mask
+    boxed, masked = (Pipeline("things", clip="clip-colours", prompts=["red"], crop=crop) for crop in ("box", "masked"))
+    segments = boxed.segmenter(frame)
+    clip = Clip("clip-colours")
+    plain = clip.embed_boxes(frame, segments.boxes)
+    alone = clip.embed_masked(frame, segments)
+    red, blue = clip.text.embed(["red", "blue"], ("{}",))
+    of_red = int(np.argmax(plain @ red))
+    of_blue = int(np.argmax(plain @ blue))
+    assert alone[of_red] @ red > plain[of_red] @ red
+    assert alone[of_blue] @ blue > plain[of_blue] @ blue
+    assert alone[of_blue] @ red < plain[of_blue] @ red
+    assert len(masked(frame)) >= len(boxed(frame)) >= 1
+    with pytest.raises(OptionError, match="expected box or masked"):
+        Pipeline("things", crop="round")
 
 
 def test_labels_and_clip_serve_one_request_together(monkeypatch: pytest.MonkeyPatch) -> None:

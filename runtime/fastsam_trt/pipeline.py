@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,8 @@ DEFAULT_CLIP = "clip-vit-base-patch32"
 DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "{}")
 DEFAULT_NEGATIVES = ("background", "an object", "something else", "a texture")
 DEFAULT_THRESHOLD = 0.5
+
+CropName: TypeAlias = Literal["box", "masked"]
 
 
 class Pipeline:
@@ -57,10 +59,12 @@ class Pipeline:
         iou: float | None = None,
         max_segments: int | None = None,
         classes: Iterable[int] | None = None,
+        components: bool = False,
         imgsz: int | tuple[int, int] | None = None,
         negatives: Iterable[str] = DEFAULT_NEGATIVES,
         templates: Iterable[str] = DEFAULT_TEMPLATES,
         threshold: float = DEFAULT_THRESHOLD,
+        crop: CropName = "box",
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
@@ -87,9 +91,11 @@ class Pipeline:
             max_segments: Most segments a frame.
             imgsz: Longest side, or (height, width), of the model's input, px.
             classes: Class ids to keep; None: all.
+            components: Whether each connected part of a semantic model's class is a segment, or the whole class.
             negatives: Texts that a segment may be instead of a prompt (CLIP only).
             templates: Texts with `{}` where a prompt goes (CLIP only).
             threshold: Least similarity of a selected segment, 0..1 (CLIP only).
+            crop: What CLIP sees of a segment: the `box` with all that is in it, or what is `masked`, the rest greyed.
             backend, device, precision: See `fastsam_engine.open_session`.
 
         Raises:
@@ -105,6 +111,9 @@ class Pipeline:
         self._clip = clip if isinstance(clip, Clip) else None
         named = None if isinstance(clip, Clip) else clip
         self._clip_name = named or (embedded.CLIP if str(model) == embedded.SEGMENTER else DEFAULT_CLIP)
+        if crop not in ("box", "masked"):
+            raise OptionError("crop", "box or masked", crop)
+        self._masked = crop == "masked"
         self._negatives = check_prompts(negatives)
         self._templates = tuple(templates)
         if not self._templates or not all("{}" in template for template in self._templates):
@@ -119,6 +128,7 @@ class Pipeline:
             iou=iou,
             max_segments=max_segments,
             classes=None if classes is None else tuple(classes),
+            components=components,
             imgsz=imgsz,
             backend=backend,
             device=device,
@@ -277,6 +287,7 @@ class Pipeline:
             negatives=tuple(dict.fromkeys((*self._negatives, *negatives))),
             templates=self._templates,
             threshold=self._threshold,
+            masked=self._masked,
         )
 
     def _combine(self) -> None:

@@ -41,9 +41,11 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_argument_group("selection")
     choice.add_argument("--selector", default="auto", help="auto, labels or clip")
     choice.add_argument("--threshold", type=float, metavar="S", help="least similarity of a selected segment, 0 to 1")
+    choice.add_argument("--crop", default="box", help="what CLIP sees of a segment: box, or masked (the rest greyed)")
     choice.add_argument("--conf", type=float, metavar="C", help="lowest score of a segment, 0 to 1")
     choice.add_argument("--iou", type=float, metavar="I", help="highest overlap of two segments of a class, 0 to 1")
     choice.add_argument("--classes", type=int, nargs="+", metavar="ID", help="class ids to keep")
+    choice.add_argument("--components", action="store_true", help="split a semantic model's classes into their parts")
     choice.add_argument("--max-segments", type=int, metavar="N", help="most segments a frame")
     choice.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="longest side, or height and width")
 
@@ -78,6 +80,8 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         point_labels=[1] * len(args.point) + [0] * len(args.not_point),
         excluded=args.excluded,
         selector=args.selector,
+        crop=args.crop,
+        components=args.components,
         backend=args.backend,
         device=args.device,
         precision=args.precision,

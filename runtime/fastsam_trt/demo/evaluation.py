@@ -88,17 +88,20 @@ BOUNDS: dict[str, float] = {
 """What the demo models are held to, by the names of `Accuracy.figures`."""
 
 
-def measure(pipeline: Pipeline, scenes: int, first_seed: int = UNSEEN_SEED) -> Accuracy:
+def measure(
+    pipeline: Pipeline, scenes: int, first_seed: int = UNSEEN_SEED, *, items: tuple[int, int] = (3, 9)
+) -> Accuracy:
     """Measure a pipeline on scenes; its prompts are changed as the questions ask.
 
     Args:
         pipeline: A segmenter with a CLIP.
         scenes: How many scenes to draw.
         first_seed: Of the first scene.
+        items: Fewest and most items a scene; many overlap and nest.
     """
     total = Accuracy()
     for seed in range(first_seed, first_seed + scenes):
-        _measure_scene(pipeline, draw_scene(seed), np.random.default_rng(seed), total)
+        _measure_scene(pipeline, draw_scene(seed, items=items), np.random.default_rng(seed), total)
     return total
 
 

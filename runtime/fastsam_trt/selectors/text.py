@@ -32,6 +32,7 @@ class TextSelector:
         negatives: tuple[str, ...],
         templates: tuple[str, ...],
         threshold: float,
+        masked: bool = False,
     ) -> None:
         """Prepare the prompts.
 
@@ -42,11 +43,13 @@ class TextSelector:
             negatives: Texts that a segment may be instead.
             templates: Texts with `{}` where a prompt goes.
             threshold: Least similarity, 0..1, of a selected segment.
+            masked: Whether CLIP sees a segment's mask alone, the rest greyed, or all that is around it.
         """
         self._labels = dict(labels)
         self._text_ids = np.array(list(texts), np.int32)
         self._clip = clip
         self._threshold = threshold
+        self._masked = masked
         if clip is not None and texts:
             # A negative that is itself a prompt would argue against its own match.
             asked = {text.casefold() for text in texts.values()}
@@ -80,8 +83,11 @@ class TextSelector:
         labelled = prompt_ids >= 0
         rest = np.flatnonzero(~labelled)
         if self._clip is not None and len(self._text_ids) and len(rest):
-            embeddings = self._clip.embed_boxes(frame, segments.boxes[rest])
             clip = self._clip
+            if self._masked:
+                embeddings = clip.embed_masked(frame, segments.take(rest))
+            else:
+                embeddings = clip.embed_boxes(frame, segments.boxes[rest])
             matches = match_scores(embeddings, self._texts, self._negatives, clip.logit_scale, clip.even_cosine)
             best = matches.argmax(axis=1)
             prompt_ids[rest] = self._text_ids[best]
