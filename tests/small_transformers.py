@@ -43,8 +43,8 @@ def save_segformer(folder: Path) -> None:
     transformers.SegformerImageProcessor(size={"height": SIZE[0], "width": SIZE[1]}).save_pretrained(folder)
 
 
-def save_detr(folder: Path) -> None:
-    """DETR panoptic of six classes and twelve queries."""
+def save_detr(folder: Path, *, timm: bool = False) -> None:
+    """DETR panoptic of six classes and twelve queries, with a backbone of transformers or of timm."""
     import torch
     import transformers
 
@@ -53,8 +53,12 @@ def save_detr(folder: Path) -> None:
         embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], layer_type="basic",
         out_features=["stage1", "stage2", "stage3", "stage4"],
     )  # fmt: skip
+    if timm:
+        backbone = transformers.TimmBackboneConfig(
+            backbone="resnet10t", use_pretrained_backbone=False, out_indices=[1, 2, 3, 4], features_only=True
+        )
     config = transformers.DetrConfig(
-        use_timm_backbone=False, backbone_config=backbone, num_labels=6, d_model=64, encoder_layers=1,
+        backbone_config=backbone, num_labels=6, d_model=64, encoder_layers=1,
         decoder_layers=2, encoder_ffn_dim=64, decoder_ffn_dim=64, num_queries=QUERIES, dropout=0.0,
         encoder_attention_heads=8, decoder_attention_heads=8,
     )  # fmt: skip

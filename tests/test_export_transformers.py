@@ -209,6 +209,16 @@ def test_the_mask_head_takes_any_number_of_queries(exported: dict[str, Path], ba
         np.testing.assert_allclose(some, every[:, chosen], atol=1e-4)
 
 
+def test_a_backbone_of_timm_is_exported_too(tmp_path: Path) -> None:
+    small_transformers.save_detr(tmp_path / "weights", timm=True)
+    request = ["export", "mine", "--weights", str(tmp_path / "weights"), "--out", str(tmp_path / "out")]
+    assert main([*request, "--imgsz", str(HEIGHT), str(WIDTH)]) == 0
+    for part in ("", "masks"):
+        parity = read_spec(find_graph(tmp_path / "out", part)).parity
+        assert parity is not None
+        assert parity.worst["min_mask_agreement"] > 0.999
+
+
 def test_nothing_sure_enough_is_an_empty_result_and_runs_no_mask_head(exported: dict[str, Path]) -> None:
     segmenter = Segmenter(exported["detr"], conf=1.0)
     segmenter._decoder._head.run = None  # type: ignore[attr-defined,assignment]  # it must not be called

@@ -49,7 +49,7 @@ class DetrFamily(Family):
     """Two graphs of a fixed size."""
 
     name = "detr"
-    packages = ("transformers", "onnx")
+    packages = ("transformers", "timm", "onnx")  # the published checkpoints have backbones of timm
 
     def recognises(self, weights: Path) -> bool:
         return transformers_models.has_model_type(weights, "detr")
