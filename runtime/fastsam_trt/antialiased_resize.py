@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,11 +44,14 @@ class AntialiasedResize:
             (c, height, width) float32, whole numbers from 0 to 255, channels in the picture's order.
         """
         (height, width), (rows, columns), channels = self.size, self._made, picture.shape[2]
-        by_column = np.ascontiguousarray(picture.transpose(1, 0, 2), np.float32).reshape(width, -1)
-        narrow = _whole_levels(self._across.apply(by_column, 0, columns)).reshape(columns, height, channels)
-        by_row = np.ascontiguousarray(narrow.transpose(1, 2, 0)).reshape(height, -1)
-        small = _whole_levels(self._down.apply(by_row, 0, rows)).reshape(rows, channels, columns)
-        return small.transpose(1, 0, 2)
+        planes = np.empty((channels, height, width), np.float32)
+        for plane, channel in zip(planes, cv2.split(picture), strict=True):
+            plane[:] = channel
+        narrow = _whole_levels(self._across.apply_last(planes.reshape(-1, width))).reshape(channels, height, columns)
+        small = np.empty((channels, rows, columns), np.float32)
+        for plane, tall in zip(small, narrow, strict=True):
+            plane[:] = self._down.apply(tall, 0, rows)
+        return _whole_levels(small)
 
 
 def _whole_levels(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -63,6 +63,21 @@ class AxisResize:
         return out
 
 
+    def apply_last(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Resize the whole last axis: (n, length) float32 to (n, out) float32."""
+        count, made = len(rows), len(self._first)
+        out = np.empty((count, made), np.float32)
+        for column in range(0, made, self._block):
+            end = min(column + self._block, made)
+            low, high = self.reach(column, end)
+            band = self._matrix[column:end, low:high].T
+            height = max(_ONE_THREAD // band.size, 1)
+            for row in range(0, count, height):
+                stripe = slice(row, row + height)
+                np.matmul(rows[stripe, low:high], band, out=out[stripe, column:end])
+        return out
+
+
 def bilinear(out_px: int, gain: float, offset: float, length: int) -> AxisResize:
     """Bilinear resizing between axes whose pixels lie at `gain` to each other.
 
