@@ -71,10 +71,10 @@ def test_thresholds_can_be_recorded_in_place_of_the_familys(seeded_weights: Path
 def test_a_graph_that_computes_something_else_is_not_kept(
     seeded_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fastsam_export.families import yolo_seg
+    from fastsam_export import ultralytics_models
 
-    real = yolo_seg._outputs
-    monkeypatch.setattr(yolo_seg, "_outputs", lambda *a: tuple(each + 0.5 for each in real(*a)))
+    real = ultralytics_models._outputs
+    monkeypatch.setattr(ultralytics_models, "_outputs", lambda *a: tuple(each + 0.5 for each in real(*a)))
     out = tmp_path / "out"
     assert main(["export", "shapes-seg", "--weights", str(seeded_weights), "--imgsz", "64", "--out", str(out)]) == 1
     error = capsys.readouterr().err

@@ -30,6 +30,7 @@ CATALOG: dict[str, Published] = {
     for row in (
         *(Published(f"yolov8{scale}-seg", "yolo-seg", f"yolov8{scale}-seg.pt", 640) for scale in "nsmlx"),
         *(Published(f"yolo11{scale}-seg", "yolo-seg", f"yolo11{scale}-seg.pt", 640) for scale in "nsmlx"),
+        *(Published(f"yolo26{scale}-seg", "yolo-end2end", f"yolo26{scale}-seg.pt", 640) for scale in "nsmlx"),
         *(Published(f"fastsam-{scale}", "yolo-seg", f"FastSAM-{scale}.pt", 1024) for scale in "sx"),
         *(Published(f"detr-resnet-{n}-panoptic", "detr", f"facebook/detr-resnet-{n}-panoptic") for n in (50, 101)),
         *(

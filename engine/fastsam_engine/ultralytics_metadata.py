@@ -13,7 +13,7 @@ from typing import Any
 
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, Source
-from fastsam_engine.yolo_seg import PROTOTYPES, detections_output, letterbox_input, thresholds
+from fastsam_engine.yolo_seg import PROTOTYPES, detections_output, end_to_end_output, letterbox_input, thresholds
 
 
 def is_ultralytics(metadata: Mapping[str, str]) -> bool:
@@ -42,12 +42,13 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     arguments = _literal(path, metadata, "args") if "args" in metadata else {}
     if not isinstance(names, dict) or not isinstance(size, list) or len(size) != 2 or not isinstance(arguments, dict):
         raise ModelFileError(path, "expected ultralytics' metadata, found names, imgsz or args of another shape")
-    if arguments.get("nms") or _literal(path, metadata, "end2end", default=False):
+    if arguments.get("nms"):
         raise ModelFileError(
-            path, "expected raw predictions, found a graph with its own NMS", "export it with nms=False"
+            path, "expected no NMS in the graph, found one with thresholds of its own", "export it with nms=False"
         )
     if _literal(path, metadata, "channels", default=3) != 3:
         raise ModelFileError(path, f"expected 3 colour channels, found {metadata['channels']}")
+    end_to_end = bool(_literal(path, metadata, "end2end", default=False))
     stride = int(_literal(path, metadata, "stride"))
     dynamic = bool(arguments.get("dynamic"))
     batch = int(_literal(path, metadata, "batch", default=1))
@@ -61,12 +62,12 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     classes = tuple(str(names[i]) for i in sorted(names))
     return ModelSpec(
         name=path.stem,
-        family="yolo-seg",
+        family="yolo-end2end" if end_to_end else "yolo-seg",
         task="segment",
         input=image,
-        outputs=(detections_output(len(classes)), Output(*PROTOTYPES)),
+        outputs=(end_to_end_output() if end_to_end else detections_output(len(classes)), Output(*PROTOTYPES)),
         class_names=classes,
-        defaults=thresholds(classes),
+        defaults=thresholds(classes, nms=not end_to_end),
         precision="fp16" if arguments.get("half") else "fp32",
         source=Source(
             metadata.get("description", path.name),

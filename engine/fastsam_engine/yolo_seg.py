@@ -1,4 +1,4 @@
-"""What the graphs of the YOLO-seg family (YOLOv8-seg, YOLO11-seg, FastSAM) take and give.
+"""What the graphs of YOLO segmenters take and give: YOLOv8-seg, YOLO11-seg, FastSAM, and YOLO26-seg end to end.
 
 Known to the exporter that writes the spec and to the reader of ultralytics' own files.
 """
@@ -44,7 +44,15 @@ def detections_output(classes: int) -> Output:
     return Output("output0", "yolo-detections", f"N 4+{classes}+32 ANCHORS")
 
 
-def thresholds(class_names: Sequence[str]) -> dict[str, float]:
-    """Default thresholds: ultralytics' for class models, FastSAM's (its Inference.py) for one-class ones."""
+def end_to_end_output() -> Output:
+    """Detections that need no NMS, best first: box (x0, y0, x1, y1 in input px), score, class id, 32 coefficients."""
+    return Output("output0", "yolo-end2end-detections", "N K 6+32")
+
+
+def thresholds(class_names: Sequence[str], *, nms: bool = True) -> dict[str, float]:
+    """Default thresholds: ultralytics' for class models, FastSAM's (its Inference.py) for one-class ones.
+
+    Without `nms` no overlap is too high.
+    """
     conf, iou = (0.4, 0.9) if len(class_names) == 1 else (0.25, 0.7)
-    return {"conf": conf, "iou": iou, "max_segments": 300}
+    return {"conf": conf, "iou": iou if nms else 1.0, "max_segments": 300}

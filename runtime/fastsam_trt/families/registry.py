@@ -24,7 +24,7 @@ class Thresholds:
 
     Attributes:
         conf: Lowest score, 0..1.
-        iou: Highest overlap of two segments of one class, 0..1.
+        iou: Highest overlap of two segments of one class, 0..1 (models that need NMS only).
         max_segments: Most segments a frame.
         classes: Class ids to keep; None: all.
         components: Whether a class's map is split into its connected parts (semantic models only).

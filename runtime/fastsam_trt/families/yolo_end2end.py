@@ -1,0 +1,46 @@
+"""YOLO end to end: YOLO26-seg, whose detections need no NMS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.session import Array, Session
+from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
+from fastsam_trt.letterbox import Letterbox
+from fastsam_trt.plane_resize import PlaneResizes
+from fastsam_trt.prototype_masks import PrototypeMasks
+from fastsam_trt.segments import Segments
+
+
+@register
+class YoloEnd2EndDecoder(Decoder):
+    """Detections (1, k, 6 + c) and prototypes (1, c, ph, pw) to segments.
+
+    The model was trained to find each thing once, so overlaps are left as they are: the threshold `iou` has no effect.
+    """
+
+    family = "yolo-end2end"
+
+    def __init__(self, session: Session, open_part: OpenPart) -> None:
+        super().__init__(session, open_part)
+        names = {output.meaning: output.name for output in self.spec.outputs}
+        self._detections = names["yolo-end2end-detections"]
+        self._prototypes = names["mask-prototypes"]
+        self._resizes = PlaneResizes()
+
+    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+        rows: NDArray[np.float32] = np.asarray(outputs[self._detections][0], np.float32)
+        rows = rows[rows[:, 4] > thresholds.conf]
+        if thresholds.classes is not None:
+            rows = rows[np.isin(rows[:, 5].astype(np.int32), thresholds.classes)]
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+        boxes = letterbox.boxes_to_frame(rows[:, :4])
+        # Box sides are regressed one by one, so a doubtful box may be inside out; ultralytics drops these, too
+        kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[: thresholds.max_segments]
+        rows, boxes = rows[kept], boxes[kept]
+        prototypes = np.asarray(outputs[self._prototypes][0], np.float32)
+        masks = PrototypeMasks(prototypes, rows[:, 6:], boxes, self._resizes(letterbox, *prototypes.shape[1:]))
+        return Segments(boxes, rows[:, 4], rows[:, 5].astype(np.int32), masks)
