@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import colour_models
+import small_transformers
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -71,3 +72,23 @@ def export_extra() -> None:
     missing = [name for name in ("torch", "ultralytics", "transformers", "onnx") if not importlib.util.find_spec(name)]
     if missing:
         pytest.skip(f"the export extra is not installed: no {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def small_checkpoints(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> dict[str, Path]:
+    """A folder in transformers' form for each of its families that segment."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for family in small_transformers.FAMILIES:
+        getattr(small_transformers, f"save_{family}")(folder / family)
+    return {family: folder / family for family in small_transformers.FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def small_exports(small_checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same, exported."""
+    from fastsam_export import export_model
+
+    folder = tmp_path_factory.mktemp("exported")
+    for family, weights in small_checkpoints.items():
+        export_model(family, weights=weights, imgsz=small_transformers.SIZE, out=folder / family)
+    return {family: folder / family for family in small_checkpoints}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import transformers
 
+FAMILIES = ("segformer", "mask2former", "detr")
 SIZE = (96, 128)  # of the exported graphs: height, width, px
 QUERIES = 12
 _GRID = (3, 4)

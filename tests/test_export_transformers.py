@@ -22,32 +22,12 @@ from fastsam_trt.segmenter import Segmenter
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
-FAMILIES = ("segformer", "mask2former", "detr")
+FAMILIES = small_transformers.FAMILIES
 HEIGHT, WIDTH = small_transformers.SIZE
 
 
 @pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> dict[str, Path]:
-    """A folder in transformers' form for each family."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for family in FAMILIES:
-        getattr(small_transformers, f"save_{family}")(folder / family)
-    return {family: folder / family for family in FAMILIES}
-
-
-@pytest.fixture(scope="session")
-def exported(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same, exported."""
-    from fastsam_export import export_model
-
-    folder = tmp_path_factory.mktemp("exported")
-    for family, weights in checkpoints.items():
-        export_model(family, weights=weights, imgsz=(HEIGHT, WIDTH), out=folder / family)
-    return {family: folder / family for family in FAMILIES}
-
-
-@pytest.fixture(scope="session")
-def reference(checkpoints: dict[str, Path]) -> Callable[[str], tuple[Any, Any]]:
+def reference(small_checkpoints: dict[str, Path]) -> Callable[[str], tuple[Any, Any]]:
     """Model and processor of a family, as transformers loads them."""
     import transformers
 
@@ -59,7 +39,9 @@ def reference(checkpoints: dict[str, Path]) -> Callable[[str], tuple[Any, Any]]:
 
     def load(family: str) -> tuple[Any, Any]:
         model, processor = classes[family]
-        return model.from_pretrained(checkpoints[family]).eval(), processor.from_pretrained(checkpoints[family])
+        return model.from_pretrained(small_checkpoints[family]).eval(), processor.from_pretrained(
+            small_checkpoints[family]
+        )
 
     return load
 
@@ -76,17 +58,17 @@ def _answer(model: Any, processor: Any, frame: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_files_explain_themselves(exported: dict[str, Path], family: str) -> None:
-    graphs = sorted(each.name for each in exported[family].iterdir())
+def test_the_files_explain_themselves(small_exports: dict[str, Path], family: str) -> None:
+    graphs = sorted(each.name for each in small_exports[family].iterdir())
     assert graphs == ([f"{family}.masks.onnx", f"{family}.onnx"] if family == "detr" else [f"{family}.onnx"])
-    for graph in exported[family].iterdir():
+    for graph in small_exports[family].iterdir():
         spec = read_spec(graph)
         assert spec.family == family
         assert spec.parity is not None
         assert set(spec.parity.worst) == set(spec.parity.tolerance)
         assert any("onnxruntime" in inputs and "openvino" in inputs for inputs in spec.parity.inputs)
         assert ModelSpec.from_json(spec.to_json()) == spec
-    image = read_spec(find_graph(exported[family])).input
+    image = read_spec(find_graph(small_exports[family])).input
     assert (image.height, image.width, image.resize, image.interpolation) == (HEIGHT, WIDTH, "stretch", "bilinear")
     assert image.mean == pytest.approx((0.485, 0.456, 0.406))
 
@@ -94,7 +76,7 @@ def test_the_files_explain_themselves(exported: dict[str, Path], family: str) ->
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", [(240, 320), (HEIGHT, WIDTH), (50, 70), (700, 333)])
 def test_preprocessing_is_the_processors(
-    exported: dict[str, Path], reference: Callable[[str], tuple[Any, Any]], family: str, size: tuple[int, int]
+    small_exports: dict[str, Path], reference: Callable[[str], tuple[Any, Any]], family: str, size: tuple[int, int]
 ) -> None:
     frame = small_transformers.tiles(*size, seed=3)
     _, processor = reference(family)
@@ -102,20 +84,20 @@ def test_preprocessing_is_the_processors(
         images=np.ascontiguousarray(frame[..., ::-1]), size={"height": HEIGHT, "width": WIDTH}, return_tensors="np",
         input_data_format="channels_last",
     )["pixel_values"]  # fmt: skip
-    found, _ = FramePreprocessor(read_spec(find_graph(exported[family])).input)(frame)
+    found, _ = FramePreprocessor(read_spec(find_graph(small_exports[family])).input)(frame)
     levels = np.abs(found - np.asarray(expected)) * 0.225 * 255
     assert levels.max() < 1.05  # torchvision and Pillow themselves round apart by one level
     assert levels.mean() < 0.02
 
 
 def test_semantic_maps_are_those_of_transformers(
-    exported: dict[str, Path], reference: Callable[[str], tuple[Any, Any]], backend: str
+    small_exports: dict[str, Path], reference: Callable[[str], tuple[Any, Any]], backend: str
 ) -> None:
     frame = small_transformers.tiles(300, 400, seed=5)
     model, processor = reference("segformer")
     answer = _answer(model, processor, frame)
     expected = processor.post_process_semantic_segmentation(answer, target_sizes=[frame.shape[:2]])[0].numpy()
-    result = Pipeline(exported["segformer"], backend=backend, precision="fp32")(frame)
+    result = Pipeline(small_exports["segformer"], backend=backend, precision="fp32")(frame)
     assert len(set(result.class_ids.tolist())) == len(result) >= 4
     for class_id, mask in zip(result.class_ids.tolist(), result.masks(), strict=True):
         same = expected == class_id
@@ -126,9 +108,9 @@ def test_semantic_maps_are_those_of_transformers(
         assert score == pytest.approx(probability[class_id][probability.argmax(axis=0) == class_id].mean(), abs=1e-3)
 
 
-def test_components_part_a_class_without_overlap(exported: dict[str, Path]) -> None:
+def test_components_part_a_class_without_overlap(small_exports: dict[str, Path]) -> None:
     frame = small_transformers.tiles(300, 400, seed=5)
-    whole, parts = (Segmenter(exported["segformer"], components=each, precision="fp32")(frame) for each in (0, 1))
+    whole, parts = (Segmenter(small_exports["segformer"], components=each, precision="fp32")(frame) for each in (0, 1))
     assert len(parts) > len(whole)
     masks = paste(parts.masks.decode(range(len(parts))), 300, 400)
     assert (masks.sum(axis=0) <= 1).all()
@@ -143,13 +125,13 @@ def test_components_part_a_class_without_overlap(exported: dict[str, Path]) -> N
 
 @pytest.mark.parametrize("family", ["mask2former", "detr"])
 def test_panoptic_segments_are_those_of_transformers(
-    exported: dict[str, Path], reference: Callable[[str], tuple[Any, Any]], family: str, backend: str
+    small_exports: dict[str, Path], reference: Callable[[str], tuple[Any, Any]], family: str, backend: str
 ) -> None:
     frame = small_transformers.tiles(300, 400, seed=5)
     model, processor = reference(family)
     answer = _answer(model, processor, frame)
     expected = processor.post_process_panoptic_segmentation(answer, threshold=0.3, target_sizes=[frame.shape[:2]])[0]
-    result = Pipeline(exported[family], conf=0.3, backend=backend, precision="fp32")(frame)
+    result = Pipeline(small_exports[family], conf=0.3, backend=backend, precision="fp32")(frame)
     assert len(result) == len(expected["segments_info"]) >= (12 if family == "mask2former" else 1)
     masks, taken = result.masks(), set()
     for segment in expected["segments_info"]:
@@ -165,28 +147,30 @@ def test_panoptic_segments_are_those_of_transformers(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_command_answers_prompts_by_label(
-    exported: dict[str, Path], family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_exports: dict[str, Path], family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import cv2
 
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), small_transformers.tiles(300, 400, seed=5))
     everything = tmp_path / "all.jsonl"
-    assert main(["run", "--source", str(picture), "--model", str(exported[family]), "--json", str(everything)]) == 0
+    assert (
+        main(["run", "--source", str(picture), "--model", str(small_exports[family]), "--json", str(everything)]) == 0
+    )
     segments = json.loads(everything.read_text())["segments"]
     label = segments[0]["label"]
     some = tmp_path / "some.jsonl"
-    request = ["run", "--source", str(picture), "--model", str(exported[family]), "--json", str(some)]
+    request = ["run", "--source", str(picture), "--model", str(small_exports[family]), "--json", str(some)]
     assert main([*request, "--prompt", label]) == 0
     chosen = json.loads(some.read_text())["segments"]
     assert [each["mask"] for each in chosen] == [each["mask"] for each in segments if each["label"] == label]
-    assert main(["info", str(exported[family])]) == 0
+    assert main(["info", str(small_exports[family])]) == 0
     assert f"{family}.onnx" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_batches_are_answered_one_by_one(exported: dict[str, Path], family: str, backend: str) -> None:
-    session = open_session(find_graph(exported[family]), backend, precision="fp32")
+def test_batches_are_answered_one_by_one(small_exports: dict[str, Path], family: str, backend: str) -> None:
+    session = open_session(find_graph(small_exports[family]), backend, precision="fp32")
     name = session.spec.input_names[0]
     batch = np.random.default_rng(0).normal(size=(3, 3, HEIGHT, WIDTH)).astype(np.float32)
     together = session.run({name: batch})
@@ -196,9 +180,9 @@ def test_batches_are_answered_one_by_one(exported: dict[str, Path], family: str,
             np.testing.assert_allclose(together[output][index], alone[output][0], atol=2e-4)
 
 
-def test_the_mask_head_takes_any_number_of_queries(exported: dict[str, Path], backend: str) -> None:
-    detection = open_session(find_graph(exported["detr"]), backend, precision="fp32")
-    head = open_session(find_graph(exported["detr"], "masks"), backend, precision="fp32")
+def test_the_mask_head_takes_any_number_of_queries(small_exports: dict[str, Path], backend: str) -> None:
+    detection = open_session(find_graph(small_exports["detr"]), backend, precision="fp32")
+    head = open_session(find_graph(small_exports["detr"], "masks"), backend, precision="fp32")
     assert isinstance(head.spec.input, FeatureInput)
     found = detection.run({"pixel_values": np.random.default_rng(0).normal(size=(1, 3, HEIGHT, WIDTH)).astype("f4")})
     features = {name: found[name] for name in head.spec.input_names}
@@ -219,16 +203,16 @@ def test_a_backbone_of_timm_is_exported_too(tmp_path: Path) -> None:
         assert parity.worst["min_mask_agreement"] > 0.999
 
 
-def test_nothing_sure_enough_is_an_empty_result_and_runs_no_mask_head(exported: dict[str, Path]) -> None:
-    segmenter = Segmenter(exported["detr"], conf=1.0)
+def test_nothing_sure_enough_is_an_empty_result_and_runs_no_mask_head(small_exports: dict[str, Path]) -> None:
+    segmenter = Segmenter(small_exports["detr"], conf=1.0)
     segmenter._decoder._head.run = None  # type: ignore[attr-defined,assignment]  # it must not be called
     assert len(segmenter(small_transformers.tiles(300, 400, seed=5))) == 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_thresholds_count(exported: dict[str, Path], family: str) -> None:
+def test_thresholds_count(small_exports: dict[str, Path], family: str) -> None:
     frame = small_transformers.tiles(300, 400, seed=5)
-    segmenter = Segmenter(exported[family])
+    segmenter = Segmenter(small_exports[family])
     every = segmenter(frame)
     class_id = int(every.class_ids[0])
     segmenter.thresholds = Thresholds(conf=0.0, iou=1.0, max_segments=100, classes=(class_id,))
@@ -246,12 +230,12 @@ def test_thresholds_count(exported: dict[str, Path], family: str) -> None:
     ],
 )
 def test_a_checkpoint_of_another_task_is_refused(
-    checkpoints: dict[str, Path], family: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_checkpoints: dict[str, Path], family: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import shutil
 
     folder = tmp_path / "other"
-    shutil.copytree(checkpoints[family], folder)
+    shutil.copytree(small_checkpoints[family], folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "architectures": [other]}))
     assert main(["export", "mine", "--weights", str(folder), "--out", str(tmp_path / "out")]) == 1
@@ -264,9 +248,13 @@ def test_a_checkpoint_of_another_task_is_refused(
     ("family", "size"), [("segformer", (96, 100)), ("mask2former", (90, 128)), ("detr", (32, 32)), ("detr", (96, 20))]
 )
 def test_a_size_that_the_architecture_cannot_take(
-    checkpoints: dict[str, Path], family: str, size: tuple[int, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_checkpoints: dict[str, Path],
+    family: str,
+    size: tuple[int, int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    request = ["export", "mine", "--weights", str(checkpoints[family]), "--out", str(tmp_path / "out"), "--imgsz"]
+    request = ["export", "mine", "--weights", str(small_checkpoints[family]), "--out", str(tmp_path / "out"), "--imgsz"]
     assert main([*request, *map(str, size)]) == 1
     assert f"found {size[0]} x {size[1]}" in capsys.readouterr().err
 

@@ -23,10 +23,26 @@ class ExportError(WorkError, RuntimeError):
 
 
 class ParityError(WorkError, ArithmeticError):
-    """An exported graph that does not compute what PyTorch does. Its files are not kept."""
+    """An exported graph that does not compute what it should: what PyTorch does, or its fp32 self. It is not kept."""
 
     def __init__(
-        self, graph: str, worst: Mapping[str, float], tolerance: Mapping[str, float], missed: list[str]
+        self,
+        graph: str,
+        worst: Mapping[str, float],
+        tolerance: Mapping[str, float],
+        missed: list[str],
+        reference: str = "PyTorch",
     ) -> None:
         found = ", ".join(f"{name} {worst[name]:.3g} (bound {tolerance[name]:.3g})" for name in missed)
-        super().__init__(f"{graph}: expected the same outputs as PyTorch, found {found}; no file was kept")
+        super().__init__(f"{graph}: expected the same outputs as {reference}, found {found}; no file was kept")
+
+
+class NotFiniteError(ParityError):
+    """An exported graph that gives NaN or infinite numbers."""
+
+    def __init__(self, graph: str, output: str, count: int, inputs: str) -> None:
+        WorkError.__init__(
+            self,
+            f"{graph}: expected finite numbers, found {count} NaN or infinite in output {output} on {inputs}; "
+            "no file was kept",
+        )

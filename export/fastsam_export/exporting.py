@@ -6,6 +6,7 @@ import difflib
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import PackagesMissingError
@@ -13,8 +14,11 @@ from fastsam_engine.model_store import models_folder
 from fastsam_engine.packages import version
 from fastsam_export.errors import UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
+from fastsam_export.half_precision import halve
 
-__all__ = ["ExportRequest", "Exported", "export_model"]
+__all__ = ["ExportPrecision", "ExportRequest", "Exported", "export_model"]
+
+ExportPrecision = Literal["fp32", "fp16"]
 
 
 def export_model(
@@ -23,6 +27,7 @@ def export_model(
     weights: str | Path | None = None,
     imgsz: tuple[int, int] | None = None,
     out: Path | None = None,
+    precision: ExportPrecision = "fp32",
     defaults: Mapping[str, float] | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
@@ -32,7 +37,10 @@ def export_model(
         name: A published name (`yolov8n-seg`, `fastsam-s`, `clip-vit-base-patch32`), or any name with `weights`.
         weights: Local file or folder, or a hub id; None: fetched by the name.
         imgsz: (height, width) of the default input, px; None: the model's own.
-        out: Folder for the files; None: `$FASTSAM_TRT_HOME/models/<name>`.
+        out: Folder for the files; None: `$FASTSAM_TRT_HOME/models/<name>`, or `<name>-fp16` for fp16, so that a model
+            can be installed in both.
+        precision: Of the graphs. fp16 is converted from the fp32 graph once that is proven, and compared with it;
+            inputs and outputs stay as they are.
         defaults: Thresholds to record in place of the family's, such as `conf` or `iou`.
         step: Told, in a few words, what begins.
 
@@ -45,6 +53,8 @@ def export_model(
         ExportError: The model can't be exported.
         WeightsNotFoundError, ParityError: See there.
     """
+    if precision not in get_args(ExportPrecision):
+        raise UnknownExportError(f"expected precision {' or '.join(get_args(ExportPrecision))}, found {precision!r}")
     published = CATALOG.get(name.lower())
     family = _family(name, weights)
     missing = [package for package in family.packages if not version(package)]
@@ -54,10 +64,12 @@ def export_model(
         imgsz = (published.size_px, published.size_px)
     origin = str(weights) if weights is not None else published.origin if published else name
     request = ExportRequest(name.lower(), origin, imgsz, defaults or {})
-    folder = out or models_folder() / request.name
+    folder = out or models_folder() / (request.name if precision == "fp32" else f"{request.name}-{precision}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as staging:
         made = family.export(request, Path(staging), step)
+        if precision == "fp16":
+            made = halve(made, step)
         folder.mkdir(exist_ok=True)
         step("putting files into place")
         placed = []

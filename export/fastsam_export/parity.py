@@ -15,6 +15,16 @@ from fastsam_engine.opening import open_session
 from fastsam_engine.session import Session
 from fastsam_export.errors import ParityError
 
+TEXTS = (
+    "a photo of a cat",
+    "car",
+    "the red bus that stands left of two people",
+    "naïve café, 東京, \U0001f600",
+    "",
+    "word " * 200,
+)
+"""Texts to compare on: plain, long, empty, and of other scripts."""
+
 
 class ParityRecorder:
     """Gathers the worst figures over inputs and backends. `max_*` figures are bounded above, `min_*` below."""
@@ -34,8 +44,8 @@ class ParityRecorder:
             worse = max if high else min
             self._worst[name] = worse(self._worst.get(name, value), value)
 
-    def close(self, graph: str) -> Parity:
-        """The record.
+    def close(self, graph: str, reference: str = "PyTorch") -> Parity:
+        """The record of a comparison with `reference`.
 
         Raises:
             ParityError: A figure is out of its bound, or was never taken.
@@ -46,7 +56,7 @@ class ParityRecorder:
             if not (figure <= bound if name.startswith("max_") else figure >= bound):
                 missed.append(name)
         if missed:
-            raise ParityError(graph, self._worst, self._tolerance, missed)
+            raise ParityError(graph, self._worst, self._tolerance, missed, reference)
         return Parity(tuple(self._inputs), self._worst, self._tolerance)
 
 

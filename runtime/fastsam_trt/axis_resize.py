@@ -62,7 +62,6 @@ class AxisResize:
                 np.matmul(band, part[:, stripe], out=out[row - start : end - start, stripe])
         return out
 
-
     def apply_last(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resize the whole last axis: (n, length) float32 to (n, out) float32."""
         count, made = len(rows), len(self._first)

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, Source, TokenInput
+from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, TokenInput
+from fastsam_export import transformers_models
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
-from fastsam_export.onnx_file import sha256, versions, write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, max_abs, min_cosine, synthetic_pictures
+from fastsam_export.onnx_file import write_spec
+from fastsam_export.parity import (
+    TEXTS,
+    ParityRecorder,
+    describe,
+    fp32_sessions,
+    max_abs,
+    min_cosine,
+    synthetic_pictures,
+)
 
 if TYPE_CHECKING:
     import torch
     import transformers
 
-_OPSET = 18
 _BICUBIC = 3  # PIL.Image.Resampling.BICUBIC, as processors record it
 _TOLERANCE = {"min_cosine": 0.9999, "max_abs_embedding": 1e-3}
-_TEXTS = (
-    "a photo of a cat",
-    "car",
-    "the red bus that stands left of two people",
-    "naïve café, 東京, \U0001f600",
-    "",
-    "word " * 200,
-)
 
 
 @register
@@ -42,8 +40,7 @@ class ClipFamily(Family):
     packages = ("transformers", "onnx")
 
     def recognises(self, weights: Path) -> bool:
-        config = weights / "config.json"
-        return config.is_file() and json.loads(config.read_text()).get("model_type") == "clip"
+        return transformers_models.has_model_type(weights, "clip")
 
     def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
         import torch
@@ -52,13 +49,8 @@ class ClipFamily(Family):
             raise ExportError(f"imgsz: expected none (CLIP's input size is fixed), found {request.imgsz}")
         step("loading weights")
         model, processor, tokenizer = _load(request.weights)
-        origin = Path(request.weights).expanduser()
-        source = Source(
-            origin.name if origin.exists() else request.weights,
-            sha256(origin) if origin.exists() else "",
-            versions("transformers"),
-            licence="MIT" if request.weights.startswith("openai/") else "",
-        )
+        licence = "MIT" if request.weights.startswith("openai/") else ""
+        source = transformers_models.source(request.weights, licence)
         defaults = {"logit_scale": float(model.logit_scale.detach().exp())}
         if (even_cosine := getattr(model.config, "even_cosine", None)) is not None:  # calibrated when it was trained
             defaults["even_cosine"] = float(even_cosine)
@@ -82,7 +74,7 @@ class ClipFamily(Family):
         pictures = synthetic_pictures(3, 240, 320)
         pixels = processor(images=pictures, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
         ids = tokenizer(
-            list(_TEXTS), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+            list(TEXTS), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         )["input_ids"]  # fmt: skip
         exported = []
         for part, tower, spec, example, what in (
@@ -93,11 +85,14 @@ class ClipFamily(Family):
                 pixels,
                 f"{len(pictures)} drawn pictures",
             ),
-            ("text", _tower(model.text_model, model.text_projection), text, ids, f"{len(_TEXTS)} texts"),
+            ("text", _tower(model.text_model, model.text_projection), text, ids, f"{len(TEXTS)} texts"),
         ):
             step(f"tracing the {part} tower")
             graph = folder / f"{request.name}.{part}.onnx"
-            _trace(tower, example[:2], graph, spec)
+            names = spec.input_names[0], spec.outputs[0].name
+            transformers_models.trace(
+                tower, (example[:2],), graph, names[:1], names[1:], {name: {0: "batch"} for name in names}
+            )
             write_spec(graph, spec)
             step(f"comparing the {part} tower with PyTorch")
             recorder = ParityRecorder(_TOLERANCE)
@@ -179,22 +174,3 @@ def _tower(encoder: torch.nn.Module, projection: torch.nn.Module) -> torch.nn.Mo
             return embeds / embeds.norm(dim=-1, keepdim=True)
 
     return Tower().eval()
-
-
-def _trace(tower: torch.nn.Module, example: torch.Tensor, path: Path, spec: ModelSpec) -> None:
-    """Trace a tower with a dynamic batch."""
-    import torch
-
-    output = spec.outputs[0].name
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here; parity is the proof
-        torch.onnx.export(
-            tower,
-            (example,),
-            str(path),
-            input_names=[spec.input_names[0]],
-            output_names=[output],
-            dynamic_axes={spec.input_names[0]: {0: "batch"}, output: {0: "batch"}},
-            opset_version=_OPSET,
-            dynamo=False,
-        )

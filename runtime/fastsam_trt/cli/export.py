@@ -18,8 +18,10 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument("name", metavar="NAME", help="yolov8n-seg, yolo11s-seg, fastsam-s, clip-vit-base-patch32, ...")
     parser.add_argument("--weights", metavar="PATH_OR_ID", help="local weights (.pt, or a folder), or a hub id")
     parser.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="default input: side, or height and width")
-    parser.add_argument("--precision", choices=["fp32"], default="fp32", help="of the weights in the graph")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files (the model store)")
+    parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="of the graph (fp32)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the files (NAME, or NAME-fp16, in the model store)"
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -33,6 +35,7 @@ def execute(args: argparse.Namespace) -> int:
             weights=args.weights,
             imgsz=None if args.imgsz is None else options.image_size(args.imgsz),
             out=args.out,
+            precision=args.precision,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
     rows = []
@@ -45,5 +48,6 @@ def execute(args: argparse.Namespace) -> int:
         for i, (figure, worst) in enumerate(sorted(parity.worst.items())):
             first = (each.path, size) if i == 0 else ("", "")
             rows.append((*first, figure, f"{worst:.6g}", f"{parity.tolerance[figure]:.3g}"))
-    print(table(("file", "size", "parity with PyTorch", "worst", "bound"), rows))
+    reference = "PyTorch" if args.precision == "fp32" else "fp32"
+    print(table(("file", "size", f"parity with {reference}", "worst", "bound"), rows))
     return 0

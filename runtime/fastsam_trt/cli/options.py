@@ -43,7 +43,9 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--threshold", type=float, metavar="S", help="least similarity of a selected segment, 0 to 1")
     choice.add_argument("--crop", default="box", help="what CLIP sees of a segment: box, or masked (the rest greyed)")
     choice.add_argument("--conf", type=float, metavar="C", help="lowest score of a segment, 0 to 1")
-    choice.add_argument("--iou", type=float, metavar="I", help="highest overlap of two segments of a class, 0 to 1 (models with NMS)")
+    choice.add_argument(
+        "--iou", type=float, metavar="I", help="highest overlap of two segments of a class, 0 to 1 (models with NMS)"
+    )
     choice.add_argument("--classes", type=int, nargs="+", metavar="ID", help="class ids to keep")
     choice.add_argument("--components", action="store_true", help="split a semantic model's classes into their parts")
     choice.add_argument("--max-segments", type=int, metavar="N", help="most segments a frame")
