@@ -16,6 +16,7 @@ from fastsam_engine.model_spec import FeatureInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.families import Thresholds
+from fastsam_trt.letterbox import fit
 from fastsam_trt.masks import paste
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.segmenter import Segmenter
@@ -143,6 +144,55 @@ def test_panoptic_segments_are_those_of_transformers(
         assert result.scores[best] == pytest.approx(segment["score"], abs=1e-3)
         taken.add(best)
     assert len(taken) == len(result)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("family", ["mask2former", "detr"])
+def test_many_overlapping_queries_are_merged_as_in_transformers(
+    small_exports: dict[str, Path],
+    reference: Callable[[str], tuple[Any, Any]],
+    family: str,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The decoders on raw outputs of many smooth, overlapping masks, which no small network gives by itself."""
+    import types
+
+    import torch
+
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, 6, (1, 20, 7)).astype(np.float32)
+    y, x = np.mgrid[:120, :160].astype(np.float32)
+    down, across, size = generator.uniform([5, 5, 9], [115, 155, 30], (20, 3)).T[..., None, None]
+    masks = (5 - 5 * (((y - down) / size) ** 2 + ((x - across) / size) ** 2)).clip(-12).astype(np.float32)[None]
+    segmenter = Segmenter(small_exports[family], conf=0.4)
+    decoder: Any = segmenter._decoder
+    outputs = {"class_logits": logits}
+    if family == "mask2former":
+        outputs["mask_logits"] = masks
+        answer = types.SimpleNamespace(
+            class_queries_logits=torch.from_numpy(logits), masks_queries_logits=torch.from_numpy(masks)
+        )
+    else:
+        outputs |= {name: np.zeros((1, 20, 1), np.float32) for name in (decoder._queries, *decoder._features)}
+        outputs[decoder._queries][0, :, 0] = np.arange(20)  # so that the head's stand-in knows whom it is asked for
+        monkeypatch.setattr(
+            decoder._head,
+            "run",
+            lambda given: {"mask_logits": masks[:, given[decoder._queries][0, :, 0].astype(int)].copy()},
+        )
+        answer = types.SimpleNamespace(logits=torch.from_numpy(logits), pred_masks=torch.from_numpy(masks))
+    _, processor = reference(family)
+    frame = (270, 330)
+    expected = processor.post_process_panoptic_segmentation(answer, threshold=0.4, target_sizes=[frame])[0]
+    found = decoder.decode(outputs, fit(*frame, segmenter._input), segmenter.thresholds)
+    assert len(found) == len(expected["segments_info"]) >= 5
+    crops = paste(found.masks.decode(range(len(found))), *frame)
+    for segment in expected["segments_info"]:
+        (match,) = np.flatnonzero(np.isclose(found.scores, segment["score"], atol=1e-5))
+        wanted = expected["segmentation"].numpy() == segment["id"]
+        assert found.class_ids[match] == segment["label_id"]
+        assert (crops[match] & wanted).sum() / (crops[match] | wanted).sum() >= 0.98
 
 
 @pytest.mark.parametrize("family", FAMILIES)

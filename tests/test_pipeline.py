@@ -125,6 +125,26 @@ def test_prompts_change_between_frames() -> None:
     assert len(pipe(frame)) == 4
 
 
+def test_a_new_prompt_costs_one_text_run_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
+    frame = scene(*SHAPES)
+    pipe(frame)
+    clip = pipe.clip
+    assert clip is not None
+    runs, opened = clip.text.tower_runs, []
+    monkeypatch.setattr("fastsam_trt.segmenter.open_session", lambda *args, **_: opened.append(args))
+    monkeypatch.setattr("fastsam_trt.clip.open_session", lambda *args, **_: opened.append(args))
+    pipe.prompts = ["a green shape"]
+    pipe(frame)
+    assert clip.text.tower_runs == runs + 1
+    pipe.prompts = ["red"]
+    pipe.prompts = ["a green shape", "red"]
+    pipe(frame)
+    assert clip.text.tower_runs == runs + 1  # both are known by now
+    assert not opened
+    assert pipe.clip is clip
+
+
 def test_masks_are_decoded_for_the_selected_only(monkeypatch: pytest.MonkeyPatch) -> None:
     result = Pipeline("colours", prompts=["green"])(scene(*SHAPES))
     asked: list[list[int]] = []

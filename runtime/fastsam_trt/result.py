@@ -86,7 +86,7 @@ class Result:
 
     @property
     def prompt_ids(self) -> NDArray[np.int32]:
-        """(n,) int32 into `prompts`; -1 where no prompt was asked for."""
+        """(n,) int32 into `prompts`; -1 where no text prompt chose the segment."""
         return self.selection.prompt_ids
 
     @property
