@@ -1,10 +1,11 @@
-"""What exports through transformers share: loading, preprocessing as the processor does it, tracing."""
+"""What exports through transformers share: loading, preprocessing as the processor does it, tracing, proof."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import one_line
-from fastsam_engine.model_spec import ImageInput, Interpolation, Source
+from fastsam_engine.model_spec import ImageInput, Interpolation, ModelSpec, Source
 from fastsam_export.errors import ExportError, WeightsNotFoundError
-from fastsam_export.onnx_file import sha256, versions
+from fastsam_export.families.registry import Exported
+from fastsam_export.onnx_file import sha256, versions, write_spec
+from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
 
 if TYPE_CHECKING:
     import torch
 
-OPSET = 18
+_OPSET = 18
 _INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # PIL.Image.Resampling, as processors say it
+Arrays = tuple[NDArray[np.float32], ...]
 _ASPECT = 4 / 3  # of a graph's default size where the processor keeps each picture's own
 
 
@@ -56,13 +60,11 @@ def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any
     return model.float().eval(), processor
 
 
-def source(weights: str, licence: str, *packages: str) -> Source:
+def source(weights: str, licence: str) -> Source:
     """Where a hub id or local folder comes from."""
     origin = Path(weights).expanduser()
     local = origin.exists()
-    return Source(
-        origin.name if local else weights, sha256(origin) if local else "", versions("transformers", *packages), licence
-    )
+    return Source(origin.name if local else weights, sha256(origin) if local else "", versions("transformers"), licence)
 
 
 def frame_size(processor: Any, asked: tuple[int, int] | None, multiple: int) -> tuple[int, int]:
@@ -150,6 +152,53 @@ def trace(
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes={name: dict(axes) for name, axes in dynamic_axes.items()},
-            opset_version=OPSET,
+            opset_version=_OPSET,
             dynamo=False,
         )
+
+
+def trace_batched(module: torch.nn.Module, example: torch.Tensor, path: Path, spec: ModelSpec) -> None:
+    """Trace a module of one input into an ONNX file whose batch is dynamic, and write its spec into it."""
+    outputs = [output.name for output in spec.outputs]
+    axes = {name: {0: "batch"} for name in (*spec.input_names, *outputs)}
+    trace(module, (example,), path, spec.input_names, outputs, axes)
+    write_spec(path, spec)
+
+
+def prove(
+    module: torch.nn.Module,
+    batch: torch.Tensor,
+    path: Path,
+    spec: ModelSpec,
+    tolerance: Mapping[str, float],
+    what: str,
+    compare: Callable[[Arrays, Arrays], Mapping[str, float]],
+) -> Exported:
+    """Compare a graph of one input with its module, for one item and for all of a batch, and record it in the file.
+
+    Args:
+        module: Gives the outputs of `spec`, a tensor or a tuple.
+        batch: Inputs (n, ...).
+        path, spec: The graph.
+        tolerance: Bounds by figure.
+        what: The inputs, in words.
+        compare: The figures of the module's outputs and the graph's, both in the order of `spec`.
+
+    Raises:
+        ParityError: A figure is out of its bound.
+    """
+    import torch
+
+    recorder = ParityRecorder(tolerance)
+    sessions = fp32_sessions(path)
+    for count in (1, len(batch)):  # the batch is dynamic
+        with torch.inference_mode():
+            answer = module(batch[:count])
+        expected = tuple(each.numpy() for each in (answer if isinstance(answer, tuple) else (answer,)))
+        for session in sessions:
+            found = session.run({spec.input_names[0]: batch[:count].numpy()})
+            figures = compare(expected, tuple(found[output.name] for output in spec.outputs))
+            recorder.add(f"{what} on {describe(sessions)}", figures)
+    proven = dataclasses.replace(spec, parity=recorder.close(path.name))
+    write_spec(path, proven)
+    return Exported(path, proven)

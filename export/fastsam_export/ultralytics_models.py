@@ -41,7 +41,14 @@ class UltralyticsFamily(Family):
     packages = ("ultralytics", "onnx", "onnxslim")
     end_to_end: ClassVar[bool]
     """Whether the graph ends in detections that need no NMS."""
-    tolerance: ClassVar[Mapping[str, float]]
+    tolerance: ClassVar[Mapping[str, float]] = {
+        "max_abs_score": 1e-3,
+        "max_abs_box_px": 0.1,
+        "max_abs_prototype": 1e-2,
+        "min_box_iou": 0.99,
+        "min_mask_iou": 0.98,
+        "min_class_agreement": 1.0,
+    }
 
     @abstractmethod
     def detections(self, classes: int) -> Output:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt.atomic_files import write_atomically
 from fastsam_trt.errors import OutputError
 from fastsam_trt.png import encode_palette
 from fastsam_trt.result import Result
@@ -87,8 +88,6 @@ def save(path: Path | str, labels: LabelMap) -> None:
     Raises:
         OutputError: It has another suffix or can't be written.
     """
-    from fastsam_trt.sinks.atomic import write_atomically  # here, since the sinks import this file
-
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise OutputError(path, f"expected the suffix .png, found {path.suffix!r}")

@@ -7,22 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, TokenInput
 from fastsam_export import transformers_models
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
-from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import (
-    TEXTS,
-    ParityRecorder,
-    describe,
-    fp32_sessions,
-    max_abs,
-    min_cosine,
-    synthetic_pictures,
-)
+from fastsam_export.parity import TEXTS, max_abs, min_cosine, synthetic_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +32,6 @@ class ClipFamily(Family):
         return transformers_models.has_model_type(weights, "clip")
 
     def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
-        import torch
-
         if request.imgsz is not None:
             raise ExportError(f"imgsz: expected none (CLIP's input size is fixed), found {request.imgsz}")
         step("loading weights")
@@ -89,29 +76,14 @@ class ClipFamily(Family):
         ):
             step(f"tracing the {part} tower")
             graph = folder / f"{request.name}.{part}.onnx"
-            names = spec.input_names[0], spec.outputs[0].name
-            transformers_models.trace(
-                tower, (example[:2],), graph, names[:1], names[1:], {name: {0: "batch"} for name in names}
-            )
-            write_spec(graph, spec)
+            transformers_models.trace_batched(tower, example[:2], graph, spec)
             step(f"comparing the {part} tower with PyTorch")
-            recorder = ParityRecorder(_TOLERANCE)
-            with torch.inference_mode():
-                expected = tower(example).numpy()
-            sessions = fp32_sessions(graph)
-            for session in sessions:
-                for count in (1, len(example)):  # the batch is dynamic: one, and all at once
-                    array: NDArray[Any] = example[:count].numpy()
-                    found = session.run({spec.input_names[0]: array})[spec.outputs[0].name]
-                    figures = {
-                        "min_cosine": min_cosine(expected[:count], found),
-                        "max_abs_embedding": max_abs(expected[:count], found),
-                    }
-                    recorder.add(f"{what} on {describe(sessions)}", figures)
-            proven = dataclasses.replace(spec, parity=recorder.close(graph.name))
-            write_spec(graph, proven)
-            exported.append(Exported(graph, proven))
+            exported.append(transformers_models.prove(tower, example, graph, spec, _TOLERANCE, what, _compare))
         return [*exported, Exported(folder / "tokenizer.json", None)]
+
+
+def _compare(expected: transformers_models.Arrays, found: transformers_models.Arrays) -> dict[str, float]:
+    return {"min_cosine": min_cosine(expected[0], found[0]), "max_abs_embedding": max_abs(expected[0], found[0])}
 
 
 def _load(weights: str) -> tuple[transformers.CLIPModel, Any, Any]:

@@ -87,19 +87,14 @@ class DetrFamily(Family):
             outputs=(Output("mask_logits", "query-mask-logits", f"1 K {height} {width}"),),
         )
         graph, head_graph = folder / f"{request.name}.onnx", folder / f"{request.name}.masks.onnx"
-        outputs = [output.name for output in spec.outputs]
         step("tracing the detection graph")
-        transformers_models.trace(
-            detection, (batch[:1],), graph, spec.input_names, outputs,
-            {name: {0: "batch"} for name in (*spec.input_names, *outputs)},
-        )  # fmt: skip
+        transformers_models.trace_batched(detection, batch[:1], graph, spec)
         step("tracing the mask head")
         transformers_models.trace(
             head, (examples[2][:, :3], *examples[3:]), head_graph, masks.input_names, ["mask_logits"],
             {masks.input_names[0]: {1: "queries"}, "mask_logits": {1: "queries"}},
         )  # fmt: skip
-        for path, each in ((graph, spec), (head_graph, masks)):
-            write_spec(path, each)
+        write_spec(head_graph, masks)
         step("comparing with PyTorch")
         parity = _compare(model, batch, graph, head_graph)
         exported = []
@@ -115,13 +110,14 @@ def _compare(model: Any, batch: torch.Tensor, graph: Path, head_graph: Path) -> 
     import torch
 
     recorder = ParityRecorder(_TOLERANCE)
-    sessions = fp32_sessions(graph)
+    sessions, heads = fp32_sessions(graph), fp32_sessions(head_graph)
     for count in (1, len(batch)):  # the batch of the first graph is dynamic
         with torch.inference_mode():
             expected = model(batch[:count])
         logits, boxes, masks = (each.numpy() for each in (expected.logits, expected.pred_boxes, expected.pred_masks))
-        for session, head in zip(sessions, fp32_sessions(head_graph), strict=True):
+        for session, head in zip(sessions, heads, strict=True):
             found = session.run({session.spec.input_names[0]: batch[:count].numpy()})
+            max_abs_box = max_abs(boxes, found["boxes"])
             for index in range(count):
                 for kept in _KEPT:
                     surest = np.sort(np.argsort(logits[index, :, -1])[:kept])  # least sure of "no object"
@@ -132,7 +128,7 @@ def _compare(model: Any, batch: torch.Tensor, graph: Path, head_graph: Path) -> 
                         logits[index : index + 1], found["class_logits"][index : index + 1],
                         masks[index : index + 1, surest], made,
                     )  # fmt: skip
-                    figures["max_abs_box"] = max_abs(boxes[:count], found["boxes"])
+                    figures["max_abs_box"] = max_abs_box
                     recorder.add(f"{len(batch)} drawn pictures on {describe(sessions)}", figures)
     return recorder.close(graph.name)
 

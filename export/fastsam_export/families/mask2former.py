@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastsam_engine.model_spec import ModelSpec, Output
 from fastsam_export import transformers_models
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
-from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import ParityRecorder, compare_queries, describe, fp32_sessions, synthetic_pictures
+from fastsam_export.parity import compare_queries, synthetic_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +34,6 @@ class Mask2FormerFamily(Family):
         return transformers_models.has_model_type(weights, "mask2former")
 
     def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
-        import torch
-
         step("loading weights")
         model, processor = transformers_models.load(
             request.weights, "Mask2FormerForUniversalSegmentation", "Mask2FormerImageProcessor"
@@ -62,25 +58,14 @@ class Mask2FormerFamily(Family):
         network = _network(model)
         batch = transformers_models.pixels(processor, synthetic_pictures(2, 300, 400), size)
         step("tracing the graph")
-        outputs = [output.name for output in spec.outputs]
-        transformers_models.trace(
-            network, (batch[:1],), graph, spec.input_names, outputs,
-            {name: {0: "batch"} for name in (*spec.input_names, *outputs)},
-        )  # fmt: skip
-        write_spec(graph, spec)
+        transformers_models.trace_batched(network, batch[:1], graph, spec)
         step("comparing with PyTorch")
-        recorder = ParityRecorder(_TOLERANCE)
-        sessions = fp32_sessions(graph)
-        for count in (1, len(batch)):  # the batch is dynamic
-            with torch.inference_mode():
-                expected = [each.numpy() for each in network(batch[:count])]
-            for session in sessions:
-                found = session.run({spec.input_names[0]: batch[:count].numpy()})
-                figures = compare_queries(expected[0], found["class_logits"], expected[1], found["mask_logits"])
-                recorder.add(f"{len(batch)} drawn pictures on {describe(sessions)}", figures)
-        proven = dataclasses.replace(spec, parity=recorder.close(graph.name))
-        write_spec(graph, proven)
-        return [Exported(graph, proven)]
+        what = f"{len(batch)} drawn pictures"
+        return [transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)]
+
+
+def _compare(expected: transformers_models.Arrays, found: transformers_models.Arrays) -> dict[str, float]:
+    return compare_queries(expected[0], found[0], expected[1], found[1])
 
 
 def _network(model: Any) -> torch.nn.Module:

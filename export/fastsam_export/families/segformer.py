@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastsam_engine.model_spec import ModelSpec, Output
 from fastsam_export import transformers_models
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
-from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, max_rel, synthetic_pictures
+from fastsam_export.parity import max_rel, synthetic_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +29,6 @@ class SegformerFamily(Family):
         return transformers_models.has_model_type(weights, "segformer")
 
     def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
-        import torch
-
         step("loading weights")
         model, processor = transformers_models.load(
             request.weights, "SegformerForSemanticSegmentation", "SegformerImageProcessor"
@@ -56,25 +49,15 @@ class SegformerFamily(Family):
         network = _network(model)
         batch = transformers_models.pixels(processor, synthetic_pictures(2, 300, 400), size)
         step("tracing the graph")
-        transformers_models.trace(
-            network, (batch[:1],), graph, [spec.input_names[0]], ["logits"],
-            {spec.input_names[0]: {0: "batch"}, "logits": {0: "batch"}},
-        )  # fmt: skip
-        write_spec(graph, spec)
+        transformers_models.trace_batched(network, batch[:1], graph, spec)
         step("comparing with PyTorch")
-        with torch.inference_mode():
-            expected: NDArray[np.float32] = network(batch).numpy()
-        recorder = ParityRecorder(_TOLERANCE)
-        sessions = fp32_sessions(graph)
-        for session in sessions:
-            for count in (1, len(batch)):  # the batch is dynamic
-                found = session.run({spec.input_names[0]: batch[:count].numpy()})["logits"]
-                same = (found.argmax(axis=1) == expected[:count].argmax(axis=1)).mean()
-                figures = {"max_rel_logit": max_rel(expected[:count], found), "min_class_agreement": float(same)}
-                recorder.add(f"{len(batch)} drawn pictures on {describe(sessions)}", figures)
-        proven = dataclasses.replace(spec, parity=recorder.close(graph.name))
-        write_spec(graph, proven)
-        return [Exported(graph, proven)]
+        what = f"{len(batch)} drawn pictures"
+        return [transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)]
+
+
+def _compare(expected: transformers_models.Arrays, found: transformers_models.Arrays) -> dict[str, float]:
+    same = (found[0].argmax(axis=1) == expected[0].argmax(axis=1)).mean()
+    return {"max_rel_logit": max_rel(expected[0], found[0]), "min_class_agreement": float(same)}
 
 
 def _network(model: Any) -> torch.nn.Module:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,14 +20,6 @@ class YoloSegFamily(UltralyticsFamily):
 
     name = "yolo-seg"
     end_to_end = False
-    tolerance: ClassVar[Mapping[str, float]] = {
-        "max_abs_score": 1e-3,
-        "max_abs_box_px": 0.1,
-        "max_abs_prototype": 1e-2,
-        "min_box_iou": 0.99,
-        "min_mask_iou": 0.98,
-        "min_class_agreement": 1.0,
-    }
 
     def detections(self, classes: int) -> Output:
         return detections_output(classes)

@@ -43,12 +43,12 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 
 def execute(args: argparse.Namespace) -> int:
     """Compare, print the table, and write what was asked for."""
+    from fastsam_trt.atomic_files import write_atomically
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.figures import HEADER, as_document, table_rows
     from fastsam_trt.demo.embedded import CLIP
     from fastsam_trt.errors import OptionError
     from fastsam_trt.machine import this_machine
-    from fastsam_trt.sinks.atomic import write_atomically
     from fastsam_trt.sinks.pictures import write_picture
     from fastsam_trt.sources import DEMO
 
@@ -107,9 +107,9 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
+    from fastsam_trt.atomic_files import check_writable
     from fastsam_trt.errors import OutputError
     from fastsam_trt.sinks import PICTURE_SUFFIXES
-    from fastsam_trt.sinks.atomic import check_writable
 
     check_apart(_outputs(args), [Path(args.image)])
     suffixes = ((args.save, PICTURE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))

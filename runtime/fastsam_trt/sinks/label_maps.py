@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastsam_trt.atomic_files import check_writable, write_atomically
 from fastsam_trt.errors import OutputError
 from fastsam_trt.label_map import encode, label_map
 from fastsam_trt.picture import IMAGE_SUFFIXES
 from fastsam_trt.result import Result
-from fastsam_trt.sinks.atomic import check_writable, write_atomically
 from fastsam_trt.sinks.folder import OutputFolder
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame, Kind
