@@ -10,7 +10,7 @@ import pytest
 
 from fastsam_engine.yolo_seg import letterbox_input
 from fastsam_trt import panoptic
-from fastsam_trt.argmax_masks import ArgmaxMasks, bounds
+from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
 from fastsam_trt.letterbox import fit
 from fastsam_trt.masks import paste
 from fastsam_trt.plane_resize import PlaneResize
@@ -157,3 +157,9 @@ def test_no_queries_no_segments() -> None:
     found = panoptic.merge(np.empty((0, 24, 32), np.float32), none, _stretch((270, 330), (24, 32)), None)
     assert len(found) == 0
     assert found.masks.decode([]) == []
+
+
+def test_the_leading_planes_are_argmax_and_the_first_of_equal_ones_leads() -> None:
+    planes = np.random.default_rng(0).integers(0, 4, (9, 21, 34)).astype(np.float32) - 2
+    assert (leading_planes(planes) == planes.argmax(axis=0)).all()
+    assert (leading_planes(planes[:1]) == 0).all()

@@ -25,7 +25,7 @@ class ArgmaxMasks:
     def __init__(
         self,
         planes: NDArray[np.float32],
-        leaders: NDArray[np.intp],
+        leaders: NDArray[np.integer],
         owners: NDArray[np.intp],
         cells: NDArray[np.intp],
         resize: PlaneResize,
@@ -107,6 +107,20 @@ class ArgmaxMasks:
         parts, part = self._parts[index]
         near = parts[np.ix_(self._resize.nearest_rows[y0:y1], self._resize.nearest_columns[x0:x1])]
         return np.asarray(near == part)
+
+
+def leading_planes(planes: NDArray[np.float32]) -> NDArray[np.int16]:
+    """The highest plane of each cell, the first of equal ones: (h, w) of planes (c, h, w), c at least 1.
+
+    What `planes.argmax(axis=0)` gives where there is no NaN, and sooner: plane by plane, in the cache.
+    """
+    highest, leaders = planes[0].copy(), np.zeros(planes.shape[1:], np.int16)
+    higher = np.empty(planes.shape[1:], np.bool_)
+    for index, plane in enumerate(planes[1:], 1):
+        np.greater(plane, highest, out=higher)
+        leaders[higher] = index
+        np.maximum(highest, plane, out=highest)
+    return leaders
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.argmax_masks import ArgmaxMasks, bounds
+from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.plane_resize import PlaneResize
 from fastsam_trt.segments import Segments
@@ -61,8 +61,14 @@ def queries(logits: NDArray[np.float32], conf: float, most: int) -> Queries:
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits to probabilities, without overflow."""
-    return np.asarray(0.5 * np.tanh(0.5 * logits) + 0.5, np.float32)
+    """Logits (k, h, w) to probabilities, without overflow; plane by plane, which stays in the cache."""
+    probabilities = np.empty(logits.shape, np.float32)
+    for plane, of in zip(probabilities, logits, strict=True):
+        np.multiply(of, 0.5, out=plane)
+        np.tanh(plane, out=plane)
+        np.multiply(plane, 0.5, out=plane)
+        np.add(plane, 0.5, out=plane)
+    return probabilities
 
 
 def merge(
@@ -82,7 +88,7 @@ def merge(
     if not len(found):
         return nothing(resize.letterbox)
     probabilities *= found.scores[:, None, None]
-    leaders = probabilities.argmax(axis=0)
+    leaders = leading_planes(probabilities)
     order = np.argsort(-found.scores, kind="stable").tolist()
     wanted = [query for query in order if classes is None or int(found.class_ids[query]) in classes]
     kept = np.array([query for query in wanted if _keeps(probabilities, leaders, query, resize)], np.intp)
@@ -100,7 +106,7 @@ def nothing(letterbox: Letterbox) -> Segments:
     return Segments(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), masks)
 
 
-def _keeps(planes: NDArray[np.float32], leaders: NDArray[np.intp], query: int, resize: PlaneResize) -> bool:
+def _keeps(planes: NDArray[np.float32], leaders: NDArray[np.int16], query: int, resize: PlaneResize) -> bool:
     """Whether a query keeps enough of its own mask."""
     leads, own = leaders == query, planes[query] >= _MASK_THRESHOLD
     kept, whole = int(leads.sum()), int(own.sum())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam_engine.model_spec import ModelSpec, Output
-from fastsam_export import transformers_models
+from fastsam_export import deformable_attention, transformers_models
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
 from fastsam_export.parity import compare_queries, synthetic_pictures
 
@@ -58,7 +58,8 @@ class Mask2FormerFamily(Family):
         network = _network(model)
         batch = transformers_models.pixels(processor, synthetic_pictures(2, 300, 400), size)
         step("tracing the graph")
-        transformers_models.trace_batched(network, batch[:1], graph, spec)
+        with deformable_attention.unstacked(model):
+            transformers_models.trace_batched(network, batch[:1], graph, spec)
         step("comparing with PyTorch")
         what = f"{len(batch)} drawn pictures"
         return [transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.session import Array, Session
-from fastsam_trt.argmax_masks import ArgmaxMasks, bounds
+from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
 from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.plane_resize import PlaneResizes
@@ -29,8 +29,8 @@ class SegformerDecoder(Decoder):
 
     def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         logits = np.asarray(outputs[self._logits][0], np.float32)
-        classes, height, width = logits.shape
-        leaders = np.argmax(np.ascontiguousarray(logits.reshape(classes, -1).T), axis=1).reshape(height, width)
+        height, width = logits.shape[1:]
+        leaders = leading_planes(logits)
         sure = _probability_of_the_highest(logits)
         owners: list[int] = []
         cells: list[tuple[int, int, int, int]] = []
