@@ -15,8 +15,9 @@ from pycocotools import mask as masks
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from fastsam_engine.errors import OutputError
 from fastsam_trt.coco import CATEGORY_IDS, as_records, official_ids
-from fastsam_trt.errors import OptionError, OutputError
+from fastsam_trt.errors import OptionError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks import CocoSink
 from fastsam_trt.sources import Frame

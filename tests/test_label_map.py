@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam_trt.errors import OutputError
+from fastsam_engine.errors import OutputError
 from fastsam_trt.label_map import encode, instance_map, label_map, save, voc_palette
 from fastsam_trt.png import encode_palette
 from fastsam_trt.sinks import LabelMapSink

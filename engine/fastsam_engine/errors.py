@@ -106,3 +106,10 @@ class InputMismatchError(WorkError, ValueError):
 
     def __init__(self, name: str, expected: str, found: str) -> None:
         super().__init__(f"input {name!r}: expected {expected}, found {found}")
+
+
+class OutputError(RequestError, OSError):
+    """A path that can't be written."""
+
+    def __init__(self, path: Path, found: str, mend: str = "choose another path") -> None:
+        super().__init__(f"output {path}: {found}; {mend}")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"
 
-Task = Literal["segment", "masks", "embed-image", "embed-text"]
+Task = Literal["segment", "masks", "embed-image", "embed-text", "preprocess", "crops", "decode"]
 Resize = Literal["letterbox", "shortest-edge", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
@@ -98,6 +98,24 @@ class FeatureInput:
 
 
 @dataclass(frozen=True, slots=True)
+class ArraysInput:
+    """Inputs of several kinds, as a helper graph takes them.
+
+    Attributes:
+        names: Names in the graph.
+        layouts: Axes of each, such as `H W 3`; a number is fixed, a letter is not.
+        dtypes: Of each.
+        axes: Letter to its smallest, usual and largest length, for what is built for a range of them.
+    """
+
+    names: tuple[str, ...]
+    layouts: tuple[str, ...]
+    dtypes: tuple[Literal["float32", "uint8", "int64"], ...]
+    axes: Mapping[str, tuple[int, int, int]]
+    kind: Literal["arrays"] = "arrays"
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """An output of the graph: its name, what it means (the family's decoder knows the word), its axes."""
 
@@ -160,7 +178,7 @@ class ModelSpec:
     name: str
     family: str
     task: Task
-    input: ImageInput | TokenInput | FeatureInput
+    input: ImageInput | TokenInput | FeatureInput | ArraysInput
     outputs: tuple[Output, ...]
     class_names: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
@@ -172,7 +190,7 @@ class ModelSpec:
     @property
     def input_names(self) -> tuple[str, ...]:
         """Names of all inputs in the graph."""
-        return self.input.names if isinstance(self.input, FeatureInput) else (self.input.name,)
+        return (self.input.name,) if isinstance(self.input, ImageInput | TokenInput) else self.input.names
 
     def to_json(self) -> str:
         """Write the spec as one JSON document."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import InputMismatchError, ModelFileError
-from fastsam_engine.model_spec import FeatureInput, ImageInput, ModelSpec, Precision
+from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
 
-Array = NDArray[Any]
+__all__ = ["Array", "Session", "check_names"]
 
 
 class Session(ABC):
@@ -49,18 +48,65 @@ class Session(ABC):
         self._check(inputs)
         return self._run(inputs)
 
+    @property
+    def place(self) -> str:
+        """Where the arrays lie that `run_kept` leaves and takes: sessions of one place hand them on without a copy."""
+        return "host"
+
+    def upload(self, array: Array) -> DeviceArray:
+        """Put an array where the session computes.
+
+        Args:
+            array: May be kept without a copy; it must not change while it is used.
+        """
+        return HostArray(array)
+
+    def run_kept(
+        self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
+    ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
+        """Run the graph once, and leave some outputs where they were computed.
+
+        Args:
+            inputs: As for `run`; those that lie at this session's `place` are not copied.
+            keep: Names of the outputs to leave.
+
+        Returns:
+            The other outputs, and those that were left, by name. What was left is valid until the next run.
+
+        Raises:
+            InputMismatchError: A name, dtype, shape or place does not fit.
+        """
+        self._check(inputs)
+        for name, array in inputs.items():
+            if isinstance(array, DeviceArray) and array.place != self.place:
+                raise InputMismatchError(name, f"an array at {self.place}", f"one at {array.place}")
+        if unknown := set(keep) - {output.name for output in self.spec.outputs}:
+            raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
+        return self._run_kept(inputs, keep)
+
     @abstractmethod
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run on inputs that fit the spec."""
 
-    def _check(self, inputs: Mapping[str, Array]) -> None:
+    def _run_kept(
+        self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
+    ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
+        """Run on inputs that fit the spec and the place; here, where the place is the host."""
+        given = {name: each.to_host() if isinstance(each, DeviceArray) else each for name, each in inputs.items()}
+        outputs = self._run(given)
+        kept = {name: HostArray(outputs.pop(name)) for name in keep}
+        return outputs, dict(kept)
+
+    def _check(self, inputs: Mapping[str, Array | DeviceArray]) -> None:
         expected, names = self.spec.input, self.spec.input_names
         if inputs.keys() != set(names):
             wanted = "this one input" if len(names) == 1 else f"the inputs {', '.join(names)}"
             raise InputMismatchError(names[0], wanted, ", ".join(inputs) or "none")
-        if isinstance(expected, FeatureInput):
-            for name, layout in zip(names, expected.layouts, strict=True):
-                _check_features(name, layout, expected.dtype, inputs[name])
+        if isinstance(expected, FeatureInput | ArraysInput):
+            dtypes = (expected.dtype,) * len(names) if isinstance(expected, FeatureInput) else expected.dtypes
+            lengths: dict[str, int] = {}
+            for name, layout, dtype in zip(names, expected.layouts, dtypes, strict=True):
+                _check_axes(name, layout, dtype, inputs[name], lengths)
             return
         array = inputs[expected.name]
         if array.dtype != np.dtype(expected.dtype):
@@ -68,7 +114,7 @@ class Session(ABC):
         if isinstance(expected, ImageInput):
             shape, fits = _image_shape(expected), _fits_image(expected, array.shape)
         else:
-            shape, fits = f"(n, {expected.length})", array.ndim == 2 and array.shape[1] == expected.length
+            shape, fits = f"(n, {expected.length})", len(array.shape) == 2 and array.shape[1] == expected.length
         low, high = expected.batch
         if not fits or array.shape[0] < low or (high is not None and array.shape[0] > high):
             raise InputMismatchError(
@@ -89,15 +135,18 @@ def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Ite
         )
 
 
-def _check_features(name: str, layout: str, dtype: str, array: Array) -> None:
+def _check_axes(name: str, layout: str, dtype: str, array: Array | DeviceArray, lengths: dict[str, int]) -> None:
+    """Hold an array against its layout; `lengths` gathers what the letters stand for, which must agree."""
     axes = layout.split()
     if array.dtype != np.dtype(dtype):
         raise InputMismatchError(name, dtype, str(array.dtype))
-    fits = len(axes) == array.ndim and all(
-        not axis.isdigit() or int(axis) == length for axis, length in zip(axes, array.shape, strict=True)
+    fits = len(axes) == len(array.shape) and all(
+        length == (int(axis) if axis.isdigit() else lengths.setdefault(axis, length))
+        for axis, length in zip(axes, array.shape, strict=True)
     )
     if not fits:
-        raise InputMismatchError(name, f"shape ({', '.join(axes)})", str(array.shape))
+        known = ", ".join(f"{lengths[axis]} ({axis})" if axis in lengths else axis for axis in axes)
+        raise InputMismatchError(name, f"shape ({known})", str(array.shape))
 
 
 def _image_shape(image: ImageInput) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.model_spec import FeatureInput, ImageInput, ModelSpec, TokenInput
+from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, TokenInput
 from fastsam_engine.opening import open_session
 from fastsam_engine.session import Array
-from fastsam_export.errors import NotFiniteError
+from fastsam_export.errors import ExportError, NotFiniteError
 from fastsam_export.families.registry import Exported
 from fastsam_export.half_conversion import simple, to_half
 from fastsam_export.half_figures import agreement, tolerance
@@ -53,7 +53,9 @@ def halve(made: Sequence[Exported], step: Callable[[str], None]) -> list[Exporte
     halved: list[Exported] = []
     done: list[_Compared] = []
     for each in made:
-        if each.spec is None:
+        if each.spec is None or isinstance(
+            each.spec.input, ArraysInput
+        ):  # no graph, or one that prepares others' inputs
             halved.append(each)
             continue
         path, spec = each.path, dataclasses.replace(each.spec, precision="fp16", parity=None)
@@ -98,6 +100,8 @@ def _inputs(path: Path, spec: ModelSpec, done: Sequence[_Compared]) -> tuple[str
     if isinstance(spec.input, TokenInput):
         inputs = [{spec.input.name: _tokens(spec.input, path.parent / "tokenizer.json")}]
         return f"{len(TEXTS)} texts", inputs, inputs
+    if not isinstance(spec.input, ImageInput):
+        raise ExportError(f"fp16: expected a graph that takes pictures, texts or features, found {path.name}")
     inputs = [{spec.input.name: each} for each in _pictures(spec.input)]
     sizes = " and ".join(f"{h} x {w}" for h, w in (each[spec.input.name].shape[2:] for each in inputs))
     return f"2 drawn pictures at {sizes}", inputs, inputs

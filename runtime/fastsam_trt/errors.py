@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, one_line
 
 
@@ -69,13 +67,6 @@ class OptionError(RequestError, ValueError):
 
     def __init__(self, option: str, expected: str, found: object) -> None:
         super().__init__(f"{option}: expected {expected}, found {found!r}")
-
-
-class OutputError(RequestError, OSError):
-    """A path that can't be written."""
-
-    def __init__(self, path: Path, found: str, mend: str = "choose another path") -> None:
-        super().__init__(f"output {path}: {found}; {mend}")
 
 
 class DisplayError(RequestError, OSError):

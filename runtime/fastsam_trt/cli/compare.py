@@ -43,7 +43,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 
 def execute(args: argparse.Namespace) -> int:
     """Compare, print the table, and write what was asked for."""
-    from fastsam_trt.atomic_files import write_atomically
+    from fastsam_engine.atomic_files import write_atomically
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.figures import HEADER, as_document, table_rows
     from fastsam_trt.demo.embedded import CLIP
@@ -107,8 +107,8 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
-    from fastsam_trt.atomic_files import check_writable
-    from fastsam_trt.errors import OutputError
+    from fastsam_engine.atomic_files import check_writable
+    from fastsam_engine.errors import OutputError
     from fastsam_trt.sinks import PICTURE_SUFFIXES
 
     check_apart(_outputs(args), [Path(args.image)])

@@ -12,7 +12,7 @@ def check_apart(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
     Raises:
         OutputError: A path is that of a source, or was given twice.
     """
-    from fastsam_trt.errors import OutputError
+    from fastsam_engine.errors import OutputError
 
     read = {source.expanduser().resolve() for source in sources}
     taken: set[Path] = set()

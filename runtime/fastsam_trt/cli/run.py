@@ -103,7 +103,7 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     """Refuse outputs that would overwrite the source or one another."""
-    from fastsam_trt.errors import OutputError
+    from fastsam_engine.errors import OutputError
 
     check_apart(_outputs(args), [Path(args.source), *source.files])
     folders = {file.parent for file in source.files if file.suffix.lower() == ".png"}
@@ -114,7 +114,7 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
 
 def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     """The sinks that were asked for; their paths are checked before any work."""
-    from fastsam_trt.errors import OutputError
+    from fastsam_engine.errors import OutputError
     from fastsam_trt.sinks import (
         PICTURE_SUFFIXES,
         CocoSink,

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_trt.atomic_files import PartFile, check_writable
+from fastsam_engine.atomic_files import PartFile, check_writable
+from fastsam_engine.errors import OutputError
 from fastsam_trt.coco import as_records, official_ids
-from fastsam_trt.errors import OutputError
 from fastsam_trt.picture import IMAGE_SUFFIXES
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink

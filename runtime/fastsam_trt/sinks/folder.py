@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsam_trt.atomic_files import check_writable
-from fastsam_trt.errors import OutputError
+from fastsam_engine.atomic_files import check_writable
+from fastsam_engine.errors import OutputError
 
 
 class OutputFolder:

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastsam_trt.atomic_files import check_writable
-from fastsam_trt.errors import OutputError
+from fastsam_engine.atomic_files import check_writable
+from fastsam_engine.errors import OutputError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame

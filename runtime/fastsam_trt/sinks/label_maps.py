@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsam_trt.atomic_files import check_writable, write_atomically
-from fastsam_trt.errors import OutputError
+from fastsam_engine.atomic_files import check_writable, write_atomically
+from fastsam_engine.errors import OutputError
 from fastsam_trt.label_map import encode, label_map
 from fastsam_trt.picture import IMAGE_SUFFIXES
 from fastsam_trt.result import Result

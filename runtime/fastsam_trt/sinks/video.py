@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 
-from fastsam_trt.atomic_files import check_writable
+from fastsam_engine.atomic_files import check_writable
+from fastsam_engine.errors import OutputError
 from fastsam_trt.drawing import draw
-from fastsam_trt.errors import OutputError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from fastsam_trt.errors import OutputError
+from fastsam_engine.errors import OutputError
 
 
 def check_writable(path: Path) -> None:
