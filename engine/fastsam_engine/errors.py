@@ -7,7 +7,7 @@ was expected, what was found, and what mends it, on one line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -113,3 +113,35 @@ class OutputError(RequestError, OSError):
 
     def __init__(self, path: Path, found: str, mend: str = "choose another path") -> None:
         super().__init__(f"output {path}: {found}; {mend}")
+
+
+class BuildRequestError(RequestError, ValueError):
+    """A build that was asked for and can't be made."""
+
+    def __init__(self, option: str, expected: str, found: object, mend: str = "see: fastsam-trt build --help") -> None:
+        super().__init__(f"{option}: expected {expected}, found {found}; {mend}")
+
+
+class BuildError(WorkError, RuntimeError):
+    """A graph that can't be made into a plan, or whose plan computes something else."""
+
+    def __init__(self, graph: Path, found: str, mend: str) -> None:
+        super().__init__(f"{graph.name}: {found}; {mend}")
+
+
+class OperatorFallbackError(RequestError, RuntimeError):
+    """Operators that would run on the processor, though a GPU was asked for."""
+
+    def __init__(self, device: str, operators: Mapping[str, int]) -> None:
+        found = ", ".join(f"{name} ({count})" for name, count in operators.items())
+        super().__init__(
+            f"expected every operator on {device}, found on the processor: {found}; "
+            "allow it with open_session(..., cpu_fallback=True), or use --device cpu"
+        )
+
+
+class GpuError(WorkError, RuntimeError):
+    """Work on a GPU that failed."""
+
+    def __init__(self, device: str, what: str, found: str, mend: str = "see: fastsam-trt doctor") -> None:
+        super().__init__(f"{device}: {what} failed ({found}); {mend}")

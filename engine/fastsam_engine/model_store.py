@@ -15,6 +15,8 @@ import platformdirs
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
 
+_SUFFIXES = (".onnx", ".plan")
+
 
 def home() -> Path:
     """The folder that holds models and caches."""
@@ -34,11 +36,11 @@ def installed() -> list[str]:
 
 
 def find_graph(name: str | Path, part: str = "") -> Path:
-    """Find one ONNX file of a model.
+    """Find one graph of a model: an ONNX file, or where a folder holds none of that part, a plan.
 
     Args:
         name: A file, a model folder, or a short name (case does not matter).
-        part: Which graph of a model of several: `image` means `M.image.onnx`; empty means `M.onnx`.
+        part: Which graph of a model of several: `image` means `M.image.onnx` or `M.image.plan`; empty means `M.onnx`.
 
     Raises:
         ModelNotFoundError: Nothing of that name; near names are in the message.
@@ -48,15 +50,29 @@ def find_graph(name: str | Path, part: str = "") -> Path:
     if path.is_file():
         return path
     folder = _folder(name)
-    suffix = f".{part}.onnx" if part else ".onnx"
-    graphs = [each for each in sorted(folder.glob(f"*{suffix}")) if part or each.stem.count(".") == 0]
-    exact = folder / f"{folder.name}{suffix}"
-    if exact in graphs:
-        return exact
-    if len(graphs) != 1:
-        found = ", ".join(each.name for each in sorted(folder.glob("*.onnx"))) or "no ONNX file"
-        raise ModelFileError(folder, f"expected {folder.name}{suffix}, found {found}")
-    return graphs[0]
+    for suffix in _SUFFIXES:
+        ending = f".{part}{suffix}" if part else suffix
+        graphs = [each for each in sorted(folder.glob(f"*{ending}")) if part or each.stem.count(".") == 0]
+        exact = folder / f"{folder.name}{ending}"
+        if exact in graphs:
+            return exact
+        if len(graphs) == 1:
+            return graphs[0]
+    found = ", ".join(each.name for suffix in _SUFFIXES for each in sorted(folder.glob(f"*{suffix}"))) or "no ONNX file"
+    wanted = f"{folder.name}.{part}.onnx" if part else f"{folder.name}.onnx"
+    raise ModelFileError(folder, f"expected {wanted}, found {found}")
+
+
+def beside(graph: Path, part: str, own: str = "") -> Path:
+    """Another graph of a model of several: `M.masks.onnx` beside `M.onnx`, `M.text.plan` beside `M.image.plan`.
+
+    Args:
+        graph: The one that is known.
+        part: Which other.
+        own: Which one `graph` is; empty: the one without a part in its name.
+    """
+    name = graph.stem.removesuffix(f".{own}") if own else graph.stem
+    return graph.with_name(f"{name}.{part}{graph.suffix}")
 
 
 def find_graphs(name: str | Path) -> list[Path]:

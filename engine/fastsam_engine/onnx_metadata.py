@@ -1,7 +1,7 @@
-"""The metadata of an ONNX file, read without loading its graph.
+"""The metadata of an ONNX file and the axes of its inputs, read without loading its graph.
 
-An ONNX file is one protobuf message (`ModelProto` of onnx.proto3). Only its top level is walked: the graph, which may
-be gigabytes, is stepped over by its length. This needs neither the `onnx` package nor a backend.
+An ONNX file is one protobuf message (`ModelProto` of onnx.proto3). Only its top levels are walked: weights, which may
+be gigabytes, are stepped over by their length. This needs neither the `onnx` package nor a backend.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from pathlib import Path
 from fastsam_engine.errors import ModelFileError
 
 _GRAPH, _METADATA_PROPS = 7, 14  # field numbers of ModelProto
+_INPUT = 11  # of GraphProto
+_NAME, _TYPE, _TENSOR_TYPE, _SHAPE, _DIM = 1, 2, 1, 2, 1  # the way from a ValueInfoProto to its axes
+_LENGTH, _SYMBOL = 1, 2  # of a Dimension
 _KEY, _VALUE = 1, 2  # field numbers of StringStringEntryProto
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf wire types
 
@@ -47,6 +50,47 @@ def read_metadata(path: Path) -> dict[str, str]:
     if not has_graph:
         raise ModelFileError(path, "expected an ONNX model, found no graph in it")
     return metadata
+
+
+def read_input_axes(path: Path) -> dict[str, tuple[int | str, ...]]:
+    """Read the axes of the inputs of an ONNX file that `read_metadata` can read.
+
+    Returns:
+        Input name to its axes: a length, or the symbol of one that is not fixed, which may be empty.
+
+    Raises:
+        ModelFileError: The graph can't be read.
+    """
+    inputs: dict[str, tuple[int | str, ...]] = {}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            for start, stop in _within(data, (0, len(data)), _GRAPH, _INPUT):
+                names = [data[a:b].decode() for a, b in _within(data, (start, stop), _NAME)]
+                dims = _within(data, (start, stop), _TYPE, _TENSOR_TYPE, _SHAPE, _DIM)
+                inputs[names[0] if names else ""] = tuple(_axis(data, *dim) for dim in dims)
+        except (ValueError, UnicodeDecodeError) as error:
+            raise ModelFileError(
+                path, f"expected a graph with inputs, found one that can't be read ({error})"
+            ) from error
+    return inputs
+
+
+def _within(data: mmap.mmap, span: tuple[int, int], field: int, *deeper: int) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of each field that a path of field numbers leads to."""
+    for number, start, stop in _fields(data, *span):
+        if number == field and deeper:
+            yield from _within(data, (start, stop), *deeper)
+        elif number == field:
+            yield start, stop
+
+
+def _axis(data: mmap.mmap, start: int, stop: int) -> int | str:
+    for number, begin, end in _fields(data, start, stop):
+        if number == _LENGTH:
+            return _varint(data, begin, end)[0]
+        if number == _SYMBOL:
+            return data[begin:end].decode()
+    return ""
 
 
 def _fields(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, int]]:

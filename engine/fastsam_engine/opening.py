@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
-from fastsam_engine.backends import all_backends, get_backend
-from fastsam_engine.errors import BackendUnavailableError
+from fastsam_engine.backends import Readiness, all_backends, get_backend
+from fastsam_engine.errors import BackendUnavailableError, ModelFileError
+from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Session
 from fastsam_engine.spec_reader import read_spec
+from fastsam_engine.tensorrt.plan_file import is_plan, read_facts
 
 _logger = logging.getLogger(__name__)
 
@@ -20,16 +23,23 @@ def open_session(
     precision: str = "auto",
     *,
     frames: bool = False,
+    cpu_fallback: bool = False,
+    cuda_graph: bool = False,
 ) -> Session:
     """Open an exported graph.
 
     Args:
-        path: An ONNX file with a spec.
+        path: An ONNX file with a spec, or a plan that was built from one and lies where it was named.
         backend: `onnxruntime`, `openvino`, or `auto`: the fastest that can serve on this machine.
-        device: `auto` or a device of the backend, such as `cpu`.
+        device: `auto` (the backend's best here) or a device of it: `cpu`; `cuda`, or `cuda:1` for another GPU;
+            `tensorrt`, or `tensorrt:1`, for ONNX Runtime's TensorRT provider.
         precision: `auto` (the backend's fastest that its library holds accurate) or `fp32`, `bf16`, `fp16`.
         frames: Let the backend take pictures as cameras give them, (n, h, w, 3) uint8 BGR, and normalise them itself
             where it can do that faster; the session's `spec.input` says whether it does.
+        cpu_fallback: Let operators that the device has no kernel for run on the processor, which costs a copy each
+            way; else such a graph is refused.
+        cuda_graph: Record the GPU's work for an input shape when it comes the second time, and replay it from then
+            on; a graph that does not allow it is refused.
 
     Returns:
         A session, which says what it really got.
@@ -38,19 +48,31 @@ def open_session(
         ModelNotFoundError, ModelFileError: The file is missing or can't be used.
         UnknownBackendError, BackendUnavailableError: The backend, device or precision can't be had. A backend asked
             for by name is never replaced by another.
+        OperatorFallbackError: Operators would run on the processor, without `cpu_fallback`.
         PackageClashError: A backend's package is installed twice.
     """
     path = Path(path)
     spec = read_spec(path)
-    name = _fastest(device) if backend == "auto" else backend
+    device = device.removesuffix(":0")
+    name = backend
+    if is_plan(path):
+        name = _plan_backend(path, backend)
+    elif backend == "auto":
+        name = _fastest(device)
     chosen = get_backend(name)
     readiness = chosen.readiness()
     if not readiness.devices:
         raise BackendUnavailableError(name, readiness.reason, readiness.mend)
     if device not in ("auto", *readiness.devices):
         devices = ", ".join(readiness.devices)
-        raise BackendUnavailableError(name, f"it has no device {device!r} here", f"use one of: auto, {devices}")
-    session = chosen.open(path, spec, device, precision, frames=frames)
+        why = _lacks({name: readiness})
+        raise BackendUnavailableError(name, f"it has no device {device!r} here{why}", f"use one of: auto, {devices}")
+    if device == "auto":
+        device = readiness.devices[0]
+    if cuda_graph and device == "cpu":
+        raise BackendUnavailableError(name, "a CUDA graph needs a GPU, found device 'cpu'", "leave cuda_graph out")
+    options = OpenOptions(frames=frames, cpu_fallback=cpu_fallback, cuda_graph=cuda_graph)
+    session = chosen.open(path, spec, device, precision, options)
     how = "fastest here" if backend == "auto" else "as asked"
     _logger.info(
         "%s runs on %s %s, %s, %s (%s: %s)",
@@ -59,12 +81,27 @@ def open_session(
     return session
 
 
+def _plan_backend(path: Path, asked: str) -> str:
+    """The backend that a plan was built for."""
+    built_for = read_facts(path)[1].backend
+    if asked not in ("auto", built_for):
+        raise ModelFileError(path, f"expected a graph for {asked}, found a plan of {built_for}", "use --backend auto")
+    return built_for
+
+
 def _fastest(device: str) -> str:
     """The fastest backend that can serve on a device."""
     able = {name: backend.readiness() for name, backend in all_backends().items()}
     ready = {name: each for name, each in able.items() if each.devices and device in ("auto", *each.devices)}
     if not ready:
         if any(each.devices for each in able.values()):
-            raise BackendUnavailableError("auto", f"no backend here has a device {device!r}", "use --device auto")
+            why = _lacks(able)
+            raise BackendUnavailableError("auto", f"no backend here has a device {device!r}{why}", "use --device auto")
         raise BackendUnavailableError("auto", "no backend is installed", "pip install 'fastsam-trt[cpu]'")
-    return min(ready, key=lambda name: ready[name].speed_rank)
+    return min(ready, key=lambda name: ready[name].rank(device))
+
+
+def _lacks(able: Mapping[str, Readiness]) -> str:
+    """Why devices are missing, in brackets; empty where no backend has something to say."""
+    found = "; ".join(f"{name}: {each.lacks}" for name, each in able.items() if each.lacks)
+    return f" ({found})" if found else ""

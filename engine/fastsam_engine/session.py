@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import InputMismatchError, ModelFileError
 from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
 
-__all__ = ["Array", "Session", "check_names"]
+__all__ = ["Array", "Computed", "Session", "check_names"]
+
+Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
 
 
 class Session(ABC):
@@ -26,12 +29,12 @@ class Session(ABC):
         precision: Precision that it really computes in.
     """
 
-    def __init__(self, path: Path, spec: ModelSpec, backend: str, device: str, precision: Precision) -> None:
+    def __init__(self, path: Path, spec: ModelSpec, backend: str, device: str, precision: Computed) -> None:
         self.path = path
         self.spec = spec
         self.backend = backend
         self.device = device
-        self.precision: Precision = precision
+        self.precision: Computed = precision
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph once.

@@ -1,4 +1,4 @@
-"""The spec of an ONNX file, whoever exported it."""
+"""The spec of an ONNX file or a plan, whoever made it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from fastsam_engine import ultralytics_metadata
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError, SpecVersionError
 from fastsam_engine.model_spec import METADATA_KEY, SCHEMA_VERSION, ModelSpec, schema_version
 from fastsam_engine.onnx_metadata import read_metadata
+from fastsam_engine.tensorrt.plan_file import is_plan, read_facts
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """Read the spec of an ONNX file from its metadata.
+    """Read the spec of an ONNX file from its metadata, or of a plan from the file beside it.
 
     Args:
-        path: A file of this project's export, or of ultralytics' own.
+        path: A file of this project's export, or of ultralytics' own, or a plan built from one.
 
     Raises:
         ModelNotFoundError: There is no such file.
@@ -23,6 +24,8 @@ def read_spec(path: Path) -> ModelSpec:
     """
     if not path.is_file():
         raise ModelNotFoundError(str(path), path.parent)
+    if is_plan(path):
+        return read_facts(path)[0]
     metadata = read_metadata(path)
     if METADATA_KEY not in metadata:
         if ultralytics_metadata.is_ultralytics(metadata):

@@ -59,7 +59,7 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         batch=(1, None) if dynamic else (batch, batch),
         dtype="float16" if arguments.get("half") else "float32",
     )
-    classes = tuple(str(names[i]) for i in sorted(names))
+    classes = tuple(str(names[i]) for i in sorted(names, key=int))  # text in .engine files, where they were JSON
     return ModelSpec(
         name=path.stem,
         family="yolo-end2end" if end_to_end else "yolo-seg",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ImageInput, TokenInput
-from fastsam_engine.model_store import home
+from fastsam_engine.model_store import beside, home
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.segments import Segments
@@ -44,8 +44,8 @@ class Clip:
 
         Args:
             model: Short name or folder; `demo-clip` comes with the package.
-            backend, device, precision: See `fastsam_engine.open_session`. The text tower runs in fp32 where the
-                backend has it: it runs once a prompt.
+            backend, device, precision: See `fastsam_engine.open_session`. On a processor the text tower
+                runs in fp32, and on a GPU it may leave operators to the processor: it runs once a prompt.
             cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
 
         Raises:
@@ -59,12 +59,13 @@ class Clip:
         self._input = spec.input
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.even_cosine = spec.defaults.get("even_cosine")
-        text_graph = graph.with_name(graph.name.replace(".image.onnx", ".text.onnx"))
+        text_graph = beside(graph, "text", own="image")
         tokens = cast("TokenInput", read_spec(text_graph).input)
+        text_precision = "fp32" if precision == "auto" and self._image.device == "cpu" else precision
         self.text = TextFeatures(
             text_graph,
             TextTokenizer(graph.with_name("tokenizer.json"), tokens),
-            lambda: open_session(text_graph, backend, device, "fp32" if precision == "auto" else precision),
+            lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True),
             cache or home() / "text-features",
         )
 
@@ -112,8 +113,9 @@ class Clip:
         """
         name = self._image.spec.outputs[0].name
         parts = []
-        for start in range(0, len(windows), _CROPS_A_RUN):
-            part = slice(start, start + _CROPS_A_RUN)
+        most = min(self._input.batch[1] or _CROPS_A_RUN, _CROPS_A_RUN)
+        for start in range(0, len(windows), most):
+            part = slice(start, start + most)
             batch = clip_batch(frame, windows[part], self._input, None if masks is None else masks[part])
             parts.append(np.asarray(self._image.run({self._input.name: batch})[name], np.float32))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

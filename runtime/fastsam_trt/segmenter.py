@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session
 from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.model_store import beside
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.errors import OptionError
 from fastsam_trt.families import Thresholds, decoder_for
@@ -56,7 +57,7 @@ class Segmenter:
         self.session = open_session(graph, backend, device, precision, frames=True)
         self._decoder = decoder_for(
             self.session,
-            lambda part: open_session(graph.with_suffix(f".{part}.onnx"), backend, device, precision),
+            lambda part: open_session(beside(graph, part), backend, device, precision),
         )
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures

@@ -13,11 +13,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session
+from fastsam_engine.model_spec import TokenInput
 
 _logger = logging.getLogger(__name__)
 
@@ -77,9 +79,11 @@ class TextFeatures:
     def _compute(self, prompts: Sequence[str], templates: tuple[str, ...]) -> NDArray[np.float32]:
         ids = self._tokenize([template.replace("{}", prompt) for prompt in prompts for template in templates])
         tower = self._tower
-        outputs = tower.run({tower.spec.input_names[0]: ids})
-        self.tower_runs += 1
-        features = outputs[tower.spec.outputs[0].name].reshape(len(prompts), len(templates), -1)
+        taken, given = cast("TokenInput", tower.spec.input), tower.spec.outputs[0].name
+        most = taken.batch[1] or len(ids)  # a plan is built for a largest batch
+        parts = [tower.run({taken.name: ids[start : start + most]})[given] for start in range(0, len(ids), most)]
+        self.tower_runs += len(parts)
+        features = np.concatenate(parts).reshape(len(prompts), len(templates), -1)
         mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)
         unit: NDArray[np.float32] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         return unit

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on the processor and on NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastsam_engine.backends.onnxruntime_assignment import RECORD, check_assignment
+from fastsam_engine.backends.onnxruntime_bound import OnnxRuntimeBoundSession, symbols
+from fastsam_engine.backends.onnxruntime_devices import Device, find_devices, load_libraries
+from fastsam_engine.backends.onnxruntime_options import Providers, computed, engine_folder, providers
 from fastsam_engine.backends.registry import Backend, Readiness, register
-from fastsam_engine.errors import BackendUnavailableError, ModelFileError, one_line
-from fastsam_engine.model_spec import ModelSpec, Precision
+from fastsam_engine.errors import BackendUnavailableError, ModelFileError, OutputError, one_line
+from fastsam_engine.model_spec import ImageInput, ModelSpec
+from fastsam_engine.onnx_metadata import read_input_axes
+from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import check_single_owner, owners, version
-from fastsam_engine.session import Array, Session, check_names
+from fastsam_engine.session import Array, Computed, Session, check_names
+from fastsam_engine.tensorrt.profiles import bounded, shape_ranges
 
 if TYPE_CHECKING:
     import onnxruntime
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider"}
+_CPU_RANK, _GPU_RANK = 50, 10
 
 
 @register
 class OnnxRuntimeBackend(Backend):
-    """ONNX Runtime; computes in the graph's own precision, save that the processor's provider runs fp16 in fp32."""
+    """ONNX Runtime; computes in the graph's own precision, save for what `computed` says.
+
+    Devices: `cpu`, `cuda`, `cuda:1`, and `tensorrt`, `tensorrt:1` for its TensorRT provider, which builds engines of
+    its own first and leaves to CUDA what TensorRT does not take.
+    """
 
     name = "onnxruntime"
 
@@ -28,36 +39,38 @@ class OnnxRuntimeBackend(Backend):
         check_single_owner("onnxruntime")
         installed = owners("onnxruntime")
         if not installed:
-            return Readiness("", (), "onnxruntime is not installed", "pip install 'fastsam-trt[cpu]'")
-        return Readiness(version(installed[0]), tuple(_PROVIDERS), "runs every graph as it was exported", speed_rank=50)
+            mend = "pip install 'fastsam-trt[cpu]', or 'fastsam-trt[gpu]' for an NVIDIA GPU"
+            return Readiness("", (), "onnxruntime is not installed", mend)
+        devices, lacks = find_devices(installed[0])
+        on_gpu = devices != ("cpu",)
+        reason = "runs every graph as it was exported"
+        if lacks and installed[0] != "onnxruntime":
+            reason = f"{reason}; {lacks}"
+        return Readiness(
+            version(installed[0]),
+            devices,
+            reason,
+            speed_rank=_GPU_RANK if on_gpu else _CPU_RANK,
+            device_ranks={"cpu": _CPU_RANK},
+            lacks=lacks,
+        )
 
-    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, *, frames: bool) -> Session:
-        if precision not in ("auto", _computed(spec)):
-            raise BackendUnavailableError(
-                self.name,
-                f"it computes this graph, which is {spec.precision}, in {_computed(spec)}, not in {precision}",
-                "use --precision auto, or another backend",
-            )
+    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
+        where = Device.parse(device)
+        result = computed(spec, where, precision)
+        if where.kind == "cpu":
+            return OnnxRuntimeSession(path, spec, _load(path, where, providers(spec, where, result)), result)
         import onnxruntime
 
-        provider = _PROVIDERS["cpu" if device == "auto" else device]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
-        except Exception as error:  # the library's own exceptions share no base but Exception
-            raise ModelFileError(path, f"ONNX Runtime can't load it ({one_line(error)})") from error
-        got = session.get_providers()[0]
-        if got != provider:
-            raise BackendUnavailableError(self.name, f"expected {provider}, got {got}", "see: fastsam-trt doctor")
-        return OnnxRuntimeSession(path, spec, session)
+        load_libraries(onnxruntime, where)
+        return open_bound(path, spec, where, result, options)
 
 
 class OnnxRuntimeSession(Session):
-    """A graph on ONNX Runtime; every run returns new arrays."""
+    """A graph on ONNX Runtime on the processor; every run returns new arrays."""
 
-    def __init__(self, path: Path, spec: ModelSpec, session: onnxruntime.InferenceSession) -> None:
-        super().__init__(path, spec, OnnxRuntimeBackend.name, "cpu", _computed(spec))
+    def __init__(self, path: Path, spec: ModelSpec, session: onnxruntime.InferenceSession, precision: Computed) -> None:
+        super().__init__(path, spec, OnnxRuntimeBackend.name, "cpu", precision)
         self._session = session
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
         self._outputs = [output.name for output in spec.outputs]
@@ -66,6 +79,86 @@ class OnnxRuntimeSession(Session):
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
 
 
-def _computed(spec: ModelSpec) -> Precision:
-    """What the processor's provider computes a graph in: it casts around fp16, for which it has hardly a kernel."""
-    return "fp32" if spec.precision == "fp16" else spec.precision
+def open_bound(
+    path: Path, spec: ModelSpec, device: Device, precision: Computed, options: OpenOptions
+) -> OnnxRuntimeBoundSession:
+    """Open a graph with its arrays on the device; on the processor too, where it does the same for nothing.
+
+    A graph of pictures of any size is opened for its default size at once, so that what is wrong is told now.
+
+    Raises:
+        BackendUnavailableError, OperatorFallbackError: The device, or an option, can't be had for this graph.
+        ModelFileError: ONNX Runtime can't load it.
+        OutputError: TensorRT's engines can't be kept.
+    """
+    axes = read_input_axes(path)
+    if missing := set(spec.input_names) - axes.keys():
+        check_names(path, spec, set(spec.input_names) - missing, (output.name for output in spec.outputs))
+    image = spec.input if isinstance(spec.input, ImageInput) else None
+    sized = image is not None and image.size_multiple is not None and all(symbols(axes, [image.name]))
+    ranges = None
+    if device.kind == "tensorrt" and not sized and any(True for _ in symbols(axes, spec.input_names)):
+        ranges = shape_ranges(spec)
+        spec = bounded(spec, ranges)
+
+    def load(lengths: Mapping[str, int]) -> onnxruntime.InferenceSession:
+        engines = _engines(path, spec, {**lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
+        told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
+        session = _load(path, device, told, lengths)
+        check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
+        check_assignment(session, device, cpu_fallback=options.cpu_fallback, cuda_graph=options.cuda_graph)
+        return session
+
+    session = OnnxRuntimeBoundSession(
+        path, spec, device, precision, axes, load, sized=sized, cuda_graph=options.cuda_graph
+    )
+    if sized and image is not None:
+        size = (3, image.height, image.width) if image.layout == "NCHW" else (image.height, image.width, 3)
+        session.prepare({image.name: (image.batch[0], *size)})
+    return session
+
+
+def _load(
+    path: Path, device: Device, told: Providers, lengths: Mapping[str, int] | None = None
+) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    for symbol, length in (lengths or {}).items():
+        options.add_free_dimension_override_by_name(symbol, length)
+    if device.kind != "cpu":
+        options.add_session_config_entry(*RECORD)
+    try:
+        # Without fallback: else a provider that can't be had is replaced by the processor's, with a print.
+        session = onnxruntime.InferenceSession(str(path), options, providers=told, enable_fallback=0)
+    except Exception as error:  # the library's own exceptions share no base but Exception
+        if "graph capture feature" in str(error):
+            raise BackendUnavailableError(
+                OnnxRuntimeBackend.name,
+                f"no CUDA graph can be made of {path.name}: not all of it runs on {device}",
+                "open it without cuda_graph",
+            ) from error
+        if device.kind == "cpu":
+            raise ModelFileError(path, f"ONNX Runtime can't load it ({one_line(error)})") from error
+        raise ModelFileError(
+            path, f"ONNX Runtime can't load it on {device} ({one_line(error)})", "see: fastsam-trt doctor"
+        ) from error
+    if (got := session.get_providers()[0]) != device.provider:
+        raise BackendUnavailableError(
+            OnnxRuntimeBackend.name,
+            f"expected {device.provider}, got {got}: the GPU or the provider's libraries can't be used",
+            "see: fastsam-trt doctor",
+        )
+    return session
+
+
+def _engines(path: Path, spec: ModelSpec, what: Mapping[str, object]) -> Path:
+    """The folder for TensorRT's engines, made; others can't write there, since an engine is code that runs as us."""
+    folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), what)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        mend = "make it writable, or set FASTSAM_TRT_HOME to another folder"
+        raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", mend) from error
+    return folder

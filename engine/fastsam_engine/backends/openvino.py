@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +12,17 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from fastsam_engine.backends.openvino_compiled import CompiledGraphs
 from fastsam_engine.backends.openvino_slices import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
-from fastsam_engine.errors import BackendUnavailableError, ModelFileError, one_line
+from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest, Progress
+from fastsam_engine.engine_cache import EngineCache
+from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
+from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version
 from fastsam_engine.session import Array, Session, check_names
+from fastsam_engine.tensorrt.profiles import ShapeRange, shape_ranges
 
 if TYPE_CHECKING:
     import openvino
@@ -34,12 +40,12 @@ class OpenVinoBackend(Backend):
     def readiness(self) -> Readiness:
         found = version("openvino")
         if not found:
-            return Readiness("", (), "openvino is not installed", "pip install 'fastsam-trt[cpu]'")
+            return Readiness("", (), "openvino is not installed", "pip install openvino")
         x86 = platform.machine().lower() in ("x86_64", "amd64")
         reason = "compiles for the processor and the source's shape" if x86 else "not measured on this processor"
         return Readiness(found, ("cpu",), reason, speed_rank=20 if x86 else 60)
 
-    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, *, frames: bool) -> Session:
+    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         import openvino
 
         core = openvino.Core()
@@ -58,10 +64,30 @@ class OpenVinoBackend(Backend):
         inputs = {name for port in model.inputs for name in port.get_names()}
         outputs = {name for port in model.outputs for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
-        if frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
+        if options.frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
             model, image = _taking_frames(model, spec.input)
             spec = dataclasses.replace(spec, input=image)
-        return OpenVinoSession(path, spec, core, model, precision)
+        dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
+        kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype})
+        return OpenVinoSession(path, spec, core, model, precision, kept)
+
+    def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
+        """Compile for the usual and the largest picture, and keep that; `open` compiles each time what is not kept."""
+        options = dataclasses.replace(request.options, optimization_level=BuildOptions().optimization_level)
+        if options != BuildOptions() or request.out is not None or device not in ("auto", "cpu"):
+            raise BuildRequestError("options", "none but --imgsz and --batch for OpenVINO, which compiles for this "
+                                    "processor into the engine cache", "others")  # fmt: skip
+        ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
+        start = time.perf_counter()
+        # As the runtime opens them: frames for segmenters, and fp32 for texts, which are encoded once.
+        segments, texts = request.spec.task == "segment", request.spec.task == "embed-text"
+        precision = "fp32" if texts else "auto"
+        session = self.open(request.graph, request.spec, "cpu", precision, OpenOptions(frames=segments))
+        if not isinstance(session, OpenVinoSession):
+            raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
+        size, made = session.keep(ranges, progress, again=request.again)
+        built_s = time.perf_counter() - start if made else None
+        return BuildReport(EngineCache().folder / self.name, size, built_s, f"this processor, {session.precision}", {})
 
 
 class OpenVinoSession(Session):
@@ -71,8 +97,17 @@ class OpenVinoSession(Session):
     else once, with a dynamic batch, which costs nothing measurable.
     """
 
-    def __init__(self, path: Path, spec: ModelSpec, core: openvino.Core, model: openvino.Model, precision: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        spec: ModelSpec,
+        core: openvino.Core,
+        model: openvino.Model,
+        precision: str,
+        kept: CompiledGraphs,
+    ) -> None:
         self._core = core
+        self._kept = kept
         self._model: openvino.Model | None = model
         self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision != "auto":
@@ -106,19 +141,53 @@ class OpenVinoSession(Session):
         """The request compiled for a shape; an empty shape leaves the model's own dynamic axes."""
         request = self._requests.get(shape)
         if request is None:
-            model = cast("openvino.Model", self._model)
-            if shape:
-                model = model.clone()
-                model.reshape(list(shape))
-            else:
+            compiled = self._kept.load(shape, self._options) or self._compile(shape)
+            if not shape:
                 self._model = None  # compiled once: the weights need not be held twice
-            request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
-            self._requests[shape] = request
+            request = self._requests[shape] = compiled.create_infer_request()
             if len(self._requests) > _SHAPES_KEPT:
                 self._requests.popitem(last=False)
         else:
             self._requests.move_to_end(shape)
         return request
+
+    def keep(self, ranges: Mapping[str, ShapeRange], progress: Progress, *, again: bool) -> tuple[int, bool]:
+        """Compile for the usual and largest pictures, one at a time, and keep that for later processes.
+
+        Args:
+            ranges: The shapes that the graph is to serve, by its own layout.
+            progress: Told which shape is compiled.
+            again: Compile what is kept already.
+
+        Returns:
+            The size of all, bytes, and whether any was compiled.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        shapes: list[tuple[int, ...]] = [()]
+        if self._sized:
+            (range_,) = ranges.values()
+            batch = range_.usual[0]
+            sizes = dict.fromkeys((range_.usual[2:], range_.largest[2:]))
+            frames = cast("ImageInput", self.spec.input).layout == "NHWC"
+            shapes = [(batch, *size, 3) if frames else (batch, 3, *size) for size in sizes]
+        size, made = 0, False
+        for done, shape in enumerate(shapes):
+            progress("compiling" if shape == () else f"compiling for {' x '.join(map(str, shape))}", done, len(shapes))
+            path = self._kept.path(shape)
+            if again or self._kept.load(shape, self._options) is None:
+                self._kept.store(shape, self._compile(shape))
+                made = True
+            size += path.stat().st_size
+        return size, made
+
+    def _compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
+        model = cast("openvino.Model", self._model)
+        if shape:
+            model = model.clone()
+            model.reshape(list(shape))
+        return self._core.compile_model(model, "CPU", self._options)
 
 
 def _taking_frames(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:

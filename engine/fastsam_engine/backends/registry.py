@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
+from fastsam_engine.build_request import BuildReport, BuildRequest, Progress
 from fastsam_engine.discovery import import_modules
-from fastsam_engine.errors import UnknownBackendError
+from fastsam_engine.errors import BuildRequestError, UnknownBackendError
 from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Session
 
 
@@ -23,7 +26,9 @@ class Readiness:
         devices: Devices it can use here, best first; empty where it can't serve.
         reason: Why it is fast, or why it can't serve.
         mend: Command that makes it serve; empty where it does.
-        speed_rank: Order among the backends that can serve, smaller is faster.
+        speed_rank: Order among the backends that can serve, smaller is faster; on the best of the devices.
+        device_ranks: The same on the devices where it is another.
+        lacks: Why devices that it knows are not among them, and what mends it; empty where there is nothing to say.
     """
 
     version: str
@@ -31,6 +36,12 @@ class Readiness:
     reason: str
     mend: str = ""
     speed_rank: int = 100
+    device_ranks: Mapping[str, int] = field(default_factory=dict)
+    lacks: str = ""
+
+    def rank(self, device: str) -> int:
+        """The `speed_rank` on a device, `auto` being the best."""
+        return self.device_ranks.get(device, self.speed_rank)
 
 
 class Backend(ABC):
@@ -47,20 +58,35 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, *, frames: bool) -> Session:
+    def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         """Open a graph.
 
         Args:
             path: An ONNX file.
             spec: Its spec.
-            device: `auto` or one of `readiness().devices`.
+            device: One of `readiness().devices`.
             precision: `auto` or a `Precision`.
-            frames: See `fastsam_engine.open_session`.
+            options: See `fastsam_engine.open_session`.
 
         Raises:
-            BackendUnavailableError: The precision can't be had.
+            BackendUnavailableError: The precision or an option can't be had.
+            OperatorFallbackError: Operators would run elsewhere than on the device.
             ModelFileError: The library can't load the graph.
         """
+
+    def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
+        """Make ready, once, what `open` would otherwise make each time or the first time.
+
+        Args:
+            request: What to build, and how.
+            device: `auto` or a device of the backend.
+            progress: Told how far it is.
+
+        Raises:
+            BuildRequestError: There is nothing to build for this backend, or not so.
+            BuildError: The graph can't be built, or what was built computes something else.
+        """
+        raise BuildRequestError("backend", "one that builds", self.name, "use it as it is: it runs graphs unbuilt")
 
 
 _REGISTERED: dict[str, Backend] = {}

@@ -6,9 +6,11 @@ import argparse
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 
 from fastsam_engine.backends import all_backends
+from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import PackageClashError
 from fastsam_engine.model_store import home, installed, models_folder
 from fastsam_engine.packages import CLASHES, check_single_owner, version
@@ -17,19 +19,27 @@ from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
 from fastsam_trt.demo.embedded import CLIP, SEGMENTER, EmbeddedModelError, locate
 
-_PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "openvino", "onnx", "torch", "transformers",
-             "ultralytics")  # fmt: skip
+_PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
+             "tensorrt-rtx-cu13", "cuda-core", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
+_DAY_S = 86400
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
     """Add the subcommand."""
     parser = subcommands.add_parser("doctor", parents=[common], help="show what this machine has, and what is wrong")
+    parser.add_argument(
+        "--prune", type=float, metavar="DAYS", nargs="?", const=0.0,
+        help="first remove engines that were not used for so many days (all of them), and what killed builds left",
+    )  # fmt: skip
     parser.set_defaults(execute=execute)
 
 
-def execute(_args: argparse.Namespace) -> int:
+def execute(args: argparse.Namespace) -> int:
     """Print the state of things; 1 if something needs mending."""
     problems = []
+    engines = EngineCache()
+    if args.prune is not None:
+        print(f"removed {engines.prune(args.prune * _DAY_S) / 1e6:.1f} MB from {engines.folder}\n")
     print(f"fastsam-trt {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"{platform.machine()}, {os.cpu_count()} processors\n")
     print(table(("package", "version"), [(name, version(name) or "-") for name in _PACKAGES]), end="\n\n")
@@ -40,7 +50,8 @@ def execute(_args: argparse.Namespace) -> int:
         except PackageClashError:
             rows.append((name, "-", "packages clash, see below"))
         else:
-            rows.append((name, ", ".join(readiness.devices) or "-", readiness.mend or readiness.reason))
+            remark = readiness.reason if readiness.devices else f"{readiness.reason}; {readiness.mend}"
+            rows.append((name, ", ".join(readiness.devices) or "-", remark))
     print(table(("backend", "devices", "remark"), rows), end="\n\n")
     if not any(row[1] != "-" for row in rows):
         problems.append("no backend can serve; run: pip install 'fastsam-trt[cpu]'")
@@ -59,11 +70,23 @@ def execute(_args: argparse.Namespace) -> int:
     print(f"models in {models_folder()}: {'' if models else 'none; make one with: fastsam-trt export yolov8n-seg'}")
     if models:
         print(table(("model", "size"), models))
+    _print_engines(engines)
     kept = home() / "text-features"
     print(f"text features in {kept}: {sum(1 for _ in kept.glob('*.npy'))}, {_megabytes(kept):.1f} MB")
     for problem in problems:
         print(f"fastsam-trt: problem: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _print_engines(cache: EngineCache) -> None:
+    entries = cache.entries()
+    print(f"engines in {cache.folder}: {len(entries)}, {_megabytes(cache.folder):.1f} MB")
+    rows = [
+        (each.path.stem, f"{each.size / 1e6:.1f} MB", f"{(time.time() - each.used_s) / _DAY_S:.0f} days ago", each.what)
+        for each in entries
+    ]
+    if rows:
+        print(table(("engine", "size", "last used", "what"), rows))
 
 
 def _megabytes(folder: Path) -> float:

@@ -1,4 +1,4 @@
-"""`fastsam-trt info`: what an exported model says of itself."""
+"""`fastsam-trt info`: what an exported model, or a plan, says of itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from fastsam_engine import read_spec
 from fastsam_engine.model_store import find_graphs
+from fastsam_engine.tensorrt.plan_file import is_plan, read_facts
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
 from fastsam_trt.demo.embedded import locate
@@ -17,7 +18,9 @@ from fastsam_trt.demo.embedded import locate
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser("info", parents=[common], help="show what an exported model says of itself")
+    parser = subcommands.add_parser(
+        "info", parents=[common], help="show what an exported model or a plan says of itself"
+    )
     parser.add_argument("model", metavar="MODEL", help="name, folder or file")
     parser.add_argument("--json", action="store_true", help="print one JSON document a graph instead")
     parser.set_defaults(execute=execute)
@@ -26,12 +29,15 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 def execute(args: argparse.Namespace) -> int:
     """Print the specs of a model's graphs."""
     for graph in find_graphs(locate(args.model)):
-        spec = read_spec(graph)
+        told = {"spec": dataclasses.asdict(read_spec(graph))}
+        if is_plan(graph):
+            told["plan"] = dataclasses.asdict(read_facts(graph)[1])
         if args.json:
-            print(json.dumps({"file": str(graph), "spec": dataclasses.asdict(spec)}))
+            print(json.dumps({"file": str(graph), **told}))
         else:
             print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
-            print(table(("field", "value"), list(_rows(dataclasses.asdict(spec)))), end="\n\n")
+            rows = [*_rows(told.get("plan", {}), "plan."), *_rows(told["spec"])]
+            print(table(("field", "value"), rows), end="\n\n")
     return 0
 
 

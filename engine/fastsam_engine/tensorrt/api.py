@@ -1,0 +1,82 @@
+"""The part of TensorRT's API that is used here, and which packages bring it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from fastsam_engine.errors import BackendUnavailableError, one_line
+from fastsam_engine.packages import version
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+Flavour = Literal["tensorrt", "tensorrt-rtx"]
+
+
+class TensorRtApi(Protocol):
+    """A module with TensorRT's API, of TensorRT 10 or later or of TensorRT-RTX."""
+
+    __version__: str
+    Logger: type[trt.Logger]
+    Builder: type[trt.Builder]
+    BuilderFlag: type[trt.BuilderFlag]
+    Dims: type[trt.Dims]
+    HardwareCompatibilityLevel: type[trt.HardwareCompatibilityLevel]
+    IProgressMonitor: type[trt.IProgressMonitor]
+    MemoryPoolType: type[trt.MemoryPoolType]
+    NetworkDefinitionCreationFlag: type[trt.NetworkDefinitionCreationFlag]
+    OnnxParser: type[trt.OnnxParser]
+    Runtime: type[trt.Runtime]
+    TensorIOMode: type[trt.TensorIOMode]
+
+    def nptype(self, trt_type: trt.DataType) -> Any:
+        """The numpy type of a type of TensorRT's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    module: str
+    distributions: tuple[str, ...]
+    extra: str
+
+
+_PACKAGES: dict[Flavour, _Package] = {
+    "tensorrt": _Package("tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "tensorrt"),
+    "tensorrt-rtx": _Package(
+        "tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"), "tensorrt-rtx"
+    ),
+}
+
+
+def installed_version(flavour: Flavour) -> str:
+    """Version of a flavour's package, without loading it; empty where it is not installed."""
+    return next(filter(None, map(version, _PACKAGES[flavour].distributions)), "")
+
+
+def install_command(flavour: Flavour) -> str:
+    """The command that installs a flavour."""
+    return f"pip install 'fastsam-trt[{_PACKAGES[flavour].extra}]'"
+
+
+def load(flavour: Flavour) -> TensorRtApi:
+    """Load a flavour's module.
+
+    Raises:
+        BackendUnavailableError: It is not installed, or its libraries can't be loaded.
+    """
+    if not installed_version(flavour):
+        raise BackendUnavailableError(flavour, "it is not installed", install_command(flavour))
+    try:
+        module = importlib.import_module(_PACKAGES[flavour].module)
+    except Exception as error:  # OSError, ImportError or RuntimeError, as the package's loader likes it
+        raise BackendUnavailableError(
+            flavour, f"its libraries can't be loaded ({one_line(error)})", install_command(flavour)
+        ) from error
+    return cast("TensorRtApi", module)
+
+
+def quiet_logger(api: TensorRtApi) -> trt.Logger:
+    """A logger that passes on internal errors only: what goes wrong comes back as errors of our own."""
+    return api.Logger(api.Logger.INTERNAL_ERROR)

@@ -1,0 +1,171 @@
+"""Engines: the plan of a graph, from the cache or built and checked now."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastsam_engine.build_request import BuildOptions, BuildRequest, Progress
+from fastsam_engine.engine_cache import EngineCache
+from fastsam_engine.errors import OutputError
+from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
+from fastsam_engine.tensorrt.building import build_plan, check_options
+from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, write_plan
+from fastsam_engine.tensorrt.profiles import ShapeRange, bounded, shape_ranges
+
+_logger = logging.getLogger(__name__)
+
+Check = Callable[[ModelSpec, Plan, Mapping[str, ShapeRange]], dict[str, float]]
+"""Holds a plan against its graph (spec of the graph, plan, shapes): the figures, or a BuildError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A plan that is there.
+
+    Attributes:
+        plan: The plan.
+        path: Its file; None where the cache could not be written.
+        built_s: How long the build took, seconds; None where the cache had it.
+    """
+
+    plan: Plan
+    path: Path | None
+    built_s: float | None
+
+
+class Engines:
+    """The plans of one builder on one machine."""
+
+    def __init__(self, flavour: Flavour, api: TensorRtApi, gpu: str, cache: EngineCache) -> None:
+        """Prepare.
+
+        Args:
+            flavour: Which builder.
+            api: Its module.
+            gpu: The GPU here, in words; part of the key of what is built for it.
+            cache: Where plans are kept.
+        """
+        self._flavour: Flavour = flavour
+        self._api = api
+        self._gpu = gpu
+        self._cache = cache
+
+    def get(
+        self,
+        request: BuildRequest,
+        *,
+        check: Check | None = None,
+        progress: Progress = lambda _phase, _done, _of: None,
+    ) -> Engine:
+        """The plan of a graph, built if it has to be.
+
+        Args:
+            request: What is wanted.
+            check: Holds a built plan against its graph; None: there is no GPU to run it on.
+            progress: See `build_plan`; also told of waiting for another process that builds the same.
+
+        Raises:
+            BuildRequestError, BuildError: See `build_plan`, and what `check` raises.
+            OutputError: `request.out` can't be written. A cache that can't be is passed over with a warning.
+        """
+        check_options(self._api, request.options)
+        ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
+        if request.out is not None:
+            plan, built_s = self._build(request, ranges, check, progress)
+            write_plan(request.out, plan)
+            return Engine(plan, request.out, built_s)
+        path = self._cache.path(self._flavour, request.graph.stem, self._key(request, ranges))
+        found = None if request.again else self._cache.load(path)
+        if found is not None:
+            return Engine(found, path, None)
+        built = None
+        try:
+            with self._cache.building(path, lambda: progress("waiting for another build", 0, 1)):
+                found = None if request.again else self._cache.load(path)  # another process may have built it meanwhile
+                if found is not None:
+                    return Engine(found, path, None)
+                built = self._build(request, ranges, check, progress)
+                self._cache.store(path, built[0])
+                return Engine(built[0], path, built[1])
+        except OutputError as error:
+            _logger.warning("the plan of %s is not kept: %s", request.graph.name, error)
+        plan, built_s = built or self._build(request, ranges, check, progress)
+        return Engine(plan, None, built_s)
+
+    def find(self, graph: Path, *, exact: bool) -> Plan | None:
+        """The plan of a graph that the cache has for this builder and GPU, the last used of several.
+
+        Args:
+            graph: The ONNX file.
+            exact: Whether products of fp32 must not be rounded to TF32.
+        """
+        wanted = _sha256(graph)
+        for path in self._cache.plans(self._flavour, graph.stem):
+            plan = self._cache.load(path)
+            if plan is None:
+                continue
+            facts = plan.facts
+            serves = facts.graph_sha256 == wanted and facts.version == self._api.__version__
+            here = self._gpu in (facts.gpu, *facts.gpu.split(", "))
+            if serves and here and not (exact and "tf32 True" in facts.options):
+                return plan
+        return None
+
+    def _build(
+        self,
+        request: BuildRequest,
+        ranges: Mapping[str, ShapeRange],
+        check: Check | None,
+        progress: Progress,
+    ) -> tuple[Plan, float]:
+        kept_at = self._cache.byproduct_path(
+            "timings", self._flavour, {"version": self._api.__version__, "gpu": self._gpu}
+        )
+        start = time.perf_counter()
+        timings = self._cache.byproduct(kept_at)
+        built = build_plan(self._api, request.graph, ranges, request.options, timings, progress)
+        plan = Plan(bounded(request.spec, ranges), self._facts(request), built.plan)
+        if check is not None:
+            progress("comparing with the graph", 0, 1)
+            figures = check(request.spec, plan, ranges)
+            plan = dataclasses.replace(plan, facts=dataclasses.replace(plan.facts, parity=figures))
+        if built.timings and built.timings != timings:
+            try:
+                self._cache.store_byproduct(kept_at, built.timings)
+            except OutputError as error:
+                _logger.debug("the builder's timings are not kept: %s", error)
+        return plan, time.perf_counter() - start
+
+    def _facts(self, request: BuildRequest) -> PlanFacts:
+        options = dataclasses.asdict(request.options)
+        return PlanFacts(
+            backend=self._flavour,
+            version=self._api.__version__,
+            gpu=self._target(request.options),
+            graph_sha256=_sha256(request.graph),
+            options=", ".join(f"{name} {value}" for name, value in options.items() if name != "targets"),
+        )
+
+    def _key(self, request: BuildRequest, ranges: Mapping[str, ShapeRange]) -> dict[str, object]:
+        return {
+            "graph": _sha256(request.graph),
+            "version": self._api.__version__,
+            "gpu": self._target(request.options),
+            "ranges": {name: dataclasses.astuple(each) for name, each in ranges.items()},
+            "options": dataclasses.asdict(request.options),
+        }
+
+    def _target(self, options: BuildOptions) -> str:
+        return ", ".join(options.targets) or self._gpu
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

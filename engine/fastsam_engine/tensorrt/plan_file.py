@@ -1,0 +1,147 @@
+"""Plan files: a serialised plan, and beside it `<plan>.json`, the graph's spec and what the plan was built for.
+
+Also ultralytics' `.engine` files: a four-byte length, its metadata as JSON, then the plan. A plan holds code that runs
+on the GPU: one is read only from a path that the user named, or from the user's own cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastsam_engine import ultralytics_metadata
+from fastsam_engine.atomic_files import write_atomically
+from fastsam_engine.errors import ModelFileError, ModelNotFoundError
+from fastsam_engine.model_spec import ModelSpec
+
+PLAN_SUFFIXES = (".plan", ".engine")
+_BUILD_AGAIN = "build it again with: fastsam-trt build MODEL"
+_MOST_METADATA = 1 << 24  # bytes; more is no metadata
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What a plan was built from and for.
+
+    Attributes:
+        backend: `tensorrt` or `tensorrt-rtx`; empty where its file does not say.
+        version: Of the backend, which alone runs it unless it was built for later ones.
+        gpu: The GPU it was built on, or the targets it was built for.
+        graph_sha256: Of the ONNX file.
+        options: Of the build, in words.
+        parity: How far its outputs were from ONNX Runtime's; empty where no GPU was there to compare on.
+    """
+
+    backend: str = ""
+    version: str = ""
+    gpu: str = ""
+    graph_sha256: str = ""
+    options: str = ""
+    parity: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan, and what its file says of it."""
+
+    spec: ModelSpec
+    facts: PlanFacts
+    data: bytes = dataclasses.field(repr=False)
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a path has the name of a plan."""
+    return path.suffix.lower() in PLAN_SUFFIXES
+
+
+def sidecar(path: Path) -> Path:
+    """The file that says what a plan is."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write a plan and its sidecar, each atomically; a stop between the two leaves a pair that is refused.
+
+    Raises:
+        OutputError: A file can't be written.
+    """
+    document = json.loads(plan.spec.to_json())
+    document["plan"] = {**dataclasses.asdict(plan.facts), "sha256": hashlib.sha256(plan.data).hexdigest()}
+    write_atomically(path, plan.data)
+    write_atomically(sidecar(path), json.dumps(document, sort_keys=True).encode())
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan of ours, or an `.engine` file of ultralytics'.
+
+    Raises:
+        ModelNotFoundError: There is no such file.
+        ModelFileError: It has no sidecar and no metadata, or is not what its sidecar says: cut short, or changed.
+    """
+    if not path.is_file():
+        raise ModelNotFoundError(str(path), path.parent)
+    data = path.read_bytes()
+    if not sidecar(path).is_file():
+        return _read_ultralytics(path, data)
+    spec, facts, expected = _read_sidecar(path)
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise ModelFileError(
+            path, f"expected the plan that its sidecar describes (sha256 {expected[:12]}...), found {len(data)} bytes "
+            f"of another (sha256 {found[:12]}...): it is cut short or was changed", _BUILD_AGAIN,
+        )  # fmt: skip
+    return Plan(spec, facts, data)
+
+
+def read_facts(path: Path) -> tuple[ModelSpec, PlanFacts]:
+    """What a plan's file says of it, without holding the plan against it.
+
+    Raises:
+        ModelNotFoundError, ModelFileError: As `read_plan`.
+    """
+    if sidecar(path).is_file():
+        spec, facts, _ = _read_sidecar(path)
+        return spec, facts
+    plan = read_plan(path)
+    return plan.spec, plan.facts
+
+
+def _read_sidecar(path: Path) -> tuple[ModelSpec, PlanFacts, str]:
+    try:
+        document = json.loads(sidecar(path).read_text(encoding="utf-8"))
+        told = document.pop("plan")
+        expected = str(told.pop("sha256"))
+        return ModelSpec.from_json(json.dumps(document)), _facts(told), expected
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(
+            sidecar(path), f"expected a plan's sidecar, found another ({error})", _BUILD_AGAIN
+        ) from error
+
+
+def _facts(told: dict[str, Any]) -> PlanFacts:
+    texts = {name: str(told[name]) for name in ("backend", "version", "gpu", "graph_sha256", "options")}
+    return PlanFacts(**texts, parity={str(name): float(value) for name, value in told["parity"].items()})
+
+
+def _read_ultralytics(path: Path, data: bytes) -> Plan:
+    length = int.from_bytes(data[:4], "little")
+    metadata: object = None
+    if len(data) > 4 and 0 < length <= min(len(data) - 4, _MOST_METADATA):
+        try:
+            metadata = json.loads(data[4 : 4 + length].decode())
+        except ValueError:
+            metadata = None
+    if not isinstance(metadata, dict):
+        raise ModelFileError(
+            path,
+            f"expected {sidecar(path).name} beside the plan, or an ultralytics .engine file, found neither",
+            _BUILD_AGAIN,
+        )
+    texts = {str(key): str(value) for key, value in metadata.items()}
+    if not ultralytics_metadata.is_ultralytics(texts):
+        raise ModelFileError(path, f"expected ultralytics' metadata, found {', '.join(texts) or 'none'}", _BUILD_AGAIN)
+    return Plan(ultralytics_metadata.read_spec(path, texts), PlanFacts("tensorrt"), data[4 + length :])

@@ -1,0 +1,207 @@
+"""TensorRtSession: a plan, run on TensorRT or TensorRT-RTX."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from fastsam_engine.device_array import Array, DeviceArray
+from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
+from fastsam_engine.model_spec import ArraysInput, ModelSpec
+from fastsam_engine.session import Computed, Session, check_names
+from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
+from fastsam_engine.tensorrt.array import TensorRtArray
+from fastsam_engine.tensorrt.binding import Binding, BoundTensor
+from fastsam_engine.tensorrt.device import Device
+from fastsam_engine.tensorrt.loaded_plan import LoadedPlan, Shape
+
+_logger = logging.getLogger(__name__)
+
+_SHAPES_KEPT = 8
+
+
+class TensorRtSession(Session):
+    """A plan on a GPU.
+
+    Each set of input shapes gets a context and memory of its own, and the last few are kept: nothing is allocated while
+    shapes come back. Uploads, work and downloads are queued together and waited for once. From the second time that a
+    shape comes, its work is one CUDA graph; a shape that comes once is not worth the capture.
+
+    Inputs that lie on the GPU are copied, there, into the session's own memory: that costs microseconds, and keeps the
+    addresses that a CUDA graph is bound to.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        spec: ModelSpec,
+        backend: Flavour,
+        api: TensorRtApi,
+        plan: bytes,
+        device: Device,
+        precision: Computed,
+        *,
+        cuda_graphs: bool = True,
+        shapes_kept: int = _SHAPES_KEPT,
+        kernels: bytes = b"",
+    ) -> None:
+        """Load a plan.
+
+        Args:
+            path: The file it came from.
+            spec: What the plan takes and gives.
+            backend: Which of the two it is.
+            api: Its module.
+            plan: The serialised plan.
+            device: The GPU; sessions that hand arrays on share it.
+            precision: What the plan computes in.
+            cuda_graphs: Whether to make CUDA graphs of shapes that come back.
+            shapes_kept: For how many sets of input shapes to keep contexts, memory and graphs.
+            kernels: What `kernels()` gave in an earlier process.
+
+        Raises:
+            ModelFileError: The plan does not fit this GPU, this version or the spec.
+            GpuError: The GPU can't hold it.
+        """
+        super().__init__(path, spec, backend, device.name, precision)
+        self._device = device
+        self._shapes_kept = shapes_kept
+        self._bindings: OrderedDict[tuple[Shape, ...], Binding] = OrderedDict()
+        self._in_flight = False
+        with device.using():
+            self._plan = LoadedPlan(path, api, plan, device, cuda_graphs=cuda_graphs, kernels=kernels)
+        self._cuda_graphs = cuda_graphs and not self._plan.captures
+        _check_tensors(path, spec, self._plan)
+
+    @property
+    def place(self) -> str:
+        return self._device.place
+
+    def upload(self, array: Array) -> TensorRtArray:
+        source = np.ascontiguousarray(array)
+        with self._device.using():
+            memory = self._device.allocate(source.nbytes)
+            memory.copy_in(source)
+            self._in_flight = True
+            self._settle()  # from now on the caller's array may go
+        return TensorRtArray(self._device, memory, array.shape, array.dtype)
+
+    def warm(self, shapes: Iterable[Mapping[str, Shape]]) -> None:
+        """Make contexts, memory and CUDA graphs for input shapes that are to come, the largest first.
+
+        Args:
+            shapes: Input name to shape, for each set of shapes, such as each size of a ladder of batches; the most
+                that are kept is the `shapes_kept` of the session.
+
+        Raises:
+            InputMismatchError: The plan does not serve some of them.
+        """
+        dtypes, outputs = _dtypes(self.spec), [output.name for output in self.spec.outputs]
+        for each in sorted(shapes, key=lambda each: -sum(math.prod(shape) for shape in each.values())):
+            zeros = {name: np.zeros(shape, dtypes.get(name)) for name, shape in each.items()}
+            for _ in range(2):  # the second run is captured
+                self.run_kept(zeros, outputs)
+        with self._device.using():
+            self._settle()
+
+    def kernels(self) -> bytes:
+        """The kernels that TensorRT-RTX compiled for this GPU, for later processes to start with; else empty."""
+        with self._device.using():
+            return self._plan.kernels()
+
+    def close(self) -> None:
+        """Give back all but the plan itself now, not when the session is collected; a later run makes it anew."""
+        with self._device.using():
+            self._settle()
+            self._bindings.clear()
+            self._plan.shrink()
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._execute(inputs, ())[0]
+
+    def _run_kept(
+        self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
+    ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
+        return self._execute(inputs, keep)
+
+    def _execute(
+        self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
+    ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
+        with self._device.using():
+            binding = self._binding({name: inputs[name].shape for name in self.spec.input_names})
+            self._settle()
+            self._in_flight = True
+            for name, array in inputs.items():
+                _give(name, binding.inputs[name], array)
+            self._start(binding)
+            tensors = {output.name: binding.outputs[output.name] for output in self.spec.outputs}
+            hosts = {name: tensor.fetch() for name, tensor in tensors.items() if name not in keep}
+            if hosts:
+                self._settle()
+            while len(self._bindings) > self._shapes_kept:
+                self._bindings.popitem(last=False)
+            kept: dict[str, DeviceArray] = {
+                name: TensorRtArray(self._device, tensors[name].memory, tensors[name].shape, tensors[name].dtype)
+                for name in keep
+            }
+            return {name: host.copy() for name, host in hosts.items()}, kept
+
+    def _binding(self, shapes: Mapping[str, Shape]) -> Binding:
+        key = tuple(shapes.values())
+        binding = self._bindings.get(key)
+        if binding is None:
+            binding = self._bindings[key] = Binding(self._plan, self._device, shapes)
+        else:
+            self._bindings.move_to_end(key)
+        return binding
+
+    def _start(self, binding: Binding) -> None:
+        if self._cuda_graphs and binding.has_run and not binding.is_captured:
+            try:
+                binding.capture()
+            except GpuError as error:
+                self._cuda_graphs = False
+                _logger.info("%s runs without CUDA graphs: %s", self.spec.name, error)
+        binding.run()
+
+    def _settle(self) -> None:
+        """Wait for a run that left all its outputs on the GPU: until then its pinned memory is being read."""
+        if self._in_flight:
+            self._device.synchronise()
+            self._in_flight = False
+
+
+def _give(name: str, tensor: BoundTensor, array: Array | DeviceArray) -> None:
+    """Queue the copy of an input into a binding's memory."""
+    if not isinstance(array, DeviceArray):
+        tensor.give(array)
+    elif not isinstance(array, TensorRtArray):
+        tensor.give(array.to_host())
+    elif array.dtype != tensor.dtype:
+        raise InputMismatchError(name, f"{tensor.dtype}, as the plan was built for", str(array.dtype))
+    else:
+        tensor.memory.copy_from(array.address)
+
+
+def _check_tensors(path: Path, spec: ModelSpec, plan: LoadedPlan) -> None:
+    """Hold a plan's inputs and outputs against its spec."""
+    check_names(path, spec, plan.inputs, plan.outputs)
+    if unknown := plan.inputs.keys() - set(spec.input_names):
+        raise ModelFileError(path, f"it wants an input {min(unknown)!r}, which its spec does not name")
+    for name, dtype in _dtypes(spec).items():
+        if not np.can_cast(dtype, plan.inputs[name], "same_kind"):
+            raise ModelFileError(
+                path, f"its spec says {dtype} for input {name!r}, found {plan.inputs[name]} in the plan"
+            )
+
+
+def _dtypes(spec: ModelSpec) -> dict[str, str]:
+    """Input name to the dtype that callers give."""
+    names = spec.input_names
+    dtypes = spec.input.dtypes if isinstance(spec.input, ArraysInput) else (spec.input.dtype,) * len(names)
+    return dict(zip(names, dtypes, strict=True))

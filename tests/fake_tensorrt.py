@@ -1,0 +1,444 @@
+"""Doubles of a GPU and of TensorRT, for tests where there is neither.
+
+The GPU's memory is host memory that is read and written by address, and its queue does nothing before it is waited for,
+which is as late as a real one may be. The plan is an ONNX file that ONNX Runtime runs at the addresses that were bound.
+Whatever would be undefined on a GPU (memory that was freed, a capture before the first run, work out of `using`) fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import enum
+import json
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from fastsam_engine.errors import GpuError
+
+_GARBAGE = 0xA5
+_WORKING_BYTES = 4096
+_MAGIC = b"plan"
+_DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(uint8)": "uint8", "tensor(float16)": "float16"}
+
+
+class FakeMemory:
+    """Memory of a `FakeDevice`."""
+
+    def __init__(self, device: FakeDevice, nbytes: int) -> None:
+        self._held = np.full(max(nbytes, 1), _GARBAGE, np.uint8)
+        self._device = device
+        self.nbytes = nbytes
+        self.address = self._held.ctypes.data
+        device.live[self.address] = nbytes
+        device.allocations += 1
+
+    def copy_in(self, source: np.ndarray) -> None:
+        assert source.flags.c_contiguous
+        assert source.nbytes == self.nbytes
+        self._device.queue(self._move(self.address, source.ctypes.data, source))
+
+    def copy_out(self, to: np.ndarray) -> None:
+        assert to.flags.c_contiguous
+        assert to.nbytes == self.nbytes
+        self._device.queue(self._move(to.ctypes.data, self.address, to))
+
+    def copy_from(self, address: int) -> None:
+        device, there, nbytes = self._device, self.address, self.nbytes
+
+        def move() -> None:
+            device.check(address, nbytes)
+            device.check(there, nbytes)
+            ctypes.memmove(there, address, nbytes)
+
+        device.queue(move)
+
+    def __del__(self) -> None:
+        held, device = self._held, self._device  # until the queue comes to it
+
+        def release() -> None:
+            del device.live[held.ctypes.data]
+            held.fill(_GARBAGE)
+
+        device.queue(release)
+
+    def _move(self, to: int, source: int, host: np.ndarray) -> Callable[[], None]:
+        """A copy whose host side is pinned memory, or an array that somebody keeps."""
+        device, there, nbytes, address = self._device, self.address, self.nbytes, host.ctypes.data
+        pinned = device.is_pinned(address)
+        kept = weakref.ref(host)
+
+        def move() -> None:
+            device.check(there, nbytes)
+            assert device.is_pinned(address) if pinned else kept() is not None, "the host's side is gone"
+            ctypes.memmove(to, source, nbytes)
+
+        return move
+
+
+class FakePinnedMemory:
+    """Pinned memory of a `FakeDevice`."""
+
+    def __init__(self, device: FakeDevice, nbytes: int) -> None:
+        self.array = np.full(max(nbytes, 1), _GARBAGE, np.uint8)[:nbytes]
+        self._device = device
+        device.pinned[self.array.ctypes.data] = nbytes
+        device.allocations += 1
+
+    def __del__(self) -> None:
+        self._device.run_queue()
+        del self._device.pinned[self.array.ctypes.data]
+        self.array.fill(_GARBAGE)
+
+
+class FakeGraph:
+    """Captured work of a `FakeDevice`."""
+
+    def __init__(self, device: FakeDevice, work: list[Callable[[], None]]) -> None:
+        self._device, self._work = device, work
+        device.graphs += 1
+
+    def launch(self) -> None:
+        self._device.launches += 1
+        for step in self._work:
+            self._device.queue(step)
+
+    def __del__(self) -> None:
+        self._device.graphs -= 1
+
+
+class FakeDevice:
+    """A GPU.
+
+    Attributes:
+        live, pinned: Address to size of memory that is not freed, on the GPU and on the host.
+        allocations: How often memory was taken, ever.
+        captures, launches, graphs: Captures made, their launches, and graphs that somebody holds.
+        free_bytes: How much memory may still be taken; None: any.
+    """
+
+    name = "cuda:0"
+
+    def __init__(self, stream: int = 5) -> None:
+        self.stream = stream
+        self.place = f"{self.name} stream {stream}"
+        self.live: dict[int, int] = {}
+        self.pinned: dict[int, int] = {}
+        self.allocations = self.captures = self.launches = self.graphs = 0
+        self.free_bytes: int | None = None
+        self._queue: list[Callable[[], None]] = []
+        self._recording: list[Callable[[], None]] | None = None
+        self._lock = threading.RLock()
+        self._used = 0
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[None]:
+        with self._lock:
+            self._used += 1
+            try:
+                yield
+            finally:
+                self._used -= 1
+
+    def allocate(self, nbytes: int) -> FakeMemory:
+        assert self._used
+        assert self._recording is None, "memory can't be taken during a capture"
+        if self.free_bytes is not None and nbytes > self.free_bytes:
+            raise GpuError(self.name, f"allocating {nbytes} bytes", "out of memory")
+        return FakeMemory(self, nbytes)
+
+    def allocate_pinned(self, nbytes: int) -> FakePinnedMemory:
+        assert self._used
+        return FakePinnedMemory(self, nbytes)
+
+    def synchronise(self) -> None:
+        assert self._used
+        assert self._recording is None, "waiting ends a capture"
+        self.run_queue()
+
+    def capture(self, work: Callable[[], None]) -> FakeGraph:
+        assert self._used
+        assert self._recording is None
+        self._recording = []
+        try:
+            work()
+            recorded = self._recording
+        finally:
+            self._recording = None
+        self.captures += 1
+        return FakeGraph(self, recorded)
+
+    @property
+    def is_capturing(self) -> bool:
+        return self._recording is not None
+
+    def queue(self, step: Callable[[], None]) -> None:
+        (self._queue if self._recording is None else self._recording).append(step)
+
+    def run_queue(self) -> None:
+        with self._lock:
+            while self._queue:
+                self._queue.pop(0)()
+
+    def check(self, address: int, nbytes: int) -> None:
+        """Refuse addresses that lie in no live memory."""
+        assert any(start <= address and address + nbytes <= start + size for start, size in self.live.items()), (
+            f"{nbytes} bytes at {address:#x} are nobody's"
+        )
+
+    def is_pinned(self, address: int) -> bool:
+        return any(start <= address < start + max(size, 1) for start, size in self.pinned.items())
+
+
+class _TensorIOMode(enum.Enum):
+    INPUT = 1
+    OUTPUT = 2
+
+
+class _Strategy(enum.Enum):
+    STATIC = 0
+    USER_MANAGED = 2
+
+
+class _Graphs(enum.Enum):
+    DISABLED = 0
+    WHOLE_GRAPH_CAPTURE = 1
+
+
+class _Validity(enum.Enum):
+    VALID = 0
+    SUBOPTIMAL = 1
+    INVALID = 2
+
+
+class _Diagnostics(enum.IntEnum):
+    VERSION_MISMATCH = 1
+    UNSUPPORTED_CC = 2
+    OLD_CUDA_DRIVER = 4
+    OLD_CUDA_RUNTIME = 8
+    INSUFFICIENT_GPU_MEMORY = 16
+    MALFORMED_ENGINE = 32
+    CUDA_ERROR = 64
+
+
+def make_plan(
+    graph: Path,
+    *profiles: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]],
+    dtypes: Mapping[str, str] | None = None,
+    shape_inputs: tuple[str, ...] = (),
+    unsettled: tuple[str, ...] = (),
+    version: str = "1.0",
+) -> bytes:
+    """A plan of an ONNX graph.
+
+    Args:
+        graph: Run where the plan is run.
+        profiles: Input name to its smallest and largest shape, for each profile.
+        dtypes: Tensor name to another dtype than the graph's.
+        shape_inputs: Inputs whose values decide shapes.
+        unsettled: Outputs whose shapes depend on the inputs' values.
+        version: Of the TensorRT that loads it.
+    """
+    facts = {
+        "graph": str(graph),
+        "profiles": profiles,
+        "dtypes": dtypes or {},
+        "shape_inputs": shape_inputs,
+        "unsettled": unsettled,
+        "version": version,
+    }
+    return _MAGIC + json.dumps(facts).encode()
+
+
+class FakeTensorRt:
+    """The module `tensorrt`, or `tensorrt_rtx`.
+
+    Attributes:
+        broken: What fails: `execute`, `capture`, `address`, `context`.
+        diagnosis: What TensorRT-RTX says of every plan; None: that it is valid.
+        contexts: Those made, in order.
+        configs: Runtime configurations made, in order; TensorRT-RTX only.
+    """
+
+    __version__ = "1.0"
+    TensorIOMode = _TensorIOMode
+    ExecutionContextAllocationStrategy = _Strategy
+
+    def __init__(self, device: FakeDevice, *, rtx: bool = False) -> None:
+        self.__name__ = "tensorrt_rtx" if rtx else "tensorrt"
+        self.device = device
+        self.rtx = rtx
+        self.broken: set[str] = set()
+        self.diagnosis: tuple[_Validity, int] | None = None
+        self.contexts: list[FakeContext] = []
+        self.configs: list[SimpleNamespace] = []
+        self.Logger = type("Logger", (), {"INTERNAL_ERROR": 0, "__init__": lambda _self, _severity: None})
+        self.Runtime = lambda _logger: FakeRuntime(self)
+        if rtx:
+            self.CudaGraphStrategy = _Graphs
+            self.EngineValidity = _Validity
+            self.EngineInvalidityDiagnostics = _Diagnostics
+
+    @staticmethod
+    def nptype(dtype: str) -> Any:
+        if dtype == "bfloat16":
+            raise TypeError("Could not resolve TensorRT datatype to an equivalent numpy datatype.")
+        return np.dtype(dtype).type
+
+
+class FakeRuntime:
+    def __init__(self, api: FakeTensorRt) -> None:
+        self._api = api
+        if api.rtx:
+            self.get_engine_validity = lambda _plan: api.diagnosis or (_Validity.VALID, 0)
+
+    def deserialize_cuda_engine(self, plan: bytes) -> FakeEngine | None:
+        if not plan.startswith(_MAGIC):
+            return None
+        facts = json.loads(plan[len(_MAGIC) :])
+        return FakeEngine(self._api, facts) if facts["version"] == self._api.__version__ else None
+
+
+class FakeEngine:
+    device_memory_size_v2 = _WORKING_BYTES
+
+    def __init__(self, api: FakeTensorRt, facts: dict[str, Any]) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(facts["graph"], options, providers=["CPUExecutionProvider"])
+        self.api = api
+        self.facts = facts
+        self.inputs = {each.name: each for each in self.session.get_inputs()}
+        self.outputs = {each.name: each for each in self.session.get_outputs()}
+        self.num_io_tensors = len(self.inputs) + len(self.outputs)
+        self.num_optimization_profiles = max(len(facts["profiles"]), 1)
+
+    def get_tensor_name(self, index: int) -> str:
+        return [*self.inputs, *self.outputs][index]
+
+    def get_tensor_mode(self, name: str) -> _TensorIOMode:
+        return _TensorIOMode.INPUT if name in self.inputs else _TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return self.facts["dtypes"].get(name, self.graph_dtype(name))
+
+    def graph_dtype(self, name: str) -> str:
+        return _DTYPES[(self.inputs | self.outputs)[name].type]
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return tuple(n if isinstance(n, int) else -1 for n in (self.inputs | self.outputs)[name].shape)
+
+    def is_shape_inference_io(self, name: str) -> bool:
+        return name in self.facts["shape_inputs"]
+
+    def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+        low, high = self.facts["profiles"][profile][name]
+        return [tuple(low), tuple(low), tuple(high)]
+
+    def create_execution_context(self, how: Any) -> FakeContext | None:
+        if "context" in self.api.broken:
+            return None
+        assert (how is _Strategy.USER_MANAGED) != self.api.rtx, "TensorRT takes a strategy, TensorRT-RTX its config"
+        context = FakeContext(self)
+        self.api.contexts.append(context)
+        return context
+
+    def create_runtime_config(self) -> SimpleNamespace:
+        assert self.api.rtx
+        cache = SimpleNamespace(data=b"")
+        cache.serialize = lambda: cache.data + b"+kernels"
+        cache.deserialize = lambda data: setattr(cache, "data", data)
+        config = SimpleNamespace(cuda_graph_strategy=_Graphs.DISABLED, cache=None, allocation=None)
+        config.create_runtime_cache = lambda: cache
+        config.set_runtime_cache = lambda given: setattr(config, "cache", given)
+        config.get_runtime_cache = lambda: config.cache
+        config.set_execution_context_allocation_strategy = lambda given: setattr(config, "allocation", given)
+        self.api.configs.append(config)
+        return config
+
+
+class FakeContext:
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self._device = engine.api.device
+        self._profile = 0
+        self._addresses: dict[str, int] = {}
+        self._working: tuple[int, int] = (0, 0)
+        self._has_run = False
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
+        assert stream == self._device.stream
+        self._profile = profile
+        return True
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        if self._engine.facts["profiles"]:
+            low, high = self._engine.facts["profiles"][self._profile][name]
+            if not all(a <= n <= b for a, n, b in zip(low, shape, high, strict=True)):
+                return False
+        self.shapes[name] = shape
+        return True
+
+    def infer_shapes(self) -> list[str]:
+        engine = self._engine
+        if missing := [name for name in engine.inputs if name not in self.shapes]:
+            return missing
+        zeros = {name: np.zeros(self.shapes[name], engine.graph_dtype(name)) for name in engine.inputs}
+        try:
+            outputs = engine.session.run(list(engine.outputs), zeros)
+        except Exception as error:
+            raise RuntimeError("infer_shapes failed") from error
+        self.shapes |= {name: array.shape for name, array in zip(engine.outputs, outputs, strict=True)}
+        return []
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return (-1,) if name in self._engine.facts["unsettled"] else self.shapes[name]
+
+    def set_device_memory(self, address: int, nbytes: int) -> None:
+        self._working = address, nbytes
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self._addresses[name] = address
+        return "address" not in self._engine.api.broken
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert stream == self._device.stream
+        assert self._addresses.keys() == self._engine.inputs.keys() | self._engine.outputs.keys()
+        assert self._working[1] >= self._engine.device_memory_size_v2
+        broken = self._engine.api.broken
+        capturing = self._device.is_capturing
+        if "execute" in broken or (capturing and ("capture" in broken or not self._has_run)):
+            return False
+        self._device.queue(self._work(dict(self._addresses), dict(self.shapes), self._working))
+        self._has_run = True
+        return True
+
+    def _work(
+        self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]], working: tuple[int, int]
+    ) -> Callable[[], None]:
+        """What the GPU does when the queue comes to it: the addresses and shapes are those of the call."""
+        engine, device = self._engine, self._device
+
+        def at(name: str) -> np.ndarray:
+            dtype = np.dtype(engine.get_tensor_dtype(name))
+            nbytes = int(np.prod(shapes[name])) * dtype.itemsize
+            device.check(addresses[name], nbytes)
+            held = (ctypes.c_uint8 * nbytes).from_address(addresses[name])
+            return np.frombuffer(held, dtype).reshape(shapes[name])
+
+        def work() -> None:
+            device.check(*working)
+            ctypes.memset(working[0], _GARBAGE, working[1])
+            given = {name: at(name).astype(engine.graph_dtype(name)) for name in engine.inputs}
+            for name, array in zip(engine.outputs, engine.session.run(list(engine.outputs), given), strict=True):
+                np.copyto(at(name), array, casting="same_kind")
+
+        return work
