@@ -13,6 +13,8 @@ import pytest
 
 import colour_models
 import small_transformers
+from fastsam_engine import read_spec
+from fastsam_trt.demo.embedded import locate
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -92,3 +94,33 @@ def small_exports(small_checkpoints: dict[str, Path], tmp_path_factory: pytest.T
     for family, weights in small_checkpoints.items():
         export_model(family, weights=weights, imgsz=small_transformers.SIZE, out=folder / family)
     return {family: folder / family for family in small_checkpoints}
+
+
+@pytest.fixture(scope="session")
+def fp32(
+    small_exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, export_extra: None
+) -> dict[str, Path]:
+    """A folder of proven fp32 graphs for each model: small ones of every family, two of them trained."""
+    import small_yolo
+    from fastsam_export import export_model
+
+    folder = tmp_path_factory.mktemp("yolo26")
+    small_yolo.save_yolo26(folder / "small.pt")
+    export_model("yolo26", weights=folder / "small.pt", imgsz=small_yolo.SIZE, out=folder / "yolo26")
+    demos = {name: Path(locate(name)) for name in ("demo-seg", "demo-clip")}
+    return {**small_exports, **demos, "yolo26": folder / "yolo26"}
+
+
+@pytest.fixture(scope="session")
+def fp16(fp32: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same in fp16."""
+    from fastsam_export.families import Exported
+    from fastsam_export.half_precision import halve
+
+    made = {}
+    for name, source in fp32.items():
+        made[name] = tmp_path_factory.mktemp("fp16") / name
+        shutil.copytree(source, made[name])
+        graphs = sorted(made[name].glob("*.onnx"), key=lambda path: ".masks" in path.name)
+        halve([Exported(path, read_spec(path)) for path in graphs], lambda _: None)
+    return made

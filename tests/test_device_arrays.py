@@ -36,6 +36,9 @@ class _Elsewhere(DeviceArray):
     def to_host(self) -> Array:
         raise AssertionError
 
+    def own(self) -> DeviceArray:
+        raise AssertionError
+
 
 def test_an_output_that_stays_is_the_next_input() -> None:
     session = _Adder()

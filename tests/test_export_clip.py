@@ -90,6 +90,7 @@ def exported(small_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_the_files_explain_themselves(exported: Path) -> None:
     assert sorted(each.name for each in exported.iterdir()) == [
+        "small-clip.crops.onnx",
         "small-clip.image.onnx",
         "small-clip.text.onnx",
         "tokenizer.json",

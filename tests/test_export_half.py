@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 import small_transformers
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import FeatureInput, ImageInput, ModelSpec
+from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.demo.embedded import locate
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -26,39 +24,9 @@ MODELS = (*small_transformers.FAMILIES, "demo-seg", "demo-clip", "yolo26")
 BOUND = {"max_rel_features": 0.01, "min_cosine": 0.9999, "min_mask_iou": 0.95}
 
 
-@pytest.fixture(scope="session")
-def fp32(
-    small_exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, export_extra: None
-) -> dict[str, Path]:
-    """A folder of proven fp32 graphs for each model: small ones of every family, two of them trained."""
-    import small_yolo
-    from fastsam_export import export_model
-
-    folder = tmp_path_factory.mktemp("yolo26")
-    small_yolo.save_yolo26(folder / "small.pt")
-    export_model("yolo26", weights=folder / "small.pt", imgsz=small_yolo.SIZE, out=folder / "yolo26")
-    demos = {name: Path(locate(name)) for name in ("demo-seg", "demo-clip")}
-    return {**small_exports, **demos, "yolo26": folder / "yolo26"}
-
-
-@pytest.fixture(scope="session")
-def fp16(fp32: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same in fp16."""
-    from fastsam_export.families import Exported
-    from fastsam_export.half_precision import halve
-
-    made = {}
-    for name, source in fp32.items():
-        made[name] = tmp_path_factory.mktemp("fp16") / name
-        shutil.copytree(source, made[name])
-        graphs = sorted(made[name].glob("*.onnx"), key=lambda path: ".masks" in path.name)
-        halve([Exported(path, read_spec(path)) for path in graphs], lambda _: None)
-    return made
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_the_files_are_half_and_say_so(fp32: dict[str, Path], fp16: dict[str, Path], name: str) -> None:
-    for graph in sorted(fp16[name].glob("*.onnx")):
+    for graph in _graphs(fp16[name]):
         before, spec = read_spec(fp32[name] / graph.name), read_spec(graph)
         assert (before.precision, spec.precision) == ("fp32", "fp16")
         assert (spec.input, spec.outputs, spec.class_names) == (before.input, before.outputs, before.class_names)
@@ -73,6 +41,11 @@ def test_the_files_are_half_and_say_so(fp32: dict[str, Path], fp16: dict[str, Pa
         assert small < (0.53 if large > 1e6 else 0.56) * large
         if large > 4e6:  # most of the file
             assert graph.stat().st_size < 0.53 * (fp32[name] / graph.name).stat().st_size
+
+
+def _graphs(folder: Path) -> list[Path]:
+    """The graphs of a model that become half; those that prepare their inputs stay as they are."""
+    return [path for path in sorted(folder.glob("*.onnx")) if not isinstance(read_spec(path).input, ArraysInput)]
 
 
 def _weights(graph: Path) -> int:
@@ -92,7 +65,7 @@ def test_the_types_are_strict(fp16: dict[str, Path], name: str) -> None:
 
     from fastsam_export.half_islands import float_types
 
-    for path in sorted(fp16[name].glob("*.onnx")):
+    for path in _graphs(fp16[name]):
         model = onnx.load(str(path))
         onnx.checker.check_model(model, full_check=True)
         types, graph = float_types(model), model.graph
@@ -116,7 +89,7 @@ def test_the_types_are_strict(fp16: dict[str, Path], name: str) -> None:
 def test_both_backends_take_fp32_and_give_fp32(
     fp32: dict[str, Path], fp16: dict[str, Path], name: str, backend: str
 ) -> None:
-    for path in sorted(fp16[name].glob("*.onnx")):
+    for path in _graphs(fp16[name]):
         session = open_session(path, backend, precision="fp32")
         assert session.precision == "fp32"
         inputs = _inputs(session.spec, fp32[name])
@@ -143,7 +116,7 @@ def _inputs(spec: ModelSpec, folder: Path) -> dict[str, NDArray[Any]]:
 def test_the_processor_computes_it_in_fp32_and_says_so(fp16: dict[str, Path]) -> None:
     graph = find_graph(fp16["demo-seg"])
     assert open_session(graph, "onnxruntime").precision == "fp32"
-    with pytest.raises(BackendUnavailableError, match="this graph, which is fp16, in fp32, not in fp16"):
+    with pytest.raises(BackendUnavailableError, match="this graph, which is fp16, in fp32 on cpu, not in fp16"):
         open_session(graph, "onnxruntime", precision="fp16")
 
 
@@ -176,7 +149,7 @@ def test_the_command_installs_it_beside_fp32(
     assert main([*request, "--precision", "fp16"]) == 0
     assert "parity with fp32" in capsys.readouterr().out
     models = home / "models"
-    names = [f"mine{suffix}" for suffix in (".masks.onnx", ".onnx")]
+    names = [f"mine{suffix}" for suffix in (".masks.onnx", ".onnx", ".preprocess.onnx")]
     assert [each.name for each in sorted((models / "mine").iterdir())] == names
     assert [each.name for each in sorted((models / "mine-fp16").iterdir())] == names
     assert main(["info", "mine-fp16"]) == 0
@@ -221,7 +194,7 @@ def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:
     from fastsam_export import export_model
     from fastsam_export.errors import UnknownExportError
 
-    with pytest.raises(UnknownExportError, match="expected precision fp32 or fp16, found 'int3'"):
+    with pytest.raises(UnknownExportError, match="expected precision fp32 or fp16 or int8, found 'int3'"):
         export_model("yolov8n-seg", precision="int3")  # type: ignore[arg-type]
 
 

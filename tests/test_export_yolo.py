@@ -43,7 +43,8 @@ def test_a_seeded_network_is_exported_with_its_proof(
     out = tmp_path / "out"
     request = ["export", "shapes-seg", "--weights", str(seeded_weights), "--imgsz", "160", "192", "--out", str(out)]
     assert main(request) == 0
-    assert [each.name for each in out.iterdir()] == ["shapes-seg.onnx"]
+    names = [f"shapes-seg{part}.onnx" for part in (".decode", "", ".preprocess")]
+    assert sorted(each.name for each in out.iterdir()) == names
     assert sorted(seeded_weights.parent.iterdir()) == before  # nothing is left beside the user's weights
     assert "min_mask_iou" in capsys.readouterr().out
     spec = read_spec(out / "shapes-seg.onnx")
@@ -63,7 +64,8 @@ def test_a_seeded_network_is_exported_with_its_proof(
 def test_thresholds_can_be_recorded_in_place_of_the_familys(seeded_weights: Path, tmp_path: Path) -> None:
     from fastsam_export import export_model
 
-    (made,) = export_model("mine", weights=seeded_weights, imgsz=(64, 64), out=tmp_path / "mine", defaults={"iou": 0.5})
+    out = tmp_path / "mine"
+    made, *_ = export_model("mine", weights=seeded_weights, imgsz=(64, 64), out=out, defaults={"iou": 0.5})
     assert made.spec is not None
     assert made.spec.defaults == {"conf": 0.25, "iou": 0.5, "max_segments": 300}
 

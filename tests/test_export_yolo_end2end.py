@@ -49,6 +49,8 @@ def frames() -> list[NDArray[np.uint8]]:
 
 
 def test_the_spec_says_what_the_graph_gives_and_how_exact_it_is(exported: Path) -> None:
+    names = [f"shapes26{part}.onnx" for part in (".decode", "", ".preprocess")]
+    assert sorted(each.name for each in exported.parent.iterdir()) == names
     spec = read_spec(exported)
     assert (spec.family, spec.class_names) == ("yolo-end2end", ("circle", "square", "star"))
     assert (spec.input.height, spec.input.width, spec.input.size_multiple) == (H, W, 32)

@@ -222,6 +222,9 @@ class _Foreign(DeviceArray):
     def to_host(self) -> np.ndarray:
         return _random(self.shape, 7)
 
+    def own(self) -> DeviceArray:
+        return self
+
 
 def test_arrays_of_another_kind_or_queue(api: FakeTensorRt, crops: Path) -> None:
     session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")

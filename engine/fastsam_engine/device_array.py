@@ -27,6 +27,10 @@ class DeviceArray(ABC):
     def to_host(self) -> Array:
         """The array on the host: a copy, unless it lies there."""
 
+    @abstractmethod
+    def own(self) -> DeviceArray:
+        """The array at the same place, in memory that no later run overwrites."""
+
 
 class HostArray(DeviceArray):
     """An array that lies on the host."""
@@ -39,3 +43,6 @@ class HostArray(DeviceArray):
 
     def to_host(self) -> Array:
         return self._array
+
+    def own(self) -> DeviceArray:
+        return self  # what sessions of the host return is the caller's to keep

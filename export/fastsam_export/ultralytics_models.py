@@ -20,6 +20,7 @@ from fastsam_engine.model_spec import ModelSpec, Output, Source
 from fastsam_engine.yolo_seg import PROTOTYPES, letterbox_input, thresholds
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family
+from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import sha256, versions, write_spec
 from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, synthetic_pictures
 
@@ -118,7 +119,7 @@ class UltralyticsFamily(Family):
                 recorder.add(f"{what} on {describe(sessions)}", figures)
         spec = dataclasses.replace(spec, parity=recorder.close(graph.name))
         write_spec(graph, spec)
-        return [Exported(graph, spec)]
+        return [Exported(graph, spec), *export_helpers(spec, folder, step)]
 
 
 def box_ious(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -142,6 +143,19 @@ def min_mask_iou(
     overlap = (masks_a & masks_b).sum(axis=(1, 2)) / np.maximum(union, 1)
     seen = union > 64  # on a handful of pixels one flip is a tenth; such masks are no segments
     return float(overlap[seen].min(initial=1.0))
+
+
+def letterboxed(
+    picture: NDArray[np.uint8], size: tuple[int, int], size_multiple: int | None = None
+) -> NDArray[np.uint8]:
+    """Lay a picture (H, W, 3) uint8 into (height, width) px by ultralytics' own letterbox.
+
+    With a `size_multiple` the result is the smallest rectangle in multiples of it that holds the scaled picture.
+    """
+    from ultralytics.data.augment import LetterBox
+
+    letterbox = LetterBox(size, auto=size_multiple is not None, stride=size_multiple or 32)
+    return np.asarray(letterbox(image=picture))
 
 
 def _is_end_to_end(weights: Path) -> bool:
@@ -182,14 +196,12 @@ def _load(weights: str, folder: Path, end_to_end: bool) -> tuple[Path, ultralyti
 def _inputs(sizes: list[tuple[int, int]]) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Batches (n, 3, h, w) in 0..1 to compare on: ultralytics' own photos and drawn pictures, at each size."""
     import cv2
-    from ultralytics.data.augment import LetterBox
     from ultralytics.utils import ASSETS
 
     photos = sorted(Path(ASSETS).glob("*.jpg"))
     for size in sizes:
-        letterbox = LetterBox(size, auto=False)
         drawn = synthetic_pictures(2, *size)
-        pictures = [letterbox(image=cv2.imread(str(photo))) for photo in photos] + drawn
+        pictures = [letterboxed(cv2.imread(str(photo)), size) for photo in photos] + drawn
         batch = np.stack([picture[..., ::-1].transpose(2, 0, 1) for picture in pictures]).astype(np.float32)
         batch /= 255
         yield f"{len(photos)} photos and {len(drawn)} drawn pictures at {size[0]} x {size[1]}", batch

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ImageInput, TokenInput
 from fastsam_engine.model_store import beside, home
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
+from fastsam_trt.device_helpers import open_helpers, takes
+from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.segments import Segments
 from fastsam_trt.text_features import TextFeatures
 from fastsam_trt.tokens import TextTokenizer
@@ -28,6 +31,7 @@ class Clip:
     Attributes:
         text: Embeddings of prompts.
         logit_scale: Factor from cosine to logits that the model was trained with.
+        uploads: Where frames come from when crops are cut on the device.
         even_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
     """
 
@@ -39,6 +43,7 @@ class Clip:
         device: str = "auto",
         precision: str = "auto",
         cache: Path | None = None,
+        frames_on_device: bool | None = None,
     ) -> None:
         """Open the image tower.
 
@@ -47,6 +52,8 @@ class Clip:
             backend, device, precision: See `fastsam_engine.open_session`. On a processor the text tower
                 runs in fp32, and on a GPU it may leave operators to the processor: it runs once a prompt.
             cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
+            frames_on_device: Whether the model's crops graph cuts crops where it runs; None: where that is a GPU and
+                the model has it.
 
         Raises:
             ModelNotFoundError, ModelFileError: No such model, or no CLIP.
@@ -57,6 +64,8 @@ class Clip:
         if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):
             raise ModelFileError(graph, f"expected CLIP's image tower, found a model of task {spec.task!r}")
         self._input = spec.input
+        self.uploads = FrameUploads()
+        self._crops = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image").get("crops")
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.even_cosine = spec.defaults.get("even_cosine")
         text_graph = beside(graph, "text", own="image")
@@ -116,6 +125,18 @@ class Clip:
         most = min(self._input.batch[1] or _CROPS_A_RUN, _CROPS_A_RUN)
         for start in range(0, len(windows), most):
             part = slice(start, start + most)
-            batch = clip_batch(frame, windows[part], self._input, None if masks is None else masks[part])
-            parts.append(np.asarray(self._image.run({self._input.name: batch})[name], np.float32))
+            batch = self._batch(frame, windows[part], None if masks is None else masks[part])
+            parts.append(np.asarray(self._image.run_kept({self._input.name: batch}, ())[0][name], np.float32))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+    def _batch(
+        self, frame: NDArray[np.uint8], windows: NDArray[np.intp], masks: Sequence[NDArray[np.bool_]] | None
+    ) -> Array | DeviceArray:
+        """The image tower's input of some windows, cut on the device where that can be."""
+        if self._crops is None or masks is not None or not takes(self._crops, *frame.shape[:2]):
+            return clip_batch(frame, windows, self._input, masks)
+        inputs: dict[str, Array | DeviceArray] = {
+            "frame": self.uploads.at(self._crops, frame),
+            "windows": windows.astype(np.float32),
+        }
+        return self._crops.run_kept(inputs, [self._input.name])[1][self._input.name]

@@ -16,6 +16,7 @@ from fastsam_trt.cached_masks import CachedMasks
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo import embedded
 from fastsam_trt.errors import ClipNotFoundError, OptionError, PromptError
+from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.picture import as_bgr
 from fastsam_trt.places import check_boxes, check_point_labels, check_points
 from fastsam_trt.prompts import Routes, SelectorName, check_apart, check_prompts, route
@@ -68,6 +69,7 @@ class Pipeline:
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        frames_on_device: bool | None = None,
     ) -> None:
         """Open the models that the prompts need.
 
@@ -97,6 +99,8 @@ class Pipeline:
             threshold: Least similarity of a selected segment, 0..1 (CLIP only).
             crop: What CLIP sees of a segment: the `box` with all that is in it, or what is `masked`, the rest greyed.
             backend, device, precision: See `fastsam_engine.open_session`.
+            frames_on_device: Whether frames are uploaded once, and prepared, cropped for CLIP and decoded where the
+                models run, by graphs that were exported with them; None: where that is a GPU and they are there.
 
         Raises:
             FastsamError: See `fastsam_engine.errors` and `fastsam_trt.errors`: a model, backend, prompt or option
@@ -107,6 +111,7 @@ class Pipeline:
         if not 0 <= threshold <= 1:
             raise OptionError("threshold", "a number from 0 to 1", threshold)
         self._backend, self._device, self._precision = backend, device, precision
+        self._frames_on_device = frames_on_device
         self._selector_name = selector
         self._clip = clip if isinstance(clip, Clip) else None
         named = None if isinstance(clip, Clip) else clip
@@ -122,6 +127,7 @@ class Pipeline:
         prompts, excluded, boxes = check_prompts(prompts), check_prompts(excluded), check_boxes(boxes)
         points = check_points(points)
         check_point_labels(point_labels, len(points))
+        self._uploads = FrameUploads() if self._clip is None else self._clip.uploads
         self.segmenter = Segmenter(
             model,
             conf=conf,
@@ -133,6 +139,8 @@ class Pipeline:
             backend=backend,
             device=device,
             precision=precision,
+            frames_on_device=frames_on_device,
+            uploads=self._uploads,
         )
         self._boxes = boxes
         self._set_texts(prompts, excluded)
@@ -223,6 +231,7 @@ class Pipeline:
             PromptError: A box lies wholly outside the frame, or a point outside it.
         """
         picture = as_bgr(frame)
+        self._uploads.begin(picture)
         segments = self.segmenter(picture)
         segments = replace(segments, masks=CachedMasks(segments.masks))
         start = time.perf_counter()
@@ -306,7 +315,15 @@ class Pipeline:
 
     def _open_clip(self, prompt: str) -> Clip:
         try:
-            return Clip(self._clip_name, backend=self._backend, device=self._device, precision=self._precision)
+            clip = Clip(
+                self._clip_name,
+                backend=self._backend,
+                device=self._device,
+                precision=self._precision,
+                frames_on_device=self._frames_on_device,
+            )
         except ModelNotFoundError as error:
             model = self.segmenter.session.spec.name
             raise ClipNotFoundError(prompt, model, str(self._clip_name)) from error
+        clip.uploads = self._uploads
+        return clip

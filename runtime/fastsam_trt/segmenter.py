@@ -13,8 +13,11 @@ from fastsam_engine import find_graph, open_session
 from fastsam_engine.model_spec import ImageInput
 from fastsam_engine.model_store import beside
 from fastsam_trt.demo.embedded import locate
+from fastsam_trt.device_helpers import open_helpers
+from fastsam_trt.device_preprocess import DevicePreprocessor
 from fastsam_trt.errors import OptionError
 from fastsam_trt.families import Thresholds, decoder_for
+from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.segments import Segments
 
@@ -40,6 +43,8 @@ class Segmenter:
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        frames_on_device: bool | None = None,
+        uploads: FrameUploads | None = None,
     ) -> None:
         """Open a model.
 
@@ -48,13 +53,17 @@ class Segmenter:
             conf, iou, max_segments, classes, components: See `Thresholds`; None: the model's default.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             backend, device, precision: See `fastsam_engine.open_session`.
+            frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
+                where that is a GPU and the model has them.
+            uploads: Where frames come from then; None: uploads of its own.
 
         Raises:
-            ModelNotFoundError, ModelFileError: No such model, or no segmenter.
+            ModelNotFoundError, ModelFileError: No such model, or no segmenter, or one without the helper graphs that
+                were asked for.
             OptionError: A threshold or size is out of range.
         """
         graph = find_graph(locate(model))
-        self.session = open_session(graph, backend, device, precision, frames=True)
+        self.session = open_session(graph, backend, device, precision, frames=not frames_on_device)
         self._decoder = decoder_for(
             self.session,
             lambda part: open_session(beside(graph, part), backend, device, precision),
@@ -70,7 +79,15 @@ class Segmenter:
         )
         if classes is not None and not all(0 <= each < len(spec.class_names) for each in classes):
             raise OptionError("classes", f"ids from 0 to {len(spec.class_names) - 1}", list(classes))
-        self._preprocess = FramePreprocessor(self._input, _size(self._input, imgsz))
+        size = _size(self._input, imgsz)
+        self._preprocess = FramePreprocessor(self._input, size)
+        self._on_device: DevicePreprocessor | None = None
+        self._left: tuple[str, ...] = ()
+        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device)
+        if "preprocess" in helpers:
+            self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, uploads or FrameUploads(), size)
+        if "decode" in helpers:
+            self._left = self._decoder.leave(helpers["decode"])
         self.speed: dict[str, float] = {}
 
     @property
@@ -88,9 +105,12 @@ class Segmenter:
             Its segments, masks not yet decoded. `speed` then holds the ms of `preprocess` and `segment`.
         """
         start = time.perf_counter()
-        array, letterbox = self._preprocess(frame)
+        on_device = self._on_device if self._on_device is not None and self._on_device.takes(frame) else None
+        array, letterbox = (on_device or self._preprocess)(frame)
         ready = time.perf_counter()
-        segments = self._decoder.decode(self.session.run({self._input.name: array}), letterbox, self.thresholds)
+        self._decoder.settle()
+        fetched, left = self.session.run_kept({self._input.name: array}, self._left if on_device else ())
+        segments = self._decoder.decode({**fetched, **left}, letterbox, self.thresholds)
         done = time.perf_counter()
         self.speed = {"preprocess": (ready - start) * 1e3, "segment": (done - ready) * 1e3}
         return segments

@@ -38,6 +38,12 @@ class OrtDeviceArray(DeviceArray):
     def to_host(self) -> Array:
         return cast("Array", self.value.numpy())
 
+    def own(self) -> OrtDeviceArray:
+        _, memory, index = self.place.split(":")
+        value = _empty(self.shape, self.dtype, memory, int(index))
+        value.update_inplace(self.value)
+        return OrtDeviceArray(value, self.place)
+
 
 class OnnxRuntimeBoundSession(Session):
     """A graph on a device of ONNX Runtime, as a rule a GPU.

@@ -18,7 +18,7 @@ from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
-from fastsam_engine.model_spec import ImageInput, ModelSpec, Precision
+from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version
 from fastsam_engine.session import Array, Session, check_names
@@ -33,7 +33,7 @@ _SHAPES_KEPT = 8
 
 @register
 class OpenVinoBackend(Backend):
-    """OpenVINO; computes in bf16 where the processor does so natively, unless asked for fp32."""
+    """OpenVINO; computes in bf16 where the processor does so natively, unless asked for fp32; int8 graphs in int8."""
 
     name = "openvino"
 
@@ -49,6 +49,16 @@ class OpenVinoBackend(Backend):
         import openvino
 
         core = openvino.Core()
+        if spec.precision == "int8":  # the library chooses in what it computes the rest
+            if precision not in ("auto", "int8"):
+                raise BackendUnavailableError(
+                    self.name,
+                    f"it computes this graph, which is int8, in int8, not in {precision}",
+                    "use --precision auto",
+                )
+            precision = "auto"
+        if precision == "auto" and isinstance(spec.input, ArraysInput):
+            precision = "fp32"  # its numbers hold places in the frame, which bf16 can't
         if precision not in ("auto", *_HINTS) or (
             precision in ("bf16", "fp16")
             and precision.upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -117,7 +127,7 @@ class OpenVinoSession(Session):
         self._outputs = {output.name: indices[output.name] for output in spec.outputs}
         image = spec.input if isinstance(spec.input, ImageInput) else None
         self._sized = image is not None and image.size_multiple is not None
-        super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(core, precision))
+        super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(core, spec, precision))
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if not self._sized:
@@ -213,8 +223,10 @@ def _taking_frames(model: openvino.Model, image: ImageInput) -> tuple[openvino.M
     return prepared.build(), taken
 
 
-def _precision(core: openvino.Core, asked: str) -> Precision:
-    """The precision that the processor computes in: the one asked for, or the library's own choice."""
+def _precision(core: openvino.Core, spec: ModelSpec, asked: str) -> Precision:
+    """The precision that the processor computes in: the one asked for, the graph's int8, or the library's choice."""
+    if spec.precision == "int8":
+        return "int8"
     if asked != "auto":
         return cast("Precision", asked)  # checked against `_HINTS` before
     chosen = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()

@@ -36,3 +36,9 @@ class TensorRtArray(DeviceArray):
             self.memory.copy_out(array)
             self._device.synchronise()
         return array
+
+    def own(self) -> TensorRtArray:
+        with self._device.using():
+            memory = self._device.allocate(self.memory.nbytes)
+            memory.copy_from(self.memory.address)
+        return TensorRtArray(self._device, memory, self.shape, self.dtype)

@@ -11,6 +11,7 @@ from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, TokenInput
 from fastsam_export import transformers_models
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.parity import TEXTS, max_abs, min_cosine, synthetic_pictures
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class ClipFamily(Family):
             transformers_models.trace_batched(tower, example[:2], graph, spec)
             step(f"comparing the {part} tower with PyTorch")
             exported.append(transformers_models.prove(tower, example, graph, spec, _TOLERANCE, what, _compare))
+        exported += export_helpers(image, folder, step)
         return [*exported, Exported(folder / "tokenizer.json", None)]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from fastsam_engine.model_spec import FeatureInput, ModelSpec, Output, Parity
 from fastsam_export import transformers_models
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import ParityRecorder, compare_queries, describe, fp32_sessions, max_abs, synthetic_pictures
 
@@ -102,7 +103,7 @@ class DetrFamily(Family):
             proven = dataclasses.replace(each, parity=parity)
             write_spec(path, proven)
             exported.append(Exported(path, proven))
-        return exported
+        return [*exported, *export_helpers(spec, folder, step)]
 
 
 def _compare(model: Any, batch: torch.Tensor, graph: Path, head_graph: Path) -> Parity:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastsam_engine.model_spec import ModelSpec, Output
 from fastsam_export import deformable_attention, transformers_models
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.parity import compare_queries, synthetic_pictures
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Mask2FormerFamily(Family):
             transformers_models.trace_batched(network, batch[:1], graph, spec)
         step("comparing with PyTorch")
         what = f"{len(batch)} drawn pictures"
-        return [transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)]
+        proven = transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)
+        return [proven, *export_helpers(spec, folder, step)]
 
 
 def _compare(expected: transformers_models.Arrays, found: transformers_models.Arrays) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest
-from fastsam_engine.errors import BuildRequestError
+from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
 
@@ -54,13 +54,20 @@ def execute(args: argparse.Namespace) -> int:
     from fastsam_engine.builders import choose_builder
     from fastsam_engine.model_store import find_graphs
     from fastsam_engine.spec_reader import read_spec
+    from fastsam_engine.tensorrt.plan_file import is_plan
     from fastsam_trt.demo.embedded import locate
 
     graphs = find_graphs(locate(args.model))
-    backend = choose_builder(args.backend, args.device, args.target)
+    if plans := [graph.name for graph in graphs if is_plan(graph)]:
+        raise BuildRequestError("model", "ONNX graphs", f"the plan {plans[0]}", "name what it was built from")
+    device = args.device.removesuffix(":0")
+    backend = choose_builder(args.backend, device, args.target)
     rows = []
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(args.out, f"the folder can't be made ({error.strerror})") from error
     for graph in graphs:
         request = _request(args, graph, read_spec(graph), alone=len(graphs) == 1)
         with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as bar:
@@ -70,14 +77,14 @@ def execute(args: argparse.Namespace) -> int:
                 bar.set_description_str(f"{graph.name}: {phase} {done}/{of}", refresh=False)
                 bar.update()
 
-            report = backend.build(request, args.device, show)
+            report = backend.build(request, device, show)
         rows.append(_row(graph, report))
     print(table(("graph", "for", "size", "built in", "worst error to the graph", "file"), rows))
     return 0
 
 
 def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: bool) -> BuildRequest:
-    from fastsam_engine.model_spec import ImageInput, TokenInput
+    from fastsam_engine.model_spec import ArraysInput, ImageInput, TokenInput
 
     takes_batch, takes_size = isinstance(spec.input, ImageInput | TokenInput), isinstance(spec.input, ImageInput)
     return BuildRequest(
@@ -91,7 +98,7 @@ def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: b
             optimization_level=args.level,
             hardware=args.hardware,
             version_compatible=args.version_compatible,
-            tf32=not args.no_tf32,
+            tf32=not (args.no_tf32 or isinstance(spec.input, ArraysInput)),  # which hold places in the frame
         ),
         out=None if args.out is None else args.out / f"{graph.stem}.plan",
         again=args.again,

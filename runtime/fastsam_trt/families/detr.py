@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from fastsam_engine.session import Array, Session
+from fastsam_engine.session import Session
 from fastsam_trt import panoptic
-from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
+from fastsam_trt.families.registry import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.plane_resize import PlaneResizes
 from fastsam_trt.segments import Segments
@@ -28,7 +26,7 @@ class DetrDecoder(Decoder):
         self._masks = self._head.spec.outputs[0].name
         self._resizes = PlaneResizes()
 
-    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+    def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         queries = panoptic.queries(outputs[self._classes][0], thresholds.conf, thresholds.max_segments)
         if not len(queries):
             return panoptic.nothing(letterbox)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
-from fastsam_engine.session import Array, Session
+from fastsam_engine.session import Session
 from fastsam_trt import panoptic
-from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
+from fastsam_trt.families.registry import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.plane_resize import PlaneResizes
 from fastsam_trt.segments import Segments
@@ -29,7 +27,7 @@ class Mask2FormerDecoder(Decoder):
         self._classes, self._masks = names["query-class-logits"], names["query-mask-logits"]
         self._resizes = PlaneResizes()
 
-    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+    def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         queries = panoptic.queries(outputs[self._classes][0], thresholds.conf, thresholds.max_segments)
         planes = np.empty((len(queries), _SIDE, _SIDE), np.float32)
         for plane, logits in zip(planes, outputs[self._masks][0][queries.indices], strict=True):

@@ -6,16 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.session import Array, Session
+from fastsam_engine.session import Session
 from fastsam_trt.errors import OptionError
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.segments import Segments
 
 OpenPart: TypeAlias = Callable[[str], Session]
+Outputs: TypeAlias = Mapping[str, Any]  # arrays; typing each as one that may lie elsewhere would burden all families
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,26 @@ class Decoder(ABC):
         """
         self.spec = session.spec
 
+    def leave(self, session: Session) -> tuple[str, ...]:
+        """Take the model's decode graph, open, where one is at hand for outputs that lie on a device.
+
+        Args:
+            session: `M.decode.onnx`, at the first graph's place.
+
+        Returns:
+            Names of the outputs that may be left there from now on.
+        """
+        return ()
+
+    def settle(self) -> None:  # noqa: B027 - most families leave nothing
+        """Let earlier segments keep what the model's next run would overwrite of the outputs that were left."""
+
     @abstractmethod
-    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+    def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         """Make segments of one frame's outputs.
 
         Args:
-            outputs: As `Session.run` returns them.
+            outputs: As `Session.run` returns them, save those that `leave` named, which may be device arrays.
             letterbox: Where the frame lies in the model's input.
             thresholds: What counts.
         """

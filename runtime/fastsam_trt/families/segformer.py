@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.session import Array, Session
+from fastsam_engine.session import Session
 from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
+from fastsam_trt.families.registry import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.plane_resize import PlaneResizes
 from fastsam_trt.segments import Segments
@@ -27,7 +25,7 @@ class SegformerDecoder(Decoder):
         self._logits = self.spec.outputs[0].name
         self._resizes = PlaneResizes()
 
-    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+    def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         logits = np.asarray(outputs[self._logits][0], np.float32)
         height, width = logits.shape[1:]
         leaders = leading_planes(logits)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.session import Array, Session
-from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
+from fastsam_engine.session import Session
+from fastsam_trt.families.registry import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
-from fastsam_trt.plane_resize import PlaneResizes
-from fastsam_trt.prototype_masks import PrototypeMasks
+from fastsam_trt.prototype_decoding import PrototypeDecoding
 from fastsam_trt.segments import Segments
 
 
@@ -29,9 +26,16 @@ class YoloEnd2EndDecoder(Decoder):
         names = {output.meaning: output.name for output in self.spec.outputs}
         self._detections = names["yolo-end2end-detections"]
         self._prototypes = names["mask-prototypes"]
-        self._resizes = PlaneResizes()
+        self._masks = PrototypeDecoding(None)
 
-    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+    def leave(self, session: Session) -> tuple[str, ...]:
+        self._masks = PrototypeDecoding(session)
+        return (self._prototypes,)
+
+    def settle(self) -> None:
+        self._masks.settle()
+
+    def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         rows: NDArray[np.float32] = np.asarray(outputs[self._detections][0], np.float32)
         rows = rows[rows[:, 4] > thresholds.conf]
         if thresholds.classes is not None:
@@ -41,6 +45,5 @@ class YoloEnd2EndDecoder(Decoder):
         # Box sides are regressed one by one, so a doubtful box may be inside out; ultralytics drops these, too
         kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[: thresholds.max_segments]
         rows, boxes = rows[kept], boxes[kept]
-        prototypes = np.asarray(outputs[self._prototypes][0], np.float32)
-        masks = PrototypeMasks(prototypes, rows[:, 6:], boxes, self._resizes(letterbox, *prototypes.shape[1:]))
+        masks = self._masks(outputs[self._prototypes], rows[:, 6:], boxes, letterbox)
         return Segments(boxes, rows[:, 4], rows[:, 5].astype(np.int32), masks)

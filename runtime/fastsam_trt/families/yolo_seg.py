@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.session import Array, Session
-from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, register
+from fastsam_engine.session import Session
+from fastsam_trt.families.registry import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.nms import nms
-from fastsam_trt.plane_resize import PlaneResizes
-from fastsam_trt.prototype_masks import PrototypeMasks
+from fastsam_trt.prototype_decoding import PrototypeDecoding
 from fastsam_trt.segments import Segments
 
 _MOST_CANDIDATES = 5000
@@ -31,9 +28,16 @@ class YoloSegDecoder(Decoder):
         self._detections = names["yolo-detections"]
         self._prototypes = names["mask-prototypes"]
         self._classes_end = 4 + len(spec.class_names)
-        self._resizes = PlaneResizes()
+        self._masks = PrototypeDecoding(None)
 
-    def decode(self, outputs: Mapping[str, Array], letterbox: Letterbox, thresholds: Thresholds) -> Segments:
+    def leave(self, session: Session) -> tuple[str, ...]:
+        self._masks = PrototypeDecoding(session)
+        return (self._prototypes,)
+
+    def settle(self) -> None:
+        self._masks.settle()
+
+    def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         detections: NDArray[np.float32] = outputs[self._detections][0]
         best = detections[4 : self._classes_end].max(axis=0)
         candidates = np.flatnonzero(best > thresholds.conf)
@@ -49,9 +53,7 @@ class YoloSegDecoder(Decoder):
         boxes = _corners(rows[:, :4])
         kept = nms(boxes, scores, class_ids, thresholds.iou, thresholds.max_segments)
         boxes = letterbox.boxes_to_frame(boxes[kept])
-        prototypes = np.asarray(outputs[self._prototypes][0], np.float32)
-        resize = self._resizes(letterbox, *prototypes.shape[1:])
-        masks = PrototypeMasks(prototypes, rows[kept, self._classes_end :], boxes, resize)
+        masks = self._masks(outputs[self._prototypes], rows[kept, self._classes_end :], boxes, letterbox)
         return Segments(boxes, scores[kept], class_ids[kept], masks)
 
 

@@ -1,0 +1,164 @@
+"""The crops graph: windows of a frame to CLIP's input, on the device that holds the frame.
+
+Inputs:
+    `frame` uint8 (H, W, 3) BGR, its shorter side 8192 px at most;
+    `windows` float32 (K, 4) xyxy, whole px inside the frame, x1 and y1 exclusive, at least 1 px a side.
+Output:
+    CLIP's image input (K, 3, S, S) float32, under its name.
+
+It computes what CLIP's image processor does (the shorter side to S by antialiased bicubic interpolation, the middle cut
+out) as two matrix products a crop, whose weights it makes of the window. So that a crop costs the same however large
+its window is, windows are read from a pyramid of the frame, each level half the size of the one before: where the
+shorter side is 2 * S px at most, from the frame itself, and the crop is exact; a larger one has been averaged over
+2 x 2, 4 x 4, ... px before.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Output
+from fastsam_export.families.registry import Exported
+from fastsam_export.helper_graphs.building import GraphBuilder, Value
+from fastsam_export.helper_graphs.proving import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove
+from fastsam_export.helper_graphs.steps import normalised, whole_levels
+from fastsam_export.parity import synthetic_pictures
+
+_SHRINK = 2  # what the kernel does of a shrink, at most; the pyramid does the rest
+_LONGEST_PX = 8192  # shorter side of the largest window
+_MARGIN_PX = 16  # the kernel reaches 2 * _SHRINK px beyond the cut on either side; the rest is for parts of pixels
+_ROUNDING = 1e-4  # devices divide inexactly; a quotient that is not whole is further from the next whole number
+_BATCH = (1, 16, 32)  # crops of one run: smallest, usual, largest number
+_TOLERANCE = {"max_abs_level_unaveraged": 2.001, "max_mean_level": 4.0}
+
+
+def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
+    """Make and prove `M.crops.onnx` for CLIP's image tower."""
+    size_px = image.height
+    taken = ArraysInput(("frame", "windows"), ("H W 3", "K 4"), ("uint8", "float32"), {**FRAME_AXES, "K": _BATCH})
+    spec = helper_spec(model, "crops", taken, Output(image.name, "model-input", f"K 3 {size_px} {size_px}"))
+    path = folder / f"{model.name}.crops.onnx"
+    _build(GraphBuilder(spec), path, image)
+    cases = [_case(image, averaged=averaged) for averaged in (False, True)]
+
+    def compare(expected: NDArray[np.float32], found: NDArray[np.float32]) -> dict[str, float]:
+        figures = level_figures(image, expected, found)
+        exact = {"max_abs_level_unaveraged": figures["max_abs_level"]} if expected is cases[0].expected else {}
+        return {"max_mean_level": figures["max_mean_level"], **exact}
+
+    return prove(path, spec, "torch", cases, _TOLERANCE, compare)
+
+
+def _build(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
+    size_px = image.height
+    largest = _SHRINK * size_px * 2.0 ** np.arange(max(math.ceil(math.log2(_LONGEST_PX / _SHRINK / size_px)), 1))
+    atlas, starts, widths = _pyramid(graph, len(largest) + 1)
+    x0, y0, x1, y1 = (graph.Slice("windows", [i], [i + 1], [1]) for i in range(4))  # (K, 1) each
+    shorter = graph.Min(graph.Sub(x1, x0), graph.Sub(y1, y0))
+    above = graph.cast(graph.Greater(shorter, largest[None].astype(np.float32)), "float32")  # (K, levels - 1)
+    level = graph.cast(graph.ReduceSum(above, [1]), "int64")  # (K, 1)
+    steps = (largest / largest[0])[None].astype(np.float32)  # from 1 px to 2, 2 to 4, 4 to 8, ...
+    shrink = graph.Add(graph.ReduceSum(graph.Mul(above, steps), [1]), 1.0)
+    reach = _SHRINK * size_px + _MARGIN_PX
+    columns, across = _axis(graph, x0, x1, shorter, shrink, size_px, reach)
+    rows, down = _axis(graph, y0, y1, shorter, shrink, size_px, reach)
+    firsts = graph.Add(graph.Gather(starts, level), graph.Mul(rows, graph.Gather(widths, level)))  # (K, reach)
+    cells = graph.Add(graph.Unsqueeze(firsts, [2]), graph.Unsqueeze(columns, [1]))  # (K, reach, reach)
+    patches = graph.Gather(atlas, cells, axis=1)  # (3, K, reach, reach)
+    narrow = whole_levels(graph, graph.MatMul(patches, graph.Transpose(across, perm=[0, 2, 1])))
+    crops = whole_levels(graph, graph.MatMul(down, narrow))  # (3, K, S, S)
+    graph.save(path, "float32", normalised(graph, graph.Transpose(crops, perm=[1, 0, 2, 3]), image))
+
+
+def _pyramid(graph: GraphBuilder, count: int) -> tuple[str, str, str]:
+    """The frame's levels, (3, cells) in one row a channel; where each begins there, (L,), and its width, (L,)."""
+    planes = graph.Unsqueeze(graph.Transpose(graph.cast("frame", "float32"), perm=[2, 0, 1]), [0])
+    flat, starts, widths = [], [], []
+    start: Value = [0]
+    for index in range(count):
+        if index:  # the last row or column of an odd size counts alone, so that no pixel of the frame is lost
+            planes = graph.AveragePool(planes, kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1])
+        flat.append(graph.Reshape(planes, [3, -1]))
+        starts.append(start)
+        widths.append(graph.Shape(planes, start=3, end=4))
+        start = graph.Add(start, graph.Shape(flat[-1], start=1, end=2))
+    return graph.Concat(*flat, axis=1), graph.Concat(*starts, axis=0), graph.Concat(*widths, axis=0)
+
+
+def _axis(
+    graph: GraphBuilder, first: str, last: str, shorter: str, shrink: str, size_px: int, reach: int
+) -> tuple[str, str]:
+    """One axis of the windows: the cells of their level to read, and what each gives to each pixel of the crops.
+
+    Args:
+        graph: In the making.
+        first, last: (K, 1) the windows' edges, px of the frame.
+        shorter: (K, 1) their shorter sides, px.
+        shrink: (K, 1) px of the frame a cell of the level.
+        size_px: Pixels of a crop.
+        reach: Cells to read.
+
+    Returns:
+        (K, reach) int64 and (K, size_px, reach) float32.
+    """
+    length = graph.Sub(last, first)
+    resized = graph.Floor(graph.Add(graph.Div(graph.Mul(length, float(size_px)), shorter), _ROUNDING))
+    scale = graph.Div(length, graph.Mul(resized, shrink))  # cells a pixel of the crop
+    widen = graph.Max(scale, 1.0)
+    before = graph.Floor(graph.Mul(graph.Sub(resized, float(size_px)), 0.5))
+    low, high = graph.Div(first, shrink), graph.Div(last, shrink)  # the window, in cells
+    places = graph.Add(before, (np.arange(size_px, dtype=np.float32) + 0.5)[None])
+    centres = graph.Add(low, graph.Mul(places, scale))  # (K, S)
+    leftmost = graph.Sub(graph.Add(low, graph.Mul(before, scale)), graph.Mul(widen, 2.0))
+    origin = graph.Max(graph.Floor(leftmost), graph.Floor(low))
+    cells = graph.Add(origin, np.arange(reach, dtype=np.float32)[None])  # (K, reach)
+    inside = graph.Sub(graph.Min(graph.Add(cells, 1.0), high), graph.Max(cells, low))
+    inside = graph.Unsqueeze(graph.Clip(inside, 0.0, 1.0), [1])  # how much of a cell lies in the window
+    offsets = graph.Sub(graph.Unsqueeze(graph.Add(cells, 0.5), [1]), graph.Unsqueeze(centres, [2]))
+    weights = graph.Mul(_keys(graph, graph.Div(offsets, graph.Unsqueeze(widen, [2]))), inside)
+    weights = graph.Div(weights, graph.ReduceSum(weights, [2]))
+    read = graph.Min(cells, graph.Sub(graph.Ceil(high), 1.0))  # beyond, weights are zero
+    return graph.cast(read, "int64"), weights
+
+
+def _keys(graph: GraphBuilder, x: str) -> str:
+    """Keys' cubic convolution kernel (1981) with a = -0.5, as Pillow has it."""
+    x = graph.Abs(x)
+    near = graph.Add(graph.Mul(graph.Mul(graph.Sub(graph.Mul(x, 1.5), 2.5), x), x), 1.0)
+    far = graph.Add(graph.Mul(graph.Sub(graph.Mul(graph.Add(graph.Mul(x, -0.5), 2.5), x), 4.0), x), 2.0)
+    return graph.Where(graph.Less(x, 1.0), near, graph.Where(graph.Less(x, 2.0), far, 0.0))
+
+
+def _case(image: ImageInput, *, averaged: bool) -> Case:
+    """Windows of a drawn frame, all read from the frame itself or all from further up, and torch's crops of them."""
+    generator = np.random.default_rng(int(averaged))
+    side = image.height
+    height, width = (9 * side, 11 * side) if averaged else (3 * side, 4 * side)
+    frame = synthetic_pictures(1, height, width)[0]
+    low, high = (2 * side + 1, 8 * side) if averaged else (3, 2 * side)
+    shorter = generator.integers(low, high + 1, _BATCH[1])
+    sizes = np.stack([shorter, np.minimum(shorter + generator.integers(0, side, _BATCH[1]), height)], axis=1)
+    sizes[::2] = sizes[::2, :1]  # every other one is square
+    sizes[1::4] = sizes[1::4, ::-1]
+    firsts = (generator.uniform(0, 1, sizes.shape) * (np.array([width, height]) - sizes)).astype(np.int64)
+    windows = np.concatenate([firsts, firsts + sizes], axis=1)
+    pictures = np.stack([_torch_crop(frame[y0:y1, x0:x1], side) for x0, y0, x1, y1 in windows])
+    what = f"{len(windows)} windows of {low} to {high} px of a drawn frame"
+    return Case(what, {"frame": frame, "windows": windows.astype(np.float32)}, normalise(pictures, image))
+
+
+def _torch_crop(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture (h, w, 3) with its shorter side brought to `side` px by torch, and the middle cut out."""
+    import torch
+
+    height, width = picture.shape[:2]
+    size = (side, int(side * width / height)) if height <= width else (int(side * height / width), side)
+    planes = torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
+    resized = torch.nn.functional.interpolate(planes, size=size, mode="bicubic", antialias=True, align_corners=False)
+    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+    cut: NDArray[np.uint8] = resized[0, :, top : top + side, left : left + side].numpy().transpose(1, 2, 0)
+    return cut

@@ -1,0 +1,119 @@
+"""The decode graph: chosen masks from prototypes and coefficients, at the frame's size, eight pixels a byte.
+
+The prototypes stay on the device where the segmenter left them; what comes back is a thirty-second of the logits.
+
+Inputs:
+    `prototypes` float32 (1, c, h, w), as the segmenter gives them;
+    `coefficients` float32 (K, c);
+    `boxes` float32 (K, 4) xyxy, px of the frame, inside it: a pixel column x belongs to a box if x0 <= x < x1;
+    `rows` float32 (H,), `columns` float32 (W,): for each row and column of the frame, where it lies in the prototypes,
+    cells, the first one's centre at 0 and no further than the last one's;
+    `row_numbers` float32 (H,), `column_numbers` float32 (W,): its own number, from 0. W is a multiple of 8; columns
+    that only fill it up have the number -1 and lie in no box.
+Output:
+    `masks` uint8 (K, H, W / 8): the pixels of a row from the highest bit of the first byte on, as `numpy.packbits` has
+    them; a bit is set where the logit, interpolated linearly, is above zero inside the box.
+
+The eight bits of all bytes are made one after the other, so that the logits never exist at the frame's size.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Output
+from fastsam_engine.session import Array
+from fastsam_export.families.registry import Exported
+from fastsam_export.helper_graphs.building import GraphBuilder
+from fastsam_export.helper_graphs.preprocess import input_axes
+from fastsam_export.helper_graphs.proving import FRAME_AXES, Case, helper_spec, prove
+from fastsam_export.helper_graphs.steps import interpolated
+
+_BITS = 8
+_CHOSEN = (1, 10, 64)  # masks of one run: smallest, usual, largest number
+_SIZES = ((300, 400, 7), (90, 72, 1), (720, 1280, 3))  # frames to compare on, px, and masks
+_TOLERANCE = {"min_mask_iou": 0.999}
+
+
+def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path) -> Exported:
+    """Make and prove `M.decode.onnx` for a segmenter of prototypes, laid out as its output says: `N c H/s W/s`."""
+    _, channels, height, _ = prototypes.layout.split()
+    stride = int(height.partition("/")[2])
+    cells = {
+        axis: (low // stride, usual // stride, high // stride) for axis, (low, usual, high) in input_axes(image).items()
+    }
+    taken = ArraysInput(
+        ("prototypes", "coefficients", "boxes", "rows", "columns", "row_numbers", "column_numbers"),
+        (f"1 {channels} h w", f"K {channels}", "K 4", "H", "W", "H", "W"),
+        ("float32",) * 7,
+        {**FRAME_AXES, **cells, "K": _CHOSEN},
+    )
+    spec = helper_spec(model, "decode", taken, Output("masks", "packed-masks", "K H W/8"))
+    path = folder / f"{model.name}.decode.onnx"
+    _build(GraphBuilder(spec), path)
+    shape = int(channels), image.height // stride, image.width // stride
+    cases = [_case(*size, shape) for size in _SIZES]
+    return prove(path, spec, "torch", cases, _TOLERANCE, _compare)
+
+
+def _build(graph: GraphBuilder, path: Path) -> None:
+    x0, y0, x1, y1 = (graph.Unsqueeze(graph.Slice("boxes", [i], [i + 1], [1]), [2]) for i in range(4))  # (K, 1, 1)
+    columns, column_numbers = (
+        graph.Transpose(graph.Reshape(each, [-1, _BITS]), perm=[1, 0]) for each in ("columns", "column_numbers")
+    )  # (8, W / 8)
+    by_row = graph.Transpose(graph.Squeeze("prototypes", [0]), perm=[1, 0, 2])  # (h, c, w)
+    logits = graph.Transpose(graph.MatMul("coefficients", by_row), perm=[1, 0, 2])  # (K, h, w)
+    tall = interpolated(graph, logits, "rows", axis=1, rank=3)  # (K, H, w)
+    masks = ""
+    for bit in range(_BITS):
+        cells, numbers = (graph.Gather(each, np.array(bit), axis=0) for each in (columns, column_numbers))
+        value = graph.Where(_within(graph, numbers, x0, x1), float(1 << _BITS - 1 - bit), 0.0)  # (K, 1, W / 8)
+        above = graph.Greater(interpolated(graph, tall, cells, axis=2, rank=3), 0.0)
+        plane = graph.Where(above, value, 0.0)
+        masks = graph.Add(masks, plane) if masks else plane
+    inside = _within(graph, graph.Unsqueeze("row_numbers", [1]), y0, y1)  # (K, H, 1)
+    graph.save(path, "uint8", graph.cast(graph.Where(inside, masks, 0.0), "uint8"))
+
+
+def _within(graph: GraphBuilder, numbers: str, first: str, last: str) -> str:
+    """Whether pixels belong to boxes, along one axis."""
+    return graph.And(graph.GreaterOrEqual(numbers, first), graph.Less(numbers, last))
+
+
+def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> Case:
+    """Drawn prototypes over a whole frame, and what torch makes of them."""
+    import torch
+
+    generator = np.random.default_rng(height)
+    coarse = torch.from_numpy(generator.normal(size=(1, shape[0], 6, 8)).astype(np.float32))
+    prototypes = torch.nn.functional.interpolate(coarse, size=shape[1:], mode="bicubic", align_corners=False)
+    coefficients = generator.normal(size=(count, shape[0])).astype(np.float32)
+    corners = np.sort(generator.uniform(0, 1, (count, 2, 2)), axis=1).astype(np.float32)
+    boxes = (corners * np.array([width, height], np.float32)).reshape(count, 4)
+    logits = torch.einsum("kc,nchw->nkhw", torch.from_numpy(coefficients), prototypes)
+    resized = torch.nn.functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+    x, y = np.arange(width), np.arange(height)[:, None]
+    x0, y0, x1, y1 = np.ceil(boxes).T[:, :, None, None]
+    masks = (resized[0].numpy() > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+    rows, columns = (
+        ((np.arange(after) + 0.5) * (cells / after) - 0.5).clip(0, cells - 1)
+        for cells, after in zip(shape[1:], (height, width), strict=True)
+    )
+    inputs = {
+        "prototypes": prototypes.numpy(),
+        "coefficients": coefficients,
+        "boxes": boxes,
+        "rows": rows.astype(np.float32),
+        "columns": columns.astype(np.float32),
+        "row_numbers": np.arange(height, dtype=np.float32),
+        "column_numbers": np.arange(width, dtype=np.float32),
+    }
+    return Case(f"{count} drawn masks of {height} x {width}", inputs, np.packbits(masks, axis=2))
+
+
+def _compare(expected: Array, found: Array) -> dict[str, float]:
+    a, b = np.unpackbits(expected, axis=2), np.unpackbits(found, axis=2)
+    union = (a | b).sum(axis=(1, 2))
+    return {"min_mask_iou": float(((a & b).sum(axis=(1, 2)) / np.maximum(union, 1))[union > 0].min(initial=1.0))}

@@ -1,0 +1,40 @@
+"""Steps that several helper graphs share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastsam_engine.model_spec import ImageInput
+from fastsam_export.helper_graphs.building import GraphBuilder
+
+
+def interpolated(graph: GraphBuilder, values: str, places: str, axis: int, rank: int) -> str:
+    """Linear interpolation along one axis.
+
+    Args:
+        graph: In the making.
+        values: float32 of any shape.
+        places: (n,) float32: where to read along the axis, from 0 to its length less one.
+        axis: Which; it has the length n afterwards.
+        rank: Axes of the values.
+    """
+    first = graph.Floor(places)
+    fraction = graph.Reshape(graph.Sub(places, first), [-1] + [1] * (rank - 1 - axis))
+    low = graph.Gather(values, graph.cast(first, "int64"), axis=axis)
+    high = graph.Gather(values, graph.cast(graph.Ceil(places), "int64"), axis=axis)
+    return graph.Add(low, graph.Mul(graph.Sub(high, low), fraction))
+
+
+def whole_levels(graph: GraphBuilder, values: str) -> str:
+    """Round to whole grey levels, as pictures of bytes hold them."""
+    return graph.Clip(graph.Round(values), 0.0, 255.0)
+
+
+def normalised(graph: GraphBuilder, pictures: str, image: ImageInput) -> str:
+    """BGR pictures (n, 3, h, w) float32 in grey levels, to the colour order and range of a model's input."""
+    if image.colour == "RGB":
+        pictures = graph.Gather(pictures, [2, 1, 0], axis=1)
+    std = np.asarray(image.std, np.float32)[:, None, None]
+    shift = -np.asarray(image.mean, np.float32)[:, None, None] / std
+    scaled = graph.Mul(pictures, np.float32(image.scale) / std)
+    return graph.Add(scaled, shift) if shift.any() else scaled

@@ -1,0 +1,97 @@
+"""Prototype masks that are decoded where the prototypes were left; only chosen masks come back, a bit a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import Session
+from fastsam_engine.device_array import Array, DeviceArray
+from fastsam_engine.model_spec import ArraysInput
+from fastsam_trt.device_geometry import unpack_masks
+from fastsam_trt.masks import MaskCrop
+from fastsam_trt.prototype_masks import PrototypeMasks
+
+
+class DeviceMasks:
+    """Undecoded masks of one frame, whose prototypes lie on a device until they are in the way there."""
+
+    def __init__(
+        self,
+        session: Session,
+        prototypes: DeviceArray,
+        coefficients: NDArray[np.float32],
+        boxes: NDArray[np.float32],
+        geometry: Mapping[str, DeviceArray],
+        width: int,
+        on_host: Callable[[NDArray[np.float32]], PrototypeMasks],
+    ) -> None:
+        """Keep what the masks are made of.
+
+        Args:
+            session: The model's decode graph, open.
+            prototypes: (1, c, ph, pw) float32, at the session's place.
+            coefficients: (n, c) float32.
+            boxes: (n, 4) float32 xyxy, px of the frame.
+            geometry: The graph's other inputs.
+            width: Of the frame, px.
+            on_host: Makes the same masks of prototypes (c, ph, pw) on the host.
+        """
+        self._session, self._prototypes, self._geometry = session, prototypes, geometry
+        self._coefficients, self._boxes, self._width = coefficients, boxes, width
+        self._on_host = on_host
+        self._host: PrototypeMasks | None = None
+        self._owned = False
+        taken = session.spec.input
+        self._most = taken.axes["K"][1] if isinstance(taken, ArraysInput) else len(boxes)  # the memory grows with it
+
+    def __len__(self) -> int:
+        return len(self._boxes)
+
+    def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
+        """Decode some masks.
+
+        Args:
+            indices: Which.
+
+        Returns:
+            A crop for each index, at the frame's resolution.
+        """
+        chosen = np.fromiter(indices, np.intp)
+        if self._host is not None:
+            return self._host.decode(chosen.tolist())
+        crops: list[MaskCrop] = []
+        for start in range(0, len(chosen), self._most):
+            crops += self._decode(chosen[start : start + self._most])
+        return crops
+
+    def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
+        """See `MaskSource.coarse`; brings the prototypes to the host."""
+        return self.to_host().coarse(index, window, size_px)
+
+    def own(self) -> None:
+        """Move the prototypes out of the way of the segmenter's next run."""
+        if self._host is None and not self._owned:
+            self._prototypes, self._owned = self._prototypes.own(), True
+
+    def to_host(self) -> PrototypeMasks:
+        """Bring the prototypes to the host, where masks are decoded from now on."""
+        if self._host is None:
+            self._host = self._on_host(np.asarray(self._prototypes.to_host()[0], np.float32))
+        return self._host
+
+    def _decode(self, chosen: NDArray[np.intp]) -> list[MaskCrop]:
+        inputs: dict[str, Array | DeviceArray] = {
+            "prototypes": self._prototypes,
+            "coefficients": np.ascontiguousarray(self._coefficients[chosen]),
+            "boxes": np.ascontiguousarray(self._boxes[chosen]),
+            **self._geometry,
+        }
+        masks = unpack_masks(self._session.run_kept(inputs, ())[0]["masks"], self._width)
+        edges = np.ceil(self._boxes[chosen]).astype(np.intp).tolist()
+        return [
+            MaskCrop(x0, y0, mask[y0 : max(y1, y0), x0 : max(x1, x0)])
+            for mask, (x0, y0, x1, y1) in zip(masks, edges, strict=True)
+        ]

@@ -1,0 +1,203 @@
+"""Frames that stay on the device: the same results as on the host, one upload a frame, and only what is chosen fetched.
+
+There is no GPU here: the sessions are those of the processor, which run the same graphs through the same calls, and
+what would lie on a device is told apart by wrapping it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastsam_engine.device_array import Array, DeviceArray, HostArray
+from fastsam_engine.errors import ModelFileError
+from fastsam_engine.session import Session
+from fastsam_trt import Pipeline
+from fastsam_trt.demo import draw_scene
+from fastsam_trt.demo.embedded import locate
+from fastsam_trt.device_helpers import takes
+from fastsam_trt.result import Result
+from fastsam_trt.segmenter import Segmenter
+
+PROMPTS = ["a red circle", "a blue square", "circle"]
+
+
+def _frames(count: int = 3, height: int = 360, width: int = 640) -> list[np.ndarray]:
+    return [draw_scene(seed, height=height, width=width).frame for seed in range(count)]
+
+
+def _same(a: Result, b: Result) -> None:
+    assert len(a) == len(b) > 0
+    assert len(a.segments) == len(b.segments) > 2
+    np.testing.assert_allclose(a.boxes, b.boxes, atol=0.6)
+    np.testing.assert_allclose(a.scores, b.scores, atol=0.01)
+    np.testing.assert_array_equal(a.prompt_ids, b.prompt_ids)
+    np.testing.assert_allclose(a.similarities, b.similarities, atol=0.1)  # half a pixel of a box moves its crop
+    for one, other in zip(a.masks(), b.masks(), strict=True):
+        assert (one & other).sum() / (one | other).sum() > 0.99
+
+
+@pytest.mark.parametrize("size", [(360, 640), (480, 480), (333, 211)])
+def test_results_are_those_of_the_host(backend: str, size: tuple[int, int]) -> None:
+    options: dict[str, Any] = {"prompts": PROMPTS, "backend": backend, "precision": "fp32"}
+    host = Pipeline("demo-seg", frames_on_device=False, **options)
+    device = Pipeline("demo-seg", frames_on_device=True, **options)
+    for frame in _frames(2, *size):
+        _same(device(frame), host(frame))
+
+
+class _There(DeviceArray):
+    """What a session of `_Far` left; gone once that session runs again, as memory that is used again."""
+
+    def __init__(self, array: Array, log: list[str]) -> None:
+        self.place, self.shape, self.dtype = "far", array.shape, array.dtype
+        self._array, self._log = array, log
+
+    def to_host(self) -> Array:
+        self._log.append(f"fetched {self.shape}")
+        return self._array.copy()
+
+    def own(self) -> DeviceArray:
+        self._log.append(f"owned {self.shape}")
+        return _There(self._array.copy(), self._log)
+
+    def overwrite(self) -> None:
+        self._array[...] = 0
+
+
+class _Far(Session):
+    """A session as on a device: what lies there is told apart, and is overwritten by the next run."""
+
+    def __init__(self, session: Session, log: list[str]) -> None:
+        super().__init__(session.path, session.spec, session.backend, session.device, session.precision)
+        self._session, self._log = session, log
+        self._left: list[_There] = []
+
+    @property
+    def place(self) -> str:
+        return "far"
+
+    def upload(self, array: Array) -> DeviceArray:
+        self._log.append(f"uploaded {array.shape}")
+        return _There(array.copy(), self._log)
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._run_kept(inputs, ())[0]
+
+    def _run_kept(
+        self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
+    ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
+        given = {name: each._array if isinstance(each, _There) else each for name, each in inputs.items()}
+        self._log += [f"sent {each.shape}" for each in inputs.values() if not isinstance(each, DeviceArray)]
+        fetched, kept = self._session.run_kept({name: np.array(each) for name, each in given.items()}, keep)
+        for each in self._left:
+            each.overwrite()
+        self._left = [_There(each.to_host().copy(), self._log) for each in kept.values()]
+        self._log += [f"fetched {each.shape}" for each in fetched.values()]
+        return fetched, dict(zip(kept, self._left, strict=True))
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What crosses the bus from now on: sessions of the runtime are far away."""
+    from fastsam_engine import open_session
+
+    crossings: list[str] = []
+
+    def far(*args: Any, **kwargs: Any) -> Session:
+        return _Far(open_session(*args, **kwargs), crossings)
+
+    for module in ("segmenter", "clip", "device_helpers"):
+        monkeypatch.setattr(f"fastsam_trt.{module}.open_session", far)
+    return crossings
+
+
+def _pipeline(**options: Any) -> Pipeline:
+    return Pipeline("demo-seg", backend="onnxruntime", **options)
+
+
+def test_a_device_prepares_crops_and_decodes_by_itself(log: list[str]) -> None:
+    pipe = _pipeline(prompts=PROMPTS)
+    expected = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
+    frames = _frames()
+    pipe(frames[0]).masks()  # the geometry goes up once
+    for frame in frames[1:]:
+        log.clear()
+        result = pipe(frame)
+        assert [line for line in log if line.startswith("uploaded")] == [f"uploaded {frame.shape}"]
+        sent = [line for line in log if line.startswith("sent")]
+        assert all(line.endswith(", 4)") for line in sent), sent  # windows alone
+        fetched = [line for line in log if line.startswith("fetched")]
+        assert not any("32, " in line for line in fetched), fetched  # no prototypes
+        log.clear()
+        result.masks()
+        packed = [line for line in log if line.startswith("fetched")]
+        assert packed == [f"fetched ({len(result)}, {frame.shape[0]}, {frame.shape[1] // 8})"]
+        _same(result, expected(frame))
+
+
+def test_results_that_are_kept_outlive_the_next_runs(log: list[str]) -> None:
+    frames = _frames(7)
+    pipe = _pipeline()
+    kept = [pipe(frame) for frame in frames]
+    brought = [line for line in log if line.startswith("fetched") and "(1, 32, " in line]
+    assert len(brought) == 2  # of the seven; the others' prototypes are still there
+    expected = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False)
+    for result, frame in zip(kept, frames, strict=True):
+        for one, other in zip(result.masks(), expected(frame).masks(), strict=True):
+            assert (one & other).sum() / (one | other).sum() > 0.99
+
+
+def test_results_that_nobody_holds_cost_nothing(log: list[str]) -> None:
+    pipe = _pipeline()
+    for frame in _frames(4):
+        pipe(frame)
+    assert not [line for line in log if line.startswith("owned") or "(1, 32, " in line]
+
+
+def test_a_frame_that_is_written_into_is_uploaded_again(log: list[str]) -> None:
+    first, second = _frames(2)
+    pipe = _pipeline()
+    buffer = first.copy()
+    before = pipe(buffer).boxes
+    buffer[:] = second
+    np.testing.assert_array_equal(pipe(buffer).boxes, pipe(second.copy()).boxes)
+    assert not np.array_equal(before, pipe(buffer).boxes)
+
+
+def test_masked_crops_and_boxes_work_from_the_device(log: list[str]) -> None:
+    frame = _frames(1)[0]
+    for options in (
+        {"prompts": PROMPTS, "crop": "masked"},
+        {"boxes": [[100, 100, 300, 300]]},
+        {"points": [[320, 180]]},
+    ):
+        host = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False, **options)
+        found, expected = _pipeline(**options)(frame), host(frame)
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.6)
+
+
+def test_a_frame_beyond_the_graphs_range_takes_the_host_path(log: list[str]) -> None:
+    segmenter = Segmenter("demo-seg", backend="onnxruntime")
+    frame = _frames(1, 2200, 300)[0]
+    assert segmenter._on_device is not None
+    assert not takes(segmenter._on_device._session, *frame.shape[:2])
+    assert len(segmenter(frame))
+    assert not [line for line in log if line.startswith("uploaded")]
+
+
+def test_models_without_helpers(log: list[str], tmp_path: Path) -> None:
+    shutil.copy(Path(locate("demo-seg")) / "demo-seg.onnx", tmp_path / "demo-seg.onnx")
+    assert len(Segmenter(tmp_path, backend="onnxruntime")(_frames(1)[0]))
+    with pytest.raises(ModelFileError, match=r"expected demo-seg\.preprocess\.onnx beside it, found none"):
+        Segmenter(tmp_path, backend="onnxruntime", frames_on_device=True)
+
+
+def test_arrays_of_the_host_are_their_own() -> None:
+    array = HostArray(np.ones(3))
+    assert array.own() is array
