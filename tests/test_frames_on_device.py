@@ -37,12 +37,12 @@ def _same(a: Result, b: Result) -> None:
     np.testing.assert_allclose(a.boxes, b.boxes, atol=0.6)
     np.testing.assert_allclose(a.scores, b.scores, atol=0.01)
     np.testing.assert_array_equal(a.prompt_ids, b.prompt_ids)
-    np.testing.assert_allclose(a.similarities, b.similarities, atol=0.1)  # half a pixel of a box moves its crop
+    np.testing.assert_allclose(a.similarities, b.similarities, atol=0.05)
     for one, other in zip(a.masks(), b.masks(), strict=True):
         assert (one & other).sum() / (one | other).sum() > 0.99
 
 
-@pytest.mark.parametrize("size", [(360, 640), (480, 480), (333, 211)])
+@pytest.mark.parametrize("size", [(360, 640), (480, 480), (715, 501)])
 def test_results_are_those_of_the_host(backend: str, size: tuple[int, int]) -> None:
     options: dict[str, Any] = {"prompts": PROMPTS, "backend": backend, "precision": "fp32"}
     host = Pipeline("demo-seg", frames_on_device=False, **options)
