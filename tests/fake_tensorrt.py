@@ -13,7 +13,7 @@ import enum
 import json
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,10 +124,13 @@ class FakeDevice:
         free_bytes: How much memory may still be taken; None: any.
     """
 
-    name = "cuda:0"
+    current = threading.local()
+    """`device`: the one that a thread last used; CUDA's current device."""
 
-    def __init__(self, stream: int = 5) -> None:
+    def __init__(self, stream: int = 5, index: int = 0) -> None:
         self.stream = stream
+        self.index = index
+        self.name = f"cuda:{index}"
         self.place = f"{self.name} stream {stream}"
         self.live: dict[int, int] = {}
         self.pinned: dict[int, int] = {}
@@ -142,6 +145,7 @@ class FakeDevice:
     def using(self) -> Iterator[None]:
         with self._lock:
             self._used += 1
+            self.current.device = self
             try:
                 yield
             finally:
@@ -235,6 +239,9 @@ def make_plan(
     shape_inputs: tuple[str, ...] = (),
     unsettled: tuple[str, ...] = (),
     version: str = "1.0",
+    later: bool = False,
+    gpus: Sequence[int] | None = None,
+    gain: float = 1.0,
 ) -> bytes:
     """A plan of an ONNX graph.
 
@@ -245,6 +252,9 @@ def make_plan(
         shape_inputs: Inputs whose values decide shapes.
         unsettled: Outputs whose shapes depend on the inputs' values.
         version: Of the TensorRT that loads it.
+        later: Whether other versions load it too.
+        gpus: Indices of those that it runs on; None: all.
+        gain: What its outputs are multiplied by, which is wrong.
     """
     facts = {
         "graph": str(graph),
@@ -253,6 +263,9 @@ def make_plan(
         "shape_inputs": shape_inputs,
         "unsettled": unsettled,
         "version": version,
+        "later": later,
+        "gpus": gpus,
+        "gain": gain,
     }
     return _MAGIC + json.dumps(facts).encode()
 
@@ -296,6 +309,7 @@ class FakeTensorRt:
 class FakeRuntime:
     def __init__(self, api: FakeTensorRt) -> None:
         self._api = api
+        self.engine_host_code_allowed = False
         if api.rtx:
             self.get_engine_validity = lambda _plan: api.diagnosis or (_Validity.VALID, 0)
 
@@ -303,18 +317,23 @@ class FakeRuntime:
         if not plan.startswith(_MAGIC):
             return None
         facts = json.loads(plan[len(_MAGIC) :])
-        return FakeEngine(self._api, facts) if facts["version"] == self._api.__version__ else None
+        device = FakeDevice.current.device
+        fits = facts["gpus"] is None or device.index in facts["gpus"]
+        allowed = self.engine_host_code_allowed or not facts["later"]  # such plans bring a runtime of their own
+        loads = (facts["later"] or facts["version"] == self._api.__version__) and allowed
+        return FakeEngine(self._api, facts, device) if fits and loads else None
 
 
 class FakeEngine:
     device_memory_size_v2 = _WORKING_BYTES
 
-    def __init__(self, api: FakeTensorRt, facts: dict[str, Any]) -> None:
+    def __init__(self, api: FakeTensorRt, facts: dict[str, Any], device: FakeDevice) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(facts["graph"], options, providers=["CPUExecutionProvider"])
         self.api = api
         self.facts = facts
+        self._device = device
         self.inputs = {each.name: each for each in self.session.get_inputs()}
         self.outputs = {each.name: each for each in self.session.get_outputs()}
         self.num_io_tensors = len(self.inputs) + len(self.outputs)
@@ -367,7 +386,7 @@ class FakeEngine:
 class FakeContext:
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
-        self._device = engine.api.device
+        self._device = engine._device
         self._profile = 0
         self._addresses: dict[str, int] = {}
         self._working: tuple[int, int] = (0, 0)
@@ -439,6 +458,7 @@ class FakeContext:
             ctypes.memset(working[0], _GARBAGE, working[1])
             given = {name: at(name).astype(engine.graph_dtype(name)) for name in engine.inputs}
             for name, array in zip(engine.outputs, engine.session.run(list(engine.outputs), given), strict=True):
-                np.copyto(at(name), array, casting="same_kind")
+                wrong = array if engine.facts["gain"] == 1 else array * np.asarray(engine.facts["gain"], array.dtype)
+                np.copyto(at(name), wrong, casting="same_kind")
 
         return work

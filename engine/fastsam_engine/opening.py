@@ -30,7 +30,8 @@ def open_session(
 
     Args:
         path: An ONNX file with a spec, or a plan that was built from one and lies where it was named.
-        backend: `onnxruntime`, `openvino`, or `auto`: the fastest that can serve on this machine.
+        backend: `onnxruntime`, `openvino`, `tensorrt`, `tensorrt-rtx`, or `auto`: the fastest that can serve on this
+            machine. The last two build a plan first, once, where the engine cache has none: that can take minutes.
         device: `auto` (the backend's best here) or a device of it: `cpu`; `cuda`, or `cuda:1` for another GPU;
             `tensorrt`, or `tensorrt:1`, for ONNX Runtime's TensorRT provider.
         precision: `auto` (the backend's fastest that its library holds accurate) or `fp32`, `bf16`, `fp16`.
@@ -49,6 +50,7 @@ def open_session(
         UnknownBackendError, BackendUnavailableError: The backend, device or precision can't be had. A backend asked
             for by name is never replaced by another.
         OperatorFallbackError: Operators would run on the processor, without `cpu_fallback`.
+        BuildError: A plan had to be built, and can't be, or computes something else than the graph.
         PackageClashError: A backend's package is installed twice.
     """
     path = Path(path)

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import ClassVar
 
-from fastsam_engine.backends.registry import Backend, Readiness
+from fastsam_engine import packages
+from fastsam_engine.backends.registry import Backend, Readiness, get_backend
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, OutputError
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.session import Session
+from fastsam_engine.session import Computed, Session
 from fastsam_engine.tensorrt import api
 from fastsam_engine.tensorrt.checking import check
 from fastsam_engine.tensorrt.device import Device
-from fastsam_engine.tensorrt.engines import Engines
+from fastsam_engine.tensorrt.engines import Check, Engines
 from fastsam_engine.tensorrt.gpus import Gpu, gpus
 from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, is_plan, read_plan
 from fastsam_engine.tensorrt.profiles import ShapeRange
 from fastsam_engine.tensorrt.session import TensorRtSession
 
-_Check = Callable[[ModelSpec, Plan, Mapping[str, ShapeRange]], dict[str, float]]
+_logger = logging.getLogger(__name__)
+_AMPERE = 8, 0  # the first compute capability with TF32
 
 
 class TensorRtBackend(Backend):
@@ -35,6 +40,7 @@ class TensorRtBackend(Backend):
 
     def __init__(self) -> None:
         self._devices: dict[int, Device] = {}
+        self._lock = threading.Lock()
 
     @abstractmethod
     def serves(self, gpu: Gpu) -> bool:
@@ -53,6 +59,8 @@ class TensorRtBackend(Backend):
         if not devices:
             found = ", ".join(f"{gpu.name} ({_capability(gpu)})" for gpu in here) or "no GPU with a driver"
             return Readiness(version, (), f"expected a GPU that it knows, found {found}", "use --backend auto")
+        if not packages.version("cuda-core"):
+            return Readiness(version, (), "cuda-core is not installed", api.install_command(self.flavour))
         return Readiness(version, devices, "runs a plan that was built for the GPU", speed_rank=self.speed_rank)
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
@@ -65,24 +73,39 @@ class TensorRtBackend(Backend):
         module = api.load(self.flavour)
         gpu = _gpu(device)
         target = self.target(gpu)
+        cache = EngineCache()
         if is_plan(path):
             plan = read_plan(path)
             _check_facts(path, plan.facts, self.flavour, module.__version__, target)
-            return self._session(path, plan, module, gpu)
-        cache = EngineCache()
+            if precision == "fp32" and _computed(plan, gpu) != "fp32":
+                raise BackendUnavailableError(
+                    self.name, "the plan may round the factors of fp32 products to TF32",
+                    "use --precision auto, or build it again with --no-tf32",
+                )  # fmt: skip
+            return self._session(path, plan, module, gpu, cache)
         engines = Engines(self.flavour, module, target, cache)
-        plan_kept = engines.find(path, exact=precision == "fp32")
-        if plan_kept is None:
-            request = BuildRequest(path, spec, options=BuildOptions(tf32=precision != "fp32"))
-            plan_kept = engines.get(
-                self._for_here(request, target), check=self._check(request, module, gpu, cache)
-            ).plan
-        return self._session(path, plan_kept, module, gpu, cache.byproduct(self._kernels_path(cache, plan_kept)))
+        request = BuildRequest(path, spec, options=BuildOptions(tf32=precision != "fp32"))
+        kept = engines.find(path, exact=precision == "fp32")
+        if kept is not None:
+            try:
+                return self._session(path, kept, module, gpu, cache)
+            except ModelFileError as error:  # such as after a change of the driver
+                _logger.warning("the plan of %s in the engine cache can't be used: %s", path.name, error)
+                request = dataclasses.replace(request, again=True)
+        check_plan = self._check(request, module, gpu, cache)
+        _logger.warning(
+            "%s: building its plan for %s, which is done once and can take minutes (beforehand: fastsam-trt build)",
+            path.name, target,
+        )  # fmt: skip
+        with self._new_device(gpu).using():  # TensorRT builds for the GPU that is the thread's
+            built = engines.get(self._for_here(request, target), check=check_plan).plan
+        return self._session(path, built, module, gpu, cache)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
         module = api.load(self.flavour)
         cache = EngineCache()
-        here = [gpu for gpu in gpus() if self.serves(gpu) and device in ("auto", _device_name(gpu))]
+        wanted = device.removesuffix(":0")
+        here = [gpu for gpu in gpus() if self.serves(gpu) and wanted in ("auto", _device_name(gpu))]
         if not here and not request.options.targets:
             raise BuildRequestError(
                 "target", "a GPU here, or the ones to build for", "neither",
@@ -90,9 +113,10 @@ class TensorRtBackend(Backend):
             )  # fmt: skip
         target = self.target(here[0]) if here else ""
         request = self._for_here(request, target) if here else request
-        runs_here = bool(here) and request.options.targets in ((), (target,))
+        runs_here = bool(here) and target in (request.options.targets or (target,))
         check_plan = self._check(request, module, here[0], cache) if runs_here else None
-        engine = Engines(self.flavour, module, target, cache).get(request, check=check_plan, progress=progress)
+        with self._new_device(here[0]).using() if runs_here else nullcontext():
+            engine = Engines(self.flavour, module, target, cache).get(request, check=check_plan, progress=progress)
         facts = engine.plan.facts
         return BuildReport(engine.path, len(engine.plan.data), engine.built_s, facts.gpu, facts.parity)
 
@@ -101,25 +125,45 @@ class TensorRtBackend(Backend):
         return request
 
     def _session(
-        self, path: Path, plan: Plan, module: api.TensorRtApi, gpu: Gpu, kernels: bytes = b""
+        self, path: Path, plan: Plan, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache
     ) -> TensorRtSession:
+        kernels = cache.byproduct(self._kernels_path(cache, plan))
+        device, precision = self._device(gpu), _computed(plan, gpu)
         return TensorRtSession(
-            path, plan.spec, self.flavour, module, plan.data, self._device(gpu), plan.spec.precision, kernels=kernels
-        )
+            path, plan.spec, self.flavour, module, plan.data, device, precision,
+            kernels=kernels, host_code=_serves_later(plan.facts),
+        )  # fmt: skip
 
     def _device(self, gpu: Gpu) -> Device:
-        if gpu.index not in self._devices:
-            from fastsam_engine.tensorrt.cuda_device import CudaDevice
+        with self._lock:
+            if gpu.index not in self._devices:
+                self._devices[gpu.index] = self._new_device(gpu)
+            return self._devices[gpu.index]
 
-            self._devices[gpu.index] = CudaDevice(gpu.index)
-        return self._devices[gpu.index]
+    def _new_device(self, gpu: Gpu) -> Device:
+        """A GPU with a queue of its own."""
+        from fastsam_engine.tensorrt.cuda_device import CudaDevice
 
-    def _check(self, request: BuildRequest, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache) -> _Check:
+        try:
+            return CudaDevice(gpu.index)
+        except ImportError as error:
+            raise BackendUnavailableError(
+                self.name, "cuda-core is not installed", api.install_command(self.flavour)
+            ) from error
+
+    def _check(self, request: BuildRequest, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache) -> Check:
+        """Compares with ONNX Runtime; that there is one is found out now, not after minutes of building."""
+        found = get_backend("onnxruntime").readiness()
+        if not found.devices:
+            raise BackendUnavailableError(
+                self.name, f"a new plan is compared with ONNX Runtime, and {found.reason}", found.mend
+            )
+
         def compare(spec: ModelSpec, plan: Plan, ranges: Mapping[str, ShapeRange]) -> dict[str, float]:
             from fastsam_engine.opening import open_session
 
             reference = open_session(request.graph, "onnxruntime", "cpu")
-            session = self._session(request.graph, plan, module, gpu)
+            session = self._session(request.graph, plan, module, gpu, cache)
             try:
                 figures = check(request.graph, spec, session, reference, ranges)
                 if kernels := session.kernels():
@@ -133,8 +177,14 @@ class TensorRtBackend(Backend):
 
     def _kernels_path(self, cache: EngineCache, plan: Plan) -> Path:
         facts = plan.facts
-        key = {"graph": facts.graph_sha256, "version": facts.version, "gpu": facts.gpu, "options": facts.options}
+        built = {"graph": facts.graph_sha256, "version": facts.version, "gpu": facts.gpu, "options": facts.options}
+        key = {**built, "spec": plan.spec.to_json()}  # whose input holds the shapes
         return cache.byproduct_path("kernels", self.flavour, key)
+
+
+def _serves_later(facts: PlanFacts) -> bool:
+    """Whether a plan was built for later versions too."""
+    return "version_compatible True" in facts.options
 
 
 def _check_facts(path: Path, facts: PlanFacts, flavour: api.Flavour, version: str, target: str) -> None:
@@ -144,12 +194,24 @@ def _check_facts(path: Path, facts: PlanFacts, flavour: api.Flavour, version: st
         raise ModelFileError(
             path, f"expected a plan of {flavour}, found one of {facts.backend}", f"use --backend {facts.backend}"
         )
-    later = "version_compatible True" in facts.options
+    later = _serves_later(facts)
     if facts.version and facts.version != version and not later:
         raise ModelFileError(path, f"expected a plan of {flavour} {version}, found one of {facts.version}", again)
-    anywhere = "hardware this" not in facts.options
-    if facts.gpu and target not in (facts.gpu, *facts.gpu.split(", ")) and not anywhere:
+    if facts.gpu and not _fits(facts, target):
         raise ModelFileError(path, f"expected a plan for {target}, found one for {facts.gpu}", again)
+
+
+def _fits(facts: PlanFacts, target: str) -> bool:
+    """Whether a GPU is among those that a plan was built for; of later ones than Ampere, TensorRT knows better."""
+    if "hardware same-capability" in facts.options:
+        return facts.gpu.rpartition(" ")[2] == target.rpartition(" ")[2]
+    return "hardware ampere-plus" in facts.options or target in (facts.gpu, *facts.gpu.split(", "))
+
+
+def _computed(plan: Plan, gpu: Gpu) -> Computed:
+    """What a plan computes in on a GPU."""
+    rounds = "tf32 True" in plan.facts.options and gpu.compute_capability >= _AMPERE
+    return "tf32" if rounds and plan.spec.precision == "fp32" else plan.spec.precision
 
 
 def _gpu(device: str) -> Gpu:

@@ -100,9 +100,8 @@ def check_options(api: TensorRtApi, options: BuildOptions) -> None:
         if target not in known:
             raise BuildRequestError("target", f"one of {', '.join(known)}", target)
     if known and (options.hardware != "this" or options.version_compatible):
-        raise BuildRequestError(
-            "compatibility", "none, since TensorRT-RTX has targets instead", options.hardware, "use --target"
-        )
+        found = options.hardware if options.hardware != "this" else "version compatible"
+        raise BuildRequestError("compatibility", "none, since TensorRT-RTX has targets instead", found, "use --target")
     if not 0 <= options.optimization_level <= 5:
         raise BuildRequestError("level", "0 to 5", options.optimization_level)
     if options.workspace_mb is not None and options.workspace_mb < 1:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastsam_engine.atomic_files import check_writable
 from fastsam_engine.build_request import BuildOptions, BuildRequest, Progress
 from fastsam_engine.engine_cache import EngineCache
-from fastsam_engine.errors import OutputError
+from fastsam_engine.errors import FastsamError, OutputError
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
 from fastsam_engine.tensorrt.building import build_plan, check_options
-from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, write_plan
+from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_facts, write_plan
 from fastsam_engine.tensorrt.profiles import ShapeRange, bounded, shape_ranges
 
 _logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Engines:
         check_options(self._api, request.options)
         ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
         if request.out is not None:
+            check_writable(request.out)
             plan, built_s = self._build(request, ranges, check, progress)
             write_plan(request.out, plan)
             return Engine(plan, request.out, built_s)
@@ -108,14 +110,16 @@ class Engines:
         """
         wanted = _sha256(graph)
         for path in self._cache.plans(self._flavour, graph.stem):
-            plan = self._cache.load(path)
-            if plan is None:
+            try:
+                facts = read_facts(path)[1]  # those that do not serve are neither read nor marked as used
+            except (FastsamError, OSError):
                 continue
-            facts = plan.facts
             serves = facts.graph_sha256 == wanted and facts.version == self._api.__version__
             here = self._gpu in (facts.gpu, *facts.gpu.split(", "))
             if serves and here and not (exact and "tf32 True" in facts.options):
-                return plan
+                plan = self._cache.load(path)
+                if plan is not None and plan.facts == facts:
+                    return plan
         return None
 
     def _build(

@@ -41,7 +41,15 @@ class LoadedPlan:
     """
 
     def __init__(
-        self, path: Path, api: TensorRtApi, plan: bytes, device: Device, *, cuda_graphs: bool, kernels: bytes = b""
+        self,
+        path: Path,
+        api: TensorRtApi,
+        plan: bytes,
+        device: Device,
+        *,
+        cuda_graphs: bool,
+        kernels: bytes = b"",
+        host_code: bool = False,
     ) -> None:
         """Deserialise a plan.
 
@@ -52,6 +60,7 @@ class LoadedPlan:
             device: The GPU to run it on.
             cuda_graphs: Whether its contexts may make CUDA graphs.
             kernels: What `kernels` gave in an earlier process; TensorRT-RTX only.
+            host_code: Whether code in the plan may run in this process, as plans for later versions need it.
 
         Raises:
             ModelFileError: The plan does not fit this GPU or this version, or has tensors that can't be served.
@@ -60,6 +69,8 @@ class LoadedPlan:
         self._device = device
         self._scratch: DeviceMemory | None = None
         self._runtime = api.Runtime(quiet_logger(api))
+        if host_code:
+            self._runtime.engine_host_code_allowed = True
         _check_validity(path, api, self._runtime, plan)
         extras: Any = api  # what one of the two modules lacks, or the declared part of both
         engine = self._runtime.deserialize_cuda_engine(plan)

@@ -49,6 +49,7 @@ class TensorRtSession(Session):
         cuda_graphs: bool = True,
         shapes_kept: int = _SHAPES_KEPT,
         kernels: bytes = b"",
+        host_code: bool = False,
     ) -> None:
         """Load a plan.
 
@@ -63,6 +64,7 @@ class TensorRtSession(Session):
             cuda_graphs: Whether to make CUDA graphs of shapes that come back.
             shapes_kept: For how many sets of input shapes to keep contexts, memory and graphs.
             kernels: What `kernels()` gave in an earlier process.
+            host_code: Whether code in the plan may run in this process, as plans for later versions need it.
 
         Raises:
             ModelFileError: The plan does not fit this GPU, this version or the spec.
@@ -74,7 +76,9 @@ class TensorRtSession(Session):
         self._bindings: OrderedDict[tuple[Shape, ...], Binding] = OrderedDict()
         self._in_flight = False
         with device.using():
-            self._plan = LoadedPlan(path, api, plan, device, cuda_graphs=cuda_graphs, kernels=kernels)
+            self._plan = LoadedPlan(
+                path, api, plan, device, cuda_graphs=cuda_graphs, kernels=kernels, host_code=host_code
+            )
         self._cuda_graphs = cuda_graphs and not self._plan.captures
         _check_tensors(path, spec, self._plan)
 
