@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from fastsam_engine.errors import RequestError, WorkError
 
@@ -16,6 +17,14 @@ class WeightsNotFoundError(RequestError, FileNotFoundError):
 
     def __init__(self, weights: str, found: str) -> None:
         super().__init__(f"weights {weights!r}: {found}; give a file or folder with --weights")
+
+
+class CalibrationError(RequestError, ValueError):
+    """Calibration pictures that are missing, too few or unreadable."""
+
+    def __init__(self, path: Path | None, expected: str, found: str) -> None:
+        where = "calibration" if path is None else f"calibration {path}"
+        super().__init__(f"{where}: expected {expected}, found {found}; give a folder with --calibration")
 
 
 class ExportError(WorkError, RuntimeError):

@@ -12,13 +12,16 @@ from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_engine.model_store import models_folder
 from fastsam_engine.packages import version
-from fastsam_export.errors import UnknownExportError
+from fastsam_export.errors import CalibrationError, ExportError, UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
 from fastsam_export.half_precision import halve
+from fastsam_export.int8_pictures import CalibrationPictures
+from fastsam_export.int8_precision import FAMILIES as INT8_FAMILIES
+from fastsam_export.int8_precision import quantise
 
 __all__ = ["ExportPrecision", "ExportRequest", "Exported", "export_model"]
 
-ExportPrecision = Literal["fp32", "fp16"]
+ExportPrecision = Literal["fp32", "fp16", "int8"]
 
 
 def export_model(
@@ -28,6 +31,7 @@ def export_model(
     imgsz: tuple[int, int] | None = None,
     out: Path | None = None,
     precision: ExportPrecision = "fp32",
+    calibration: Path | None = None,
     defaults: Mapping[str, float] | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
@@ -37,10 +41,11 @@ def export_model(
         name: A published name (`yolov8n-seg`, `fastsam-s`, `clip-vit-base-patch32`), or any name with `weights`.
         weights: Local file or folder, or a hub id; None: fetched by the name.
         imgsz: (height, width) of the default input, px; None: the model's own.
-        out: Folder for the files; None: `$FASTSAM_TRT_HOME/models/<name>`, or `<name>-fp16` for fp16, so that a model
-            can be installed in both.
-        precision: Of the graphs. fp16 is converted from the fp32 graph once that is proven, and compared with it;
+        out: Folder for the files; None: `$FASTSAM_TRT_HOME/models/<name>`, or `<name>-fp16` or `-int8`, so that a
+            model can be installed in all.
+        precision: Of the graphs. fp16 and int8 are made from the fp32 graph once that is proven, and compared with it;
             inputs and outputs stay as they are.
+        calibration: Folder of images like those that the model will see, for int8 and only for it.
         defaults: Thresholds to record in place of the family's, such as `conf` or `iou`.
         step: Told, in a few words, what begins.
 
@@ -50,6 +55,7 @@ def export_model(
     Raises:
         UnknownExportError: No family exports that.
         PackagesMissingError: The export extra is not installed.
+        CalibrationError: Calibration images are missing, too few or unreadable.
         ExportError: The model can't be exported.
         WeightsNotFoundError, ParityError: See there.
     """
@@ -57,6 +63,7 @@ def export_model(
         raise UnknownExportError(f"expected precision {' or '.join(get_args(ExportPrecision))}, found {precision!r}")
     published = CATALOG.get(name.lower())
     family = _family(name, weights)
+    pictures = _calibration(calibration, precision, family)
     missing = [package for package in family.packages if not version(package)]
     if missing:
         raise PackagesMissingError(missing, "cpu,export")
@@ -70,6 +77,8 @@ def export_model(
         made = family.export(request, Path(staging), step)
         if precision == "fp16":
             made = halve(made, step)
+        elif pictures is not None:
+            made = quantise(made, pictures, step)
         folder.mkdir(exist_ok=True)
         step("putting files into place")
         placed = []
@@ -78,6 +87,19 @@ def export_model(
             each.path.replace(target)
             placed.append(Exported(target, each.spec))
     return placed
+
+
+def _calibration(folder: Path | None, precision: ExportPrecision, family: Family) -> CalibrationPictures | None:
+    """The calibration pictures of an export in int8; what can't be done is refused before anything is made."""
+    if precision != "int8":
+        if folder is not None:
+            raise CalibrationError(folder, "--precision int8, which alone calibrates", precision)
+        return None
+    if family.name not in INT8_FAMILIES:
+        raise ExportError(f"int8: expected a model of {', '.join(INT8_FAMILIES)}, found one of {family.name}")
+    if folder is None:
+        raise CalibrationError(None, "a folder of images like those that the model will see", "none")
+    return CalibrationPictures.of(folder.expanduser())
 
 
 def _family(name: str, weights: str | Path | None) -> Family:

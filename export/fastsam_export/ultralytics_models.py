@@ -145,9 +145,7 @@ def min_mask_iou(
     return float(overlap[seen].min(initial=1.0))
 
 
-def letterboxed(
-    picture: NDArray[np.uint8], size: tuple[int, int], size_multiple: int | None = None
-) -> NDArray[np.uint8]:
+def letterboxed(picture: NDArray[Any], size: tuple[int, int], size_multiple: int | None = None) -> NDArray[np.uint8]:
     """Lay a picture (H, W, 3) uint8 into (height, width) px by ultralytics' own letterbox.
 
     With a `size_multiple` the result is the smallest rectangle in multiples of it that holds the scaled picture.
@@ -201,7 +199,7 @@ def _inputs(sizes: list[tuple[int, int]]) -> Iterator[tuple[str, NDArray[np.floa
     photos = sorted(Path(ASSETS).glob("*.jpg"))
     for size in sizes:
         drawn = synthetic_pictures(2, *size)
-        pictures = [letterboxed(cv2.imread(str(photo)), size) for photo in photos] + drawn
+        pictures = [letterboxed(np.asarray(cv2.imread(str(photo))), size) for photo in photos] + drawn
         batch = np.stack([picture[..., ::-1].transpose(2, 0, 1) for picture in pictures]).astype(np.float32)
         batch /= 255
         yield f"{len(photos)} photos and {len(drawn)} drawn pictures at {size[0]} x {size[1]}", batch

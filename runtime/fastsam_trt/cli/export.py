@@ -18,9 +18,13 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument("name", metavar="NAME", help="yolov8n-seg, yolo11s-seg, fastsam-s, clip-vit-base-patch32, ...")
     parser.add_argument("--weights", metavar="PATH_OR_ID", help="local weights (.pt, or a folder), or a hub id")
     parser.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="default input: side, or height and width")
-    parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32", help="of the graph (fp32)")
+    parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp32", help="of the graph (fp32)")
+    parser.add_argument("--calibration", type=Path, metavar="DIR", help="for int8: images like those it will see")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for the files (NAME, or NAME-fp16, in the model store)"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for the files (NAME, NAME-fp16 or NAME-int8, in the model store)",
     )
     parser.set_defaults(execute=execute)
 
@@ -36,6 +40,7 @@ def execute(args: argparse.Namespace) -> int:
             imgsz=None if args.imgsz is None else options.image_size(args.imgsz),
             out=args.out,
             precision=args.precision,
+            calibration=args.calibration,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
     rows = []

@@ -1,0 +1,197 @@
+"""The models of `gpu.py`: found in a folder, or made there where what makes them is installed.
+
+Weights are seeded, but for YOLOv8n-seg where its checkpoint lies in `shared/`: costs are true, meaning is not. Layout:
+
+    NAME/, NAME-fp16/                   our exports
+    NAME.pt, NAME.HxW.torchscript       the same for ultralytics, and for PyTorch without it, for one size of input
+    clip-weights/                       CLIP in transformers' form
+    operations.json                     of each network, for one picture of its usual size
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flops
+import harness
+
+# isort: split
+import numpy as np
+
+from fastsam_engine import find_graph, read_spec
+from fastsam_engine.model_spec import ImageInput
+
+CLIP = "clip-vit-base-patch32"
+_TRAINED = harness.SHARED / "models"
+_DRAWN = (4, 320, 320)  # pictures that batch norms take their statistics from: how many, and their size, px
+
+
+@dataclass(frozen=True, slots=True)
+class Segmenter:
+    """A segmenter: its layout in ultralytics' words, its number of classes, the longest side of its input."""
+
+    layout: str
+    classes: int
+    imgsz_px: int
+
+
+SEGMENTERS = {
+    "yolov8n-seg": Segmenter("yolov8n-seg.yaml", 80, 640),
+    "fastsam-s": Segmenter("yolov8s-seg.yaml", 1, 1024),
+    "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024),
+}
+
+
+class Models:
+    """A folder of models; every method but `place` returns what is there, and makes it first if need be.
+
+    What can't be made raises: a package is missing, or its own error.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def place(self, name: str, precision: str) -> Path:
+        """The folder of an export, which need not be there."""
+        return self.folder / (name if precision == "fp32" else f"{name}-{precision}")
+
+    def export(self, name: str, precision: str) -> Path:
+        """The folder of our export of a segmenter or of CLIP, in `fp32` or `fp16`."""
+        folder = self.place(name, precision)
+        if not any(folder.glob("*.onnx")):
+            harness.require("torch", "onnx")
+            from fastsam_export import export_model
+
+            weights = self.clip_weights() if name == CLIP else self.weights(name)
+            export_model(name, weights=weights, out=folder, precision="fp16" if precision == "fp16" else "fp32")
+        return folder
+
+    def weights(self, name: str) -> Path:
+        """A segmenter's checkpoint, as ultralytics opens it."""
+        return self._made(self.folder / f"{name}.pt", lambda path: _seed(name, path))
+
+    def script(self, name: str, height: int, width: int) -> Path:
+        """A segmenter's network as TorchScript in fp32, for inputs of one size, px, and any number of pictures."""
+        path = self.folder / f"{name}.{height}x{width}.torchscript"
+        return self._made(path, lambda part: _trace(self.weights(name), height, width, part))
+
+    def clip_weights(self) -> Path:
+        """CLIP's folder in transformers' form."""
+        return self._made(self.folder / "clip-weights", _seed_clip)
+
+    def operations(self, name: str) -> float:
+        """Operations of a segmenter's network, or CLIP's image tower, for one picture of its usual size."""
+        kept = self.folder / "operations.json"
+        found: dict[str, float] = json.loads(kept.read_text()) if kept.is_file() else {}
+        if name not in found:
+            harness.require("onnx")
+            graph = find_graph(self.export(name, "fp32"), "image" if name == CLIP else "")
+            image = read_spec(graph).input
+            if not isinstance(image, ImageInput):
+                raise harness.BenchmarkError(f"expected a model that takes pictures, found {graph}")
+            counted = flops.count(graph, {image.name: (1, 3, image.height, image.width)})
+            found[name] = counted.total()
+            kept.write_text(json.dumps(found))
+        return found[name]
+
+    def _made(self, path: Path, make: Callable[[Path], None]) -> Path:
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.folder) as staging:
+                part = Path(staging) / path.name
+                make(part)
+                part.replace(path)
+        return path
+
+
+def load_ultralytics(path: Path | str) -> Any:
+    """A checkpoint as ultralytics opens it, with the threads of others left as they were; it fetches nothing."""
+    harness.require("ultralytics", "torch")
+    import cv2
+    import torch
+
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
+    import ultralytics
+
+    loaded = ultralytics.YOLO(str(path), task="segment")
+    cv2.setNumThreads(threads[0])
+    torch.set_num_threads(threads[1])
+    return loaded
+
+
+def _seed(name: str, path: Path) -> None:
+    """Save seeded weights, or copy the trained ones.
+
+    Fresh weights let features fade from layer to layer, so the batch norms take their statistics from pictures first.
+    """
+    if (trained := _TRAINED / path.name).is_file():
+        shutil.copyfile(trained, path)
+        return
+    wanted = SEGMENTERS[name]
+    yolo = load_ultralytics(wanted.layout)
+    import torch
+    from ultralytics.nn.tasks import SegmentationModel
+
+    from fastsam_export.parity import synthetic_pictures
+
+    torch.manual_seed(0)
+    network = SegmentationModel(wanted.layout, nc=wanted.classes, verbose=False)
+    norms = [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    momentum = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None  # the plain mean of what it sees
+    drawn = np.stack(synthetic_pictures(*_DRAWN)).transpose(0, 3, 1, 2).astype(np.float32) / 255
+    network.train()
+    with torch.no_grad():
+        for _ in range(2):
+            network(torch.from_numpy(drawn))
+    network.eval()
+    for norm, before in zip(norms, momentum, strict=True):
+        norm.momentum = before
+    for coefficients in network.model[-1].cv4:
+        coefficients[-1].bias.data.fill_(1)  # masks of parts that hang together, not of single pixels
+    network.names = {index: f"class {index}" for index in range(wanted.classes)}
+    network.args, network.task = yolo.model.args, yolo.model.task
+    yolo.model = network
+    yolo.save(str(path))
+
+
+def _trace(weights: Path, height: int, width: int, path: Path) -> None:
+    network = load_ultralytics(weights).model.float().eval().fuse(verbose=False)
+    import torch
+
+    class Raw(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            made = self.network(images)
+            detections, prototypes = made[0] if isinstance(made[0], tuple) else made
+            return detections, prototypes
+
+    raw, example = Raw().requires_grad_(requires_grad=False), torch.zeros(1, 3, height, width)
+    raw(example)  # makes the anchors of this size, which are traced as constants
+    torch.jit.trace(raw, example, check_trace=False).save(str(path))
+
+
+def _seed_clip(folder: Path) -> None:
+    """CLIP ViT-B/32 and the demo's small tokenizer; weights are rounded to fp16, so that no copy of them differs."""
+    harness.require("torch", "transformers")
+    import torch
+    import transformers
+
+    import engine_builds
+
+    transformers.utils.logging.disable_progress_bar()
+    torch.manual_seed(0)
+    engine_builds._clip(folder)  # noqa: SLF001 - the same model as there
+    transformers.CLIPModel.from_pretrained(folder).half().save_pretrained(folder)
