@@ -56,7 +56,7 @@ def add_backend_options(group: argparse._ActionsContainer) -> None:
     """Add the options that say what runs a model, to a parser or a group of its options."""
     group.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
     group.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
-    group.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16")
+    group.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
 
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
