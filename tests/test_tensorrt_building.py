@@ -97,7 +97,7 @@ def test_every_family_builds(
     engines = Engines("tensorrt-rtx", rtx, "", EngineCache())
     for folder in (fp32 if precision == "fp32" else fp16).values():
         for graph in find_graphs(folder):
-            request = BuildRequest(graph, read_spec(graph), options=BuildOptions(targets=("sm89",)))
+            request = BuildRequest(graph, read_spec(graph), options=BuildOptions(targets=TARGETS))
             assert engines.get(request).built_s
 
 
