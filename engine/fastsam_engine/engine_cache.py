@@ -31,6 +31,7 @@ _logger = logging.getLogger(__name__)
 Byproduct = Literal["timings", "kernels", "compiled"]
 """The builder's timings, which later builds start from; kernels that were compiled when a plan first ran; graphs that
 OpenVINO compiled."""
+_MEND = "make it writable, set FASTSAM_TRT_HOME to another folder, or name a file with --out"
 _ABANDONED_S = 3600.0  # after which a part of a file is of a process that was killed
 
 
@@ -204,9 +205,6 @@ class EngineCache:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", _MEND) from error
-
-
-_MEND = "make it writable, set FASTSAM_TRT_HOME to another folder, or name a file with --out"
 
 
 def _check_own(path: Path) -> None:

@@ -192,6 +192,13 @@ class ModelSpec:
         """Names of all inputs in the graph."""
         return (self.input.name,) if isinstance(self.input, ImageInput | TokenInput) else self.input.names
 
+    @property
+    def input_dtypes(self) -> tuple[str, ...]:
+        """Dtypes of all inputs, in the order of their names."""
+        if isinstance(self.input, ArraysInput):
+            return self.input.dtypes
+        return (self.input.dtype,) * len(self.input_names)
+
     def to_json(self) -> str:
         """Write the spec as one JSON document."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)

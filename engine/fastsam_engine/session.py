@@ -106,9 +106,8 @@ class Session(ABC):
             wanted = "this one input" if len(names) == 1 else f"the inputs {', '.join(names)}"
             raise InputMismatchError(names[0], wanted, ", ".join(inputs) or "none")
         if isinstance(expected, FeatureInput | ArraysInput):
-            dtypes = (expected.dtype,) * len(names) if isinstance(expected, FeatureInput) else expected.dtypes
             lengths: dict[str, int] = {}
-            for name, layout, dtype in zip(names, expected.layouts, dtypes, strict=True):
+            for name, layout, dtype in zip(names, expected.layouts, self.spec.input_dtypes, strict=True):
                 _check_axes(name, layout, dtype, inputs[name], lengths)
             return
         array = inputs[expected.name]

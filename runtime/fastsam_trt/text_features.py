@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session
+from fastsam_engine.file_hash import file_sha256
 from fastsam_engine.model_spec import TokenInput
 
 _logger = logging.getLogger(__name__)
@@ -94,8 +95,7 @@ class TextFeatures:
 
     @cached_property
     def _model_hash(self) -> str:
-        with self._graph.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(self._graph)
 
     def _file(self, prompt: str, templates: tuple[str, ...]) -> Path:
         key = json.dumps([self._model_hash, templates, prompt])

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from fastsam_engine.tensorrt.gpus import gpu_count
+
 _logger = logging.getLogger(__name__)
 
 GPU_DISTRIBUTION = "onnxruntime-gpu"
@@ -80,19 +82,6 @@ def find_devices(distribution: str) -> tuple[tuple[str, ...], str]:
     else:
         devices += [str(Device("tensorrt", index)) for index in range(count)]
     return (*devices, "cpu"), lacks
-
-
-def gpu_count() -> tuple[int, str]:
-    """How many GPUs the NVIDIA driver has for this process; and where there are none, why."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(name)
-    except OSError:
-        return 0, f"the NVIDIA driver's {name} is not found; install the driver, or give the container its GPUs"
-    count = ctypes.c_int()
-    if status := driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-        return 0, f"the NVIDIA driver has none for this process (CUDA error {status}); see: nvidia-smi"
-    return count.value, "" if count.value else "the NVIDIA driver has none for this process; see: nvidia-smi"
 
 
 def load_libraries(onnxruntime: ModuleType, device: Device) -> None:

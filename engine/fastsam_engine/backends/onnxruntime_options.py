@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fastsam_engine.backends.onnxruntime_devices import Device
 from fastsam_engine.errors import BackendUnavailableError
+from fastsam_engine.file_hash import file_sha256
 from fastsam_engine.model_spec import ImageInput, ModelSpec
 from fastsam_engine.model_store import home
 from fastsam_engine.session import Computed
@@ -112,7 +113,7 @@ def engine_folder(path: Path, spec: ModelSpec, version: str, what: Mapping[str, 
         version: Of ONNX Runtime.
         what: All else that decides what the engine is: fixed axes, or ranges of shapes.
     """
-    with path.open("rb") as file:
-        graph = hashlib.file_digest(file, "sha256").hexdigest()
-    key = json.dumps({"graph": graph, "version": version, "what": repr(sorted(what.items()))}, sort_keys=True)
+    key = json.dumps(
+        {"graph": file_sha256(path), "version": version, "what": repr(sorted(what.items()))}, sort_keys=True
+    )
     return home() / "engines" / "onnxruntime" / f"{spec.name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}"

@@ -5,12 +5,12 @@ Networks are strongly typed: precision is what the graph says. TensorRT-RTX buil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_engine.build_request import BuildOptions
+from fastsam_engine.build_request import BuildOptions, Progress
 from fastsam_engine.errors import BuildError, BuildRequestError
 from fastsam_engine.tensorrt.api import TensorRtApi, quiet_logger
 from fastsam_engine.tensorrt.profiles import ShapeRange
@@ -36,7 +36,7 @@ def build_plan(
     ranges: Mapping[str, ShapeRange],
     options: BuildOptions,
     timings: bytes = b"",
-    progress: Callable[[str, int, int], None] = lambda _phase, _done, _of: None,
+    progress: Progress = lambda _phase, _done, _of: None,
 ) -> BuiltPlan:
     """Build a plan.
 
@@ -61,7 +61,7 @@ def build_plan(
     config = builder.create_builder_config()
     _configure(api, config, options)
     kept_timings = None
-    if not options.targets and _keeps_timings(api):
+    if not known_targets(api):  # TensorRT-RTX, which times nothing while it builds, passes over timings
         kept_timings = config.create_timing_cache(timings)
         if not config.set_timing_cache(kept_timings, ignore_mismatch=False):
             kept_timings = config.create_timing_cache(b"")
@@ -128,11 +128,6 @@ def _configure(api: TensorRtApi, config: Any, options: BuildOptions) -> None:
             config.set_compute_capability(getattr(capabilities, target.upper()), index)
 
 
-def _keeps_timings(api: TensorRtApi) -> bool:
-    """Whether timings serve for anything: TensorRT-RTX, which times nothing while it builds, passes over them."""
-    return not known_targets(api)
-
-
 def _profile(
     api: TensorRtApi,
     builder: trt.Builder,
@@ -157,7 +152,7 @@ def _profile(
     return profile
 
 
-def _monitor(api: TensorRtApi, progress: Callable[[str, int, int], None]) -> trt.IProgressMonitor:
+def _monitor(api: TensorRtApi, progress: Progress) -> trt.IProgressMonitor:
     """TensorRT's observer of a build; it must live as long as the build."""
 
     class Monitor(api.IProgressMonitor):  # type: ignore[misc,name-defined]

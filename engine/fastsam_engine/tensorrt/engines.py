@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsam_engine.atomic_files import check_writable
-from fastsam_engine.build_request import BuildOptions, BuildRequest, Progress
+from fastsam_engine.build_request import BuildRequest, Progress
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import FastsamError, OutputError
+from fastsam_engine.file_hash import file_sha256
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
 from fastsam_engine.tensorrt.building import build_plan, check_options
@@ -78,12 +78,13 @@ class Engines:
         """
         check_options(self._api, request.options)
         ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
+        facts = self._facts(request)
         if request.out is not None:
             check_writable(request.out)
-            plan, built_s = self._build(request, ranges, check, progress)
+            plan, built_s = self._build(request, facts, ranges, check, progress)
             write_plan(request.out, plan)
             return Engine(plan, request.out, built_s)
-        path = self._cache.path(self._flavour, request.graph.stem, self._key(request, ranges))
+        path = self._cache.path(self._flavour, request.graph.stem, self._key(request, facts, ranges))
         found = None if request.again else self._cache.load(path)
         if found is not None:
             return Engine(found, path, None)
@@ -93,12 +94,12 @@ class Engines:
                 found = None if request.again else self._cache.load(path)  # another process may have built it meanwhile
                 if found is not None:
                     return Engine(found, path, None)
-                built = self._build(request, ranges, check, progress)
+                built = self._build(request, facts, ranges, check, progress)
                 self._cache.store(path, built[0])
                 return Engine(built[0], path, built[1])
         except OutputError as error:
             _logger.warning("the plan of %s is not kept: %s", request.graph.name, error)
-        plan, built_s = built or self._build(request, ranges, check, progress)
+        plan, built_s = built or self._build(request, facts, ranges, check, progress)
         return Engine(plan, None, built_s)
 
     def find(self, graph: Path, *, exact: bool) -> Plan | None:
@@ -108,8 +109,9 @@ class Engines:
             graph: The ONNX file.
             exact: Whether products of fp32 must not be rounded to TF32.
         """
-        wanted = _sha256(graph)
-        for path in self._cache.plans(self._flavour, graph.stem):
+        paths = self._cache.plans(self._flavour, graph.stem)
+        wanted = file_sha256(graph) if paths else ""
+        for path in paths:
             try:
                 facts = read_facts(path)[1]  # those that do not serve are neither read nor marked as used
             except (FastsamError, OSError):
@@ -125,6 +127,7 @@ class Engines:
     def _build(
         self,
         request: BuildRequest,
+        facts: PlanFacts,
         ranges: Mapping[str, ShapeRange],
         check: Check | None,
         progress: Progress,
@@ -135,11 +138,11 @@ class Engines:
         start = time.perf_counter()
         timings = self._cache.byproduct(kept_at)
         built = build_plan(self._api, request.graph, ranges, request.options, timings, progress)
-        plan = Plan(bounded(request.spec, ranges), self._facts(request), built.plan)
+        plan = Plan(bounded(request.spec, ranges), facts, built.plan)
         if check is not None:
             progress("comparing with the graph", 0, 1)
             figures = check(request.spec, plan, ranges)
-            plan = dataclasses.replace(plan, facts=dataclasses.replace(plan.facts, parity=figures))
+            plan = dataclasses.replace(plan, facts=dataclasses.replace(facts, parity=figures))
         if built.timings and built.timings != timings:
             try:
                 self._cache.store_byproduct(kept_at, built.timings)
@@ -152,24 +155,16 @@ class Engines:
         return PlanFacts(
             backend=self._flavour,
             version=self._api.__version__,
-            gpu=self._target(request.options),
-            graph_sha256=_sha256(request.graph),
+            gpu=", ".join(request.options.targets) or self._gpu,
+            graph_sha256=file_sha256(request.graph),
             options=", ".join(f"{name} {value}" for name, value in options.items() if name != "targets"),
         )
 
-    def _key(self, request: BuildRequest, ranges: Mapping[str, ShapeRange]) -> dict[str, object]:
+    def _key(self, request: BuildRequest, facts: PlanFacts, ranges: Mapping[str, ShapeRange]) -> dict[str, object]:
         return {
-            "graph": _sha256(request.graph),
-            "version": self._api.__version__,
-            "gpu": self._target(request.options),
+            "graph": facts.graph_sha256,
+            "version": facts.version,
+            "gpu": facts.gpu,
             "ranges": {name: dataclasses.astuple(each) for name, each in ranges.items()},
             "options": dataclasses.asdict(request.options),
         }
-
-    def _target(self, options: BuildOptions) -> str:
-        return ", ".join(options.targets) or self._gpu
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -37,14 +37,23 @@ def gpus() -> tuple[Gpu, ...]:
     Never raises, and makes no context on any of them.
     """
     try:
-        driver = ctypes.CDLL(_DRIVER)
-        count = ctypes.c_int()
-        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-            return ()
-        found = [_gpu(driver, index) for index in range(count.value)]
-    except (OSError, AttributeError):  # no driver; a library of that name that is none
+        count, _ = gpu_count()
+        found = [_gpu(ctypes.CDLL(_DRIVER), index) for index in range(count)]
+    except AttributeError:  # a library of the driver's name that is none
         return ()
     return tuple(gpu for gpu in found if gpu is not None)
+
+
+def gpu_count() -> tuple[int, str]:
+    """How many GPUs the NVIDIA driver has for this process; and where there are none, why."""
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+    except OSError:
+        return 0, f"the NVIDIA driver's {_DRIVER} is not found; install the driver, or give the container its GPUs"
+    count = ctypes.c_int()
+    if status := driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0, f"the NVIDIA driver has none for this process (CUDA error {status}); see: nvidia-smi"
+    return count.value, "" if count.value else "the NVIDIA driver has none for this process; see: nvidia-smi"
 
 
 def _gpu(driver: ctypes.CDLL, index: int) -> Gpu | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
-from fastsam_engine.model_spec import ArraysInput, ModelSpec
+from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.session import Computed, Session, check_names
 from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
 from fastsam_engine.tensorrt.array import TensorRtArray
@@ -105,7 +105,8 @@ class TensorRtSession(Session):
         Raises:
             InputMismatchError: The plan does not serve some of them.
         """
-        dtypes, outputs = _dtypes(self.spec), [output.name for output in self.spec.outputs]
+        dtypes = dict(zip(self.spec.input_names, self.spec.input_dtypes, strict=True))
+        outputs = [output.name for output in self.spec.outputs]
         for each in sorted(shapes, key=lambda each: -sum(math.prod(shape) for shape in each.values())):
             zeros = {name: np.zeros(shape, dtypes.get(name)) for name, shape in each.items()}
             for _ in range(2):  # the second run is captured
@@ -197,15 +198,8 @@ def _check_tensors(path: Path, spec: ModelSpec, plan: LoadedPlan) -> None:
     check_names(path, spec, plan.inputs, plan.outputs)
     if unknown := plan.inputs.keys() - set(spec.input_names):
         raise ModelFileError(path, f"it wants an input {min(unknown)!r}, which its spec does not name")
-    for name, dtype in _dtypes(spec).items():
+    for name, dtype in zip(spec.input_names, spec.input_dtypes, strict=True):
         if not np.can_cast(dtype, plan.inputs[name], "same_kind"):
             raise ModelFileError(
                 path, f"its spec says {dtype} for input {name!r}, found {plan.inputs[name]} in the plan"
             )
-
-
-def _dtypes(spec: ModelSpec) -> dict[str, str]:
-    """Input name to the dtype that callers give."""
-    names = spec.input_names
-    dtypes = spec.input.dtypes if isinstance(spec.input, ArraysInput) else (spec.input.dtype,) * len(names)
-    return dict(zip(names, dtypes, strict=True))

@@ -5,35 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.session import Session
-from fastsam_trt.families.registry import Decoder, OpenPart, Outputs, Thresholds, register
+from fastsam_trt.families.prototypes import PrototypeDecoder
+from fastsam_trt.families.registry import Outputs, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
-from fastsam_trt.prototype_decoding import PrototypeDecoding
 from fastsam_trt.segments import Segments
 
 
 @register
-class YoloEnd2EndDecoder(Decoder):
+class YoloEnd2EndDecoder(PrototypeDecoder):
     """Detections (1, k, 6 + c) and prototypes (1, c, ph, pw) to segments.
 
     The model was trained to find each thing once, so overlaps are left as they are: the threshold `iou` has no effect.
     """
 
     family = "yolo-end2end"
-
-    def __init__(self, session: Session, open_part: OpenPart) -> None:
-        super().__init__(session, open_part)
-        names = {output.meaning: output.name for output in self.spec.outputs}
-        self._detections = names["yolo-end2end-detections"]
-        self._prototypes = names["mask-prototypes"]
-        self._masks = PrototypeDecoding(None)
-
-    def leave(self, session: Session) -> tuple[str, ...]:
-        self._masks = PrototypeDecoding(session)
-        return (self._prototypes,)
-
-    def settle(self) -> None:
-        self._masks.settle()
+    detections = "yolo-end2end-detections"
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         rows: NDArray[np.float32] = np.asarray(outputs[self._detections][0], np.float32)

@@ -6,36 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.session import Session
-from fastsam_trt.families.registry import Decoder, OpenPart, Outputs, Thresholds, register
+from fastsam_trt.families.prototypes import PrototypeDecoder
+from fastsam_trt.families.registry import OpenPart, Outputs, Thresholds, register
 from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.nms import nms
-from fastsam_trt.prototype_decoding import PrototypeDecoding
 from fastsam_trt.segments import Segments
 
 _MOST_CANDIDATES = 5000
 
 
 @register
-class YoloSegDecoder(Decoder):
+class YoloSegDecoder(PrototypeDecoder):
     """Detections (1, 4 + classes + c, anchors) and prototypes (1, c, ph, pw) to segments."""
 
     family = "yolo-seg"
+    detections = "yolo-detections"
 
     def __init__(self, session: Session, open_part: OpenPart) -> None:
         super().__init__(session, open_part)
-        spec = session.spec
-        names = {output.meaning: output.name for output in spec.outputs}
-        self._detections = names["yolo-detections"]
-        self._prototypes = names["mask-prototypes"]
-        self._classes_end = 4 + len(spec.class_names)
-        self._masks = PrototypeDecoding(None)
-
-    def leave(self, session: Session) -> tuple[str, ...]:
-        self._masks = PrototypeDecoding(session)
-        return (self._prototypes,)
-
-    def settle(self) -> None:
-        self._masks.settle()
+        self._classes_end = 4 + len(self.spec.class_names)
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         detections: NDArray[np.float32] = outputs[self._detections][0]
