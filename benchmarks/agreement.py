@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_trt import Pipeline, Result
+from fastsam_trt.box_overlap import box_ious
 from fastsam_trt.picture import read_picture
 
 _CONF, _IOU, _IMGSZ_PX = 0.25, 0.7, 640
@@ -87,7 +88,7 @@ def _pairs(ours: Result, theirs: Any) -> tuple[NDArray[np.float64], int]:
     for index in range(len(theirs)):  # ultralytics sorts by score
         if float(theirs.boxes.conf[index]) < _COUNTED_SCORE:
             continue
-        boxes = _box_iou(theirs.boxes.xyxy[index].numpy(), ours.boxes)
+        boxes = box_ious(theirs.boxes.xyxy[index : index + 1].numpy(), ours.boxes)[0]
         boxes[~free | (ours.class_ids != int(theirs.boxes.cls[index]))] = 0
         best = int(boxes.argmax()) if len(boxes) else -1
         if best < 0 or boxes[best] <= _SAME_THING:
@@ -99,15 +100,6 @@ def _pairs(ours: Result, theirs: Any) -> tuple[NDArray[np.float64], int]:
         overlaps.append((float(boxes[best]), float(np.logical_and(mask, masks[best]).sum() / union) if union else 1.0))
     extra = int((free & (ours.scores >= _COUNTED_SCORE)).sum())
     return np.array(overlaps, np.float64).reshape(-1, 2), extra
-
-
-def _box_iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """IoU of one xyxy box with (n, 4) others: (n,)."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[2:], boxes[:, 2:])
-    inter = np.maximum(high - low, 0).prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - inter
-    return np.asarray(inter / union, np.float64)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from fastsam_engine import read_spec
 from fastsam_engine.build_request import BuildOptions, BuildRequest
 from fastsam_engine.builders import choose_builder
 from fastsam_engine.model_store import find_graphs
-from fastsam_trt.demo.embedded import CLIP, locate
+from seeded_clip import save_clip
 
 TARGETS = ("sm86", "sm89", "sm120")
 
@@ -29,7 +29,7 @@ def main() -> int:
     """Export, build, and print a row a graph."""
     makers: dict[str, tuple[Callable[[Path], Path], tuple[int, int] | None]] = {
         "yolov8n-seg": (_yolo("yolov8n-seg.yaml"), (640, 640)),
-        "clip-vit-base-patch32": (_clip, None),
+        "clip-vit-base-patch32": (save_clip, None),
         **{name: (_in_place(case.make), case.size) for name, case in transformers_families.CASES.items()},
     }
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,24 +87,6 @@ def _yolo(layout: str) -> Callable[[Path], Path]:
         return folder / "weights.pt"
 
     return make
-
-
-def _clip(folder: Path) -> Path:
-    """CLIP ViT-B/32, whose configuration is transformers' default; the tokenizer is the demo's, which is small."""
-    import transformers
-    from tokenizers import Tokenizer
-
-    folder.mkdir()
-    start, end = "<|startoftext|>", "<|endoftext|>"
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_file(str(Path(locate(CLIP)) / "tokenizer.json")),
-        bos_token=start, eos_token=end, unk_token=end, pad_token=end, model_max_length=77,
-    )  # fmt: skip
-    tokenizer.save_pretrained(str(folder))
-    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    transformers.CLIPModel(transformers.CLIPConfig(text_config=ids)).save_pretrained(folder)
-    transformers.CLIPImageProcessor().save_pretrained(folder)
-    return folder
 
 
 def _in_place(make: Callable[[Path], None]) -> Callable[[Path], Path]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session
 from fastsam_engine.errors import one_line
+from fastsam_trt.box_overlap import box_ious
 from fastsam_trt.clip import Clip
 from fastsam_trt.crops import square_windows
 from fastsam_trt.families import Thresholds, decoder_for
@@ -129,11 +130,7 @@ def _kept(
     boxes: NDArray[np.float32], class_ids: NDArray[np.int32], found: NDArray[np.float32], found_ids: NDArray[np.int32]
 ) -> int:
     """How many of (n, 4) boxes are found again, at `_SAME_IOU` and of the same class."""
-    low = np.maximum(boxes[:, None, :2], found[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], found[None, :, 2:])
-    inter = np.maximum(high - low, 0).prod(axis=2)
-    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, found)]
-    same = (inter >= _SAME_IOU * (areas[0][:, None] + areas[1] - inter)) & (class_ids[:, None] == found_ids)
+    same = (box_ious(boxes, found) >= _SAME_IOU) & (class_ids[:, None] == found_ids)
     return int(same.any(axis=1).sum())
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import flops
 import harness
+from seeded_clip import save_clip
 
 # isort: split
 import numpy as np
@@ -189,9 +190,7 @@ def _seed_clip(folder: Path) -> None:
     import torch
     import transformers
 
-    import engine_builds
-
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)
-    engine_builds._clip(folder)  # noqa: SLF001 - the same model as there
+    save_clip(folder)
     transformers.CLIPModel.from_pretrained(folder).half().save_pretrained(folder)

@@ -23,6 +23,7 @@ from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.model_spec import ImageInput
 from fastsam_export.int8_pictures import CalibrationPictures
 from fastsam_trt import Pipeline, Result
+from fastsam_trt.box_overlap import box_ious
 from fastsam_trt.picture import IMAGE_SUFFIXES, read_picture
 from fastsam_trt.preprocess import FramePreprocessor
 
@@ -157,18 +158,9 @@ def _share(expected: Iterable[Result], found: Iterable[Result], least: float) ->
         clear = a.scores >= least
         counted += int(clear.sum())
         if clear.any() and len(b):
-            ious = _ious(a.boxes[clear], b.boxes) * (a.class_ids[clear][:, None] == b.class_ids)
+            ious = box_ious(a.boxes[clear], b.boxes) * (a.class_ids[clear][:, None] == b.class_ids)
             kept += int((ious.max(axis=1) >= _KEPT_IOU).sum())
     return kept / counted if counted else float("nan"), counted
-
-
-def _ious(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """IoU of every pair: (n, 4) and (m, 4) xyxy to (n, m)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inter = np.maximum(high - low, 0).prod(axis=2)
-    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (a, b)]
-    return np.asarray(inter / (areas[0][:, None] + areas[1] - inter))
 
 
 if __name__ == "__main__":

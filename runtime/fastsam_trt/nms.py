@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt.box_overlap import box_ious
+
 _BLOCK = 128
 
 
@@ -40,7 +42,7 @@ def nms(
     for start in range(0, len(order), _BLOCK):
         block = np.arange(start, min(start + _BLOCK, len(order)))
         if kept.size:
-            block = block[~(_iou(apart[block], apart[kept]) > iou).any(axis=1)]
+            block = block[~(box_ious(apart[block], apart[kept]) > iou).any(axis=1)]
         kept = np.concatenate([kept, block[_greedy(apart[block], iou)]])
         if len(kept) >= limit:
             break
@@ -49,23 +51,10 @@ def nms(
 
 def _greedy(boxes: NDArray[np.float32], iou: float) -> NDArray[np.bool_]:
     """Which of a few boxes, best first, the greedy rule keeps: (n,) bool."""
-    beaten_by = np.triu(_iou(boxes, boxes) > iou, 1)  # [i, j]: i is better than j and overlaps it
+    beaten_by = np.triu(box_ious(boxes, boxes) > iou, 1)  # [i, j]: i is better than j and overlaps it
     keep: NDArray[np.bool_] = np.logical_not(beaten_by.any(axis=0))
     while True:
         again: NDArray[np.bool_] = np.logical_not(beaten_by[keep].any(axis=0))
         if (again == keep).all():
             return keep
         keep = again
-
-
-def _iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of every pair: (n, 4) and (m, 4) xyxy to (n, m)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(high - low, 0)
-    inter = sides[..., 0] * sides[..., 1]
-    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
-    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
-    union = area_a[:, None] + area_b[None] - inter
-    overlap: NDArray[np.float32] = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
-    return overlap
