@@ -16,6 +16,7 @@ import pytest
 
 from colour_models import segmenter_spec
 from fastsam_engine import read_spec
+from fastsam_engine.build_request import BuildOptions
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError, OutputError
 from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_plan, sidecar, write_plan
@@ -24,7 +25,7 @@ KEY = {"graph": "abc", "version": "1.0"}
 
 
 def _plan(data: bytes = b"plan " * 100) -> Plan:
-    facts = PlanFacts("tensorrt", "11.0", "NVIDIA X (sm89)", "abc", "tf32 True", {"detections": 1e-3})
+    facts = PlanFacts("tensorrt", "11.0", "NVIDIA X (sm89)", "abc", BuildOptions(), {"detections": 1e-3})
     return Plan(segmenter_spec(), facts, data)
 
 

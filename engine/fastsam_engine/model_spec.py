@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from fastsam_engine.json_reader import read_json
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"
@@ -210,7 +211,7 @@ class ModelSpec:
         Raises:
             ValueError: The text is no JSON, or a field is missing, unknown or of the wrong type.
         """
-        return typing.cast("ModelSpec", _read(cls, json.loads(text), "spec"))
+        return typing.cast("ModelSpec", read_json(cls, json.loads(text), "spec"))
 
 
 def schema_version(text: str) -> object:
@@ -223,62 +224,3 @@ def schema_version(text: str) -> object:
     if not isinstance(document, dict):
         raise ValueError(f"expected a JSON object, found {type(document).__name__}")
     return document.get("schema_version")
-
-
-def _read(expected: Any, value: Any, where: str) -> Any:
-    """Read a JSON value as a type of this module, checking every field."""
-    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if origin in (types.UnionType, typing.Union):
-        return _read_union(arguments, value, where)
-    if origin is Literal:
-        if value not in arguments:
-            raise ValueError(f"{where}: expected one of {', '.join(map(repr, arguments))}, found {value!r}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where}: expected a list, found {value!r}")
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        if len(kinds) != len(value):
-            raise ValueError(f"{where}: expected {len(kinds)} items, found {len(value)}")
-        return tuple(
-            _read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
-        )
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, dict):
-            raise ValueError(f"{where}: expected an object, found {value!r}")
-        return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if dataclasses.is_dataclass(expected):
-        return _read_dataclass(typing.cast("type", expected), value, where)
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not expected:
-        raise ValueError(f"{where}: expected {expected.__name__}, found {value!r}")
-    return value
-
-
-def _read_dataclass(expected: type, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected an object, found {value!r}")
-    hints = typing.get_type_hints(expected)
-    fields = {f.name: f for f in dataclasses.fields(expected)}
-    if unknown := sorted(set(value) - set(fields)):
-        raise ValueError(f"{where}: unknown field {unknown[0]!r}")
-    for name, each in fields.items():
-        optional = each.default is not dataclasses.MISSING or each.default_factory is not dataclasses.MISSING
-        if name not in value and not optional:
-            raise ValueError(f"{where}: missing field {name!r}")
-    return expected(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
-
-
-def _read_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
-    """Read a union: None, a plain type, or dataclasses told apart by their `kind`."""
-    if value is None and type(None) in members:
-        return None
-    rest = [member for member in members if member is not type(None)]
-    if len(rest) == 1:
-        return _read(rest[0], value, where)
-    kinds = {member.__dataclass_fields__["kind"].default: member for member in rest}
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if kind not in kinds:
-        raise ValueError(f"{where}: expected kind {' or '.join(map(repr, kinds))}, found {kind!r}")
-    return _read(kinds[kind], value, where)

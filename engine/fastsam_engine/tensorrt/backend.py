@@ -177,14 +177,19 @@ class TensorRtBackend(Backend):
 
     def _kernels_path(self, cache: EngineCache, plan: Plan) -> Path:
         facts = plan.facts
-        built = {"graph": facts.graph_sha256, "version": facts.version, "gpu": facts.gpu, "options": facts.options}
+        built = {
+            "graph": facts.graph_sha256,
+            "version": facts.version,
+            "gpu": facts.gpu,
+            "options": repr(facts.options),
+        }
         key = {**built, "spec": plan.spec.to_json()}  # whose input holds the shapes
         return cache.byproduct_path("kernels", self.flavour, key)
 
 
 def _serves_later(facts: PlanFacts) -> bool:
     """Whether a plan was built for later versions too."""
-    return "version_compatible True" in facts.options
+    return facts.options is not None and facts.options.version_compatible
 
 
 def _check_facts(path: Path, facts: PlanFacts, flavour: api.Flavour, version: str, target: str) -> None:
@@ -203,14 +208,15 @@ def _check_facts(path: Path, facts: PlanFacts, flavour: api.Flavour, version: st
 
 def _fits(facts: PlanFacts, target: str) -> bool:
     """Whether a GPU is among those that a plan was built for; of later ones than Ampere, TensorRT knows better."""
-    if "hardware same-capability" in facts.options:
+    hardware = "this" if facts.options is None else facts.options.hardware
+    if hardware == "same-capability":
         return facts.gpu.rpartition(" ")[2] == target.rpartition(" ")[2]
-    return "hardware ampere-plus" in facts.options or target in (facts.gpu, *facts.gpu.split(", "))
+    return hardware == "ampere-plus" or target in (facts.gpu, *facts.gpu.split(", "))
 
 
 def _computed(plan: Plan, gpu: Gpu) -> Computed:
     """What a plan computes in on a GPU."""
-    rounds = "tf32 True" in plan.facts.options and gpu.compute_capability >= _AMPERE
+    rounds = plan.facts.options is not None and plan.facts.options.tf32 and gpu.compute_capability >= _AMPERE
     return "tf32" if rounds and plan.spec.precision == "fp32" else plan.spec.precision
 
 

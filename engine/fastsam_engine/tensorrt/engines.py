@@ -118,7 +118,8 @@ class Engines:
                 continue
             serves = facts.graph_sha256 == wanted and facts.version == self._api.__version__
             here = self._gpu in (facts.gpu, *facts.gpu.split(", "))
-            if serves and here and not (exact and "tf32 True" in facts.options):
+            rounds = facts.options is not None and facts.options.tf32
+            if serves and here and not (exact and rounds):
                 plan = self._cache.load(path)
                 if plan is not None and plan.facts == facts:
                     return plan
@@ -151,13 +152,12 @@ class Engines:
         return plan, time.perf_counter() - start
 
     def _facts(self, request: BuildRequest) -> PlanFacts:
-        options = dataclasses.asdict(request.options)
         return PlanFacts(
             backend=self._flavour,
             version=self._api.__version__,
             gpu=", ".join(request.options.targets) or self._gpu,
             graph_sha256=file_sha256(request.graph),
-            options=", ".join(f"{name} {value}" for name, value in options.items() if name != "targets"),
+            options=request.options,
         )
 
     def _key(self, request: BuildRequest, facts: PlanFacts, ranges: Mapping[str, ShapeRange]) -> dict[str, object]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fastsam_engine import ultralytics_metadata
 from fastsam_engine.atomic_files import write_atomically
+from fastsam_engine.build_request import BuildOptions
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
+from fastsam_engine.json_reader import read_json
 from fastsam_engine.model_spec import ModelSpec
 
 PLAN_SUFFIXES = (".plan", ".engine")
@@ -32,7 +34,7 @@ class PlanFacts:
         version: Of the backend, which alone runs it unless it was built for later ones.
         gpu: The GPU it was built on, or the targets it was built for.
         graph_sha256: Of the ONNX file.
-        options: Of the build, in words.
+        options: Of the build; None where its file does not say.
         parity: How far its outputs were from ONNX Runtime's; empty where no GPU was there to compare on.
     """
 
@@ -40,8 +42,8 @@ class PlanFacts:
     version: str = ""
     gpu: str = ""
     graph_sha256: str = ""
-    options: str = ""
-    parity: dict[str, float] = dataclasses.field(default_factory=dict)
+    options: BuildOptions | None = None
+    parity: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +117,11 @@ def _read_sidecar(path: Path) -> tuple[ModelSpec, PlanFacts, str]:
         document = json.loads(sidecar(path).read_text(encoding="utf-8"))
         told = document.pop("plan")
         expected = str(told.pop("sha256"))
-        return ModelSpec.from_json(json.dumps(document)), _facts(told), expected
+        return ModelSpec.from_json(json.dumps(document)), read_json(PlanFacts, told, "plan"), expected
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(
             sidecar(path), f"expected a plan's sidecar, found another ({error})", _BUILD_AGAIN
         ) from error
-
-
-def _facts(told: dict[str, Any]) -> PlanFacts:
-    texts = {name: str(told[name]) for name in ("backend", "version", "gpu", "graph_sha256", "options")}
-    return PlanFacts(**texts, parity={str(name): float(value) for name, value in told["parity"].items()})
 
 
 def _read_ultralytics(path: Path, data: bytes) -> Plan:
