@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +182,26 @@ def test_outputs_are_the_callers_to_keep(backend: str) -> None:
         session.run(inputs[1])
         for name, array in first.items():
             np.testing.assert_array_equal(array, kept[name])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="expected signals of timers, which this system lacks")
+def test_a_signal_is_survived_after_another_thread_let_go_of_a_session() -> None:
+    script = """
+import signal, sys, threading, time
+import numpy as np
+from fastsam_engine import open_session
+
+held = [open_session(sys.argv[1], backend="openvino")]
+held[0].run({held[0].spec.input.name: np.zeros((1, 3, 64, 64), np.float32)})
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGALRM, lambda *_: print("handled", flush=True))
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+time.sleep(0.5)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(find_graph("colours"))], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "handled\n"

@@ -7,6 +7,7 @@ import platform
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -46,17 +47,15 @@ class OpenVinoBackend(Backend):
         return Readiness(found, ("cpu",), reason, speed_rank=20 if x86 else 60)
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
-        import openvino
-
-        core = openvino.Core()
-        if spec.precision == "int8":  # the library chooses in what it computes the rest
+        core = _core()
+        if spec.precision == "int8":
             if precision not in ("auto", "int8"):
                 raise BackendUnavailableError(
                     self.name,
                     f"it computes this graph, which is int8, in int8, not in {precision}",
                     "use --precision auto",
                 )
-            precision = "auto"
+            precision = "fp32"  # what is left of it: bf16 there loses as many detections as int8 does
         if precision == "auto" and isinstance(spec.input, ArraysInput):
             precision = "fp32"  # its numbers hold places in the frame, which bf16 can't
         if precision not in ("auto", *_HINTS) or (
@@ -198,6 +197,18 @@ class OpenVinoSession(Session):
             model = model.clone()
             model.reshape(list(shape))
         return self._core.compile_model(model, "CPU", self._options)
+
+
+@cache
+def _core() -> openvino.Core:
+    """The process's one core, which lives as long as it does.
+
+    A core gives the thread that first compiles with it a stack for signal handlers, and frees that when it goes, on
+    whichever thread that happens: the next signal would then kill the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _taking_frames(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:
