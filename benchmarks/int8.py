@@ -117,7 +117,7 @@ def _measure(
                 }
             )
             if name == _INT8:
-                reached.append((backend, faster, shares[1][0]))
+                reached.append((backend, faster, shares[0][0]))
     rows += harness.show_rows(
         f"fp32's detections on {len(frames)} images that were not calibrated on, box IoU {_KEPT_IOU}, same class",
         kept_rows,
@@ -128,7 +128,7 @@ def _measure(
     holding = [faster for _, faster, kept in reached if kept >= _KEPT]
     figures.append(
         harness.Figure(
-            f"network in int8, times faster than fp32 on its best backend that keeps {_KEPT} of clear detections",
+            f"network in int8, times faster than fp32 on its best backend that keeps {_KEPT} of the detections",
             max(holding, default=float("nan")),
             ">=",
             _FASTER,
