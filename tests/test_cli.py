@@ -89,15 +89,17 @@ def test_a_video_becomes_an_overlay_and_json_lines(
     assert record["size"] == [256, 256]
     assert set(record["ms"]) == {"preprocess", "segment", "select", "decode", "total"}
     (segment,) = record["segments"]
-    assert {**segment, "score": 0, "mask": 0} == {
+    assert {**segment, "score": 0, "mask": 0, "track": 0} == {
         "box": [16.0, 16.0, 80.0, 80.0],
         "score": 0,
         "label": "red",
         "prompt": "red",
         "similarity": None,
-        "track": None,
+        "track": 0,
         "mask": 0,
     }
+    assert len({each["track"] for record in records for each in record["segments"]}) == 1
+    assert segment["track"] >= 0
     mask = coco.decode(segment["mask"])
     assert mask.shape == (256, 256)
     assert mask[20:76, 20:76].mean() > 0.95

@@ -21,7 +21,7 @@ from fastsam_trt.comparison.sheet import CAPTION_PX, GAP_PX, HEADING_PX, MARGIN_
 from fastsam_trt.demo.video import DemoVideo
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
 from fastsam_trt.machine import this_machine
-from fastsam_trt.pipeline import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
+from fastsam_trt.question import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
 from fastsam_trt.segmenter import Segmenter
 from fastsam_trt.selectors import match_scores
 

@@ -162,16 +162,16 @@ def test_an_interrupted_run_leaves_a_whole_array(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.json"
-    real = Pipeline.__call__
+    real = Pipeline.segment
     done = []
 
-    def stopped(self: Pipeline, frame: np.ndarray) -> object:
+    def stopped(self: Pipeline, frame: np.ndarray, **given: object) -> object:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(1)
-        return real(self, frame)
+        return real(self, frame, **given)
 
-    monkeypatch.setattr(Pipeline, "__call__", stopped)
+    monkeypatch.setattr(Pipeline, "segment", stopped)
     assert main(["run", "--source", str(video), "--model", "colours", "--coco", str(out)]) == 130
     assert [record["image_id"] for record in json.loads(out.read_text())] == [0, 1, 1]
     assert not list(tmp_path.glob(".*part"))

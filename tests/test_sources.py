@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import http.server
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 from fastsam_trt import open_source
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.picture import as_bgr, read_picture
+from fastsam_trt.sources import SourceHealth
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -38,6 +42,53 @@ def test_a_video_gives_every_frame_in_order(tmp_path: Path, write_video: Write, 
         frames = list(source)
     assert [frame.index for frame in frames] == list(range(40)) == _numbers(frames)
     assert frames[0].source == str(path)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_frames_of_a_video_tell_their_place_and_when_they_were_read(
+    tmp_path: Path, write_video: Write, suffix: str
+) -> None:
+    path = write_video(tmp_path / f"clip{suffix}", _numbered(40))
+    before_s = time.perf_counter()
+    for stride in (1, 3):
+        with open_source(path, vid_stride=stride) as source:
+            frames = list(source)
+        assert [frame.timestamp_s for frame in frames] == pytest.approx([i / 25 for i in range(0, 40, stride)])
+    read_s = [frame.captured_s for frame in frames]
+    assert before_s < read_s[0]
+    assert read_s == sorted(read_s)
+    assert read_s[-1] < time.perf_counter()
+    with open_source("demo", vid_stride=50) as source:
+        assert [frame.timestamp_s for frame in source] == pytest.approx([i / 30 for i in range(0, 300, 50)])
+
+
+def test_images_have_no_place_in_time(tmp_path: Path, write_video: Write) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 30, 3), np.uint8))
+    write_video(tmp_path / "b.avi", _numbered(3))
+    with open_source(tmp_path) as source:
+        assert [frame.timestamp_s for frame in source] == [None, 0, pytest.approx(0.04), pytest.approx(0.08)]
+
+
+def test_stop_ends_every_kind_between_frames_without_an_error(tmp_path: Path, write_video: Write) -> None:
+    video = write_video(tmp_path / "b.avi", _numbered(20))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 30, 3), np.uint8))
+    (tmp_path / "c.png").write_bytes(b"")
+    for name, after in ((video, 3), (tmp_path, 1), (tmp_path, 4), ("demo", 2)):
+        with open_source(name) as source:
+            assert source.health == SourceHealth()
+            seen = 0
+            for _ in source:
+                seen += 1
+                if seen == after:
+                    source.stop()
+            assert seen == after
+            assert list(source) == []
+
+
+def test_sources_and_the_demo_import_in_any_order() -> None:
+    for modules in (["fastsam_trt.demo.video", "fastsam_trt.sources"], ["fastsam_trt.sources.live"]):
+        code = "\n".join(f"import {module}" for module in modules)
+        subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_stride_takes_every_nth_frame(tmp_path: Path, write_video: Write) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products,
 
 
 class Session(ABC):
-    """A graph that is ready to run. Not thread-safe: one session a thread.
+    """A graph that is ready to run. Threads may share it; it runs for one of them at a time.
 
     Attributes:
         path: The file it was opened from.
@@ -35,6 +36,7 @@ class Session(ABC):
         self.backend = backend
         self.device = device
         self.precision: Computed = precision
+        self._running = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph once.
@@ -49,7 +51,8 @@ class Session(ABC):
             InputMismatchError: A name, dtype or shape does not fit.
         """
         self._check(inputs)
-        return self._run(inputs)
+        with self._running:
+            return self._run(inputs)
 
     @property
     def place(self) -> str:
@@ -85,7 +88,8 @@ class Session(ABC):
                 raise InputMismatchError(name, f"an array at {self.place}", f"one at {array.place}")
         if unknown := set(keep) - {output.name for output in self.spec.outputs}:
             raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
-        return self._run_kept(inputs, keep)
+        with self._running:
+            return self._run_kept(inputs, keep)
 
     @abstractmethod
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
@@ -16,7 +17,10 @@ from fastsam_trt.prototype_masks import PrototypeMasks
 
 
 class DeviceMasks:
-    """Undecoded masks of one frame, whose prototypes lie on a device until they are in the way there."""
+    """Undecoded masks of one frame, whose prototypes lie on a device until they are in the way there.
+
+    One thread may decode them while another makes room for the segmenter's next run.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class DeviceMasks:
         self._on_host = on_host
         self._host: PrototypeMasks | None = None
         self._owned = False
+        self._lock = threading.RLock()  # held while the prototypes are read or moved
         taken = session.spec.input
         self._most = taken.axes["K"][1] if isinstance(taken, ArraysInput) else len(boxes)  # the memory grows with it
 
@@ -60,12 +65,13 @@ class DeviceMasks:
             A crop for each index, at the frame's resolution.
         """
         chosen = np.fromiter(indices, np.intp)
-        if self._host is not None:
-            return self._host.decode(chosen.tolist())
-        crops: list[MaskCrop] = []
-        for start in range(0, len(chosen), self._most):
-            crops += self._decode(chosen[start : start + self._most])
-        return crops
+        with self._lock:
+            if self._host is None:
+                crops: list[MaskCrop] = []
+                for start in range(0, len(chosen), self._most):
+                    crops += self._decode(chosen[start : start + self._most])
+                return crops
+        return self._host.decode(chosen.tolist())
 
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
         """See `MaskSource.coarse`; brings the prototypes to the host."""
@@ -73,14 +79,16 @@ class DeviceMasks:
 
     def own(self) -> None:
         """Move the prototypes out of the way of the segmenter's next run."""
-        if self._host is None and not self._owned:
-            self._prototypes, self._owned = self._prototypes.own(), True
+        with self._lock:
+            if self._host is None and not self._owned:
+                self._prototypes, self._owned = self._prototypes.own(), True
 
     def to_host(self) -> PrototypeMasks:
         """Bring the prototypes to the host, where masks are decoded from now on."""
-        if self._host is None:
-            self._host = self._on_host(np.asarray(self._prototypes.to_host()[0], np.float32))
-        return self._host
+        with self._lock:
+            if self._host is None:
+                self._host = self._on_host(np.asarray(self._prototypes.to_host()[0], np.float32))
+            return self._host
 
     def _decode(self, chosen: NDArray[np.intp]) -> list[MaskCrop]:
         inputs: dict[str, Array | DeviceArray] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, one_line
 
 
@@ -26,6 +28,16 @@ class TruncatedSourceError(WorkError, EOFError):
         super().__init__(
             f"source {source!r} is cut short: expected {promised} frames, could read {read}; "
             "what could be read was processed"
+        )
+
+
+class SourceLostError(WorkError, ConnectionError):
+    """A live source that was lost and did not come back in time."""
+
+    def __init__(self, source: str, tried_s: float, found: str) -> None:
+        super().__init__(
+            f"source {source!r} is lost ({found}): expected it back within {tried_s:g} s; "
+            "wait longer with --reconnect SECONDS  (inf: for ever; 0: end the run without an error)"
         )
 
 
@@ -69,8 +81,73 @@ class OptionError(RequestError, ValueError):
         super().__init__(f"{option}: expected {expected}, found {found!r}")
 
 
+class OutputStoppedError(WorkError, OSError):
+    """An output that took some frames and can't take the next."""
+
+    def __init__(self, path: Path, frames: int, found: str) -> None:
+        super().__init__(
+            f"output {path}: expected room for more, found {found} after frame {frames}; "
+            "what was written stays; make room, or write to another disk"
+        )
+
+
 class DisplayError(RequestError, OSError):
     """A window can't be shown."""
 
     def __init__(self, found: str) -> None:
         super().__init__(f"--show: expected a display to open a window on, found {found}; use --save OUT instead")
+
+
+class PreviewError(RequestError, OSError):
+    """The preview can't listen where it was asked to."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"--preview: expected {expected}, found {found}; use --preview HOST:PORT with another")
+
+
+class ResultsFileError(RequestError, ValueError):
+    """A file of benchmark results that can't be read."""
+
+    def __init__(self, path: Path, expected: str, found: object) -> None:
+        super().__init__(f"results {path}: expected {expected}, found {found}; write some with: fastsam-trt bench")
+
+
+class ResultsLineError(ResultsFileError):
+    """A line of results that is no JSON, or does not fit its kind or its run."""
+
+    def __init__(self, path: Path, line: int, expected: str, found: object) -> None:
+        RequestError.__init__(
+            self, f"results {path}, line {line}: expected {expected}, found {found}; remove the line, or run it again"
+        )
+
+
+class ResultsSchemaError(ResultsFileError):
+    """A line of results of another schema."""
+
+    def __init__(self, path: Path, line: int, expected: str, found: object) -> None:
+        RequestError.__init__(
+            self,
+            f"results {path}, line {line}: expected schema {expected}, found {found!r}; "
+            "read it with the version of fastsam-trt that wrote it, or measure again with: fastsam-trt bench",
+        )
+
+
+class MarkersError(RequestError, ValueError):
+    """A text without the place for the table of results."""
+
+    def __init__(self, begin: str, end: str, found: str) -> None:
+        super().__init__(f"expected one {begin} and one {end} after it, found {found}; put both where the table goes")
+
+
+class GraphCountError(WorkError, ValueError):
+    """A graph whose operations and bytes can't be counted."""
+
+    def __init__(self, graph: str, expected: str, found: str) -> None:
+        super().__init__(f"{graph}: expected {expected}, found {found}; its cost can't be counted")
+
+
+class ChildFailedError(WorkError, RuntimeError):
+    """A process of its own, for a measurement that needs one, that failed."""
+
+    def __init__(self, what: str, found: str) -> None:
+        super().__init__(f"a process for {what} failed: {found}")

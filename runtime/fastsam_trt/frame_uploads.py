@@ -1,6 +1,9 @@
-"""The frame of the moment where sessions compute: uploaded once, however many of them ask for it."""
+"""The frames of the moment where sessions compute: each uploaded once, however many sessions ask for it."""
 
 from __future__ import annotations
+
+import threading
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,23 +11,28 @@ from numpy.typing import NDArray
 from fastsam_engine import Session
 from fastsam_engine.device_array import DeviceArray
 
+_KEPT = 4  # a frame is segmented while those before it wait for their selection
+
 
 class FrameUploads:
-    """Uploads of one frame at a time. A caller may write into a frame's array between frames, so each is begun."""
+    """Uploads of the last few frames. A caller may write into a frame's array between frames, so each is begun."""
 
     def __init__(self) -> None:
-        self._frame: NDArray[np.uint8] | None = None
-        self._uploaded: dict[str, DeviceArray] = {}
+        self._frames: deque[tuple[NDArray[np.uint8], dict[str, DeviceArray]]] = deque(maxlen=_KEPT)
+        self._lock = threading.Lock()
 
     def begin(self, frame: NDArray[np.uint8]) -> None:
-        """Take a frame, (H, W, 3) uint8 BGR, as the one of the moment; what was uploaded before is forgotten."""
-        self._frame = frame
-        self._uploaded = {}
+        """Take a frame, (H, W, 3) uint8 BGR, as the latest; what was uploaded of its array before is forgotten."""
+        with self._lock:
+            others = [each for each in self._frames if each[0] is not frame]
+            self._frames = deque([*others, (frame, {})], maxlen=_KEPT)
 
     def at(self, session: Session, frame: NDArray[np.uint8]) -> DeviceArray:
         """A frame at a session's place; one that was not begun is uploaded each time."""
-        if frame is not self._frame:
+        with self._lock:
+            uploaded = next((places for begun, places in self._frames if begun is frame), None)
+        if uploaded is None:
             return session.upload(frame)
-        if session.place not in self._uploaded:
-            self._uploaded[session.place] = session.upload(frame)
-        return self._uploaded[session.place]
+        if session.place not in uploaded:
+            uploaded[session.place] = session.upload(frame)
+        return uploaded[session.place]

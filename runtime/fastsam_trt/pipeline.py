@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_engine.errors import ModelNotFoundError
@@ -16,25 +17,35 @@ from fastsam_trt.cached_masks import CachedMasks
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo import embedded
 from fastsam_trt.errors import ClipNotFoundError, OptionError, PromptError
+from fastsam_trt.flow import Flow, Policy
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.picture import as_bgr
 from fastsam_trt.places import check_boxes, check_point_labels, check_points
-from fastsam_trt.prompts import Routes, SelectorName, check_apart, check_prompts, route
+from fastsam_trt.prompted import Prompted
+from fastsam_trt.prompts import SelectorName, check_prompts
+from fastsam_trt.question import (
+    DEFAULT_NEGATIVES,
+    DEFAULT_TEMPLATES,
+    DEFAULT_THRESHOLD,
+    Answering,
+    CropName,
+    Question,
+    TextRules,
+)
 from fastsam_trt.result import Result
+from fastsam_trt.segmented import Segmented
 from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.selectors import BoxSelector, CombinedSelector, PointSelector, Ranking, Selector, TextSelector
-from fastsam_trt.sources import open_source
+from fastsam_trt.selectors import Embedder, EveryCrop, Ranking
+from fastsam_trt.sources import RECONNECT_S, STALL_S, open_source
+from fastsam_trt.tracks import TrackEmbeddings, Tracker
 
 DEFAULT_MODEL = "yolov8n-seg"
 DEFAULT_CLIP = "clip-vit-base-patch32"
-DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "{}")
-DEFAULT_NEGATIVES = ("background", "an object", "something else", "a texture")
-DEFAULT_THRESHOLD = 0.5
 
-CropName: TypeAlias = Literal["box", "masked"]
+_WARM_SHAPE = (720, 1280, 3)  # a usual frame: the time of a crop hardly depends on it
 
 
-class Pipeline:
+class Pipeline(Prompted):
     """Segments frames and selects what the prompts ask for, masks of the selected segments only.
 
     Text prompts, boxes and points are alternatives: a segment that answers any of them is selected, once, with the id
@@ -70,6 +81,8 @@ class Pipeline:
         device: str = "auto",
         precision: str = "auto",
         frames_on_device: bool | None = None,
+        track: bool = False,
+        budget_ms: float | None = None,
     ) -> None:
         """Open the models that the prompts need.
 
@@ -101,32 +114,30 @@ class Pipeline:
             backend, device, precision: See `fastsam_engine.open_session`.
             frames_on_device: Whether frames are uploaded once, and prepared, cropped for CLIP and decoded where the
                 models run, by graphs that were exported with them; None: where that is a GPU and they are there.
+            track: Whether frames follow one another: segments get track ids, and CLIP sees each object once and from
+                time to time, not in every frame. `stream` switches it on for videos and live sources.
+            budget_ms: Age of a frame when its result is out that is kept by embedding crops later; None: each segment
+                is decided at once. It needs `track`, and frames that come with the time of their capture.
 
         Raises:
             FastsamError: See `fastsam_engine.errors` and `fastsam_trt.errors`: a model, backend, prompt or option
                 that can't be had.
         """
-        if selector not in ("auto", "labels", "clip"):
-            raise OptionError("selector", "auto, labels or clip", selector)
-        if not 0 <= threshold <= 1:
-            raise OptionError("threshold", "a number from 0 to 1", threshold)
+        self._rules = TextRules(selector, check_prompts(negatives), tuple(templates), threshold, crop)
         self._backend, self._device, self._precision = backend, device, precision
         self._frames_on_device = frames_on_device
-        self._selector_name = selector
         self._clip = clip if isinstance(clip, Clip) else None
         named = None if isinstance(clip, Clip) else clip
         self._clip_name = named or (embedded.CLIP if str(model) == embedded.SEGMENTER else DEFAULT_CLIP)
-        if crop not in ("box", "masked"):
-            raise OptionError("crop", "box or masked", crop)
-        self._masked = crop == "masked"
-        self._negatives = check_prompts(negatives)
-        self._templates = tuple(templates)
-        if not self._templates or not all("{}" in template for template in self._templates):
-            raise OptionError("templates", "texts that hold {}", self._templates)
-        self._threshold = threshold
-        prompts, excluded, boxes = check_prompts(prompts), check_prompts(excluded), check_boxes(boxes)
-        points = check_points(points)
-        check_point_labels(point_labels, len(points))
+        checked = check_points(points)
+        question = Question(
+            check_prompts(prompts),
+            check_prompts(excluded),
+            check_boxes(boxes),
+            checked,
+            check_point_labels(point_labels, len(checked)),
+            point_labels is not None,
+        )
         self._uploads = FrameUploads() if self._clip is None else self._clip.uploads
         self.segmenter = Segmenter(
             model,
@@ -142,9 +153,13 @@ class Pipeline:
             frames_on_device=frames_on_device,
             uploads=self._uploads,
         )
-        self._boxes = boxes
-        self._set_texts(prompts, excluded)
-        self.set_points(points, point_labels)
+        self._changing, self._selecting = threading.RLock(), threading.Lock()
+        self._tracker = Tracker() if track else None
+        self._embedder: Embedder | None = None
+        self._budget_ms: float | None = None
+        self._reserve_ms = 0.0
+        self.budget_ms = budget_ms
+        self._answer(question)
 
     @property
     def clip(self) -> Clip | None:
@@ -152,75 +167,45 @@ class Pipeline:
         return self._clip
 
     @property
-    def prompts(self) -> tuple[str, ...]:
-        """Texts that are selected. May be set between frames, as `excluded`, `boxes` and points: nothing is rebuilt."""
-        return self._prompts
+    def track(self) -> bool:
+        """Whether frames follow one another. Setting it begins anew: no track or embedding of before is used."""
+        return self._tracker is not None
 
-    @prompts.setter
-    def prompts(self, prompts: Iterable[str]) -> None:
-        self._set_texts(check_prompts(prompts), self._excluded)
-        self._combine()
-
-    @property
-    def excluded(self) -> tuple[str, ...]:
-        """Texts that are not selected."""
-        return self._excluded
-
-    @excluded.setter
-    def excluded(self, excluded: Iterable[str]) -> None:
-        self._set_texts(self._prompts, check_prompts(excluded))
-        self._combine()
+    @track.setter
+    def track(self, track: bool) -> None:
+        with self._changing:
+            self._tracker = Tracker() if track else None
+            self._embedder = None
+            self._answer(self.question)
 
     @property
-    def boxes(self) -> NDArray[np.float64]:
-        """(k, 4) xyxy, px of the frame, read-only: the box prompts."""
-        return self._boxes
+    def budget_ms(self) -> float | None:
+        """Age of a frame when its result is out, which is kept by embedding crops later; None: they are never late."""
+        return self._budget_ms
 
-    @boxes.setter
-    def boxes(self, boxes: ArrayLike | None) -> None:
-        self._boxes = check_boxes(boxes)
-        self._combine()
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """(k, 2) xy, px of the frame, read-only: the point prompts.
-
-        Setting them keeps the labels that were given, so there must be as many as before; `set_points` sets both. No
-        points: no labels either.
-        """
-        return self._points
-
-    @points.setter
-    def points(self, points: ArrayLike | None) -> None:
-        checked = check_points(points)
-        self.set_points(checked, self._point_labels if self._labelled and len(checked) else None)
+    @budget_ms.setter
+    def budget_ms(self, budget_ms: float | None) -> None:
+        if budget_ms is not None and not 0 < budget_ms < math.inf:
+            raise OptionError("budget_ms", "a number of ms above 0", budget_ms)
+        self._budget_ms = budget_ms
+        self._tell_embedder()
 
     @property
-    def point_labels(self) -> NDArray[np.int32]:
-        """(k,) read-only: 1 for each foreground, 0 for each background point. Setting None makes all foreground."""
-        return self._point_labels
+    def reserve_ms(self) -> float:
+        """What of the budget is left to what comes after selecting: masks, drawing, encoding. `Flow` measures it."""
+        return self._reserve_ms
 
-    @point_labels.setter
-    def point_labels(self, labels: ArrayLike | None) -> None:
-        self.set_points(self._points, labels)
+    @reserve_ms.setter
+    def reserve_ms(self, reserve_ms: float) -> None:
+        self._reserve_ms = reserve_ms
+        self._tell_embedder()
 
-    def set_points(self, points: ArrayLike | None, labels: ArrayLike | None = None) -> None:
-        """Set `points` and `point_labels` together.
-
-        Raises:
-            PromptError: As for either; nothing has changed then.
-        """
-        checked = check_points(points)
-        self._point_labels = check_point_labels(labels, len(checked))
-        self._points = checked
-        self._labelled = labels is not None
-        self._combine()
-
-    def __call__(self, frame: NDArray[Any]) -> Result:
+    def __call__(self, frame: NDArray[Any], *, captured_s: float | None = None) -> Result:
         """Segment one frame and select.
 
         Args:
             frame: (H, W, 3) uint8 BGR, as OpenCV reads it; grey, BGRA and 16-bit pictures are converted.
+            captured_s: When it was captured, on `time.perf_counter`'s clock; a budget counts from then. None: now.
 
         Returns:
             The selected segments, masks not yet decoded, save those that a box or point made the selection look at;
@@ -230,15 +215,50 @@ class Pipeline:
             ImageFormatError: The array is no picture.
             PromptError: A box lies wholly outside the frame, or a point outside it.
         """
+        return self.select(self.segment(frame, captured_s=captured_s))
+
+    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None) -> Segmented:
+        """The first half of a call: find everything in a frame. One thread may do it while another selects.
+
+        Args:
+            frame, captured_s: As for a whole call.
+
+        Raises:
+            ImageFormatError: The array is no picture.
+        """
+        captured_s = time.perf_counter() if captured_s is None else captured_s
         picture = as_bgr(frame)
         self._uploads.begin(picture)
         segments = self.segmenter(picture)
         segments = replace(segments, masks=CachedMasks(segments.masks))
+        return Segmented(picture, segments, dict(self.segmenter.speed), captured_s)
+
+    def select(self, segmented: Segmented) -> Result:
+        """The second half of a call: track the segments, and select what the prompts ask for.
+
+        Args:
+            segmented: What `segment` gave; frames in their order where they are tracked.
+
+        Raises:
+            PromptError: A box lies wholly outside the frame, or a point outside it.
+        """
         start = time.perf_counter()
-        selection = self._selector.select(picture, segments)
-        speed = {**self.segmenter.speed, "select": (time.perf_counter() - start) * 1e3}
+        with self._selecting:
+            answering, segments = self._answering, segmented.segments
+            if answering.tracker is not None:
+                segments = replace(segments, track_ids=answering.tracker.update(segments))
+            if answering.embedder is not None:
+                answering.embedder.begin(segments, segmented.captured_s)
+            selection = answering.selector.select(segmented.picture, segments)
+            embedded = 0 if answering.embedder is None else answering.embedder.embedded
         return Result(
-            picture, segments, selection, class_names=self.segmenter.class_names, prompts=self._prompts, speed=speed
+            segmented.picture,
+            segments,
+            selection,
+            class_names=self.segmenter.class_names,
+            prompts=answering.question.prompts,
+            speed={**segmented.speed, "select": (time.perf_counter() - start) * 1e3},
+            embedded=embedded,
         )
 
     def rank(self, result: Result) -> Ranking:
@@ -253,65 +273,67 @@ class Pipeline:
         Raises:
             PromptError: There is no text prompt.
         """
-        if self._text_selector is None:
+        ranker = self._answering.ranker
+        if ranker is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
-        return self._text_selector.rank(result.frame, result.segments)
+        return ranker.rank(result.frame, result.segments)
 
-    def stream(self, source: str | int | Path, *, vid_stride: int = 1) -> Iterator[Result]:
-        """Yield a result for each frame of a source, in order.
+    def stream(
+        self,
+        source: str | int | Path,
+        *,
+        vid_stride: int = 1,
+        policy: Policy = "auto",
+        track: bool | None = None,
+        reconnect_s: float = RECONNECT_S,
+        stall_s: float = STALL_S,
+    ) -> Iterator[Result]:
+        """Yield a result for each frame of a source, in order; frames overlap on threads of their own, see `Flow`.
 
         Args:
-            source: See `fastsam_trt.sources.open_source`.
-            vid_stride: Take every n-th frame of a video.
+            source, vid_stride, reconnect_s, stall_s: See `fastsam_trt.sources.open_source`.
+            policy: `every` frame, or the `latest` alone when one is due; `auto`: the latest of a live source.
+            track: Sets `track`; None: for videos and live sources.
 
         Raises:
             SourceNotFoundError, SourceUnreadableError: The source can't be opened.
+            SourceLostError: A live source went away and did not come back.
             TruncatedSourceError: A video ended before its header says; raised after its last readable frame.
         """
-        with open_source(source, vid_stride=vid_stride) as frames:
-            for frame in frames:
-                yield self(frame.picture)
+        with open_source(source, vid_stride=vid_stride, reconnect_s=reconnect_s, stall_s=stall_s) as frames:
+            self.track = frames.kind != "images" if track is None else track
+            with Flow(frames, self, policy) as flow:
+                for _, result in flow:
+                    yield result
 
-    def _set_texts(self, prompts: tuple[str, ...], excluded: tuple[str, ...]) -> None:
-        names = self.segmenter.class_names
-        asked, barred = (route(texts, names, self._selector_name) for texts in (prompts, excluded))
-        check_apart(asked, barred, names)
-        against = tuple(barred.texts.values())
-        texts = (*asked.texts.values(), *against)
-        if texts and self._clip is None:
-            self._clip = self._open_clip(texts[0])
-        # What a class label says of a segment argues for it where CLIP is asked whether the segment is excluded.
-        known = tuple(prompts[prompt_id] for prompt_id in asked.labels.values())
-        selector = self._select_texts(asked, against) if prompts else None
-        self._unlike = self._select_texts(Routes({}, barred.texts), known) if against else None
-        self._text_selector = selector  # nothing has changed where a text was refused
-        self._excluded_classes = tuple(barred.labels)
-        self._prompts, self._excluded = prompts, excluded
+    @property
+    def question(self) -> Question:
+        return self._answering.question
 
-    def _select_texts(self, routes: Routes, negatives: Sequence[str]) -> TextSelector:
-        return TextSelector(
-            routes.labels,
-            routes.texts,
-            self._clip,
-            negatives=tuple(dict.fromkeys((*self._negatives, *negatives))),
-            templates=self._templates,
-            threshold=self._threshold,
-            masked=self._masked,
-        )
+    def _ask(self, **changes: Any) -> None:
+        with self._changing:
+            self._answer(replace(self.question, **changes))
 
-    def _combine(self) -> None:
-        foreground, background = (self._points[self._point_labels == label] for label in (1, 0))
-        wanted: list[Selector] = [] if self._text_selector is None else [self._text_selector]
-        if len(self._boxes):
-            wanted.append(BoxSelector(self._boxes))
-        if len(foreground):
-            wanted.append(PointSelector(foreground))
-        self._selector = CombinedSelector(
-            wanted,
-            excluded_classes=self._excluded_classes,
-            unlike=self._unlike,
-            unwanted=PointSelector(background) if len(background) else None,
-        )
+    def _answer(self, question: Question) -> None:
+        ranker, selector = question.selectors(self._rules, self.segmenter.class_names, self._clip_for)
+        self._answering = Answering(question, selector, ranker, self._tracker, self._embedder)
+
+    def _clip_for(self, prompt: str) -> tuple[Clip, Embedder]:
+        if self._clip is None:
+            self._clip = self._open_clip(prompt)
+        if self._embedder is None:
+            masked = self._rules.crop == "masked"
+            tracked = self._tracker is not None
+            self._embedder = (TrackEmbeddings if tracked else EveryCrop)(self._clip, masked=masked)
+            self._tell_embedder()
+        return self._clip, self._embedder
+
+    def _tell_embedder(self) -> None:
+        embedder = self._embedder
+        if isinstance(embedder, TrackEmbeddings):
+            if self._budget_ms is not None and embedder.budget_ms is None:
+                embedder.warm(_WARM_SHAPE)  # before frames come: what a crop takes should be known, not tried
+            embedder.budget_ms, embedder.reserve_ms = self._budget_ms, self._reserve_ms
 
     def _open_clip(self, prompt: str) -> Clip:
         try:

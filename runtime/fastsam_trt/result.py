@@ -31,10 +31,11 @@ class Result:
         segments: Everything that the segmenter found.
         selection: Which of it was selected.
         prompts: The prompts that were asked.
+        embedded: How many crops CLIP saw for this frame.
         speed: ms of each stage: `preprocess`, `segment`, `select`, `decode` (masks; 0 until they are decoded), `total`.
     """
 
-    __slots__ = ("_class_names", "_crops", "frame", "prompts", "segments", "selection", "speed")
+    __slots__ = ("_class_names", "_crops", "embedded", "frame", "prompts", "segments", "selection", "speed")
 
     def __init__(
         self,
@@ -45,11 +46,13 @@ class Result:
         class_names: Sequence[str],
         prompts: tuple[str, ...],
         speed: dict[str, float],
+        embedded: int = 0,
     ) -> None:
         self.frame = frame
         self.segments = segments
         self.selection = selection
         self.prompts = prompts
+        self.embedded = embedded
         self._class_names = class_names
         self._crops: list[MaskCrop] | None = None
         self.speed = {**speed, "decode": 0.0, "total": sum(speed.values())}
@@ -97,7 +100,12 @@ class Result:
     @property
     def track_ids(self) -> NDArray[np.int32]:
         """(n,) int32; -1 where nothing is tracked."""
-        return np.full(len(self), -1, np.int32)
+        return self.segments.track_ids[self.selection.indices]
+
+    @property
+    def pending(self) -> NDArray[np.intp]:
+        """(m,) into `segments`: those that are decided in a later frame, when CLIP has seen them (see `budget_ms`)."""
+        return self.selection.pending
 
     def crops(self) -> list[MaskCrop]:
         """The n masks, each inside its box: decoded on first use, kept after it."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,15 @@ from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.outputs import check_apart
-from fastsam_trt.cli.summary import RunSummary
 
 if TYPE_CHECKING:
+    from fastsam_trt.flow import Flow
     from fastsam_trt.pipeline import Pipeline
     from fastsam_trt.result import Result
     from fastsam_trt.sinks import Sink
     from fastsam_trt.sources import Frame, Source
+
+_SHOWN_EVERY_S = 0.5
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
@@ -36,58 +39,150 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument(
         "--label-map", type=Path, metavar="OUT", help="write label maps in PASCAL VOC's colours: a .png, or a folder"
     )
+    parser.add_argument("--stats", type=Path, metavar="OUT", help="write the run's figures to a .json file at its end")
     parser.add_argument("--show", action="store_true", help="show the overlay in a window; q ends")
+    parser.add_argument(
+        "--preview", metavar="HOST:PORT",
+        help="serve a page with the overlay, the figures and the prompts; PORT alone: for this machine",
+    )  # fmt: skip
     parser.add_argument("--vid-stride", type=int, default=1, metavar="N", help="take every n-th frame")
+    _add_live_options(parser)
     options.add_pipeline_options(parser)
     parser.set_defaults(execute=execute)
 
 
+def _add_live_options(parser: argparse.ArgumentParser) -> None:
+    live = parser.add_argument_group("videos and live sources")
+    live.add_argument(
+        "--policy", default="auto",
+        help="latest: the newest frame, others are dropped; every: all frames; auto: latest for live sources only",
+    )  # fmt: skip
+    live.add_argument(
+        "--track", action=argparse.BooleanOptionalAction,
+        help="follow objects through frames, and show each to CLIP from time to time only (not for images)",
+    )  # fmt: skip
+    live.add_argument(
+        "--budget", type=float, metavar="MS",
+        help="keep the age of frames, at their output, below this by deciding on some segments a few frames later",
+    )  # fmt: skip
+    live.add_argument(
+        "--reconnect", type=float, metavar="S",
+        help="seek a live source that was lost for so many seconds (30); 0: the run ends there; inf: for ever",
+    )  # fmt: skip
+    live.add_argument(
+        "--stall", type=float, metavar="S",
+        help="a live source that gives no frame for so many seconds is lost (5)",
+    )  # fmt: skip
+
+
 def execute(args: argparse.Namespace) -> int:
     """Run the pipeline over a source."""
+    from fastsam_trt.cli.interrupts import Interrupts
+    from fastsam_trt.flow import Flow, resolve_policy
     from fastsam_trt.sources import open_source
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
-    summary = RunSummary()
-    interrupted = False
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(args.source, vid_stride=args.vid_stride))
-        sinks = [stack.enter_context(sink) for sink in _sinks(args, source)]
+    with ExitStack() as holding:
+        given = {"reconnect_s": args.reconnect, "stall_s": args.stall}
+        patience = {name: seconds for name, seconds in given.items() if seconds is not None}
+        source = holding.enter_context(open_source(args.source, vid_stride=args.vid_stride, **patience))
+        resolve_policy(args.policy, source)
+        track = _tracks(args, source)
+        outputs = holding.enter_context(ExitStack())
+        sinks = [outputs.enter_context(sink) for sink in _sinks(args, source)]
+        if args.preview is not None:
+            from fastsam_trt.preview import PreviewServer, PreviewSink, parse_address
+
+            server = PreviewServer(
+                parse_address(args.preview),
+                lambda: pipeline.prompts,
+                lambda prompts: setattr(pipeline, "prompts", prompts),
+                lambda: flow.figures.snapshot().as_record(),
+            )
+            outputs.callback(server.close)
+            sinks.append(outputs.enter_context(PreviewSink(server)))
         pipeline = options.open_pipeline(args)
+        pipeline.track, pipeline.budget_ms = track, args.budget
+        flow = Flow(source, pipeline, args.policy)
+        if args.preview is not None:
+            server.start()
+            print(f"preview at {server.url}", file=sys.stderr)
+        interrupts, error = Interrupts(flow), None
         try:
-            _run(source, pipeline, sinks, summary)
+            with interrupts, flow:
+                _consume(flow, sinks, source)
         except KeyboardInterrupt:
-            interrupted = True
+            interrupts.came = True
+        except BaseException as caught:
+            error = caught
+            raise
         finally:
-            stack.close()  # the files are whole before anything is said of them
-            if summary.frames:
-                print(summary.line())
-                for path in _outputs(args):
-                    if path.exists():
-                        print(f"saved {path}")
-    return 130 if interrupted and source.kind != "live" else 0
+            try:
+                outputs.close()  # the files are whole before anything is said of them
+            finally:
+                _report(args, source, flow, pipeline, interrupted=interrupts.came, error=error)
+        code = 130 if interrupts.came and source.kind != "live" else 0
+        if not flow.ended:  # interrupted twice: a stage is in the middle of something, and nobody waits for it
+            sys.stdout.flush()
+            os._exit(code)
+    return code
 
 
-def _run(source: Source, pipeline: Pipeline, sinks: list[Sink], summary: RunSummary) -> None:
-    progress = tqdm(total=source.frames, unit=" frames", disable=None, leave=False, file=sys.stderr)
-    frames = iter(source)
+def _tracks(args: argparse.Namespace, source: Source) -> bool:
+    """Whether to track; options of tracks that do not fit are refused."""
+    from fastsam_trt.errors import OptionError
+
+    track = source.kind != "images" if args.track is None else bool(args.track)
+    if args.budget is not None:
+        if not 0 < args.budget < float("inf"):
+            raise OptionError("budget", "milliseconds, more than 0", args.budget)
+        if not track:
+            raise OptionError("budget", "tracks to put decisions off by (--track)", f"{args.budget:g} without tracks")
+    return track
+
+
+def _consume(flow: Flow, sinks: list[Sink], source: Source) -> None:
+    from fastsam_trt.cli import summary
+
+    total = source.frames if flow.policy == "every" else None  # how many are dropped is not known before
+    progress = tqdm(total=total, unit=" frames", disable=None, leave=False, file=sys.stderr)
+    shown_s = time.perf_counter()
     with progress:
-        while True:
-            start = time.perf_counter()
-            frame = next(frames, None)
-            if frame is None:
-                return
-            captured = time.perf_counter()
-            result = pipeline(frame.picture)
-            done = time.perf_counter()
+        for frame, result in flow:
             for sink in sinks:
                 sink.write(frame, result)
-            written = time.perf_counter()
-            # Masks are decoded when a sink first asks for them: that time is decoding, not writing.
-            output_ms = (written - done) * 1e3 - result.speed["decode"]
-            summary.add(result, capture_ms=(captured - start) * 1e3, output_ms=output_ms)
             if source.kind == "images":
                 _describe(frame, result)
+            elif not progress.disable and time.perf_counter() - shown_s > _SHOWN_EVERY_S:
+                shown_s = time.perf_counter()
+                progress.set_postfix_str(summary.live(flow.figures.snapshot()), refresh=False)
             progress.update()
+
+
+def _report(
+    args: argparse.Namespace,
+    source: Source,
+    flow: Flow,
+    pipeline: Pipeline,
+    *,
+    interrupted: bool,
+    error: BaseException | None,
+) -> None:
+    """Say what was done, and write its figures."""
+    from fastsam_engine.errors import OutputError
+    from fastsam_trt.cli import summary
+    from fastsam_trt.cli.stats import write_stats
+
+    snapshot = flow.figures.snapshot()
+    if snapshot.frames:
+        print(summary.ending(snapshot, aged=source.kind != "images"))
+    if args.stats is not None:
+        with nullcontext() if error is None else suppress(OutputError):  # the first error is the one to tell
+            write_stats(args, flow, pipeline, interrupted=interrupted, error=error)
+    if snapshot.frames:
+        for path in _outputs(args):
+            if path.exists():
+                print(f"saved {path}")
 
 
 def _describe(frame: Frame, result: Result) -> None:
@@ -98,14 +193,19 @@ def _describe(frame: Frame, result: Result) -> None:
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:
-    return [path for path in (args.save, args.json, args.coco, args.label_map) if path is not None]
+    return [path for path in (args.save, args.json, args.coco, args.label_map, args.stats) if path is not None]
 
 
 def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     """Refuse outputs that would overwrite the source or one another."""
+    from fastsam_engine.atomic_files import check_writable
     from fastsam_engine.errors import OutputError
 
     check_apart(_outputs(args), [Path(args.source), *source.files])
+    if args.stats is not None:
+        if args.stats.suffix.lower() != ".json":
+            raise OutputError(args.stats, f"expected the suffix .json, found {args.stats.suffix!r}")
+        check_writable(args.stats)
     folders = {file.parent for file in source.files if file.suffix.lower() == ".png"}
     for path in (args.save, args.label_map):
         if path is not None and path.is_dir() and path.resolve() in {folder.resolve() for folder in folders}:
@@ -124,9 +224,11 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         VideoSink,
         WindowSink,
     )
+    from fastsam_trt.sinks.overlay import Overlay
 
     _check_outputs(args, source)
     one_image = source.kind == "images" and source.frames == 1
+    overlay = Overlay()
     sinks: list[Sink] = []
     if args.json is not None:
         sinks.append(JsonLinesSink(args.json))
@@ -142,7 +244,7 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
             wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
             raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
         pictures = is_picture or (source.kind == "images" and not args.save.suffix)
-        sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps))
+        sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps, overlay))
     if args.show:
-        sinks.append(WindowSink())
+        sinks.append(WindowSink(overlay))
     return sinks

@@ -1,53 +1,45 @@
-"""The one line that ends a run: frames, frames a second, and what each stage took."""
+"""Figures of a run in one line: the line that ends it, and the one that shows while it runs."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-if TYPE_CHECKING:
-    from fastsam_trt.result import Result
-
-_STAGES = ("capture", "preprocess", "segment", "select", "decode", "output")
+from fastsam_trt.flow import Snapshot
 
 
-class RunSummary:
-    """Times of a run's frames. `capture` is reading a frame, `output` drawing, encoding and writing it."""
+def ending(snapshot: Snapshot, *, aged: bool) -> str:
+    """The line that ends a run.
 
-    def __init__(self) -> None:
-        self._times: dict[str, list[float]] = {stage: [] for stage in _STAGES}
-        self._segments = 0
-        self._start = self._end = time.perf_counter()
+    Args:
+        snapshot: Its figures. The rate is of the wall clock from first capture to last output, nothing left out.
+        aged: Whether the age of frames matters, as it does in videos and live sources.
+    """
+    stages = ", ".join(f"{stage} {p50:.1f}/{p99:.1f}" for stage, (p50, p99) in snapshot.stages.items())
+    frames, segments = _count(snapshot.frames, "frame"), _count(snapshot.segments, "selected segment")
+    parts = [f"{frames}, {segments}, {snapshot.fps_out_mean:.1f} FPS", f"ms p50/p99: {stages}"]
+    if aged:
+        parts.append(f"frame age p50/p99 {snapshot.age_p50_ms:.1f}/{snapshot.age_p99_ms:.1f} ms")
+        parts.append(f"dropped {_count(snapshot.dropped, 'frame')}")
+    if snapshot.embedded:
+        parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops a frame")
+    if snapshot.pending:
+        parts.append(f"{_count(snapshot.pending, 'decision')} put off")
+    if snapshot.health.losses:
+        parts.append(f"source lost {_count(snapshot.health.losses, 'time')} for {snapshot.health.away_s:.1f} s")
+    return "; ".join(parts)
 
-    @property
-    def frames(self) -> int:
-        """Frames that are done."""
-        return len(self._times["capture"])
 
-    def add(self, result: Result, *, capture_ms: float, output_ms: float) -> None:
-        """Take the times of one frame that is done."""
-        if not self.frames:
-            self._start = time.perf_counter() - (capture_ms + result.speed["total"] + output_ms) / 1e3
-        for stage, ms in {**result.speed, "capture": capture_ms, "output": output_ms}.items():
-            if stage in self._times:
-                self._times[stage].append(ms)
-        self._segments += len(result)
-        self._end = time.perf_counter()
-
-    def line(self) -> str:
-        """The summary: the rate is of the wall clock from first capture to last output, nothing left out."""
-        seconds = self._end - self._start
-        stages = []
-        for stage, times in self._times.items():
-            p50, p99 = np.percentile(times, [50, 99])
-            stages.append(f"{stage} {p50:.1f}/{p99:.1f}")
-        return (
-            f"{_count(self.frames, 'frame')}, {_count(self._segments, 'selected segment')}, "
-            f"{self.frames / max(seconds, 1e-9):.1f} FPS; "
-            f"ms p50/p99: {', '.join(stages)}"
-        )
+def live(snapshot: Snapshot) -> str:
+    """What shows beside the progress bar: the last ten seconds."""
+    queues = "/".join(str(depth) for depth in snapshot.queues.values())
+    parts = [
+        f"{snapshot.fps_out:.1f} FPS",
+        f"age {snapshot.age_p50_live_ms:.0f}/{snapshot.age_p99_live_ms:.0f} ms",
+        f"dropped {snapshot.dropped}",
+        f"crops {snapshot.embedded_per_frame:.1f}",
+        f"queues {queues}",
+    ]
+    if snapshot.health.losses:
+        parts.append(f"lost {snapshot.health.losses}")
+    return ", ".join(parts)
 
 
 def _count(number: int, noun: str) -> str:

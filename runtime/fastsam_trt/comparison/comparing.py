@@ -18,8 +18,9 @@ from fastsam_trt.comparison.outcome import STAGES, Comparison, ModelOutcome
 from fastsam_trt.demo import embedded
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
 from fastsam_trt.picture import as_bgr
-from fastsam_trt.pipeline import DEFAULT_CLIP, DEFAULT_THRESHOLD, Pipeline
+from fastsam_trt.pipeline import DEFAULT_CLIP, Pipeline
 from fastsam_trt.prompts import SelectorName, check_prompts, route
+from fastsam_trt.question import DEFAULT_THRESHOLD
 
 _logger = logging.getLogger(__name__)
 

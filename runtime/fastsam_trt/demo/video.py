@@ -8,7 +8,8 @@ import numpy as np
 
 from fastsam_trt.demo.scenes import Look, Scene, compose, draw_background, draw_look, draw_tint
 from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item
-from fastsam_trt.sources import Frame, Source
+from fastsam_trt.sources.frame import Frame
+from fastsam_trt.sources.source import Source
 
 _SEED = 7
 _NOISES = 8
@@ -77,4 +78,6 @@ class DemoVideo(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(0, self._length, self._stride):
-            yield Frame(self.scene(index).frame, index, "demo")
+            if self._stopped:
+                return
+            yield Frame(self.scene(index).frame, index, "demo", timestamp_s=index / 30.0)

@@ -2,6 +2,7 @@
 
 from fastsam_trt.selectors.boxes import BoxSelector
 from fastsam_trt.selectors.combined import CombinedSelector
+from fastsam_trt.selectors.embedder import Embedded, Embedder, EveryCrop
 from fastsam_trt.selectors.everything import EverythingSelector
 from fastsam_trt.selectors.points import PointSelector
 from fastsam_trt.selectors.ranking import Ranking
@@ -11,6 +12,9 @@ from fastsam_trt.selectors.text import TextSelector, match_scores
 __all__ = [
     "BoxSelector",
     "CombinedSelector",
+    "Embedded",
+    "Embedder",
+    "EveryCrop",
     "EverythingSelector",
     "PointSelector",
     "Ranking",

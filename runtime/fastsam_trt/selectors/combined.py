@@ -58,22 +58,23 @@ class CombinedSelector:
             chosen = _without(chosen, self._unwanted, frame, segments, np.ones(len(chosen.indices), np.bool_))
         if origin is None:
             return chosen
-        return Selection(origin[chosen.indices], chosen.prompt_ids, chosen.similarities)
+        return Selection(origin[chosen.indices], chosen.prompt_ids, chosen.similarities, origin[chosen.pending])
 
     def _union(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         if len(self._wanted) == 1:
             return self._wanted[0].select(frame, segments)
-        taken = np.zeros(len(segments), np.bool_)
+        taken, pending = np.zeros((2, len(segments)), np.bool_)
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
         for selector in self._wanted:
             found = selector.select(frame, segments)
             taken[found.indices] = True
+            pending[found.pending] = True
             answers = found.prompt_ids >= 0  # the text selector's alone; a box or point does not take them away
             prompt_ids[found.indices[answers]] = found.prompt_ids[answers]
             similarities[found.indices[answers]] = found.similarities[answers]
         indices = np.flatnonzero(taken)
-        return Selection(indices, prompt_ids[indices], similarities[indices])
+        return Selection(indices, prompt_ids[indices], similarities[indices], np.flatnonzero(pending & ~taken))
 
 
 def _without(
@@ -81,6 +82,9 @@ def _without(
 ) -> Selection:
     """What a selector leaves of a selection; it is shown the selected segments where `asked` (k,) only."""
     places = np.flatnonzero(asked)
+    against = selector.select(frame, segments.take(chosen.indices[places]))
     kept = np.ones(len(chosen.indices), np.bool_)
-    kept[places[selector.select(frame, segments.take(chosen.indices[places])).indices]] = False
-    return Selection(chosen.indices[kept], chosen.prompt_ids[kept], chosen.similarities[kept])
+    kept[places[against.indices]] = False
+    kept[places[against.pending]] = False
+    pending = np.union1d(chosen.pending, chosen.indices[places[against.pending]])
+    return Selection(chosen.indices[kept], chosen.prompt_ids[kept], chosen.similarities[kept], pending)

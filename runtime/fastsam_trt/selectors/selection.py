@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -19,11 +19,13 @@ class Selection:
         indices: (k,) into the segments.
         prompt_ids: (k,) int32 into the text prompts; -1 where a box, a point or no prompt chose the segment.
         similarities: (k,) float32 in 0..1, how sure CLIP is; NaN where CLIP was not asked.
+        pending: (m,) into the segments: not selected, and not refused either, until CLIP has seen them.
     """
 
     indices: NDArray[np.intp]
     prompt_ids: NDArray[np.int32]
     similarities: NDArray[np.float32]
+    pending: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
     @classmethod
     def without_prompt(cls, indices: NDArray[np.intp]) -> Selection:

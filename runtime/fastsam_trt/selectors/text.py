@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastsam_trt.clip import Clip
 from fastsam_trt.errors import PromptError
 from fastsam_trt.segments import Segments
+from fastsam_trt.selectors.embedder import Embedder, EveryCrop
 from fastsam_trt.selectors.ranking import Ranking
 from fastsam_trt.selectors.selection import Selection
 
@@ -32,7 +33,7 @@ class TextSelector:
         negatives: tuple[str, ...],
         templates: tuple[str, ...],
         threshold: float,
-        masked: bool = False,
+        embedder: Embedder | None = None,
     ) -> None:
         """Prepare the prompts.
 
@@ -43,13 +44,13 @@ class TextSelector:
             negatives: Texts that a segment may be instead.
             templates: Texts with `{}` where a prompt goes.
             threshold: Least similarity, 0..1, of a selected segment.
-            masked: Whether CLIP sees a segment's mask alone, the rest greyed, or all that is around it.
+            embedder: Gives the segments' embeddings by that model; None: every one is made, of all in its box.
         """
         self._labels = dict(labels)
         self._text_ids = np.array(list(texts), np.int32)
         self._clip = clip
         self._threshold = threshold
-        self._masked = masked
+        self._embedder = embedder if embedder is not None or clip is None else EveryCrop(clip)
         if clip is not None and texts:
             # A negative that is itself a prompt would argue against its own match.
             asked = {text.casefold() for text in texts.values()}
@@ -63,7 +64,8 @@ class TextSelector:
         """Choose the segments that answer a prompt."""
         prompt_ids, similarities, labelled = self._match(frame, segments)
         chosen = np.flatnonzero(labelled | (similarities >= self._threshold))
-        return Selection(chosen, prompt_ids[chosen], similarities[chosen])
+        pending = np.flatnonzero(prompt_ids < 0) if self._asks_clip else np.empty(0, np.intp)
+        return Selection(chosen, prompt_ids[chosen], similarities[chosen], pending)
 
     def rank(self, frame: NDArray[np.uint8], segments: Segments) -> Ranking:
         """Sort the segments by how well they answer their best prompt, selected or not."""
@@ -72,26 +74,34 @@ class TextSelector:
         order = order[prompt_ids[order] >= 0]
         return Ranking(order, prompt_ids[order], similarities[order])
 
+    @property
+    def _asks_clip(self) -> bool:
+        return self._clip is not None and len(self._text_ids) > 0
+
     def _match(
         self, frame: NDArray[np.uint8], segments: Segments
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
-        """Of each of n segments: its best prompt, CLIP's similarity to it, and whether its label answers it instead."""
+        """Of each of n segments: its best prompt, CLIP's similarity to it, and whether its label answers it instead.
+
+        A segment that CLIP has not seen yet has no best prompt, -1.
+        """
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
         for class_id, prompt_id in self._labels.items():
             prompt_ids[segments.class_ids == class_id] = prompt_id
         labelled = prompt_ids >= 0
         rest = np.flatnonzero(~labelled)
-        if self._clip is not None and len(self._text_ids) and len(rest):
-            clip = self._clip
-            if self._masked:
-                embeddings = clip.embed_masked(frame, segments.take(rest))
-            else:
-                embeddings = clip.embed_boxes(frame, segments.boxes[rest])
-            matches = match_scores(embeddings, self._texts, self._negatives, clip.logit_scale, clip.even_cosine)
-            best = matches.argmax(axis=1)
-            prompt_ids[rest] = self._text_ids[best]
-            similarities[rest] = matches[np.arange(len(rest)), best]
+        if self._clip is not None and self._embedder is not None and self._asks_clip and len(rest):
+            asked = segments if len(rest) == len(segments) else segments.take(rest)
+            found = self._embedder.embed(frame, asked)
+            clip, seen = self._clip, rest[found.known]
+            if len(seen):
+                vectors = found.vectors[found.known]
+                matches = match_scores(vectors, self._texts, self._negatives, clip.logit_scale, clip.even_cosine)
+                best = matches.argmax(axis=1)
+                prompt_ids[seen] = self._text_ids[best]
+                similarities[seen] = matches[np.arange(len(seen)), best]
+            self._embedder.judged(asked, np.abs(similarities[rest] - self._threshold))
         return prompt_ids, similarities, labelled
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from fastsam_engine.atomic_files import check_writable
 from fastsam_engine.errors import OutputError
+from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
 
 class JsonLinesSink(Sink):
-    """Writes each line whole and flushes it, so that a stop leaves every line valid."""
+    """Writes each line whole or not at all, so that a stop or a full disk leaves every line valid."""
 
     def __init__(self, path: Path) -> None:
         """Prepare; the file is made, or cut to nothing, with the first line.
@@ -26,18 +29,39 @@ class JsonLinesSink(Sink):
         """
         check_writable(path)
         self._path = path
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
+        self._whole = 0  # bytes of whole lines
+        self._frames = 0
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Write the line of a frame."""
+        """Write the line of a frame.
+
+        Raises:
+            OutputError: The file can't be made.
+            OutputStoppedError: There is no room for the line, of which nothing is left then.
+        """
         line = json.dumps(as_record(frame, result), ensure_ascii=False, separators=(",", ":"))
+        if self._file is None:
+            try:
+                self._file = self._path.open("wb", buffering=0)
+            except OSError as error:
+                raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
+        self._append(self._file, f"{line}\n".encode())
+        self._frames += 1
+
+    def _append(self, file: FileIO, line: bytes) -> None:
         try:
-            if self._file is None:
-                self._file = self._path.open("w", encoding="utf-8")
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
+            rest = memoryview(line)
+            while rest:
+                rest = rest[file.write(rest) :]  # a disk that fills takes a part first
+        except BaseException as error:
+            with suppress(OSError):  # a pipe can't be cut
+                file.truncate(self._whole)
+                file.seek(self._whole)
+            if isinstance(error, OSError):
+                raise OutputStoppedError(self._path, self._frames, str(error.strerror)) from error
+            raise
+        self._whole += len(line)
 
     def close(self) -> None:
         if self._file is not None:
@@ -45,13 +69,19 @@ class JsonLinesSink(Sink):
 
 
 def as_record(frame: Frame, result: Result) -> dict[str, Any]:
-    """The result of a frame as JSON's types: `size` is [H, W], boxes are xyxy px, masks COCO RLE."""
+    """The result of a frame as JSON's types.
+
+    `size` is [H, W], boxes are xyxy px, masks COCO RLE, `pending` the tracks that wait for their decision, `time` the
+    place in a video in seconds, or the Unix time of a live frame's capture.
+    """
     rles = result.rle()  # before `speed`, which tells what decoding took
     return {
         "frame": frame.index,
         "source": frame.source,
         "size": list(result.frame.shape[:2]),
+        "time": None if frame.timestamp_s is None else round(frame.timestamp_s, 4),
         "ms": {stage: round(ms, 3) for stage, ms in result.speed.items()},
+        "pending": result.segments.track_ids[result.pending].tolist(),
         "segments": [
             {
                 "box": [round(float(edge), 2) for edge in box],

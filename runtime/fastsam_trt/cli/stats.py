@@ -1,0 +1,56 @@
+"""The file of a run's figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from fastsam_engine.atomic_files import write_atomically
+from fastsam_trt import __version__
+from fastsam_trt.flow import Flow
+from fastsam_trt.machine import this_machine
+from fastsam_trt.sources.absence import hide_password
+
+if TYPE_CHECKING:
+    from fastsam_trt.pipeline import Pipeline
+
+_PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
+
+
+def write_stats(
+    args: argparse.Namespace, flow: Flow, pipeline: Pipeline, *, interrupted: bool, error: BaseException | None
+) -> None:
+    """Write the figures, and what they are of, as one JSON document.
+
+    Args:
+        args: Of the run; its `stats` is the file.
+        flow: The run, which has ended.
+        pipeline: What it ran.
+        interrupted: Whether it was stopped before its source ended.
+        error: What it failed with.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    session, machine = pipeline.segmenter.session, this_machine(_PACKAGES)
+    document = {
+        **flow.figures.snapshot().as_record(),
+        "source": hide_password(args.source),
+        "policy": flow.policy,
+        "track": pipeline.track,
+        "budget_ms": pipeline.budget_ms,
+        "prompts": list(pipeline.prompts),
+        "model": session.spec.name,
+        "backend": session.backend,
+        "device": session.device,
+        "precision": session.precision,
+        "clip": None if pipeline.clip is None else pipeline.clip.name,
+        "interrupted": interrupted,
+        "error": None if error is None else f"{type(error).__name__}: {error}",
+        "processor": machine.processor,
+        "cores": machine.cores,
+        "system": machine.system,
+        "versions": {"fastsam-trt": __version__, "python": machine.python, **machine.versions},
+    }
+    write_atomically(args.stats, f"{json.dumps(document, ensure_ascii=False, indent=1)}\n".encode())

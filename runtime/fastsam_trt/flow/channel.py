@@ -1,0 +1,128 @@
+"""Channels: what one thread hands to the next, in order or the newest only.
+
+All are built on `queue.SimpleQueue`, which may be used from a signal's handler, and whose waiting a signal ends at
+once without leaving anything locked. Each has one thread that puts and one that gets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _Mark(Enum):
+    END = auto()
+
+
+class Handover(ABC, Generic[T]):
+    """From one thread to another. It ends: `close` after what was put, `stop` at once.
+
+    Attributes:
+        error: What ended it, once `get` has returned None; None: nothing did.
+        dropped: How many items were replaced before anyone took them.
+    """
+
+    def __init__(self) -> None:
+        self._items: SimpleQueue[T | _Mark] = SimpleQueue()
+        self._stopped = False
+        self.error: BaseException | None = None
+        self.dropped = 0
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """How many items wait now."""
+
+    @abstractmethod
+    def put(self, item: T) -> bool:
+        """Hand an item over; False: it was stopped, and nobody will take it."""
+
+    def get(self) -> T | None:
+        """Take the next item, waiting for it; None: it has ended."""
+        item = self._items.get()
+        if self._stopped or item is _Mark.END:
+            self._items.put(_Mark.END)  # for whoever asks again
+            return None
+        self._took()
+        return item
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End it after the items that were put; for the thread that puts.
+
+        Args:
+            error: Why; the thread that gets finds it in `error`.
+        """
+        self.error = error
+        self._items.put(_Mark.END)
+
+    def stop(self) -> None:
+        """End it at once for both threads; items that wait are let go. Any thread or signal's handler may."""
+        self._stopped = True
+        self._items.put(_Mark.END)
+
+    def _took(self) -> None:
+        """An item left."""
+
+
+class Channel(Handover[T]):
+    """Every item in order, and no more than `capacity` of them: putting waits for a place."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(capacity):
+            self._places.put(None)
+
+    @property
+    def depth(self) -> int:
+        return min(max(self._capacity - self._places.qsize(), 0), self._capacity)
+
+    def put(self, item: T) -> bool:
+        self._places.get()
+        if self._stopped:
+            self._places.put(None)
+            return False
+        self._items.put(item)
+        return True
+
+    def wait_until_empty(self) -> bool:
+        """Wait until no item waits; False: it was stopped. For one other thread than that which gets."""
+        for _ in range(self._capacity):
+            self._places.get()
+        for _ in range(self._capacity):
+            self._places.put(None)
+        return not self._stopped
+
+    def stop(self) -> None:
+        super().stop()
+        for _ in range(self._capacity):
+            self._places.put(None)
+
+    def _took(self) -> None:
+        self._places.put(None)
+
+
+class LatestSlot(Handover[T]):
+    """The newest item only: putting never waits, and replaces what nobody has taken yet."""
+
+    @property
+    def depth(self) -> int:
+        return min(self._items.qsize(), 1)
+
+    def put(self, item: T) -> bool:
+        try:
+            old = self._items.get_nowait()
+        except Empty:
+            pass
+        else:
+            if old is _Mark.END:  # it was stopped
+                self._items.put(old)
+                return False
+            self.dropped += 1
+        self._items.put(item)
+        return True

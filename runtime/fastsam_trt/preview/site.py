@@ -1,0 +1,155 @@
+"""The site: the page, its WebSocket, and the change of prompts.
+
+Served by aiohttp: one package, long kept and built as wheels, has the server, the WebSockets and, for the tests, the
+client. With starlette the server (uvicorn) and the WebSockets are packages of their own, each with its settings; bottle
+and the standard library's `http.server` have no WebSockets, and give every client a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from importlib import resources
+from typing import Any
+
+from aiohttp import web
+
+from fastsam_engine.errors import FastsamError
+from fastsam_trt.preview.address import Address
+from fastsam_trt.preview.feed import Feed
+from fastsam_trt.preview.guard import HEADERS, Guard
+from fastsam_trt.preview.status import Status
+from fastsam_trt.preview.watcher import Watcher
+
+MOST_WATCHERS = 16
+MOST_PROMPTS = 16
+LONGEST_PROMPT = 200  # characters
+LONGEST_BODY = 16 * 1024  # bytes
+
+_FILES = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+}
+_log = logging.getLogger(__name__)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Site:
+    """Answers requests, on the event loop's thread.
+
+    Attributes:
+        watchers: The clients that watch.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        feed: Feed,
+        prompts: Callable[[], tuple[str, ...]],
+        set_prompts: Callable[[Sequence[str]], None],
+        figures: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.watchers: set[Watcher] = set()
+        self._guard = Guard(address)
+        self._feed = feed
+        self._prompts = prompts
+        self._set_prompts = set_prompts
+        self._status = Status(feed, prompts, figures)
+        self._changing = asyncio.Lock()
+
+    def application(self) -> web.Application:
+        """The routes, behind the guard."""
+        application = web.Application(client_max_size=LONGEST_BODY, middlewares=[self._check])
+        application.on_response_prepare.append(_add_headers)
+        folder = resources.files("fastsam_trt.preview")
+        for path, (name, kind) in _FILES.items():
+            application.router.add_get(path, partial(_send, (folder / name).read_text("utf-8"), kind))
+        application.router.add_get("/watch", self._watch)
+        application.router.add_post("/prompts", self._change)
+        return application
+
+    async def close(self) -> None:
+        """Tell the clients that it is over, and part from them."""
+        self._feed.end()
+        await asyncio.gather(*(watcher.leave() for watcher in self.watchers))
+
+    @web.middleware
+    async def _check(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        host = request.headers.get("Host")
+        if not self._guard.knows(host):
+            raise web.HTTPForbidden(text=f"expected a Host of this preview, found {host!r}\n")
+        if not self._guard.is_own_page(request.headers.get("Origin"), host):
+            raise web.HTTPForbidden(text="expected a request of the preview's own page\n")
+        return await handler(request)
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        if len(self.watchers) >= MOST_WATCHERS:
+            raise web.HTTPServiceUnavailable(text=f"expected {MOST_WATCHERS} clients at most\n")
+        watcher = Watcher(self._feed, self._status)
+        self.watchers.add(watcher)
+        try:
+            return await watcher.serve(request)
+        finally:
+            self.watchers.discard(watcher)
+            if not self.watchers:
+                self._feed.clear()
+
+    async def _change(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            return self._answer(415, f"expected application/json, found {request.content_type}")
+        try:
+            prompts = read_prompts(await request.read())
+        except web.HTTPRequestEntityTooLarge:
+            return self._answer(413, f"expected {LONGEST_BODY} bytes at most")
+        except ValueError as error:
+            return self._answer(400, str(error))
+        async with self._changing:  # one change after the other; the first that needs CLIP opens it
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, self._set_prompts, prompts)
+            except FastsamError as error:
+                return self._answer(422, str(error))
+            except Exception as error:  # noqa: BLE001 - the page tells what the run survives
+                _log.exception("the prompts could not be changed")
+                return self._answer(500, f"unexpected {type(error).__name__}: {error}")
+        self._status.forget()
+        return self._answer(200)
+
+    def _answer(self, status: int, error: str | None = None) -> web.Response:
+        """The prompts that are now in force, and why they are not those that were asked for."""
+        return web.json_response({"prompts": list(self._prompts()), "error": error}, status=status)
+
+
+def read_prompts(body: bytes) -> list[str]:
+    """Read `{"prompts": [...]}`.
+
+    Raises:
+        ValueError: It is something else, or there are too many, or too long ones.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("expected JSON, found something else") from error
+    prompts = found.get("prompts") if isinstance(found, dict) else None
+    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+        raise ValueError('expected {"prompts": ["...", ...]}, found something else')
+    if len(prompts) > MOST_PROMPTS:
+        raise ValueError(f"expected {MOST_PROMPTS} prompts at most, found {len(prompts)}")
+    for prompt in prompts:
+        if not prompt.strip() or not prompt.isprintable():  # half of a surrogate pair is no text either
+            raise ValueError("expected prompts with text in one line, found one without")
+        if len(prompt) > LONGEST_PROMPT:
+            raise ValueError(f"expected prompts of {LONGEST_PROMPT} characters at most, found {len(prompt)}")
+    return prompts
+
+
+async def _send(text: str, kind: str, _request: web.Request) -> web.Response:
+    return web.Response(text=text, content_type=kind)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)

@@ -1,0 +1,31 @@
+"""Frame: a picture, and where and when it was taken."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A frame and where it comes from.
+
+    Attributes:
+        picture: (H, W, 3) uint8 BGR.
+        index: Number of the frame in its video or stream, or of the image in the run, from 0. A live source that was
+            lost and came back goes on counting.
+        source: The file, camera or address.
+        captured_s: When it was read, on the clock of `time.perf_counter`: `time.perf_counter() - captured_s` is the
+            frame's age in seconds.
+        timestamp_s: Of a video, the frame's place in it in seconds; of a live source, the Unix time at which it was
+            read; None for images, and where a video does not tell.
+    """
+
+    picture: NDArray[np.uint8]
+    index: int
+    source: str
+    captured_s: float = field(default_factory=time.perf_counter)
+    timestamp_s: float | None = None

@@ -1,0 +1,62 @@
+"""Source: what every kind of source has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from fastsam_trt.sources.frame import Frame
+from fastsam_trt.sources.health import SourceHealth
+
+Kind = Literal["images", "video", "live"]
+
+
+class Source(AbstractContextManager["Source"]):
+    """Frames in order. Use it as a context manager: it holds files or devices open.
+
+    Attributes:
+        kind: `images`, `video` (a file) or `live` (a camera or stream).
+        frames: How many frames to expect; None where it is not known.
+        fps: Frame rate of a video; None for images, or where it is not known.
+        files: The images, and videos among them, of the kind `images`, named as `Frame.source` names them; else none.
+    """
+
+    kind: Kind
+    frames: int | None = None
+    fps: float | None = None
+    files: tuple[Path, ...] = ()
+    _stopped = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames.
+
+        Raises:
+            SourceUnreadableError: One or more files can't be read; raised after the readable ones.
+            TruncatedSourceError: A video ended early; raised after its last readable frame.
+            SourceLostError: A live source was lost and did not come back in time.
+        """
+        raise NotImplementedError
+
+    @property
+    def health(self) -> SourceHealth:
+        """What went wrong so far; readable from any thread."""
+        return SourceHealth()
+
+    def stop(self) -> None:
+        """End the iteration without an error, from any thread or a signal's handler; for good.
+
+        Files end after the frame that is being read. A live source ends at once, also while it waits for a frame or to
+        try again.
+        """
+        self._stopped = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files and devices."""
