@@ -33,7 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import flops
+import gpu_chip
 import harness
 from gpu_case import SCRIPT, ULTRALYTICS, Case, Reference, attempt
 from gpu_models import CLIP, SEGMENTERS, Models
@@ -203,12 +203,12 @@ def _chip(args: argparse.Namespace) -> dict[str, Any]:
     sizes = (1024,) if args.device == "cpu" else (4096, 8192)
     limits, chip = dict[str, float](), dict[str, Any]()
     for precision in ("fp32",) if args.device == "cpu" else ("fp16", "tf32", "fp32"):
-        limit, why = attempt(partial(flops.ceiling, args.device, precision, sizes))
+        limit, why = attempt(partial(gpu_chip.ceiling, args.device, precision, sizes))
         if limit is not None:
             limits[precision] = limit
         print(f"limit, {precision}: {f'{limit / 1e12:.4g} TFLOP/s' if limit else why}")
     if args.device != "cpu":
-        found, why = attempt(flops.chip)
+        found, why = attempt(gpu_chip.chip)
         chip = found or {"name": gpus()[0].name, "note": why}
         print(", ".join(f"{what} {value}" for what, value in chip.items()))
     return {"gpu": chip, "limits": limits}

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import flops
 import harness
 from seeded_clip import save_clip
 
@@ -28,6 +27,7 @@ import numpy as np
 
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.model_spec import ImageInput
+from fastsam_trt.bench.operations import count
 
 CLIP = "clip-vit-base-patch32"
 _TRAINED = harness.SHARED / "models"
@@ -97,8 +97,7 @@ class Models:
             image = read_spec(graph).input
             if not isinstance(image, ImageInput):
                 raise harness.BenchmarkError(f"expected a model that takes pictures, found {graph}")
-            counted = flops.count(graph, {image.name: (1, 3, image.height, image.width)})
-            found[name] = counted.total()
+            found[name] = count(graph, {image.name: (1, 3, image.height, image.width)}).operations
             kept.write_text(json.dumps(found))
         return found[name]
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WINGS = {"fastsam_export": ROOT / "export", "fastsam_engine": ROOT / "engine", "fastsam_trt": ROOT / "runtime"}
 ALLOWED = {"fastsam_export": {"fastsam_engine"}, "fastsam_engine": set(), "fastsam_trt": {"fastsam_engine"}}
 EXCEPTIONS = {("fastsam_trt/cli/export.py", "fastsam_export")}
+OF_EXTRAS = {("fastsam_trt/bench/onnx_package.py", "onnx")}
 FRAMEWORKS = {"torch", "torchvision", "transformers", "ultralytics", "onnx", "onnxslim"}
 
 
@@ -35,7 +36,7 @@ def test_imports_run_one_way(wing: str) -> None:
         crossed = (_imports(path) & WINGS.keys()) - {wing} - ALLOWED[wing]
         assert {(where, name) for name in crossed} <= EXCEPTIONS, where
         if wing != "fastsam_export":
-            assert not _imports(path) & FRAMEWORKS, where
+            assert {(where, name) for name in _imports(path) & FRAMEWORKS} <= OF_EXTRAS, where
 
 
 def test_ultralytics_is_imported_in_one_file_only() -> None:
@@ -59,6 +60,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_the_pipeline_loads_no_framework_and_no_backend_before_use() -> None:
     loaded = _loaded("from fastsam_trt import Pipeline")
     assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "supervision"})
+
+
+def test_the_bench_loads_no_framework_and_no_backend_before_use() -> None:
+    loaded = _loaded("from fastsam_trt.bench import ceilings, limits, operations")
+    assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "pynvml"})
 
 
 def test_the_export_wing_loads_no_framework_before_use() -> None:
