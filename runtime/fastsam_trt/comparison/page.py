@@ -17,10 +17,10 @@ from fastsam_trt.comparison.style import STYLE
 from fastsam_trt.crops import square_windows
 from fastsam_trt.machine import Machine
 from fastsam_trt.mask_resize import resize_picture
+from fastsam_trt.web_page import POLICY, html_table
 
 _JPEG_QUALITY = 88
 _THUMBNAIL_PX = 96
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def make_page(comparison: Comparison, image: str, machine: Machine, top: int = 5) -> str:
@@ -42,7 +42,7 @@ def make_page(comparison: Comparison, image: str, machine: Machine, top: int = 5
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{escape(prompts)}: {len(comparison.models)} segmenters compared</title>
 <style>{STYLE}</style>
 </head>
@@ -54,7 +54,7 @@ def make_page(comparison: Comparison, image: str, machine: Machine, top: int = 5
 <main>
 <section>
 <h2>Figures</h2>
-<div class="wide figures">{_table(HEADER, table_rows(comparison), numbers=range(1, len(HEADER) - 1))}</div>
+<div class="wide figures">{html_table(HEADER, table_rows(comparison), numbers=range(1, len(HEADER) - 1))}</div>
 <p class="remark">Times are medians of {comparison.repeat} runs after the warm-up, one model after the other.
 <em>decode</em> makes the masks of the selected segments only. <em>ranked highest</em> tells similarity, or the score
 where a class label answered.</p>
@@ -121,15 +121,6 @@ def _meter(ranked: RankedSegment) -> str:
         return "by its label"
     bar = f'<span class="bar"><i style="width:{100 * ranked.similarity:.0f}%"></i></span>'
     return f"{ranked.similarity:.2f} {bar}"
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]], numbers: range) -> str:
-    def cells(row: tuple[str, ...], kind: str) -> str:
-        parts = (f"<{kind}{' class=n' if i in numbers else ''}>{escape(cell)}</{kind}>" for i, cell in enumerate(row))
-        return f"<tr>{''.join(parts)}</tr>"
-
-    body = "".join(cells(row, "td") for row in rows)
-    return f"<table><thead>{cells(header, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def _scale() -> str:

@@ -1,0 +1,269 @@
+"""What changed between two sets of results, beyond what noise does.
+
+A figure counts as changed where all of this holds:
+
+- its 95 percent intervals before and after lie apart;
+- the medians differ by a least ratio (5 percent) and a least time (0.01 ms);
+- the difference is larger than chance makes *any* of the figures compared differ, but once in twenty comparisons:
+  among hundreds of figures, 95 percent intervals alone would name some every time. The bound is Bonferroni's, of
+  Student's t, since an interval comes from a dozen blocks. An interval that is narrower than half the usual one is
+  taken for luck and widened. And since intervals within a run say nothing of what differs between two processes that
+  do the same, how the figures all together scatter beyond their intervals is added to each, 1 percent at least (a
+  model of random effects, its variance from the median deviation, which the few that changed do not move).
+
+A stage that changed changes the whole call; that is told under the stage, not as a finding of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+from typing import Any
+
+from fastsam_trt.bench.records import Cell, Cold, Failed, Interval, Sweep
+from fastsam_trt.bench.runs import Results, cold_key, sweep_key
+
+WHOLE = "whole"
+LEAST_RATIO = 1.05
+LEAST_MS = 0.01
+FALSE_ALARMS = 0.05  # comparisons of equal results, of a hundred, in which anything is named
+_FREEDOM = 18  # of a difference between two medians over about ten blocks each
+_CLOCK_MS = 0.001  # below it times are not told apart
+_ENOUGH = 20  # figures that tell how all of them scatter
+_LEAST_BETWEEN = 0.01  # of two processes that do the same, relative
+_EXPLAINED = 0.5  # of the whole's change, by its stages
+
+Figures = Mapping[tuple[str, str], Interval]  # case and stage to its time
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A figure that changed.
+
+    Attributes:
+        case: Id of the cell, or which cold start or sweep.
+        stage: Its stage, or `whole`.
+        before, after: ms.
+        whole: The whole call's change, where it follows from this stage's; None where it did not change or stands for
+            itself.
+    """
+
+    case: str
+    stage: str
+    before: Interval
+    after: Interval
+    whole: Change | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Time after over time before."""
+        return self.after.p50 / self.before.p50
+
+    @property
+    def slower(self) -> bool:
+        """Whether it takes longer now."""
+        return self.after.p50 > self.before.p50
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two sets of results, held side by side.
+
+    Attributes:
+        changes: Slower ones first, the largest change first among them.
+        figures: How many were compared.
+        visible: The ratio that a figure of usual noise had to change by to be named.
+        together: Median ratio of all figures.
+        only_before, only_after: Cases that the other set lacks, with why where it is known.
+        remarks: Machines, versions and runs that differ or are not whole.
+        least_ratio: The least ratio of the rule.
+    """
+
+    changes: tuple[Change, ...]
+    figures: int
+    visible: float
+    together: float
+    only_before: tuple[str, ...]
+    only_after: tuple[str, ...]
+    remarks: tuple[str, ...]
+    least_ratio: float = LEAST_RATIO
+
+    def as_document(self) -> dict[str, Any]:
+        """The comparison as JSON's types."""
+        document = dataclasses.asdict(self)
+        document["changes"] = [_change_document(change) for change in self.changes]
+        return document
+
+
+def compare(before: Results, after: Results, least_ratio: float = LEAST_RATIO) -> Comparison:
+    """Compare results figure by figure; of several runs of a cell the median and the widest interval count.
+
+    Args:
+        before, after: Each of one run or more.
+        least_ratio: Smaller changes are not told.
+    """
+    old, new = figures(before), figures(after)
+    common = [key for key in old if key in new]
+    rule = _Rule([(old[key], new[key]) for key in common], least_ratio)
+    changed = {key: Change(*key, old[key], new[key]) for key in common if rule.names(old[key], new[key])}
+    changes = sorted(_told(changed), key=lambda change: (not change.slower, -abs(math.log(change.ratio))))
+    return Comparison(
+        tuple(changes),
+        len(common),
+        rule.visible,
+        rule.together,
+        _only(old, new, after),
+        _only(new, old, before),
+        (*_remarks(before, after), *_few(len(common))),
+        least_ratio,
+    )
+
+
+def figures(results: Results) -> dict[tuple[str, str], Interval]:
+    """Every time that can be compared, of cells and their stages, cold starts, and our side of sweeps."""
+    found: dict[tuple[str, str], list[Interval]] = {}
+
+    def add(case: str, stage: str, time: Any) -> None:
+        seen = (max(ms, _CLOCK_MS) for ms in (time.p50, time.low, time.high))
+        found.setdefault((case, stage), []).append(Interval(*seen))
+
+    for run in results.runs:
+        for cell in run.of(Cell):
+            add(cell.id, WHOLE, cell.latency_ms)
+            for stage, time in cell.stages.items():
+                add(cell.id, stage, time)
+        for cold in run.of(Cold):
+            add("/".join(("cold", *cold_key(cold))), WHOLE, cold.first_result_ms)
+        for sweep in run.of(Sweep):
+            if sweep.side == "ours":
+                add("/".join(("sweep", *map(str, sweep_key(sweep)))), WHOLE, sweep.latency_ms)
+    return {
+        key: Interval(median(t.p50 for t in times), min(t.low for t in times), max(t.high for t in times))
+        for key, times in found.items()
+    }
+
+
+class _Rule:
+    """When a figure counts as changed."""
+
+    def __init__(self, pairs: Sequence[tuple[Interval, Interval]], least_ratio: float) -> None:
+        self._least = math.log(least_ratio)
+        self._usual = median(_spread(each) for pair in pairs for each in pair) if pairs else 0.0
+        self._bound = student_t(1 - FALSE_ALARMS / (2 * max(len(pairs), 1)), _FREEDOM)
+        self._between = 0.0
+        noise = median(self._noise(*pair) for pair in pairs) if pairs else 0.0
+        logs = [math.log(after.p50 / before.p50) for before, after in pairs] or [0.0]
+        centre = median(logs)
+        scatter = median(abs(log - centre) for log in logs) / NormalDist().inv_cdf(0.75)
+        known = math.sqrt(max(scatter**2 - noise**2, 0.0)) if len(logs) >= _ENOUGH else 0.0
+        self._between = max(known, _LEAST_BETWEEN)
+        self.together = math.exp(centre)
+        self.visible = math.exp(max(self._least, self._bound * math.hypot(noise, self._between)))
+
+    def names(self, before: Interval, after: Interval) -> bool:
+        """Whether the figure changed."""
+        apart = before.high < after.low or after.high < before.low
+        log = abs(math.log(after.p50 / before.p50))
+        enough = log > self._least and abs(after.p50 - before.p50) >= LEAST_MS
+        return apart and enough and log > self._bound * self._noise(before, after)
+
+    def _noise(self, before: Interval, after: Interval) -> float:
+        """Standard error of the logarithm of their ratio."""
+        spreads = (max(_spread(each), self._usual / 2, _CLOCK_MS / each.p50) for each in (before, after))
+        return math.hypot(*spreads, self._between)
+
+
+def student_t(probability: float, freedom: int) -> float:
+    """Quantile of Student's t by Fisher and Cornish's expansion (Abramowitz and Stegun, 26.7.5)."""
+    z = NormalDist().inv_cdf(probability)
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+
+
+def _spread(time: Interval) -> float:
+    """Relative standard error of a median, from its 95 percent interval."""
+    return (math.log(time.high / time.low)) / (2 * NormalDist().inv_cdf(0.975))
+
+
+def _told(changed: Mapping[tuple[str, str], Change]) -> list[Change]:
+    """Changes with those of whole calls put under the stage that they follow from."""
+    told = []
+    for case in dict.fromkeys(case for case, _ in changed):
+        whole = changed.get((case, WHOLE))
+        stages = [change for (name, stage), change in changed.items() if name == case and stage != WHOLE]
+        if whole is not None:
+            by_stages_ms = sum(map(_difference_ms, stages))
+            if by_stages_ms / _difference_ms(whole) >= _EXPLAINED:
+                first = max(stages, key=lambda change: abs(_difference_ms(change)))
+                stages[stages.index(first)] = dataclasses.replace(first, whole=whole)
+            else:
+                told.append(whole)
+        told.extend(stages)
+    return told
+
+
+def _difference_ms(change: Change) -> float:
+    return change.after.p50 - change.before.p50
+
+
+def _only(here: Figures, there: Figures, other: Results) -> tuple[str, ...]:
+    """Cases, and stages of common cases, that the other results lack."""
+    failed = {each.id: each.error for run in other.runs for each in run.of(Failed)}
+    cases = {case for case, _ in there}
+    lone = dict.fromkeys(case for case, _ in here if case not in cases)
+    return (
+        *(f"{case} (failed there: {failed[case]})" if case in failed else case for case in lone),
+        *(f"{case}: {stage}" for case, stage in here if case in cases and (case, stage) not in there),
+    )
+
+
+def _remarks(before: Results, after: Results) -> tuple[str, ...]:
+    """What makes the two differ in more than the code, and what is not whole."""
+    remarks = [*before.remarks, *after.remarks]
+    facts = _facts(before), _facts(after)
+    for name in dict.fromkeys((*facts[0], *facts[1])):
+        old, new = (", ".join(sorted(each.get(name, {"none"}))) for each in facts)
+        if old != new:
+            remarks.append(f"{name} differs: {old} before, {new} after")
+    for side, results in (("before", before), ("after", after)):
+        for run in results.runs:
+            if run.partial:
+                remarks.append(f"{side}: run {run.name} was stopped half-way")
+            if shaky := [cell.id for cell in run.of(Cell) if not cell.steady]:
+                remarks.append(f"{side}: {len(shaky)} cells of run {run.name} had not settled: {', '.join(shaky)}")
+    return tuple(remarks)
+
+
+def _few(count: int) -> list[str]:
+    if count >= _ENOUGH:
+        return []
+    told = f"{count} figures are too few to tell how two processes differ that do the same"
+    return [f"{told}; {_LEAST_BETWEEN:.0%} was taken; several runs on each side make it surer"]
+
+
+def _facts(results: Results) -> dict[str, set[str]]:
+    """Of each fact of the machines, its values."""
+    facts: dict[str, set[str]] = {}
+    for run in results.runs:
+        host = run.run.machine
+        gpus = ", ".join(f"{gpu.name} (driver {gpu.driver})" for gpu in host.gpus)
+        named = {"processor": host.processor, "cores": str(host.cores), "system": host.system, "GPUs": gpus or "none",
+                 "Python": host.python, **host.versions}  # fmt: skip
+        for name, value in named.items():
+            facts.setdefault(name, set()).add(value)
+    return facts
+
+
+def _change_document(change: Change) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(change),
+        "ratio": round(change.ratio, 4),
+        "whole": None if change.whole is None else _change_document(change.whole),
+    }
