@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from fastsam_engine.errors import ModelNotFoundError
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo.embedded import CLIP, SEGMENTER
-from fastsam_trt.demo.evaluation import Counts, _counting, mask_ious
+from fastsam_trt.demo.evaluation import Counts, counting_items, mask_ious
 from fastsam_trt.demo.scenes import Scene
 from fastsam_trt.demo.video import DemoVideo
 from fastsam_trt.masks import paste
-from fastsam_trt.pipeline import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_trt.question import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
 from fastsam_trt.segmenter import Segmenter
 from fastsam_trt.segments import Segments
 from fastsam_trt.selectors import Embedder, EveryCrop, TextSelector
@@ -149,7 +149,7 @@ def _record_demo(video: DemoVideo, frames: int, segmenter: Segmenter, clip: Clip
         segments = segmenter(scene.frame)
         vectors = clip.embed_boxes(scene.frame, segments.boxes)
         tracked = dataclasses.replace(segments, track_ids=tracker.update(segments))
-        seen.append(Seen(tracked, vectors, _owners(segments, scene), _counting(scene)))
+        seen.append(Seen(tracked, vectors, _owners(segments, scene), counting_items(scene)))
     return seen
 
 

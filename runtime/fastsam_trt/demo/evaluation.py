@@ -107,7 +107,7 @@ def measure(
 
 def _measure_scene(pipeline: Pipeline, scene: Scene, generator: np.random.Generator, total: Accuracy) -> None:
     total.scenes += 1
-    counts = _counting(scene)
+    counts = counting_items(scene)
     pipeline.prompts = ()
     owners, ious = _owners(pipeline(scene.frame), scene)
     for item in np.flatnonzero(counts):
@@ -149,7 +149,7 @@ def _measure_together(
         total.attributed += asked[prompt_id] == (item.colour, item.shape)
 
 
-def _counting(scene: Scene) -> NDArray[np.bool_]:
+def counting_items(scene: Scene) -> NDArray[np.bool_]:
     """Which items count: (n,) bool."""
     heights = scene.masks.any(axis=2).sum(axis=1)
     widths = scene.masks.any(axis=1).sum(axis=1)
