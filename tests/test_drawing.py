@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from colour_models import scene, shape_mask
+from colour_models import CELL_PX, scene, shape_mask
 from fastsam_trt import Pipeline
 from fastsam_trt.drawing import captions, draw, draw_panels, tint
 from fastsam_trt.lettering import Tags
@@ -83,3 +83,14 @@ def test_tags_keep_off_one_another() -> None:
     assert max(sizes) - min(sizes) < 0.15 * sizes[0]
     lowest = [int(np.flatnonzero(ground.any(axis=1)).max()) for ground in grounds]
     assert lowest == sorted(set(lowest))
+
+
+def test_a_track_is_named_and_keeps_its_colour() -> None:
+    pipe = Pipeline("colours", prompts=["red"], track=True)
+    first = pipe(scene(("red", 1, 1), ("red", 5, 5)))
+    second = pipe(scene(("red", 5, 5)))
+    (track_id,) = second.track_ids.tolist()
+    assert captions(second) == [f"red {second.scores[0]:.2f} #{track_id}"]
+    assert track_id in first.track_ids
+    y, x = 5 * CELL_PX + CELL_PX // 2, 5 * CELL_PX + CELL_PX // 2
+    np.testing.assert_array_equal(draw(first)[y, x], draw(second)[y, x])

@@ -108,24 +108,30 @@ def palette(keys: Iterable[int]) -> list[Colour]:
 
 
 def captions(result: Result) -> list[str]:
-    """What each selected segment is, in a few words: prompt or class, and how sure that is."""
+    """What each selected segment is, in a few words: prompt or class, how sure that is, and which track it is of."""
     texts = []
-    for label, prompt_id, score, similarity in zip(
-        result.labels, result.prompt_ids.tolist(), result.scores, result.similarities, strict=True
+    for label, prompt_id, score, similarity, track_id in zip(
+        result.labels,
+        result.prompt_ids.tolist(),
+        result.scores,
+        result.similarities,
+        result.track_ids.tolist(),
+        strict=True,
     ):
         name = result.prompts[prompt_id] if prompt_id >= 0 else label
         sure = score if np.isnan(similarity) else similarity
-        texts.append(f"{name} {sure:.2f}" if name else f"{sure:.2f}")
+        words = [name or "", f"{sure:.2f}", f"#{track_id}" if track_id >= 0 else ""]
+        texts.append(" ".join(filter(None, words)))
     return texts
 
 
 def _colour_keys(result: Result) -> list[int]:
-    """A number a segment: its prompt's with several prompts, its class's with none, else its own."""
+    """A number a segment: its prompt's with several prompts, its class's with none, else its track's or its own."""
     if len(result.prompts) > 1:
         return [int(prompt_id) for prompt_id in result.prompt_ids]
     if not result.prompts and any(result.labels):
         return [int(class_id) for class_id in result.class_ids]
-    return list(range(len(result)))
+    return [track_id if track_id >= 0 else i for i, track_id in enumerate(result.track_ids.tolist())]
 
 
 def _heading(sheet: NDArray[np.uint8], title: str, left: int, width: int, height: int) -> None:
