@@ -84,3 +84,8 @@ def test_what_openvino_does_not_have_is_refused(capsys: pytest.CaptureFixture[st
     for more in (["--out", str(tmp_path)], ["--no-tf32"], ["--device", "cuda"]):
         assert main(["build", "colours", "--backend", "openvino", *more]) == 2
         assert "none but --imgsz and --batch for OpenVINO" in capsys.readouterr().err
+
+
+def test_a_model_with_helper_graphs_builds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "demo-seg", "--backend", "openvino"]) == 0
+    assert {"demo-seg.onnx", "demo-seg.preprocess.onnx"} <= set(capsys.readouterr().out.split())

@@ -82,8 +82,9 @@ class OpenVinoBackend(Backend):
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
         """Compile for the usual and the largest picture, and keep that; `open` compiles each time what is not kept."""
-        options = dataclasses.replace(request.options, optimization_level=BuildOptions().optimization_level)
-        if options != BuildOptions() or request.out is not None or device not in ("auto", "cpu"):
+        usual = BuildOptions()  # it has no levels, and no tf32 either
+        options = dataclasses.replace(request.options, optimization_level=usual.optimization_level, tf32=usual.tf32)
+        if options != usual or request.out is not None or device not in ("auto", "cpu"):
             raise BuildRequestError("options", "none but --imgsz and --batch for OpenVINO, which compiles for this "
                                     "processor into the engine cache", "others")  # fmt: skip
         ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
