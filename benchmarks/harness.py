@@ -1,8 +1,4 @@
-"""What the benchmark scripts share: sides timed in turn, figures held against bounds, tables and JSON lines.
-
-Each turn of a side is one call that is not timed and then one that is: the thread pools of the side before spin on for
-some milliseconds and its data fills the caches, which would be charged to whoever comes next.
-"""
+"""What the benchmark scripts share: sides timed in turn, figures held against bounds, tables and JSON lines."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ import importlib.util
 import json
 import operator
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,9 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 try:
-    import numpy as np
-
     from fastsam_engine.errors import FastsamError
+    from fastsam_trt.bench.sides import Side, Spread, Times, measure, ratio, wall_clock
     from fastsam_trt.cli.table import table
     from fastsam_trt.machine import this_machine
 except ImportError as missing:
@@ -30,35 +24,29 @@ except ImportError as missing:
     sys.exit(2)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # weights, photos and videos, beside the checkout
-Times = Mapping[str, Sequence[float]]  # name of a side to its times, ms, one a round
+
+__all__ = [
+    "SHARED",
+    "BenchmarkError",
+    "Figure",
+    "Side",
+    "Spread",
+    "Times",
+    "add_options",
+    "entry",
+    "finish",
+    "machine",
+    "measure",
+    "ratio",
+    "require",
+    "show_rows",
+    "show_times",
+    "wall_clock",
+]
 
 
 class BenchmarkError(Exception):
     """A benchmark that can't run here; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the things compared: its name, and a call that does the work and returns the ms it took."""
-
-    name: str
-    time_ms: Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Median, smallest, largest and inter-quartile range of some values, in their unit."""
-
-    median: float
-    low: float
-    high: float
-    iqr: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of one value or more."""
-        low, first, median, third, high = np.percentile(values, [0, 25, 50, 75, 100]).tolist()
-        return cls(median, low, high, third - first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +66,6 @@ class Figure:
     def line(self) -> str:
         """The figure in words."""
         return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {self.value:.7g} (bound {self.sense} {self.bound:g})"
-
-
-def wall_clock(call: Callable[[], object]) -> Callable[[], float]:
-    """A call that does the same and returns the ms it took."""
-
-    def timed() -> float:
-        start = time.perf_counter()
-        call()
-        return (time.perf_counter() - start) * 1e3
-
-    return timed
-
-
-def measure(sides: Sequence[Side], rounds: int, warmup: int, *, lead_in: bool = True) -> Times:
-    """Run sides in turn, A B A B; their times come back round by round, so that they compare pair by pair.
-
-    Args:
-        sides, rounds: What to run, and how many timed turns each gets.
-        warmup: Turns before them that are not kept.
-        lead_in: Whether a call that is not timed begins each turn; needless where a call starts a fresh process.
-    """
-    if rounds < 1:
-        raise BenchmarkError(f"--rounds: expected 1 or more, found {rounds}")
-    times: dict[str, list[float]] = {side.name: [] for side in sides}
-    for turn in range(-warmup, rounds):
-        for side in sides:
-            if lead_in:
-                side.time_ms()
-            spent_ms = side.time_ms()
-            if turn >= 0:
-                times[side.name].append(spent_ms)
-    return times
-
-
-def ratio(times: Times, side: str, reference: str) -> Spread:
-    """Time of a side over time of the reference, round by round."""
-    return Spread.of([a / b for a, b in zip(times[side], times[reference], strict=True)])
 
 
 def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from fastsam_trt.bench.records import Cell, Host, Interval, Latency, Rate, Stage
 from fastsam_trt.bench.runs import BenchRun, MachineRuns
 
 SCENARIOS = {"single": "one at a time", "offline": "batches", "live": "live"}
-STAGES = ("capture", "preprocess", "copy", "engine", "select", "clip", "decode")  # in the order of a call
+STAGES = ("capture", "preprocess", "copy", "engine", "postprocess", "select", "clip", "decode")  # in a call's order
 REST = "between stages"
 _COARSE = 0.2  # of the median: an interval wider than this is told as noise
 

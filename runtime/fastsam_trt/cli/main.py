@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt import __version__
-from fastsam_trt.cli import build, compare, doctor, export, info, run
+from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
 
 _INTERRUPTED = 130
 _CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error, and the libraries' logs")
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, compare, export, build, info, doctor):
+    for module in (run, compare, export, build, bench, info, doctor):
         module.add_parser(subcommands, common)
     args = parser.parse_args(argv)
     _quieten(debug=args.debug)

@@ -1,0 +1,191 @@
+"""Bench: a whole run, from the models that are opened to the last record."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from fastsam_engine import Session
+from fastsam_engine.errors import FastsamError, one_line
+from fastsam_trt.bench.case import ModelCase
+from fastsam_trt.bench.cell_limits import Limits
+from fastsam_trt.bench.cold_start import measure_cold
+from fastsam_trt.bench.frames import DrawnFrames
+from fastsam_trt.bench.gpu_watch import GpuWatch
+from fastsam_trt.bench.measured_cell import MeasuredCell
+from fastsam_trt.bench.memory import measure_memory
+from fastsam_trt.bench.onnx_package import load_onnx
+from fastsam_trt.bench.opened_model import OpenedModel
+from fastsam_trt.bench.plan import BenchOptions, Plan
+from fastsam_trt.bench.records import Cell, End, Failed, Host, Record, Run
+from fastsam_trt.bench.sweep import COUNTS, measure_sweep
+from fastsam_trt.clip import Clip
+from fastsam_trt.machine import this_machine
+
+_PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
+             "tensorrt-rtx-cu13")  # fmt: skip
+_QUICK_COUNTS, _QUICK_ROUNDS, _ROUNDS = (5, 20, 50), 3, 6
+_QUICK_SAMPLES, _SAMPLES = 2, 7
+_QUICK_STARTS, _STARTS = 3, 6
+
+Show = Callable[[str], None]
+
+
+class Bench:
+    """A run. Opening it checks the whole request; `records` does the work.
+
+    Attributes:
+        remarks: What was left out, in words; it grows.
+        steps: How many times `show` will be told that a block of a cell is due.
+    """
+
+    def __init__(self, options: BenchOptions, show: Show = lambda _: None) -> None:
+        """Open all models.
+
+        Args:
+            options: What to measure.
+            show: Told what is done.
+
+        Raises:
+            FastsamError: Something that was asked for can't be had.
+        """
+        load_onnx()
+        self._plan = Plan.of(options)
+        self._options, self._show = options, show
+        self._gpus = GpuWatch()
+        self.remarks = [*self._plan.remarks, *([self._gpus.remark] if self._gpus.remark else [])]
+        self._clips: dict[tuple[str, ...], Clip] = {}
+        self._opened: list[OpenedModel] = []
+        for case in self._plan.models:
+            show(f"opening {case.model}")
+            self._opened.append(OpenedModel(case, lambda name, case=case: self._clip(name, case)))  # type: ignore[misc]
+        _name_apart(self._opened)
+        self._cells = [
+            MeasuredCell(case, opened, self._gpus) for opened in self._opened for case in self._plan.cells(opened)
+        ]
+        self._cells = list({cell.id: cell for cell in self._cells}.values())  # `auto` may be what was named, too
+        self._limits = Limits(_QUICK_SAMPLES if options.quick else _SAMPLES)
+        self._told: set[str] = set()
+        self.steps = len(self._cells) * options.passes
+
+    def head(self, command: tuple[str, ...]) -> Run:
+        """The first record."""
+        machine = this_machine(_PACKAGES)
+        versions = {name: each for name, each in machine.versions.items() if each != "not installed"}
+        host = Host(machine.processor, machine.cores, machine.system, machine.python, versions, self._gpus.gpus)
+        planned = tuple(cell.id for cell in self._cells)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return Run(time=now, machine=host, command=command, planned=planned, memory_gb=_memory_gb())
+
+    def records(self) -> Iterator[Record]:
+        """Measure everything, and give the records after the first as they are made.
+
+        Raises:
+            FastsamError: As the constructor; what a single cell fails with becomes a record.
+        """
+        start = time.perf_counter()
+        yield from self._limits.measure(self._sessions(), self._show)
+        failed = 0
+        for record in self._measure_cells():
+            failed += isinstance(record, Failed)
+            yield record
+        if "sweep" in self._options.scenarios:
+            yield from self._sweeps()
+        if "cold" in self._options.scenarios:
+            yield from self._colds()
+        cells = len(self._told) - failed
+        yield End(cells=cells, failed=failed, seconds=time.perf_counter() - start)
+
+    def salvaged(self) -> Iterator[Cell]:
+        """The cells that were begun and not told yet, when `records` was stopped."""
+        for cell in self._cells:
+            if cell.begun and cell.id not in self._told:
+                self._told.add(cell.id)
+                yield cell.record(self._limits, self._options.passes)
+
+    def close(self) -> None:
+        """Let go of files."""
+        for cell in self._cells:
+            cell.close()
+
+    def _measure_cells(self) -> Iterator[Record]:
+        options = self._options
+        block_s = options.cell_seconds / options.passes
+        for turn in range(options.passes):
+            for cell in self._cells:
+                if cell.id in self._told:
+                    continue
+                self._show(f"pass {turn + 1} of {options.passes}: {cell.id}")
+                try:
+                    cell.measure(options.cell_seconds, block_s)
+                    if turn == options.passes - 1:
+                        if not options.quick:
+                            cell.memory = measure_memory(cell.case)
+                        record = cell.record(self._limits, options.passes)
+                        self._told.add(cell.id)
+                        yield record
+                except Exception as error:  # noqa: BLE001 - one cell's failure is a figure of the run, not its end
+                    self._told.add(cell.id)
+                    yield Failed(id=cell.id, error=_told(error))
+
+    def _sweeps(self) -> Iterator[Record]:
+        counts, rounds = (_QUICK_COUNTS, _QUICK_ROUNDS) if self._options.quick else (COUNTS, _ROUNDS)
+        for opened in self._opened:
+            clip = self._clip(opened.case.clip, opened.case) if opened.case.clip else None
+            try:
+                for found in measure_sweep(opened, clip, counts, rounds, self._show):
+                    if isinstance(found, str):
+                        self.remarks.append(found)
+                    else:
+                        yield found
+            except Exception as error:  # noqa: BLE001 - as of a cell
+                self.remarks.append(f"sweep of {opened.name}: {_told(error)}")
+
+    def _colds(self) -> Iterator[Record]:
+        starts = _QUICK_STARTS if self._options.quick else _STARTS
+        size = self._plan.sizes[-1]
+        picture = DrawnFrames(size, pictures=1).encoded[0].tobytes()
+        for opened in self._opened:
+            session, placed = opened.session, opened.placed(size)
+            told = opened.name, session.backend, session.precision
+            sized = opened.image.size_multiple is not None
+            shape = (placed.input_h, placed.input_w) if sized else None
+            try:
+                yield from measure_cold(opened.case, told, shape, picture, starts, self._show)
+            except Exception as error:  # noqa: BLE001 - as of a cell
+                self.remarks.append(f"cold starts of {opened.name}: {_told(error)}")
+
+    def _sessions(self) -> Iterator[Session]:
+        for opened in self._opened:
+            yield opened.session
+            if opened.case.clip is not None:
+                yield opened.tower(self._clip(opened.case.clip, opened.case))
+
+    def _clip(self, name: str, case: ModelCase) -> Clip:
+        key = (name, case.backend, case.device, case.precision)
+        if key not in self._clips:
+            self._clips[key] = Clip(name, backend=case.backend, device=case.device, precision=case.precision)
+        return self._clips[key]
+
+
+def _name_apart(opened: list[OpenedModel]) -> None:
+    """Call models by what was asked for where two files say the same name of themselves."""
+    files: dict[str, set[str]] = {}
+    for each in opened:
+        files.setdefault(each.name, set()).add(str(each.session.path))
+    for each in opened:
+        if len(files[each.session.spec.name]) > 1:
+            each.name = each.case.model
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, FastsamError) else f"{type(error).__name__}: {one_line(error)}"
+
+
+def _memory_gb() -> float | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -1,0 +1,119 @@
+"""Frames to measure on: pictures as they come from a camera or file, to be decoded inside the clock."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.demo.scenes import draw_scene
+from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.picture import as_bgr
+
+_PICTURES = 4
+_JPEG_QUALITY = 90
+_THINGS = (8, 12)
+_RADIUS_PX, _OF_HEIGHT_PX = (12.0, 62.0), 360  # as the demo draws them
+_LONGEST_VIDEO = 120  # frames; then it begins anew
+
+
+class Frames(ABC):
+    """Frames without end.
+
+    Attributes:
+        size: (height, width), px.
+    """
+
+    size: tuple[int, int]
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Get ready for so many frames as are taken next; not part of the work that is measured."""
+
+    @abstractmethod
+    def capture(self) -> NDArray[np.uint8]:
+        """Decode the next frame: (H, W, 3) uint8 BGR."""
+
+    def close(self) -> None:  # noqa: B027 - drawn frames hold nothing
+        """Let go of files."""
+
+
+class DrawnFrames(Frames):
+    """Scenes of the demo, drawn at a size, as JPEG."""
+
+    def __init__(self, size: tuple[int, int], pictures: int = _PICTURES) -> None:
+        """Draw them.
+
+        Args:
+            size: (height, width), px.
+            pictures: How many differ.
+        """
+        self.size = size
+        self.encoded = _draw(size, pictures)
+        self._next = 0
+
+    def prepare(self) -> None:
+        pass
+
+    def capture(self) -> NDArray[np.uint8]:
+        encoded = self.encoded[self._next % len(self.encoded)]
+        self._next += 1
+        return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+
+
+@cache  # cells share their frames
+def _draw(size: tuple[int, int], pictures: int) -> tuple[NDArray[np.uint8], ...]:
+    scale = size[0] / _OF_HEIGHT_PX
+    radius_px = _RADIUS_PX[0] * scale, _RADIUS_PX[1] * scale
+    drawn = [draw_scene(seed, *size, items=_THINGS, radius_px=radius_px).frame for seed in range(pictures)]
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    return tuple(np.asarray(cv2.imencode(".jpg", frame, quality)[1], np.uint8) for frame in drawn)
+
+
+class VideoFrames(Frames):
+    """A video's frames, from its start again after its end or some hundred frames."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, and count its frames.
+
+        Raises:
+            SourceNotFoundError, SourceUnreadableError: There is no video that can be decoded.
+        """
+        if not path.is_file():
+            raise SourceNotFoundError(str(path), "a video file")
+        self._path = path
+        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        self._length = 0
+        while self._length < _LONGEST_VIDEO and self._capture.grab():
+            self._length += 1
+        if not self._length:
+            raise SourceUnreadableError(str(path), "expected a video, found no frame that can be decoded")
+        self._rewind()
+        height, width = self.capture().shape[:2]
+        self.size = height, width
+        self._rewind()
+
+    def prepare(self) -> None:
+        if self._next >= self._length:
+            self._rewind()
+
+    def capture(self) -> NDArray[np.uint8]:
+        if self._next >= self._length:  # of a batch that is longer than what was left
+            self._rewind()
+        good, picture = self._capture.read()
+        if not good:
+            raise SourceUnreadableError(str(self._path), f"frame {self._next} can't be decoded any more")
+        self._next += 1
+        return as_bgr(picture)
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _rewind(self) -> None:
+        self._capture.release()
+        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        self._next = 0

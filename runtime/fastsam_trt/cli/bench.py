@@ -1,0 +1,248 @@
+"""`fastsam-trt bench`: how fast this machine is, where the time goes, and how far that is from what it could do."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from fastsam_trt.cli import options
+from fastsam_trt.cli.table import table
+
+if TYPE_CHECKING:
+    from fastsam_trt.bench.bench import Bench
+    from fastsam_trt.bench.plan import BenchOptions
+    from fastsam_trt.bench.runs import Results
+
+_OUT = Path("fastsam-trt-bench")
+_RESULTS, _REPORT, _PAGE = "results.jsonl", "report.md", "report.html"
+_INTERRUPTED = 130
+_EXPLAINED = """\
+scenarios
+  single   one frame at a time, from its bytes to the masks of what was selected
+  offline  batches: frames decoded and prepared, one run, every mask decoded
+  live     the pipeline on a source of 30 frames a second; a call's time is the age of its frame
+  cold     from the start of a process to its first result, with what was compiled at hand and without
+  sweep    selecting and decoding 5 to 300 segments, against the usual way of doing it
+
+Without crops everything is selected. With N crops a frame has exactly N segments, the model's own over and over, CLIP
+sees each, and all are decoded. All cells are gone through several times, so that a slow change of the machine is inside
+the spread that is told. Ctrl-C keeps what was measured. A file that is there already is added to.
+"""
+
+
+def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand's options."""
+    parser = subcommands.add_parser(
+        "bench", parents=[common], help="measure speed on this machine, and how far it is from the machine's limit",
+        epilog=_EXPLAINED, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    what = parser.add_argument_group("what is measured; lists are separated by commas")
+    what.add_argument(
+        "--model", action="append", metavar="M",
+        help="segmentation model: name, folder or file; repeatable (all that are installed, and demo-seg)",
+    )  # fmt: skip
+    what.add_argument("--clip", metavar="C", help="CLIP model for all (clip-vit-base-patch32; for demo-seg: demo-clip)")
+    what.add_argument("--backend", default="auto", metavar="LIST", help="backends, each with each precision (auto)")
+    what.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
+    what.add_argument("--precision", default="auto", metavar="LIST", help="auto, fp32, bf16, fp16 (auto)")
+    what.add_argument("--scenario", metavar="LIST", help="single, offline, live, cold, sweep (all)")
+    what.add_argument("--batch", metavar="LIST", help="frames a call of offline (1,8)")
+    what.add_argument("--crops", metavar="LIST", help="CLIP crops a frame of single; live takes the first (0,10,100)")
+    what.add_argument("--sizes", metavar="LIST", help="width x height of the frames, px (640x480,1920x1080)")
+    what.add_argument("--video", metavar="FILE", help="take frames from a video instead of drawing them")
+    what.add_argument("--seconds", type=float, metavar="N", help="timed a cell, all passes together (10)")
+    what.add_argument("--quick", action="store_true", help="a rough answer in a minute or two")
+    given = parser.add_argument_group("results that are there")
+    given.add_argument(
+        "--from", nargs="+", type=Path, dest="files", metavar="FILE", help="make the reports of these files alone"
+    )
+    given.add_argument(
+        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="tell what changed between two files, and end"
+    )
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument(
+        "--out", type=Path, default=_OUT, metavar="DIR", help=f"folder for {_RESULTS}, {_REPORT} and {_PAGE} ({_OUT})"
+    )
+    outputs.add_argument(
+        "--readme", type=Path, metavar="FILE", help="put the short table between its markers <!-- bench -->"
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Measure and report, report alone, or compare."""
+    from fastsam_trt.bench.results_file import read_results
+
+    if args.compare is not None:
+        from fastsam_trt.bench.comparing import compare
+        from fastsam_trt.bench.comparison_text import describe
+
+        before, after = args.compare
+        print(describe(compare(read_results(before), read_results(after))))
+        return 0
+    _check_outputs(args)
+    if args.files is not None:
+        _write_reports(args, read_results(args.files))
+        return 0
+    asked = _options(args)
+    _make_folder(args.out)
+    return _measure(args, asked)
+
+
+def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
+    from fastsam_trt.bench.bench import Bench
+    from fastsam_trt.bench.results_file import read_results
+
+    path, interrupted = args.out / _RESULTS, False
+    if path.exists():
+        read_results(path)  # what it is to be added to must be sound
+    with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as bar:
+
+        def show(doing: str) -> None:
+            bar.set_description_str(doing)
+
+        bench = Bench(asked, show)
+        try:
+            bar.clear()
+            for remark in bench.remarks:
+                print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
+            known = len(bench.remarks)
+            interrupted = _record(path, bench)
+        finally:
+            bench.close()
+    for remark in bench.remarks[known:]:
+        print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
+    _write_reports(args, read_results(path))
+    return _INTERRUPTED if interrupted else 0
+
+
+def _record(path: Path, bench: Bench) -> bool:
+    """Write the records as they are made; True where Ctrl-C stopped that."""
+    from fastsam_trt.bench.results_file import ResultsWriter
+
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    with ResultsWriter(path, run) as writer:
+        writer.write(bench.head(("fastsam-trt", *sys.argv[1:])))
+        try:
+            for record in bench.records():
+                writer.write(record)
+        except KeyboardInterrupt:
+            for cell in bench.salvaged():
+                writer.write(cell)
+            return True
+    return False
+
+
+def _write_reports(args: argparse.Namespace, results: Results) -> None:
+    """Write the reports of results, and print the short table."""
+    from fastsam_engine.atomic_files import write_atomically
+    from fastsam_trt.bench.report_html import make_page
+    from fastsam_trt.bench.report_markdown import make_report, update_readme
+    from fastsam_trt.bench.runs import by_machine
+    from fastsam_trt.bench.tables import short_table
+    from fastsam_trt.bench.wording import doubts
+
+    readme = None if args.readme is None else update_readme(args.readme.read_text(encoding="utf-8"), results)
+    _make_folder(args.out)
+    made = {args.out / _REPORT: make_report(results), args.out / _PAGE: make_page(results)}
+    if readme is not None:
+        made[args.readme] = readme
+    for path, text in made.items():
+        write_atomically(path, text.encode())
+    for machine in by_machine(results.runs):
+        short = short_table(machine.cells)
+        kept = [i for i, name in enumerate(short.header) if name != "doubts"]  # sentences, which no terminal holds
+        if short.rows:
+            print(table([short.header[i] for i in kept], [[row[i] for i in kept] for row in short.rows]))
+        if shaky := sum(bool(doubts(cell)) for cell in machine.cells):
+            print(f"{shaky} of {len(machine.cells)} cells have doubts about them: see {_REPORT}")
+    for remark in results.remarks:
+        print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
+    for run in results.runs:
+        if run.partial:
+            print(f"fastsam-trt: remark: run {run.name} is partial, it was stopped half-way", file=sys.stderr)
+    for path in made:
+        print(f"saved {path}")
+
+
+def _options(args: argparse.Namespace) -> BenchOptions:
+    from fastsam_trt.bench.plan import BenchOptions
+
+    scenarios = {} if args.scenario is None else {"scenarios": _listed(args.scenario)}
+    return BenchOptions(
+        models=None if args.model is None else tuple(dict.fromkeys(args.model)),
+        clip=args.clip,
+        backends=_listed(args.backend),
+        device=args.device,
+        precisions=_listed(args.precision),
+        batches=_numbers("batch", args.batch),
+        crops=_numbers("crops", args.crops),
+        sizes=_sizes(args.sizes),
+        video=args.video,
+        seconds=args.seconds,
+        quick=args.quick,
+        **scenarios,
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    from fastsam_trt.errors import OptionError
+
+    if text is None:
+        return None
+    parts = _listed(text)
+    if not all(part.isdecimal() for part in parts):
+        raise OptionError(option, "whole numbers separated by commas, such as 1,8", text)
+    return tuple(map(int, parts))
+
+
+def _sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
+    """`640x480,1920x1080` as (height, width) each."""
+    from fastsam_trt.errors import OptionError
+
+    if text is None:
+        return None
+    found: list[Sequence[str] | None] = [
+        None if (fits := re.fullmatch(r"(\d+)x(\d+)", part)) is None else fits.groups() for part in _listed(text)
+    ]
+    if not all(found):
+        raise OptionError("sizes", "width x height, separated by commas, such as 640x480,1920x1080", text)
+    return tuple((int(size[1]), int(size[0])) for size in found if size is not None)
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before any work, a README without its markers and a folder that is a file."""
+    from fastsam_engine.errors import OutputError
+    from fastsam_trt.bench.report_markdown import update_readme
+    from fastsam_trt.bench.runs import Results
+
+    if args.readme is not None:
+        if not args.readme.is_file():
+            raise OutputError(args.readme, "expected a file with the markers <!-- bench -->, found none")
+        update_readme(args.readme.read_text(encoding="utf-8"), Results(()))
+    if args.out.exists() and not args.out.is_dir():
+        raise OutputError(args.out, "expected a folder, found a file", "name another with --out")
+
+
+def _make_folder(folder: Path) -> None:
+    from fastsam_engine.atomic_files import check_writable
+    from fastsam_engine.errors import OutputError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(folder, f"the folder can't be made ({error.strerror})") from error
+    for name in (_RESULTS, _REPORT, _PAGE):
+        check_writable(folder / name)
