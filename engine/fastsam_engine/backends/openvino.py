@@ -82,8 +82,10 @@ class OpenVinoBackend(Backend):
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
         """Compile for the usual and the largest picture, and keep that; `open` compiles each time what is not kept."""
-        usual = BuildOptions()  # it has no levels, and no tf32 either
-        options = dataclasses.replace(request.options, optimization_level=usual.optimization_level, tf32=usual.tf32)
+        usual = BuildOptions()
+        options = dataclasses.replace(request.options, optimization_level=usual.optimization_level)
+        if isinstance(request.spec.input, ArraysInput):
+            options = dataclasses.replace(options, tf32=usual.tf32)  # nobody asked: such graphs never take it
         if options != usual or request.out is not None or device not in ("auto", "cpu"):
             raise BuildRequestError("options", "none but --imgsz and --batch for OpenVINO, which compiles for this "
                                     "processor into the engine cache", "others")  # fmt: skip
