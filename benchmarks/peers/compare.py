@@ -1,0 +1,112 @@
+"""Peers side by side: the same pictures, weights and thresholds, answers compared first, then times in turn.
+
+    python benchmarks/peers/setup.py ultralytics
+    python benchmarks/peers/compare.py ultralytics --out results
+
+Each peer runs in a process of its own environment. A pair of sides whose answers differ beyond their bounds is not
+timed. Exit codes: 0 all compared, 1 a pair was not, 2 it can't run here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import wings  # noqa: F401 - finds what follows
+
+# isort: split
+import pins
+from contests import make_contest
+from meeting import meet
+from our_side import OurSide
+from same_models import SeededModels
+from setup import ENVIRONMENTS, interpreter
+
+import harness
+import reference
+from fastsam_trt.bench.gpu_watch import GpuWatch
+from fastsam_trt.bench.records import End, Failed, Host, Peer, Run
+from fastsam_trt.bench.results_file import ResultsWriter
+from fastsam_trt.machine import this_machine
+
+_PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
+_RESULTS = "results.jsonl"
+
+
+def main() -> int:
+    """Compare what was asked for, writing each record as it is made."""
+    args = _arguments()
+    start, counts = time.perf_counter(), {Peer: 0, Failed: 0}
+    with ExitStack() as stack:
+        models = SeededModels(args.models or Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        writer = None
+        if path := _file(args):
+            run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+            writer = stack.enter_context(ResultsWriter(path, run))
+            writer.write(_head())
+        for name in args.peers:
+            contest = make_contest(name, args, models)
+            python = args.python or interpreter(ENVIRONMENTS / name)
+            opened = [OurSide(contest.wanted, args.backend, args.device, each) for each in args.precision]
+            ours = {side.description: side for side in opened}  # `auto` may have got what was named, too
+            for record in meet(contest, python, ours, args.rounds, args.warmup):
+                counts[type(record)] += 1
+                if writer is not None:
+                    writer.write(record)
+        if writer is not None:
+            seconds = time.perf_counter() - start
+            writer.write(End(cells=counts[Peer], failed=counts[Failed], seconds=seconds))
+    return 1 if counts[Failed] else 0
+
+
+def _arguments() -> argparse.Namespace:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    images = harness.SHARED / "images"
+    parser.add_argument("peers", nargs="+", choices=pins.PEERS, metavar="PEER", help=", ".join(pins.PEERS))
+    parser.add_argument("--python", type=Path, help="interpreter of the peers (benchmarks/peers/.envs/PEER's)")
+    parser.add_argument("--image", type=Path, nargs="+", default=[images / "bus.jpg", images / "sa_8776.jpg"],
+                        metavar="FILE", help="pictures (bus.jpg and sa_8776.jpg; DETR takes the first)")  # fmt: skip
+    parser.add_argument("--weights", type=Path, default=reference.WEIGHTS, help="YOLO checkpoint of the peers")
+    parser.add_argument("--model", default="yolov8n-seg", help="our export of it: name, folder or file")
+    parser.add_argument("--prompt", default="a red bus", help="text for CLIP")
+    parser.add_argument("--backend", default="auto", help="ours (auto)")
+    parser.add_argument("--device", default="cpu", help="of both sides: cpu, or cuda for the first GPU (cpu)")
+    parser.add_argument("--precision", nargs="+", default=["auto", "fp32"], help="ours, a side each (auto fp32)")
+    parser.add_argument("--models", type=Path, metavar="FOLDER", help="keep the seeded models here, for the next run")
+    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="timed turns a side (20)")
+    parser.add_argument("--warmup", type=int, default=2, metavar="N", help="turns before them (2)")
+    outputs = parser.add_mutually_exclusive_group()
+    outputs.add_argument("--out", type=Path, metavar="DIR", help=f"add the records to DIR/{_RESULTS}")
+    outputs.add_argument("--json", type=Path, metavar="FILE", help="add the records to this file")
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f"expected 1 round or more, found {args.rounds}")
+    return args
+
+
+def _file(args: argparse.Namespace) -> Path | None:
+    out: Path | None = args.out
+    if out is None:
+        named: Path | None = args.json
+        return named
+    out.mkdir(parents=True, exist_ok=True)
+    return out / _RESULTS
+
+
+def _head() -> Run:
+    machine, gpus = this_machine(_PACKAGES), GpuWatch().gpus
+    versions = {name: each for name, each in machine.versions.items() if each != pins.MISSING}
+    host = Host(machine.processor, machine.cores, machine.system, machine.python, versions, gpus)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Run(time=now, machine=host, command=("python", *sys.argv))
+
+
+if __name__ == "__main__":
+    harness.entry(main)

@@ -1,0 +1,144 @@
+"""Contests: for each peer what both sides are asked, on which pictures, and how alike their answers must be."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import wings  # noqa: F401 - finds what follows
+
+# isort: split
+import cv2
+import numpy as np
+from agreeing import Bounds
+from numpy.typing import NDArray
+from our_side import Wanted
+from pins import HERE
+from same_models import DETR_SIZE, SeededModels
+
+import harness
+import reference
+from fastsam_trt.picture import read_picture
+
+_CONF, _IOU, _FASTSAM_IOU = 0.25, 0.7, 0.9
+_NEAR = 0.05  # a score this near to the threshold may fall on either side of it by rounding
+_KEPT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One peer's sides against ours.
+
+    Attributes:
+        peer: Whose environment.
+        script: The worker.
+        sides: Name of each of its ways to the options for its worker.
+        version_of: The package whose version is the peer's.
+        model: What both run.
+        wanted: The same, of our pipeline.
+        bounds: How alike answers must be.
+        pictures: Name to (H, W, 3) uint8 BGR.
+        note: How it is to be read.
+    """
+
+    peer: str
+    script: Path
+    sides: Mapping[str, Mapping[str, Any]]
+    version_of: str
+    model: str
+    wanted: Wanted
+    bounds: Bounds
+    pictures: Mapping[str, NDArray[np.uint8]]
+    note: str
+
+
+def make_contest(peer: str, args: argparse.Namespace, models: SeededModels) -> Contest:
+    """Prepare a peer's contest; models that are not there are made.
+
+    Raises:
+        BenchmarkError: Weights or pictures are missing, or our export is of other weights.
+    """
+    make = {"ultralytics": _ultralytics, "fastsam-clip": _fastsam_clip, "transformers": _transformers}[peer]
+    return make(args, models)
+
+
+def _ultralytics(args: argparse.Namespace, models: SeededModels) -> Contest:
+    del models  # its weights are real
+    reference.check_same_weights(args.model, args.weights)
+    device = _theirs(args.device)
+    common = {"weights": str(args.weights), "device": device, "conf": _CONF, "iou": _IOU}
+    sides = {
+        "ultralytics PyTorch": {**common, "variant": "pytorch", "frame_masks": True},
+        "ultralytics PyTorch, small masks": {**common, "variant": "pytorch", "frame_masks": False},
+        "ultralytics ONNX": {**common, "variant": "onnx", "frame_masks": True},
+    }
+    if device != "cpu":
+        sides["ultralytics TensorRT"] = {**common, "variant": "engine", "frame_masks": True}
+    return Contest(
+        "ultralytics",
+        HERE / "worker_ultralytics.py",
+        sides,
+        "ultralytics",
+        args.weights.stem,
+        Wanted(args.model, _CONF, _IOU),
+        Bounds(counted=_CONF + _NEAR),
+        _pictures(args.image),
+        "all masks, on both sides",
+    )
+
+
+def _fastsam_clip(args: argparse.Namespace, models: SeededModels) -> Contest:
+    reference.check_same_weights(args.model, args.weights)
+    clip = models.clip()
+    options = {
+        "weights": str(args.weights), "clip": str(clip.weights), "prompt": args.prompt,
+        "device": _theirs(args.device), "conf": _CONF, "iou": _FASTSAM_IOU,
+    }  # fmt: skip
+    return Contest(
+        "fastsam-clip",
+        HERE / "worker_fastsam_clip.py",
+        {"FastSAM's way + CLIP, PyTorch": options},
+        "torch",
+        f"{args.weights.stem} + CLIP ViT-B/32 (seeded)",
+        Wanted(args.model, _CONF, _FASTSAM_IOU, clip=clip.ours, prompt=args.prompt),
+        Bounds(counted=_CONF + _NEAR),
+        _pictures(args.image),
+        "one mask, by text",
+    )
+
+
+def _transformers(args: argparse.Namespace, models: SeededModels) -> Contest:
+    clip, detr = models.clip(), models.detr()
+    options = {
+        "detr": str(detr.weights), "clip": str(clip.weights), "prompt": args.prompt, "device": _theirs(args.device),
+        "size": DETR_SIZE, "kept": _KEPT,
+    }  # fmt: skip
+    height, width = DETR_SIZE
+    pictures = {
+        name: np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        for name, picture in _pictures(args.image[:1]).items()
+    }
+    return Contest(
+        "transformers",
+        HERE / "worker_transformers.py",
+        {"DETR + CLIP, transformers": options},
+        "transformers",
+        "DETR panoptic R50 + CLIP ViT-B/32 (both seeded)",
+        Wanted(detr.ours, conf=0.0, most=_KEPT, clip=clip.ours, prompt=args.prompt, tight_boxes=True),
+        Bounds(counted=0.0),
+        pictures,
+        f"one mask, by text; the {_KEPT} surest queries",
+    )
+
+
+def _pictures(paths: list[Path]) -> dict[str, NDArray[np.uint8]]:
+    harness.require(files=paths)
+    return {path.name: read_picture(path) for path in paths}
+
+
+def _theirs(device: str) -> str:
+    """A device of ours in PyTorch's words."""
+    return "cpu" if device == "cpu" else "cuda:0"

@@ -1,0 +1,29 @@
+"""Pictures as workers take them: read from the file that our side wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def read_frame(path: Path) -> NDArray[np.uint8]:
+    """A picture, (H, W, 3) uint8 BGR.
+
+    Raises:
+        ValueError: There is none.
+    """
+    frame = cv2.imread(str(path))
+    if frame is None:
+        raise ValueError(f"expected a picture in {path}, found none that can be read")
+    return np.asarray(frame, np.uint8)
+
+
+def as_pillow(frame: NDArray[np.uint8]) -> Any:
+    """The same for pillow, RGB."""
+    from PIL import Image
+
+    return Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))

@@ -1,0 +1,167 @@
+"""Meeting: a contest as it is held. Answers are compared, then the sides that agree are timed in turn."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import wings  # noqa: F401 - finds what follows
+
+# isort: split
+import cv2
+import numpy as np
+import pins
+from agreeing import Figures, check, match, match_embeddings
+from answer import Answer
+from contests import Contest
+from numpy.typing import NDArray
+from our_side import OurSide
+from peer_errors import DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError
+from peer_process import PeerProcess
+
+import harness
+from fastsam_trt.bench.records import Failed, Interval, Peer, Rate
+from fastsam_trt.bench.timing import state
+
+_WENT_WRONG = (DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError)
+
+
+def meet(
+    contest: Contest, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
+) -> Iterator[Peer | Failed]:
+    """Hold a contest, and give its records as they are made; tables and what went wrong are printed.
+
+    Args:
+        contest: Peer, models, pictures, bounds.
+        python: The interpreter of the peer's environment.
+        ours: Our sides by what they are called.
+        rounds, warmup: Timed turns a side, and turns before them.
+
+    Raises:
+        PeerEnvironmentError: There is no such interpreter.
+    """
+    with ExitStack() as stack:
+        peers: dict[str, PeerProcess] = {}
+        for name, options in contest.sides.items():
+            try:
+                peers[name] = stack.enter_context(PeerProcess(name, python, contest.script, dict(options)))
+            except _WENT_WRONG as error:
+                yield _failed(error, contest.model, name)
+        for title, frame in contest.pictures.items():
+            picture = _Picture(contest, f"{title} {frame.shape[0]}x{frame.shape[1]}", frame, ours, dict(peers))
+            yield from picture.agree()
+            yield from picture.time(rounds, warmup)
+
+
+class _Picture:
+    """A contest's sides on one picture."""
+
+    def __init__(
+        self,
+        contest: Contest,
+        title: str,
+        frame: NDArray[np.uint8],
+        ours: Mapping[str, OurSide],
+        peers: Mapping[str, PeerProcess],
+    ) -> None:
+        self._contest, self._title, self._frame = contest, title, frame
+        self._ours, self._peers = ours, peers
+        self._agreed: dict[tuple[str, str], Figures] = {}
+
+    def agree(self) -> Iterator[Failed]:
+        """Compare each peer's answer with each of ours; gives what went wrong, which is not timed."""
+        answers = {name: side.answer(self._frame) for name, side in self._ours.items()}
+        first = next(iter(self._ours.values()))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "frame.png"  # two decoders of one JPEG need not agree
+            if not cv2.imwrite(str(path), self._frame):
+                raise harness.BenchmarkError(f"expected to write a picture to {folder}, could not")
+            for name, peer in self._peers.items():
+                try:
+                    peer.show(path, input=first.input_size(self._frame))
+                    theirs = peer.answer()
+                    for mine in self._ours:
+                        try:
+                            self._agreed[name, mine] = self._compare(peer, theirs, mine, answers[mine])
+                        except DisagreementError as error:
+                            yield self._failed(error, name, mine)
+                except _WENT_WRONG as error:
+                    yield self._failed(error, name)
+
+    def time(self, rounds: int, warmup: int) -> Iterator[Peer | Failed]:
+        """Time the sides that agree with another, in turn."""
+        sides = [
+            harness.Side(mine, harness.wall_clock(lambda side=side: side.call(self._frame)))  # type: ignore[misc]
+            for mine, side in self._ours.items()
+            if any(pair[1] == mine for pair in self._agreed)
+        ]
+        sides += [
+            harness.Side(name, peer.time_ms)
+            for name, peer in self._peers.items()
+            if any(pair[0] == name for pair in self._agreed)
+        ]
+        if not sides:
+            return
+        try:
+            times = harness.measure(sides, rounds, warmup)
+        except _WENT_WRONG as error:
+            yield self._failed(error)
+            return
+        shown = [mine for mine in self._ours if mine in times]
+        harness.show_times(f"{self._contest.peer}: {self._contest.model}, {self._title}", times, shown)
+        for (name, mine), figures in self._agreed.items():
+            record = self._record(name, mine, figures, times)
+            agreement = ", ".join(f"{key} {value:.5g}" for key, value in figures.items() if value is not None)
+            ratio = record.ratio
+            print(f"{name} / {mine}: {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f}); {agreement}")
+            yield record
+
+    def _compare(self, peer: PeerProcess, theirs: Answer, mine: str, answer: Answer) -> Figures:
+        """Figures of how two answers agree.
+
+        Raises:
+            DisagreementError: Not well enough.
+        """
+        bounds, prompt, ours = self._contest.bounds, self._contest.wanted.prompt, self._ours[mine]
+        figures, broken = match(theirs, answer, bounds)
+        if prompt is not None and not broken and len(answer):
+            windows = ours.windows(self._frame, answer)
+            found, more = match_embeddings(
+                peer.embed(windows, [prompt]), ours.embed(self._frame, windows, [prompt]), bounds
+            )
+            figures, broken = {**figures, **found}, more
+        check(peer.name, f"ours, {mine},", broken)
+        return figures
+
+    def _failed(self, error: Exception, *sides: str) -> Failed:
+        return _failed(error, self._contest.model, self._title, *sides)
+
+    def _record(self, name: str, mine: str, figures: Figures, times: harness.Times) -> Peer:
+        peer, contest = self._peers[name], self._contest
+        theirs, ours = times[name], times[mine]
+        ratio = state([a / b for a, b in zip(theirs, ours, strict=True)])
+        different = pins.differences(pins.pinned(pins.requirements(contest.peer)), peer.versions)
+        versions = "other versions than pinned: " + "; ".join(different) if different else ""
+        return Peer(
+            peer=name,
+            version=peer.versions.get(contest.version_of, pins.MISSING),
+            model=f"{contest.model}, {self._title}",
+            ours=mine,
+            latency_ms=_interval(theirs),
+            ours_ms=_interval(ours),
+            ratio=Rate(ratio.median, ratio.low, ratio.high),
+            agreement=figures,
+            note="; ".join(each for each in (contest.note, peer.note, versions) if each),
+        )
+
+
+def _interval(times_ms: Sequence[float]) -> Interval:
+    stated = state(times_ms)
+    return Interval(stated.median, stated.low, stated.high)
+
+
+def _failed(error: Exception, *where: str) -> Failed:
+    print(f"not compared: {error}")
+    return Failed(id="/".join(("peer", *where)), error=str(error))

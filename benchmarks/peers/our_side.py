@@ -1,0 +1,123 @@
+"""Our side: the pipeline, its whole call, and its answer in the common form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from answer import Answer, boxes_of
+from numpy.typing import NDArray
+
+from fastsam_engine.model_spec import ImageInput
+from fastsam_trt import Pipeline
+from fastsam_trt.clip import Clip
+from fastsam_trt.crops import square_windows
+from fastsam_trt.errors import PromptError
+from fastsam_trt.letterbox import fit
+from fastsam_trt.masks import paste
+from fastsam_trt.result import Result
+
+_AS_IT_IS = ("{}",)  # peers put the prompt to CLIP as it was typed
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a pipeline is asked for.
+
+    Attributes:
+        model: Segmenter.
+        conf, iou: Its thresholds; None: its own.
+        most: Most segments; None: its own.
+        clip: CLIP model, where a text is asked.
+        prompt: The text; None: everything, all masks.
+        tight_boxes: Whether boxes are those of the masks, for a model whose peers give no others.
+    """
+
+    model: str | Path
+    conf: float | None = None
+    iou: float | None = None
+    most: int | None = None
+    clip: str | Path | None = None
+    prompt: str | None = None
+    tight_boxes: bool = False
+
+
+class OurSide:
+    """The pipeline with one backend and precision.
+
+    Attributes:
+        description: Backend, device and precision that it really got.
+    """
+
+    def __init__(self, wanted: Wanted, backend: str, device: str, precision: str) -> None:
+        """Open it.
+
+        With a text every segment is embedded and ranked, as a single picture needs it, and the best is decoded; the
+        text itself was encoded before, once.
+
+        Raises:
+            FastsamError: It can't be had.
+        """
+        self._wanted = wanted
+        asked = wanted.prompt is not None
+        self._pipeline = Pipeline(
+            wanted.model,
+            clip=wanted.clip if asked else None,
+            prompts=[wanted.prompt] if wanted.prompt is not None else (),
+            selector="clip" if asked else "auto",
+            templates=_AS_IT_IS,
+            threshold=0.0,
+            conf=wanted.conf,
+            iou=wanted.iou,
+            max_segments=wanted.most,
+            backend=backend,
+            device=device,
+            precision=precision,
+        )
+        session = self._pipeline.segmenter.session
+        self.description = f"{session.backend} {session.device} {session.precision}"
+
+    def input_size(self, frame: NDArray[np.uint8]) -> tuple[int, int]:
+        """(height, width) of the segmenter's input for a picture, px."""
+        image = cast("ImageInput", self._pipeline.segmenter.session.spec.input)
+        placed = fit(frame.shape[0], frame.shape[1], image)
+        return placed.input_h, placed.input_w
+
+    def call(self, frame: NDArray[np.uint8]) -> Result:
+        """The whole call: everything's masks at the picture's size, or the best segment's alone for a text."""
+        result = self._pipeline(frame)
+        if self._wanted.prompt is None:
+            result.masks()
+        elif (best := _best(result)) >= 0:
+            paste(result.segments.masks.decode([best]), *frame.shape[:2])
+        return result
+
+    def answer(self, frame: NDArray[np.uint8]) -> Answer:
+        """All segments of a picture, their masks, and the chosen one."""
+        result = self.call(frame)
+        segments = result.segments
+        masks = paste(segments.masks.decode(range(len(segments))), *frame.shape[:2])
+        boxes = boxes_of(masks) if self._wanted.tight_boxes else segments.boxes
+        chosen = _best(result) if self._wanted.prompt is not None else -1
+        return Answer(boxes, segments.scores, segments.class_ids, masks, chosen)
+
+    def windows(self, frame: NDArray[np.uint8], answer: Answer) -> NDArray[np.intp]:
+        """What CLIP looks at of each segment: (n, 4) xyxy, whole px."""
+        return square_windows(answer.boxes, frame.shape[0], frame.shape[1])
+
+    def embed(
+        self, frame: NDArray[np.uint8], windows: NDArray[np.intp], texts: Sequence[str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Our CLIP's embeddings of windows and of texts: (n, d) and (m, d), rows of length one."""
+        clip: Clip | None = self._pipeline.clip
+        if clip is None:
+            raise PromptError("expected a prompt for CLIP, found none")
+        return clip.embed_windows(frame, windows), clip.text.embed(texts, _AS_IT_IS)
+
+
+def _best(result: Result) -> int:
+    """The segment that CLIP is surest of, into all segments; -1 where there is none."""
+    return int(result.selection.indices[int(np.argmax(result.similarities))]) if len(result) else -1

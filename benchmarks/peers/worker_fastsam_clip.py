@@ -1,0 +1,80 @@
+"""FastSAM with CLIP, the steps of the official repository's text prompt, written anew.
+
+Everything is segmented and every mask decoded at the picture's size; the masks come to the host one by one; of each
+that is larger than 100 px the part of the picture in its box is laid on a white canvas of the picture's size; CLIP
+embeds each canvas and the text; a softmax over the segments, and the largest is the answer, always one. Unlike there
+CLIP is loaded once, not on each call, which is to the peer's advantage.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from answer import Answer, boxes_of
+from frame_file import as_pillow, read_frame
+from numpy.typing import NDArray
+from serving import serve
+from torch_clip import TorchClip
+from torch_threads import use_all_cores
+from torch_yolo import as_answer, open_yolo
+
+_LEAST_PX = 100
+
+
+class FastSamClip:
+    """One segment of a picture, by text."""
+
+    def open(self, **options: Any) -> str:
+        """Take the options: weights, clip (a folder in transformers' form), prompt, device, conf, iou."""
+        self._options = options
+        self._yolo = open_yolo(Path(options["weights"]))
+        self._clip = TorchClip(Path(options["clip"]), options["device"])
+        return "the official repository's steps, CLIP loaded once"
+
+    def show(self, path: Path, **options: Any) -> None:
+        """Read the picture; `input` is the (height, width) of its rectangle in the network."""
+        self._frame = read_frame(path)
+        self._imgsz = max(options["input"])
+        self.call()  # chooses the device, and with it the number of threads
+        use_all_cores()
+
+    def call(self) -> tuple[Any, int, NDArray[np.bool_] | None]:
+        """Segment, ask CLIP; gives the segmenter's result, the chosen one, and its mask."""
+        device, half = self._options["device"], self._options["device"] != "cpu"
+        made = self._yolo.predict(
+            self._frame, imgsz=self._imgsz, conf=self._options["conf"], iou=self._options["iou"], device=device,
+            half=half, retina_masks=True, verbose=False,
+        )[0]  # fmt: skip
+        count = 0 if made.masks is None else len(made.masks.data)
+        masks = [(made.masks.data[index] == 1).cpu().numpy() for index in range(count)]
+        large = [index for index, mask in enumerate(masks) if mask.sum() > _LEAST_PX]
+        if not large:
+            return made, -1, None
+        picture = as_pillow(self._frame)
+        canvases = [_on_white(picture, masks[index]) for index in large]
+        chosen = large[int(self._clip.similarities(canvases, self._options["prompt"]).argmax())]
+        return made, chosen, masks[chosen]
+
+    def answer(self, made: tuple[Any, int, NDArray[np.bool_] | None]) -> Answer:
+        """All segments, and which was chosen."""
+        return as_answer(made[0].cpu(), made[1])
+
+    def embed(self, windows: NDArray[np.intp], texts: list[str]) -> dict[str, NDArray[np.float32]]:
+        """Of parts of the picture themselves, without a canvas."""
+        return self._clip.embeddings(as_pillow(self._frame), windows, texts)
+
+
+def _on_white(picture: Any, mask: NDArray[np.bool_]) -> Any:
+    """The part of a picture in a mask's box, at its place on a white canvas of the picture's size."""
+    from PIL import Image
+
+    box = tuple(boxes_of(mask[None])[0].astype(int).tolist())
+    canvas = Image.new("RGB", picture.size, (255, 255, 255))
+    canvas.paste(picture.crop(box), box)
+    return canvas
+
+
+if __name__ == "__main__":
+    serve(FastSamClip(), "fastsam-clip")
