@@ -1,7 +1,7 @@
 """A latency budget under a crowd: 30 new things at once, again and again, each of which CLIP must see.
 
 A camera of 25 frames a second shows drawn scenes of 30 things; every few seconds another one. Embedding 30 crops takes
-far longer than the budget. Frame age is from capture until the result was taken, its masks decoded. A decision's delay
+far longer than the budget, as the age of frames shows without one. Frame age is from capture until the result was taken, its masks decoded. A decision's delay
 is from the capture of the first frame that shows the thing until a result has its decision.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import harness
 
@@ -18,7 +19,6 @@ import harness
 import numpy as np
 
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
 from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.flow import Flow
 from fastsam_trt.sources import Frame, Source
@@ -79,19 +79,17 @@ def main() -> int:
     parser.add_argument("--model", default="demo-seg", help="segmenter: name, folder or file")
     parser.add_argument("--clip", default="clip-vit-base-patch32", help="CLIP: name or folder")
     parser.add_argument("--budget", type=float, default=150.0, help="ms")
-    parser.add_argument("--things", type=int, default=30, help="in each scene")
+    parser.add_argument(
+        "--things", type=int, default=36, help="drawn in each scene; some hide others, about 30 are found"
+    )
     parser.add_argument("--scenes", type=int, default=12, help="after one that warms up")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each scene")
     harness.add_options(parser)
     args = parser.parse_args()
     facts = harness.machine(("fastsam-trt", "openvino", "opencv-python", "numpy"))
-    clip = Clip(args.clip)
-    frame = draw_scene(0, items=(args.things, args.things)).frame
-    pipeline = Pipeline(args.model, clip=clip, prompts=["a red circle"], selector="clip", track=True)
-    segments = pipeline(frame).segments
-    spent = [harness.wall_clock(lambda: clip.embed_boxes(frame, segments.boxes))() for _ in range(5)]
-    whole_ms = float(np.median(spent))
-    rows, figures = [], []
+    pipeline = Pipeline(args.model, clip=args.clip, prompts=["a red circle"], selector="clip")
+    rows: list[dict[str, Any]] = []
+    figures: list[harness.Figure] = []
     for budget in (args.budget, None):
         pipeline.budget_ms = budget
         pipeline.track = True
@@ -115,15 +113,15 @@ def main() -> int:
                 "segmenter ms": segment_ms,
             }
         )
-        if budget is not None:
+        if budget is None:
+            figures.append(
+                harness.Figure("p99 of frame age without a budget, over the budget", p99 / args.budget, ">=", 2.0)
+            )
+        else:
             figures = [
-                harness.Figure(
-                    f"embedding the {len(segments)} crops of a scene at once, ms, over the budget",
-                    whole_ms / budget, ">=", 2.0,
-                ),
                 harness.Figure("p99 of frame age less one segmenter call, ms", p99 - segment_ms, "<=", budget),
                 harness.Figure("slowest decision, s", slowest, "<=", _DECIDED_S),
-            ]  # fmt: skip
+            ]
     shown = harness.show_rows(f"{args.things} new things every {args.seconds:g} s, {_FPS:g} frames a second", rows)
     return harness.finish(args, facts, shown, figures)
 

@@ -26,6 +26,8 @@ _LONG_OVERDUE = 60.0  # urgency of a refresh that is made, one a frame, whatever
 _WAIT_S = 0.5  # a wait that lifts a new crop over any score
 _PATIENCE_S = 0.3  # for which a new crop waits for time to spare
 _REFRESH_PATIENCE_S = 3.0
+_OVERDUE_SHARE = 0.2  # of the budget, for crops that have waited so long
+_MOST_RESERVED = 0.3  # of the budget, for what comes after: one hiccup there should not stop all decisions
 _PAUSE = 1.0  # times as long as a crop took that no time was left for: until the next such
 
 
@@ -39,13 +41,14 @@ class TrackEmbeddings:
     frame. Prompts have no part in it: they may change, and nothing is embedded. Segments without a track are embedded
     each time.
 
-    With a budget, a frame has until `budget_ms - reserve_ms` after its capture. Crops are embedded in batches of few
-    sizes, the largest that should be done by then (see `BatchTimes`): new tracks first, by the segmenter's score and by
-    how long they have waited, then refreshes. Those that are left are tried again in the next frame; until then a new
-    track is not known. What the budget has no time for is embedded all the same: a new crop after it has waited for
-    0.3 s, a refresh after 3 s, the longest overdue first, one in a frame, and then none for as long as that one took.
-    So where the budget can be kept it is, and where it can't, because the segmenter alone takes it up, frames run over
-    by one crop at most and CLIP takes no more than half of the time: decisions are made within about a second, and a
+    With a budget, a frame has until `budget_ms` after its capture, less what comes after (`reserve_ms`, of which at
+    most three tenths of the budget count). Crops are embedded in batches of few sizes, the largest that should be done
+    by then (see `BatchTimes`): new tracks first, by the segmenter's score and by how long they have waited, then
+    refreshes. Those that are left are tried again in the next frame; until then a new track is not known. What the
+    budget has no time for is embedded all the same: a new crop after it has waited for 0.3 s, a refresh after 3 s, the
+    longest overdue first, as many in a frame as a fifth of the budget should do and one at least, and then none for as
+    long as they took. So where the budget can be kept it is, and where it can't, because the segmenter alone takes it
+    up, frames run over by those crops and CLIP takes no more than half of the time: decisions are made in time, and a
     stream that drops what it can't keep up with does not grow older.
 
     Attributes:
@@ -198,15 +201,17 @@ class TrackEmbeddings:
         first: int,
         now_s: float,
     ) -> None:
-        """Embed the crop that has waited longest for its patience, if it has, though there is no time left."""
+        """Embed the crops that have waited longest for their patience, if some have, though there is no time left."""
         patience_s = np.where(np.arange(len(places)) < first, _PATIENCE_S, _REFRESH_PATIENCE_S)
         waited = (now_s - self._table.records["wanted_s"][rows[places]]) / patience_s
-        longest = int(waited.argmax())
         start_s = self._clock()
-        if waited[longest] < 1 or start_s < self._paused_until_s:
+        late = int((waited >= 1).sum())
+        if not late or start_s < self._paused_until_s:
             return
-        self._embed_batch(frame, segments, rows, places[longest : longest + 1])
-        self._spend(1, int(longest >= first))
+        size = max(self._times.largest(late, _OVERDUE_SHARE * (self.budget_ms or 0)), 1)
+        longest = np.argsort(-waited, kind="stable")[:size]
+        self._embed_batch(frame, segments, rows, places[longest])
+        self._spend(size, int((longest >= first).sum()))
         end_s = self._clock()
         self._paused_until_s = end_s + _PAUSE * (end_s - start_s)
 
@@ -242,7 +247,8 @@ class TrackEmbeddings:
     def _deadline_s(self) -> float:
         if self.budget_ms is None or self._captured_s is None:
             return math.inf
-        return self._captured_s + (self.budget_ms - self.reserve_ms) / 1e3
+        reserve_ms = min(self.reserve_ms, _MOST_RESERVED * self.budget_ms)
+        return self._captured_s + (self.budget_ms - reserve_ms) / 1e3
 
 
 def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
