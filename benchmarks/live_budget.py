@@ -1,8 +1,9 @@
 """A latency budget under a crowd: 30 new things at once, again and again, each of which CLIP must see.
 
-A camera of 25 frames a second shows drawn scenes of 30 things; every few seconds another one. Embedding 30 crops takes
-far longer than the budget, as the age of frames shows without one. Frame age is from capture until the result was taken, its masks decoded. A decision's delay
-is from the capture of the first frame that shows the thing until a result has its decision.
+A camera of 25 frames a second shows drawn scenes of some 30 things; every few seconds another one. Embedding 30 crops
+takes far longer than the budget, as the age of frames shows without one. Frame age is from capture until the result was
+taken, its masks decoded. A decision's delay is from the capture of the first frame that shows the thing until a result
+has its decision.
 """
 
 from __future__ import annotations
