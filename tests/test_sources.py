@@ -256,3 +256,15 @@ def test_photos_are_turned_upright_by_their_exif(tmp_path: Path) -> None:
     exif[0x0112] = 6
     picture.save(tmp_path / "side.jpg", exif=exif)
     assert read_picture(tmp_path / "side.jpg").shape == (40, 20, 3)
+
+
+@pytest.mark.parametrize(("vid_stride", "continuous"), [(1, True), (3, True), (10, False)])
+def test_frames_far_apart_are_not_tracked(vid_stride: int, continuous: bool) -> None:
+    with open_source("demo", vid_stride=vid_stride) as source:
+        assert source.continuous is continuous
+
+
+def test_images_are_not_tracked(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    with open_source(tmp_path) as source:
+        assert not source.continuous

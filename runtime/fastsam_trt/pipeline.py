@@ -293,7 +293,7 @@ class Pipeline(Prompted):
         Args:
             source, vid_stride, reconnect_s, stall_s: See `fastsam_trt.sources.open_source`.
             policy: `every` frame, or the `latest` alone when one is due; `auto`: the latest of a live source.
-            track: Sets `track`; None: for videos and live sources.
+            track: Sets `track`; None: for videos and live sources of 8 frames a second or more.
 
         Raises:
             SourceNotFoundError, SourceUnreadableError: The source can't be opened.
@@ -301,7 +301,7 @@ class Pipeline(Prompted):
             TruncatedSourceError: A video ended before its header says; raised after its last readable frame.
         """
         with open_source(source, vid_stride=vid_stride, reconnect_s=reconnect_s, stall_s=stall_s) as frames:
-            self.track = frames.kind != "images" if track is None else track
+            self.track = frames.continuous if track is None else track
             with Flow(frames, self, policy) as flow:
                 for _, result in flow:
                     yield result

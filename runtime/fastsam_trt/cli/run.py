@@ -59,7 +59,7 @@ def _add_live_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     live.add_argument(
         "--track", action=argparse.BooleanOptionalAction,
-        help="follow objects through frames, and show each to CLIP from time to time only (not for images)",
+        help="follow objects through frames, and show each to CLIP from time to time only (from 8 frames a second on)",
     )  # fmt: skip
     live.add_argument(
         "--budget", type=float, metavar="MS",
@@ -132,7 +132,7 @@ def _tracks(args: argparse.Namespace, source: Source) -> bool:
     """Whether to track; options of tracks that do not fit are refused."""
     from fastsam_trt.errors import OptionError
 
-    track = source.kind != "images" if args.track is None else bool(args.track)
+    track = source.continuous if args.track is None else bool(args.track)
     if args.budget is not None:
         if not 0 < args.budget < float("inf"):
             raise OptionError("budget", "milliseconds, more than 0", args.budget)

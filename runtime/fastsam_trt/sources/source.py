@@ -13,6 +13,8 @@ from fastsam_trt.sources.health import SourceHealth
 
 Kind = Literal["images", "video", "live"]
 
+_TRACKED_FPS = 8.0  # below, what moves leaves its own box from one frame to the next
+
 
 class Source(AbstractContextManager["Source"]):
     """Frames in order. Use it as a context manager: it holds files or devices open.
@@ -39,6 +41,11 @@ class Source(AbstractContextManager["Source"]):
             SourceLostError: A live source was lost and did not come back in time.
         """
         raise NotImplementedError
+
+    @property
+    def continuous(self) -> bool:
+        """Whether its frames follow one another closely enough for objects to be tracked through them."""
+        return self.kind != "images" and (self.fps is None or self.fps >= _TRACKED_FPS)
 
     @property
     def health(self) -> SourceHealth:
