@@ -36,9 +36,9 @@ from typing import Any, cast
 import gpu_chip
 import harness
 from gpu_case import SCRIPT, ULTRALYTICS, Case, Reference, attempt
-from gpu_models import CLIP, SEGMENTERS, Models
 from gpu_sides import Ours, Side
 from gpu_torch import Scripted, Ultralytics
+from seeded_models import CLIP, SEGMENTERS, Models
 
 # isort: split
 import numpy as np
@@ -51,6 +51,7 @@ from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.letterbox import fit
 from fastsam_trt.picture import read_picture
 
+_SEGMENTERS = ("yolov8n-seg", "fastsam-s", "fastsam-x")
 _FRAME = (1080, 1920)
 _SHARE_BOUND = 0.9
 _ON_GPU = (("onnxruntime", "cuda", False), ("onnxruntime", "cuda", True), ("onnxruntime", "tensorrt", False),
@@ -68,7 +69,7 @@ def main() -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu rehearses (cuda)")
     parser.add_argument("--models", type=Path, metavar="DIR", help="models; what it lacks is made there if it can be")
     parser.add_argument("--export", type=Path, metavar="DIR", help="make the models in this folder, and no more")
-    parser.add_argument("--only", choices=SEGMENTERS, action="append", help="leave the other models out")
+    parser.add_argument("--only", choices=_SEGMENTERS, action="append", help="leave the other models out")
     parser.add_argument("--precision", choices=("fp16", "fp32"), nargs="+", default=["fp16", "fp32"])
     parser.add_argument("--crops", type=int, nargs="+", metavar="N", help="CLIP crops a frame (0 10 100; cpu: 0 2)")
     parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="frames at a time (1 8; cpu: 1 2)")
@@ -80,7 +81,7 @@ def main() -> int:
     args.batch = args.batch or ([1, 2] if rehearsal else [1, 8])
     args.imgsz = args.imgsz or (256 if rehearsal else None)
     args.warmup = min(args.warmup, 1) if rehearsal else args.warmup
-    args.only = args.only or list(SEGMENTERS)
+    args.only = args.only or list(_SEGMENTERS)
     if args.export:
         return _export(args, Models(args.export))
     if not rehearsal and not gpus():

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 import harness
-from gpu_models import CLIP, Models
 from gpu_sides import Side, no_part
+from seeded_models import CLIP, Models
 
 # isort: split
 import numpy as np

@@ -14,7 +14,7 @@ from typing import Any, cast
 from unittest import mock
 
 import harness
-from gpu_models import CLIP, Models
+from seeded_models import CLIP, Models
 
 # isort: split
 import numpy as np

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gpu_models
 import harness
+import seeded_models
 from gpu_sides import PROMPT, Batched, Found, Frames, Side, no_part
 
 # isort: split
@@ -128,7 +128,7 @@ class Ultralytics(Torch):
         self, weights: Path, clip: Callable[[], Path], imgsz: int, device: str, iou: float, *, half: bool
     ) -> None:
         super().__init__(clip, imgsz, device, half=half)
-        self._yolo, self._iou = gpu_models.load_ultralytics(weights), iou
+        self._yolo, self._iou = seeded_models.load_ultralytics(weights), iou
 
     def __call__(self, frames: Frames) -> Found:
         answers = self._yolo.predict(

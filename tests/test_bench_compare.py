@@ -107,6 +107,7 @@ def test_equal_files_and_empty_ones() -> None:
     made = made_bench.results(1, names=NAMES)
     same = compare(made, made)
     assert (same.changes, same.together, same.only_before, same.only_after) == ((), 1.0, (), ())
+    assert same.agreeing == same.whole_calls == len(NAMES)
     empty = compare(Results(()), Results(()))
     assert (empty.changes, empty.figures) == ((), 0)
     assert "nothing changed beyond the noise" in describe(empty)
@@ -202,6 +203,13 @@ def test_text_and_json_tell_the_same() -> None:
     assert change["whole"]["stage"] == WHOLE
     assert f"x{change['ratio']:.2f}" in lines[place + 1]
     assert document["figures"] == compared.figures
+
+
+def test_whole_calls_that_lie_apart_do_not_agree() -> None:
+    slower = {(name, "engine"): 3.0 for name in NAMES[:2]}
+    compared = compare(made_bench.results(1, names=NAMES), made_bench.results(2, slower, NAMES))
+    assert (compared.whole_calls, compared.agreeing) == (len(NAMES), len(NAMES) - 2)
+    assert f"the intervals of {len(NAMES) - 2} of {len(NAMES)} whole calls overlap" in describe(compared)
 
 
 def test_students_quantiles() -> None:

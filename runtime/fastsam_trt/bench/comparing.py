@@ -79,6 +79,7 @@ class Comparison:
         together: Median ratio of all figures.
         only_before, only_after: Cases that the other set lacks, with why where it is known.
         remarks: Machines, versions and runs that differ or are not whole.
+        whole_calls, agreeing: How many whole calls were compared, and of how many the intervals overlap.
         least_ratio: The least ratio of the rule.
     """
 
@@ -89,6 +90,8 @@ class Comparison:
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
     remarks: tuple[str, ...]
+    whole_calls: int
+    agreeing: int
     least_ratio: float = LEAST_RATIO
 
     def as_document(self) -> dict[str, Any]:
@@ -109,6 +112,7 @@ def compare(before: Results, after: Results, least_ratio: float = LEAST_RATIO) -
     common = [key for key in old if key in new]
     rule = _Rule([(old[key], new[key]) for key in common], least_ratio)
     changed = {key: Change(*key, old[key], new[key]) for key in common if rule.names(old[key], new[key])}
+    whole = [key for key in common if key[1] == WHOLE]
     changes = sorted(_told(changed), key=lambda change: (not change.slower, -abs(math.log(change.ratio))))
     return Comparison(
         tuple(changes),
@@ -118,6 +122,8 @@ def compare(before: Results, after: Results, least_ratio: float = LEAST_RATIO) -
         _only(old, new, after),
         _only(new, old, before),
         (*_remarks(before, after), *_few(len(common))),
+        len(whole),
+        sum(_overlap(old[key], new[key]) for key in whole),
         least_ratio,
     )
 
@@ -165,15 +171,18 @@ class _Rule:
 
     def names(self, before: Interval, after: Interval) -> bool:
         """Whether the figure changed."""
-        apart = before.high < after.low or after.high < before.low
         log = abs(math.log(after.p50 / before.p50))
         enough = log > self._least and abs(after.p50 - before.p50) >= LEAST_MS
-        return apart and enough and log > self._bound * self._noise(before, after)
+        return enough and not _overlap(before, after) and log > self._bound * self._noise(before, after)
 
     def _noise(self, before: Interval, after: Interval) -> float:
         """Standard error of the logarithm of their ratio."""
         spreads = (max(_spread(each), self._usual / 2, _CLOCK_MS / each.p50) for each in (before, after))
         return math.hypot(*spreads, self._between)
+
+
+def _overlap(before: Interval, after: Interval) -> bool:
+    return before.low <= after.high and after.low <= before.high
 
 
 def student_t(probability: float, freedom: int) -> float:

@@ -28,7 +28,8 @@ def _rule(comparison: Comparison) -> str:
         f"{comparison.figures} figures compared; named is what changed by {comparison.least_ratio - 1:.0%} or more and "
         f"by more than chance would change any of them, but once in {1 / FALSE_ALARMS:.0f} comparisons; with the noise "
         f"there was, a change of about {comparison.visible - 1:.0%} shows; "
-        f"all together x{comparison.together:.3f} (median)"
+        f"all together x{comparison.together:.3f} (median); the intervals of {comparison.agreeing} of "
+        f"{comparison.whole_calls} whole calls overlap"
     )
 
 

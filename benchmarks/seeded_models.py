@@ -1,10 +1,10 @@
-"""The models of `gpu.py`: found in a folder, or made there where what makes them is installed.
+"""Models of true size: found in a folder, or made there where what makes them is installed.
 
 Weights are seeded, but for YOLOv8n-seg where its checkpoint lies in `shared/`: costs are true, meaning is not. Layout:
 
-    NAME/, NAME-fp16/                   our exports
+    NAME/, NAME-fp16/, NAME-int8/       our exports
     NAME.pt, NAME.HxW.torchscript       the same for ultralytics, and for PyTorch without it, for one size of input
-    clip-weights/                       CLIP in transformers' form
+    NAME-weights/, clip-weights/        families of transformers, and CLIP, in its form
     operations.json                     of each network, for one picture of its usual size
 """
 
@@ -17,10 +17,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import harness
 from seeded_clip import save_clip
+from transformers_families import CASES
 
 # isort: split
 import numpy as np
@@ -29,14 +30,18 @@ from fastsam_engine import find_graph, read_spec
 from fastsam_engine.model_spec import ImageInput
 from fastsam_trt.bench.operations import count
 
+if TYPE_CHECKING:
+    import torch
+
 CLIP = "clip-vit-base-patch32"
 _TRAINED = harness.SHARED / "models"
-_DRAWN = (4, 320, 320)  # pictures that batch norms take their statistics from: how many, and their size, px
+_LOGITS = (-6.0, 1.0)  # of classes: mean and deviation, so that a few dozen of all anchors are likely
+_DRAWN = (8, 640, 640)  # pictures that batch norms take their statistics from: how many, and their size, px
 
 
 @dataclass(frozen=True, slots=True)
 class Segmenter:
-    """A segmenter: its layout in ultralytics' words, its number of classes, the longest side of its input."""
+    """A segmenter of ultralytics: its layout in their words, number of classes, longest side of its input."""
 
     layout: str
     classes: int
@@ -45,6 +50,7 @@ class Segmenter:
 
 SEGMENTERS = {
     "yolov8n-seg": Segmenter("yolov8n-seg.yaml", 80, 640),
+    "yolo26n-seg": Segmenter("yolo26n-seg.yaml", 80, 640),
     "fastsam-s": Segmenter("yolov8s-seg.yaml", 1, 1024),
     "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024),
 }
@@ -63,19 +69,34 @@ class Models:
         """The folder of an export, which need not be there."""
         return self.folder / (name if precision == "fp32" else f"{name}-{precision}")
 
-    def export(self, name: str, precision: str) -> Path:
-        """The folder of our export of a segmenter or of CLIP, in `fp32` or `fp16`."""
+    def export(self, name: str, precision: str, calibration: Path | None = None) -> Path:
+        """The folder of our export of a segmenter or of CLIP.
+
+        Args:
+            name: Of `SEGMENTERS`, of `transformers_families.CASES`, or `CLIP`.
+            precision: `fp32`, `fp16`, or `int8`, which takes a folder of pictures.
+            calibration: That folder.
+        """
         folder = self.place(name, precision)
         if not any(folder.glob("*.onnx")):
             harness.require("torch", "onnx")
             from fastsam_export import export_model
 
-            weights = self.clip_weights() if name == CLIP else self.weights(name)
-            export_model(name, weights=weights, out=folder, precision="fp16" if precision == "fp16" else "fp32")
+            case = CASES.get(name)
+            export_model(
+                name,
+                weights=self.clip_weights() if name == CLIP else self.weights(name),
+                imgsz=None if case is None else case.size,
+                out=folder,
+                precision=precision,
+                calibration=calibration,
+            )
         return folder
 
     def weights(self, name: str) -> Path:
-        """A segmenter's checkpoint, as ultralytics opens it."""
+        """A segmenter's checkpoint as ultralytics opens it, or its folder in transformers' form."""
+        if name in CASES:
+            return self._made(self.folder / f"{name}-weights", lambda path: _seed_family(name, path))
         return self._made(self.folder / f"{name}.pt", lambda path: _seed(name, path))
 
     def script(self, name: str, height: int, width: int) -> Path:
@@ -156,12 +177,43 @@ def _seed(name: str, path: Path) -> None:
     network.eval()
     for norm, before in zip(norms, momentum, strict=True):
         norm.momentum = before
-    for coefficients in network.model[-1].cv4:
-        coefficients[-1].bias.data.fill_(1)  # masks of parts that hang together, not of single pixels
+    _make_sure(network, torch.from_numpy(drawn))
     network.names = {index: f"class {index}" for index in range(wanted.classes)}
     network.args, network.task = yolo.model.args, yolo.model.task
     yolo.model = network
     yolo.save(str(path))
+
+
+def _make_sure(network: torch.nn.Module, drawn: torch.Tensor) -> None:
+    """Have a head of fresh weights find something, and masks of parts that hang together, not of single pixels."""
+    import torch
+
+    head = network.model[-1]
+    for coefficients in getattr(head, "one2one_cv4", head.cv4):
+        coefficients[-1].bias.data.fill_(1)
+    if not hasattr(head, "one2one_cv3"):
+        return
+    # This one keeps what ranks first: scores must not be all but equal, or any copy of it ranks them anew.
+    seen: dict[torch.nn.Module, torch.Tensor] = {}
+    last = [scores[-1] for scores in head.one2one_cv3]
+    hooks = [each.register_forward_hook(lambda layer, _, logits: seen.update({layer: logits})) for each in last]
+    with torch.no_grad():
+        network(drawn)
+        for layer, logits in seen.items():
+            usual, times = logits.mean(dim=(0, 2, 3)), _LOGITS[1] / logits.std()
+            layer.bias.copy_((layer.bias - usual) * times + _LOGITS[0])
+            layer.weight.mul_(times)
+    for hook in hooks:
+        hook.remove()
+
+
+def _seed_family(name: str, folder: Path) -> None:
+    """Save a family of transformers."""
+    harness.require("torch", "transformers")
+    import torch
+
+    torch.manual_seed(0)
+    CASES[name].make(folder)
 
 
 def _trace(weights: Path, height: int, width: int, path: Path) -> None:

@@ -1,0 +1,151 @@
+"""The full table: `fastsam-trt bench` on every family's model of true size, each backend and precision, run by run.
+
+    python benchmarks/full_table.py --models models --out results --calibration pictures
+
+What `--models` lacks is made there: weights are seeded, but for YOLOv8n-seg where its checkpoint lies in `shared/`.
+Each of `--runs` gets a folder of its own in `--out`, with results and reports; what changed between the first two, and
+how many of their whole calls agree, is told at the end. Without `--calibration`, int8 is left out. The groups below say
+what is measured of which model; cold starts and the sweep over segments are measured in the first run alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import harness
+from seeded_models import CLIP, Models
+
+# isort: split
+from fastsam_engine.errors import FastsamError
+from fastsam_trt.bench.comparing import compare
+from fastsam_trt.bench.comparison_text import describe
+from fastsam_trt.bench.results_file import read_results
+
+_AGREEING = 0.9
+_SECONDS, _QUICK_SECONDS = 5.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Models that are measured alike.
+
+    Attributes:
+        models: Of `seeded_models`; ending in `-int8` or `-fp16`, in that precision.
+        scenarios, crops, batches, precisions: Of `fastsam-trt bench`; precisions on a processor, on a GPU all are
+            `auto`, which is that of the file.
+        once: Scenarios of the first run alone.
+    """
+
+    models: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    crops: str = "0"
+    batches: str = "1"
+    precisions: str = "auto,fp32"
+    once: tuple[str, ...] = ()
+
+
+GROUPS = (
+    Group(("yolov8n-seg",), ("single", "offline", "live"), "0,10,100", "1,8", once=("cold", "sweep")),
+    Group(("yolov8n-seg-int8",), ("single", "offline"), batches="8", precisions="auto"),
+    Group(("yolov8n-seg-fp16",), ("single",), precisions="auto"),
+    Group(("yolo26n-seg", "segformer"), ("single", "offline"), "0,10", "8"),
+    Group(("fastsam-s", "mask2former", "detr"), ("single",), "0,10"),
+    Group(("fastsam-x",), ("single",)),
+)
+
+
+def main() -> int:
+    """Make the models, run the groups, and compare the first two runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, required=True, metavar="DIR", help="a home of models, made if need be")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results and reports, a folder a run")
+    parser.add_argument("--calibration", type=Path, metavar="DIR", help="pictures that int8 is calibrated on")
+    parser.add_argument("--backend", default="onnxruntime,openvino", metavar="LIST", help="(%(default)s)")
+    parser.add_argument("--device", default="cpu", help="of the backends (%(default)s)")
+    parser.add_argument("--sizes", default="1920x1080", metavar="LIST", help="of frames, px (%(default)s)")
+    parser.add_argument("--only", action="append", metavar="M", help="take this model alone; repeatable")
+    parser.add_argument("--runs", type=int, default=2, metavar="N", help="how many (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="rehearse: a second a cell, three passes")
+    args = parser.parse_args()
+    known = [model for group in GROUPS for model in group.models]
+    if unknown := set(args.only or ()) - set(known):
+        raise harness.BenchmarkError(f"expected --only of {', '.join(known)}, found {min(unknown)}")
+    harness.require(files=[args.calibration] if args.calibration else [])
+    _make(args.models / "models", [CLIP, *(model for group in _groups(args) for model in group.models)], args)
+    runs = [args.out / f"run-{number + 1}" for number in range(args.runs)]
+    for number, out in enumerate(runs):
+        if out.exists():
+            raise harness.BenchmarkError(f"expected no folder {out}, found one; remove it or name another --out")
+        for group in _groups(args):
+            _run(group, args, out, first=number == 0)
+    if len(runs) < 2:
+        return 0
+    found = compare(*(read_results(out / "results.jsonl") for out in runs[:2]))
+    print(describe(found))
+    share = found.agreeing / found.whole_calls if found.whole_calls else float("nan")
+    print(figure := harness.Figure("whole calls of two runs whose intervals overlap", share, ">=", _AGREEING).line())
+    return 0 if figure.startswith("ok") else 1
+
+
+def _groups(args: argparse.Namespace) -> Iterator[Group]:
+    """The groups with the models that were asked for and can be had."""
+    for group in GROUPS:
+        models = tuple(
+            model
+            for model in group.models
+            if (not args.only or model in args.only) and (args.calibration or not model.endswith("-int8"))
+        )
+        if models:
+            yield Group(models, group.scenarios, group.crops, group.batches, group.precisions, group.once)
+
+
+def _make(folder: Path, names: Sequence[str], args: argparse.Namespace) -> None:
+    """Make what is not there, each in a process of its own, since PyTorch would change the threads of this one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if any((folder / name).glob("*.onnx")):
+            continue
+        print(f"making {name}", flush=True)
+        stem, _, last = name.rpartition("-")
+        precision = last if last in {"int8", "fp16"} else "fp32"
+        make = partial(_export, folder, name if precision == "fp32" else stem, precision, args.calibration)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
+            if failed := apart.submit(make).result():
+                raise harness.BenchmarkError(f"{name} can't be made: {failed}")
+
+
+def _export(folder: Path, name: str, precision: str, calibration: Path | None) -> str:
+    """Make a model: what went wrong, in words, which travel between processes as errors may not."""
+    try:
+        Models(folder).export(name, precision, calibration if precision == "int8" else None)
+    except (FastsamError, harness.BenchmarkError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _run(group: Group, args: argparse.Namespace, out: Path, *, first: bool) -> None:
+    scenarios = (*group.scenarios, *(group.once if first else ()))
+    command = [
+        sys.executable, "-m", "fastsam_trt", "bench", "--clip", CLIP, "--backend", args.backend,
+        "--device", args.device, "--precision", group.precisions if args.device == "cpu" else "auto",
+        "--scenario", ",".join(scenarios), "--crops", group.crops, "--batch", group.batches, "--sizes", args.sizes,
+        "--seconds", str(_QUICK_SECONDS if args.quick else _SECONDS), "--out", str(out),
+        *(["--quick"] if args.quick else []), *(part for model in group.models for part in ("--model", model)),
+    ]  # fmt: skip
+    print(f"{out.name}: {', '.join(group.models)}", flush=True)
+    done = subprocess.run(command, env={**os.environ, "FASTSAM_TRT_HOME": str(args.models)}, check=False)
+    if done.returncode:
+        raise harness.BenchmarkError(f"fastsam-trt bench ended with {done.returncode}: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    harness.entry(main)
