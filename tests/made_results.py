@@ -45,6 +45,7 @@ def made_result(
     prompts: tuple[str, ...] = (),
     prompt_ids: Sequence[int] | None = None,
     similarities: Sequence[float] | None = None,
+    pending: Sequence[int] = (),
     size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> Result:
     """A result with a segment for each mask (H, W) bool, all selected."""
@@ -61,6 +62,7 @@ def made_result(
         np.arange(n),
         np.array([-1] * n if prompt_ids is None else prompt_ids, np.int32),
         np.array([np.nan] * n if similarities is None else similarities, np.float32),
+        np.array(pending, np.intp),
     )
     frame = np.zeros((*size, 3), np.uint8)
     return Result(frame, segments, selection, class_names=class_names, prompts=prompts, speed={"segment": 1.0})

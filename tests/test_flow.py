@@ -58,6 +58,7 @@ class MadePipeline:
 
     before_segment: Callable[[int], object] = lambda _: None
     before_select: Callable[[int], object] = lambda _: None
+    pending: tuple[int, ...] = ()
     reserve_ms: float = 0.0
     begun: list[int] = field(default_factory=list)
     captured_s: list[float] = field(default_factory=list)
@@ -71,7 +72,7 @@ class MadePipeline:
 
     def select(self, segmented: int) -> Result:
         self.before_select(segmented)
-        return made_result([np.ones((4, 4), bool)], size=(4, 4))
+        return made_result([np.ones((4, 4), bool)], pending=self.pending, size=(4, 4))
 
 
 def made_frame(number: int, **given: object) -> Frame:
@@ -183,6 +184,31 @@ def test_latest_chooses_no_frame_while_one_waits_behind() -> None:
         assert len(set(pipeline.begun) & {2, 3, 4, 5}) <= 1  # one may have begun while 1 was being selected from
         assert numbers(flow)[-1] == 5
     assert len(set(pipeline.begun) & {2, 3, 4}) <= 1
+
+
+@pytest.mark.parametrize("pending", [(), (0,)])
+def test_while_decisions_are_pending_segmenting_waits_for_selecting(pending: tuple[int, ...]) -> None:
+    selecting = threading.Event()
+    at_once: list[bool] = []
+
+    def select(_: int) -> None:
+        selecting.set()
+        time.sleep(0.05)
+        selecting.clear()
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        for number in itertools.count():
+            if source.stopped.wait(0.005):
+                return
+            yield made_frame(number)
+
+    pipeline = MadePipeline(
+        before_segment=lambda _: at_once.append(selecting.wait(0.02)), before_select=select, pending=pending
+    )
+    with Flow(MadeSource("live", frames), pipeline) as flow:
+        for _ in range(8):
+            next(flow)
+    assert any(at_once[2:]) is not bool(pending)  # the second began before the first was known to leave some
 
 
 def test_frames_do_not_grow_old_when_the_source_is_faster() -> None:

@@ -74,12 +74,14 @@ class Channel(Handover[T]):
     def __init__(self, capacity: int) -> None:
         super().__init__()
         self._capacity = capacity
+        self._holding = False
         self._places: SimpleQueue[None] = SimpleQueue()
         for _ in range(capacity):
             self._places.put(None)
 
     @property
     def depth(self) -> int:
+        """How many items wait now, or are taken and held."""
         return min(max(self._capacity - self._places.qsize(), 0), self._capacity)
 
     def put(self, item: T) -> bool:
@@ -90,8 +92,23 @@ class Channel(Handover[T]):
         self._items.put(item)
         return True
 
+    def get(self, *, hold: bool = False) -> T | None:
+        """Take the next item, waiting for it; None: it has ended.
+
+        Args:
+            hold: Whether the item keeps its place until `release`.
+        """
+        self._holding = hold
+        return super().get()
+
+    def release(self) -> None:
+        """Give back the place of the item that was taken and held, if one is."""
+        if self._holding:
+            self._holding = False
+            self._places.put(None)
+
     def wait_until_empty(self) -> bool:
-        """Wait until no item waits; False: it was stopped. For one other thread than that which gets."""
+        """Wait until no item waits or is held; False: it was stopped. For one other thread than that which gets."""
         for _ in range(self._capacity):
             self._places.get()
         for _ in range(self._capacity):
@@ -104,7 +121,8 @@ class Channel(Handover[T]):
             self._places.put(None)
 
     def _took(self) -> None:
-        self._places.put(None)
+        if not self._holding:
+            self._places.put(None)
 
 
 class LatestSlot(Handover[T]):

@@ -5,7 +5,9 @@
 
 With the policy `every`, frames wait in short queues, and a stage that is behind holds up those before it. With
 `latest`, capture is never held up: a newer frame replaces one that nobody has begun, and the segmenter begins a frame
-only when none waits anywhere behind it, so that none grows old in a queue.
+only when none waits anywhere behind it, so that none grows old in a queue. While decisions are pending, it also waits
+until the selection is done: side by side both would take longer, and the frame would wait for its turn, on the time
+that its budget has for CLIP.
 """
 
 from __future__ import annotations
@@ -226,8 +228,11 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
                 return
 
     def _select(self) -> None:
-        while (passed := self._segmented.get()) is not None:
+        alone = False
+        while (passed := self._segmented.get(hold=alone)) is not None:
             self._begin("segmented", passed)
             result = self._pipeline.select(passed.value)
+            alone = self.policy == "latest" and len(result.pending) > 0
             if not self._selected.put(_Passed(passed.frame, result, time.perf_counter())):
                 return
+            self._segmented.release()
