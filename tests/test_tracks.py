@@ -453,11 +453,11 @@ def test_the_reserve_is_kept_and_may_change() -> None:
     step(kept, row(10), 10.0)
     assert kept.embedded == 3
     kept.reserve_ms = 1000  # a hiccup of what comes after does not take all of the budget
-    eyes.now_s = 11.0
-    step(kept, row(10), 11.0)
+    eyes.now_s = 10.1
+    step(kept, row(10), 10.1)
     assert kept.embedded == 3
     kept.reserve_ms, kept.budget_ms = 0, None
-    step(kept, row(10), 11.0)
+    step(kept, row(10), 10.1)
     assert kept.embedded == 4
 
 
@@ -495,6 +495,24 @@ def test_nobody_starves() -> None:
             decided.setdefault(track, i / 30)
     assert set(decided) == {0, 1, 2}
     assert max(decided.values()) <= 1
+
+
+def test_the_few_that_fit_do_not_hold_up_those_that_wait_long() -> None:
+    """Each frame has time for one crop and no more; the longer the others wait, the more of them go over the budget."""
+    eyes, kept = hurried(crop_s=0.03)
+    counts: list[int] = []
+    decided_s = 0.0
+    for i in range(60):
+        captured_s = eyes.now_s = max(eyes.now_s, i / 15)
+        embedded = step(kept, row(30), captured_s)
+        counts.append(kept.embedded)
+        assert eyes.now_s - captured_s <= 0.1001  # twice the budget
+        if embedded.known.all():
+            decided_s = eyes.now_s
+            break
+    assert set(counts[:9]) == {1}
+    assert max(counts) == 2
+    assert 0 < decided_s < 1.6  # one a frame: 2 s
 
 
 def test_late_frames_decide_all_the_same_one_crop_at_a_time() -> None:

@@ -26,7 +26,8 @@ _LONG_OVERDUE = 60.0  # urgency of a refresh that is made, one a frame, whatever
 _WAIT_S = 0.5  # a wait that lifts a new crop over any score
 _PATIENCE_S = 0.3  # for which a new crop waits for time to spare
 _REFRESH_PATIENCE_S = 3.0
-_OVERDUE_SHARE = 0.2  # of the budget, for crops that have waited so long
+_OVERDUE_SHARE = 0.2  # of the budget, for crops that have waited so long, doubled by as long again
+_LONGEST = 8.0  # times their patience that counts
 _MOST_RESERVED = 0.3  # of the budget, for what comes after: one hiccup there should not stop all decisions
 _PAUSE = 1.0  # times as long as a crop took that no time was left for: until the next such
 
@@ -46,10 +47,11 @@ class TrackEmbeddings:
     by then (see `BatchTimes`): new tracks first, by the segmenter's score and by how long they have waited, then
     refreshes. Those that are left are tried again in the next frame; until then a new track is not known. What the
     budget has no time for is embedded all the same: a new crop after it has waited for 0.3 s, a refresh after 3 s, the
-    longest overdue first, as many in a frame as a fifth of the budget should do and one at least, and then none for as
-    long as they took. So where the budget can be kept it is, and where it can't, because the segmenter alone takes it
-    up, frames run over by those crops and CLIP takes no more than half of the time: decisions are made in time, and a
-    stream that drops what it can't keep up with does not grow older.
+    longest overdue first, as many in a frame as a fifth of the budget should do (twice that after twice the wait, and
+    so on, up to the budget) and one at least, and then none for as long as they took. So where the budget can be kept
+    it is, and where it can't, because the segmenter alone takes it up or another program the processor, frames run over
+    by those crops and CLIP takes no more than half of the time: decisions are made in time, and a stream that drops
+    what it can't keep up with does not grow older.
 
     Attributes:
         embedded: Crops that went through CLIP since `begin`.
@@ -170,8 +172,8 @@ class TrackEmbeddings:
             self._embed_batch(frame, segments, rows, places[done : done + size])
             done += size
         self._spend(done, max(done - first, 0))
-        if done < len(places) and not self.embedded:
-            self._embed_overdue(frame, segments, rows, places, first, now_s)
+        if done < len(places):
+            self._embed_overdue(frame, segments, rows, places[done:], max(first - done, 0), now_s)
 
     def _wanted(
         self, segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp], now_s: float
@@ -208,7 +210,11 @@ class TrackEmbeddings:
         late = int((waited >= 1).sum())
         if not late or start_s < self._paused_until_s:
             return
-        size = max(self._times.largest(late, _OVERDUE_SHARE * (self.budget_ms or 0)), 1)
+        budget_ms = self.budget_ms or 0.0
+        over_ms = min(_OVERDUE_SHARE * budget_ms * 2 ** (min(float(waited.max()), _LONGEST) - 1), budget_ms)
+        size = self._times.largest(late, over_ms) or int(not self.embedded)
+        if not size:
+            return
         longest = np.argsort(-waited, kind="stable")[:size]
         self._embed_batch(frame, segments, rows, places[longest])
         self._spend(size, int((longest >= first).sum()))
