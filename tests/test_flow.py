@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt.errors import OptionError, TruncatedSourceError
-from fastsam_trt.flow import Flow, FlowFigures, resolve_policy
+from fastsam_trt.flow import Flow, FlowFigures, Policy, resolve_policy
 from fastsam_trt.flow.channel import Channel, LatestSlot
 from fastsam_trt.flow.histogram import Histogram, RollingHistogram
 from fastsam_trt.flow.pace import Pace
@@ -163,6 +163,31 @@ def test_latest_drops_and_never_holds_up_the_source() -> None:
         assert numbers(flow) == [0, 99]
     snapshot = flow.figures.snapshot()
     assert (snapshot.captured, snapshot.dropped, snapshot.frames) == (100, 98, 2)
+
+
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_frames_that_were_read_when_it_was_stopped_count_as_dropped(policy: Policy) -> None:
+    begun, read, stopped = threading.Event(), threading.Event(), threading.Event()
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        yield made_frame(0)
+        assert begun.wait(WAIT_S)
+        yield from map(made_frame, (1, 2))
+        read.set()
+        assert stopped.wait(WAIT_S)
+        yield made_frame(3)  # read, though the source should stop
+
+    def before_segment(_: int) -> None:
+        begun.set()
+        assert stopped.wait(WAIT_S)
+
+    with Flow(MadeSource("live", frames), MadePipeline(before_segment), policy) as flow:
+        assert read.wait(WAIT_S)
+        flow.stop()
+        stopped.set()
+        assert numbers(flow) == [0]
+    snapshot = flow.figures.snapshot()
+    assert (snapshot.captured, snapshot.frames, snapshot.dropped) == (4, 1, 3)
 
 
 def test_latest_chooses_no_frame_while_one_waits_behind() -> None:

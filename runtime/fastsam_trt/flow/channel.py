@@ -23,23 +23,28 @@ class Handover(ABC, Generic[T]):
 
     Attributes:
         error: What ended it, once `get` has returned None; None: nothing did.
-        dropped: How many items were replaced before anyone took them.
     """
 
     def __init__(self) -> None:
         self._items: SimpleQueue[T | _Mark] = SimpleQueue()
         self._stopped = False
         self.error: BaseException | None = None
-        self.dropped = 0
+        self._offered = self._replaced = self._taken = 0  # each is counted by one thread
+
+    @property
+    def dropped(self) -> int:
+        """How many items nobody took: they were replaced by newer ones, or it was stopped while they waited."""
+        return self._offered - self._taken if self._stopped else self._replaced
 
     @property
     @abstractmethod
     def depth(self) -> int:
         """How many items wait now."""
 
-    @abstractmethod
     def put(self, item: T) -> bool:
         """Hand an item over; False: it was stopped, and nobody will take it."""
+        self._offered += 1
+        return self._put(item)
 
     def get(self) -> T | None:
         """Take the next item, waiting for it; None: it has ended."""
@@ -47,6 +52,7 @@ class Handover(ABC, Generic[T]):
         if self._stopped or item is _Mark.END:
             self._items.put(_Mark.END)  # for whoever asks again
             return None
+        self._taken += 1
         self._took()
         return item
 
@@ -63,6 +69,10 @@ class Handover(ABC, Generic[T]):
         """End it at once for both threads; items that wait are let go. Any thread or signal's handler may."""
         self._stopped = True
         self._items.put(_Mark.END)
+
+    @abstractmethod
+    def _put(self, item: T) -> bool:
+        """See `put`."""
 
     def _took(self) -> None:
         """An item left."""
@@ -84,7 +94,7 @@ class Channel(Handover[T]):
         """How many items wait now, or are taken and held."""
         return min(max(self._capacity - self._places.qsize(), 0), self._capacity)
 
-    def put(self, item: T) -> bool:
+    def _put(self, item: T) -> bool:
         self._places.get()
         if self._stopped:
             self._places.put(None)
@@ -132,7 +142,7 @@ class LatestSlot(Handover[T]):
     def depth(self) -> int:
         return min(self._items.qsize(), 1)
 
-    def put(self, item: T) -> bool:
+    def _put(self, item: T) -> bool:
         try:
             old = self._items.get_nowait()
         except Empty:
@@ -141,6 +151,6 @@ class LatestSlot(Handover[T]):
             if old is _Mark.END:  # it was stopped
                 self._items.put(old)
                 return False
-            self.dropped += 1
+            self._replaced += 1
         self._items.put(item)
         return True

@@ -27,7 +27,7 @@ class Snapshot:
     Attributes:
         frames: Frames that are done: everything that takes results has had them.
         captured: Frames that were read.
-        dropped: Frames that were read and replaced by newer ones before they were segmented.
+        dropped: Frames that were read and let go: newer ones replaced them, or the flow was stopped before their turn.
         fps_in, fps_out: Frames a second that were read, and done, in the last ten seconds.
         fps_in_mean, fps_out_mean: The same of the whole run, nothing left out.
         age_p50_ms, age_p99_ms: Age of frames when they were done, from their capture, of the whole run.
