@@ -59,9 +59,7 @@ GROUPS = (
     Group(("yolov8n-seg-int8",), ("single", "offline"), batches="8", precisions="auto"),
     Group(("yolo26n-seg",), ("single", "offline"), "0,10", "8"),
     Group(("fastsam-s", "segformer", "detr"), ("single",), "0,10"),
-    Group(
-        ("fastsam-x", "mask2former"), ("single",)
-    ),  # without crops: the one is slow, the other's fresh weights find none
+    Group(("fastsam-x", "mask2former"), ("single",)),  # no crops: the one is slow, the other's drawn weights find none
 )
 
 
