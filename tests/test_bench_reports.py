@@ -96,7 +96,8 @@ def test_a_machine_with_a_gpu_tells_power_and_memory(two: Results) -> None:
 @pytest.mark.parametrize("report", [make_report, table_for_readme, make_page])
 def test_doubts_failures_and_stops_are_said(two: Results, report: Callable[[Results], str]) -> None:
     text = report(dataclasses.replace(two, remarks=("made.jsonl: the last line is cut off",)))
-    assert "another process took 12 % of the processor; times had not settled" in text
+    unsettled = ", unsettled" if report is table_for_readme else "; times had not settled"
+    assert f"another process took 12 % of the processor{unsettled}" in text
     assert "ran out of memory" in text
     assert "run run1 was stopped half-way" in text
     assert "the last line is cut off" in text
@@ -114,6 +115,20 @@ def test_a_stage_over_its_ceiling_and_a_coarse_figure_are_doubtful() -> None:
     assert "engine beats the measured ceiling" in table_for_readme(_results([head, over]))
     latency = dataclasses.replace(cell.latency_ms, low=cell.latency_ms.p50 * 0.8, high=cell.latency_ms.p50 * 1.1)
     assert "coarse" in table_for_readme(_results([head, dataclasses.replace(cell, latency_ms=latency)]))
+
+
+def test_the_readme_tells_doubts_in_a_word_and_what_it_means() -> None:
+    head, *rest = made_bench.whole_run(1)
+    cell = next(record for record in rest if isinstance(record, Cell))
+    noisy = "noisy machine: the host took 9% of the processors' time"
+    shaky = dataclasses.replace(cell, warnings=("times still changed after 9 calls", noisy, "odd"), steady=False)
+    text = table_for_readme(_results([head, shaky]))
+    assert "| unsettled, noisy, odd |" in text
+    assert "- Note: noisy: something else" in text
+    assert "- Note: unsettled: times still changed after the warm-up" in text
+    assert "coarse" not in text
+    assert "9%" not in text
+    assert "Note: noisy" not in table_for_readme(_results([head, cell]))
 
 
 def test_texts_from_outside_are_escaped_in_markdown() -> None:

@@ -115,7 +115,7 @@ class OpenedModel:
             self._segmenter.thresholds = replace(self._thresholds, conf=conf)
             if all(len(self._segmenter(picture)) for picture in pictures):
                 return conf
-        raise OptionError("crops", f"frames in which {self.name} finds segments", "one in which it finds none")
+        raise OptionError("crops", f"a segment or more of {self.name} in each frame", 0)
 
     def use(self, crops: int, conf: float | None = None) -> None:
         """Get ready for a cell.

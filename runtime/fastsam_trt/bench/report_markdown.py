@@ -39,7 +39,8 @@ def table_for_readme(results: Results) -> str:
         named = f"**{escape(wording.title(machine.host))}**, {escape(wording.day(run.time))}; {escape(versions)}"
         parts.append(named)
         parts += _section("", tables.short_table(machine.cells))
-        parts += _remarks([*wording.all_notes(machine), *(f"{f.id} failed: {f.error}" for f in machine.failed)])
+        failed = (f"{each.id} failed: {each.error}" for each in machine.failed)
+        parts += _remarks([*wording.meanings(machine.cells), *wording.all_notes(machine), *failed])
     parts += _remarks(results.remarks)
     return "\n\n".join(parts) or "No results yet."
 

@@ -14,6 +14,7 @@ from fastsam_trt.bench.wording import (
     limit,
     model,
     shape,
+    short_doubts,
     significant,
     spread,
     stage_names,
@@ -75,7 +76,7 @@ def short_table(cells: Sequence[Cell]) -> Table:
             ("FPS (95 %)", [spread(cell.fps) for cell in cells]),
             ("p50 / p99 ms", [f"{significant(c.latency_ms.p50)} / {significant(c.latency_ms.p99)}" for c in cells]),
             ("of the limit", [limit(cell) for cell in cells]),
-            ("doubts", ["; ".join(doubts(cell)) for cell in cells]),
+            ("doubts", [", ".join(short_doubts(cell)) for cell in cells]),
         ],
         texts=("model", "case", "of the limit", "doubts"),
     )

@@ -12,6 +12,11 @@ SCENARIOS = {"single": "one at a time", "offline": "batches", "live": "live"}
 STAGES = ("capture", "preprocess", "copy", "engine", "postprocess", "select", "clip", "decode")  # in a call's order
 REST = "between stages"
 _COARSE = 0.2  # of the median: an interval wider than this is told as noise
+_SHORT_DOUBTS = (  # a word, how the doubts begin that it stands for, and what it means
+    ("noisy", ("noisy machine",), "something else used the processor, or its speed changed"),
+    ("unsettled", ("times still changed", "times had not settled"), "times still changed after the warm-up"),
+    ("coarse", ("coarse",), "the interval of p50 is over a fifth of it wide"),
+)
 
 
 def significant(value: float) -> str:
@@ -81,6 +86,21 @@ def doubts(cell: Cell) -> list[str]:
         if each.percent > 100:
             told.append(f"{stage} beats the measured ceiling, which was measured too low")
     return told
+
+
+def short_doubts(cell: Cell) -> list[str]:
+    """The same, in a word each where `meanings` has one."""
+
+    def short(doubt: str) -> str:
+        return next((word for word, starts, _ in _SHORT_DOUBTS if doubt.startswith(starts)), doubt)
+
+    return list(dict.fromkeys(map(short, doubts(cell))))
+
+
+def meanings(cells: Iterable[Cell]) -> list[str]:
+    """What the words mean that stand for the cells' doubts."""
+    used = {word for cell in cells for word in short_doubts(cell)}
+    return [f"{word}: {meaning}" for word, _, meaning in _SHORT_DOUBTS if word in used]
 
 
 def shortfalls(run: BenchRun) -> list[str]:
