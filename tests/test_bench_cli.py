@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 from colour_models import save, scene, segmenter_graph, segmenter_spec
-from fastsam_trt.bench import ceilings, cell_limits, plan
+from fastsam_trt.bench import ceilings, cell_limits, measured_cell, noise, plan
 from fastsam_trt.bench.bench import Bench
 from fastsam_trt.bench.measured_cell import MeasuredCell
 from fastsam_trt.bench.plan import BenchOptions
@@ -24,7 +26,7 @@ from fastsam_trt.bench.records import Ceiling, Cell, Cold, Failed, Sweep
 from fastsam_trt.bench.results_file import read_results
 from fastsam_trt.bench.runs import BenchRun
 from fastsam_trt.bench.scenarios import SingleStream
-from fastsam_trt.bench.timing import WHOLE
+from fastsam_trt.bench.timing import WHOLE, Block, Stated, state_rate
 from fastsam_trt.cli.main import main
 from fastsam_trt.preprocess import FramePreprocessor
 
@@ -128,6 +130,52 @@ def test_frames_come_from_a_video(tmp_path: Path, write_video: Any) -> None:
     options = ("--model", "colours", "--quick", "--seconds", 0.06, "--scenario", "single,live", "--crops", 0)
     assert _run(*options, "--video", video, "--out", tmp_path) == 0
     assert {cell.frame for cell in _read(tmp_path).of(Cell)} == {(128, 160)}
+
+
+# What disturbs
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "options", "counted", "set_aside"),
+    [
+        (0, (), 10, 0),
+        (4, (), 10, 4),
+        (12, (), 8, 12),
+        (99, (), 20, 0),
+        (1, ("--quick",), 2, 1),
+        (2, ("--quick",), 3, 0),
+    ],
+)
+def test_blocks_that_the_host_disturbed_are_timed_again_and_do_not_count(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    disturbed: int,
+    options: tuple[str, ...],
+    counted: int,
+    set_aside: int,
+) -> None:
+    told = itertools.count()
+
+    def ticks() -> tuple[float, float, float]:
+        blocks = (next(told) + 1) // 2  # that are over
+        stolen_s = 0.5 * min(blocks, disturbed)
+        return 2.0 * blocks, 2.0 * blocks - stolen_s, stolen_s
+
+    ends: list[Sequence[Block]] = []
+
+    def stated(blocks: Sequence[Block]) -> Stated:
+        ends.append(blocks)
+        return state_rate(blocks)
+
+    monkeypatch.setattr(noise, "_ticks", ticks)
+    monkeypatch.setattr(measured_cell, "state_rate", stated)
+    without = [each for each in _SMALL if each != "--quick"]
+    assert _run(*without, *options, "--scenario", "single", "--crops", 0, "--out", tmp_path) == 0
+    (cell,) = _read(tmp_path).of(Cell)
+    assert [len(blocks) for blocks in ends] == [counted]
+    assert cell.set_aside == set_aside
+    noisy = any("the host took" in warning for warning in cell.warnings)
+    assert noisy == (disturbed > 0 and set_aside == 0)
 
 
 # What stops half-way

@@ -268,7 +268,7 @@ def _noise(
     for _ in jobs:
         with watch.block():
             pass
-    return watch.warnings()
+    return noise.warnings(watch.blocks)
 
 
 def test_without_the_package_there_are_no_gpu_figures(monkeypatch: pytest.MonkeyPatch) -> None:

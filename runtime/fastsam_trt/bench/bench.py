@@ -27,6 +27,7 @@ from fastsam_trt.machine import this_machine
 _PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
              "tensorrt-rtx-cu13")  # fmt: skip
 _QUICK_COUNTS, _QUICK_ROUNDS, _ROUNDS = (5, 20, 50), 3, 6
+_MOST_PASSES = 2  # times those that are planned, where something else used the processors
 _QUICK_SAMPLES, _SAMPLES = 2, 7
 _QUICK_STARTS, _STARTS = 3, 6
 
@@ -38,7 +39,6 @@ class Bench:
 
     Attributes:
         remarks: What was left out, in words; it grows.
-        steps: How many times `show` will be told that a block of a cell is due.
     """
 
     def __init__(self, options: BenchOptions, show: Show = lambda _: None) -> None:
@@ -68,7 +68,6 @@ class Bench:
         self._cells = list({cell.id: cell for cell in self._cells}.values())  # `auto` may be what was named, too
         self._limits = Limits(_QUICK_SAMPLES if options.quick else _SAMPLES)
         self._told: set[str] = set()
-        self.steps = len(self._cells) * options.passes
 
     def head(self, command: tuple[str, ...]) -> Run:
         """The first record."""
@@ -113,14 +112,15 @@ class Bench:
     def _measure_cells(self) -> Iterator[Record]:
         options = self._options
         block_s = options.cell_seconds / options.passes
-        for turn in range(options.passes):
+        most = options.passes * (1 if options.quick else _MOST_PASSES)
+        for turn in range(most):
             for cell in self._cells:
                 if cell.id in self._told:
                     continue
-                self._show(f"pass {turn + 1} of {options.passes}: {cell.id}")
+                self._show(f"{_which(turn, options.passes)}: {cell.id}")
                 try:
                     cell.measure(options.cell_seconds, block_s)
-                    if turn == options.passes - 1:
+                    if turn == most - 1 or (turn >= options.passes - 1 and cell.quiet() >= options.passes):
                         if not options.quick:
                             cell.memory = measure_memory(cell.case)
                         record = cell.record(self._limits, options.passes)
@@ -168,6 +168,10 @@ class Bench:
         if key not in self._clips:
             self._clips[key] = Clip(name, backend=case.backend, device=case.device, precision=case.precision)
         return self._clips[key]
+
+
+def _which(turn: int, passes: int) -> str:
+    return f"pass {turn + 1} of {passes}" if turn < passes else "once more, for a pass that was disturbed"
 
 
 def _name_apart(opened: list[OpenedModel]) -> None:

@@ -1,20 +1,29 @@
-"""MeasuredCell: a cell while it is measured, and the record that its blocks make."""
+"""MeasuredCell: a cell while it is measured, and the record that its blocks make.
+
+Blocks in which the host or other processes took the processors' time are set aside, and others are timed in their
+place: what such a block tells is not this program's. It is the system that says so, never the times themselves. Where
+too few are left, all count, and the record says that the machine was noisy.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 
 from fastsam_trt.bench.case import CellCase
 from fastsam_trt.bench.cell_limits import Limits
 from fastsam_trt.bench.gpu_watch import GpuWatch, middle
-from fastsam_trt.bench.noise import NoiseWatch
+from fastsam_trt.bench.noise import NoiseWatch, warnings
 from fastsam_trt.bench.opened_model import OpenedModel
 from fastsam_trt.bench.records import Cell, Latency, Live, Memory, Rate, StageTime
 from fastsam_trt.bench.scenarios import LiveStream, make_scenario
 from fastsam_trt.bench.scenarios.live import SOURCE_FPS
 from fastsam_trt.bench.timing import WHOLE, Block, WarmUp, percentile, state_rate, state_stage, thinned
+
+_QUIET_ENOUGH = 0.5  # of the planned blocks; with fewer that were not disturbed, all count
 
 
 class MeasuredCell:
@@ -58,9 +67,14 @@ class MeasuredCell:
             self._warm = self._scenario.warm_up(warmup_s)
         sampler = self._gpus.sample(self.opened.session.device)
         with self._noise.block(), sampler:
-            self._blocks.append(self._scenario.block(block_s))
+            block = self._scenario.block(block_s)
+        self._blocks.append(block)
         for kept, values in zip((self._power_w, self._clock_mhz), sampler.values, strict=False):
             kept.extend(values)
+
+    def quiet(self) -> int:
+        """How many blocks were not disturbed."""
+        return sum(not block.disturbed for block in self._noise.blocks)
 
     def close(self) -> None:
         """Let go of the frames."""
@@ -73,7 +87,9 @@ class MeasuredCell:
             limits: With the ceilings of what it ran on.
             passes: How many blocks were planned.
         """
-        case, opened, blocks = self.case, self.opened, self._blocks
+        case, opened = self.case, self.opened
+        counted = self._counted(passes)
+        blocks = list(compress(self._blocks, counted))
         calls = [call for block in blocks for call in block.calls]
         stages = {
             stage: _stage(blocks, stage)
@@ -107,25 +123,31 @@ class MeasuredCell:
             power_w=middle(self._power_w),
             clock_mhz=middle(self._clock_mhz),
             limits=limits.of_cell(opened, self._scenario.shapes, networks),
-            warnings=self._warnings(warm, passes),
-            live=self._live(),
+            set_aside=counted.count(False),
+            warnings=self._warnings(warm, passes, counted),
+            live=self._live(blocks, counted),
         )
 
-    def _warnings(self, warm: WarmUp, passes: int) -> tuple[str, ...]:
+    def _counted(self, passes: int) -> list[bool]:
+        """Which blocks count: those that were not disturbed, or all."""
+        quiet = [not block.disturbed for block in self._noise.blocks]
+        return quiet if sum(quiet) >= math.ceil(_QUIET_ENOUGH * passes) else [True] * len(quiet)
+
+    def _warnings(self, warm: WarmUp, passes: int, counted: Sequence[bool]) -> tuple[str, ...]:
         told = [] if self._scenario.remark is None else [self._scenario.remark]
         if not warm.steady:
             told.append(f"times still changed after {warm.runs} calls and {warm.limit_s:g} s of warm-up")
         if len(self._blocks) < passes:
             told.append(f"stopped after {len(self._blocks)} of {passes} passes")
-        return (*told, *self._noise.warnings())
+        return (*told, *warnings(list(compress(self._noise.blocks, counted))))
 
-    def _live(self) -> Live | None:
+    def _live(self, blocks: Sequence[Block], counted: Sequence[bool]) -> Live | None:
         if not isinstance(self._scenario, LiveStream):
             return None
-        passes = self._scenario.passes
+        passes = list(compress(self._scenario.passes, counted))
         return Live(
-            age_p50_ms=state_stage(self._blocks, WHOLE).median,
-            age_p99_ms=percentile(self._blocks, WHOLE, 99),
+            age_p50_ms=state_stage(blocks, WHOLE).median,
+            age_p99_ms=percentile(blocks, WHOLE, 99),
             fps_in=float(np.median([each.fps_in for each in passes])),
             fps_out=float(np.median([each.fps_out for each in passes])),
             dropped=sum(each.dropped for each in passes),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _STAT = Path("/proc/stat")
@@ -13,38 +14,67 @@ _FIXED_JOB = 20_000  # rounds of a loop, about a millisecond
 _TRIES = 3
 _NOISY_SPEED = 1.25  # slowest over fastest of the fixed job
 _NOISY_STEAL, _NOISY_OTHERS = 0.02, 0.10  # of the processors' time
+_TICKS_S = 0.02  # which the system's clocks don't tell from nothing
+
+
+@dataclass(frozen=True, slots=True)
+class BlockNoise:
+    """What the machine did while a block was timed.
+
+    Attributes:
+        job_ms: A fixed piece of work, just before it.
+        all_s, stolen_s, others_s: Time of all processors together: in all, taken by the host, taken by other processes;
+            0 where the system does not tell.
+    """
+
+    job_ms: float
+    all_s: float = 0.0
+    stolen_s: float = 0.0
+    others_s: float = 0.0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the host or other processes had a part in the block's times."""
+        stolen = self.stolen_s > max(_NOISY_STEAL * self.all_s, _TICKS_S)
+        return stolen or self.others_s > max(_NOISY_OTHERS * self.all_s, _TICKS_S)
 
 
 class NoiseWatch:
-    """Looks at the machine around blocks of timed calls."""
+    """Looks at the machine around blocks of timed calls.
+
+    Attributes:
+        blocks: Of each, in order.
+    """
 
     def __init__(self) -> None:
-        self._jobs_ms: list[float] = []
-        self._all = self._steal = self._others = 0.0
+        self.blocks: list[BlockNoise] = []
 
     @contextmanager
     def block(self) -> Iterator[None]:
         """Watch while a block is timed."""
-        self._jobs_ms.append(_fixed_job_ms())
+        job_ms = _fixed_job_ms()
         before, own_before = _ticks(), _own_s()
         yield
         after, own_s = _ticks(), _own_s() - own_before
         if before and after:
             every, idle, steal = (b - a for a, b in zip(before, after, strict=True))
-            self._all += every
-            self._steal += steal
-            self._others += max(every - idle - steal - own_s, 0.0)
+            self.blocks.append(BlockNoise(job_ms, every, steal, max(every - idle - steal - own_s, 0.0)))
+        else:
+            self.blocks.append(BlockNoise(job_ms))
 
-    def warnings(self) -> tuple[str, ...]:
-        """What makes times doubtful, in words."""
-        told = []
-        if self._jobs_ms and (ratio := max(self._jobs_ms) / min(self._jobs_ms)) > _NOISY_SPEED:
-            told.append(f"a fixed piece of work took up to {ratio:.2f} times its shortest time")
-        if self._all and self._steal / self._all > _NOISY_STEAL:
-            told.append(f"the host took {self._steal / self._all:.0%} of the processors' time")
-        if self._all and self._others / self._all > _NOISY_OTHERS:
-            told.append(f"other processes took {self._others / self._all:.0%} of the processors' time")
-        return (f"noisy machine: {', '.join(told)}",) if told else ()
+
+def warnings(blocks: Sequence[BlockNoise]) -> tuple[str, ...]:
+    """What makes times of these blocks doubtful, in words."""
+    told = []
+    jobs_ms = [block.job_ms for block in blocks]
+    if jobs_ms and (ratio := max(jobs_ms) / min(jobs_ms)) > _NOISY_SPEED:
+        told.append(f"a fixed piece of work took up to {ratio:.2f} times its shortest time")
+    every = sum(block.all_s for block in blocks)
+    if every and (stolen := sum(block.stolen_s for block in blocks) / every) > _NOISY_STEAL:
+        told.append(f"the host took {stolen:.0%} of the processors' time")
+    if every and (others := sum(block.others_s for block in blocks) / every) > _NOISY_OTHERS:
+        told.append(f"other processes took {others:.0%} of the processors' time")
+    return (f"noisy machine: {', '.join(told)}",) if told else ()
 
 
 def _fixed_job_ms() -> float:

@@ -34,7 +34,7 @@ class BenchOptions:
         sizes: (height, width) of drawn frames, px.
         scenarios: Of `SCENARIOS`.
         video: A file to take frames from instead.
-        seconds: Timed a cell, all passes together.
+        seconds: Timed a cell, all passes together; those count that nothing disturbed.
         quick: Fewer passes, sizes and crops, and no memory.
     """
 

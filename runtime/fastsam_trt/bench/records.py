@@ -164,6 +164,7 @@ class Cell:
         samples_ms: Of whole calls, in order, evenly thinned.
         stages: Parts of a whole call, apart from one another.
         limits: Stage to what the chip could do for it.
+        set_aside: Blocks of calls that were timed and don't count, since something else used the processors.
         warnings: What makes the figures doubtful.
     """
 
@@ -192,6 +193,7 @@ class Cell:
     power_w: float | None = None
     clock_mhz: float | None = None
     limits: Mapping[str, StageLimit] = field(default_factory=dict)
+    set_aside: int = 0
     warnings: tuple[str, ...] = ()
     live: Live | None = None
 

@@ -61,6 +61,7 @@ def cells_table(cells: Sequence[Cell], machines: Sequence[str] = ()) -> Table:
             ("W", [_optional(cell.power_w) for cell in cells]),
             ("MHz", [_optional(cell.clock_mhz) for cell in cells]),
             ("calls", [f"{cell.runs} after {cell.warmup_runs}" for cell in cells]),
+            ("blocks set aside", [str(cell.set_aside or "-") for cell in cells]),
             ("doubts", ["; ".join(doubts(cell)) for cell in cells]),
         ],
         texts=("machine", "model", "engine", "scenario", "of the limit", "doubts"),

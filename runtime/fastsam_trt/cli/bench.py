@@ -58,7 +58,10 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     what.add_argument("--crops", metavar="LIST", help="CLIP crops a frame of single; live takes the first (0,10,100)")
     what.add_argument("--sizes", metavar="LIST", help="width x height of the frames, px (640x480,1920x1080)")
     what.add_argument("--video", metavar="FILE", help="take frames from a video instead of drawing them")
-    what.add_argument("--seconds", type=float, metavar="N", help="timed a cell, all passes together (10)")
+    what.add_argument(
+        "--seconds", type=float, metavar="N",
+        help="timed a cell, all passes together (10); up to twice that where other work disturbs them",
+    )  # fmt: skip
     what.add_argument("--quick", action="store_true", help="a rough answer in a minute or two")
     given = parser.add_argument_group("results that are there")
     given.add_argument(
