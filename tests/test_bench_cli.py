@@ -132,6 +132,17 @@ def test_frames_come_from_a_video(tmp_path: Path, write_video: Any) -> None:
     assert {cell.frame for cell in _read(tmp_path).of(Cell)} == {(128, 160)}
 
 
+def test_what_auto_makes_the_same_is_measured_once(tmp_path: Path) -> None:
+    """ONNX Runtime on a processor computes in fp32 either way."""
+    asked = ("--backend", "onnxruntime", "--precision", "auto,fp32", "--scenario", "single,cold,sweep", "--crops", 0)
+    assert _run(*_SMALL, *asked, "--out", tmp_path) == 0
+    run = _read(tmp_path)
+    assert len(list(run.of(Cell))) == 1
+    assert [cold.cached for cold in run.of(Cold)] == [False]
+    sweeps = [(each.side, each.selector, each.segments) for each in run.of(Sweep)]
+    assert 0 < len(sweeps) == len(set(sweeps))
+
+
 # What disturbs
 
 

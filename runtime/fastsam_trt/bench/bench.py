@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from fastsam_engine import Session
@@ -132,7 +132,7 @@ class Bench:
 
     def _sweeps(self) -> Iterator[Record]:
         counts, rounds = (_QUICK_COUNTS, _QUICK_ROUNDS) if self._options.quick else (COUNTS, _ROUNDS)
-        for opened in self._opened:
+        for opened in self._distinct():
             clip = self._clip(opened.case.clip, opened.case) if opened.case.clip else None
             try:
                 for found in measure_sweep(opened, clip, counts, rounds, self._show):
@@ -147,7 +147,7 @@ class Bench:
         starts = _QUICK_STARTS if self._options.quick else _STARTS
         size = self._plan.sizes[-1]
         picture = DrawnFrames(size, pictures=1).encoded[0].tobytes()
-        for opened in self._opened:
+        for opened in self._distinct():
             session, placed = opened.session, opened.placed(size)
             told = opened.name, session.backend, session.precision
             sized = opened.image.size_multiple is not None
@@ -156,6 +156,11 @@ class Bench:
                 yield from measure_cold(opened.case, told, shape, picture, starts, self._show)
             except Exception as error:  # noqa: BLE001 - as of a cell
                 self.remarks.append(f"cold starts of {opened.name}: {_told(error)}")
+
+    def _distinct(self) -> Iterable[OpenedModel]:
+        """The models without those that a precision of `auto` made the same as another."""
+        sessions = ((each.session, each) for each in self._opened)
+        return {(each.name, s.backend, s.device, s.precision): each for s, each in sessions}.values()
 
     def _sessions(self) -> Iterator[Session]:
         for opened in self._opened:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from string import ascii_uppercase
 
@@ -81,7 +81,7 @@ def _machine(place: int, name: str, machine: MachineRuns) -> str:
 <dl>{facts}<dt>runs</dt><dd>{escape(runs)}</dd><dt>command</dt><dd>{escape(" ".join(run.command) or "-")}</dd></dl>
 {_notes(wording.all_notes(machine))}
 {_notes((f"{each.id}: {each.error}" for each in machine.failed), "Failed")}
-{_notes(doubts, "Doubtful")}
+{_folded(doubts, f"Why {len(doubts)} of {len(machine.cells)} cells are doubtful")}
 <div class="charts">{"".join(_figure(each) for each in shown if each is not None)}</div>
 {_titled("Live", tables.live_table(machine.cells))}
 {_titled("Ceilings", tables.ceilings_table(machine.ceilings))}
@@ -114,6 +114,10 @@ def _notes(notes: Iterable[str], title: str = "") -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     heading = f"<h3>{title}</h3>" if title else ""
     return f'{heading}<ul class="notes">{items}</ul>' if items else ""
+
+
+def _folded(notes: Sequence[str], title: str) -> str:
+    return f"<details><summary>{title}</summary>{_notes(notes)}</details>" if notes else ""
 
 
 def _contents(names: list[str], machines: tuple[MachineRuns, ...]) -> str:

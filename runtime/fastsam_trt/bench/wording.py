@@ -12,9 +12,10 @@ SCENARIOS = {"single": "one at a time", "offline": "batches", "live": "live"}
 STAGES = ("capture", "preprocess", "copy", "engine", "postprocess", "select", "clip", "decode")  # in a call's order
 REST = "between stages"
 _COARSE = 0.2  # of the median: an interval wider than this is told as noise
+_CHANGING = "times still changed"
 _SHORT_DOUBTS = (  # a word, how the doubts begin that it stands for, and what it means
     ("noisy", ("noisy machine",), "something else used the processor, or its speed changed"),
-    ("unsettled", ("times still changed", "times had not settled"), "times still changed after the warm-up"),
+    ("unsettled", (_CHANGING, "times had not settled"), "times still changed after the warm-up"),
     ("coarse", ("coarse",), "the interval of p50 is over a fifth of it wide"),
 )
 
@@ -78,7 +79,7 @@ def limit(cell: Cell) -> str:
 def doubts(cell: Cell) -> list[str]:
     """What makes a cell's figures doubtful."""
     told = list(cell.warnings)
-    if not cell.steady:
+    if not cell.steady and not any(warning.startswith(_CHANGING) for warning in cell.warnings):
         told.append("times had not settled")
     if (cell.latency_ms.high - cell.latency_ms.low) > _COARSE * cell.latency_ms.p50:
         told.append("coarse: the interval of p50 is over a fifth of it wide")
