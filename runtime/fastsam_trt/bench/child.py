@@ -1,7 +1,4 @@
-"""Children: work that needs a fresh process, asked for and answered in JSON.
-
-python -m fastsam_trt.bench.child memory '{"scenario": "single", ...}'
-"""
+"""Children: work that needs a fresh process, asked for and answered in JSON; `child_work` is what they do."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from typing import Any
 
 from fastsam_trt.errors import ChildFailedError
 
-_MODULE = "fastsam_trt.bench.child"
+_MODULE = "fastsam_trt.bench.child_work"
 
 
 def run_child(what: str, asked: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -39,22 +36,3 @@ def run_child(what: str, asked: str, environment: Mapping[str, str] | None = Non
     if done.returncode:
         raise ChildFailedError(what, done.stderr.strip().rsplit("\n", 1)[-1] or f"exit code {done.returncode}")
     return {**json.loads(done.stdout.rsplit("\n", 2)[-2]), "started_s": started_s}
-
-
-def main() -> None:
-    """In the child: do the work and print what was found."""
-    what, asked = sys.argv[1:]
-    if what == "cold":
-        from fastsam_trt.bench.cold_start import first_result
-
-        found: Mapping[str, Any] = first_result(json.loads(asked))
-    else:
-        from fastsam_trt.bench.case import CellCase
-        from fastsam_trt.bench.memory import memory_of
-
-        found = memory_of(CellCase.from_json(asked))
-    sys.stdout.write(f"{json.dumps(found)}\n")
-
-
-if __name__ == "__main__":
-    main()
