@@ -31,11 +31,10 @@ from setup import ENVIRONMENTS, interpreter
 import harness
 import reference
 from fastsam_trt.bench.gpu_watch import GpuWatch
-from fastsam_trt.bench.records import End, Failed, Host, Peer, Run
+from fastsam_trt.bench.records import End, Failed, Peer
 from fastsam_trt.bench.results_file import ResultsWriter
-from fastsam_trt.machine import this_machine
+from fastsam_trt.bench.run_head import run_head
 
-_PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
 _RESULTS = "results.jsonl"
 
 
@@ -49,7 +48,7 @@ def main() -> int:
         if path := _file(args):
             run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
             writer = stack.enter_context(ResultsWriter(path, run))
-            writer.write(_head())
+            writer.write(run_head(GpuWatch(), ("python", *sys.argv)))
         for name in args.peers:
             contest = make_contest(name, args, models)
             python = args.python or interpreter(ENVIRONMENTS / name)
@@ -98,14 +97,6 @@ def _file(args: argparse.Namespace) -> Path | None:
         return named
     out.mkdir(parents=True, exist_ok=True)
     return out / _RESULTS
-
-
-def _head() -> Run:
-    machine, gpus = this_machine(_PACKAGES), GpuWatch().gpus
-    versions = {name: each for name, each in machine.versions.items() if each != pins.MISSING}
-    host = Host(machine.processor, machine.cores, machine.system, machine.python, versions, gpus)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Run(time=now, machine=host, command=("python", *sys.argv))
 
 
 if __name__ == "__main__":

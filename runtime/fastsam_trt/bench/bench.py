@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 
 from fastsam_engine import Session
 from fastsam_engine.errors import FastsamError, one_line
@@ -19,13 +17,11 @@ from fastsam_trt.bench.memory import measure_memory
 from fastsam_trt.bench.onnx_package import load_onnx
 from fastsam_trt.bench.opened_model import OpenedModel
 from fastsam_trt.bench.plan import BenchOptions, Plan
-from fastsam_trt.bench.records import Cell, End, Failed, Host, Record, Run
+from fastsam_trt.bench.records import Cell, End, Failed, Record, Run
+from fastsam_trt.bench.run_head import run_head
 from fastsam_trt.bench.sweep import COUNTS, measure_sweep
 from fastsam_trt.clip import Clip
-from fastsam_trt.machine import this_machine
 
-_PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
-             "tensorrt-rtx-cu13")  # fmt: skip
 _QUICK_COUNTS, _QUICK_ROUNDS, _ROUNDS = (5, 20, 50), 3, 6
 _MOST_PASSES = 2  # times those that are planned, where something else used the processors
 _QUICK_SAMPLES, _SAMPLES = 2, 7
@@ -71,12 +67,7 @@ class Bench:
 
     def head(self, command: tuple[str, ...]) -> Run:
         """The first record."""
-        machine = this_machine(_PACKAGES)
-        versions = {name: each for name, each in machine.versions.items() if each != "not installed"}
-        host = Host(machine.processor, machine.cores, machine.system, machine.python, versions, self._gpus.gpus)
-        planned = tuple(cell.id for cell in self._cells)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Run(time=now, machine=host, command=command, planned=planned, memory_gb=_memory_gb())
+        return run_head(self._gpus, command, tuple(cell.id for cell in self._cells))
 
     def records(self) -> Iterator[Record]:
         """Measure everything, and give the records after the first as they are made.
@@ -191,10 +182,3 @@ def _name_apart(opened: list[OpenedModel]) -> None:
 
 def _told(error: Exception) -> str:
     return str(error) if isinstance(error, FastsamError) else f"{type(error).__name__}: {one_line(error)}"
-
-
-def _memory_gb() -> float | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    except (AttributeError, OSError, ValueError):
-        return None

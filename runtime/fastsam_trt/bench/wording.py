@@ -16,6 +16,7 @@ _CHANGING = "times still changed"
 _SHORT_DOUBTS = (  # a word, how the doubts begin that it stands for, and what it means
     ("noisy", ("noisy machine",), "something else used the processor, or its speed changed"),
     ("unsettled", (_CHANGING, "times had not settled"), "times still changed after the warm-up"),
+    ("low threshold", ("threshold lowered",), "by itself the model found nothing to crop in some frame"),
     ("coarse", ("coarse",), "the interval of p50 is over a fifth of it wide"),
 )
 

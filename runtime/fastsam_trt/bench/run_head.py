@@ -1,0 +1,35 @@
+"""The head of a run: when, on what, with which versions, and what was typed."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+from fastsam_trt.bench.gpu_watch import GpuWatch
+from fastsam_trt.bench.records import Host, Run
+from fastsam_trt.machine import this_machine
+
+_PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
+             "tensorrt-rtx-cu13")  # fmt: skip
+
+
+def run_head(gpus: GpuWatch, command: tuple[str, ...], planned: tuple[str, ...] = ()) -> Run:
+    """The first record of a run that begins now, on this machine.
+
+    Args:
+        gpus: Tells which there are.
+        command: As typed.
+        planned: Ids of the cells to come.
+    """
+    machine = this_machine(_PACKAGES)
+    versions = {name: each for name, each in machine.versions.items() if each != "not installed"}
+    host = Host(machine.processor, machine.cores, machine.system, machine.python, versions, gpus.gpus)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Run(time=now, machine=host, command=command, planned=planned, memory_gb=_memory_gb())
+
+
+def _memory_gb() -> float | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (AttributeError, OSError, ValueError):
+        return None
