@@ -1,4 +1,9 @@
-"""A long run: what memory, threads, files and handles it leaves behind, with every frame drawn, encoded and written."""
+"""A long run: what memory, threads, files and handles it leaves behind, with every frame drawn, encoded and written.
+
+How many frames are in the queues changes with what else the machine does, and memory that was once used stays resident.
+So the warm-up stops taking results from time to time until all queues are full: what comes after it is growth, not one
+more frame under way.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ from fastsam_trt.sinks import JsonLinesSink, VideoSink
 _GROWTH = 0.02
 _EVERY = 100
 _WARM = 0.1  # of the frames
+_FILLINGS, _FILLING_S = 10, 0.5  # pauses in the warm-up, which let the queues fill
 
 
 def main() -> int:
@@ -35,6 +41,7 @@ def main() -> int:
         tempfile.tempdir = folder  # so that what is left there was left by the run
         before: tuple[set[str], int, int] | None = None
         memory: list[int] = []
+        warm_up = round(args.frames * _WARM)
         pipeline = Pipeline("demo-seg", prompts=[args.prompt], track=True)
         pipeline(DemoVideo().scene(0).frame)  # opens what opens on first use
         before = _held(Path(folder))
@@ -50,6 +57,8 @@ def main() -> int:
             for number, (frame, result) in enumerate(flow):
                 lines.write(frame, result)
                 video.write(frame, result)
+                if number < warm_up and number % max(warm_up // _FILLINGS, 1) == 0:
+                    time.sleep(_FILLING_S)
                 if number % _EVERY == 0:
                     memory.append(_resident_kb())
             figures_of = flow.figures.snapshot()
