@@ -39,6 +39,7 @@ __all__ = [
     "measure",
     "ratio",
     "require",
+    "require_new",
     "show_rows",
     "show_times",
     "wall_clock",
@@ -136,6 +137,12 @@ def require(*packages: str, files: Iterable[Path] = ()) -> None:
     for path in files:
         if not path.exists():
             raise BenchmarkError(f"expected {path}, found nothing there; name another place (see --help)")
+
+
+def require_new(folder: Path) -> None:
+    """Refuse to add to what an earlier run left in a folder of `--out`."""
+    if folder.exists():
+        raise BenchmarkError(f"expected no folder {folder}, found one; remove it or name another --out")
 
 
 def entry(main: Callable[[], int]) -> NoReturn:

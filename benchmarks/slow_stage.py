@@ -82,13 +82,13 @@ def main() -> int:
         raise harness.BenchmarkError(f"expected --stages of {', '.join(stages)}, found {min(unknown)}")
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino"))
     rows, held = list[dict[str, Any]](), list[harness.Figure]()
-    before = _bench(args, "plain-0")
-    after = _bench(args, "plain-1")
-    found = _compare(before, after)
+    first, plain = _bench(args, "plain-0"), _bench(args, "plain-1")
+    found = _compare(first, plain)
     rows.append({"slowed": "nothing", **_counted(found, None), "of": 0})
     held.append(harness.Figure("named between two runs of the same code", len(found.changes), "==", 0))
     for number, stage in enumerate(slowed):
-        plain = after if number == 0 else _bench(args, f"plain-{number + 1}")
+        if number:
+            plain = _bench(args, f"plain-{number + 1}")
         found = _compare(plain, _bench(args, f"slow-{stage}", stage))
         counted = _counted(found, stage)
         there = sum(each == stage for _, each in figures(read_results(plain)))
@@ -103,8 +103,7 @@ def main() -> int:
 def _bench(args: argparse.Namespace, name: str, stage: str | None = None) -> Path:
     """Run `bench` in a process of its own: its results."""
     out = args.out / name
-    if out.exists():
-        raise harness.BenchmarkError(f"expected no folder {out}, found one; remove it or name another --out")
+    harness.require_new(out)
     program = [sys.executable, "-m", "fastsam_trt"] if stage is None else [sys.executable, __file__, _SLOW_MODE, stage]
     options = ["bench", "--scenario", "single", "--model", args.model, "--clip", args.clip, "--backend", args.backend,
                "--precision", args.precision, "--crops", args.crops, "--sizes", args.sizes, "--device", "cpu",

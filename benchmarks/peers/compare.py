@@ -10,12 +10,10 @@ timed. Exit codes: 0 all compared, 1 a pair was not, 2 it can't run here.
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 import wings  # noqa: F401 - finds what follows
@@ -33,7 +31,7 @@ import reference
 from fastsam_trt.bench.gpu_watch import GpuWatch
 from fastsam_trt.bench.records import End, Failed, Peer
 from fastsam_trt.bench.results_file import ResultsWriter
-from fastsam_trt.bench.run_head import run_head
+from fastsam_trt.bench.run_head import new_run_id, run_head
 
 _RESULTS = "results.jsonl"
 
@@ -46,8 +44,7 @@ def main() -> int:
         models = SeededModels(args.models or Path(stack.enter_context(tempfile.TemporaryDirectory())))
         writer = None
         if path := _file(args):
-            run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-            writer = stack.enter_context(ResultsWriter(path, run))
+            writer = stack.enter_context(ResultsWriter(path, new_run_id()))
             writer.write(run_head(GpuWatch(), ("python", *sys.argv)))
         for name in args.peers:
             contest = make_contest(name, args, models)

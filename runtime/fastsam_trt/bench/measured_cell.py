@@ -21,7 +21,7 @@ from fastsam_trt.bench.opened_model import OpenedModel
 from fastsam_trt.bench.records import Cell, Latency, Live, Memory, Rate, StageTime
 from fastsam_trt.bench.scenarios import LiveStream, make_scenario
 from fastsam_trt.bench.scenarios.live import SOURCE_FPS
-from fastsam_trt.bench.timing import WHOLE, Block, WarmUp, percentile, state_rate, state_stage, thinned
+from fastsam_trt.bench.timing import CHANGING, WHOLE, Block, WarmUp, percentile, state_rate, state_stage, thinned
 
 _QUIET_ENOUGH = 0.5  # of the planned blocks; with fewer that were not disturbed, all count
 
@@ -74,7 +74,7 @@ class MeasuredCell:
 
     def quiet(self) -> int:
         """How many blocks were not disturbed."""
-        return sum(not block.disturbed for block in self._noise.blocks)
+        return sum(self._quiet())
 
     def close(self) -> None:
         """Let go of the frames."""
@@ -128,15 +128,18 @@ class MeasuredCell:
             live=self._live(blocks, counted),
         )
 
+    def _quiet(self) -> list[bool]:
+        return [not block.disturbed for block in self._noise.blocks]
+
     def _counted(self, passes: int) -> list[bool]:
         """Which blocks count: those that were not disturbed, or all."""
-        quiet = [not block.disturbed for block in self._noise.blocks]
+        quiet = self._quiet()
         return quiet if sum(quiet) >= math.ceil(_QUIET_ENOUGH * passes) else [True] * len(quiet)
 
     def _warnings(self, warm: WarmUp, passes: int, counted: Sequence[bool]) -> tuple[str, ...]:
         told = [] if self._scenario.remark is None else [self._scenario.remark]
         if not warm.steady:
-            told.append(f"times still changed after {warm.runs} calls and {warm.limit_s:g} s of warm-up")
+            told.append(f"{CHANGING} after {warm.runs} calls and {warm.limit_s:g} s of warm-up")
         if len(self._blocks) < passes:
             told.append(f"stopped after {len(self._blocks)} of {passes} passes")
         return (*told, *warnings(list(compress(self._noise.blocks, counted))))

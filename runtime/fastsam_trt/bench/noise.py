@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+NOISY = "noisy machine"
+"""How the warning of noise begins."""
 _STAT = Path("/proc/stat")
 _FIXED_JOB = 20_000  # rounds of a loop, about a millisecond
 _TRIES = 3
@@ -33,10 +35,20 @@ class BlockNoise:
     others_s: float = 0.0
 
     @property
+    def stolen(self) -> float:
+        """Share of the time that the host took."""
+        return self.stolen_s / self.all_s if self.all_s else 0.0
+
+    @property
+    def others(self) -> float:
+        """Share of the time that other processes took."""
+        return self.others_s / self.all_s if self.all_s else 0.0
+
+    @property
     def disturbed(self) -> bool:
         """Whether the host or other processes had a part in the block's times."""
-        stolen = self.stolen_s > max(_NOISY_STEAL * self.all_s, _TICKS_S)
-        return stolen or self.others_s > max(_NOISY_OTHERS * self.all_s, _TICKS_S)
+        by_host = self.stolen > _NOISY_STEAL and self.stolen_s > _TICKS_S
+        return by_host or (self.others > _NOISY_OTHERS and self.others_s > _TICKS_S)
 
 
 class NoiseWatch:
@@ -69,12 +81,13 @@ def warnings(blocks: Sequence[BlockNoise]) -> tuple[str, ...]:
     jobs_ms = [block.job_ms for block in blocks]
     if jobs_ms and (ratio := max(jobs_ms) / min(jobs_ms)) > _NOISY_SPEED:
         told.append(f"a fixed piece of work took up to {ratio:.2f} times its shortest time")
-    every = sum(block.all_s for block in blocks)
-    if every and (stolen := sum(block.stolen_s for block in blocks) / every) > _NOISY_STEAL:
-        told.append(f"the host took {stolen:.0%} of the processors' time")
-    if every and (others := sum(block.others_s for block in blocks) / every) > _NOISY_OTHERS:
-        told.append(f"other processes took {others:.0%} of the processors' time")
-    return (f"noisy machine: {', '.join(told)}",) if told else ()
+    times = zip(*((block.all_s, block.stolen_s, block.others_s) for block in blocks), strict=True)
+    together = BlockNoise(0.0, *map(sum, times))
+    if together.stolen > _NOISY_STEAL:
+        told.append(f"the host took {together.stolen:.0%} of the processors' time")
+    if together.others > _NOISY_OTHERS:
+        told.append(f"other processes took {together.others:.0%} of the processors' time")
+    return (f"{NOISY}: {', '.join(told)}",) if told else ()
 
 
 def _fixed_job_ms() -> float:

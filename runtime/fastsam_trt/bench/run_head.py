@@ -1,8 +1,9 @@
-"""The head of a run: when, on what, with which versions, and what was typed."""
+"""The head of a run: its id, when, on what, with which versions, and what was typed."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from datetime import UTC, datetime
 
 from fastsam_trt.bench.gpu_watch import GpuWatch
@@ -11,6 +12,11 @@ from fastsam_trt.machine import this_machine
 
 _PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
              "tensorrt-rtx-cu13")  # fmt: skip
+
+
+def new_run_id() -> str:
+    """An id that tells when, in UTC, and is of no other run."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def run_head(gpus: GpuWatch, command: tuple[str, ...], planned: tuple[str, ...] = ()) -> Run:

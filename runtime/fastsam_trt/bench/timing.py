@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 WHOLE = "whole"
 Times = Mapping[str, float]  # stage, and `whole` for the call, to ms
 
+CHANGING = "times still changed"
+"""How the warning of a warm-up begins that ended before times had settled."""
 _STEADY_BLOCKS = 3
 _STEADY_RATIO = 1.05  # of their medians
 _SLOTS = 12  # blocks that a warm-up has time for

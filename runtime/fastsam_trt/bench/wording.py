@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from fastsam_trt.bench.noise import NOISY
 from fastsam_trt.bench.records import Cell, Host, Interval, Latency, Rate, StageTime
 from fastsam_trt.bench.runs import BenchRun, MachineRuns
+from fastsam_trt.bench.timing import CHANGING
 
 SCENARIOS = {"single": "one at a time", "offline": "batches", "live": "live"}
 STAGES = ("capture", "preprocess", "copy", "engine", "postprocess", "select", "clip", "decode")  # in a call's order
 REST = "between stages"
 _COARSE = 0.2  # of the median: an interval wider than this is told as noise
-_CHANGING = "times still changed"
 _SHORT_DOUBTS = (  # a word, how the doubts begin that it stands for, and what it means
-    ("noisy", ("noisy machine",), "something else used the processor, or its speed changed"),
-    ("unsettled", (_CHANGING, "times had not settled"), "times still changed after the warm-up"),
+    ("noisy", (NOISY,), "something else used the processor, or its speed changed"),
+    ("unsettled", (CHANGING, "times had not settled"), "times still changed after the warm-up"),
     ("low threshold", ("threshold lowered",), "by itself the model found nothing to crop in some frame"),
     ("coarse", ("coarse",), "the interval of p50 is over a fifth of it wide"),
 )
@@ -80,7 +81,7 @@ def limit(cell: Cell) -> str:
 def doubts(cell: Cell) -> list[str]:
     """What makes a cell's figures doubtful."""
     told = list(cell.warnings)
-    if not cell.steady and not any(warning.startswith(_CHANGING) for warning in cell.warnings):
+    if not cell.steady and not any(warning.startswith(CHANGING) for warning in cell.warnings):
         told.append("times had not settled")
     if (cell.latency_ms.high - cell.latency_ms.low) > _COARSE * cell.latency_ms.p50:
         told.append("coarse: the interval of p50 is over a fifth of it wide")

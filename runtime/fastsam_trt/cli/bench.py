@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-import secrets
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,9 +128,9 @@ def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
 def _record(path: Path, bench: Bench) -> bool:
     """Write the records as they are made; True where Ctrl-C stopped that."""
     from fastsam_trt.bench.results_file import ResultsWriter
+    from fastsam_trt.bench.run_head import new_run_id
 
-    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    with ResultsWriter(path, run) as writer:
+    with ResultsWriter(path, new_run_id()) as writer:
         writer.write(bench.head(("fastsam-trt", *sys.argv[1:])))
         try:
             for record in bench.records():
