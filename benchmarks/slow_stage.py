@@ -1,10 +1,10 @@
 """Whether `fastsam-trt bench --compare` names a stage that was slowed by 20 percent, and nothing else, on real times.
 
-    python benchmarks/slow_stage.py --model yolov8n-seg --clip clip-vit-base-patch32 --out DIR
+    python benchmarks/slow_stage.py --model yolov8n-seg --out DIR
 
-`bench` runs as it is, in processes of its own: twice as the code is, and once for each of `--stages` with the methods
-of that stage made to spin for a fifth of what they took. Each slowed run is compared with the run before it that was
-not, since a machine's own state drifts; so plain and slowed runs take turns.
+`bench` runs as it is, in processes of its own, round after round: as the code is, so once more, and once for each of
+`--stages` with the methods of that stage made to spin for a fifth of what they took. Sides take turns, the first of a
+round last in the next, since a machine's own state drifts; each side's runs are then compared with those of the first.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ from typing import Any
 import harness
 
 # isort: split
-from fastsam_trt.bench.comparing import Comparison, compare, figures
+from fastsam_trt.bench.compared_time import ENOUGH_RUNS
+from fastsam_trt.bench.comparing import compare, figures
+from fastsam_trt.bench.comparison_text import describe
 from fastsam_trt.bench.results_file import read_results
+from fastsam_trt.bench.runs import Results
 
 _SLOWER = 1.2
 _SLOW_MODE = "--slowed"
+_PLAIN = "plain"
 
 
 def slow(stage: str) -> None:
@@ -66,62 +70,62 @@ def main() -> int:
     """Run `bench` plain and slowed in turn, and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="yolov8n-seg", help="with prototypes, as YOLOv8-seg (%(default)s)")
-    parser.add_argument("--clip", default="clip-vit-base-patch32", help="(%(default)s)")
-    parser.add_argument("--backend", default="onnxruntime,openvino", metavar="LIST", help="(%(default)s)")
-    parser.add_argument("--precision", default="auto,fp32", metavar="LIST", help="(%(default)s)")
-    parser.add_argument("--crops", default="0,10", metavar="LIST", help="(%(default)s)")
+    parser.add_argument("--clip", default="clip-vit-base-patch32", help="for crops (%(default)s)")
+    parser.add_argument("--backend", default="auto", metavar="LIST", help="(%(default)s)")
+    parser.add_argument("--precision", default="auto", metavar="LIST", help="(%(default)s)")
+    parser.add_argument("--crops", default="0", metavar="LIST", help="(%(default)s)")
     parser.add_argument("--sizes", default="1920x1080", metavar="LIST", help="of frames, px (%(default)s)")
     stages = ("capture", "preprocess", "engine", "clip", "decode")
     parser.add_argument("--stages", default="preprocess,engine,decode", help=f"of {', '.join(stages)} (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="a cell (%(default)s)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results, a folder a run")
+    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="runs a side (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=8.0, metavar="S", help="a cell of a run (%(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results, a folder a side")
     harness.add_options(parser)
     args = parser.parse_args()
     slowed = args.stages.split(",")
     if unknown := set(slowed) - set(stages):
         raise harness.BenchmarkError(f"expected --stages of {', '.join(stages)}, found {min(unknown)}")
+    if args.rounds < ENOUGH_RUNS:
+        raise harness.BenchmarkError(f"expected --rounds of {ENOUGH_RUNS} or more, found {args.rounds}")
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino"))
+    harness.require_new(args.out)
+    sides: dict[str, str | None] = {_PLAIN: None, "plain again": None, **{stage: stage for stage in slowed}}
+    order = list(sides)
+    for number in range(args.rounds):
+        for name in order:
+            print(f"round {number + 1} of {args.rounds}: {name}", flush=True)
+            _bench(args, name, sides[name])
+        order.append(order.pop(0))
     rows, held = list[dict[str, Any]](), list[harness.Figure]()
-    first, plain = _bench(args, "plain-0"), _bench(args, "plain-1")
-    found = _compare(first, plain)
-    rows.append({"slowed": "nothing", **_counted(found, None), "of": 0})
-    held.append(harness.Figure("named between two runs of the same code", len(found.changes), "==", 0))
-    for number, stage in enumerate(slowed):
-        if number:
-            plain = _bench(args, f"plain-{number + 1}")
-        found = _compare(plain, _bench(args, f"slow-{stage}", stage))
-        counted = _counted(found, stage)
-        there = sum(each == stage for _, each in figures(read_results(plain)))
-        rows.append({"slowed": stage, **counted, "of": there})
-        held += [
-            harness.Figure(f"{stage} 20 percent slower: share of its times named", counted["named"] / there, ">=", 0.5),
-            harness.Figure(f"{stage} 20 percent slower: others that are named", counted["others"], "==", 0),
-        ]
+    plain = _results(args, _PLAIN)
+    for name, stage in list(sides.items())[1:]:
+        found = compare(plain, _results(args, name))
+        print(f"\n{name}\n{describe(found)}")
+        named = sum(change.stage == stage for change in found.changes)
+        others = len(found.changes) - named
+        there = sum(each == stage for _, each in figures(plain))
+        rows.append({"slowed": stage or "nothing", "named": named, "of": there, "others": others,
+                     "figures": found.figures, "shows": found.visible, "together": found.together})  # fmt: skip
+        told = f"{stage} 20 percent slower" if stage else "nothing slower"
+        if there:
+            held.append(harness.Figure(f"{told}: share of its times that is named", named / there, ">=", 0.5))
+        held.append(harness.Figure(f"{told}: others that are named", others, "==", 0))
     return harness.finish(args, facts, harness.show_rows("what --compare names", rows), held)
 
 
-def _bench(args: argparse.Namespace, name: str, stage: str | None = None) -> Path:
-    """Run `bench` in a process of its own: its results."""
-    out = args.out / name
-    harness.require_new(out)
+def _bench(args: argparse.Namespace, side: str, stage: str | None) -> None:
+    """Run `bench` in a process of its own; it adds to the side's results."""
     program = [sys.executable, "-m", "fastsam_trt"] if stage is None else [sys.executable, __file__, _SLOW_MODE, stage]
-    options = ["bench", "--scenario", "single", "--model", args.model, "--clip", args.clip, "--backend", args.backend,
-               "--precision", args.precision, "--crops", args.crops, "--sizes", args.sizes, "--device", "cpu",
-               "--seconds", str(args.seconds), "--out", str(out)]  # fmt: skip
-    print(f"running {name}", flush=True)
-    if subprocess.run([*program, *options], check=False, stdout=subprocess.DEVNULL).returncode:
-        raise harness.BenchmarkError(f"`bench` failed for {name}")
-    return out / "results.jsonl"
+    options = ["bench", "--quick", "--scenario", "single", "--model", args.model, "--clip", args.clip,
+               "--backend", args.backend, "--precision", args.precision, "--crops", args.crops, "--sizes", args.sizes,
+               "--device", "cpu", "--seconds", str(args.seconds), "--out", str(args.out / side)]  # fmt: skip
+    ended = subprocess.run([*program, *options], check=False, capture_output=True, text=True, errors="replace")
+    if ended.returncode:
+        raise harness.BenchmarkError(f"`bench` failed for {side}: {ended.stderr.strip()}")
 
 
-def _compare(before: Path, after: Path) -> Comparison:
-    return compare(read_results(before), read_results(after))
-
-
-def _counted(found: Comparison, stage: str | None) -> dict[str, Any]:
-    others = [f"{change.case} {change.stage} x{change.ratio:.2f}" for change in found.changes if change.stage != stage]
-    print("\n".join(f"named besides: {each}" for each in others) or "nothing named besides")
-    return {"shows": found.visible, "named": len(found.changes) - len(others), "others": len(others)}
+def _results(args: argparse.Namespace, side: str) -> Results:
+    return read_results(args.out / side / "results.jsonl")
 
 
 def _slowed_command(arguments: Sequence[str]) -> int:

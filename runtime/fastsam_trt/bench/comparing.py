@@ -6,10 +6,11 @@ A figure counts as changed where all of this holds:
 - the medians differ by a least ratio (5 percent) and a least time (0.01 ms);
 - the difference is larger than chance makes *any* of the figures compared differ, but once in twenty comparisons:
   among hundreds of figures, 95 percent intervals alone would name some every time. The bound is Bonferroni's, of
-  Student's t, since an interval comes from a dozen blocks. An interval that is narrower than half the usual one is
-  taken for luck and widened. And since intervals within a run say nothing of what differs between two processes that
-  do the same, how the figures all together scatter beyond their intervals is added to each, 1 percent at least (a
-  model of random effects, its variance from the median deviation, which the few that changed do not move).
+  Student's t with Welch's degrees of freedom, since an interval comes from a dozen blocks or runs. An error that is
+  smaller than half the usual one is taken for luck and widened. And since intervals within a run say nothing of what
+  differs between two processes that do the same, how the figures all together scatter beyond their intervals is added
+  to each, 1 percent at least (a model of random effects, its variance from the median deviation, which the few that
+  changed do not move). Where each side has several runs their own scatter tells that; see `ComparedTime`.
 
 A stage that changed changes the whole call; that is told under the stage, not as a finding of its own.
 """
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, median
 from typing import Any
 
+from fastsam_trt.bench.compared_time import ENOUGH_RUNS, ComparedTime, student_t
 from fastsam_trt.bench.records import Cell, Cold, Failed, Interval, Sweep
 from fastsam_trt.bench.runs import Results, cold_key, sweep_key
 
@@ -30,13 +32,12 @@ WHOLE = "whole"
 LEAST_RATIO = 1.05
 LEAST_MS = 0.01
 FALSE_ALARMS = 0.05  # comparisons of equal results, of a hundred, in which anything is named
-_FREEDOM = 18  # of a difference between two medians over about ten blocks each
 _CLOCK_MS = 0.001  # below it times are not told apart
 _ENOUGH = 20  # figures that tell how all of them scatter
 _LEAST_BETWEEN = 0.01  # of two processes that do the same, relative
 _EXPLAINED = 0.5  # of the whole's change, by its stages
 
-Figures = Mapping[tuple[str, str], Interval]  # case and stage to its time
+Figures = Mapping[tuple[str, str], ComparedTime]  # case and stage to its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +103,16 @@ class Comparison:
 
 
 def compare(before: Results, after: Results, least_ratio: float = LEAST_RATIO) -> Comparison:
-    """Compare results figure by figure; of several runs of a cell the median and the widest interval count.
+    """Compare results figure by figure.
 
     Args:
-        before, after: Each of one run or more.
+        before, after: Each of one run or more; of four or more runs of a cell their own scatter counts.
         least_ratio: Smaller changes are not told.
     """
     old, new = figures(before), figures(after)
     common = [key for key in old if key in new]
     rule = _Rule([(old[key], new[key]) for key in common], least_ratio)
-    changed = {key: Change(*key, old[key], new[key]) for key in common if rule.names(old[key], new[key])}
+    changed = {key: Change(*key, old[key].time, new[key].time) for key in common if rule.names(old[key], new[key])}
     whole = [key for key in common if key[1] == WHOLE]
     changes = sorted(_told(changed), key=lambda change: (not change.slower, -abs(math.log(change.ratio))))
     return Comparison(
@@ -121,14 +122,14 @@ def compare(before: Results, after: Results, least_ratio: float = LEAST_RATIO) -
         rule.together,
         _only(old, new, after),
         _only(new, old, before),
-        (*_remarks(before, after), *_few(len(common))),
+        (*_remarks(before, after), *_few([(old[key], new[key]) for key in common])),
         len(whole),
-        sum(_overlap(old[key], new[key]) for key in whole),
+        sum(_overlap(old[key].time, new[key].time) for key in whole),
         least_ratio,
     )
 
 
-def figures(results: Results) -> dict[tuple[str, str], Interval]:
+def figures(results: Results) -> dict[tuple[str, str], ComparedTime]:
     """Every time that can be compared, of cells and their stages, cold starts, and our side of sweeps."""
     found: dict[tuple[str, str], list[Interval]] = {}
 
@@ -146,59 +147,52 @@ def figures(results: Results) -> dict[tuple[str, str], Interval]:
         for sweep in run.of(Sweep):
             if sweep.side == "ours":
                 add("/".join(("sweep", *map(str, sweep_key(sweep)))), WHOLE, sweep.latency_ms)
-    return {
-        key: Interval(median(t.p50 for t in times), min(t.low for t in times), max(t.high for t in times))
-        for key, times in found.items()
-    }
+    return {key: ComparedTime.of(times) for key, times in found.items()}
 
 
 class _Rule:
     """When a figure counts as changed."""
 
-    def __init__(self, pairs: Sequence[tuple[Interval, Interval]], least_ratio: float) -> None:
+    def __init__(self, pairs: Sequence[tuple[ComparedTime, ComparedTime]], least_ratio: float) -> None:
         self._least = math.log(least_ratio)
-        self._usual = median(_spread(each) for pair in pairs for each in pair) if pairs else 0.0
-        self._bound = student_t(1 - FALSE_ALARMS / (2 * max(len(pairs), 1)), _FREEDOM)
+        self._usual = median(each.error for pair in pairs for each in pair) if pairs else 0.0
+        self._sure = 1 - FALSE_ALARMS / (2 * max(len(pairs), 1))
         self._between = 0.0
         noise = median(self._noise(*pair) for pair in pairs) if pairs else 0.0
-        logs = [math.log(after.p50 / before.p50) for before, after in pairs] or [0.0]
+        logs = [_log_ratio(*pair) for pair in pairs] or [0.0]
         centre = median(logs)
         scatter = median(abs(log - centre) for log in logs) / NormalDist().inv_cdf(0.75)
         known = math.sqrt(max(scatter**2 - noise**2, 0.0)) if len(logs) >= _ENOUGH else 0.0
         self._between = max(known, _LEAST_BETWEEN)
         self.together = math.exp(centre)
-        self.visible = math.exp(max(self._least, self._bound * math.hypot(noise, self._between)))
+        self.visible = math.exp(max(self._least, median(self._needed(*pair) for pair in pairs) if pairs else 0.0))
 
-    def names(self, before: Interval, after: Interval) -> bool:
+    def names(self, before: ComparedTime, after: ComparedTime) -> bool:
         """Whether the figure changed."""
-        log = abs(math.log(after.p50 / before.p50))
-        enough = log > self._least and abs(after.p50 - before.p50) >= LEAST_MS
-        return enough and not _overlap(before, after) and log > self._bound * self._noise(before, after)
+        log = abs(_log_ratio(before, after))
+        enough = log > self._least and abs(after.time.p50 - before.time.p50) >= LEAST_MS
+        return enough and not _overlap(before.time, after.time) and log > self._needed(before, after)
 
-    def _noise(self, before: Interval, after: Interval) -> float:
+    def _needed(self, before: ComparedTime, after: ComparedTime) -> float:
+        """Which logarithm of their ratio is beyond chance."""
+        old, new = (self._error(each) ** 2 for each in (before, after))
+        freedom = (old + new) ** 2 / (old**2 / before.freedom + new**2 / after.freedom)  # Welch and Satterthwaite
+        return student_t(self._sure, freedom) * self._noise(before, after)
+
+    def _noise(self, before: ComparedTime, after: ComparedTime) -> float:
         """Standard error of the logarithm of their ratio."""
-        spreads = (max(_spread(each), self._usual / 2, _CLOCK_MS / each.p50) for each in (before, after))
-        return math.hypot(*spreads, self._between)
+        return math.hypot(self._error(before), self._error(after), self._between)
+
+    def _error(self, one: ComparedTime) -> float:
+        return max(one.error, self._usual / 2, _CLOCK_MS / one.time.p50)
 
 
 def _overlap(before: Interval, after: Interval) -> bool:
     return before.low <= after.high and after.low <= before.high
 
 
-def student_t(probability: float, freedom: int) -> float:
-    """Quantile of Student's t by Fisher and Cornish's expansion (Abramowitz and Stegun, 26.7.5)."""
-    z = NormalDist().inv_cdf(probability)
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )
-
-
-def _spread(time: Interval) -> float:
-    """Relative standard error of a median, from its 95 percent interval."""
-    return (math.log(time.high / time.low)) / (2 * NormalDist().inv_cdf(0.975))
+def _log_ratio(before: ComparedTime, after: ComparedTime) -> float:
+    return math.log(after.time.p50 / before.time.p50)
 
 
 def _told(changed: Mapping[tuple[str, str], Change]) -> list[Change]:
@@ -241,6 +235,8 @@ def _remarks(before: Results, after: Results) -> tuple[str, ...]:
         old, new = (", ".join(sorted(each.get(name, {"none"}))) for each in facts)
         if old != new:
             remarks.append(f"{name} differs: {old} before, {new} after")
+    if min(len(before.runs), len(after.runs)) >= ENOUGH_RUNS and not _in_turn(before, after):
+        remarks.append("the runs of the two sides were not taken in turn: what the machine did between them is in it")
     for side, results in (("before", before), ("after", after)):
         for run in results.runs:
             if run.partial:
@@ -250,11 +246,17 @@ def _remarks(before: Results, after: Results) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _few(count: int) -> list[str]:
-    if count >= _ENOUGH:
+def _in_turn(before: Results, after: Results) -> bool:
+    old, new = ([run.run.time for run in side.runs] for side in (before, after))
+    return min(old) <= max(new) and min(new) <= max(old)
+
+
+def _few(pairs: Sequence[tuple[ComparedTime, ComparedTime]]) -> list[str]:
+    runs = min((each.runs for pair in pairs for each in pair), default=0)
+    if len(pairs) >= _ENOUGH or runs >= ENOUGH_RUNS:
         return []
-    told = f"{count} figures are too few to tell how two processes differ that do the same"
-    return [f"{told}; {_LEAST_BETWEEN:.0%} was taken; several runs on each side make it surer"]
+    told = f"{len(pairs)} figures are too few to tell how two processes differ that do the same"
+    return [f"{told}; {_LEAST_BETWEEN:.0%} was taken; {ENOUGH_RUNS} runs or more on each side, in turn, tell it"]
 
 
 def _facts(results: Results) -> dict[str, set[str]]:
