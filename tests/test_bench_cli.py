@@ -28,6 +28,7 @@ from fastsam_trt.bench.runs import BenchRun
 from fastsam_trt.bench.scenarios import SingleStream
 from fastsam_trt.bench.timing import WHOLE, Block, Stated, state_rate
 from fastsam_trt.cli.main import main
+from fastsam_trt.errors import OptionError
 from fastsam_trt.preprocess import FramePreprocessor
 
 pytest.importorskip("onnxruntime")
@@ -278,7 +279,7 @@ def test_a_batch_beyond_the_models_range_is_refused(
         "expected 1 to 4 frames a run of fixed on onnxruntime, found 8" in error
     )
     assert not (tmp_path / "results.jsonl").exists()
-    bench = Bench(BenchOptions(("fixed",), crops=(0,), scenarios=("offline",), quick=True))
+    bench = Bench([BenchOptions(("fixed",), crops=(0,), scenarios=("offline",), quick=True)])
     assert {cell.case.batch for cell in bench._cells} == {1}  # 8, which suits others, is left out
 
 
@@ -340,8 +341,33 @@ def test_all_that_is_installed_and_the_demo_is_measured_by_default(home: Path) -
 def test_two_files_that_say_the_same_name_keep_apart(home: Path) -> None:
     shutil.copytree(home / "models" / "colours", home / "models" / "again")
     options = BenchOptions(("colours", "again"), crops=(0,), scenarios=("single",), quick=True)
-    names = {cell.opened.name for cell in Bench(options)._cells}
+    names = {cell.opened.name for cell in Bench([options])._cells}
     assert names == {"colours", "again"}
+
+
+def test_requests_that_share_a_run_take_turns(home: Path) -> None:
+    """Cells of a short request are seen as long as those of a long one."""
+    sizes = ((96, 128), (128, 192))
+    requests = [
+        BenchOptions(("colours",), crops=(0,), scenarios=("single",), sizes=sizes, seconds=0.03, quick=True),
+        BenchOptions(("things",), crops=(0,), scenarios=("single", "sweep"), sizes=sizes[:1], seconds=0.03, quick=True),
+    ]
+    shown: list[str] = []
+    bench = Bench(requests, shown.append)
+    records = list(bench.records())
+    cells = [record.id for record in records if isinstance(record, Cell)]
+    assert [name.split("/")[1] for name in cells] == ["colours", "colours", "things"]
+    passes = [line for line in shown if line.startswith("pass ")]
+    assert passes == [f"pass {turn} of 3: {cell}" for turn in (1, 2, 3) for cell in cells]
+    assert {record.model for record in records if isinstance(record, Sweep)} == {"things"}
+    ceilings = [record for record in records if isinstance(record, Ceiling)]
+    assert len(ceilings) == len({(each.backend, each.device, each.precision) for each in ceilings})
+
+
+@pytest.mark.parametrize("other", [{"seconds": 2.0}, {"seconds": 1.0, "quick": True}])
+def test_requests_of_other_lengths_can_not_share_a_run(home: Path, other: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="seconds: expected the same, as is --quick, in all requests of a run"):
+        Bench([BenchOptions(("colours",), crops=(0,), seconds=1.0), BenchOptions(("colours",), crops=(0,), **other)])
 
 
 # Reports and comparisons

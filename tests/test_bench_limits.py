@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +14,7 @@ onnx = pytest.importorskip("onnx")
 from fastsam_engine import open_session, read_spec  # noqa: E402
 from fastsam_engine.errors import BackendUnavailableError  # noqa: E402
 from fastsam_trt.bench import ceilings as measuring  # noqa: E402
+from fastsam_trt.bench import cell_limits  # noqa: E402
 from fastsam_trt.bench.ceilings import Ceilings, MemorySpeed, measure_ceilings  # noqa: E402
 from fastsam_trt.bench.host_memory import HostMemory, free_memory, last_level_cache  # noqa: E402
 from fastsam_trt.bench.limits import graph_limit, stage_limit  # noqa: E402
@@ -136,6 +139,24 @@ def test_of_two_measurements_the_higher_figure_holds() -> None:
         assert (found.matmul_gflops, found.record.copy_gbytes) == (70, 9)
         assert found.record.samples == {"matmul": (70,), "copy": (9,)}
         assert found.speeds == (MemorySpeed(1, 60), MemorySpeed(2, 30), MemorySpeed(4, 9))
+
+
+def test_ceilings_measured_again_count_where_they_are_higher(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = [SimpleNamespace(backend=name, device="cpu", precision="fp32") for name in ("a", "b", "a", "fails")]
+    made = {"a": iter([50.0, 40.0]), "b": iter([70.0, 90.0])}
+
+    def measure(backend: str, device: str, precision: str, samples: int) -> Ceilings:
+        if backend == "fails":
+            raise BackendUnavailableError(backend, "it does not compute in fp32", "none")
+        found = ceilings(next(made[backend]))
+        return replace(found, record=replace(found.record, backend=backend, samples={"matmul": (), "copy": ()}))
+
+    monkeypatch.setattr(cell_limits, "measure_ceilings", measure)
+    limits, shown = cell_limits.Limits(samples=1), list[str]()
+    first = [each.matmul_gflops for each in limits.measure(sessions, shown.append)]  # type: ignore[arg-type]
+    assert first == [50, 70]
+    assert [(each.backend, each.matmul_gflops) for each in limits.measure_again(shown.append)] == [("a", 50), ("b", 90)]
+    assert shown[-2:] == ["ceilings of a cpu fp32, once more", "ceilings of b cpu fp32, once more"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from fastsam_engine import Session
 from fastsam_engine.errors import FastsamError, one_line
@@ -21,6 +22,7 @@ from fastsam_trt.bench.records import Cell, End, Failed, Record, Run
 from fastsam_trt.bench.run_head import run_head
 from fastsam_trt.bench.sweep import COUNTS, measure_sweep
 from fastsam_trt.clip import Clip
+from fastsam_trt.errors import OptionError
 
 _QUICK_COUNTS, _QUICK_ROUNDS, _ROUNDS = (5, 20, 50), 3, 6
 _MOST_PASSES = 2  # times those that are planned, where something else used the processors
@@ -30,39 +32,61 @@ _QUICK_STARTS, _STARTS = 3, 6
 Show = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A request of the run, with its models open."""
+
+    options: BenchOptions
+    plan: Plan
+    opened: list[OpenedModel]
+
+    def distinct(self) -> Iterable[OpenedModel]:
+        """The models without those that a precision of `auto` made the same as another."""
+        sessions = ((each.session, each) for each in self.opened)
+        return {(each.name, s.backend, s.device, s.precision): each for s, each in sessions}.values()
+
+
 class Bench:
     """A run. Opening it checks the whole request; `records` does the work.
+
+    Several requests may share a run: all their cells take turns in its passes, so that those of a short request see as
+    much of a machine that drifts as those of a long one.
 
     Attributes:
         remarks: What was left out, in words; it grows.
     """
 
-    def __init__(self, options: BenchOptions, show: Show = lambda _: None) -> None:
+    def __init__(self, requests: Sequence[BenchOptions], show: Show = lambda _: None) -> None:
         """Open all models.
 
         Args:
-            options: What to measure.
+            requests: What to measure, one or more; `seconds` and `quick` are the same in all.
             show: Told what is done.
 
         Raises:
             FastsamError: Something that was asked for can't be had.
         """
         load_onnx()
-        self._plan = Plan.of(options)
-        self._options, self._show = options, show
+        self._options = requests[0]
+        if len({(each.cell_seconds, each.quick) for each in requests}) > 1:
+            expected = "the same, as is --quick, in all requests of a run"
+            raise OptionError("seconds", expected, [each.cell_seconds for each in requests])
+        plans = [Plan.of(options) for options in requests]
+        self._show = show
         self._gpus = GpuWatch()
-        self.remarks = [*self._plan.remarks, *([self._gpus.remark] if self._gpus.remark else [])]
+        self.remarks = [remark for plan in plans for remark in plan.remarks]
+        self.remarks += [self._gpus.remark] if self._gpus.remark else []
         self._clips: dict[tuple[str, ...], Clip] = {}
-        self._opened: list[OpenedModel] = []
-        for case in self._plan.models:
-            show(f"opening {case.model}")
-            self._opened.append(OpenedModel(case, lambda name, case=case: self._clip(name, case)))  # type: ignore[misc]
-        _name_apart(self._opened)
-        self._cells = [
-            MeasuredCell(case, opened, self._gpus) for opened in self._opened for case in self._plan.cells(opened)
-        ]
-        self._cells = list({cell.id: cell for cell in self._cells}.values())  # `auto` may be what was named, too
-        self._limits = Limits(_QUICK_SAMPLES if options.quick else _SAMPLES)
+        self._parts = [_Part(plan.options, plan, [self._open(case) for case in plan.models]) for plan in plans]
+        _name_apart([opened for part in self._parts for opened in part.opened])
+        cells = (
+            MeasuredCell(case, opened, self._gpus)
+            for part in self._parts
+            for opened in part.opened
+            for case in part.plan.cells(opened)
+        )
+        self._cells = list({cell.id: cell for cell in cells}.values())  # `auto` may be what was named, too
+        self._limits = Limits(_QUICK_SAMPLES if self._options.quick else _SAMPLES)
         self._told: set[str] = set()
 
     def head(self, command: tuple[str, ...]) -> Run:
@@ -81,10 +105,11 @@ class Bench:
         for record in self._measure_cells():
             failed += isinstance(record, Failed)
             yield record
-        if "sweep" in self._options.scenarios:
-            yield from self._sweeps()
-        if "cold" in self._options.scenarios:
-            yield from self._colds()
+        for part in self._parts:
+            if "sweep" in part.options.scenarios:
+                yield from self._sweeps(part)
+            if "cold" in part.options.scenarios:
+                yield from self._colds(part)
         cells = len(self._told) - failed
         yield End(cells=cells, failed=failed, seconds=time.perf_counter() - start)
 
@@ -105,6 +130,10 @@ class Bench:
         block_s = options.cell_seconds / options.passes
         most = options.passes * (1 if options.quick else _MOST_PASSES)
         for turn in range(most):
+            if (
+                turn == options.passes // 2 and not options.quick
+            ):  # what the machine can do is not the same all the time
+                yield from self._limits.measure_again(self._show)
             for cell in self._cells:
                 if cell.id in self._told:
                     continue
@@ -121,9 +150,9 @@ class Bench:
                     self._told.add(cell.id)
                     yield Failed(id=cell.id, error=_told(error))
 
-    def _sweeps(self) -> Iterator[Record]:
+    def _sweeps(self, part: _Part) -> Iterator[Record]:
         counts, rounds = (_QUICK_COUNTS, _QUICK_ROUNDS) if self._options.quick else (COUNTS, _ROUNDS)
-        for opened in self._distinct():
+        for opened in part.distinct():
             clip = self._clip(opened.case.clip, opened.case) if opened.case.clip else None
             try:
                 for found in measure_sweep(opened, clip, counts, rounds, self._show):
@@ -134,11 +163,11 @@ class Bench:
             except Exception as error:  # noqa: BLE001 - as of a cell
                 self.remarks.append(f"sweep of {opened.name}: {_told(error)}")
 
-    def _colds(self) -> Iterator[Record]:
+    def _colds(self, part: _Part) -> Iterator[Record]:
         starts = _QUICK_STARTS if self._options.quick else _STARTS
-        size = self._plan.sizes[-1]
+        size = part.plan.sizes[-1]
         picture = DrawnFrames(size, pictures=1).encoded[0].tobytes()
-        for opened in self._distinct():
+        for opened in part.distinct():
             session, placed = opened.session, opened.placed(size)
             told = opened.name, session.backend, session.precision
             sized = opened.image.size_multiple is not None
@@ -148,16 +177,15 @@ class Bench:
             except Exception as error:  # noqa: BLE001 - as of a cell
                 self.remarks.append(f"cold starts of {opened.name}: {_told(error)}")
 
-    def _distinct(self) -> Iterable[OpenedModel]:
-        """The models without those that a precision of `auto` made the same as another."""
-        sessions = ((each.session, each) for each in self._opened)
-        return {(each.name, s.backend, s.device, s.precision): each for s, each in sessions}.values()
-
     def _sessions(self) -> Iterator[Session]:
-        for opened in self._opened:
+        for opened in (each for part in self._parts for each in part.opened):
             yield opened.session
             if opened.case.clip is not None:
                 yield opened.tower(self._clip(opened.case.clip, opened.case))
+
+    def _open(self, case: ModelCase) -> OpenedModel:
+        self._show(f"opening {case.model}")
+        return OpenedModel(case, lambda name: self._clip(name, case))
 
     def _clip(self, name: str, case: ModelCase) -> Clip:
         key = (name, case.backend, case.device, case.precision)

@@ -15,7 +15,6 @@ from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
 
 if TYPE_CHECKING:
-    from fastsam_trt.bench.bench import Bench
     from fastsam_trt.bench.plan import BenchOptions
     from fastsam_trt.bench.runs import Results
 
@@ -100,6 +99,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
     from fastsam_trt.bench.bench import Bench
+    from fastsam_trt.bench.recording import record
     from fastsam_trt.bench.results_file import read_results
 
     path, interrupted = args.out / _RESULTS, False
@@ -110,36 +110,19 @@ def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
         def show(doing: str) -> None:
             bar.set_description_str(doing)
 
-        bench = Bench(asked, show)
+        bench = Bench([asked], show)
         try:
             bar.clear()
             for remark in bench.remarks:
                 print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
             known = len(bench.remarks)
-            interrupted = _record(path, bench)
+            interrupted = record(path, bench, ("fastsam-trt", *sys.argv[1:]))
         finally:
             bench.close()
     for remark in bench.remarks[known:]:
         print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
     _write_reports(args, read_results(path))
     return _INTERRUPTED if interrupted else 0
-
-
-def _record(path: Path, bench: Bench) -> bool:
-    """Write the records as they are made; True where Ctrl-C stopped that."""
-    from fastsam_trt.bench.results_file import ResultsWriter
-    from fastsam_trt.bench.run_head import new_run_id
-
-    with ResultsWriter(path, new_run_id()) as writer:
-        writer.write(bench.head(("fastsam-trt", *sys.argv[1:])))
-        try:
-            for record in bench.records():
-                writer.write(record)
-        except KeyboardInterrupt:
-            for cell in bench.salvaged():
-                writer.write(cell)
-            return True
-    return False
 
 
 def _write_reports(args: argparse.Namespace, results: Results) -> None:
