@@ -36,7 +36,6 @@ Show = Callable[[str], None]
 class _Part:
     """A request of the run, with its models open."""
 
-    options: BenchOptions
     plan: Plan
     opened: list[OpenedModel]
 
@@ -77,7 +76,7 @@ class Bench:
         self.remarks = [remark for plan in plans for remark in plan.remarks]
         self.remarks += [self._gpus.remark] if self._gpus.remark else []
         self._clips: dict[tuple[str, ...], Clip] = {}
-        self._parts = [_Part(plan.options, plan, [self._open(case) for case in plan.models]) for plan in plans]
+        self._parts = [_Part(plan, [self._open(case) for case in plan.models]) for plan in plans]
         _name_apart([opened for part in self._parts for opened in part.opened])
         cells = (
             MeasuredCell(case, opened, self._gpus)
@@ -106,9 +105,9 @@ class Bench:
             failed += isinstance(record, Failed)
             yield record
         for part in self._parts:
-            if "sweep" in part.options.scenarios:
+            if "sweep" in part.plan.options.scenarios:
                 yield from self._sweeps(part)
-            if "cold" in part.options.scenarios:
+            if "cold" in part.plan.options.scenarios:
                 yield from self._colds(part)
         cells = len(self._told) - failed
         yield End(cells=cells, failed=failed, seconds=time.perf_counter() - start)
@@ -128,11 +127,11 @@ class Bench:
     def _measure_cells(self) -> Iterator[Record]:
         options = self._options
         block_s = options.cell_seconds / options.passes
-        most = options.passes * (1 if options.quick else _MOST_PASSES)
+        most, midway = options.passes, None
+        if not options.quick:
+            most, midway = _MOST_PASSES * options.passes, options.passes // 2
         for turn in range(most):
-            if (
-                turn == options.passes // 2 and not options.quick
-            ):  # what the machine can do is not the same all the time
+            if turn == midway:  # what the machine can do is not the same all the time
                 yield from self._limits.measure_again(self._show)
             for cell in self._cells:
                 if cell.id in self._told:
