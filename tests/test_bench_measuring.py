@@ -413,6 +413,17 @@ def test_a_sweep_has_both_sides_and_says_what_it_left_out(opened: OpenedModel) -
     assert swept == {(side, how, 5) for side in ("ours", "usual") for how in ("labels", "clip")}
 
 
+def test_the_counts_of_a_sweep_take_turns(opened: OpenedModel) -> None:
+    turns: list[str] = []
+    list(measure_sweep(opened, None, (1, 2), 2, turns.append))
+    assert [turn.partition(": ")[2] for turn in turns] == 2 * [
+        "1 segments by labels, ours",
+        "1 segments by labels, usual",
+        "2 segments by labels, ours",
+        "2 segments by labels, usual",
+    ]
+
+
 def test_a_child_that_fails_is_told_with_its_last_line() -> None:
     case = CellCase("single", ModelCase("nothing", None, "auto", "cpu", "auto"), 1, 0, (64, 64))
     with pytest.raises(ChildFailedError, match=r"a process for memory failed: .*no model 'nothing'"):

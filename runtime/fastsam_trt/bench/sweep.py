@@ -47,7 +47,7 @@ def measure_sweep(
     rounds: int,
     show: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Sweep | str]:
-    """Measure the ways in turn, count by count.
+    """Measure the ways in turn: each turn goes over all counts, so that no point of a curve is of a bad minute alone.
 
     Args:
         opened: A segmenter of prototypes.
@@ -57,10 +57,11 @@ def measure_sweep(
         show: Told what is done.
 
     Returns:
-        Records, and remarks on what was left out.
+        Remarks on what was left out, and records.
     """
     frame = DrawnFrames(_SIZE, pictures=1).capture()
     tower = None if clip is None else TextTower(str(opened.case.clip), opened.case.backend, opened.case.device)
+    ways: dict[_Way, Callable[[], float]] = {}
     for count in counts:
         segments = _segments(opened, frame, count)
         if not has_full_masks(segments):
@@ -69,25 +70,24 @@ def measure_sweep(
         if len(segments) < count:
             yield f"sweep of {opened.name}: {count} segments and more are left out, it finds {len(segments)} at most"
             break
-        ways: dict[_Way, Callable[[], float]] = {}
         ways["ours", "labels", count] = wall_clock(_ours(frame, segments, _by_label()))
         ways["usual", "labels", count] = wall_clock(_usual(segments))
         if clip is not None and tower is not None:
             selector = _by_clip(clip, frame, segments)
             ways["ours", "clip", count] = wall_clock(_ours(frame, segments, selector))
             ways["usual", "clip", count] = wall_clock(_usual_clip(frame, segments, clip, tower))
-        for (side, how, _), spent in _time(ways, rounds, lambda what: show(f"sweep {opened.name}: {what}")).items():
-            stated = state(spent)
-            yield Sweep(
-                side=side,
-                selector=how,
-                segments=count,
-                frame=_SIZE,
-                latency_ms=Interval(stated.median, stated.low, stated.high),
-                model=opened.name,
-                backend=opened.session.backend,
-                precision=opened.session.precision,
-            )
+    for (side, how, count), spent in _time(ways, rounds, lambda what: show(f"sweep {opened.name}: {what}")).items():
+        stated = state(spent)
+        yield Sweep(
+            side=side,
+            selector=how,
+            segments=count,
+            frame=_SIZE,
+            latency_ms=Interval(stated.median, stated.low, stated.high),
+            model=opened.name,
+            backend=opened.session.backend,
+            precision=opened.session.precision,
+        )
 
 
 def _time(ways: dict[_Way, Callable[[], float]], rounds: int, show: Callable[[str], None]) -> dict[_Way, list[float]]:
