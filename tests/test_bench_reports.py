@@ -22,7 +22,7 @@ from fastsam_trt.bench.records import Ceiling, Cell, Peer, Rate, Record, StageLi
 from fastsam_trt.bench.report_html import make_page
 from fastsam_trt.bench.report_markdown import BEGIN, END, make_report, table_for_readme, update_readme
 from fastsam_trt.bench.results_file import read_results
-from fastsam_trt.bench.runs import BenchRun, Results
+from fastsam_trt.bench.runs import BenchRun, Results, by_machine
 from fastsam_trt.bench.wording import significant
 from fastsam_trt.errors import MarkersError
 
@@ -82,6 +82,15 @@ def test_the_markdown_report_has_every_figure() -> None:
     assert len(tables["Ceilings"]) - 2 == sum(isinstance(r, Ceiling) for r in records)
     assert len(tables["Cold starts"]) - 2 == 2
     assert tables["Live"][2][-1] == "12"
+
+
+def test_cells_stand_as_planned_however_they_end() -> None:
+    (head, *rest) = made_bench.whole_run(1)
+    cells = [record for record in rest if isinstance(record, Cell)]
+    others = [record for record in rest if not isinstance(record, Cell)]
+    as_planned = make_report(_results([head, *rest]))
+    for ended in (cells[::-1], cells[3:] + cells[:3]):
+        assert make_report(_results([head, *ended, *others])) == as_planned
 
 
 def test_a_machine_with_a_gpu_tells_power_and_memory(two: Results) -> None:
@@ -303,10 +312,36 @@ def test_caches_have_a_roof_of_their_own() -> None:
 
 def test_peers_that_are_not_slower_are_coloured_otherwise() -> None:
     peers = [record for record in made_bench.whole_run(1) if isinstance(record, Peer)]
-    figure = figures.peers("x", peers)
-    assert figure is not None
+    (figure,) = figures.peers("x", peers)
     assert re.findall(r'class="dot c-(\w+)"', figure.svg) == ["blue", "blue", "orange"]
     assert "0.95x our time" in figure.svg
+    assert figures.peers("x", []) == []
+
+
+def test_peers_are_held_against_each_engine_of_ours_apart() -> None:
+    peers = [record for record in made_bench.whole_run(1) if isinstance(record, Peer)]
+    slower = [
+        dataclasses.replace(each, ours="onnxruntime cpu fp32", ratio=dataclasses.replace(each.ratio, median=0.5))
+        for each in peers
+    ]
+    found = figures.peers("x", [*peers, *slower])
+    assert [each.title for each in found] == [f"Against others: ours on {each[0].ours}" for each in (peers, slower)]
+    assert [each.svg.count("0.50x our time") for each in found] == [0, len(slower)]
+    assert [len(each.table.rows) for each in found] == [len(peers), len(slower)]
+
+
+def test_of_ceilings_the_highest_of_all_runs_are_shown() -> None:
+    (head, *rest) = made_bench.whole_run(1)
+    lower = [
+        dataclasses.replace(each, matmul_gflops=each.matmul_gflops / 2, copy_gbytes=each.copy_gbytes * 2, samples={})
+        for each in rest
+        if isinstance(each, Ceiling)
+    ]
+    first, both = (
+        by_machine(_results(*runs).runs)[0].ceilings for runs in ([[head, *rest]], [[head, *rest], [head, *lower]])
+    )
+    assert [each.matmul_gflops for each in both] == [each.matmul_gflops for each in first]
+    assert [each.copy_gbytes for each in both] == [each.copy_gbytes * 2 for each in first]
 
 
 def test_sweeps_and_crops_have_a_line_each() -> None:

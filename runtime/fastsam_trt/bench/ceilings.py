@@ -15,7 +15,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -142,19 +142,12 @@ def measure_ceilings(
 def higher_ceilings(first: Ceilings, second: Ceilings) -> Ceilings:
     """The higher of two measurements of the same ceilings, figure by figure.
 
-    Other work makes a ceiling lower, never higher: measured before and after what is held against it, the higher of
-    each is nearer to what the machine can do.
+    Measured before and after what is held against it, the higher of each is nearer to what the machine can do.
     """
-    better = first.record if first.matmul_gflops >= second.matmul_gflops else second.record
-    faster = first.record if first.record.copy_gbytes >= second.record.copy_gbytes else second.record
     both = (*first.speeds, *second.speeds)
     sets = sorted({each.working_set for each in both})
     return Ceilings(
-        replace(
-            better,
-            copy_gbytes=faster.copy_gbytes,
-            samples={**better.samples, "copy": faster.samples["copy"]},
-        ),
+        first.record.or_higher(second.record),
         tuple(MemorySpeed(each, max(speed.gbytes for speed in both if speed.working_set == each)) for each in sets),
     )
 

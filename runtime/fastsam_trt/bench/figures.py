@@ -180,27 +180,33 @@ def cold_starts(name: str, colds: Sequence[Cold]) -> Figure | None:
     )
 
 
-def peers(name: str, found: Sequence[Peer]) -> Figure | None:
-    """Times of other projects over ours."""
-    if not found:
-        return None
+def peers(name: str, found: Sequence[Peer]) -> list[Figure]:
+    """Times of other projects over ours: a figure for each engine of ours, all on one scale."""
+    every = [1.0, *(value for peer in found for value in (peer.ratio.low, peer.ratio.high))]
+    scale = scales.logarithmic(every)
+    ours = dict.fromkeys(peer.ours for peer in found)
+    return [
+        _peers(f"{name}-{i}", each, [peer for peer in found if peer.ours == each], scale) for i, each in enumerate(ours)
+    ]
+
+
+def _peers(name: str, ours: str, found: Sequence[Peer], scale: scales.Scale) -> Figure:
     groups: dict[str, list[Row]] = {}
     for peer in found:
         ratio = peer.ratio
-        tip = f"{peer.peer} {peer.version} against {peer.ours}"
         marks: list[Sign] = [
-            Dot(ratio.median, "blue" if ratio.low > 1 else "orange", tip),
+            Dot(ratio.median, "blue" if ratio.low > 1 else "orange", f"{peer.peer} {peer.version} against {ours}"),
             Span(ratio.low, ratio.high),
         ]
         groups.setdefault(peer.model, []).append(
             Row(f"{peer.peer} {peer.version}", f"{significant(ratio.median)}x our time", marks)
         )
-    every = [1.0, *(value for peer in found for value in (peer.ratio.low, peer.ratio.high))]
+    title = f"Against others: ours on {ours}"
+    rows = [Group(model, group) for model, group in groups.items()]
     return Figure(
-        "Against others",
+        title,
         "Time of the other over ours, pair by pair, on a logarithmic axis: to the right of 1 they take longer. Orange: "
         "not proven slower than ours.",
-        rows_chart(name, "Against others", f"Ratios of {len(found)} peers to ours.",
-                   [Group(m, r) for m, r in groups.items()], scales.logarithmic(every), reference=1.0),
+        rows_chart(name, title, f"Ratios of {len(found)} peers to ours.", rows, scale, reference=1.0),
         tables.peers_table(found),
-    )  # fmt: skip
+    )

@@ -7,7 +7,7 @@ percent interval of the median beside them. Fields that a machine can't tell are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from fastsam_trt.machine import Machine
@@ -144,6 +144,13 @@ class Ceiling:
     matmul_gflops: float
     copy_gbytes: float
     samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def or_higher(self, other: Ceiling) -> Ceiling:
+        """The higher of each figure: other work makes a ceiling lower, never higher."""
+        better = self if self.matmul_gflops >= other.matmul_gflops else other
+        faster = self if self.copy_gbytes >= other.copy_gbytes else other
+        copies = {"copy": faster.samples["copy"]} if "copy" in faster.samples else {}
+        return replace(better, copy_gbytes=faster.copy_gbytes, samples={**better.samples, **copies})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def _machine(place: int, name: str, machine: MachineRuns) -> str:
         *curves.crops(f"{mark}-crops", machine.cells),
         curves.roofline(f"{mark}-roofline", machine.cells, machine.ceilings),
         figures.cold_starts(f"{mark}-cold", machine.colds),
-        figures.peers(f"{mark}-peers", machine.peers),
+        *figures.peers(f"{mark}-peers", machine.peers),
     ]
     return f"""<section id="{mark}">
 <h2>{escape(_named(name, machine))}</h2>

@@ -55,7 +55,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class MachineRuns:
-    """The runs of one machine, by time. Of what was measured more than once the last counts."""
+    """The runs of one machine, by time. What was measured more than once counts as last found, a ceiling as highest."""
 
     runs: tuple[BenchRun, ...]
 
@@ -66,13 +66,19 @@ class MachineRuns:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Cells, by their ids."""
-        return tuple({cell.id: cell for run in self.runs for cell in run.of(Cell)}.values())
+        """Cells, by their ids, in the order in which they were planned; they end in another."""
+        measured = {cell.id: cell for run in self.runs for cell in run.of(Cell)}
+        planned = (name for run in self.runs for name in run.run.planned)
+        return tuple(measured[name] for name in dict.fromkeys((*planned, *measured)) if name in measured)
 
     @property
     def ceilings(self) -> tuple[Ceiling, ...]:
         """Ceilings, by backend, device and precision."""
-        return tuple({(c.backend, c.device, c.precision): c for run in self.runs for c in run.of(Ceiling)}.values())
+        highest: dict[tuple[str, str, str], Ceiling] = {}
+        for found in (ceiling for run in self.runs for ceiling in run.of(Ceiling)):
+            key = (found.backend, found.device, found.precision)
+            highest[key] = highest[key].or_higher(found) if key in highest else found
+        return tuple(highest.values())
 
     @property
     def sweeps(self) -> tuple[Sweep, ...]:

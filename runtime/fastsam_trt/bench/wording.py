@@ -149,7 +149,8 @@ def all_notes(machine: MachineRuns) -> list[str]:
     told = [note for run in machine.runs for note in shortfalls(run)]
     versions = {tuple(sorted(run.run.machine.versions.items())) for run in machine.runs}
     if len(machine.runs) > 1:
-        told.append(f"figures of {len(machine.runs)} runs; of what was measured more than once the last is shown")
+        shown = "what was measured more than once is shown as last found, ceilings at their highest"
+        told.append(f"figures of {len(machine.runs)} runs; {shown}")
     if len(versions) > 1:
         told.append("versions differ between these runs; those of the last are shown")
     return told
