@@ -44,6 +44,15 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def no_hub(export_extra: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model hub answers, and nothing that was ever fetched from one is found."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
 def write_video() -> Callable[[Path, list[np.ndarray]], Path]:
     """Writes frames as a video; the suffix chooses the container."""
 

@@ -311,13 +311,8 @@ def test_a_size_that_the_architecture_cannot_take(
 
 
 @pytest.mark.parametrize("name", ["detr-resnet-50-panoptic", "mask2former-swin-tiny", "segformer-b0"])
-def test_no_network_names_the_local_folder_way(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+@pytest.mark.usefixtures("no_hub")
+def test_no_network_names_the_local_folder_way(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", name, "--out", str(tmp_path / "out")]) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fastsam-trt: error")]
     assert len(error) == 1

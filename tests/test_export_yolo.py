@@ -97,10 +97,10 @@ def test_a_graph_that_computes_something_else_is_not_kept(
         (["clip-vit-base-patch32", "--weights", "no-such-folder/here"], "transformers can't load CLIP"),
     ],
 )
+@pytest.mark.usefixtures("no_hub")
 def test_wrong_requests_are_one_line(
-    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Path
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert main(["export", *arguments]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fastsam-trt")]
     assert len(lines) == 1
