@@ -342,6 +342,7 @@ def test_of_ceilings_the_highest_of_all_runs_are_shown() -> None:
     )
     assert [each.matmul_gflops for each in both] == [each.matmul_gflops for each in first]
     assert [each.copy_gbytes for each in both] == [each.copy_gbytes * 2 for each in first]
+    assert {each.samples["copy"] for each in both} == {()}  # not those of the lower figure
 
 
 def test_sweeps_and_crops_have_a_line_each() -> None:

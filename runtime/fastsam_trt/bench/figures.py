@@ -184,10 +184,10 @@ def peers(name: str, found: Sequence[Peer]) -> list[Figure]:
     """Times of other projects over ours: a figure for each engine of ours, all on one scale."""
     every = [1.0, *(value for peer in found for value in (peer.ratio.low, peer.ratio.high))]
     scale = scales.logarithmic(every)
-    ours = dict.fromkeys(peer.ours for peer in found)
-    return [
-        _peers(f"{name}-{i}", each, [peer for peer in found if peer.ours == each], scale) for i, each in enumerate(ours)
-    ]
+    groups: dict[str, list[Peer]] = {}
+    for peer in found:
+        groups.setdefault(peer.ours, []).append(peer)
+    return [_peers(f"{name}-{i}", ours, group, scale) for i, (ours, group) in enumerate(groups.items())]
 
 
 def _peers(name: str, ours: str, found: Sequence[Peer], scale: scales.Scale) -> Figure:

@@ -149,8 +149,8 @@ class Ceiling:
         """The higher of each figure: other work makes a ceiling lower, never higher."""
         better = self if self.matmul_gflops >= other.matmul_gflops else other
         faster = self if self.copy_gbytes >= other.copy_gbytes else other
-        copies = {"copy": faster.samples["copy"]} if "copy" in faster.samples else {}
-        return replace(better, copy_gbytes=faster.copy_gbytes, samples={**better.samples, **copies})
+        samples = {**better.samples, "copy": faster.samples.get("copy", ())}
+        return replace(better, copy_gbytes=faster.copy_gbytes, samples=samples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
