@@ -80,4 +80,4 @@ class DemoVideo(Source):
         for index in range(0, self._length, self._stride):
             if self._stopped:
                 return
-            yield Frame(self.scene(index).frame, index, "demo", timestamp_s=index / 30.0)
+            yield Frame(self.scene(index).frame, index, "demo", timestamp_s=index / 30.0, media_s=index / 30.0)

@@ -22,6 +22,9 @@ class Frame:
             frame's age in seconds.
         timestamp_s: Of a video, the frame's place in it in seconds; of a live source, the Unix time at which it was
             read; None for images, and where a video does not tell.
+        media_s: Where the frame belongs in a recording of its source, in seconds. It follows the source's own
+            timestamps where its container has real ones, else the time of capture, and never goes back. Dropped frames
+            and the time for which a live source was away count. None for images.
     """
 
     picture: NDArray[np.uint8]
@@ -29,3 +32,4 @@ class Frame:
     source: str
     captured_s: float = field(default_factory=time.perf_counter)
     timestamp_s: float | None = None
+    media_s: float | None = None

@@ -23,12 +23,14 @@ class Source(AbstractContextManager["Source"]):
         kind: `images`, `video` (a file) or `live` (a camera or stream).
         frames: How many frames to expect; None where it is not known.
         fps: Frame rate of a video; None for images, or where it is not known.
+        sound: The file whose sound belongs to the frames; None where there is none.
         files: The images, and videos among them, of the kind `images`, named as `Frame.source` names them; else none.
     """
 
     kind: Kind
     frames: int | None = None
     fps: float | None = None
+    sound: Path | None = None
     files: tuple[Path, ...] = ()
     _stopped = False
 
