@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
@@ -10,15 +11,26 @@ from typing import NoReturn
 
 from fastsam_engine.errors import OutputError
 
+_OPEN_FILES = ("/dev/std", "/dev/fd/", "/proc/")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is written as it comes: a pipe, a device, or an open file's name such as `/dev/stdout`."""
+    return path.exists() and not path.is_dir() and (not path.is_file() or str(path.absolute()).startswith(_OPEN_FILES))
+
 
 def check_writable(path: Path) -> None:
-    """Make sure, before any work, that a file can be made at a path.
+    """Make sure, before any work, that a file can be made at a path. Pipes and devices are not opened.
 
     Raises:
         OutputError: It is a folder, or its folder is missing or can't be written.
     """
     if path.is_dir():
         raise OutputError(path, "expected a file, found a folder")
+    if is_stream(path):
+        if not os.access(path, os.W_OK):
+            raise OutputError(path, f"it can't be written ({os.strerror(errno.EACCES)})")
+        return
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(path, f"expected the folder {folder}, found none", f"run: mkdir -p {folder}")
@@ -37,7 +49,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OutputError: The file can't be written.
     """
-    part = _beside(path)
+    part = beside(path)
     try:
         part.write_bytes(data)
         part.replace(path)
@@ -62,7 +74,7 @@ class PartFile:
             OutputError: It can't be made.
         """
         self._path = path
-        self._part = _beside(path)
+        self._part = beside(path)
         try:
             self._file = self._part.open("w", encoding="utf-8")
         except OSError as error:
@@ -102,5 +114,6 @@ class PartFile:
         raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
+    """Where a file grows before it takes the place of the one at `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -84,10 +84,16 @@ class OptionError(RequestError, ValueError):
 class OutputStoppedError(WorkError, OSError):
     """An output that took some frames and can't take the next."""
 
-    def __init__(self, path: Path, frames: int, found: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        frames: int,
+        found: str,
+        expected: str = "room for more",
+        mend: str = "; make room, or write to another disk",
+    ) -> None:
         super().__init__(
-            f"output {path}: expected room for more, found {found} after frame {frames}; "
-            "what was written stays; make room, or write to another disk"
+            f"output {path}: expected {expected}, found {found} after frame {frames}; what was written stays{mend}"
         )
 
 

@@ -34,6 +34,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
         help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, or demo",
     )  # fmt: skip
     parser.add_argument("--save", type=Path, metavar="OUT", help="video of the overlay, or picture (folder) for images")
+    parser.add_argument("--no-audio", dest="audio", action="store_false", help="save the video without its sound")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write one JSON line a frame")
     parser.add_argument("--coco", type=Path, metavar="OUT", help="write one .json array of COCO's results for the run")
     parser.add_argument(
@@ -243,8 +244,9 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         if is_picture and not one_image:
             wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
             raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
+        sound = source.sound if args.audio else None
         pictures = is_picture or (source.kind == "images" and not args.save.suffix)
-        sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps, overlay))
+        sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps, overlay, sound))
     if args.show:
         sinks.append(WindowSink(overlay))
     return sinks

@@ -2,96 +2,84 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
-
-import cv2
+from typing import TYPE_CHECKING
 
 from fastsam_engine.atomic_files import check_writable
-from fastsam_engine.errors import OutputError
-from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.result import Result
+from fastsam_trt.sinks.canvas import Canvas
 from fastsam_trt.sinks.overlay import Overlay
-from fastsam_trt.sinks.room import growable_bytes
 from fastsam_trt.sinks.sink import Sink
+from fastsam_trt.sinks.timeline import Timeline
+from fastsam_trt.sinks.video_formats import format_of
 from fastsam_trt.sources import Frame
 
-_CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-_BUFFERED_B = 4 << 20  # more than encoders and containers hold back
-_INDEX_B = 32  # more than a frame's place in the index, which is written at the end
-_STUCK_FRAMES = 10_000  # the smallest frames are of some ten bytes, and files grow by 32 kB
+if TYPE_CHECKING:
+    from fastsam_trt.sinks.video_encoder import VideoEncoder
+
+_USUAL_FPS = 30.0
+_FINEST_RATE = 1001  # the largest denominator of a frame rate: 30000/1001
 
 
 class VideoSink(Sink):
-    """Encodes the overlay of every frame, in the size of the first. Nothing is written before the first frame.
+    """Encodes the overlay of every frame, in the size of the first, at the frame's own time.
 
-    OpenCV does not tell that a disk is full, so the room for more is looked at before each frame: the run ends while
-    there is enough left to finish the file.
+    Nothing is written before the first frame. A file can be played up to the last whole picture at any time, also
+    where the process is killed or the disk is full.
     """
 
-    def __init__(self, path: Path, fps: float | None, overlay: Overlay | None = None) -> None:
+    def __init__(
+        self, path: Path, fps: float | None, overlay: Overlay | None = None, sound: Path | None = None
+    ) -> None:
         """Prepare.
 
         Args:
-            path: The file; its suffix chooses the container.
-            fps: Frame rate; None: 30.
+            path: The file; its suffix chooses the container. A pipe or device takes what can be played as it comes.
+            fps: Frame rate of frames that have no `media_s`, and of containers that have no times; None: 30.
             overlay: Draws for other sinks too; None: for this one alone.
+            sound: File whose sound belongs to the frames, such as `Source.sound`; None: no sound.
 
         Raises:
             OutputError: It can't be written, or the suffix is of no container that we write.
         """
-        if path.suffix.lower() not in _CODECS:
-            raise OutputError(path, f"expected a suffix among {', '.join(_CODECS)}, found {path.suffix!r}")
+        self._format = format_of(path)
         check_writable(path)
         self._path = path
-        self._fps = fps or 30.0
+        self._rate = Fraction(fps or _USUAL_FPS).limit_denominator(_FINEST_RATE) or Fraction(1, _FINEST_RATE)
         self._overlay = overlay or Overlay()
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-        self._frames = 0
-        self._length, self._grown_at = 0, 0  # bytes, and the frame that they were first found at
+        self._sound = sound
+        self._tick_s = self._format.tick_s or 1 / self._rate
+        self._timeline = Timeline(self._tick_s, self._format.least_ticks, float(1 / self._rate))
+        self._canvas = Canvas(self._format.align_px)
+        self._encoder: VideoEncoder | None = None
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Encode one frame.
+        """Encode one frame; one that comes too soon after the last for the container is left out.
 
         Raises:
-            OutputError: OpenCV can't encode pictures of this size into the file.
+            OutputError: The file can't be made, or pictures of this size can't be encoded into it.
             OutputStoppedError: There is no room for it; the file holds the frames before it.
         """
-        picture = self._overlay.of(result)
-        if self._writer is None:
-            self._size = (picture.shape[1], picture.shape[0])
-            codec = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix.lower()])
-            self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, self._size)
-            if not self._writer.isOpened():
-                raise OutputError(self._path, f"OpenCV can't encode {self._size[0]} x {self._size[1]} into it")
-        if (picture.shape[1], picture.shape[0]) != self._size:
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA).astype(picture.dtype)
-        self._check_room(picture.nbytes)
-        self._writer.write(picture)
-        self._frames += 1
+        tick = self._timeline.tick_of(frame.media_s)
+        if tick is None:
+            return
+        picture = self._canvas.fit(self._overlay.of(result), getattr(frame, "pixel_aspect", 1.0))
+        if self._encoder is None:
+            from fastsam_trt.sinks.video_encoder import VideoEncoder
+
+            size = picture.shape[1], picture.shape[0]
+            self._encoder = VideoEncoder(
+                self._path, self._format, size, self._tick_s, self._rate, self._sound, self._timeline.start_s
+            )
+        self._encoder.write(picture, tick, self._timeline.interval_ticks)
 
     def close(self) -> None:
         """Finish the file.
 
         Raises:
-            OutputStoppedError: It can't be read back.
+            OutputStoppedError: There is no room for its end.
         """
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        writer.release()
-        if self._frames:
-            written = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-            if not written.isOpened():
-                raise OutputStoppedError(self._path, self._frames, "a file without its end, which can't be played")
-            written.release()
-
-    def _check_room(self, picture_b: int) -> None:
-        room = growable_bytes(self._path)
-        if room < _BUFFERED_B + self._frames * _INDEX_B + picture_b:
-            raise OutputStoppedError(self._path, self._frames, f"{room / 1e6:.1f} MB left")
-        length = self._path.stat().st_size
-        if length != self._length:
-            self._length, self._grown_at = length, self._frames
-        elif self._frames - self._grown_at > _STUCK_FRAMES:
-            raise OutputStoppedError(self._path, self._frames, f"a file that no longer grows, at {length} bytes,")
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            encoder.close(self._timeline.interval_ticks)

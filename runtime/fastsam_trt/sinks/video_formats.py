@@ -1,0 +1,124 @@
+"""Kinds of video files that can be written, by suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from fastsam_engine.atomic_files import is_stream
+from fastsam_engine.errors import OutputError
+
+_X264 = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
+_FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof+skip_trailer"}
+_SHORT_CLUSTERS = {"cluster_time_limit": "500"}  # ms: Matroska writes whole clusters, a killed run loses the open one
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """How one kind of file is written.
+
+    Attributes:
+        muxer: FFmpeg's name of the container.
+        encoder: FFmpeg's name of the encoder of the pictures.
+        pixel_format: What the encoder takes.
+        options: The encoder's options.
+        muxer_options: The container's options. They make files of which a killed run leaves a playable part.
+        tick_s: Unit of time of the container, s; None: the interval between frames, where it keeps no times.
+        least_ticks: The least time between two frames.
+        full_range: Whether pictures are BT.601 of full range, as JPEG has them, and not BT.709 of limited range.
+        align_px: What width and height are multiples of.
+        copied_sounds: FFmpeg's names of the sound codecs that are copied as they are; None: any.
+        sound_encoder: The encoder for all others; None: there is no sound.
+        fast_start: Whether a finished file is written again with its index in front.
+    """
+
+    muxer: str
+    encoder: str = "libx264"
+    pixel_format: str = "yuv420p"
+    options: Mapping[str, str] = field(default_factory=lambda: _X264)
+    muxer_options: Mapping[str, str] = field(default_factory=dict)
+    tick_s: Fraction | None = Fraction(1, 90_000)
+    least_ticks: int = 1
+    full_range: bool = False
+    align_px: int = 2
+    copied_sounds: frozenset[str] | None = frozenset()
+    sound_encoder: str | None = "aac"
+    fast_start: bool = False
+
+
+_MP4 = VideoFormat(
+    "mp4", muxer_options=_FRAGMENTED, copied_sounds=frozenset({"aac", "mp3", "opus", "flac"}), fast_start=True
+)
+FORMATS: Mapping[str, VideoFormat] = {
+    ".mp4": _MP4,
+    ".m4v": _MP4,
+    ".mov": VideoFormat(
+        "mov", muxer_options=_FRAGMENTED, copied_sounds=frozenset({"aac", "mp3", "alac"}), fast_start=True
+    ),
+    ".mkv": VideoFormat("matroska", muxer_options=_SHORT_CLUSTERS, tick_s=Fraction(1, 1000), copied_sounds=None),
+    ".webm": VideoFormat(
+        "webm",
+        encoder="libvpx-vp9",
+        options={"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "crf": "32", "b": "0", "row-mt": "1"},
+        muxer_options=_SHORT_CLUSTERS,
+        tick_s=Fraction(1, 1000),
+        copied_sounds=frozenset({"opus", "vorbis"}),
+        sound_encoder="libopus",
+    ),
+    ".avi": VideoFormat(
+        "avi",
+        encoder="mjpeg",
+        pixel_format="yuvj420p",
+        options={"qmin": "3", "qmax": "3"},
+        tick_s=None,
+        full_range=True,
+        copied_sounds=frozenset({"mp3", "ac3"}),
+        sound_encoder="libmp3lame",
+    ),
+    ".ts": VideoFormat("mpegts", copied_sounds=frozenset({"mp3", "ac3"})),
+    ".gif": VideoFormat(
+        "gif",
+        encoder="gif",
+        pixel_format="pal8",
+        options={},
+        tick_s=Fraction(1, 100),
+        least_ticks=2,  # browsers show what is shorter at 10 frames a second
+        align_px=1,
+        sound_encoder=None,
+    ),
+}
+"""By suffix, in the order in which they are named to users."""
+
+
+def format_of(path: Path) -> VideoFormat:
+    """How a path is written: by its suffix. A pipe or device without one gets fragmented MP4.
+
+    Raises:
+        OutputError: The suffix is of no container that we write, or this FFmpeg lacks the encoder.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS and is_stream(path):
+        suffix = ".mp4"
+    if suffix not in FORMATS:
+        raise OutputError(path, f"expected a suffix among {', '.join(FORMATS)}, found {path.suffix!r}")
+    if not _has_encoder(FORMATS[suffix]):
+        working = [each for each, form in FORMATS.items() if _has_encoder(form)]
+        raise OutputError(
+            path,
+            f"expected the encoder {FORMATS[suffix].encoder}, found an FFmpeg without it",
+            f"choose a suffix among {', '.join(working)}" if working else "run: pip install av",
+        )
+    return FORMATS[suffix]
+
+
+def _has_encoder(form: VideoFormat) -> bool:
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    try:
+        Codec(form.encoder, "w")
+    except UnknownCodecError:
+        return False
+    return True
