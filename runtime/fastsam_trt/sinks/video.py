@@ -72,7 +72,7 @@ class VideoSink(Sink):
             self._encoder = VideoEncoder(
                 self._path, self._format, size, self._tick_s, self._rate, self._sound, self._timeline.start_s
             )
-        self._encoder.write(picture, tick, self._timeline.interval_ticks)
+        self._encoder.write(picture, tick)
 
     def close(self) -> None:
         """Finish the file.

@@ -37,7 +37,7 @@ _INTERLEAVE_US = "100000"  # how long packets of one stream wait for the other's
 
 
 class VideoEncoder:
-    """One file. Each picture is in it, whole, as soon as the next one has come; see `VideoFormat.muxer_options`.
+    """One file. Each picture is in it, whole, two or three pictures later; see `VideoFormat.muxer_options`.
 
     Attributes:
         frames: How many pictures were encoded.
@@ -75,6 +75,7 @@ class VideoEncoder:
         self._key_ticks = round(_KEY_FRAME_S / tick_s)
         self._longest_ticks = min(round(_LONGEST_S / tick_s), _LONGEST_TICKS if form.tick_s is None else 1 << 62)
         self._last: VideoFrame | None = None
+        self._held: Packet[VideoStream] | None = None
         self._last_tick, self._key_tick = 0, 0
         self._whole = 0  # bytes that are of use without what follows
         self._packets = 0
@@ -91,21 +92,20 @@ class VideoEncoder:
             raise OutputError(path, found) from error
         self._check()
 
-    def write(self, picture: NDArray[np.uint8], tick: int, duration: int) -> None:
+    def write(self, picture: NDArray[np.uint8], tick: int) -> None:
         """Encode a picture.
 
         Args:
             picture: (H, W, 3) uint8 BGR, contiguous, of the file's size; it is not kept.
             tick: When it is shown; later than the one before.
-            duration: For how many ticks, where no other follows.
 
         Raises:
             OutputStoppedError: There is no room for it, or nobody reads it; the file holds the pictures before it.
         """
         frame = self._convert(picture)
         while self._last is not None and tick - self._last_tick > self._longest_ticks:
-            self._encode(self._last, self._last_tick + self._longest_ticks, duration)
-        self._encode(frame, tick, duration)
+            self._encode(self._last, self._last_tick + self._longest_ticks)
+        self._encode(frame, tick)
         self.frames += 1
 
     def close(self, duration: int) -> None:
@@ -119,12 +119,16 @@ class VideoEncoder:
         """
         stopped = self._file.error is not None
         try:
+            for packet in self._stream.encode(None):
+                self._release(until=packet.pts)
+                self._held = packet
+            end = self._last_tick + duration
+            self._release(until=end)
             if self._sound is not None:
-                self._sound.feed(float((self._last_tick + duration) * self._tick_s))
+                self._sound.feed(float(end * self._tick_s))
                 self._sound.close()
-            self._mux(self._stream.encode(None), duration)
+                self._packets += self._sound.packets
             self._container.close()
-            self._packets += 0 if self._sound is None else self._sound.packets
         except av.FFmpegError as error:
             if not stopped:
                 raise self._stopped(one_line(error), "to finish it") from error
@@ -163,26 +167,31 @@ class VideoEncoder:
             _logger.warning("%s: its sound can't be kept (%s)", sound, one_line(error))
             self._begin(None, start_s)
 
-    def _encode(self, frame: VideoFrame, tick: int, duration: int) -> None:
+    def _encode(self, frame: VideoFrame, tick: int) -> None:
         is_key = self._last is None or tick - self._key_tick >= self._key_ticks
         if is_key:
             self._key_tick = tick
         frame.pict_type = PictureType.I if is_key else PictureType.NONE
         frame.pts, frame.time_base = tick, self._tick_s
-        if self._sound is not None:
-            self._sound.feed(float(tick * self._tick_s))
         try:
-            self._mux(self._stream.encode(frame), duration)
+            for packet in self._stream.encode(frame):
+                self._release(until=packet.pts)
+                self._held = packet
         except av.FFmpegError as error:
             raise self._stopped(one_line(error), "to encode more") from error
         self._last, self._last_tick = frame, tick
 
-    def _mux(self, packets: list[Packet[VideoStream]], duration: int) -> None:
-        for packet in packets:
-            packet.duration = duration
-            self._container.mux(packet)
-            self._check()
-            self._packets += 1
+    def _release(self, until: int | None) -> None:
+        """Write the packet that waits for the time of the next: fragments count on how long each one is shown."""
+        packet, self._held = self._held, None
+        if packet is None or packet.pts is None or until is None:
+            return
+        if self._sound is not None:
+            self._sound.feed(float(packet.pts * self._tick_s))
+        packet.duration = until - packet.pts
+        self._container.mux(packet)
+        self._packets += 1
+        self._check()
 
     def _check(self) -> None:
         """Raise what came up in the file."""

@@ -11,7 +11,10 @@ from fastsam_engine.atomic_files import is_stream
 from fastsam_engine.errors import OutputError
 
 _X264 = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
-_FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof+skip_trailer"}
+_FRAGMENTED = {
+    "movflags": "empty_moov+default_base_moof+skip_trailer",
+    "frag_duration": "1",  # a fragment for each picture; frag_every_frame puts sound at wrong times
+}
 _SHORT_CLUSTERS = {"cluster_time_limit": "500"}  # ms: Matroska writes whole clusters, a killed run loses the open one
 
 
