@@ -8,11 +8,11 @@ from pathlib import Path
 import av
 
 from fastsam_engine.atomic_files import beside
-from fastsam_trt.sinks.recording_file import RecordingFile
+from fastsam_trt.sinks.recording_file import RecordingFile, file_url
 
 _logger = logging.getLogger(__name__)
 
-_LONGEST_B = 2 << 30  # beyond, the end of a run would be waited for
+_LONGEST_B, _MOST_PACKETS = 2 << 30, 300_000  # beyond, one would wait for the end of the run
 _INDEX_B, _INDEX_BASE_B = 48, 1 << 13  # more than the index holds of a packet, and than it holds besides
 _BUFFER_B = 1 << 20
 
@@ -27,7 +27,7 @@ def write_index_first(path: Path, muxer: str, packets: int) -> None:
         muxer: FFmpeg's name of its container.
         packets: How many are in it.
     """
-    if path.stat().st_size > _LONGEST_B:
+    if packets > _MOST_PACKETS or path.stat().st_size > _LONGEST_B:
         return
     target = path.resolve()
     part = beside(target)
@@ -45,8 +45,7 @@ def _rewrite(path: Path, part: Path, muxer: str, packets: int) -> None:
     written = RecordingFile(part, stream=False)
     try:
         with (
-            path.open("rb") as file,
-            av.open(file, "r", buffer_size=_BUFFER_B) as source,
+            av.open(file_url(path), "r") as source,
             av.open(written, "w", muxer, container_options=options, buffer_size=_BUFFER_B) as container,
         ):
             streams = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}

@@ -90,3 +90,8 @@ class RecordingFile:
             self._raw.close()
         except OSError as error:
             self.error = self.error or error
+
+
+def file_url(path: Path) -> str:
+    """A file's name for FFmpeg, which takes what stands before a colon for a protocol."""
+    return f"file:{os.fspath(path)}"

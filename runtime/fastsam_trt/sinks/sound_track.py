@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Disposition
 
+from fastsam_trt.sinks.recording_file import file_url
 from fastsam_trt.sinks.video_formats import VideoFormat
 
 if TYPE_CHECKING:
@@ -42,11 +43,9 @@ def open_sound(path: Path, form: VideoFormat, container: OutputContainer, start_
     if form.sound_encoder is None:
         return None
     try:
-        file = path.open("rb")
-        source = av.open(file, "r")
+        source = av.open(file_url(path), "r")
         if not source.streams.audio:
             source.close()
-            file.close()
             return None
         return SoundTrack(source, form, container, start_s)
     except _ERRORS as error:

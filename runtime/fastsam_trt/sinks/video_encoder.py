@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -107,6 +108,7 @@ class VideoEncoder:
             self._encode(self._last, self._last_tick + self._longest_ticks)
         self._encode(frame, tick)
         self.frames += 1
+        self._raise_interrupt()
 
     def close(self, duration: int) -> None:
         """Finish the file.
@@ -117,27 +119,32 @@ class VideoEncoder:
         Raises:
             OutputStoppedError: There is no room for its end.
         """
-        stopped = self._file.error is not None
         try:
-            for packet in self._stream.encode(None):
-                self._release(until=packet.pts)
-                self._held = packet
-            end = self._last_tick + duration
-            self._release(until=end)
-            if self._sound is not None:
-                self._sound.feed(float(end * self._tick_s))
-                self._sound.close()
-                self._packets += self._sound.packets
-            self._container.close()
+            if self._file.error is None:
+                self._finish(self._last_tick + duration)
         except av.FFmpegError as error:
-            if not stopped:
-                raise self._stopped(one_line(error), "to finish it") from error
+            raise self._stopped(one_line(error), "to finish it") from error
         finally:
+            if self._sound is not None:
+                self._sound.close()
+            with suppress(av.FFmpegError):
+                self._container.close()
             self._file.close()
-        if not stopped:
-            self._check()
-            if self._form.fast_start and not self._is_stream:
-                write_index_first(self._path, self._form.muxer, self._packets)
+        if self._form.fast_start and not self._is_stream and self._file.error is None:
+            write_index_first(self._path, self._form.muxer, self._packets)
+        self._raise_interrupt()
+
+    def _finish(self, end: int) -> None:
+        for packet in self._stream.encode(None):
+            self._release(until=packet.pts)
+            self._held = packet
+        self._release(until=end)
+        if self._sound is not None:
+            self._sound.feed(float(end * self._tick_s))
+            self._sound.close()
+            self._packets += self._sound.packets
+        self._container.close()
+        self._check()
 
     def _begin(self, sound: Path | None, start_s: float) -> None:
         form = self._form
@@ -194,16 +201,18 @@ class VideoEncoder:
         self._check()
 
     def _check(self) -> None:
-        """Raise what came up in the file."""
-        interrupt, self._file.interrupt = self._file.interrupt, None
+        """Raise the file's error, with what is broken cut off."""
         error = self._file.error
         if error is None:
             self._whole = self._file.length
-        else:
-            self._file.cut(self._whole)
-            if isinstance(error, BrokenPipeError):
-                raise self._stopped(str(error.strerror), "its reader to read on", "") from error
-            raise self._stopped(str(error.strerror)) from error
+            return
+        self._file.cut(self._whole)
+        if isinstance(error, BrokenPipeError):
+            raise self._stopped(str(error.strerror), "its reader to read on", "") from error
+        raise self._stopped(str(error.strerror)) from error
+
+    def _raise_interrupt(self) -> None:
+        interrupt, self._file.interrupt = self._file.interrupt, None
         if interrupt is not None:
             raise interrupt
 
