@@ -21,7 +21,7 @@ SOURCES = [
 RATES = {"libopus": 48_000}
 
 
-def _write_source(path: Path, codec: str, start_s: float = 0.0) -> Path:
+def write_source(path: Path, codec: str, start_s: float = 0.0) -> Path:
     """A video that flashes and beeps for a tenth of a second, each second."""
     rate = RATES.get(codec, 44_100)
     with av.open(str(path), "w") as container:
@@ -83,14 +83,19 @@ def _beeps_s(path: Path) -> list[float]:
     return [float(loud[0]), *loud[1:][np.diff(loud) > 0.3].tolist()]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts"])
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 @pytest.mark.parametrize(("container", "codec"), SOURCES)
-@pytest.mark.parametrize(("from_s", "to_s"), [(0.0, 99.0), (0.52, 3.2)])
-def test_sound_and_picture_stay_together(
-    tmp_path: Path, suffix: str, container: str, codec: str, from_s: float, to_s: float
-) -> None:
-    source = _write_source(tmp_path / f"source{container}", codec)
-    out = _record_pictures(source, tmp_path / f"out{suffix}", from_s, to_s)
+def test_sound_of_any_codec_stays_with_the_picture(tmp_path: Path, suffix: str, container: str, codec: str) -> None:
+    _check_together(write_source(tmp_path / f"source{container}", codec), tmp_path / f"out{suffix}", 0.52, 3.2)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi", ".ts"])
+def test_sound_of_any_container_stays_with_the_picture(tmp_path: Path, suffix: str) -> None:
+    _check_together(write_source(tmp_path / "source.mp4", "aac"), tmp_path / f"out{suffix}", 0.0, 99.0)
+
+
+def _check_together(source: Path, path: Path, from_s: float, to_s: float) -> None:
+    out = _record_pictures(source, path, from_s, to_s)
     flashes, beeps = ([at for at in of(out) if at > 0.1] for of in (_flashes_s, _beeps_s))
     assert len(flashes) == 3
     assert np.allclose(flashes, beeps, atol=0.04)
@@ -114,7 +119,7 @@ def test_sound_is_copied_where_the_container_takes_it(
         with av.open(str(path)) as opened:
             return {bytes(packet) for packet in opened.demux(audio=0) if packet.size}
 
-    source = _write_source(tmp_path / f"source{container}", codec)
+    source = write_source(tmp_path / f"source{container}", codec)
     out = _record_pictures(source, tmp_path / f"out{suffix}")
     found = packets(out)
     assert found
@@ -122,13 +127,13 @@ def test_sound_is_copied_where_the_container_takes_it(
 
 
 def test_times_of_the_sound_count_from_the_first_picture_of_its_file(tmp_path: Path) -> None:
-    source = _write_source(tmp_path / "source.ts", "aac", start_s=7.0)
+    source = write_source(tmp_path / "source.ts", "aac", start_s=7.0)
     out = _record_pictures(source, tmp_path / "out.mp4")
     assert np.allclose(_flashes_s(out)[1:], _beeps_s(out)[1:], atol=0.04)
 
 
 def test_frames_far_apart_keep_the_sound_in_time(tmp_path: Path) -> None:
-    source = _write_source(tmp_path / "source.mp4", "aac")
+    source = write_source(tmp_path / "source.mp4", "aac")
     times = [0.0, 0.04, 1.0, 1.04, 3.0, 3.2]
     for suffix in (".mp4", ".mkv", ".webm"):
         out = record(tmp_path / f"out{suffix}", FPS, times, sound=source)
@@ -136,7 +141,7 @@ def test_frames_far_apart_keep_the_sound_in_time(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_the_sound_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source = _write_source(tmp_path / "source.mkv", "aac")
+    source = write_source(tmp_path / "source.mkv", "aac")
     data = source.read_bytes()
     half = len(data) // 2
     generator = np.random.default_rng(0)
@@ -161,7 +166,7 @@ def test_what_is_wrong_with_the_sound_is_a_warning(tmp_path: Path, caplog: pytes
 
 def test_a_gif_and_a_file_without_sound_have_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     silent = record(tmp_path / "silent.mp4", FPS, [0, 0.04])
-    source = _write_source(tmp_path / "source.mp4", "aac")
+    source = write_source(tmp_path / "source.mp4", "aac")
     for sound, name in ((silent, "out.mp4"), (source, "out.gif")):
         with av.open(str(record(tmp_path / name, FPS, [0, 0.04], sound=sound))) as container:
             assert not container.streams.audio
@@ -172,7 +177,7 @@ def test_a_gif_and_a_file_without_sound_have_none(tmp_path: Path, caplog: pytest
 def test_the_command_keeps_the_sound(
     tmp_path: Path, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = _write_source(tmp_path / "source.mp4", "aac")
+    source = write_source(tmp_path / "source.mp4", "aac")
     monkeypatch.setattr("fastsam_trt.sources.source.Source.sound", source)
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out.mp4"
