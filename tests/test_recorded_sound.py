@@ -47,7 +47,7 @@ def write_source(path: Path, codec: str, start_s: float = 0.0) -> Path:
 def _record_pictures(source: Path, out: Path, from_s: float = 0.0, to_s: float = 99.0) -> Path:
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
-        start_s = float((stream.start_time or 0) * stream.time_base)
+        start_s = (container.start_time or 0) / 1e6
         found = [(frame.time - start_s, frame.to_ndarray(format="bgr24")) for frame in container.decode(stream)]
     kept = [(time_s, picture) for time_s, picture in found if from_s <= time_s < to_s]
     return record(out, FPS, [time_s for time_s, _ in kept], pictures=[picture for _, picture in kept], sound=source)
@@ -126,7 +126,7 @@ def test_sound_is_copied_where_the_container_takes_it(
     assert (len(found & packets(source)) > 0.9 * len(found)) == expected
 
 
-def test_times_of_the_sound_count_from_the_first_picture_of_its_file(tmp_path: Path) -> None:
+def test_times_of_the_sound_count_from_the_start_of_its_file(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.ts", "aac", start_s=7.0)
     out = _record_pictures(source, tmp_path / "out.mp4")
     assert np.allclose(_flashes_s(out)[1:], _beeps_s(out)[1:], atol=0.04)

@@ -195,8 +195,10 @@ def test_a_finished_mp4_has_its_index_in_front_and_no_fragments(tmp_path: Path) 
 def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.mp4").write_bytes(b"old")
     (tmp_path / "link.mp4").symlink_to(tmp_path / "real.mp4")
+    (tmp_path / "real.mp4").chmod(0o640)
     record(tmp_path / "link.mp4", 25, [0, 0.04])
     assert (tmp_path / "link.mp4").is_symlink()
+    assert (tmp_path / "real.mp4").stat().st_mode & 0o777 == 0o640
     assert len(_pictures(tmp_path / "real.mp4")) == 2
 
 

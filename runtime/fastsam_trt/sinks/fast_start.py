@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import av
@@ -27,12 +28,13 @@ def write_index_first(path: Path, muxer: str, packets: int) -> None:
         muxer: FFmpeg's name of its container.
         packets: How many are in it.
     """
-    if packets > _MOST_PACKETS or path.stat().st_size > _LONGEST_B:
-        return
-    target = path.resolve()
+    target = path.resolve()  # a link stays a link
     part = beside(target)
     try:
+        if packets > _MOST_PACKETS or target.stat().st_size > _LONGEST_B:
+            return
         _rewrite(target, part, muxer, packets)
+        shutil.copymode(target, part)
         part.replace(target)
     except (av.FFmpegError, OSError, ValueError) as error:
         _logger.info("%s stays in fragments (%s)", path, error)

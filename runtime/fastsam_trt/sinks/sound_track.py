@@ -12,7 +12,6 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from av.stream import Disposition
 
 from fastsam_trt.sinks.recording_file import file_url
 from fastsam_trt.sinks.video_formats import VideoFormat
@@ -76,7 +75,7 @@ class SoundTrack:
         self._source = source
         self._container = container
         self._read = source.streams.audio[0]
-        self._zero_s = start_s + _picture_start_s(source)
+        self._zero_s = start_s + (source.start_time or 0) / av.time_base  # media times count from the file's start
         self._units: Iterator[tuple[float, Packet[AudioStream] | AudioFrame]] = self._copied()
         if not self._add_copy(form):
             self._written = _add_encoder(container, cast("str", form.sound_encoder), self._read)
@@ -174,14 +173,6 @@ class SoundTrack:
             packet.stream = self._written
             self._container.mux(packet)
             self.packets += 1
-
-
-def _picture_start_s(source: InputContainer) -> float:
-    """Where the pictures of a file begin, on the clock of its packets; media times count from there."""
-    for stream in source.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return float((stream.start_time or 0) * (stream.time_base or 0))
-    return 0.0
 
 
 def _add_encoder(container: OutputContainer, name: str, read: AudioStream) -> AudioStream:
