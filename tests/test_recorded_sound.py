@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt.cli.main import main
+from fastsam_trt.sinks.video_formats import FORMATS
 from made_recordings import record
 
 SECONDS, FPS = 4, 25
@@ -162,6 +164,19 @@ def test_what_is_wrong_with_the_sound_is_a_warning(tmp_path: Path, caplog: pytes
                 assert sum(1 for _ in container.decode(video=0)) == 100
             if name in {"gone.mp4", "text.mp4"}:
                 assert any("its sound can't be kept" in each for each in caplog.messages)
+
+
+def test_a_header_that_does_not_take_the_sound_is_written_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write_source(tmp_path / "source.mp4", "ac3")  # fragmented MP4 wants a packet of it before its header
+    monkeypatch.setitem(FORMATS, ".mp4", replace(FORMATS[".mp4"], copied_sounds=frozenset({"ac3"})))
+    with caplog.at_level(logging.WARNING):
+        out = record(tmp_path / "out.mp4", FPS, [index / FPS for index in range(50)], sound=source)
+    assert any("its sound can't be kept" in each for each in caplog.messages)
+    with av.open(str(out)) as container:
+        assert not container.streams.audio
+        assert sum(1 for _ in container.decode(video=0)) == 50
 
 
 def test_a_gif_and_a_file_without_sound_have_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

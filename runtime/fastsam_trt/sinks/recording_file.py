@@ -84,6 +84,13 @@ class RecordingFile:
             with suppress(OSError):
                 self._raw.truncate(length)
 
+    def restart(self) -> None:
+        """Drop everything, to write another header."""
+        if not self._stream:
+            self.cut(0)
+            self.seek(0)
+            self.length = 0
+
     def close(self) -> None:
         """Close it; an error is kept."""
         try:

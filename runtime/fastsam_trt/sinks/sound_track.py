@@ -106,12 +106,12 @@ class SoundTrack:
             self._open = False
             _logger.warning("the sound breaks off (%s); the recording goes on without", error)
 
-    def close(self) -> None:
-        """Write what the encoder holds, and close the source."""
+    def close(self, *, flush: bool = True) -> None:
+        """Write what the encoder holds, unless there is nothing to write it to, and close the source."""
         if self._open:
             self._open = False
             try:
-                if self._written.codec_context.is_encoder:
+                if self._written.codec_context.is_encoder and flush:
                     self._mux(self._written.encode(None))
             except _ERRORS as error:
                 _logger.warning("the end of the sound is lost (%s)", error)

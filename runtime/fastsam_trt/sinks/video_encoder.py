@@ -91,7 +91,11 @@ class VideoEncoder:
                 path.unlink(missing_ok=True)
             found = f"{form.encoder} can't encode {size[0]} x {size[1]} px into it ({one_line(error)})"
             raise OutputError(path, found) from error
-        self._check()
+        try:
+            self._check()
+        except OutputStoppedError:
+            self._file.close()
+            raise
 
     def write(self, picture: NDArray[np.uint8], tick: int) -> None:
         """Encode a picture.
@@ -172,6 +176,8 @@ class VideoEncoder:
             if self._sound is None:
                 raise
             _logger.warning("%s: its sound can't be kept (%s)", sound, one_line(error))
+            self._sound.close(flush=False)
+            self._file.restart()
             self._begin(None, start_s)
 
     def _encode(self, frame: VideoFrame, tick: int) -> None:
