@@ -1,14 +1,20 @@
-"""Writing files so that a stop half-way leaves the old file or none."""
+"""Writing files so that a stop half-way leaves the old file or none.
+
+What can't be replaced is written in place: FIFOs, devices, and the pipes that a shell hands over, such as `>(gzip)`.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from fastsam_engine.errors import OutputError
+
+_DESCRIPTORS = (Path("/dev"), Path("/dev/fd"))
 
 
 def check_writable(path: Path) -> None:
@@ -19,6 +25,10 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise OutputError(path, "expected a file, found a folder")
+    if is_written_in_place(path):
+        if not os.access(path, os.W_OK):
+            raise OutputError(path, "it can't be written (Permission denied)")
+        return
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(path, f"expected the folder {folder}, found none", f"run: mkdir -p {folder}")
@@ -31,18 +41,32 @@ def check_writable(path: Path) -> None:
         raise OutputError(path, f"it can't be written ({error.strerror})") from error
 
 
+def is_written_in_place(path: Path) -> bool:
+    """Whether a path names something to write to as it is: a FIFO, a device, or a descriptor such as `/dev/stdout`."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    folder = path.absolute().parent
+    is_descriptor = folder in _DESCRIPTORS or folder.is_relative_to("/proc")  # which may stand for a regular file
+    return is_descriptor or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file beside its target and rename it into place.
+    """Write a file beside its target and rename it into place; a link stays, and what it leads to is replaced.
 
     Raises:
         OutputError: The file can't be written.
     """
-    part = _beside(path)
+    in_place = is_written_in_place(path)
+    part = path if in_place else _beside(path)
     try:
         part.write_bytes(data)
-        part.replace(path)
+        if not in_place:
+            part.replace(path.resolve())
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if not in_place:
+            part.unlink(missing_ok=True)
         raise OutputError(path, f"it can't be written ({error.strerror})") from error
 
 
@@ -62,7 +86,8 @@ class PartFile:
             OutputError: It can't be made.
         """
         self._path = path
-        self._part = _beside(path)
+        self._in_place = is_written_in_place(path)
+        self._part = path if self._in_place else _beside(path)
         try:
             self._file = self._part.open("w", encoding="utf-8")
         except OSError as error:
@@ -91,16 +116,19 @@ class PartFile:
             return
         try:
             self._file.close()
-            self._part.replace(self._path)
+            if not self._in_place:
+                self._part.replace(self._path.resolve())
         except OSError as error:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> NoReturn:
         with suppress(OSError):  # closing writes what is left, which may fail as well
             self._file.close()
-        self._part.unlink(missing_ok=True)
+        if not self._in_place:
+            self._part.unlink(missing_ok=True)
         raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    target = path.resolve()
+    return target.with_name(f".{target.name}.{os.getpid()}.part")

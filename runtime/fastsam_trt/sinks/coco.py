@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_engine.atomic_files import PartFile, check_writable
+from fastsam_engine.atomic_files import PartFile, check_writable, is_written_in_place
 from fastsam_engine.errors import OutputError
 from fastsam_trt.coco import as_records, official_ids
 from fastsam_trt.picture import IMAGE_SUFFIXES
@@ -35,7 +35,7 @@ class CocoSink(Sink):
         Raises:
             OutputError: It can't be written, or two of the images would have the same id.
         """
-        if path.suffix.lower() != ".json":
+        if path.suffix.lower() != ".json" and not is_written_in_place(path):
             raise OutputError(path, f"expected the suffix .json, found {path.suffix!r}")
         check_writable(path)
         self._path = path
