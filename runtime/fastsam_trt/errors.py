@@ -91,6 +91,16 @@ class OutputStoppedError(WorkError, OSError):
         )
 
 
+class OutputUnreadError(WorkError, BrokenPipeError):
+    """A pipe that took some frames, and whose reader went away."""
+
+    def __init__(self, path: Path, frames: int) -> None:
+        super().__init__(
+            f"output {path}: expected a reader, found that it went away after frame {frames}; "
+            "keep the reader running, or write to a file"
+        )
+
+
 class DisplayError(RequestError, OSError):
     """A window can't be shown."""
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.outputs import check_apart
+from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout, output_path, stdout_for
 
 if TYPE_CHECKING:
     from fastsam_trt.flow import Flow
@@ -34,12 +35,19 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
         help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, or demo",
     )  # fmt: skip
     parser.add_argument("--save", type=Path, metavar="OUT", help="video of the overlay, or picture (folder) for images")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write one JSON line a frame")
-    parser.add_argument("--coco", type=Path, metavar="OUT", help="write one .json array of COCO's results for the run")
+    parser.add_argument(
+        "--json", type=output_path, metavar="OUT",
+        help="write one JSON line per frame; - is stdout, and all else then goes to stderr",
+    )  # fmt: skip
+    parser.add_argument(
+        "--coco", type=output_path, metavar="OUT", help="write one .json array of COCO's results for the run"
+    )
     parser.add_argument(
         "--label-map", type=Path, metavar="OUT", help="write label maps in PASCAL VOC's colours: a .png, or a folder"
     )
-    parser.add_argument("--stats", type=Path, metavar="OUT", help="write the run's figures to a .json file at its end")
+    parser.add_argument(
+        "--stats", type=output_path, metavar="OUT", help="write the run's figures to a .json file at its end"
+    )
     parser.add_argument("--show", action="store_true", help="show the overlay in a window; q ends")
     parser.add_argument(
         "--preview", metavar="HOST:PORT",
@@ -83,6 +91,7 @@ def execute(args: argparse.Namespace) -> int:
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
     with ExitStack() as holding:
+        holding.enter_context(stdout_for(_outputs(args)))
         given = {"reconnect_s": args.reconnect, "stall_s": args.stall}
         patience = {name: seconds for name, seconds in given.items() if seconds is not None}
         source = holding.enter_context(open_source(args.source, vid_stride=args.vid_stride, **patience))
@@ -174,12 +183,11 @@ def _report(
     from fastsam_trt.cli.stats import write_stats
 
     snapshot = flow.figures.snapshot()
-    if snapshot.frames:
-        print(summary.ending(snapshot, aged=source.kind != "images"))
-    if args.stats is not None:
+    if args.stats is not None:  # before anything is printed, which fails where nobody reads it
         with nullcontext() if error is None else suppress(OutputError):  # the first error is the one to tell
             write_stats(args, flow, pipeline, interrupted=interrupted, error=error)
     if snapshot.frames:
+        print(summary.ending(snapshot, aged=source.kind != "images"))
         for path in _outputs(args):
             if path.exists():
                 print(f"saved {path}")
@@ -198,12 +206,12 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     """Refuse outputs that would overwrite the source or one another."""
-    from fastsam_engine.atomic_files import check_writable
+    from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
 
     check_apart(_outputs(args), [Path(args.source), *source.files])
     if args.stats is not None:
-        if args.stats.suffix.lower() != ".json":
+        if args.stats.suffix.lower() != ".json" and not is_written_in_place(args.stats):
             raise OutputError(args.stats, f"expected the suffix .json, found {args.stats.suffix!r}")
         check_writable(args.stats)
     folders = {file.parent for file in source.files if file.suffix.lower() == ".png"}
@@ -231,7 +239,7 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     overlay = Overlay()
     sinks: list[Sink] = []
     if args.json is not None:
-        sinks.append(JsonLinesSink(args.json))
+        sinks.append(JsonLinesSink(args.json, duplicate_stdout() if is_stdout(args.json) else None))
     if args.coco is not None:
         sinks.append(CocoSink(args.coco, source.files))
     if args.label_map is not None:
