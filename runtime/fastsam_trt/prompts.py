@@ -44,10 +44,10 @@ def route(prompts: Sequence[str], class_names: Sequence[str], selector: Selector
     for prompt_id, prompt in enumerate(prompts):
         class_ids = () if selector == "clip" else known.ids(prompt)
         if not class_ids and selector == "labels":
-            hint = did_you_mean(known.near(prompt)) or f"the model has {len(class_names)} classes"
+            near = did_you_mean(known.near(prompt))
+            hint = f"{near} If not," if near else f"the model has {len(class_names)} classes;"
             raise PromptError(
-                f"expected a class of the model with the labels selector, found {prompt!r}; {hint}, "
-                "or use --selector clip"
+                f"expected a class of the model with the labels selector, found {prompt!r}; {hint} use --selector clip"
             )
         if not class_ids:
             if all(category[0] == "P" or category in _INVISIBLE for category in map(unicodedata.category, prompt)):

@@ -64,8 +64,24 @@ KINDS = {
     "wall tile": "wall",
     "wall wood": "wall",
     "floor wood": "floor",
+    "man": "person",
+    "woman": "person",
+    "boy": "person",
+    "girl": "person",
+    "child": "person",
+    "kid": "person",
+    "puppy": "dog",
+    "kitten": "cat",
+    "taxi": "car",
+    "cab": "car",
+    "suv": "car",
+    "pickup truck": "truck",
+    "mug": "cup",
 }
-"""Classes of COCO panoptic that are kinds of what another word means as a whole."""
+"""Words for a kind of something, and what that is.
+
+A class of such a name is meant by the wider word; a text of such a name does not mean the wider class.
+"""
 
 QUALIFIERS = (" merged", " other", " stuff")
 """What COCO panoptic adds to the name of a class (`sky-other-merged`), one behind another."""

@@ -50,18 +50,22 @@ class Vocabulary:
     def near(self, text: str, most: int = 3) -> list[str]:
         """Names that a text may have meant though it names no class.
 
-        These are the names of what its words mean (`the red bus`), then names that hold them, then names that are
-        written much the same.
+        These are the names of what its words mean (`the red bus`, `a woman`); if there are none, names that hold its
+        words; if there are none, names that are written much the same.
         """
         words = fold(text).strip(" .,;:!?'\"").split()
         while words and words[0] in _ARTICLES:
             words = words[1:]
         runs = [words[i : i + n] for n in range(min(len(words), 4), 0, -1) for i in range(len(words) - n + 1)]
-        found = [self._names[class_id] for run in runs for class_id in self.ids(" ".join(run).strip(".,;:!?'\""))]
+        parts = [" ".join(run).strip(".,;:!?'\"") for run in runs]
+        wider = [kind for part in parts for form in sorted(singulars(part)) if (kind := KINDS.get(form))]
+        found = [self._names[class_id] for part in (*parts, *wider) for class_id in self.ids(part)]
         meant = " ".join(words)
         by_fold = {fold(name): name for name in reversed(self._names) if fold(name)}
-        found += [name for folded, name in by_fold.items() if words and f" {meant} " in f" {folded} "]
-        found += [by_fold[folded] for folded in difflib.get_close_matches(meant, by_fold, n=most)]
+        if not found and words:
+            found = [name for folded, name in by_fold.items() if f" {meant} " in f" {folded} "]
+        if not found:
+            found = [by_fold[folded] for folded in difflib.get_close_matches(meant, by_fold, n=most)]
         return list(dict.fromkeys(found))[:most]
 
 
@@ -112,8 +116,8 @@ def _name_keys(name: str) -> tuple[Iterable[str], ...]:
     folded = fold(name)
     plain = re.sub(f"({'|'.join(QUALIFIERS)})+$", "", folded)
     meant = {*meanings, *(_text_keys(plain)[-1] if plain != folded else ())}
-    if kind := KINDS.get(folded):
-        meant.add(kind)
+    for form in singulars(folded) & KINDS.keys():
+        meant.update(_text_keys(KINDS[form])[-1])
     return (*keys, meant)
 
 
