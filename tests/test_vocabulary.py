@@ -141,7 +141,7 @@ def test_prompts_take_all_their_classes_and_the_first_prompt_keeps_them() -> Non
     assert routes.labels == {0: 0, 2: 0, 1: 2, 3: 2}
     assert routes.texts == {1: "red bus"}
     assert route(["person"], names, "clip").texts == {0: "person"}
-    with pytest.raises(PromptError, match="found 'persn'; did you mean 'person'. If not, use --selector clip"):
+    with pytest.raises(PromptError, match=r"found 'persn'; did you mean 'person'\? If not, use --selector clip"):
         route(["persn"], names, "labels")
 
 
