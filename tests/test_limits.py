@@ -12,7 +12,7 @@ import pytest
 from colour_models import CELL_PX, scene
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
-from fastsam_trt.errors import OptionError
+from fastsam_trt.errors import OptionError, PromptError
 from fastsam_trt.selectors import Selection, best
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
@@ -105,6 +105,15 @@ def test_limits_that_are_none(most: object) -> None:
 )
 def test_classes_have_names(classes: object, labels: list[str]) -> None:
     assert _labels(classes=classes) == labels
+
+
+def test_prompts_for_classes_that_are_not_kept() -> None:
+    for prompts in (["red"], ["green", "reds"]):
+        with pytest.raises(PromptError, match="expected a prompt for a class that is kept, found 'red"):
+            Pipeline("colours", classes=["green"], prompts=prompts)
+    assert _labels(classes=["green"], prompts=["green"], excluded=["red"]) == ["green"]
+    pipe = Pipeline("colours", classes=["green"], clip="clip-colours", prompts=["a green shape"])
+    assert pipe(_frame()).labels == ["green"]
 
 
 def test_one_class_hides_another_on_request() -> None:

@@ -337,7 +337,10 @@ class Pipeline(Prompted):
             self._answer(replace(self.question, **changes))
 
     def _answer(self, question: Question) -> None:
-        ranker, selector = question.selectors(self._rules, self.segmenter.class_names, self._clip_for)
+        segmenter = self.segmenter
+        ranker, selector = question.selectors(
+            self._rules, segmenter.class_names, self._clip_for, segmenter.thresholds.classes
+        )
         self._answering = Answering(question, selector, ranker, self._tracker, self._embedder)
 
     def _clip_for(self, prompt: str) -> tuple[Clip, Embedder]:

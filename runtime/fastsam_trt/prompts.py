@@ -72,6 +72,28 @@ def check_apart(asked: Routes, excluded: Routes, class_names: Sequence[str]) -> 
         raise PromptError(f"expected {both[0]!r} to be asked for or excluded, found both; drop one of them")
 
 
+def check_kept(asked: Routes, kept: Sequence[int] | None, prompts: Sequence[str]) -> None:
+    """Refuse to ask for classes none of which is kept: nothing could ever be found.
+
+    Args:
+        asked: Where the prompts go.
+        kept: Ids of the classes to keep; None: all.
+        prompts: The prompts.
+
+    Raises:
+        PromptError: A prompt names such classes alone.
+    """
+    if kept is None:
+        return
+    found = {prompt_id for class_id, prompt_id in asked.labels.items() if class_id in kept}
+    for prompt_id in asked.labels.values():
+        if prompt_id not in found:
+            raise PromptError(
+                f"expected a prompt for a class that is kept, found {prompts[prompt_id]!r}; add it to the classes, or "
+                "drop one of them"
+            )
+
+
 def check_prompts(prompts: Iterable[str]) -> tuple[str, ...]:
     """Strip prompts and refuse what can't be one.
 
