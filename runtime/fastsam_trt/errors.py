@@ -57,11 +57,12 @@ class PromptError(RequestError, ValueError):
 class ClipNotFoundError(ModelNotFoundError):
     """A prompt needs CLIP, and there is no CLIP model."""
 
-    def __init__(self, prompt: str, model: str, clip: str) -> None:
+    def __init__(self, prompt: str, model: str, clip: str, hint: str = "") -> None:
         RequestError.__init__(
             self,
-            f"prompt {prompt!r} is no class of {model} and so needs CLIP; expected the CLIP model {clip!r}, "
-            f"found none; make it with: fastsam-trt export {clip}  (the classes: fastsam-trt info {model})",
+            f"prompt {prompt!r} is no class of {model} and so needs CLIP; {hint}{' ' if hint else ''}"
+            f"expected the CLIP model {clip!r}, found none; make it with: fastsam-trt export {clip}  "
+            f"(the classes: fastsam-trt info {model})",
         )
 
 
@@ -77,8 +78,8 @@ class ComparedModelError(FastsamError, RuntimeError):
 class OptionError(RequestError, ValueError):
     """An option whose value is unknown or out of range."""
 
-    def __init__(self, option: str, expected: str, found: object) -> None:
-        super().__init__(f"{option}: expected {expected}, found {found!r}")
+    def __init__(self, option: str, expected: str, found: object, hint: str = "") -> None:
+        super().__init__(f"{option}: expected {expected}, found {found!r}{'; ' if hint else ''}{hint}")
 
 
 class OutputStoppedError(WorkError, OSError):

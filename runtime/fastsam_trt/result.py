@@ -35,7 +35,17 @@ class Result:
         speed: ms of each stage: `preprocess`, `segment`, `select`, `decode` (masks; 0 until they are decoded), `total`.
     """
 
-    __slots__ = ("_class_names", "_crops", "embedded", "frame", "prompts", "segments", "selection", "speed")
+    __slots__ = (
+        "_class_agnostic",
+        "_class_names",
+        "_crops",
+        "embedded",
+        "frame",
+        "prompts",
+        "segments",
+        "selection",
+        "speed",
+    )
 
     def __init__(
         self,
@@ -44,6 +54,7 @@ class Result:
         selection: Selection,
         *,
         class_names: Sequence[str],
+        class_agnostic: bool = False,
         prompts: tuple[str, ...],
         speed: dict[str, float],
         embedded: int = 0,
@@ -54,6 +65,7 @@ class Result:
         self.prompts = prompts
         self.embedded = embedded
         self._class_names = class_names
+        self._class_agnostic = class_agnostic
         self._crops: list[MaskCrop] | None = None
         self.speed = {**speed, "decode": 0.0, "total": sum(speed.values())}
 
@@ -82,10 +94,12 @@ class Result:
 
     @property
     def labels(self) -> list[str | None]:
-        """N class names; None where the model knows one class only, which names nothing."""
-        if len(self._class_names) < 2:
-            return [None] * len(self)
-        return [self._class_names[class_id] for class_id in self.class_ids]
+        """N class names; None where the model's classes say nothing (FastSAM), or it has none."""
+        return [self.label_of(class_id) for class_id in self.class_ids.tolist()]
+
+    def label_of(self, class_id: int) -> str | None:
+        """The name of a class as `labels` has it."""
+        return None if self._class_agnostic or not self._class_names else self._class_names[class_id]
 
     @property
     def prompt_ids(self) -> NDArray[np.int32]:

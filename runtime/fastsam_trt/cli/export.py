@@ -26,6 +26,10 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
         metavar="DIR",
         help="folder for the files (NAME, NAME-fp16 or NAME-int8, in the model store)",
     )
+    parser.add_argument(
+        "--class-agnostic", action=argparse.BooleanOptionalAction,
+        help="the classes say nothing of what a segment shows: FastSAM's thresholds, no labels (YOLO; FastSAM: on)",
+    )  # fmt: skip
     parser.set_defaults(execute=execute)
 
 
@@ -41,6 +45,7 @@ def execute(args: argparse.Namespace) -> int:
             out=args.out,
             precision=args.precision,
             calibration=args.calibration,
+            class_agnostic=args.class_agnostic,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
     rows = []
