@@ -138,21 +138,22 @@ class Result:
         """The masks as COCO RLE."""
         return [rle.encode(crop, self.frame.shape[0], self.frame.shape[1]) for crop in self.crops()]
 
-    def polygons(self, simplify_px: float = 0.0) -> list[list[NDArray[np.float32]]]:
-        """The masks as outer outlines.
+    def polygons(self, simplify_px: float = 0.0, *, holes: bool = True) -> list[list[NDArray[np.float32]]]:
+        """The masks as outlines along the edges of their pixels.
 
         Args:
             simplify_px: How far a vertex may lie from the outline that leaves it out, px; 0: exact.
+            holes: Whether to cut out holes, each by a line there and back from its polygon's outline.
 
         Returns:
-            For each segment its polygons, (k, 2) float32 xy with k of 3 or more, px of the frame, at the centres of
-            the pixels of the mask's rim. A segment in parts has several, one without pixels none; holes are dropped.
+            For each segment its polygons, (k, 2) float32 xy with k of 3 or more, px of the frame, a pixel's centre
+            being a whole number: + 0.5 makes them COCO's. A segment in parts has several, one without pixels none.
             The rest of the convention: `fastsam_trt.polygons`.
 
         Raises:
             OptionError: `simplify_px` is negative or no finite number.
         """
-        return polygons(self.crops(), simplify_px)
+        return polygons(self.crops(), simplify_px, holes=holes)
 
     def to_supervision(self) -> Detections:
         """The segments as `supervision.Detections`.
