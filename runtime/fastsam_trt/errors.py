@@ -82,6 +82,13 @@ class OptionError(RequestError, ValueError):
         super().__init__(f"{option}: expected {expected}, found {found!r}{'; ' if hint else ''}{hint}")
 
 
+class GroundTruthError(RequestError, ValueError):
+    """Annotations that the ids of a run can't come from."""
+
+    def __init__(self, path: Path, expected: str, found: str) -> None:
+        super().__init__(f"annotations {path}: expected {expected}, found {found}")
+
+
 class OutputStoppedError(WorkError, OSError):
     """An output that took some frames and can't take the next."""
 

@@ -136,7 +136,7 @@ def _borders(mask: NDArray[np.bool_], mode: int, chain: int) -> tuple[list[NDArr
     if not mask.any():
         return [], np.empty(0, np.int32)
     borders, tree = cv2.findContours(mask.view(np.uint8), mode, chain)
-    return [border[:, 0] for border in borders], tree[0, :, 3]
+    return [np.asarray(border[:, 0], np.int32) for border in borders], np.asarray(tree[0, :, 3], np.int32)
 
 
 def _parts(rings: Iterable[Ring], parents: NDArray[np.int32]) -> list[list[Ring]]:

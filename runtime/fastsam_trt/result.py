@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import rle
+from fastsam_trt.cutouts import cut_out
 from fastsam_trt.detections import as_detections
 from fastsam_trt.masks import MaskCrop, paste
 from fastsam_trt.polygons import polygons
@@ -133,6 +134,10 @@ class Result:
     def masks(self) -> NDArray[np.bool_]:
         """The masks on whole frames, (n, H, W) bool."""
         return paste(self.crops(), self.frame.shape[0], self.frame.shape[1])
+
+    def cutouts(self) -> list[NDArray[np.uint8]]:
+        """The segments cut out of the frame: n of (h, w, 4) uint8 BGRA inside their boxes, alpha the mask."""
+        return [cut_out(self.frame, crop) for crop in self.crops()]
 
     def rle(self) -> list[rle.Rle]:
         """The masks as COCO RLE."""

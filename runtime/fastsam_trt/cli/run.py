@@ -42,6 +42,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument(
         "--coco", type=output_path, metavar="OUT", help="write one .json array of COCO's results for the run"
     )
+    _add_dataset_options(parser)
     parser.add_argument(
         "--label-map", type=Path, metavar="OUT", help="write label maps in PASCAL VOC's colours: a .png, or a folder"
     )
@@ -57,6 +58,26 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     _add_live_options(parser)
     options.add_pipeline_options(parser)
     parser.set_defaults(execute=execute)
+
+
+def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    files = parser.add_argument_group("datasets and pictures of segments, of the selected segments only")
+    files.add_argument(
+        "--coco-ids", type=Path, metavar="FILE",
+        help="take COCO's ids of images and categories from these annotations, by file_name and name",
+    )  # fmt: skip
+    files.add_argument(
+        "--coco-dataset", type=Path, metavar="OUT",
+        help="write a .json COCO dataset: images, annotations with polygons, categories",
+    )  # fmt: skip
+    files.add_argument(
+        "--labels", type=Path, metavar="DIR", help="write labels that YOLO trains on: a .txt a frame, as ultralytics"
+    )
+    files.add_argument("--labels-conf", action="store_true", help="end each line of the labels with the score")
+    files.add_argument("--cutouts", type=Path, metavar="DIR", help="write each segment as a transparent .png")
+    files.add_argument(
+        "--masks", type=Path, metavar="DIR", help="write each mask as a .png of the frame's size, 0 and 255"
+    )
 
 
 def _add_live_options(parser: argparse.ArgumentParser) -> None:
@@ -201,7 +222,8 @@ def _describe(frame: Frame, result: Result) -> None:
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:
-    return [path for path in (args.save, args.json, args.coco, args.label_map, args.stats) if path is not None]
+    named = (args.save, args.json, args.coco, args.coco_dataset, args.label_map, args.labels, args.cutouts, args.masks)
+    return [path for path in (*named, args.stats) if path is not None]
 
 
 def _check_outputs(args: argparse.Namespace, source: Source) -> None:
@@ -209,13 +231,15 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
 
-    check_apart(_outputs(args), [Path(args.source), *source.files])
+    read = [Path(args.source), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
+    check_apart([path for path in _outputs(args) if path != args.labels], read)
+    check_apart(_outputs(args), source.files)  # labels may lie beside the images, where ultralytics seeks them
     if args.stats is not None:
         if args.stats.suffix.lower() != ".json" and not is_written_in_place(args.stats):
             raise OutputError(args.stats, f"expected the suffix .json, found {args.stats.suffix!r}")
         check_writable(args.stats)
     folders = {file.parent for file in source.files if file.suffix.lower() == ".png"}
-    for path in (args.save, args.label_map):
+    for path in (args.save, args.label_map, args.cutouts, args.masks):
         if path is not None and path.is_dir() and path.resolve() in {folder.resolve() for folder in folders}:
             raise OutputError(path, "expected another folder than that of the source's .png files")
 
@@ -225,7 +249,6 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     from fastsam_engine.errors import OutputError
     from fastsam_trt.sinks import (
         PICTURE_SUFFIXES,
-        CocoSink,
         JsonLinesSink,
         LabelMapSink,
         PictureSink,
@@ -240,8 +263,7 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     sinks: list[Sink] = []
     if args.json is not None:
         sinks.append(JsonLinesSink(args.json, duplicate_stdout() if is_stdout(args.json) else None))
-    if args.coco is not None:
-        sinks.append(CocoSink(args.coco, source.files))
+    sinks += _dataset_sinks(args, source)
     if args.label_map is not None:
         if args.label_map.suffix.lower() == ".png" and not one_image:
             raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one picture")
@@ -255,4 +277,32 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps, overlay))
     if args.show:
         sinks.append(WindowSink(overlay))
+    return sinks
+
+
+def _dataset_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
+    """The sinks of COCO's formats, labels and pictures of segments."""
+    from fastsam_trt.coco_ids import CocoIds
+    from fastsam_trt.errors import OptionError
+    from fastsam_trt.frame_names import FrameNames
+    from fastsam_trt.sinks import CocoDatasetSink, CocoSink, CutoutSink, MaskSink, YoloLabelSink
+
+    sinks: list[Sink] = []
+    if args.coco is not None or args.coco_dataset is not None:
+        ids = CocoIds(source.kind, source.files, args.coco_ids)
+        if args.coco is not None:
+            sinks.append(CocoSink(args.coco, source.files, ids))
+        if args.coco_dataset is not None:
+            sinks.append(CocoDatasetSink(args.coco_dataset, ids))
+    elif args.coco_ids is not None:
+        raise OptionError("coco-ids", "--coco OUT or --coco-dataset OUT to give the ids to", "neither")
+    names = FrameNames(source.kind, source.files)
+    if args.labels is not None:
+        sinks.append(YoloLabelSink(args.labels, names, confidence=args.labels_conf))
+    elif args.labels_conf:
+        raise OptionError("labels-conf", "--labels DIR, whose lines it is for", "none")
+    if args.cutouts is not None:
+        sinks.append(CutoutSink(args.cutouts, names))
+    if args.masks is not None:
+        sinks.append(MaskSink(args.masks, names))
     return sinks

@@ -55,7 +55,8 @@ class JsonLinesSink(Sink):
                 self._file = self._path.open("wb", buffering=0)
             except OSError as error:
                 raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
-        self._append(self._file, f"{line}\n".encode())
+        # A name that is no text keeps its bytes, escaped as JSON does it.
+        self._append(self._file, f"{line}\n".encode("utf-8", "backslashreplace"))
         self._frames += 1
 
     def _append(self, file: FileIO, line: bytes) -> None:

@@ -1,0 +1,111 @@
+"""FrameNames: what files that are made of a frame are called."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from urllib.parse import urlsplit
+
+from fastsam_trt.sources import Frame, Kind
+from fastsam_trt.sources.files import is_video
+
+_LONGEST_BYTES = 160  # of a stem, which leaves room for what is put around it in the 255 of file systems
+_LONGEST_SLUG = 40
+
+
+class FrameNames:
+    """Names of the frames of a run, after their source. Frames of one video or camera never share one; images may.
+
+    Attributes:
+        kind: Of the source.
+        folder: That all images are in, or below; None where there is none.
+    """
+
+    def __init__(self, kind: Kind, files: Sequence[Path] = ()) -> None:
+        """Prepare.
+
+        Args:
+            kind: Of the source.
+            files: The images of the run, and videos among them.
+        """
+        self.kind = kind
+        self.folder = _common_folder(files)
+        self._looked_at = ("", False)
+
+    def image(self, frame: Frame) -> str:
+        """The frame as an image of a dataset: its path below the folder that all images are in, with `/`.
+
+        A video's is the one that `ffmpeg -i clip.mp4 -start_number 0 clip_%d.png` makes of it: `clip_12.png`.
+        """
+        return self._below(frame).as_posix() if self._is_image(frame) else f"{self.label(frame)}.png"
+
+    def label(self, frame: Frame) -> str:
+        """The same path without its suffix, as ultralytics names labels: `photo`, `a/photo`, `clip_12`."""
+        return self._below(frame).with_name(self._numbered(frame, "_{}")).as_posix()
+
+    def stem(self, frame: Frame) -> str:
+        """A name without folders that sorts: `photo`, `clip-000012`."""
+        return self._numbered(frame, "-{:06d}")
+
+    def _numbered(self, frame: Frame, number: str) -> str:
+        path, page = _file_and_page(frame.source)
+        stem = bounded(slug(path.stem) if _is_address(frame.source) else path.stem)
+        if page:
+            return stem + number.format(int(page))
+        return stem if self._is_image(frame) else stem + number.format(frame.index)
+
+    def _is_image(self, frame: Frame) -> bool:
+        if frame.source != self._looked_at[0]:
+            self._looked_at = (frame.source, self.kind == "images" and not is_video(Path(frame.source)))
+        return self._looked_at[1]
+
+    def _below(self, frame: Frame) -> PurePath:
+        path = _path(frame.source)
+        if self.folder is not None and path.is_relative_to(self.folder):
+            return path.relative_to(self.folder)
+        return PurePath(path.name)
+
+
+def slug(text: str, longest: int = _LONGEST_SLUG) -> str:
+    """A text as a part of a file's name: its letters and digits in small, accents taken off, `-` for all else."""
+    plain = unicodedata.normalize("NFKD", text)
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
+    return bounded(re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", plain)).strip("-_"), longest).rstrip("-")
+
+
+def bounded(name: str, longest: int = _LONGEST_BYTES) -> str:
+    """A name cut to so many bytes, between two characters."""
+    data = os.fsencode(name)
+    return name if len(data) <= longest else data[:longest].decode("utf-8", "ignore")
+
+
+def _path(source: str) -> PurePath:
+    """What a file of this source would be called; an address gives its last part or its host, and no password."""
+    if not _is_address(source):
+        return PurePath("stdin" if source == "-" else source)
+    address = urlsplit(source)
+    return PurePath(PurePath(address.path).name or slug(address.netloc.rpartition("@")[2]))
+
+
+def _is_address(source: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
+
+
+def _file_and_page(source: str) -> tuple[PurePath, str]:
+    """A page of a file is named `scan.tif#2`."""
+    path = _path(source)
+    page = re.fullmatch(r"(.*\.[A-Za-z0-9]+)#([0-9]+)", path.name, re.DOTALL)
+    return (path.with_name(page[1]), page[2]) if page else (path, "")
+
+
+def _common_folder(files: Sequence[Path]) -> Path | None:
+    """The folder that all files are in, or below."""
+    if not files:
+        return None
+    try:
+        return Path(os.path.commonpath([file.parent for file in files]))
+    except ValueError:  # some are given from the root, some not, or on two drives
+        return None
