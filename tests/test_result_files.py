@@ -145,11 +145,6 @@ def test_outputs_never_overwrite_the_source_or_each_other(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["home", "photo.png", "photos"]
 
 
-def test_images_that_share_an_id_are_refused(photos: Path, tmp_path: Path, refuse: Run) -> None:
-    (photos / "COCO_139.jpg").write_bytes((photos / "000000000139.jpg").read_bytes())
-    assert "found 139 for" in refuse(photos, "--coco", tmp_path / "out.json")
-
-
 def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
     out.write_text("old")

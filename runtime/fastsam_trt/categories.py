@@ -87,10 +87,10 @@ class Categories:
         if prompts is self._prompts:
             return
         self._prompts = prompts
-        for prompt in prompts:
-            self._learn(prompt)
-        if self._truth and prompts:
-            _check(self._truth, [self._by_name[prompt] for prompt in prompts], "prompts", prompts)
+        first = not self._by_name
+        found = [self._learn(prompt) for prompt in prompts]
+        if self._truth and first and found:  # prompts may change later, which ends no run
+            _check(self._truth, found, "prompts", prompts)
 
     def _learn(self, name: str) -> int | None:
         if name not in self._by_name:

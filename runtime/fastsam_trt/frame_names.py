@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from fastsam_trt.sources import Frame, Kind
 from fastsam_trt.sources.files import is_video
 
-_LONGEST_BYTES = 160  # of a stem, which leaves room for what is put around it in the 255 of file systems
+_LONGEST_BYTES = 220  # of a source's name, which leaves room for a number and more in the 255 of file systems
 _LONGEST_SLUG = 40
 
 
@@ -44,15 +44,15 @@ class FrameNames:
 
     def label(self, frame: Frame) -> str:
         """The same path without its suffix, as ultralytics names labels: `photo`, `a/photo`, `clip_12`."""
-        return self._below(frame).with_name(self._numbered(frame, "_{}")).as_posix()
+        return self._below(frame).with_name(self._numbered(frame, "_{}", _LONGEST_BYTES)).as_posix()
 
-    def stem(self, frame: Frame) -> str:
-        """A name without folders that sorts: `photo`, `clip-000012`."""
-        return self._numbered(frame, "-{:06d}")
+    def stem(self, frame: Frame, longest: int = _LONGEST_BYTES) -> str:
+        """A name without folders that sorts: `photo`, `clip-000012`; of the source's name so many bytes at most."""
+        return self._numbered(frame, "-{:06d}", longest)
 
-    def _numbered(self, frame: Frame, number: str) -> str:
+    def _numbered(self, frame: Frame, number: str, longest: int) -> str:
         path, page = _file_and_page(frame.source)
-        stem = bounded(slug(path.stem) if _is_address(frame.source) else path.stem)
+        stem = bounded(slug(path.stem) if _is_address(frame.source) else path.stem, longest)
         if page:
             return stem + number.format(int(page))
         return stem if self._is_image(frame) else stem + number.format(frame.index)
@@ -76,7 +76,7 @@ def slug(text: str, longest: int = _LONGEST_SLUG) -> str:
     return bounded(re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", plain)).strip("-_"), longest).rstrip("-")
 
 
-def bounded(name: str, longest: int = _LONGEST_BYTES) -> str:
+def bounded(name: str, longest: int) -> str:
     """A name cut to so many bytes, between two characters."""
     data = os.fsencode(name)
     return name if len(data) <= longest else data[:longest].decode("utf-8", "ignore")

@@ -9,7 +9,7 @@ from fastsam_engine.atomic_files import check_writable
 from fastsam_engine.errors import OutputError
 from fastsam_trt.frame_names import bounded
 
-_LONGEST_BYTES = 220  # of a name, which leaves room for what stands around it while the file is written
+_LONGEST_BYTES = 232  # of a stem: with a suffix, and what stands around it while it is written, it stays below 255
 
 
 class OutputFolder:

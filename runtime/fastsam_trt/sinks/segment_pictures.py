@@ -20,6 +20,7 @@ from fastsam_trt.sinks.folder import OutputFolder
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
+_LONGEST_BYTES = 160  # of the source's part of a name
 _UNNAMED = "object"
 
 
@@ -45,8 +46,9 @@ class SegmentPictureSink(Sink):
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write the pictures of a frame."""
-        unique = self._folder.take if self._names.kind == "images" else self._folder.name
-        stem = self._names.stem(frame)
+        stem, unique = self._names.stem(frame, _LONGEST_BYTES), self._folder.name
+        if self._names.kind == "images":  # which may share a name, in several folders
+            stem, unique = self._folder.take(stem, "").name, self._folder.take
         for index, (name, picture) in enumerate(zip(_names(result), self._pictures(result), strict=True)):
             if picture is not None:
                 data = cv2.imencode(".png", picture)[1]  # by default for speed: a few ms a megabyte

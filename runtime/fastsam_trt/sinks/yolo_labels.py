@@ -74,7 +74,9 @@ class YoloLabelSink(Sink):
             return self._folder.name(label, ".txt")
         target = self._folder.take(label, ".txt")
         if target.name != f"{Path(label).name}.txt":
-            _logger.warning("%s has its labels in %s: another image has the same name", frame.source, target)
+            _logger.warning(
+                "%s has its labels in %s: its own name is taken by another image, or too long", frame.source, target
+            )
         return target
 
 
