@@ -31,7 +31,8 @@ def _loaded(path: Path) -> COCO:
 def _write(path: Path, ids: CocoIds, frames: Sequence[tuple[str, int, Result]]) -> COCO:
     with CocoDatasetSink(path, ids) as sink:
         for source, index, result in frames:
-            sink.write(Frame(result.frame, index, source), result)
+            media_s = index / 25 if source.endswith(".mp4") else None
+            sink.write(Frame(result.frame, index, source, media_s=media_s), result)
     return _loaded(path)
 
 
@@ -50,8 +51,8 @@ def test_a_dataset_gives_the_masks_back(tmp_path: Path) -> None:
         {"id": 9, "file_name": "b_9.png", "width": WIDTH, "height": HEIGHT},
     ]
     assert dataset.dataset["categories"] == [
-        {"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}, {"id": 2, "name": "bird"}
-    ]  # fmt: skip
+        {"id": number, "name": name, "supercategory": ""} for number, name in enumerate(("cat", "dog", "bird"))
+    ]
     assert dataset.dataset["licenses"] == []
     found = dataset.loadAnns(dataset.getAnnIds([9]))
     assert [annotation["id"] for annotation in found] == list(range(1, len(drawn) + 1))
@@ -95,7 +96,10 @@ def test_ids_of_things_prompts_and_annotations(tmp_path: Path) -> None:
 
     prompted = made_result(disc, class_names=("object",), prompts=("red car", "dog"), prompt_ids=[1, 1])
     dataset = _write(tmp_path / "out.json", CocoIds("video"), [("a.mp4", 0, prompted)])
-    assert dataset.dataset["categories"] == [{"id": 1, "name": "red car"}, {"id": 2, "name": "dog"}]
+    assert dataset.dataset["categories"] == [
+        {"id": 1, "name": "red car", "supercategory": ""},
+        {"id": 2, "name": "dog", "supercategory": ""},
+    ]
     assert [annotation["category_id"] for annotation in dataset.dataset["annotations"]] == [2, 2]
 
     truth = tmp_path / "truth.json"
@@ -105,7 +109,7 @@ def test_ids_of_things_prompts_and_annotations(tmp_path: Path) -> None:
     ids = CocoIds("images", [Path("in/x.png")], truth)
     dataset = _write(tmp_path / "out.json", ids, [("in/x.png", 0, prompted)])
     assert [(each["image_id"], each["category_id"]) for each in dataset.dataset["annotations"]] == [(50, 8)] * 2
-    assert dataset.dataset["categories"] == [{"id": 8, "name": "Dog"}]
+    assert dataset.dataset["categories"] == [{"id": 8, "name": "Dog", "supercategory": ""}]
     with pytest.raises(OptionError, match="expected a source of images"):
         CocoIds("video", (), truth)
 

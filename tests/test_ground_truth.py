@@ -39,7 +39,7 @@ def _truth(path: Path, images: dict[int, str], categories: dict[int, str] | None
     ({0: "0.jpg", -5: "5.jpg"}, "5.jpg", -5),
 ])  # fmt: skip
 def test_images_by_file_name(tmp_path: Path, images: dict[int, str], file: str, expected: int) -> None:
-    assert _truth(tmp_path / "truth.json", images).image_ids([Path(file)]) == {file: expected}
+    assert _truth(tmp_path / "truth.json", images).image_ids([Path(file)]) == {Path(file): expected}
 
 
 @pytest.mark.parametrize(("images", "files", "message"), [
@@ -100,7 +100,7 @@ def test_prompts_are_looked_up_where_the_model_names_nothing(tmp_path: Path) -> 
     result = _result(("object",), [0, 0, 0], ("Traffic Light", "shoe"), [0, 1, 0])
     assert Categories(truth).of(result) == [9, None, 9]
     with pytest.raises(GroundTruthError, match=r"one of the prompts \(shoe\), found Cat, dog, traffic light"):
-        Categories(truth).of(_result(("object",), [], ("shoe",)))
+        Categories(truth).of(_result(("object",), [0], ("shoe",), [0]))
 
 
 def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_pycocotools_gives_the_mask_back(name: str) -> None:
     (outlines,) = made_result([mask]).polygons()
     np.testing.assert_array_equal(_filled(outlines), mask)
     np.testing.assert_array_equal(_filled(outlines, shift=0), mask)  # its rounding forgives half a pixel
-    np.testing.assert_array_equal(_rasterised(coco_polygons(cut(mask))), mask)
+    np.testing.assert_array_equal(_rasterised(coco_polygons([cut(mask)])[0]), mask)
     assert sum(map(_area, outlines)) == mask.sum()
     for outline in outlines:
         assert outline.dtype == np.float32
@@ -85,7 +85,7 @@ def test_without_holes_all_that_is_enclosed_is_filled(name: str) -> None:
 
 def test_random_masks_anywhere_in_the_frame() -> None:
     for crop, whole in _random_crops(300):
-        np.testing.assert_array_equal(_rasterised(coco_polygons(crop)), whole)
+        np.testing.assert_array_equal(_rasterised(coco_polygons([crop])[0]), whole)
         np.testing.assert_array_equal(_filled(polygons([crop])[0]), whole)
         np.testing.assert_array_equal(_filled(polygons([crop], holes=False)[0]), _without_holes(whole))
 

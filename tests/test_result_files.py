@@ -161,7 +161,7 @@ def test_ids_come_from_annotations(photos: Path, tmp_path: Path, run: Run) -> No
     assert [each["file_name"] for each in records] == ["000000000139.jpg", "000000000632.jpg"]
     dataset = json.loads((tmp_path / "set.json").read_text())
     assert [each["id"] for each in dataset["images"]] == [1000, 1001, 1002]
-    assert dataset["categories"] == [{"id": 40, "name": "Red"}]
+    assert dataset["categories"] == [{"id": 40, "name": "Red", "supercategory": ""}]
 
 
 def test_annotations_that_do_not_fit_are_refused(

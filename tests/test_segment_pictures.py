@@ -27,7 +27,7 @@ def _coloured(result: Result) -> Result:
 def _write(folder: Path, kind: Kind, frames: list[tuple[str, int, Result]], sink: type = MaskSink) -> list[str]:
     with sink(folder, FrameNames(kind)) as writer:
         for source, index, result in frames:
-            writer.write(Frame(result.frame, index, source), result)
+            writer.write(Frame(result.frame, index, source, media_s=1.0 if source.endswith(".mp4") else None), result)
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -62,7 +62,7 @@ def test_no_picture_overwrites_another(tmp_path: Path) -> None:
     result = made_result([MASKS["disc"]] * 2)
     frames = [(source, index, result) for index, source in enumerate(
         ("a/cat.jpg", "b/cat.png", "b/CAT.png", "cat-2.png", "c/clip.mp4", "scan.tif", "scan.tif#2"))]  # fmt: skip
-    stems = ["cat", "cat-2", "CAT-3", "cat-2-2", "clip-000004", "scan", "scan-000002"]
+    stems = ["cat", "cat-2", "CAT-3", "cat-2-2", "clip-000004", "scan", "scan-2"]
     expected = sorted(f"{stem}-0{index}-cat.png" for stem in stems for index in (0, 1))
     assert _write(tmp_path / "images", "images", frames) == expected
     frames = [("clip.mp4", index, result) for index in (0, 12, 1_000_000)]

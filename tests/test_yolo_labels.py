@@ -56,7 +56,7 @@ def _write(
 ) -> dict[str, str]:
     with YoloLabelSink(folder, FrameNames(kind, [Path(file) for file in files])) as sink:
         for source, index, result in frames:
-            sink.write(Frame(result.frame, index, source), result)
+            sink.write(Frame(result.frame, index, source, media_s=1.0 if source.endswith(".mp4") else None), result)
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 

@@ -52,6 +52,8 @@ class Categories:
         Raises:
             GroundTruthError: It knows none of the model's classes, or none of the prompts.
         """
+        if not len(result) and len(result.class_names) < 2:
+            return []  # and no telling yet whether the model names its one class
         if _names_classes(result):
             self._learn_classes(result.class_names)
             found = [(self._by_class[class_id], result.class_names[class_id]) for class_id in result.class_ids.tolist()]

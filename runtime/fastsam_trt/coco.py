@@ -148,7 +148,9 @@ def as_annotations(
         Up to N annotations, best first.
     """
     found: list[CocoAnnotation] = []
-    for category, score, crop in zip(categories, result.scores.tolist(), result.crops(), strict=True):
+    crops = result.crops()
+    outlines = coco_polygons(crops)
+    for category, score, crop, polygons in zip(categories, result.scores.tolist(), crops, outlines, strict=True):
         if category is None or not crop.pixels.any():
             continue
         found.append(
@@ -158,7 +160,7 @@ def as_annotations(
                 "category_id": category,
                 "bbox": _bounds(crop),
                 "area": int(crop.pixels.sum()),
-                "segmentation": coco_polygons(crop),
+                "segmentation": polygons,
                 "iscrowd": 0,
                 "score": round(score, 5),
             }

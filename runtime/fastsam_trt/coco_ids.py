@@ -11,6 +11,7 @@ from fastsam_trt.frame_names import FrameNames
 from fastsam_trt.ground_truth import GroundTruth
 from fastsam_trt.image_ids import ImageIds
 from fastsam_trt.sources import Kind
+from fastsam_trt.sources.files import is_video
 
 
 class CocoIds:
@@ -20,6 +21,7 @@ class CocoIds:
         images: Ids of its frames.
         categories: Ids of what its segments show.
         names: Names of its frames.
+        videos: The videos among its images.
     """
 
     def __init__(self, kind: Kind, files: Sequence[Path] = (), truth: Path | None = None) -> None:
@@ -37,6 +39,7 @@ class CocoIds:
         if truth is not None and not files:
             raise OptionError("coco_ids", "a source of images, which annotations know by name", f"a source of {kind}")
         annotations = None if truth is None else GroundTruth(truth)
-        self.images = ImageIds(files, annotations)
+        self.videos = tuple(file for file in files if is_video(file))
+        self.images = ImageIds(files, annotations, has_videos=bool(self.videos))
         self.categories = Categories(annotations)
         self.names = FrameNames(kind, files)

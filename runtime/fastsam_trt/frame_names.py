@@ -34,39 +34,60 @@ class FrameNames:
         self.kind = kind
         self.folder = _common_folder(files)
         self._looked_at = ("", False)
+        self._files = {source_name(file): file for file in files}
 
     def image(self, frame: Frame) -> str:
         """The frame as an image of a dataset: its path below the folder that all images are in, with `/`.
 
         A video's is the one that `ffmpeg -i clip.mp4 -start_number 0 clip_%d.png` makes of it: `clip_12.png`.
         """
-        return self._below(frame).as_posix() if self._is_image(frame) else f"{self.label(frame)}.png"
+        if not self._is_image(frame):
+            return f"{self.label(frame)}.png"
+        path, page = self._locate(frame)
+        return self._below(path).as_posix() + (f"#{page}" if page else "")
 
     def label(self, frame: Frame) -> str:
         """The same path without its suffix, as ultralytics names labels: `photo`, `a/photo`, `clip_12`."""
-        return self._below(frame).with_name(self._numbered(frame, "_{}", _LONGEST_BYTES)).as_posix()
+        path, _ = self._locate(frame)
+        return self._below(path).with_name(self._numbered(frame, "_{}", _LONGEST_BYTES)).as_posix()
 
     def stem(self, frame: Frame, longest: int = _LONGEST_BYTES) -> str:
         """A name without folders that sorts: `photo`, `clip-000012`; of the source's name so many bytes at most."""
         return self._numbered(frame, "-{:06d}", longest)
 
     def _numbered(self, frame: Frame, number: str, longest: int) -> str:
-        path, page = _file_and_page(frame.source)
+        path, page = self._locate(frame)
         stem = bounded(slug(path.stem) if _is_address(frame.source) else path.stem, longest)
         if page:
-            return stem + number.format(int(page))
+            return f"{stem}{number[0]}{page}"
         return stem if self._is_image(frame) else stem + number.format(frame.index)
 
     def _is_image(self, frame: Frame) -> bool:
+        if self.kind != "images" or frame.timestamp_s is not None or frame.media_s is not None:
+            return False
         if frame.source != self._looked_at[0]:
-            self._looked_at = (frame.source, self.kind == "images" and not is_video(Path(frame.source)))
+            self._looked_at = (frame.source, not is_video(Path(frame.source)))
         return self._looked_at[1]
 
-    def _below(self, frame: Frame) -> PurePath:
-        path = _path(frame.source)
+    def _locate(self, frame: Frame) -> tuple[PurePath, str]:
+        """The file of a frame, and which page of it, if it has several: `scan.tif#2`."""
+        file = self._files.get(frame.source)
+        page = (
+            re.fullmatch(r"(.*)#([0-9]+)", frame.source, re.DOTALL) if file is None and self.kind == "images" else None
+        )
+        if page and (not self._files or page[1] in self._files):
+            return self._files.get(page[1], _path(page[1])), page[2]
+        return file or _path(frame.source), ""
+
+    def _below(self, path: PurePath) -> PurePath:
         if self.folder is not None and path.is_relative_to(self.folder):
             return path.relative_to(self.folder)
         return PurePath(path.name)
+
+
+def source_name(file: Path) -> str:
+    """What `Frame.source` says of a file."""
+    return str(file)
 
 
 def slug(text: str, longest: int = _LONGEST_SLUG) -> str:
@@ -92,13 +113,6 @@ def _path(source: str) -> PurePath:
 
 def _is_address(source: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
-
-
-def _file_and_page(source: str) -> tuple[PurePath, str]:
-    """A page of a file is named `scan.tif#2`."""
-    path = _path(source)
-    page = re.fullmatch(r"(.*\.[A-Za-z0-9]+)#([0-9]+)", path.name, re.DOTALL)
-    return (path.with_name(page[1]), page[2]) if page else (path, "")
 
 
 def _common_folder(files: Sequence[Path]) -> Path | None:

@@ -39,7 +39,7 @@ class GroundTruth:
         self._exact = _only(self.categories.items())
         self._folded = _only((category_id, name.casefold()) for category_id, name in self.categories.items())
 
-    def image_ids(self, files: Iterable[Path]) -> dict[str, int]:
+    def image_ids(self, files: Iterable[Path]) -> dict[Path, int]:
         """The ids of images.
 
         A file's path ends in the `file_name` of its image, or, where there is no such image, its name is the last part
@@ -49,12 +49,12 @@ class GroundTruth:
             files: The images.
 
         Returns:
-            Each file, as text, to its id.
+            Each file to its id.
 
         Raises:
             GroundTruthError: An image is not there, or could be several, or two of them are the same.
         """
-        found: dict[str, int] = {}
+        found: dict[Path, int] = {}
         owners: dict[int, Path] = {}
         absent: list[Path] = []
         for file in files:
@@ -71,7 +71,7 @@ class GroundTruth:
                     self.path, "an image for each file", f"id {image_id} for {owners[image_id]} and {file}"
                 )
             owners[image_id] = file
-            found[str(file)] = image_id
+            found[file] = image_id
         if absent:
             others = f", nor of {len(absent) - 1} more" if len(absent) > 1 else ""
             raise GroundTruthError(self.path, "each image by its file_name", f"none of {absent[0]}{others}")

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastsam_trt.frame_names import source_name
 from fastsam_trt.ground_truth import GroundTruth
 from fastsam_trt.sources import Frame
-from fastsam_trt.sources.files import is_video
 
 _logger = logging.getLogger(__name__)
 
@@ -25,21 +25,24 @@ class ImageIds:
     camera is the frame's number.
     """
 
-    def __init__(self, files: Sequence[Path] = (), truth: GroundTruth | None = None) -> None:
+    def __init__(
+        self, files: Sequence[Path] = (), truth: GroundTruth | None = None, *, has_videos: bool = False
+    ) -> None:
         """Decide.
 
         Args:
             files: The images of the run, and videos among them; none: it is one video or camera.
             truth: Where ids come from.
+            has_videos: Whether there are videos among the files; the frames of these have no ids by name.
 
         Raises:
             GroundTruthError: It does not have each of the images once.
         """
         self._counted = bool(files)
-        self._ids = truth.image_ids(files) if truth else _by_name(files)
-        if not self._ids:
-            self._ids = {str(file): place for place, file in enumerate(files)}
-        self._next = max([len(files) - 1, *self._ids.values()]) + 1
+        ids = truth.image_ids(files) if truth else {} if has_videos else _by_name(files)
+        ids = ids or {file: place for place, file in enumerate(files)}
+        self._ids = {source_name(file): image_id for file, image_id in ids.items()}
+        self._next = max([len(files) - 1, *ids.values()]) + 1
         self._last: tuple[Frame, int] | None = None
 
     def of(self, frame: Frame) -> int:
@@ -57,14 +60,14 @@ class ImageIds:
         return image_id
 
 
-def _by_name(files: Sequence[Path]) -> dict[str, int]:
+def _by_name(files: Sequence[Path]) -> dict[Path, int]:
     """Ids from the names; empty where these do not say one for each."""
-    ids: dict[str, int] = {}
+    ids: dict[Path, int] = {}
     owners: dict[int, Path] = {}
     found = ""
     for file in files:
         number = re.fullmatch(r"(?:.*_)?([0-9]+)", file.stem, re.DOTALL)
-        if not number or len(number[1].lstrip("0")) > len(str(_HIGHEST)) or int(number[1]) > _HIGHEST or is_video(file):
+        if not number or len(number[1].lstrip("0")) > len(str(_HIGHEST)) or int(number[1]) > _HIGHEST:
             found = str(file)
             break
         image_id = int(number[1])
@@ -72,7 +75,7 @@ def _by_name(files: Sequence[Path]) -> dict[str, int]:
             found = f"{image_id} for {owners[image_id]} and {file}"
             break
         owners[image_id] = file
-        ids[str(file)] = image_id
+        ids[file] = image_id
     if not found:
         return ids
     if len(files) > 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from typing import TypeAlias
 
 import cv2
@@ -13,55 +14,44 @@ Ring: TypeAlias = NDArray[np.int32]
 """(k, 2) int32 xy, the corners of a closed line; the last is joined to the first."""
 
 # Directions are numbered clockwise on the screen: 0 east, 1 south-east, 2 south, and so on to 7 north-east.
-_DIRECTIONS = np.array([[5, 6, 7], [4, -1, 0], [3, 2, 1]])  # [1 + dy, 1 + dx]
+_DIRECTIONS = np.array([[5, 6, 7], [4, 8, 0], [3, 2, 1]], np.int8)  # [1 + dy, 1 + dx]; 8: a part of one pixel
+_CORNERS = np.array([[0, 0], [1, 1], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0], [1, 0]], np.int32)  # of odd directions
+_FIRST = np.array([7, 1, 1, 3, 3, 5, 5, 7], np.int8)  # the corner of a pixel at which a border comes in, by whence
 _NEAR = 4096  # how many corners a ring may be tied to, at most
 _CORNERS = np.array([[0, 0], [1, 1], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0], [1, 0]], np.int32)  # by direction, odd
 
 
-def edge_rings(mask: NDArray[np.bool_], *, holes: bool = True) -> list[list[Ring]]:
-    """Follow the edges of a mask's pixels: filled by the even-odd rule, the rings are the mask.
+def _count_sides() -> NDArray[np.int64]:
+    """How many sides of a pixel a border passes: (9, 8) by where it goes on to and where it came from."""
+    sides = np.full((9, 8), 4)  # all around
+    for leaving in range(8):
+        for back in range(8):
+            if leaving != back or back % 2 == 0:
+                sides[leaving, back] = (_FIRST[back] - (leaving if leaving % 2 else leaving + 1)) % 8 // 2
+    return sides.astype(np.int64)
+
+
+_SIDES = _count_sides()
+
+
+def edge_rings(masks: Sequence[NDArray[np.bool_]], *, holes: bool = True) -> list[list[list[Ring]]]:
+    """Follow the edges of masks' pixels: filled by the even-odd rule, the rings of a mask are the mask.
 
     OpenCV's borders go through the pixels of the rim, the background to their right. Going around each of those pixels
     from where the border comes in to where it goes on, on that side, follows the edges.
 
     Args:
-        mask: (h, w) bool.
+        masks: n masks (h, w) bool.
         holes: Whether to follow holes too. Without them there is no ring for what lies inside a hole either.
 
     Returns:
-        A list for each part, parts that touch at a corner being one: its outer ring, then those of its holes, in
-        pixel edges: (0, 0) to (w, h). Consecutive edges of a ring are at right angles.
+        For each mask a list for each part, parts that touch at a corner being one: its outer ring, then those of its
+        holes, in pixel edges: (0, 0) to (w, h). Consecutive edges of a ring are at right angles.
     """
-    borders, parents = _borders(mask, cv2.RETR_CCOMP if holes else cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not borders:
-        return []
-    lengths = np.array([len(border) for border in borders])
-    pixels = np.concatenate(borders)
-    heads = np.cumsum(lengths) - lengths
-    after = _cyclic_next(heads, lengths)
-    before = np.empty_like(after)
-    before[after] = np.arange(len(after))
-
-    step = pixels[after] - pixels
-    leaving = _DIRECTIONS[step[:, 1] + 1, step[:, 0] + 1]
-    back = (leaving[before] + 4) % 8  # where the border came from
-    alone = leaving < 0  # a part of one pixel
-    first = np.where(alone, 1, np.where(back % 2, back, back - 1))  # the corner that the border came in at
-    last = np.where(alone, 1, np.where(leaving % 2, leaving, leaving + 1))
-    sides = (first - last) % 8 // 2
-    sides[alone | ((leaving == back) & (back % 2 == 1))] = 4  # all around
-
-    at = np.repeat(np.arange(len(pixels)), sides)
-    passed = np.arange(len(at)) - np.repeat(np.cumsum(sides) - sides, sides) + 1
-    corners = pixels[at] + _CORNERS[(first[at] - 2 * passed) % 8]
-    ring_of = np.repeat(np.arange(len(borders)), lengths)[at]
-    lengths = np.bincount(ring_of, minlength=len(borders))
-    after = _cyclic_next(np.cumsum(lengths) - lengths, lengths)
-    forward = corners[after] - corners
-    turns = np.empty(len(corners), np.bool_)
-    turns[after] = (forward[after] != forward).any(axis=1)
-    kept = np.bincount(ring_of[turns], minlength=len(borders))
-    return _parts(np.split(corners[turns], np.cumsum(kept)[:-1]), parents)
+    mode = cv2.RETR_CCOMP if holes else cv2.RETR_EXTERNAL
+    found = [_borders(mask, mode, cv2.CHAIN_APPROX_NONE) for mask in masks]
+    rings = iter(_around([border for borders, _ in found for border in borders]))
+    return [_parts(list(islice(rings, len(parents))), parents) for _, parents in found]
 
 
 def centre_rings(mask: NDArray[np.bool_]) -> list[list[Ring]]:
@@ -131,6 +121,32 @@ def join(rings: Sequence[Ring]) -> Ring:
     return joined
 
 
+def _around(borders: Sequence[NDArray[np.int32]]) -> list[Ring]:
+    """The edges of pixels along borders that go through the pixels, all borders at once."""
+    if not borders:
+        return []
+    lengths = np.array([len(border) for border in borders])
+    pixels = np.concatenate(borders)
+    after = _cyclic_next(np.cumsum(lengths) - lengths, lengths)
+    before = np.empty_like(after)
+    before[after] = np.arange(len(after))
+
+    step = pixels[after] - pixels
+    leaving = _DIRECTIONS[step[:, 1] + 1, step[:, 0] + 1]
+    back = (leaving[before] + 4) & 7  # where the border came from
+    sides = _SIDES[leaving, back]
+
+    at = np.repeat(np.arange(len(pixels)), sides)  # for each side that is passed, the pixel
+    passed = np.arange(len(at)) - np.repeat(np.cumsum(sides) - sides, sides) + 1
+    corner = (_FIRST[back][at] - 2 * passed) & 7  # at its end, which tells its direction too
+    ring_of = np.repeat(np.arange(len(borders)), lengths)[at]
+    lengths = np.bincount(ring_of, minlength=len(borders))
+    after = _cyclic_next(np.cumsum(lengths) - lengths, lengths)
+    turns = np.flatnonzero(corner[after] != corner)
+    ends = np.cumsum(np.bincount(ring_of[turns], minlength=len(borders)))
+    return np.split(pixels[at[turns]] + _CORNERS[corner[turns]], ends[:-1])
+
+
 def _borders(mask: NDArray[np.bool_], mode: int, chain: int) -> tuple[list[NDArray[np.int32]], NDArray[np.int32]]:
     """Borders of parts and holes, (k, 2) xy each, and for each hole the index of its part, else -1."""
     if not mask.any():
@@ -139,7 +155,7 @@ def _borders(mask: NDArray[np.bool_], mode: int, chain: int) -> tuple[list[NDArr
     return [np.asarray(border[:, 0], np.int32) for border in borders], np.asarray(tree[0, :, 3], np.int32)
 
 
-def _parts(rings: Iterable[Ring], parents: NDArray[np.int32]) -> list[list[Ring]]:
+def _parts(rings: Sequence[Ring], parents: NDArray[np.int32]) -> list[list[Ring]]:
     parts: dict[int, list[Ring]] = {int(index): [] for index in np.flatnonzero(parents < 0)}
     holes: list[tuple[int, Ring]] = []
     for index, (ring, parent) in enumerate(zip(rings, parents.tolist(), strict=True)):

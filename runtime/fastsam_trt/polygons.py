@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.errors import OptionError
 from fastsam_trt.masks import MaskCrop
-from fastsam_trt.outlines import Ring, edge_rings, join, simplify
+from fastsam_trt.outlines import edge_rings, join, simplify
 
 
 def polygons(
@@ -40,17 +40,20 @@ def polygons(
     """
     if not (math.isfinite(simplify_px) and simplify_px >= 0):
         raise OptionError("simplify_px", "a number of 0 or more", simplify_px)
-    return [[(ring - 0.5).astype(np.float32) for ring in _rings(crop, simplify_px, holes)] for crop in crops]
-
-
-def coco_polygons(crop: MaskCrop) -> list[list[int]]:
-    """A mask as COCO's `segmentation`: exact, [x, y, x, y, ...] from pixel edges for each part, holes cut out."""
-    return [ring.ravel().tolist() for ring in _rings(crop, 0.0, holes=True)]
-
-
-def _rings(crop: MaskCrop, simplify_px: float, holes: bool) -> list[Ring]:
-    corner = np.array([crop.left, crop.top], np.int32)
-    parts = edge_rings(crop.pixels, holes=holes)
+    found = edge_rings([crop.pixels for crop in crops], holes=holes)
     if simplify_px:
-        parts = [[simplify(ring, simplify_px) for ring in part] for part in parts]
-    return [join(part) + corner for part in parts]
+        found = [[[simplify(ring, simplify_px) for ring in part] for part in parts] for parts in found]
+    corners = [np.array([crop.left - 0.5, crop.top - 0.5]) for crop in crops]
+    return [
+        [(join(part) + corner).astype(np.float32) for part in parts]
+        for parts, corner in zip(found, corners, strict=True)
+    ]
+
+
+def coco_polygons(crops: Sequence[MaskCrop]) -> list[list[list[int]]]:
+    """Masks as COCO's `segmentation`: [x, y, x, y, ...] of each part of each mask, along pixel edges, holes cut out."""
+    found = edge_rings([crop.pixels for crop in crops])
+    return [
+        [(join(part) + np.array([crop.left, crop.top])).ravel().tolist() for part in parts]
+        for parts, crop in zip(found, crops, strict=True)
+    ]

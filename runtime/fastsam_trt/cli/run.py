@@ -61,22 +61,25 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 
 
 def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
-    files = parser.add_argument_group("datasets and pictures of segments, of the selected segments only")
+    files = parser.add_argument_group("datasets and pictures, of the selected segments only")
     files.add_argument(
-        "--coco-ids", type=Path, metavar="FILE",
+        "--coco-ids", type=output_path, metavar="FILE",
         help="take COCO's ids of images and categories from these annotations, by file_name and name",
     )  # fmt: skip
     files.add_argument(
-        "--coco-dataset", type=Path, metavar="OUT",
+        "--coco-dataset", type=output_path, metavar="OUT",
         help="write a .json COCO dataset: images, annotations with polygons, categories",
     )  # fmt: skip
     files.add_argument(
-        "--labels", type=Path, metavar="DIR", help="write labels that YOLO trains on: a .txt a frame, as ultralytics"
-    )
+        "--labels", type=output_path, metavar="DIR",
+        help="write the labels that YOLO trains on: ultralytics' .txt, one a frame",
+    )  # fmt: skip
     files.add_argument("--labels-conf", action="store_true", help="end each line of the labels with the score")
-    files.add_argument("--cutouts", type=Path, metavar="DIR", help="write each segment as a transparent .png")
     files.add_argument(
-        "--masks", type=Path, metavar="DIR", help="write each mask as a .png of the frame's size, 0 and 255"
+        "--cutouts", type=output_path, metavar="DIR", help="write each segment as a .png, transparent around it"
+    )
+    files.add_argument(
+        "--masks", type=output_path, metavar="DIR", help="write each mask as a .png of the frame's size, 0 and 255"
     )
 
 

@@ -13,7 +13,6 @@ from fastsam_trt.coco_ids import CocoIds
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
-from fastsam_trt.sources.files import is_video
 
 
 class CocoSink(Sink):
@@ -35,15 +34,14 @@ class CocoSink(Sink):
             OutputError: It can't be written, or there is a video among the images.
         """
         check_json(path)
-        for file in files:
-            if is_video(file):
-                raise OutputError(
-                    path,
-                    f"expected images only, or one video, found {file} among the images",
-                    "run it apart, since its frames have no image ids",
-                )
         self._path = path
         self._ids = ids or CocoIds("images" if files else "video", files)
+        for video in self._ids.videos:
+            raise OutputError(
+                path,
+                f"expected images only, or one video, found {video} among the images",
+                "run it apart, since its frames have no image ids",
+            )
         self._part: PartFile | None = None
         self._between = "\n"
 

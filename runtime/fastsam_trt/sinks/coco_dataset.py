@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from fastsam_engine.atomic_files import PartFile
+from fastsam_engine.atomic_files import PartFile, is_written_in_place
 from fastsam_engine.errors import OutputError
 from fastsam_trt import __version__
 from fastsam_trt.coco import as_annotations
@@ -71,7 +71,9 @@ class CocoDatasetSink(Sink):
                 chunk = images.read(min(left, _CHUNK))
                 part.write(chunk.decode("ascii"))
                 left -= len(chunk)
-        categories = [{"id": number, "name": name} for number, name in self._ids.categories.names.items()]
+        categories = [
+            {"id": number, "name": name, "supercategory": ""} for number, name in self._ids.categories.names.items()
+        ]
         part.write(f'\n],"categories":{as_json(categories)}}}\n')
         part.finish()
 
@@ -79,7 +81,8 @@ class CocoDatasetSink(Sink):
         text = f"{',' if self._images_end else ''}\n{as_json(entry)}"
         try:
             if self._images is None:
-                self._images = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115 - it lives as long as the run
+                folder = None if is_written_in_place(self._path) else self._path.parent
+                self._images = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the run
             self._images.write(text.encode("ascii"))
         except OSError as error:
             raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
