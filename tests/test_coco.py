@@ -214,7 +214,7 @@ def test_frames_of_a_video_have_their_numbers(tmp_path: Path) -> None:
 def test_pages_of_a_file_have_ids_of_their_own(tmp_path: Path) -> None:
     result = made_result([hard_masks()["disc"]])
     files = [Path("4.tif"), Path("6.tif")]
-    sources = ["4.tif", "4.tif#2", "4.tif#3", "6.tif"]
+    sources = ["4.tif#1", "4.tif#2", "4.tif#3", "6.tif"]
     frames = [(Frame(result.frame, index, source), result) for index, source in enumerate(sources)]
     records = _written(tmp_path / "out.json", frames, files)
     assert [(record["image_id"], record["file_name"]) for record in records] == list(

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -146,6 +147,35 @@ def test_the_old_file_stays_until_the_run_ends(tmp_path: Path) -> None:
     sink.close()
     assert len(_loaded(path).dataset["images"]) == 1
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["out.json"]
+
+
+def test_a_disk_that_fills_leaves_whole_images(tmp_path: Path) -> None:
+    result = made_result([hard_masks()["disc"]])
+    sink = CocoDatasetSink(tmp_path / "out.json", CocoIds("video"))
+    sink.write(Frame(result.frame, 0, "a.mp4"), result)
+
+    class Full:
+        """A file on a disk that takes a few bytes more."""
+
+        def __init__(self, file: IO[bytes]) -> None:
+            self._file = file
+            self._room = 5
+
+        def write(self, data: bytes) -> int:
+            if not self._room:
+                raise OSError(28, "No space left on device")
+            room, self._room = self._room, 0
+            return self._file.write(data[:room])
+
+    file = sink._images
+    sink._images = Full(file)
+    with pytest.raises(OutputError, match="No space left"):
+        sink.write(Frame(result.frame, 1, "a.mp4"), result)
+    sink._images = file
+    sink.close()
+    dataset = _loaded(tmp_path / "out.json").dataset
+    assert [image["id"] for image in dataset["images"]] == [0]
+    assert [annotation["image_id"] for annotation in dataset["annotations"]] == [0]
 
 
 def test_paths_that_can_not_be_written(tmp_path: Path) -> None:

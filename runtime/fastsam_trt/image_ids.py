@@ -54,8 +54,8 @@ class ImageIds:
         return image_id
 
     def _take(self, source: str) -> int:
-        image_id = self._ids.pop(source, None)
-        if image_id is None:  # a further frame or page of a file
+        image_id = self._ids.pop(source.removesuffix("#1"), None)  # the first page stands for its file
+        if image_id is None:  # a further frame or page
             image_id, self._next = self._next, self._next + 1
         return image_id
 

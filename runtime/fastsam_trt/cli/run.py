@@ -63,7 +63,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("datasets and pictures, of the selected segments only")
     files.add_argument(
-        "--coco-ids", type=output_path, metavar="FILE",
+        "--coco-ids", type=Path, metavar="FILE",
         help="take COCO's ids of images and categories from these annotations, by file_name and name",
     )  # fmt: skip
     files.add_argument(

@@ -78,12 +78,14 @@ class CocoDatasetSink(Sink):
         part.finish()
 
     def _add_image(self, entry: dict[str, object]) -> None:
-        text = f"{',' if self._images_end else ''}\n{as_json(entry)}"
+        data = f"{',' if self._images_end else ''}\n{as_json(entry)}".encode("ascii")
         try:
             if self._images is None:
                 folder = None if is_written_in_place(self._path) else self._path.parent
-                self._images = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the run
-            self._images.write(text.encode("ascii"))
+                self._images = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - it lives as long as the run
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._images.write(rest) :]  # a disk that fills takes a part first
         except OSError as error:
             raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
-        self._images_end += len(text)
+        self._images_end += len(data)
