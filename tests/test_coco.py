@@ -122,12 +122,15 @@ def test_records_are_the_segments() -> None:
 def test_categories() -> None:
     disc = [hard_masks()["disc"]] * 2
 
-    def categories(class_ids: list[int], names: tuple[str, ...], given: dict[int, int] | None = None) -> list[int]:
-        result = made_result(disc, class_ids=class_ids, class_names=names)
+    def categories(
+        class_ids: list[int], names: tuple[str, ...], given: dict[int, int] | None = None, *, agnostic: bool = False
+    ) -> list[int]:
+        result = made_result(disc, class_ids=class_ids, class_names=names, class_agnostic=agnostic)
         return [record["category_id"] for record in as_records(result, 0, given)]
 
     assert categories([2, 0], NAMES) == [2, 0]
-    assert categories([0, 0], ("object",)) == [1, 1]
+    assert categories([0, 0], ("object",), agnostic=True) == [1, 1]
+    assert categories([0, 0], ("person",)) == [0, 0]
     assert categories([0, 0], ()) == [1, 1]
     assert categories([2, 0], NAMES, {0: 17, 2: 16}) == [16, 17]
     assert categories([0, 0], ("object",), {0: 5}) == [5, 5]
@@ -242,7 +245,9 @@ def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
 
 def test_prompts_are_categories_where_the_model_names_nothing(tmp_path: Path) -> None:
     masks = [hard_masks()["disc"]] * 3
-    result = made_result(masks, class_names=("object",), prompts=("red car", "dog"), prompt_ids=[1, 0, -1])
+    result = made_result(
+        masks, class_names=("object",), class_agnostic=True, prompts=("red car", "dog"), prompt_ids=[1, 0, -1]
+    )
     written = _written(tmp_path / "out.json", [(Frame(result.frame, 0, "cam0"), result)])
     assert [record["category_id"] for record in written] == [2, 1, 3]
 

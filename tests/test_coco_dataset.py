@@ -95,7 +95,9 @@ def test_ids_of_things_prompts_and_annotations(tmp_path: Path) -> None:
         number: name for name, number in CATEGORY_IDS.items()
     }
 
-    prompted = made_result(disc, class_names=("object",), prompts=("red car", "dog"), prompt_ids=[1, 1])
+    prompted = made_result(
+        disc, class_names=("object",), class_agnostic=True, prompts=("red car", "dog"), prompt_ids=[1, 1]
+    )
     dataset = _write(tmp_path / "out.json", CocoIds("video"), [("a.mp4", 0, prompted)])
     assert dataset.dataset["categories"] == [
         {"id": 1, "name": "red car", "supercategory": ""},
@@ -116,7 +118,9 @@ def test_ids_of_things_prompts_and_annotations(tmp_path: Path) -> None:
 
 
 def test_results_of_the_same_run_have_the_same_ids(tmp_path: Path) -> None:
-    result = made_result([hard_masks()["disc"]], class_names=("object",), prompts=("dog",), prompt_ids=[0])
+    result = made_result(
+        [hard_masks()["disc"]], class_names=("object",), class_agnostic=True, prompts=("dog",), prompt_ids=[0]
+    )
     ids = CocoIds("images", [Path("b.png"), Path("a.png")])
     with (
         CocoSink(tmp_path / "results.json", [], ids) as results,

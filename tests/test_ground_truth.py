@@ -77,7 +77,14 @@ def _result(
     names: tuple[str, ...], ids: list[int], prompts: tuple[str, ...] = (), prompt_ids: list[int] | None = None
 ) -> Result:
     masks = [hard_masks()["disc"]] * len(ids)
-    return made_result(masks, class_names=names, class_ids=ids, prompts=prompts, prompt_ids=prompt_ids)
+    return made_result(
+        masks,
+        class_names=names,
+        class_agnostic=names == ("object",),
+        class_ids=ids,
+        prompts=prompts,
+        prompt_ids=prompt_ids,
+    )
 
 
 def test_categories_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -100,7 +107,7 @@ def test_prompts_are_looked_up_where_the_model_names_nothing(tmp_path: Path) -> 
     result = _result(("object",), [0, 0, 0], ("Traffic Light", "shoe"), [0, 1, 0])
     assert Categories(truth).of(result) == [9, None, 9]
     with pytest.raises(GroundTruthError, match=r"one of the prompts \(shoe\), found Cat, dog, traffic light"):
-        Categories(truth).of(_result(("object",), [0], ("shoe",), [0]))
+        Categories(truth).of(_result(("object",), [], ("shoe",)))
 
 
 def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ def test_slugs(text: str, expected: str) -> None:
 
 def test_names_are_bounded(tmp_path: Path) -> None:
     prompts = ("\u732b" * 300,)
-    result = made_result([MASKS["disc"]] * 2, class_names=("object",), prompts=prompts, prompt_ids=[0, -1])
+    result = made_result(
+        [MASKS["disc"]] * 2, class_names=("object",), class_agnostic=True, prompts=prompts, prompt_ids=[0, -1]
+    )
     source = "\u732b" * 83 + ".jpg"
     found = _write(tmp_path / "out", "images", [(f"a/{source}", 0, result), (f"b/{source}", 1, result)])
     assert len(found) == 4

@@ -78,7 +78,9 @@ def test_files_are_named_as_their_images(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_frames_of_a_video_are_named_as_ultralytics_does(tmp_path: Path) -> None:
-    result = made_result([MASKS["disc"]], class_names=("object",), prompts=("a/b", "rote T\u00fcr"), prompt_ids=[1])
+    result = made_result(
+        [MASKS["disc"]], class_names=("object",), class_agnostic=True, prompts=("a/b", "rote T\u00fcr"), prompt_ids=[1]
+    )
     written = _write(tmp_path / "out", "video", [("in/clip.mp4", index, result) for index in (0, 12)])
     assert sorted(written) == ["classes.txt", "clip_0.txt", "clip_12.txt", "data.yaml"]
     assert written["clip_12.txt"].startswith("1 ")

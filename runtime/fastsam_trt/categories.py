@@ -52,9 +52,7 @@ class Categories:
         Raises:
             GroundTruthError: It knows none of the model's classes, or none of the prompts.
         """
-        if not len(result) and len(result.class_names) < 2:
-            return []  # and no telling yet whether the model names its one class
-        if _names_classes(result):
+        if len(result.class_names) and result.label_of(0) is not None:
             self._learn_classes(result.class_names)
             found = [(self._by_class[class_id], result.class_names[class_id]) for class_id in result.class_ids.tolist()]
         else:
@@ -115,11 +113,6 @@ class Categories:
                     "segments have no names, and so get category %d; compare them without categories", number
                 )
         return number
-
-
-def _names_classes(result: Result) -> bool:
-    labels = result.labels
-    return None not in labels if labels else len(result.class_names) > 1
 
 
 def _check(truth: GroundTruth, found: Iterable[int | None], what: str, names: Sequence[str]) -> None:
