@@ -185,7 +185,7 @@ def test_models_of_cocos_things_get_official_categories(tmp_path: Path) -> None:
     ((f"{'9' * 5000}.jpg", "7.jpg"), [0, 1]),
 ])  # fmt: skip
 def test_image_ids(tmp_path: Path, names: tuple[str, ...], expected: list[int]) -> None:
-    """Numbers from all names, or the places of all images; never of both kinds."""
+    """Numbers from all names, or the positions of all images; never of both kinds."""
     result = made_result([hard_masks()["disc"]])
     files = [Path("in") / name for name in names]
     frames = [(Frame(result.frame, place, str(file)), result) for place, file in enumerate(files)]
@@ -195,13 +195,13 @@ def test_image_ids(tmp_path: Path, names: tuple[str, ...], expected: list[int]) 
     assert [record["file_name"] for record in records] == [name if folders else Path(name).name for name in names]
 
 
-def test_ids_that_are_places_are_said_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_ids_that_are_positions_are_reported_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     CocoSink(tmp_path / "out.json", [Path("1.png"), Path("2.png")])
     CocoSink(tmp_path / "out.json", [Path("cat.png")])
     assert caplog.messages == []
     CocoSink(tmp_path / "out.json", [Path("1.png"), Path("cat.png"), Path("dog.png")])
     (line,) = caplog.messages
-    assert "places" in line
+    assert "positions" in line
     assert "cat.png" in line
     assert "--coco-ids" in line
 

@@ -193,6 +193,7 @@ def test_outputs_that_can_not_be_written(photo: Path, photos: Path, video: Path,
     for option in ("--labels", "--cutouts", "--masks"):
         assert "expected a folder" in refuse(photo, option, tmp_path / "file")
         assert "expected a folder" in refuse(photo, option, tmp_path / "file" / "below")
+        assert "the name of a .png file" in refuse(photo, option, tmp_path / "out.png")
     for source in (photos, video):
         assert "a folder for the label maps" in refuse(source, "--label-map", tmp_path / "out.png")
     assert (tmp_path / "file").read_text() == "in the way"

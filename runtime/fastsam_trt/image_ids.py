@@ -21,7 +21,7 @@ class ImageIds:
 
     They are the numbers in the files' names (139 for `000000000139.jpg` and `COCO_val2014_000000000139.jpg`) if every
     file has one and no two the same: a name is a number, or ends in an underscore and one. Otherwise they are the
-    places of all images in the run, from 0. A ground truth's ids go before both. The id of a frame of one video or
+    positions of all images in the run, from 0. A ground truth's ids go before both. The id of a frame of one video or
     camera is the frame's number.
     """
 
@@ -40,7 +40,7 @@ class ImageIds:
         """
         self._counted = bool(files)
         ids = truth.image_ids(files) if truth else {} if has_videos else _by_name(files)
-        ids = ids or {file: place for place, file in enumerate(files)}
+        ids = ids or {file: position for position, file in enumerate(files)}
         self._ids = {source_name(file): image_id for file, image_id in ids.items()}
         self._next = max([len(files) - 1, *ids.values()]) + 1
         self._last: tuple[Frame, int] | None = None
@@ -61,7 +61,7 @@ class ImageIds:
 
 
 def _by_name(files: Sequence[Path]) -> dict[Path, int]:
-    """Ids from the names; empty where these do not say one for each."""
+    """Ids from the names; empty where one has none, or two have the same."""
     ids: dict[Path, int] = {}
     owners: dict[int, Path] = {}
     found = ""
@@ -80,8 +80,8 @@ def _by_name(files: Sequence[Path]) -> dict[Path, int]:
         return ids
     if len(files) > 1:
         _logger.warning(
-            "COCO's image ids are the places of the images in the run, from 0: expected a number of its own in each "
-            "name, as in 000000000139.jpg or frame_12.png, found %s; --coco-ids FILE takes them from annotations",
+            "COCO's image ids are the positions of the images in the run, from 0: expected a number of its own in "
+            "each name, as in 000000000139.jpg or frame_12.png, found %s; --coco-ids FILE takes them from annotations",
             found,
         )
     return {}

@@ -16,9 +16,8 @@ Ring: TypeAlias = NDArray[np.int32]
 # Directions are numbered clockwise on the screen: 0 east, 1 south-east, 2 south, and so on to 7 north-east.
 _DIRECTIONS = np.array([[5, 6, 7], [4, 8, 0], [3, 2, 1]], np.int8)  # [1 + dy, 1 + dx]; 8: a part of one pixel
 _CORNERS = np.array([[0, 0], [1, 1], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0], [1, 0]], np.int32)  # of odd directions
-_FIRST = np.array([7, 1, 1, 3, 3, 5, 5, 7], np.int8)  # the corner of a pixel at which a border comes in, by whence
+_FIRST = np.array([7, 1, 1, 3, 3, 5, 5, 7], np.int8)  # the corner where a border enters a pixel, by its side
 _NEAR = 4096  # how many corners a ring may be tied to, at most
-_CORNERS = np.array([[0, 0], [1, 1], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0], [1, 0]], np.int32)  # by direction, odd
 
 
 def _count_sides() -> NDArray[np.int64]:
@@ -138,7 +137,7 @@ def _around(borders: Sequence[NDArray[np.int32]]) -> list[Ring]:
 
     at = np.repeat(np.arange(len(pixels)), sides)  # for each side that is passed, the pixel
     passed = np.arange(len(at)) - np.repeat(np.cumsum(sides) - sides, sides) + 1
-    corner = (_FIRST[back][at] - 2 * passed) & 7  # at its end, which tells its direction too
+    corner = (_FIRST[back][at] - 2 * passed) & 7  # at its end, which gives its direction too
     ring_of = np.repeat(np.arange(len(borders)), lengths)[at]
     lengths = np.bincount(ring_of, minlength=len(borders))
     after = _cyclic_next(np.cumsum(lengths) - lengths, lengths)

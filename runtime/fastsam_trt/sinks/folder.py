@@ -10,6 +10,7 @@ from fastsam_engine.errors import OutputError
 from fastsam_trt.frame_names import bounded
 
 _LONGEST_BYTES = 232  # of a stem: with a suffix, and what stands around it while it is written, it stays below 255
+_FILE_SUFFIXES = frozenset({".jpeg", ".jpg", ".json", ".mp4", ".png", ".txt", ".yaml", ".zip"})
 
 
 class OutputFolder:
@@ -22,8 +23,10 @@ class OutputFolder:
             path: The folder, made if it is missing.
 
         Raises:
-            OutputError: It is a file, or can't be made or written.
+            OutputError: It is a file or called like one, or can't be made or written.
         """
+        if path.suffix.lower() in _FILE_SUFFIXES and not path.is_dir():
+            raise OutputError(path, f"expected a folder, found the name of a {path.suffix} file")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
