@@ -25,6 +25,8 @@ class Frame:
         media_s: Where the frame belongs in a recording of its source, in seconds. It follows the source's own
             timestamps where its container has real ones, else the time of capture, and never goes back. Dropped frames
             and the time for which a live source was away count. None for images.
+        pixel_aspect: Width of a pixel of the picture over its height. Results are in stored pixels; where it is not 1,
+            whoever shows the picture makes it so much wider.
     """
 
     picture: NDArray[np.uint8]
@@ -33,3 +35,4 @@ class Frame:
     captured_s: float = field(default_factory=time.perf_counter)
     timestamp_s: float | None = None
     media_s: float | None = None
+    pixel_aspect: float = 1.0

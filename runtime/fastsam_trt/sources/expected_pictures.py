@@ -1,0 +1,103 @@
+"""ExpectedPictures: which pictures of a damaged stream are lost."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+
+_LONGEST_GAP_S = 60.0  # a longer one is a clock that was set anew, not a stretch that was lost
+_HELD = 32  # frames that a decoder may hold back, 16 in H.264 and H.265
+
+
+class ExpectedPictures:
+    """Pictures that are still to come from a decoder, by their presentation times.
+
+    A picture is lost where its packet came and no frame did, or where packets are missing: bytes were passed over and
+    the times next to them are further apart than those of pictures that follow one another. Packets without a frame
+    are no loss where nothing is damaged: hidden reference frames, fields of their own, what comes before the first key
+    frame.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        """Begin.
+
+        Args:
+            fps: The stream's rate, until its times show their own; None: not known.
+        """
+        self.begin_s: float | None = None
+        """Time of the first key frame; None before it."""
+        self.late = False
+        """Whether the last frame had been counted as lost: it came behind others that are shown after it."""
+        self._step_s = None if fps is None else 1 / fps
+        self._coming: list[float] = []  # a heap: what packets came for
+        self._missing: list[float] = []  # what no packet came for, in order
+        self._lost: deque[float] = deque(maxlen=_HELD)
+        self._latest_s = self._given_s = float("-inf")
+        self._gap = False
+        self._failures = 0
+        self._hidden = False  # whether packets gave no frame though nothing was damaged
+
+    def report_gap(self) -> None:
+        """Packets may be missing before the next one."""
+        self._gap = True
+
+    def report_failure(self) -> None:
+        """A packet could not be decoded."""
+        self._failures += 1
+
+    def add(self, time_s: float | None, *, key: bool) -> None:
+        """A packet came.
+
+        Args:
+            time_s: Its picture's time; None: it has none.
+            key: Whether it can be decoded without those before.
+        """
+        gap, self._gap = self._gap, False
+        if time_s is None:
+            return
+        if self.begin_s is None:
+            if not key:
+                return
+            self.begin_s = time_s
+        if time_s < self.begin_s:
+            return
+        half_s = self._half_s()
+        if self._missing:  # it was only late: pictures are not stored in the order in which they are shown
+            self._missing = [missing_s for missing_s in self._missing if abs(missing_s - time_s) > half_s]
+        if gap and self._step_s is not None and time_s - self._latest_s < _LONGEST_GAP_S:
+            count = round((time_s - self._latest_s) / self._step_s) - 1
+            self._missing += [self._latest_s + number * self._step_s for number in range(1, count + 1)]
+        self._latest_s = max(self._latest_s, time_s)
+        if abs(time_s - self._latest_s) > _LONGEST_GAP_S:
+            self._latest_s = time_s
+        heapq.heappush(self._coming, time_s)
+
+    def take(self, time_s: float) -> int:
+        """A frame came; infinity: none will come any more.
+
+        Returns:
+            How many pictures before it are lost.
+        """
+        half_s = self._half_s()
+        self.late = any(abs(lost_s - time_s) < half_s for lost_s in self._lost)
+        if self.late:
+            return 0
+        silent = []
+        while self._coming and self._coming[0] < time_s - half_s:
+            silent.append(heapq.heappop(self._coming))
+        if self._coming and self._coming[0] <= time_s + half_s:
+            heapq.heappop(self._coming)
+        self._hidden = self._hidden or bool(silent and not self._failures)
+        if self._hidden:
+            silent = silent[: self._failures]
+            self._failures -= len(silent)
+        missing = [missing_s for missing_s in self._missing if missing_s < time_s - half_s]
+        self._missing = self._missing[len(missing) :]
+        if not silent and not missing and 0 < time_s - self._given_s < _LONGEST_GAP_S:
+            self._step_s = time_s - self._given_s
+        self._given_s = time_s
+        self._lost += silent + missing
+        return len(silent) + len(missing)
+
+    def _half_s(self) -> float:
+        return 1e-6 if self._step_s is None else self._step_s / 2
