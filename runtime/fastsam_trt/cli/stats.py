@@ -15,7 +15,16 @@ from fastsam_trt.sources.absence import hide_password
 if TYPE_CHECKING:
     from fastsam_trt.pipeline import Pipeline
 
-_PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
+_PACKAGES = (
+    "numpy",
+    "opencv-python",
+    "av",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+)
 
 
 def write_stats(

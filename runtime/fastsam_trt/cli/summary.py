@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastsam_trt.flow import Snapshot
+from fastsam_trt.sources import SourceHealth
 
 
 def ending(snapshot: Snapshot, *, aged: bool) -> str:
@@ -24,6 +25,9 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
         parts.append(f"{_count(snapshot.pending, 'decision')} put off")
     if snapshot.health.losses:
         parts.append(f"source lost {_count(snapshot.health.losses, 'time')} for {snapshot.health.away_s:.1f} s")
+    damage = _damage(snapshot.health)
+    if damage:
+        parts.append(damage)
     return "; ".join(parts)
 
 
@@ -39,7 +43,17 @@ def live(snapshot: Snapshot) -> str:
     ]
     if snapshot.health.losses:
         parts.append(f"lost {snapshot.health.losses}")
+    if snapshot.health.lost_frames:
+        parts.append(f"damaged: {snapshot.health.lost_frames} lost")
     return ", ".join(parts)
+
+
+def _damage(health: SourceHealth) -> str:
+    """What is damaged in the source; empty where nothing is."""
+    if not (health.lost_frames or health.damaged_frames or health.stream_errors):
+        return ""
+    found = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} decoded in part"
+    return f"damage in the source: {found}, {_count(health.stream_errors, 'error')} of its stream passed over"
 
 
 def _count(number: int, noun: str) -> str:

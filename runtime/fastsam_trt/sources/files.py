@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.picture import IMAGE_SUFFIXES, read_picture
-from fastsam_trt.sources.capture import CaptureSource
 from fastsam_trt.sources.frame import Frame
+from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.source import Source
+from fastsam_trt.sources.video_file import VideoFile
 
 _logger = logging.getLogger(__name__)
 
@@ -28,6 +29,12 @@ class FilesSource(Source):
         self._stride = vid_stride
         self.files = tuple(paths)
         self.frames = None if any(map(is_video, paths)) else len(paths)
+        self._health = SourceHealth()
+
+    @property
+    def health(self) -> SourceHealth:
+        """Of all its videos together."""
+        return self._health
 
     def __iter__(self) -> Iterator[Frame]:
         failures: list[SourceUnreadableError | TruncatedSourceError] = []
@@ -54,8 +61,12 @@ class FilesSource(Source):
 
     def _read(self, number: int, path: Path) -> Iterator[Frame]:
         if is_video(path):
-            with CaptureSource(str(path), str(path), self._stride) as video:
-                yield from video
+            with VideoFile(str(path), path, self._stride) as video:
+                before = self._health
+                for frame in video:
+                    self._health = before + video.health
+                    yield frame
+                self._health = before + video.health
         else:
             yield Frame(read_picture(path), number, str(path))
 

@@ -14,10 +14,10 @@ import re
 from pathlib import Path
 
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.sources.capture import CaptureSource
 from fastsam_trt.sources.files import FilesSource, is_image, is_video
 from fastsam_trt.sources.live import LiveSource
 from fastsam_trt.sources.source import Source
+from fastsam_trt.sources.video_file import VideoFile
 
 DEMO = "demo"
 """The source that needs no file."""
@@ -77,7 +77,7 @@ def open_source(
         raise SourceUnreadableError(name, "expected a video or image, found a text file")
     if is_image(path):
         return FilesSource(name, [path])
-    return CaptureSource(name, str(path), vid_stride)
+    return VideoFile(name, path, vid_stride)
 
 
 def _list(name: str, path: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -64,7 +64,7 @@ class UprightConverter:
         if frame.rotation != self._rotation:
             self._rotation = frame.rotation
             matrix = frame.side_data.get("DISPLAYMATRIX")
-            self._turn = _UPRIGHT if matrix is None else _read_turn(np.frombuffer(cast("SideData", matrix), np.int32))
+            self._turn = _UPRIGHT if matrix is None else _read_turn(np.frombuffer(bytes(cast("Any", matrix)), np.int32))
         return self._turn
 
 

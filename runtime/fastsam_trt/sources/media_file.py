@@ -1,0 +1,202 @@
+"""MediaFile: a file opened through FFmpeg's demuxers, which read this file and no other."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, NoReturn, cast
+
+import av
+from av.container.core import Flags
+from av.container.input import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from fastsam_trt.errors import SourceUnreadableError
+from fastsam_trt.sources.file_end import breaks_off, lacks_index
+
+_HOLE = 1024  # bytes between two packets that are more than containers put there
+_STUCK = 16  # errors of a demuxer that stays where it is
+_MOST_ERRORS = 10_000  # in a row
+# What the name of a file may tell: demuxers of raw video go by the suffix. Those that print a text do as well.
+_SUFFIX = re.compile(r"\.(?!ans$|art$|asc$|diz$|ice$|nfo$|txt$|vt$)[a-z0-9]{1,8}$")
+
+
+class MediaFile(AbstractContextManager["MediaFile"]):
+    """An open file and its video stream.
+
+    FFmpeg gets the open file, not its name: no name is taken for a protocol, a pattern or an option, and what names
+    other files (playlists) is refused.
+
+    Attributes:
+        container: What the demuxer says of the file.
+        stream: The video that is shown: the best one by FFmpeg's rules, cover pictures left out.
+    """
+
+    container: InputContainer
+    stream: VideoStream
+
+    def __init__(self, name: str, path: str) -> None:
+        """Open it.
+
+        Args:
+            name: What the user called it.
+            path: The file.
+
+        Raises:
+            SourceUnreadableError: It can't be opened, or holds no video that can be decoded.
+        """
+        self._name = name
+        self._gave_up = False
+        try:
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - it stays open
+        except OSError as error:
+            raise SourceUnreadableError(name, f"it can't be read ({error.strerror})") from error
+        try:
+            self._size = os.fstat(self._file.fileno()).st_size
+            self.container = self._open(path)
+            self._whole_index = "mp4" in self.container.format.name
+            if self.container.format.name == "avi":  # it has times of decoding; those that are made of them are wrong
+                self.container.flags &= ~cast("int", Flags.gen_pts.value)
+            self.stream = self._choose()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, path: str) -> InputContainer:
+        if not self._size:
+            raise SourceUnreadableError(self._name, "expected a video or image, found an empty file")
+        suffix = _SUFFIX.search(path.lower())
+        try:
+            return av.open(
+                _Named(self._file, f"video{suffix[0] if suffix else ''}"),
+                mode="r",
+                metadata_errors="replace",
+                io_open=_refuse_others,
+            )
+        except _OtherFileError as error:
+            raise SourceUnreadableError(
+                self._name,
+                f"expected a video, found a playlist, which names other files ({error}); name those files themselves",
+            ) from error
+        except av.error.FFmpegError as error:
+            if lacks_index(self._file):
+                found = "found one whose index (moov) is missing or cut off, as that of a recording that was broken off"
+            else:
+                found = f"found a file that FFmpeg can't open as one ({error.strerror})"
+            raise SourceUnreadableError(self._name, f"expected a video or image, {found}") from error
+        except OSError as error:
+            raise SourceUnreadableError(self._name, f"it can't be read ({error.strerror})") from error
+
+    def _choose(self) -> VideoStream:
+        streams = self.container.streams
+        pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+        videos = [each for each in streams.video if not each.disposition & pictures]
+        if not videos:
+            found = ", ".join(f"{each.type} ({_codec(each)})" for each in streams) or "no stream"
+            if streams.video:
+                found = f"a cover picture beside {', '.join(_codec(each) for each in streams.audio) or 'nothing'}"
+            raise SourceUnreadableError(self._name, f"expected a video or image, found {found}")
+        best = streams.best("video")
+        chosen = next((each for each in videos if best is not None and each.index == best.index), None) or max(
+            videos, key=lambda each: (bool(each.disposition & Disposition.default), each.width * each.height)
+        )
+        if chosen.codec_tag in {"encv", "drmi"}:
+            raise SourceUnreadableError(self._name, "expected a video that is open, found an encrypted one")
+        if cast("Any", chosen.codec_context) is None:
+            raise SourceUnreadableError(
+                self._name, f"expected a codec that FFmpeg decodes, found a video of the codec {_codec(chosen)}"
+            )
+        return chosen
+
+    @property
+    def sounds(self) -> bool:
+        """Whether it has sound."""
+        return bool(self.container.streams.audio)
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the container goes on behind the file's end, or behind the last of it that can be read."""
+        return self._gave_up or breaks_off(self._file, self._size, self.container.format.name, self.stream)
+
+    def packets(
+        self, report_gap: Callable[[], None], report_error: Callable[[], None]
+    ) -> Iterator[Packet[VideoStream]]:
+        """Yield the video's packets, over errors of the demuxer; none of them is empty.
+
+        Args:
+            report_gap: Called where bytes were passed over before the next packet.
+            report_error: Called where the demuxer reports an error before the next packet.
+
+        Raises:
+            SourceUnreadableError: The file can't be read, on a disk that fails for instance.
+        """
+        end = errors = stuck = 0
+        where = -1
+        while True:
+            try:
+                for packet in self._demux():
+                    errors = stuck = 0
+                    position = packet.pos or 0
+                    hole = 0 < end < position - _HOLE and not self._whole_index
+                    end = max(end, position + packet.size)
+                    if packet.size and packet.stream_index == self.stream.index:
+                        if hole:
+                            report_gap()
+                        yield packet
+            except IndexError:  # PyAV's own, at the end of what began with fewer streams
+                return
+            except av.error.FFmpegError:
+                report_error()
+                errors += 1
+                stuck = stuck + 1 if self._file.tell() == where else 0
+                where = self._file.tell()
+                self._gave_up = stuck > _STUCK or errors > _MOST_ERRORS
+                if self._gave_up:
+                    return
+            except OSError as error:
+                raise SourceUnreadableError(self._name, f"it can't be read on ({error.strerror})") from error
+            else:
+                return
+
+    def _demux(self) -> Iterator[Packet[VideoStream]]:
+        """Packets of all streams where those of others tell which bytes are missing."""
+        packets = self.container.demux(self.stream) if self._whole_index else self.container.demux()
+        return cast("Iterator[Packet[VideoStream]]", packets)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if hasattr(self, "container"):
+            self.container.close()
+        self._file.close()
+
+
+class _Named:
+    """A file under another name."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self.name = name
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+class _OtherFileError(Exception):
+    """A demuxer asks for another file."""
+
+
+def _refuse_others(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
+    raise _OtherFileError(url)
+
+
+def _codec(stream: Stream) -> str:
+    if cast("Any", stream.codec_context) is not None:
+        return stream.codec_context.name
+    return repr(stream.codec_tag.replace("\x00", "").strip() or "unknown")
