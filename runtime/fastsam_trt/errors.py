@@ -21,6 +21,34 @@ class SourceUnreadableError(WorkError, ValueError):
         super().__init__(f"source {source!r}: {found}")
 
 
+class PictureSizeError(SourceUnreadableError):
+    """A picture that declares more pixels than are decoded."""
+
+    def __init__(self, source: str, most_px: int, width: int, height: int) -> None:
+        super().__init__(
+            source,
+            f"expected a picture of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
+            "scale it down, or cut it into tiles",
+        )
+
+
+class FilesFailedError(SourceUnreadableError):
+    """Some files of many that failed, told when the others are done."""
+
+    def __init__(self, source: str, failed: int, files: int, first: Exception, *, unreadable: bool) -> None:
+        what = "can't be read" if unreadable else "failed"
+        super().__init__(source, f"{failed} of {files} files {what}, the first: {first}")
+
+
+class AmbiguousSourceError(RequestError, ValueError):
+    """A name that means two things."""
+
+    def __init__(self, source: str, first: str, second: str) -> None:
+        super().__init__(
+            f"source {source!r}: expected a name that means one thing, found two; say {first}, or {second}"
+        )
+
+
 class TruncatedSourceError(WorkError, EOFError):
     """A video that ended before its header says."""
 
