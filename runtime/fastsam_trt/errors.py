@@ -33,11 +33,11 @@ class PictureSizeError(SourceUnreadableError):
 
 
 class FilesFailedError(SourceUnreadableError):
-    """Some files of many that failed, told when the others are done."""
+    """Some of many files, or pages, that failed; raised after the others."""
 
-    def __init__(self, source: str, failed: int, files: int, first: Exception, *, unreadable: bool) -> None:
+    def __init__(self, source: str, failed: int, total: int, noun: str, first: Exception, *, unreadable: bool) -> None:
         what = "can't be read" if unreadable else "failed"
-        super().__init__(source, f"{failed} of {files} files {what}, the first: {first}")
+        super().__init__(source, f"{failed} of {total} {noun} {what}, the first: {first}")
 
 
 class AmbiguousSourceError(RequestError, ValueError):

@@ -18,8 +18,10 @@ from fastsam_trt.picture_file import PictureFile, check_size, turn_upright
 
 _logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".jp2", ".png", ".webp", ".avif", ".tif", ".tiff",
-                            ".pbm", ".pgm", ".ppm", ".pnm", ".pfm", ".hdr", ".exr"})  # fmt: skip
+IMAGE_SUFFIXES = frozenset({".apng", ".avif", ".bmp", ".dib", ".exr", ".hdr", ".heic", ".heif", ".hif", ".j2k", ".jfif",
+                            ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
+                            ".tif", ".tiff", ".webp"})  # fmt: skip
+"""What pictures are named. What they are, their content says: see `fastsam_trt.content`."""
 
 
 def as_bgr(picture: NDArray[Any]) -> NDArray[np.uint8]:

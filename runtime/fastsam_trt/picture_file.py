@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -34,6 +35,7 @@ _READERS = {
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
 }
 _TURNED = frozenset({"HEIF", "TIFF"})  # what their readers turn upright by themselves
+_TAIL_B = 4096
 _BITS = 258  # TIFF's tag: bits of each channel
 
 
@@ -43,7 +45,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
     Attributes:
         count: How many pictures it holds: pages of a TIFF (thumbnails and reduced copies are none), frames of an
             animation, else 1.
-        whole: Whether a TIFF's list of pages reaches its end; True for all else.
+        whole: Whether its list of pages, or its frames, reach their end.
     """
 
     def __init__(self, file: BinaryIO, content: Content, name: str) -> None:
@@ -75,7 +77,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
             raise self._broken(error) from error
         # The picture for viewers that know no animation may be none of its frames.
         self._first = int(bool(getattr(self._image, "default_image", False)) and frames > 1)
-        self.whole = self._pages.whole
+        self.whole = self._pages.whole and (frames == 1 or _reaches_end(file, content.picture_format))
         self.count = len(self._pages.offsets) or frames - self._first
 
     def __exit__(
@@ -183,6 +185,22 @@ class PictureFile(AbstractContextManager["PictureFile"]):
     def _broken(self, error: Exception) -> SourceUnreadableError:
         found = f"{self._content.name} that is broken or cut short ({one_line(error)})"
         return SourceUnreadableError(self._name, f"expected an image, found {found}")
+
+
+def _reaches_end(file: BinaryIO, picture_format: str | None) -> bool:
+    """Whether an animation's file has its end: Pillow counts the frames that are there."""
+    at = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - _TAIL_B, 0))
+    tail = file.read()
+    file.seek(0)
+    head = file.read(8)
+    file.seek(at)
+    if picture_format == "GIF":
+        return tail.rstrip(b"\0\r\n ").endswith(b";")
+    if picture_format == "PNG":
+        return b"IEND" in tail
+    return picture_format != "WEBP" or size >= int.from_bytes(head[4:], "little") + 8
 
 
 def check_size(name: str, width: int, height: int) -> None:
