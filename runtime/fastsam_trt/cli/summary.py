@@ -19,6 +19,8 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
     if aged:
         parts.append(f"frame age p50/p99 {snapshot.age_p50_ms:.1f}/{snapshot.age_p99_ms:.1f} ms")
         parts.append(f"dropped {_count(snapshot.dropped, 'frame')}")
+    if snapshot.failed:
+        parts.append(f"{_count(snapshot.failed, 'file')} failed")
     if snapshot.embedded:
         parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops a frame")
     if snapshot.pending:
