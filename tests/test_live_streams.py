@@ -28,7 +28,6 @@ from fastsam_trt.errors import (
     SourceUnreadableError,
 )
 from fastsam_trt.sources import Frame, SourceHealth
-from fastsam_trt.sources.http_answer import holds_file
 from live_senders import (
     HEIGHT,
     WIDTH,
@@ -107,11 +106,10 @@ def test_a_video_over_http_ends_at_its_end(
 
 
 def test_an_image_over_http_is_one_frame(tmp_path: Path) -> None:
-    """Its length in frames is not known, but the server tells that it is a file."""
     cv2.imwrite(str(tmp_path / "shot.jpg"), numbered(77))
     with _folder_over_http(tmp_path) as address, open_source(f"{address}/shot.jpg") as source:
+        assert (source.kind, source.frames) == ("images", 1)
         assert shown(list(source)) == [(0, 77)]
-        assert source.health == SourceHealth()
 
 
 def test_a_stream_over_http_is_no_file() -> None:
@@ -134,25 +132,6 @@ def test_a_stream_over_http_is_no_file() -> None:
         assert source.health.reconnections >= 1
     assert numbers[:5] == list(range(5))
     assert numbers[-5:] == list(range(6, 11))
-
-
-@pytest.mark.parametrize(
-    ("headers", "is_file"),
-    [
-        (b"Content-Length: 9\r\nContent-Type: video/mp2t", True),
-        (b"Content-Type: video/mp2t", False),
-        (b"Content-Length: 9\r\nContent-Type: application/vnd.apple.mpegurl", False),
-    ],
-)
-def test_what_has_a_length_and_is_no_list_of_parts_is_a_file(headers: bytes, is_file: bool) -> None:
-    def serve(connection: socket.socket, _: int) -> None:
-        connection.recv(4096)
-        connection.sendall(b"HTTP/1.0 200 OK\r\n" + headers + b"\r\n\r\n123456789")
-
-    with Server(serve) as server:
-        assert holds_file(f"http://127.0.0.1:{server.port}/x") is is_file
-        assert not holds_file(f"http://127.0.0.1:{server.port}/live.m3u8")
-    assert not holds_file(f"http://127.0.0.1:{free_port()}/x")
 
 
 @needs_ffmpeg

@@ -1,7 +1,8 @@
 """Sources by name, as users of the field name them.
 
 cam0, 0, /dev/video0, a link to it          a camera
-rtsp://, rtmp://, http://, tcp://, udp://   a stream
+rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still picture over HTTP
+-, /dev/stdin, pipe:3, a FIFO               what comes through a pipe: a video, every frame in order, or a picture
 clip.mp4                                    a video, or an animated picture: every frame in order
 demo, demo://                               coloured shapes that move, drawn on the spot
 photo.jpg, folder/, *.jpg                   images (a folder or glob may hold videos too), in natural order
@@ -16,11 +17,14 @@ import stat
 from pathlib import Path
 
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.sources.address import open_address
 from fastsam_trt.sources.files import FilesSource
 from fastsam_trt.sources.found_file import look_into
 from fastsam_trt.sources.listing import list_media
 from fastsam_trt.sources.live import LiveSource
 from fastsam_trt.sources.naming import DEMO, as_path, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.pipe import is_pipe, name_in_files
+from fastsam_trt.sources.piped import open_piped
 from fastsam_trt.sources.source import Source
 
 __all__ = ["DEMO", "RECONNECT_S", "STALL_S", "open_source"]
@@ -40,8 +44,8 @@ def open_source(
     """Open a source of frames.
 
     Args:
-        source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, or `demo`. A
-            `Path` is a file, folder or glob.
+        source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, pipe (`-`,
+            `/dev/stdin`, `pipe:3`, a FIFO), or `demo`. A `Path` is a file, folder, glob or FIFO.
         vid_stride: Take every n-th frame of a video or camera.
         reconnect_s: How long a live source that was lost is sought before the run fails; 0: where it ends the run
             ends, as that of a video does; `math.inf`: for ever.
@@ -68,10 +72,15 @@ def open_source(
         return DemoVideo(vid_stride=vid_stride)
     name = printable(str(source))
     camera = find_camera(source)
-    target = find_address(source) if camera is None else camera
-    if target is not None:
-        return LiveSource(name, target, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
-    return _open_path(name, as_path(source if isinstance(source, Path) else str(source)), vid_stride)
+    if camera is not None:
+        return LiveSource(name, camera, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
+    address = find_address(source)
+    if address is not None:
+        return open_address(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
+    path = as_path(source if isinstance(source, Path) else name_in_files(str(source)))
+    if is_pipe(path):
+        return open_piped(name, path, vid_stride)
+    return _open_path(name, path, vid_stride)
 
 
 def _open_path(name: str, path: Path, vid_stride: int) -> Source:
@@ -86,7 +95,7 @@ def _open_path(name: str, path: Path, vid_stride: int) -> Source:
     if stat.S_ISDIR(mode):
         return FilesSource(name, list_media(name, path), vid_stride)
     if not stat.S_ISREG(mode):
-        raise SourceUnreadableError(name, "expected a camera, video or image, found another kind of device or a pipe")
+        raise SourceUnreadableError(name, "expected a camera, video or image, found another kind of device")
     found = look_into(path)
     found.check(name)
     return found.open_video(name, vid_stride) if found.is_video else FilesSource(name, [path])
