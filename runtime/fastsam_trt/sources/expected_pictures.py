@@ -32,18 +32,19 @@ class ExpectedPictures:
         self._coming: list[float] = []  # a heap: what packets came for
         self._missing: list[float] = []  # what no packet came for, in order
         self._lost: deque[float] = deque(maxlen=_HELD)
-        self._latest_s = self._given_s = float("-inf")
-        self._gap = False
+        self._given_s: float | None = None
+        self._gap = self._damaged = False
         self._failures = 0
         self._hidden = False  # whether packets gave no frame though nothing was damaged
 
     def report_gap(self) -> None:
         """Packets may be missing before the next one."""
-        self._gap = True
+        self._gap = self._damaged = True
 
     def report_failure(self) -> None:
         """A packet could not be decoded."""
         self._failures += 1
+        self._damaged = True
 
     def add(self, time_s: float | None, *, key: bool) -> None:
         """A packet came.
@@ -64,13 +65,19 @@ class ExpectedPictures:
         half_s = self._half_s()
         if self._missing:  # it was only late: pictures are not stored in the order in which they are shown
             self._missing = [missing_s for missing_s in self._missing if abs(missing_s - time_s) > half_s]
-        if gap and self._step_s is not None and time_s - self._latest_s < _LONGEST_GAP_S:
-            count = round((time_s - self._latest_s) / self._step_s) - 1
-            self._missing += [self._latest_s + number * self._step_s for number in range(1, count + 1)]
-        self._latest_s = max(self._latest_s, time_s)
-        if abs(time_s - self._latest_s) > _LONGEST_GAP_S:
-            self._latest_s = time_s
+        if gap:
+            self._add_missing(self.begin_s if self._given_s is None else self._given_s, time_s)
         heapq.heappush(self._coming, time_s)
+
+    def _add_missing(self, begin_s: float, end_s: float) -> None:
+        """Note that nothing came for what belongs between two times."""
+        if self._step_s is None or not 0 < end_s - begin_s < _LONGEST_GAP_S:
+            return
+        half_s = self._half_s()
+        known = [*self._coming, *self._missing, end_s]
+        between = (begin_s + number * self._step_s for number in range(1, round((end_s - begin_s) / self._step_s)))
+        self._missing += [each for each in between if not any(abs(each - known_s) <= half_s for known_s in known)]
+        self._missing.sort()
 
     def take(self, time_s: float) -> int:
         """A frame came; infinity: none will come any more.
@@ -93,11 +100,16 @@ class ExpectedPictures:
             self._failures -= len(silent)
         missing = [missing_s for missing_s in self._missing if missing_s < time_s - half_s]
         self._missing = self._missing[len(missing) :]
-        if not silent and not missing and 0 < time_s - self._given_s < _LONGEST_GAP_S:
-            self._step_s = time_s - self._given_s
+        if self._given_s is not None and not self._damaged:
+            self._learn_step(time_s - self._given_s)
         self._given_s = time_s
         self._lost += silent + missing
         return len(silent) + len(missing)
+
+    def _learn_step(self, step_s: float) -> None:
+        """Take what two pictures are apart, where it is not the rate's step to within a container's rounding."""
+        if 0 < step_s < _LONGEST_GAP_S and (self._step_s is None or not 0.8 < step_s / self._step_s < 1.25):
+            self._step_s = step_s
 
     def _half_s(self) -> float:
         return 1e-6 if self._step_s is None else self._step_s / 2

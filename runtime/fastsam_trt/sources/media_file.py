@@ -142,11 +142,11 @@ class MediaFile(AbstractContextManager["MediaFile"]):
                 for packet in self._demux():
                     errors = stuck = 0
                     position = packet.pos or 0
-                    hole = 0 < end < position - _HOLE and not self._whole_index
-                    end = max(end, position + packet.size)
+                    if 0 < end < position and not self._whole_index:
+                        report_gap()
+                    # MPEG-TS takes 4 bytes of every 188 for itself.
+                    end = max(end, position + packet.size + packet.size // 32 + _HOLE)
                     if packet.size and packet.stream_index == self.stream.index:
-                        if hole:
-                            report_gap()
                         yield packet
             except IndexError:  # PyAV's own, at the end of what began with fewer streams
                 return

@@ -144,9 +144,12 @@ def _longest_jump_s(media: MediaFile) -> float:
 
 
 def _estimate(media: MediaFile, rate: float | None, stride: int) -> int | None:
-    """How many frames to expect, by the container's count or its duration."""
-    duration = media.container.duration
-    counts = [media.stream.frames] if media.stream.frames > 0 else []
-    if duration is not None and duration > 0 and rate is not None:
-        counts.append(max(round(duration / 1e6 * rate), 1))
+    """How many frames to expect, by the container's count or the duration it tells."""
+    stream, whole = media.stream, media.container.duration
+    duration_s = None if whole is None else whole / 1e6
+    if stream.duration is not None and stream.time_base is not None:
+        duration_s = float(stream.duration * stream.time_base)
+    counts = [stream.frames] if stream.frames > 0 else []
+    if duration_s is not None and duration_s > 0 and rate is not None:
+        counts.append(max(round(duration_s * rate), 1))
     return -(-min(counts) // stride) if counts else None
