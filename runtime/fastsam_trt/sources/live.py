@@ -86,7 +86,7 @@ class LiveSource(Source):
             raise SourceNotFoundError(self._name, "a camera or stream that answers", why_absent(target, _OPEN_S))
         self._opened = opened
         self.fps = None if opened.fps is None else opened.fps / vid_stride
-        self._clock = MediaClock(None, opened.fps) if opened.has_end else LiveClock()
+        self._clock = MediaClock(None, opened.fps) if opened.has_end else LiveClock(opened.opening_s)
         self._last_s = time.perf_counter()
 
     @property
@@ -125,7 +125,7 @@ class LiveSource(Source):
     def _place(self, shot: Shot) -> float:
         if isinstance(self._clock, MediaClock):
             return self._clock.place(shot.stream_s)
-        return self._clock.place(shot.stream_s, shot.captured_s)
+        return self._clock.place(shot.stream_s, shot.captured_s, waited=shot.waited)
 
     def _note_size(self, shape: tuple[int, ...]) -> None:
         size = shape[1], shape[0]

@@ -53,7 +53,7 @@ class PipeSource(Source):
             raise SourceUnreadableError(name, f"expected a video or picture, found {found}") from error
         fps = self._reader.opened.fps
         self.fps = None if fps is None else fps / vid_stride
-        self._clock = LiveClock() if fps is None else MediaClock(None, fps)
+        self._clock = LiveClock(self._reader.opened.opening_s) if fps is None else MediaClock(None, fps)
 
     @property
     def health(self) -> SourceHealth:
@@ -93,7 +93,7 @@ class PipeSource(Source):
 
     def _place(self, shot: Shot, behind: int) -> float:
         if isinstance(self._clock, LiveClock):
-            return self._clock.place(shot.stream_s, shot.captured_s)
+            return self._clock.place(shot.stream_s, shot.captured_s, waited=shot.waited)
         return self._clock.place(shot.stream_s, behind)
 
     def _raise_interrupt(self) -> None:

@@ -18,11 +18,13 @@ class Opened:
         fps: Frame rate; None where it is not known, as for a stream whose container has no timestamps.
         has_end: Whether it is a recording of known size, such as a file at an HTTP address.
         is_picture: Whether it is one still picture rather than a video.
+        opening_s: How long it took to open, seconds.
     """
 
     fps: float | None = None
     has_end: bool = False
     is_picture: bool = False
+    opening_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Shot:
         stream_s: Its presentation time by the stream's own timestamps, seconds; None where there are none.
         pixel_aspect: As `Frame.pixel_aspect`.
         damage: What was damaged since it was opened.
+        waited: Whether it was waited for, rather than there already.
     """
 
     picture: NDArray[np.uint8] | None
@@ -57,6 +60,7 @@ class Shot:
     stream_s: float | None = None
     pixel_aspect: float = 1.0
     damage: SourceHealth = field(default_factory=SourceHealth)
+    waited: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from fastsam_trt.sources.video_choice import choose_video
 _DECODER_THREADS = 1
 _READ_ERRORS = 1000  # in a row, before a stream that has turned into garbage is given up
 _RETRY_S = 0.01
+_WAIT_S = 0.002  # what is there already is read in less
 _NO_TIMESTAMPS = cast("int", FormatFlags.no_timestamps.value)
 _STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 
@@ -50,13 +51,14 @@ class StreamReader:
             LookupError: It holds no video that can be decoded.
         """
         is_pipe = not isinstance(source, str)
+        began_s = time.perf_counter()
         timeouts = None if is_pipe else (cast("float", _TimeLeft(open_s)), read_s)
         try:
             self._container = av.open(
                 source, "r", options={} if is_pipe else _options(), timeout=timeouts, metadata_errors="replace"
             )
         except av.FFmpegError as error:
-            raise OSError(f"FFmpeg can't open it: {error.strerror}") from error
+            raise OSError(error.strerror) from error
         try:
             self._stream = choose_video(self._container)
             name = self._container.format.name
@@ -67,7 +69,8 @@ class StreamReader:
             has_rate = has_end or (is_pipe and name != "mpjpeg")
             self._is_timed = has_rate or _has_timestamps(self._container)
             fps = frame_rate(self._stream) if self._is_timed else None
-            self.opened = Opened(fps, has_end, _is_picture(self._container))
+            opening_s = time.perf_counter() - began_s
+            self.opened = Opened(fps, has_end, _is_picture(self._container), opening_s)
             self._decoder = Decoder(self._stream, threads=_DECODER_THREADS)
         except BaseException:
             self._container.close()
@@ -76,6 +79,7 @@ class StreamReader:
         self._packets = self._container.demux(self._stream)
         self._frames: deque[Decoded] = deque()
         self._converter = UprightConverter()
+        self._waited = False
         self._read_errors = 0
         self._joining: SourceHealth | None = None
         self._end: Ended | None = None
@@ -91,6 +95,7 @@ class StreamReader:
             The frame. At the end of a recording `Ended`; None where a stream breaks off or gives no frame in time.
         """
         end_s = time.perf_counter() + self._read_s
+        self._waited = False
         while not self._frames and not self._over and time.perf_counter() < end_s:
             self._fill()
         if not self._frames:
@@ -104,6 +109,7 @@ class StreamReader:
             decoded.time_s if self._is_timed else None,
             self._converter.pixel_aspect(decoded.frame, self._stream.sample_aspect_ratio),
             self._damage(),
+            self._waited,
         )
 
     def close(self) -> None:
@@ -114,7 +120,9 @@ class StreamReader:
     def _fill(self) -> None:
         """Decode one more packet."""
         try:
+            began_s = time.perf_counter()
             packet = next(self._packets)
+            self._waited = self._waited or time.perf_counter() - began_s > _WAIT_S
             self._read_errors = 0
             if packet.size:
                 self._frames.extend(self._decoder.decode(packet))
