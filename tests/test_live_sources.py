@@ -340,7 +340,7 @@ def test_a_video_at_an_address_that_is_cut_short_says_so(follow: Callable[..., S
     follow(*[pictures(0, 8)] * 3, has_end=True)
     seen = []
     with (
-        pytest.raises(TruncatedSourceError, match="is cut short: .*could read 8;"),
+        pytest.raises(TruncatedSourceError, match=r"is cut short: .*could read 8;"),
         open_source("http://127.0.0.1/clip.avi", reconnect_s=reconnect_s) as source,
     ):
         for frame in source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import io
 import itertools
 import random
 import re
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from fastsam_trt import open_source
 from fastsam_trt.errors import (
     SourceNotFoundError,
     SourceUnreadableError,
+    TruncatedSourceError,
 )
 from fastsam_trt.sources import Frame, SourceHealth
 from live_senders import (
@@ -223,18 +226,20 @@ except KeyboardInterrupt:
 
 
 @needs_ffmpeg
-def test_a_sender_that_changes_its_size_under_way() -> None:
+def test_a_sender_that_changes_its_size_under_way(caplog: pytest.LogCaptureFixture) -> None:
     small, large = transport_stream(0, 120, (WIDTH, HEIGHT)), transport_stream(200, 120, (640, 360))
     frames = []
 
     def serve(connection: socket.socket, number: int) -> None:
-        if number == 0:
-            send(connection, small, 0.5)
-        send(connection, large, 2)
+        assert number == 0
+        send(connection, small, 0.5)
+        send(connection, large, 0.5)
 
     with Server(serve) as server, connect(server.port, reconnect_s=0) as source:
         frames = list(source)
         assert source.health.losses == 1
+        assert server.connections == 1
+    assert "now sends frames of 640 x 360 px, before 320 x 96" in caplog.text
     shapes = {read_number(frame.picture) >= 200: set() for frame in frames}
     for frame in frames:
         shapes[read_number(frame.picture) >= 200].add(frame.picture.shape)
@@ -243,23 +248,144 @@ def test_a_sender_that_changes_its_size_under_way() -> None:
 
 
 @needs_ffmpeg
-def test_a_stream_that_turns_into_garbage_is_lost() -> None:
+def test_garbage_within_a_stream_does_not_end_it() -> None:
+    """What comes behind it is decoded, on the same connection; what was lost is counted."""
     stream, later = transport_stream(0, 60, (WIDTH, HEIGHT)), transport_stream(100, 60, (WIDTH, HEIGHT))
     garbage = random.Random(1).randbytes(400_000)
 
-    def serve(connection: socket.socket, number: int) -> None:
-        if number == 0:
-            send(connection, stream, 0.3)
-            connection.sendall(garbage)
-        else:
-            send(connection, later, 0.3)
+    def serve(connection: socket.socket, _: int) -> None:
+        send(connection, stream, 0.3)
+        connection.sendall(garbage)
+        send(connection, later, 0.3)
 
-    with Server(serve) as server, connect(server.port, reconnect_s=10, stall_s=2) as source:
+    with Server(serve) as server, connect(server.port, reconnect_s=0) as source:
+        frames = list(source)
+        health = source.health
+        assert server.connections == 1
+    numbers = [read_number(frame.picture) for frame in frames]
+    assert set(range(55)) | set(range(110, 160)) <= set(numbers)
+    assert (health.losses, health.stalls) == (1, 0)
+    assert health.stream_errors > 0
+    places = [frame.media_s for frame in frames]
+    assert places == sorted(places)
+
+
+@needs_ffmpeg
+def test_a_stream_that_turns_into_garbage_for_good_is_lost() -> None:
+    stream, later = transport_stream(0, 60, (WIDTH, HEIGHT)), transport_stream(100, 60, (WIDTH, HEIGHT))
+    garbage = random.Random(1)
+
+    def serve(connection: socket.socket, number: int) -> None:
+        send(connection, stream if number == 0 else later, 0.3)
+        while number == 0:
+            connection.sendall(garbage.randbytes(10_000))
+            time.sleep(0.02)
+
+    with Server(serve) as server, connect(server.port, reconnect_s=10, stall_s=0.6) as source:
         numbers = []
         for frame in source:
             numbers.append(read_number(frame.picture))
             if numbers[-1] >= 130:
                 break
-        assert (source.health.losses, source.health.reconnections) == (1, 1)
-    assert set(range(50)) <= set(numbers)
-    assert set(range(100, 130)) <= set(numbers)
+        assert (source.health.losses, source.health.stalls, source.health.reconnections) == (1, 1, 1)
+    assert set(range(50)) | set(range(105, 130)) <= set(numbers)
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+def test_a_recording_of_mjpeg_lasts_as_long_as_was_filmed(with_length: bool) -> None:
+    """FFmpeg assumes 25 pictures a second; these are 10, and so small that several come in before it knows."""
+    step_s = 0.1
+
+    def serve(connection: socket.socket, _: int) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=x\r\n\r\n")
+        for number in range(12):
+            jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 20 * number, np.uint8))[1].tobytes()
+            length = b"Content-Length: %d\r\n" % len(jpeg) if with_length else b""
+            connection.sendall(b"--x\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n" + jpeg + b"\r\n")
+            time.sleep(step_s)
+        connection.sendall(b"--x\r\n")
+
+    with Server(serve) as server, open_source(f"http://127.0.0.1:{server.port}/", reconnect_s=0) as source:
+        assert source.fps is None
+        frames = list(source)
+    steps = len(frames) - 1
+    assert steps >= 10  # FFmpeg drops the last picture of a stream without lengths
+    slow_s = frames[-1].captured_s - frames[4].captured_s - (steps - 4) * step_s  # by which this machine was late
+    assert frames[-1].media_s == pytest.approx(steps * step_s + slow_s, abs=step_s + 0.5 * abs(slow_s))
+
+
+@needs_ffmpeg
+def test_a_recording_of_a_stream_lasts_as_long_as_was_filmed() -> None:
+    """Its timestamps count, however fast it comes, and over a loss the time that passed."""
+    stream = transport_stream(0, 60, (WIDTH, HEIGHT))
+
+    def serve(connection: socket.socket, number: int) -> None:
+        if number == 1:
+            time.sleep(0.5)
+        send(connection, stream, 0.2)
+
+    with Server(serve) as server, connect(server.port, reconnect_s=10) as source:
+        frames = list(itertools.islice(source, 120))
+    assert [read_number(frame.picture) for frame in frames] == [*range(60), *range(60)]
+    away_s = frames[60].captured_s - frames[59].captured_s
+    assert away_s > 0.5
+    wanted = [i / 60 for i in range(60)] + [59 / 60 + away_s + i / 60 for i in range(60)]
+    assert [frame.media_s for frame in frames] == pytest.approx(wanted, abs=2e-3)
+
+
+def test_a_file_over_http_that_breaks_off_says_so(
+    tmp_path: Path, write_video: Callable[[Path, list[np.ndarray]], Path]
+) -> None:
+    """The server promised more bytes: the end of these is not the end of the video."""
+    video = write_video(tmp_path / "clip.avi", pictures(0, 30)).read_bytes()
+    head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(video)
+
+    def serve(connection: socket.socket, number: int) -> None:
+        connection.recv(4096)
+        connection.sendall(head + (video if number else video[: len(video) // 2]))
+
+    for reconnect_s in (0, 10):
+        with Server(serve) as server, open_source(f"HTTP://127.0.0.1:{server.port}/x", reconnect_s=reconnect_s) as one:
+            seen: list[Frame] = []
+            if reconnect_s:
+                seen.extend(one)
+                assert shown(seen) == [(i, i) for i in range(30)]
+                assert [frame.media_s for frame in seen] == pytest.approx([i / 25 for i in range(30)], abs=2e-3)
+                assert one.health.reconnections == 1
+            else:
+                with pytest.raises(TruncatedSourceError, match="is cut short"):
+                    for frame in one:
+                        seen.append(frame)
+                assert 5 < len(seen) < 25
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
+def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, with_length: bool) -> None:
+    picture = cv2.imencode(suffix, numbered(77))[1].tobytes()
+    length = b"Content-Length: %d\r\n" % len(picture) if with_length else b""
+
+    def serve(connection: socket.socket, _: int) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n" + length + b"\r\n" + picture)
+
+    with Server(serve) as server, open_source(f"http://u:p@127.0.0.1:{server.port}/snapshot.cgi?x=1") as source:
+        assert (source.kind, source.frames) == ("images", 1)
+        frames = list(source)
+    assert shown(frames) == [(0, 77)]
+    assert ":p@" not in frames[0].source
+
+
+def test_audio_alone_is_no_video() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="wav") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+        frame.rate = 8000
+        output.mux(stream.encode(frame))
+    with (
+        Server(lambda connection, _: connection.sendall(file.getvalue())) as server,
+        pytest.raises(SourceUnreadableError, match=r"expected a video or image, found audio \(pcm_s16le\)"),
+    ):
+        open_source(f"tcp://127.0.0.1:{server.port}")

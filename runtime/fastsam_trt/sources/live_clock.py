@@ -57,9 +57,9 @@ class LiveClock:
             last_stream_s, last_media_s, last_captured_s = self._anchor
             step_s = stream_s - last_stream_s
             if 0 <= step_s <= captured_s - last_captured_s + _LARGEST_JUMP_S:
-                media_s = max(last_media_s + step_s, self._media_s)
+                media_s = last_media_s + step_s
         self._anchor = stream_s, media_s, captured_s
-        return media_s
+        return max(media_s, self._media_s)
 
     def _make_up(self, passed_s: float, *, waited: bool) -> float:
         """Time that frames from the opening lack, at the first frame that tells how far apart they are."""

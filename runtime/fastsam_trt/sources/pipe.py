@@ -6,6 +6,7 @@ import os
 import re
 import select
 import stat
+import time
 from pathlib import Path
 
 from fastsam_trt.errors import SourceNotFoundError
@@ -49,6 +50,8 @@ class Pipe(Peekable):
         if hasattr(select, "poll"):  # not on Windows, where who waits for a pipe can't be stopped
             self._poll = select.poll()
             self._poll.register(descriptor, select.POLLIN)
+        self.began_s = time.perf_counter()
+        """When the pipe was opened."""
         self.interrupt: BaseException | None = None
         """What interrupted a `read`: FFmpeg, which calls it, can't hand it on."""
 
@@ -62,6 +65,7 @@ class Pipe(Peekable):
             return self.receive(size)
         except BaseException as error:  # noqa: BLE001 - raised by whoever called FFmpeg
             self.interrupt = error
+            self._stopped = True  # FFmpeg tries again
             return b""
 
     def stop(self) -> None:

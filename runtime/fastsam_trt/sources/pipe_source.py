@@ -43,6 +43,8 @@ class PipeSource(Source):
         self._health = SourceHealth()
         self._lock = threading.Lock()
         self._is_closed = False
+        self._index = 0  # of the next frame
+        self._due = 0  # of the next one that is wanted
         try:
             self._reader = StreamReader(pipe)
         except LookupError as error:
@@ -71,24 +73,21 @@ class PipeSource(Source):
             self._is_closed = True
 
     def __iter__(self) -> Iterator[Frame]:
-        due = index = 0
-        count = 0
         while True:
             with self._lock:
-                shot = None if self._is_closed else self._reader.read(decode=index >= due)
+                shot = None if self._is_closed else self._reader.read(decode=self._index >= self._due)
             self._raise_interrupt()
             if not isinstance(shot, Shot) or self._stopped:
                 break
             lost = shot.damage.lost_frames - self._health.lost_frames
             self._health = shot.damage
-            index += lost
+            index = self._index + lost
+            self._index = index + 1
             media_s = self._place(shot, 1 + lost)
             if shot.picture is not None:
-                due = index - index % self._stride + self._stride
+                self._due = index - index % self._stride + self._stride
                 yield Frame(shot.picture, index, self._name, shot.captured_s, media_s, media_s, shot.pixel_aspect)
-            index += 1
-            count += 1
-        if count == 0 and not self._stopped:
+        if self._index == 0 and not self._stopped:
             raise SourceUnreadableError(self._name, "expected a video or picture, found no frame that can be decoded")
 
     def _place(self, shot: Shot, behind: int) -> float:

@@ -51,7 +51,7 @@ class StreamReader:
             LookupError: It holds no video that can be decoded.
         """
         is_pipe = not isinstance(source, str)
-        began_s = time.perf_counter()
+        began_s = time.perf_counter() if isinstance(source, str) else source.began_s
         timeouts = None if is_pipe else (cast("float", _TimeLeft(open_s)), read_s)
         try:
             self._container = av.open(
