@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
 
 _LONGEST_GAP_S = 60.0  # a longer one is a clock that was set anew, not a stretch that was lost
-_HELD = 32  # frames that a decoder may hold back, 16 in H.264 and H.265
+_LATE_S = 1.0
 
 
 class ExpectedPictures:
@@ -27,11 +26,10 @@ class ExpectedPictures:
         self.begin_s: float | None = None
         """Time of the first key frame; None before it."""
         self.late = False
-        """Whether the last frame had been counted as lost: it came behind others that are shown after it."""
+        """Whether the last frame counts as lost already: damage made it come behind those that are shown after it."""
         self._step_s = None if fps is None else 1 / fps
         self._coming: list[float] = []  # a heap: what packets came for
         self._missing: list[float] = []  # what no packet came for, in order
-        self._lost: deque[float] = deque(maxlen=_HELD)
         self._given_s: float | None = None
         self._gap = self._damaged = False
         self._failures = 0
@@ -86,7 +84,8 @@ class ExpectedPictures:
             How many pictures before it are lost.
         """
         half_s = self._half_s()
-        self.late = any(abs(lost_s - time_s) < half_s for lost_s in self._lost)
+        back_s = 0.0 if self._given_s is None else self._given_s - time_s
+        self.late = self._damaged and self._given_s is not None and 0 <= back_s < _LATE_S
         if self.late:
             return 0
         silent = []
@@ -94,7 +93,7 @@ class ExpectedPictures:
             silent.append(heapq.heappop(self._coming))
         if self._coming and self._coming[0] <= time_s + half_s:
             heapq.heappop(self._coming)
-        self._hidden = self._hidden or bool(silent and not self._failures)
+        self._hidden = self._hidden or bool(silent and not self._damaged)
         if self._hidden:
             silent = silent[: self._failures]
             self._failures -= len(silent)
@@ -103,7 +102,6 @@ class ExpectedPictures:
         if self._given_s is not None and not self._damaged:
             self._learn_step(time_s - self._given_s)
         self._given_s = time_s
-        self._lost += silent + missing
         return len(silent) + len(missing)
 
     def _learn_step(self, step_s: float) -> None:

@@ -19,7 +19,9 @@ from av.video.stream import VideoStream
 from fastsam_trt.errors import SourceUnreadableError
 from fastsam_trt.sources.file_end import breaks_off, lacks_index
 
-_HOLE = 1024  # bytes between two packets that are more than containers put there
+# Bytes between two packets that are more than containers put there, beside an eighth of all. In MPEG streams the packets
+# of several streams are cut up and mixed.
+_HOLE, _MPEG_HOLE = 1024, 16384
 _STUCK = 16  # errors of a demuxer that stays where it is
 _MOST_ERRORS = 10_000  # in a row
 # What the name of a file may tell: demuxers of raw video go by the suffix. Those that print a text do as well.
@@ -62,6 +64,7 @@ class MediaFile(AbstractContextManager["MediaFile"]):
             self._whole_index = "mp4" in self.container.format.name
             if self.container.format.name == "avi":  # it has times of decoding; those that are made of them are wrong
                 self.container.flags &= ~cast("int", Flags.gen_pts.value)
+            self._hole = _MPEG_HOLE if self.container.format.name.startswith("mpeg") else _HOLE
             self.stream = self._choose()
         except BaseException:
             self.close()
@@ -135,19 +138,20 @@ class MediaFile(AbstractContextManager["MediaFile"]):
         Raises:
             SourceUnreadableError: The file can't be read, on a disk that fails for instance.
         """
-        end = errors = stuck = 0
+        last = known = errors = stuck = 0
         where = -1
         while True:
             try:
                 for packet in self._demux():
                     errors = stuck = 0
-                    position = packet.pos or 0
-                    if 0 < end < position and not self._whole_index:
-                        report_gap()
-                    # MPEG-TS takes 4 bytes of every 188 for itself.
-                    end = max(end, position + packet.size + packet.size // 32 + _HOLE)
                     if packet.size and packet.stream_index == self.stream.index:
+                        position = packet.pos or 0
+                        passed = position - last
+                        if last and not self._whole_index and passed - known > self._hole + passed // 8:
+                            report_gap()
+                        last, known = position, 0
                         yield packet
+                    known += packet.size
             except IndexError:  # PyAV's own, at the end of what began with fewer streams
                 return
             except av.error.FFmpegError:
