@@ -19,8 +19,8 @@ from av.video.stream import VideoStream
 from fastsam_trt.errors import SourceUnreadableError
 from fastsam_trt.sources.file_end import breaks_off, lacks_index
 
-# Bytes between two packets that are more than containers put there, beside an eighth of all. In MPEG streams the packets
-# of several streams are cut up and mixed.
+# Bytes between two packets that are more than containers put there, beside an eighth of all. MPEG streams cut up the
+# packets of several streams and mix them.
 _HOLE, _MPEG_HOLE = 1024, 16384
 _STUCK = 16  # errors of a demuxer that stays where it is
 _MOST_ERRORS = 10_000  # in a row
