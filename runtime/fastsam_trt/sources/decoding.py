@@ -175,4 +175,4 @@ class _TimeChoice:
 
 
 def _seconds(ticks: int | None, base: Fraction | None) -> float | None:
-    return None if ticks is None or not base else float(ticks * base)
+    return None if ticks is None or not base else ticks * base.numerator / base.denominator

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from av.video.stream import VideoStream
+
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources.decoding import Decoded, Decoder, frame_rate
 from fastsam_trt.sources.frame import Frame
@@ -117,7 +119,7 @@ class VideoFile(Source):
             if self._stopped or media is not self._media:
                 return
             cut_short = media.breaks_off
-            promised = media.stream.frames
+            promised = _promise(media.stream) or 0
         if count == 0:
             raise SourceUnreadableError(self._name, "expected a video or image, found no frame that can be decoded")
         if cut_short:
@@ -143,13 +145,21 @@ def _longest_jump_s(media: MediaFile) -> float:
     return float("inf") if duration is None else max(duration / 1e6, 10.0)
 
 
+def _promise(stream: VideoStream) -> int | None:
+    """How many frames the container says it has; None where it does not, or counts empty packets as well."""
+    rate, average = frame_rate(stream), stream.average_rate
+    doubled = rate is not None and average is not None and average > 1.5 * rate
+    return stream.frames if stream.frames > 0 and not doubled else None
+
+
 def _estimate(media: MediaFile, rate: float | None, stride: int) -> int | None:
     """How many frames to expect, by the container's count or the duration it tells."""
     stream, whole = media.stream, media.container.duration
     duration_s = None if whole is None else whole / 1e6
     if stream.duration is not None and stream.time_base is not None:
         duration_s = float(stream.duration * stream.time_base)
-    counts = [stream.frames] if stream.frames > 0 else []
+    promised = _promise(stream)
+    counts = [] if promised is None else [promised]
     if duration_s is not None and duration_s > 0 and rate is not None:
         counts.append(max(round(duration_s * rate), 1))
     return -(-min(counts) // stride) if counts else None
