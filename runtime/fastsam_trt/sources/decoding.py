@@ -85,8 +85,8 @@ class Decoder:
         if packet.is_corrupt:
             self.report_error()
         if not packet.is_discard:
-            ticks = packet.dts if packet.pts is None else packet.pts
-            self._expected.add(_seconds(ticks, packet.time_base), key=packet.is_keyframe)
+            pts_s, dts_s = (_seconds(ticks, packet.time_base) for ticks in (packet.pts, packet.dts))
+            self._expected.add(dts_s if pts_s is None else pts_s, dts_s, key=packet.is_keyframe)
         yield from self._take(packet)
 
     def flush(self) -> Iterator[Decoded]:

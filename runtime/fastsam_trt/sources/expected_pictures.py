@@ -34,6 +34,7 @@ class ExpectedPictures:
         self._missing: list[float] = []  # what no packet came for, in order
         self._given_s: float | None = None
         self._came_s: float | None = None
+        self._last_dts_s: float | None = None
         self._clock = self._given_clock = 0
         self._gap = self._damaged = False
         self._failures = 0
@@ -48,11 +49,12 @@ class ExpectedPictures:
         self._failures += 1
         self._damaged = True
 
-    def add(self, time_s: float | None, *, key: bool) -> None:
+    def add(self, time_s: float | None, dts_s: float | None, *, key: bool) -> None:
         """A packet came.
 
         Args:
             time_s: Its picture's time; None: it has none.
+            dts_s: When it is to be decoded; None: it does not tell.
             key: Whether it can be decoded without those before.
         """
         gap, self._gap = self._gap, False
@@ -62,9 +64,11 @@ class ExpectedPictures:
             if not key:
                 return
             self.begin_s = time_s
-        if self._is_reset(self._came_s, time_s):
+        # Of packets the times of decoding go on, whatever the order in which pictures are shown.
+        back = dts_s is not None and self._last_dts_s is not None and dts_s < self._last_dts_s
+        if back or self._is_reset(self._came_s, time_s):
             self._clock += 1
-        self._came_s = time_s
+        self._came_s, self._last_dts_s = time_s, dts_s
         if self._clock == 0 and time_s < self.begin_s:
             return
         half_s = self._half_s()
@@ -94,18 +98,20 @@ class ExpectedPictures:
             How many pictures before it are lost.
         """
         half_s = self._half_s()
-        back_s = 0.0 if self._given_s is None else self._given_s - time_s
-        self.late = self._damaged and self._given_s is not None and 0 <= back_s < _LATE_S
-        if self.late:
-            return 0
         if self._is_reset(self._given_s, time_s):
             self._given_clock += 1
+        if self._coming and self._coming[0][0] > self._given_clock:  # nothing is left of the clock before
+            self._given_clock = self._coming[0][0]
+        known = any(abs(coming_s - time_s) <= half_s for _, coming_s in self._coming)
+        self.late = self._damaged and not known and self._given_s is not None and 0 <= self._given_s - time_s < _LATE_S
+        if self.late:
+            return 0
         due = (self._clock + 1 if time_s == float("inf") else self._given_clock, time_s - half_s)
         silent = []
         while self._coming and self._coming[0] < due:
             silent.append(heapq.heappop(self._coming))
         if self._coming and abs(self._coming[0][1] - time_s) <= half_s:
-            self._given_clock, _ = heapq.heappop(self._coming)
+            heapq.heappop(self._coming)
         self._hidden = self._hidden or bool(silent and not self._damaged)
         if self._hidden:
             silent = silent[: self._failures]
