@@ -98,12 +98,12 @@ def remux(source: Path, path: Path, container_options: dict[str, str] | None = N
     return path
 
 
-def damage(path: Path, seed: int = 0) -> Path:
-    """Overwrite 2 percent of a file's bytes with garbage, in runs spread over 6 percent of it, in its middle."""
+def damage(path: Path, seed: int = 0, begin: float = 0.4) -> Path:
+    """Overwrite 2 percent of a file's bytes with garbage, in runs spread over 6 percent of it, from a part on."""
     data, generator = bytearray(path.read_bytes()), np.random.default_rng(seed)
-    begin, width, run = len(data) * 2 // 5, len(data) * 6 // 100, 64
+    first, width, run = int(len(data) * begin), len(data) * 6 // 100, 64
     for _ in range(len(data) * 2 // 100 // run):
-        at = begin + int(generator.integers(width - run))
+        at = first + int(generator.integers(width - run))
         data[at : at + run] = generator.integers(0, 256, run, np.uint8).tobytes()
     path.write_bytes(data)
     return path

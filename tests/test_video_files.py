@@ -22,6 +22,8 @@ from fastsam_trt import open_source
 from fastsam_trt.cli import main
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources import SourceHealth, VideoFile
+from fastsam_trt.sources.decoding import Decoder
+from fastsam_trt.sources.media_file import MediaFile
 from made_videos import SIZE, count_decodable, damage, number_of, numbered, remux, write_made
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")
@@ -88,6 +90,28 @@ def test_a_damaged_stretch_does_not_end_a_video(
         assert len(frames) + health.lost_frames == 600
         assert [(frame.index, number_of(frame.picture)) for frame in frames[-200:]] == [(i, i) for i in range(400, 600)]
         assert all(abs(frame.timestamp_s - frame.index / 25) < 0.09 for frame in frames)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_damage_at_the_end_costs_no_frames_that_threads_still_hold(
+    tmp_path: Path, long_videos: dict[str, Path], suffix: str
+) -> None:
+    path = tmp_path / f"end{suffix}"
+    found = []
+    for threads in (1, 16):
+        path.write_bytes(long_videos[suffix].read_bytes())
+        damage(path, begin=0.91)
+        with MediaFile("end", str(path)) as media:
+            decoder = Decoder(media.stream, threads=threads)
+            frames = [
+                decoded.index
+                for packet in media.packets(decoder.report_gap, decoder.report_error)
+                for decoded in decoder.decode(packet)
+            ]
+            found.append(frames + [decoded.index for decoded in decoder.flush()])
+    one, many = found
+    assert one[-1] == many[-1]
+    assert len(many) >= len(one) - 2
 
 
 def test_audio_that_is_longer_than_the_picture(short: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from fastsam_trt.sources.expected_pictures import ExpectedPictures
 from fastsam_trt.sources.health import SourceHealth
+from fastsam_trt.sources.last_packets import LastPackets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +51,7 @@ class Decoder:
         self._context = stream.codec_context
         self._context.thread_type = "AUTO"
         self._context.thread_count = threads
+        self._last = None if threads == 1 else LastPackets(stream)
         self._health = SourceHealth()
         self._index = 0
         self._expected = ExpectedPictures(frame_rate(stream))
@@ -87,7 +89,9 @@ class Decoder:
         if not packet.is_discard:
             pts_s, dts_s = (_seconds(ticks, packet.time_base) for ticks in (packet.pts, packet.dts))
             self._expected.add(dts_s if pts_s is None else pts_s, dts_s, key=packet.is_keyframe)
-        yield from self._take(packet)
+        if self._last is not None:
+            self._last.add(packet)
+        yield from self._take(self._frames(packet))
 
     def flush(self) -> Iterator[Decoded]:
         """Decode what is still held back, once there are no more packets."""
@@ -95,11 +99,18 @@ class Decoder:
         end.stream = self._stream
         if self._stream.time_base is not None:
             end.time_base = self._stream.time_base
-        yield from self._take(end)
+        yield from self._take(self._frames(end))
+        if self._last is not None and self._expected.waits:
+            yield from self._take(frame for frame in self._last.decode() if self._is_next(frame))
         self._lose(math.inf)
 
-    def _take(self, packet: Packet[VideoStream]) -> Iterator[Decoded]:
-        for frame in self._frames(packet):
+    def _is_next(self, frame: VideoFrame) -> bool:
+        """Whether a frame comes after all that came so far."""
+        time_s, given_s = _seconds(frame.pts, frame.time_base), self._expected.given_s
+        return time_s is not None and (given_s is None or time_s > given_s)
+
+    def _take(self, frames: Iterable[VideoFrame]) -> Iterator[Decoded]:
+        for frame in frames:
             if frame.is_corrupt:
                 self._count(damaged_frames=1)
             pts_s, dts_s = (_seconds(ticks, frame.time_base) for ticks in (frame.pts, frame.dts))

@@ -32,13 +32,19 @@ class ExpectedPictures:
         self._step_s = None if fps is None else 1 / fps
         self._coming: list[tuple[int, float]] = []  # a heap: what packets came for, by the clock's number and time
         self._missing: list[float] = []  # what no packet came for, in order
-        self._given_s: float | None = None
+        self.given_s: float | None = None
+        """Time of the last frame that came; None before the first."""
         self._came_s: float | None = None
         self._last_dts_s: float | None = None
         self._clock = self._given_clock = 0
         self._gap = self._damaged = False
         self._failures = 0
         self._hidden = False  # whether packets gave no frame though nothing was damaged
+
+    @property
+    def waits(self) -> bool:
+        """Whether a frame is still to come, of a stream in which something is damaged."""
+        return self._damaged and bool(self._coming)
 
     def report_gap(self) -> None:
         """Packets may be missing before the next one."""
@@ -75,7 +81,7 @@ class ExpectedPictures:
         if self._missing:  # it was only late: pictures are not stored in the order in which they are shown
             self._missing = [missing_s for missing_s in self._missing if abs(missing_s - time_s) > half_s]
         if gap:
-            self._add_missing(self.begin_s if self._given_s is None else self._given_s, time_s)
+            self._add_missing(self.begin_s if self.given_s is None else self.given_s, time_s)
         if len(self._coming) > _MOST_COMING:
             self._coming.clear()
             self._given_clock = self._clock
@@ -98,12 +104,12 @@ class ExpectedPictures:
             How many pictures before it are lost.
         """
         half_s = self._half_s()
-        if self._is_reset(self._given_s, time_s):
+        if self._is_reset(self.given_s, time_s):
             self._given_clock += 1
         if self._coming and self._coming[0][0] > self._given_clock:  # nothing is left of the clock before
             self._given_clock = self._coming[0][0]
         known = any(abs(coming_s - time_s) <= half_s for _, coming_s in self._coming)
-        self.late = self._damaged and not known and self._given_s is not None and 0 <= self._given_s - time_s < _LATE_S
+        self.late = self._damaged and not known and self.given_s is not None and 0 <= self.given_s - time_s < _LATE_S
         if self.late:
             return 0
         due = (self._clock + 1 if time_s == float("inf") else self._given_clock, time_s - half_s)
@@ -118,9 +124,9 @@ class ExpectedPictures:
             self._failures -= len(silent)
         missing = [missing_s for missing_s in self._missing if missing_s < time_s - half_s]
         self._missing = self._missing[len(missing) :]
-        if self._given_s is not None and not self._damaged:
-            self._learn_step(time_s - self._given_s)
-        self._given_s = time_s
+        if self.given_s is not None and not self._damaged:
+            self._learn_step(time_s - self.given_s)
+        self.given_s = time_s
         return len(silent) + len(missing)
 
     def _learn_step(self, step_s: float) -> None:
