@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -101,7 +102,11 @@ class Decoder:
             end.time_base = self._stream.time_base
         yield from self._take(self._frames(end))
         if self._last is not None and self._expected.waits:
-            yield from self._take(frame for frame in self._last.decode() if self._is_next(frame))
+            frames = (frame for frame in self._last.decode() if self._is_next(frame))
+            first = next(frames, None)
+            if first is not None:
+                self._report_failure()
+                yield from self._take(itertools.chain([first], frames))
         self._lose(math.inf)
 
     def _is_next(self, frame: VideoFrame) -> bool:
@@ -136,9 +141,12 @@ class Decoder:
         except av.error.FFmpegError as error:
             if isinstance(error, MemoryError) and not self._health.stream_errors:
                 raise
+        self._report_failure()
+        return []
+
+    def _report_failure(self) -> None:
         self._count(stream_errors=1)
         self._expected.report_failure()
-        return []
 
     def _lose(self, time_s: float) -> bool:
         """Count the pictures before a time that are lost; whether what has come now is not one of them."""

@@ -43,8 +43,8 @@ class ExpectedPictures:
 
     @property
     def waits(self) -> bool:
-        """Whether a frame is still to come, of a stream in which something is damaged."""
-        return self._damaged and bool(self._coming)
+        """Whether a packet came whose frame is still to come."""
+        return bool(self._coming)
 
     def report_gap(self) -> None:
         """Packets may be missing before the next one."""

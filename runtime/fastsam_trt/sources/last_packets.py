@@ -1,7 +1,8 @@
-"""LastPackets: the packets from the last key frame on, to decode them once more."""
+"""LastPackets: the packets that a decoder's threads may still hold, to decode them once more."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import cast
 
@@ -11,12 +12,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+_HELD = 48  # by 16 threads, and what waits for its turn to be shown
 _MOST = 300
 _MOST_BYTES = 64 << 20
 
 
 class LastPackets:
-    """The packets from the last key frame on, as long as they are few.
+    """The last packets, from a key frame on, as long as they are few.
 
     PyAV gives up a decoder at the first error once its input has ended, with the frames that its threads still hold.
     A second decoder with one thread, which reports errors packet by packet, has them.
@@ -28,26 +30,26 @@ class LastPackets:
         self._bytes = 0
 
     def add(self, packet: Packet[VideoStream]) -> None:
-        """Keep a packet, or let go of all where it begins anew or they become too many."""
-        if packet.is_keyframe:
-            self._packets.clear()
-            self._bytes = 0
-        elif not self._packets:
-            return
+        """Keep a packet, and let go of those that no thread holds any more; of all where they become too many."""
         self._packets.append(packet)
         self._bytes += packet.size
+        if packet.is_keyframe:
+            keys = [number for number, each in enumerate(self._packets[:-_HELD]) if each.is_keyframe]
+            del self._packets[: keys[-1] if keys else 0]
+            self._bytes = sum(each.size for each in self._packets)
         if len(self._packets) > _MOST or self._bytes > _MOST_BYTES:
-            self._packets.clear()
+            self._packets, self._bytes = [], 0
 
     def decode(self) -> Iterator[VideoFrame]:
-        """Decode them, from the key frame to the end of the stream."""
-        if not self._packets:
+        """Decode them, up to the end of the stream."""
+        packets = list(itertools.dropwhile(lambda packet: not packet.is_keyframe, self._packets))
+        if not packets:
             return
         context = cast("VideoCodecContext", VideoCodecContext.create(self._stream.codec_context.name, "r"))
         context.extradata = self._stream.codec_context.extradata
         context.thread_count = 1
-        base = self._packets[0].time_base
-        for packet in (*self._packets, None):
+        base = packets[0].time_base
+        for packet in (*packets, None):
             try:
                 frames = context.decode(packet)
             except av.error.FFmpegError:  # counted the first time
