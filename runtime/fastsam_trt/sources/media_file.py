@@ -63,7 +63,6 @@ class MediaFile(AbstractContextManager["MediaFile"]):
         except OSError as error:
             raise SourceUnreadableError(name, f"it can't be read ({error.strerror})") from error
         try:
-            self._size = os.fstat(self._file.fileno()).st_size
             self.container = self._open(path)
             self._whole_index = "mp4" in self.container.format.name
             if self.container.format.name == "avi":  # it has times of decoding; those that are made of them are wrong
@@ -75,7 +74,7 @@ class MediaFile(AbstractContextManager["MediaFile"]):
             raise
 
     def _open(self, path: str) -> InputContainer:
-        if not self._size:
+        if not self._count_bytes():
             raise SourceUnreadableError(self._name, "expected a video or image, found an empty file")
         suffix = _SUFFIX.search(path.lower())
         try:
@@ -95,6 +94,9 @@ class MediaFile(AbstractContextManager["MediaFile"]):
             raise SourceUnreadableError(self._name, f"expected a video or image, {found}") from error
         except OSError as error:
             raise SourceUnreadableError(self._name, f"it can't be read ({error.strerror})") from error
+
+    def _count_bytes(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
 
     def _read_head(self) -> bytes:
         self._file.seek(0)
@@ -130,7 +132,7 @@ class MediaFile(AbstractContextManager["MediaFile"]):
     @property
     def breaks_off(self) -> bool:
         """Whether the container goes on behind the file's end, or behind the last of it that can be read."""
-        return self._gave_up or breaks_off(self._file, self._size, self.container.format.name, self.stream)
+        return self._gave_up or breaks_off(self._file, self._count_bytes(), self.container.format.name, self.stream)
 
     def packets(
         self, report_gap: Callable[[], None], report_error: Callable[[], None]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import av
 from av.video.stream import VideoStream
 
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
@@ -51,6 +53,7 @@ class VideoFile(Source):
         self._media: MediaFile | None = MediaFile(name, self._path)
         self._fresh = True
         self._health = SourceHealth()
+        self._unshown = 0  # frames that were decoded and can't be converted
         stream = self._media.stream
         rate = frame_rate(stream)
         self.fps = None if rate is None else rate / vid_stride
@@ -59,7 +62,7 @@ class VideoFile(Source):
 
     @property
     def health(self) -> SourceHealth:
-        return self._health
+        return replace(self._health, lost_frames=self._health.lost_frames + self._unshown)
 
     def __iter__(self) -> Iterator[Frame]:
         with self._lock:
@@ -81,7 +84,12 @@ class VideoFile(Source):
                 count, index = count + 1, item.index
                 if index < due:
                     continue
-                picture = converter.convert(item.frame)
+                try:
+                    picture = converter.convert(item.frame)
+                except av.error.FFmpegError:  # a pixel format that damage made up, or that swscale lacks
+                    self._unshown += 1
+                    count -= 1
+                    continue
                 aspect = converter.pixel_aspect(item.frame, stream.sample_aspect_ratio)
             due = index - index % self._stride + self._stride
             height, width = picture.shape[:2]
@@ -103,7 +111,7 @@ class VideoFile(Source):
             self._media.close()
             self._media = MediaFile(self._name, self._path)
         self._fresh = False
-        self._health = SourceHealth()
+        self._health, self._unshown = SourceHealth(), 0
         return self._media
 
     def _decode(self, media: MediaFile) -> Iterator[Decoded]:
