@@ -51,8 +51,8 @@ def live(snapshot: Snapshot) -> str:
 
 
 def _damage(health: SourceHealth) -> str:
-    """What is damaged in the source; empty where nothing is."""
-    if not (health.lost_frames or health.damaged_frames or health.stream_errors):
+    """What is damaged in the source; empty where no frame is."""
+    if not (health.lost_frames or health.damaged_frames):
         return ""
     found = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} decoded in part"
     return f"damage in the source: {found}, {_count(health.stream_errors, 'error')} of its stream passed over"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
@@ -15,6 +16,7 @@ from av.video.stream import VideoStream
 
 from fastsam_trt.sources.expected_pictures import ExpectedPictures
 from fastsam_trt.sources.health import SourceHealth
+from fastsam_trt.sources.last_packets import LastPackets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,7 @@ class Decoder:
         self._context = stream.codec_context
         self._context.thread_type = "AUTO"
         self._context.thread_count = threads
+        self._last = None if threads == 1 else LastPackets(stream)
         self._health = SourceHealth()
         self._index = 0
         self._expected = ExpectedPictures(frame_rate(stream))
@@ -85,9 +88,11 @@ class Decoder:
         if packet.is_corrupt:
             self.report_error()
         if not packet.is_discard:
-            ticks = packet.dts if packet.pts is None else packet.pts
-            self._expected.add(_seconds(ticks, packet.time_base), key=packet.is_keyframe)
-        yield from self._take(packet)
+            pts_s, dts_s = (_seconds(ticks, packet.time_base) for ticks in (packet.pts, packet.dts))
+            self._expected.add(dts_s if pts_s is None else pts_s, dts_s, key=packet.is_keyframe)
+        if self._last is not None:
+            self._last.add(packet)
+        yield from self._take(self._frames(packet))
 
     def flush(self) -> Iterator[Decoded]:
         """Decode what is still held back, once there are no more packets."""
@@ -95,11 +100,22 @@ class Decoder:
         end.stream = self._stream
         if self._stream.time_base is not None:
             end.time_base = self._stream.time_base
-        yield from self._take(end)
+        yield from self._take(self._frames(end))
+        if self._last is not None and self._expected.waits:
+            frames = (frame for frame in self._last.decode() if self._is_next(frame))
+            first = next(frames, None)
+            if first is not None:
+                self._report_failure()
+                yield from self._take(itertools.chain([first], frames))
         self._lose(math.inf)
 
-    def _take(self, packet: Packet[VideoStream]) -> Iterator[Decoded]:
-        for frame in self._frames(packet):
+    def _is_next(self, frame: VideoFrame) -> bool:
+        """Whether a frame comes after all that came so far."""
+        time_s, given_s = _seconds(frame.pts, frame.time_base), self._expected.given_s
+        return time_s is not None and (given_s is None or time_s > given_s)
+
+    def _take(self, frames: Iterable[VideoFrame]) -> Iterator[Decoded]:
+        for frame in frames:
             if frame.is_corrupt:
                 self._count(damaged_frames=1)
             pts_s, dts_s = (_seconds(ticks, frame.time_base) for ticks in (frame.pts, frame.dts))
@@ -125,9 +141,12 @@ class Decoder:
         except av.error.FFmpegError as error:
             if isinstance(error, MemoryError) and not self._health.stream_errors:
                 raise
+        self._report_failure()
+        return []
+
+    def _report_failure(self) -> None:
         self._count(stream_errors=1)
         self._expected.report_failure()
-        return []
 
     def _lose(self, time_s: float) -> bool:
         """Count the pictures before a time that are lost; whether what has come now is not one of them."""
@@ -175,4 +194,4 @@ class _TimeChoice:
 
 
 def _seconds(ticks: int | None, base: Fraction | None) -> float | None:
-    return None if ticks is None or not base else float(ticks * base)
+    return None if ticks is None or not base else ticks * base.numerator / base.denominator

@@ -17,9 +17,15 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from fastsam_trt.errors import SourceUnreadableError
+from fastsam_trt.sources.codec_name import name_codec
 from fastsam_trt.sources.file_end import breaks_off, lacks_index
 
-_HOLE = 1024  # bytes between two packets that are more than containers put there
+# Bytes between two packets that are more than containers put there, beside an eighth of all. MPEG streams cut up the
+# packets of several streams and mix them.
+_HOLE, _MPEG_HOLE = 1024, 16384
+_ENCRYPTED = frozenset({"'encv'", "'drmi'"})
+_NO_INDEX = "a video whose index (moov) is missing or cut off, as that of a recording that was broken off"
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat")
 _STUCK = 16  # errors of a demuxer that stays where it is
 _MOST_ERRORS = 10_000  # in a row
 # What the name of a file may tell: demuxers of raw video go by the suffix. Those that print a text do as well.
@@ -57,18 +63,18 @@ class MediaFile(AbstractContextManager["MediaFile"]):
         except OSError as error:
             raise SourceUnreadableError(name, f"it can't be read ({error.strerror})") from error
         try:
-            self._size = os.fstat(self._file.fileno()).st_size
             self.container = self._open(path)
             self._whole_index = "mp4" in self.container.format.name
             if self.container.format.name == "avi":  # it has times of decoding; those that are made of them are wrong
                 self.container.flags &= ~cast("int", Flags.gen_pts.value)
+            self._hole = _MPEG_HOLE if self.container.format.name.startswith("mpeg") else _HOLE
             self.stream = self._choose()
         except BaseException:
             self.close()
             raise
 
     def _open(self, path: str) -> InputContainer:
-        if not self._size:
+        if not self._count_bytes():
             raise SourceUnreadableError(self._name, "expected a video or image, found an empty file")
         suffix = _SUFFIX.search(path.lower())
         try:
@@ -78,24 +84,31 @@ class MediaFile(AbstractContextManager["MediaFile"]):
                 metadata_errors="replace",
                 io_open=_refuse_others,
             )
-        except _OtherFileError as error:
-            raise SourceUnreadableError(
-                self._name,
-                f"expected a video, found a playlist, which names other files ({error}); name those files themselves",
-            ) from error
-        except av.error.FFmpegError as error:
-            if lacks_index(self._file):
-                found = "found one whose index (moov) is missing or cut off, as that of a recording that was broken off"
+        except (_OtherFileError, av.error.FFmpegError) as error:
+            if isinstance(error, _OtherFileError) or self._read_head().startswith(_PLAYLISTS):
+                found = "found a playlist, which names other files; name those themselves"
+            elif lacks_index(self._file):
+                found = f"found {_NO_INDEX}"
             else:
                 found = f"found a file that FFmpeg can't open as one ({error.strerror})"
             raise SourceUnreadableError(self._name, f"expected a video or image, {found}") from error
         except OSError as error:
             raise SourceUnreadableError(self._name, f"it can't be read ({error.strerror})") from error
 
+    def _count_bytes(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
+    def _read_head(self) -> bytes:
+        self._file.seek(0)
+        return self._file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+
     def _choose(self) -> VideoStream:
         streams = self.container.streams
         pictures = Disposition.attached_pic | Disposition.timed_thumbnails
         videos = [each for each in streams.video if not each.disposition & pictures]
+        videos = [each for each in videos if cast("Any", each.codec_context) is not None] or videos
+        if not videos and lacks_index(self._file):
+            raise SourceUnreadableError(self._name, f"expected a video or image, found {_NO_INDEX}")
         if not videos:
             found = ", ".join(f"{each.type} ({_codec(each)})" for each in streams) or "no stream"
             if streams.video:
@@ -105,12 +118,10 @@ class MediaFile(AbstractContextManager["MediaFile"]):
         chosen = next((each for each in videos if best is not None and each.index == best.index), None) or max(
             videos, key=lambda each: (bool(each.disposition & Disposition.default), each.width * each.height)
         )
-        if chosen.codec_tag in {"encv", "drmi"}:
-            raise SourceUnreadableError(self._name, "expected a video that is open, found an encrypted one")
         if cast("Any", chosen.codec_context) is None:
-            raise SourceUnreadableError(
-                self._name, f"expected a codec that FFmpeg decodes, found a video of the codec {_codec(chosen)}"
-            )
+            codec = name_codec(self._file)
+            found = "an encrypted video" if codec in _ENCRYPTED else f"a video of the codec {codec}"
+            raise SourceUnreadableError(self._name, f"expected a codec that FFmpeg decodes, found {found}")
         return chosen
 
     @property
@@ -121,7 +132,7 @@ class MediaFile(AbstractContextManager["MediaFile"]):
     @property
     def breaks_off(self) -> bool:
         """Whether the container goes on behind the file's end, or behind the last of it that can be read."""
-        return self._gave_up or breaks_off(self._file, self._size, self.container.format.name, self.stream)
+        return self._gave_up or breaks_off(self._file, self._count_bytes(), self.container.format.name, self.stream)
 
     def packets(
         self, report_gap: Callable[[], None], report_error: Callable[[], None]
@@ -133,21 +144,24 @@ class MediaFile(AbstractContextManager["MediaFile"]):
             report_error: Called where the demuxer reports an error before the next packet.
 
         Raises:
-            SourceUnreadableError: The file can't be read, on a disk that fails for instance.
+            SourceUnreadableError: The file can't be read, on a disk that fails for instance, or is encrypted.
         """
-        end = errors = stuck = 0
+        last = known = errors = stuck = 0
         where = -1
         while True:
             try:
                 for packet in self._demux():
                     errors = stuck = 0
-                    position = packet.pos or 0
-                    if 0 < end < position and not self._whole_index:
-                        report_gap()
-                    # MPEG-TS takes 4 bytes of every 188 for itself.
-                    end = max(end, position + packet.size + packet.size // 32 + _HOLE)
                     if packet.size and packet.stream_index == self.stream.index:
+                        position = packet.pos or 0
+                        passed = position - last
+                        if last and not self._whole_index and passed - known > self._hole + passed // 8:
+                            report_gap()
+                        if not last and packet.has_sidedata("encryption_info"):
+                            raise SourceUnreadableError(self._name, "expected an open video, found an encrypted one")
+                        last, known = position, 0
                         yield packet
+                    known += packet.size
             except IndexError:  # PyAV's own, at the end of what began with fewer streams
                 return
             except av.error.FFmpegError:
@@ -199,4 +213,4 @@ def _refuse_others(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
 def _codec(stream: Stream) -> str:
     if cast("Any", stream.codec_context) is not None:
         return stream.codec_context.name
-    return repr(stream.codec_tag.replace("\x00", "").strip() or "unknown")
+    return "an unknown codec"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import av
+from av.video.stream import VideoStream
 
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources.decoding import Decoded, Decoder, frame_rate
@@ -49,6 +53,7 @@ class VideoFile(Source):
         self._media: MediaFile | None = MediaFile(name, self._path)
         self._fresh = True
         self._health = SourceHealth()
+        self._unshown = 0  # frames that were decoded and can't be converted
         stream = self._media.stream
         rate = frame_rate(stream)
         self.fps = None if rate is None else rate / vid_stride
@@ -57,7 +62,7 @@ class VideoFile(Source):
 
     @property
     def health(self) -> SourceHealth:
-        return self._health
+        return replace(self._health, lost_frames=self._health.lost_frames + self._unshown)
 
     def __iter__(self) -> Iterator[Frame]:
         with self._lock:
@@ -79,7 +84,12 @@ class VideoFile(Source):
                 count, index = count + 1, item.index
                 if index < due:
                     continue
-                picture = converter.convert(item.frame)
+                try:
+                    picture = converter.convert(item.frame)
+                except av.error.FFmpegError:  # a pixel format that damage made up, or that swscale lacks
+                    self._unshown += 1
+                    count -= 1
+                    continue
                 aspect = converter.pixel_aspect(item.frame, stream.sample_aspect_ratio)
             due = index - index % self._stride + self._stride
             height, width = picture.shape[:2]
@@ -101,7 +111,7 @@ class VideoFile(Source):
             self._media.close()
             self._media = MediaFile(self._name, self._path)
         self._fresh = False
-        self._health = SourceHealth()
+        self._health, self._unshown = SourceHealth(), 0
         return self._media
 
     def _decode(self, media: MediaFile) -> Iterator[Decoded]:
@@ -117,7 +127,7 @@ class VideoFile(Source):
             if self._stopped or media is not self._media:
                 return
             cut_short = media.breaks_off
-            promised = media.stream.frames
+            promised = _promise(media.stream) or 0
         if count == 0:
             raise SourceUnreadableError(self._name, "expected a video or image, found no frame that can be decoded")
         if cut_short:
@@ -143,13 +153,21 @@ def _longest_jump_s(media: MediaFile) -> float:
     return float("inf") if duration is None else max(duration / 1e6, 10.0)
 
 
+def _promise(stream: VideoStream) -> int | None:
+    """How many frames the container says it has; None where it does not, or counts empty packets as well."""
+    rate, average = frame_rate(stream), stream.average_rate
+    doubled = rate is not None and average is not None and average > 1.5 * rate
+    return stream.frames if stream.frames > 0 and not doubled else None
+
+
 def _estimate(media: MediaFile, rate: float | None, stride: int) -> int | None:
     """How many frames to expect, by the container's count or the duration it tells."""
     stream, whole = media.stream, media.container.duration
     duration_s = None if whole is None else whole / 1e6
     if stream.duration is not None and stream.time_base is not None:
         duration_s = float(stream.duration * stream.time_base)
-    counts = [stream.frames] if stream.frames > 0 else []
+    promised = _promise(stream)
+    counts = [] if promised is None else [promised]
     if duration_s is not None and duration_s > 0 and rate is not None:
         counts.append(max(round(duration_s * rate), 1))
     return -(-min(counts) // stride) if counts else None
