@@ -188,19 +188,15 @@ class PictureFile(AbstractContextManager["PictureFile"]):
 
 
 def _reaches_end(file: BinaryIO, picture_format: str | None) -> bool:
-    """Whether an animation's file has its end: Pillow counts the frames that are there."""
+    """Whether an animation's file has its end. Of a GIF or PNG Pillow counts the frames that are there."""
     at = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _TAIL_B, 0))
     tail = file.read()
-    file.seek(0)
-    head = file.read(8)
     file.seek(at)
     if picture_format == "GIF":
         return tail.rstrip(b"\0\r\n ").endswith(b";")
-    if picture_format == "PNG":
-        return b"IEND" in tail
-    return picture_format != "WEBP" or size >= int.from_bytes(head[4:], "little") + 8
+    return picture_format != "PNG" or b"IEND" in tail
 
 
 def check_size(name: str, width: int, height: int) -> None:

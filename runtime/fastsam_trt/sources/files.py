@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
-from fastsam_trt.errors import FilesFailedError, SourceUnreadableError
+from fastsam_trt.errors import FilesFailedError, SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.picture import as_bgr, read_picture
 from fastsam_trt.sources.found_file import FoundFile, look_into
 from fastsam_trt.sources.frame import Frame
@@ -42,8 +42,8 @@ class FilesSource(Source):
     @property
     def failure(self) -> FastsamError | None:
         failures, several = self._failures, len(self.files) > 1
-        if failures.first is None or not self._is_many:
-            return failures.first
+        if failures.error is None or not self._is_many:
+            return failures.error
         total, noun = (len(self.files), "files") if several else (self.frames or 0, "pages")
         return FilesFailedError(self._name, failures.count, total, noun, failures.first, unreadable=failures.unreadable)
 
@@ -99,8 +99,10 @@ class FilesSource(Source):
                 raise SourceUnreadableError(name, f"expected the end of its list of pages, found {pages.count} pages")
 
     def _fail(self, name: str, error: FastsamError, *, unreadable: bool = True) -> None:
-        if self._failures.add(name, error, unreadable=unreadable) and self._is_many:
-            _logger.warning("%s", error if unreadable else f"{name}: {error}")
+        says_name = isinstance(error, SourceUnreadableError | TruncatedSourceError)
+        text = str(error) if says_name else f"{name}: {error}"
+        if self._failures.add(name, error, text, unreadable=unreadable) and self._is_many:
+            _logger.warning("%s", text)
 
 
 class _Failures:
@@ -109,19 +111,21 @@ class _Failures:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._names: set[str] = set()
-        self.first: FastsamError | None = None
+        self.error: FastsamError | None = None
+        self.first = ""
         self.unreadable = True
 
     @property
     def count(self) -> int:
         return len(self._names)
 
-    def add(self, name: str, error: FastsamError, *, unreadable: bool) -> bool:
+    def add(self, name: str, error: FastsamError, text: str, *, unreadable: bool) -> bool:
         """Whether it is the first time for that file."""
         with self._lock:
             new = name not in self._names
             self._names.add(name)
-            self.first = self.first or error
+            if self.error is None:
+                self.error, self.first = error, text
             self.unreadable = self.unreadable and unreadable
             return new
 
