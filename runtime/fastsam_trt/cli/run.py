@@ -183,6 +183,7 @@ def _report(
     from fastsam_engine.errors import OutputError
     from fastsam_trt.cli import summary
     from fastsam_trt.cli.stats import write_stats
+    from fastsam_trt.sources.naming import printable
 
     snapshot = flow.figures.snapshot()
     if snapshot.frames:
@@ -193,7 +194,7 @@ def _report(
     if snapshot.frames:
         for path in _outputs(args):
             if path.exists():
-                print(f"saved {path}")
+                print(f"saved {printable(path)}")
 
 
 def _describe(frame: Frame, result: Result) -> None:
