@@ -117,13 +117,16 @@ def test_sixteen_bits_are_rounded(suffix: str) -> None:
     np.testing.assert_array_equal(decode_picture(data, "x"), as_bgr(deep))
 
 
-def test_every_page_of_a_deep_tiff_is_its_own() -> None:
+def test_every_page_of_a_deep_tiff_is_its_own(tmp_path: Path) -> None:
     deep = _noise(3, 20, 30, 3, top=65536, dtype=np.uint16)
     data = cv2.imencodemulti(".tiff", list(deep))[1].tobytes()
-    with picture_file.PictureFile(io.BytesIO(data), sniff(data), "x") as file:
-        assert file.count == 3
-        for number in (0, 2, 1):
-            np.testing.assert_array_equal(as_bgr(file.read(number)), as_bgr(deep[number]))
+    (tmp_path / "x.tif").write_bytes(data)
+    for opened in (io.BytesIO(data), (tmp_path / "x.tif").open("rb")):
+        with picture_file.PictureFile(opened, sniff(data), "x") as file:
+            assert file.count == 3
+            for number in (0, 2, 1):
+                np.testing.assert_array_equal(as_bgr(file.read(number)), as_bgr(deep[number]))
+    assert (tmp_path / "x.tif").read_bytes() == data
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF", "PPM", "JPEG2000", "HEIF"])

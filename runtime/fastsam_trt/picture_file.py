@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -170,8 +171,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
 
     def _decode_by_opencv(self, number: int) -> NDArray[Any] | None:
         """A picture through OpenCV; None where it can't. Of a TIFF, the page is made the first one."""
-        self._file.seek(0)
-        data = np.frombuffer(bytearray(self._file.read()), np.uint8)
+        data = np.frombuffer(_own_copy(self._file), np.uint8)
         if self._pages.offsets:
             self._pages.begin_with(number, data)
         try:
@@ -185,6 +185,15 @@ class PictureFile(AbstractContextManager["PictureFile"]):
     def _broken(self, error: Exception) -> SourceUnreadableError:
         found = f"{self._content.name} that is broken or cut short ({one_line(error)})"
         return SourceUnreadableError(self._name, f"expected an image, found {found}")
+
+
+def _own_copy(file: BinaryIO) -> mmap.mmap | bytearray:
+    """The bytes of a file, to be changed without changing it; of one on disk, only what is looked at is read."""
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except (OSError, ValueError):
+        file.seek(0)
+        return bytearray(file.read())
 
 
 def _reaches_end(file: BinaryIO, picture_format: str | None) -> bool:

@@ -52,7 +52,7 @@ def execute(args: argparse.Namespace) -> int:
     from fastsam_trt.errors import OptionError
     from fastsam_trt.machine import this_machine
     from fastsam_trt.sinks.pictures import write_picture
-    from fastsam_trt.sources.naming import is_demo
+    from fastsam_trt.sources.naming import is_demo, printable
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
     if args.top < 0:
@@ -77,12 +77,12 @@ def execute(args: argparse.Namespace) -> int:
     if args.save is not None:
         write_picture(args.save, draw_sheet(comparison, args.top))
     if args.html is not None:
-        write_atomically(args.html, make_page(comparison, args.image, machine, args.top).encode())
+        write_atomically(args.html, make_page(comparison, printable(args.image), machine, args.top).encode())
     if args.json is not None:
-        text = json.dumps(as_document(comparison, args.image, machine), ensure_ascii=False, indent=1)
+        text = json.dumps(as_document(comparison, printable(args.image), machine), ensure_ascii=False, indent=1)
         write_atomically(args.json, f"{text}\n".encode())
     for path in _outputs(args):
-        print(f"saved {path}")
+        print(f"saved {printable(path)}")
     return 0
 
 

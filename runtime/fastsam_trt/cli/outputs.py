@@ -65,9 +65,9 @@ def _identity(path: Path) -> Hashable:
 def _fold(path: Path) -> str:
     """A name as its folder keeps it: some file systems do not tell `A` from `a`."""
     folder = path.parent
-    other = folder.with_name(folder.name.swapcase())
     try:
+        other = folder.with_name(folder.name.swapcase())
         folds = other.name != folder.name and folder.samefile(other)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: the root has no name
         folds = False
     return path.name.casefold() if folds else path.name

@@ -11,6 +11,7 @@ from fastsam_trt.result import Result
 from fastsam_trt.sinks.folder import OutputFolder, frame_stem
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame, Kind
+from fastsam_trt.sources.files import is_video
 
 
 class LabelMapSink(Sink):
@@ -48,4 +49,5 @@ class LabelMapSink(Sink):
         if self._kind != "images":
             return number
         stem = frame_stem(frame)
-        return stem if frame.timestamp_s is None and frame.media_s is None else f"{stem}-{number}"
+        moving = frame.timestamp_s is not None or frame.media_s is not None or is_video(Path(frame.source))
+        return f"{stem}-{number}" if moving else stem

@@ -131,5 +131,7 @@ class _Failures:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's frames are those of a video, by its content."""
-    return look_into(path).is_video
+    """Whether a file's frames are those of a video, by its content; of one that can't be read, by its name."""
+    found = look_into(path, count=False)
+    moves = found.content is not None and found.content.kind == "animation"
+    return look_into(path).is_video if moves else found.is_video

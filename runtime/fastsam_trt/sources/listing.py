@@ -59,7 +59,7 @@ def _is_media(path: Path) -> bool:
     """Whether it is an image or a video; one by its name that is broken counts, for a run to say so."""
     if not path.is_file():  # a link that leads nowhere, or a pipe, which is not to be opened
         return path.is_symlink() and not path.exists() and (has_picture_name(path) or has_video_name(path))
-    return has_picture_name(path) or has_video_name(path) or look_into(path).is_media
+    return has_picture_name(path) or has_video_name(path) or look_into(path, count=False).is_media
 
 
 def _order(path: Path) -> tuple[object, ...]:
