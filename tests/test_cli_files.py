@@ -142,6 +142,24 @@ def test_pages_get_files_of_their_own(tmp_path: Path) -> None:
     assert _run("--video", tmp_path / "one.tif", "--save", tmp_path / "one.png") == 0
 
 
+def test_a_broken_tiff_is_one_line(tmp_path: Path) -> None:
+    """OpenCV and Pillow would add warnings of their own."""
+    data = bytearray(cv2.imencode(".tiff", np.zeros((60, 80, 3), np.uint8))[1].tobytes())
+    start = int.from_bytes(data[4:8], "little")
+    data[start + 8 : start + 12] = b"\xff\xff\xff\x7f"  # its width, of more values than the file has bytes
+    (tmp_path / "x.tif").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-m", "fastsam_trt", "run", "--video", str(tmp_path / "x.tif"), "--model", "colours"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    errors = [line for line in done.stderr.splitlines() if "INFO" not in line]
+    assert done.returncode == 1
+    assert len(errors) == 1, done.stderr
+    assert "a TIFF that is broken or cut short" in errors[0]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
 def test_names_that_are_not_utf8_reach_every_output(photo: Path, tmp_path: Path) -> None:
     folder = tmp_path / "odd"

@@ -108,10 +108,15 @@ def test_schemes_in_any_case(here: Path, live: list[str | int]) -> None:
     assert live == ["rtsp://User@Host/Path", "http://h/A.mp4", "hls+http://h/x.m3u8", "srt://h:1"]
 
 
-@pytest.mark.parametrize("name", ["s3://bucket/x.mp4", "ftpx://h/x", "gs://b/x", "concat+http2://x"])
+@pytest.mark.parametrize(
+    "name", ["s3://bucket/x.mp4", "ftpx://h/x", "gs://b/x", "concat+http2://x", "ftpx://me:secret@h"]
+)
 def test_unknown_schemes_are_named(here: Path, live: list[str | int], name: str) -> None:
-    with pytest.raises(SourceNotFoundError, match=f"the scheme '{name.partition(':')[0]}'".replace("+", r"\+")):
+    with pytest.raises(
+        SourceNotFoundError, match=f"the scheme '{name.partition(':')[0]}'".replace("+", r"\+")
+    ) as caught:
         open_source(name)
+    assert "secret" not in str(caught.value)
     assert live == []
 
 
