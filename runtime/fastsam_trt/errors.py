@@ -50,12 +50,19 @@ class AmbiguousSourceError(RequestError, ValueError):
 
 
 class TruncatedSourceError(WorkError, EOFError):
-    """A video that ended before its header says."""
+    """A video that breaks off before its container says that it ends."""
 
-    def __init__(self, source: str, read: int, promised: int) -> None:
+    def __init__(self, source: str, read: int, promised: int | None) -> None:
+        """Say so.
+
+        Args:
+            source: The source.
+            read: How many frames could be read.
+            promised: How many it should have; None: not known.
+        """
+        expected = "more frames behind its end" if promised is None else f"{promised} frames"
         super().__init__(
-            f"source {source!r} is cut short: expected {promised} frames, could read {read}; "
-            "what could be read was processed"
+            f"source {source!r} is cut short: expected {expected}, could read {read}; what could be read was processed"
         )
 
 
