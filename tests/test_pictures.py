@@ -303,6 +303,16 @@ def test_lists_of_pages_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None
         decode_picture(pages, "x")
 
 
+def test_tiffs_of_other_depths_are_named_undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = {"float32": np.zeros((8, 8, 3), np.float32), "float64": np.zeros((8, 8, 3))}
+    encoded = {kind: cv2.imencode(".tiff", picture)[1].tobytes() for kind, picture in pictures.items()}
+    encoded["int32"] = _encode(Image.fromarray(np.zeros((8, 8), np.int32)), "TIFF")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    for kind, data in encoded.items():
+        with pytest.raises(SourceUnreadableError, match=f"8 or 16 bits a channel, found {kind}$"):
+            decode_picture(data, "x")
+
+
 def test_big_tiffs_are_read() -> None:
     pages = [_noise(40, 60, 3), _noise(20, 30, 3)]
     data = _encode(pages[0], "TIFF", save_all=True, append_images=[Image.fromarray(pages[1])], big_tiff=True)

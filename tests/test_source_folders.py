@@ -206,6 +206,20 @@ def test_a_broken_page_is_told_and_passed_over(tmp_path: Path, caplog: pytest.Lo
     assert seen == ["scan.tif#1", "scan.tif#2"]
 
 
+def test_pages_that_fail_count_as_their_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    _save(folder, "a.png")
+    small, large = np.zeros((8, 8, 3), np.uint8), scene(("red", 1, 1))
+    path = _tiff(folder / "b.tif", large, small, small, large)
+    pipeline = Pipeline("colours", points=[(200, 200)])
+    with caplog.at_level(logging.WARNING), pytest.raises(FilesFailedError, match="2 of 2 files failed"):
+        assert len(list(pipeline.stream(folder))) == 2
+    assert sum("b.tif#" in message for message in caplog.messages) == 2
+    with pytest.raises(FilesFailedError, match=r"2 of 4 pages failed, the first: .*b\.tif#2: point"):
+        list(pipeline.stream(path))
+
+
 def test_one_file_that_can_not_be_used_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -133,10 +133,10 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         try:
             return opener(self._file)
         except SyntaxError as error:  # Pillow's word for another layout than it knows
-            picture = self._decode_by_opencv(0) if self._pages.offsets else None
-            if picture is None or picture.dtype in (np.uint8, np.uint16):
+            depth = self._pages.read_depth(self._file) if self._pages.offsets else ""
+            if depth in {"", "uint8", "uint16"}:
                 raise
-            raise self._deep(str(picture.dtype)) from error
+            raise self._deep(depth) from error
 
     def _decode(self, number: int) -> NDArray[Any]:
         image, form = self._image, self._content.picture_format

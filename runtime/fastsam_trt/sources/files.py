@@ -33,6 +33,7 @@ class FilesSource(Source):
         self._found = [look_into(path) for path in paths]
         self.files = tuple(paths)
         self.frames = None if any(each.is_video for each in self._found) else sum(each.count for each in self._found)
+        self._names = frozenset(map(printable, paths))
         self._failures = _Failures()
 
     @property
@@ -101,29 +102,32 @@ class FilesSource(Source):
     def _fail(self, name: str, error: FastsamError, *, unreadable: bool = True) -> None:
         says_name = isinstance(error, SourceUnreadableError | TruncatedSourceError)
         text = str(error) if says_name else f"{name}: {error}"
-        if self._failures.add(name, error, text, unreadable=unreadable) and self._is_many:
+        file = name if name in self._names or len(self.files) == 1 else name.rpartition("#")[0]
+        if self._failures.add(name, file, error, text, unreadable=unreadable) and self._is_many:
             _logger.warning("%s", text)
 
 
 class _Failures:
-    """Files that failed; any thread may add one."""
+    """Files that failed, or pages of one; any thread may add one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._names: set[str] = set()
+        self._counted: set[str] = set()
         self.error: FastsamError | None = None
         self.first = ""
         self.unreadable = True
 
     @property
     def count(self) -> int:
-        return len(self._names)
+        return len(self._counted)
 
-    def add(self, name: str, error: FastsamError, text: str, *, unreadable: bool) -> bool:
-        """Whether it is the first time for that file."""
+    def add(self, name: str, file: str, error: FastsamError, text: str, *, unreadable: bool) -> bool:
+        """Add a page or file, to be counted as that file; whether it is the first time."""
         with self._lock:
             new = name not in self._names
             self._names.add(name)
+            self._counted.add(file)
             if self.error is None:
                 self.error, self.first = error, text
             self.unreadable = self.unreadable and unreadable
