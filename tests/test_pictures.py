@@ -117,13 +117,16 @@ def test_sixteen_bits_are_rounded(suffix: str) -> None:
     np.testing.assert_array_equal(decode_picture(data, "x"), as_bgr(deep))
 
 
-def test_every_page_of_a_deep_tiff_is_its_own() -> None:
+def test_every_page_of_a_deep_tiff_is_its_own(tmp_path: Path) -> None:
     deep = _noise(3, 20, 30, 3, top=65536, dtype=np.uint16)
     data = cv2.imencodemulti(".tiff", list(deep))[1].tobytes()
-    with picture_file.PictureFile(io.BytesIO(data), sniff(data), "x") as file:
-        assert file.count == 3
-        for number in (0, 2, 1):
-            np.testing.assert_array_equal(as_bgr(file.read(number)), as_bgr(deep[number]))
+    (tmp_path / "x.tif").write_bytes(data)
+    for opened in (io.BytesIO(data), (tmp_path / "x.tif").open("rb")):
+        with picture_file.PictureFile(opened, sniff(data), "x") as file:
+            assert file.count == 3
+            for number in (0, 2, 1):
+                np.testing.assert_array_equal(as_bgr(file.read(number)), as_bgr(deep[number]))
+    assert (tmp_path / "x.tif").read_bytes() == data
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF", "PPM", "JPEG2000", "HEIF"])
@@ -298,6 +301,16 @@ def test_lists_of_pages_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None
     pages = _encode(_UPRIGHT, "TIFF", save_all=True, append_images=[Image.fromarray(_UPRIGHT)])
     with pytest.raises(SourceUnreadableError, match="expected at most 1 pages, found more"):
         decode_picture(pages, "x")
+
+
+def test_tiffs_of_other_depths_are_named_undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = {"float32": np.zeros((8, 8, 3), np.float32), "float64": np.zeros((8, 8, 3))}
+    encoded = {kind: cv2.imencode(".tiff", picture)[1].tobytes() for kind, picture in pictures.items()}
+    encoded["int32"] = _encode(Image.fromarray(np.zeros((8, 8), np.int32)), "TIFF")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    for kind, data in encoded.items():
+        with pytest.raises(SourceUnreadableError, match=f"8 or 16 bits a channel, found {kind}$"):
+            decode_picture(data, "x")
 
 
 def test_big_tiffs_are_read() -> None:

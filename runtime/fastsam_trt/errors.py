@@ -35,7 +35,7 @@ class PictureSizeError(SourceUnreadableError):
 class FilesFailedError(SourceUnreadableError):
     """Some of many files, or pages, that failed; raised after the others."""
 
-    def __init__(self, source: str, failed: int, total: int, noun: str, first: Exception, *, unreadable: bool) -> None:
+    def __init__(self, source: str, failed: int, total: int, noun: str, first: str, *, unreadable: bool) -> None:
         what = "can't be read" if unreadable else "failed"
         super().__init__(source, f"{failed} of {total} {noun} {what}, the first: {first}")
 

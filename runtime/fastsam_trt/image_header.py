@@ -1,4 +1,4 @@
-"""ImageHeader: what the head of a JPEG, PNG or WebP declares, read before anything is decoded."""
+"""ImageHeader: what the head of a JPEG, PNG, WebP or BMP declares, read before anything is decoded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_header(data: bytes, picture_format: str) -> ImageHeader | None:
 
     Args:
         data: The whole file.
-        picture_format: `JPEG`, `PNG` or `WEBP`; others have no reader here.
+        picture_format: `JPEG`, `PNG`, `WEBP` or `BMP`; others have no reader here.
     """
     reader = _READERS.get(picture_format)
     try:
@@ -118,8 +118,22 @@ def _read_webp(data: bytes) -> ImageHeader | None:
     return ImageHeader(size[0], size[1], orientation, whole=len(data) >= riff_b + 8)
 
 
+def _read_bmp(data: bytes) -> ImageHeader | None:
+    pixels_at, head_b = struct.unpack_from("<II", data, 10)
+    if head_b == 12:
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        packing = 0
+    else:
+        width, height, _, bits, packing = struct.unpack_from("<iiHHI", data, 18)
+    if width <= 0 or not height or packing not in {0, 3, 6}:  # a negative height: from the top; others are compressed
+        return None
+    row_b = (width * bits + 31) // 32 * 4
+    return ImageHeader(width, abs(height), 1, whole=pixels_at + row_b * abs(height) <= len(data))
+
+
 _READERS: dict[str, Callable[[bytes], ImageHeader | None]] = {
     "JPEG": _read_jpeg,
     "PNG": _read_png,
     "WEBP": _read_webp,
+    "BMP": _read_bmp,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -132,10 +133,10 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         try:
             return opener(self._file)
         except SyntaxError as error:  # Pillow's word for another layout than it knows
-            picture = self._decode_by_opencv(0) if self._pages.offsets else None
-            if picture is None or picture.dtype in (np.uint8, np.uint16):
+            depth = self._pages.read_depth(self._file) if self._pages.offsets else ""
+            if depth in {"", "uint8", "uint16"}:
                 raise
-            raise self._deep(str(picture.dtype)) from error
+            raise self._deep(depth) from error
 
     def _decode(self, number: int) -> NDArray[Any]:
         image, form = self._image, self._content.picture_format
@@ -170,8 +171,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
 
     def _decode_by_opencv(self, number: int) -> NDArray[Any] | None:
         """A picture through OpenCV; None where it can't. Of a TIFF, the page is made the first one."""
-        self._file.seek(0)
-        data = np.frombuffer(bytearray(self._file.read()), np.uint8)
+        data = np.frombuffer(_own_copy(self._file), np.uint8)
         if self._pages.offsets:
             self._pages.begin_with(number, data)
         try:
@@ -187,20 +187,25 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         return SourceUnreadableError(self._name, f"expected an image, found {found}")
 
 
+def _own_copy(file: BinaryIO) -> mmap.mmap | bytearray:
+    """The bytes of a file, to be changed without changing it; of one on disk, only what is looked at is read."""
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except (OSError, ValueError):
+        file.seek(0)
+        return bytearray(file.read())
+
+
 def _reaches_end(file: BinaryIO, picture_format: str | None) -> bool:
-    """Whether an animation's file has its end: Pillow counts the frames that are there."""
+    """Whether an animation's file has its end. Of a GIF or PNG Pillow counts the frames that are there."""
     at = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _TAIL_B, 0))
     tail = file.read()
-    file.seek(0)
-    head = file.read(8)
     file.seek(at)
     if picture_format == "GIF":
         return tail.rstrip(b"\0\r\n ").endswith(b";")
-    if picture_format == "PNG":
-        return b"IEND" in tail
-    return picture_format != "WEBP" or size >= int.from_bytes(head[4:], "little") + 8
+    return picture_format != "PNG" or b"IEND" in tail
 
 
 def check_size(name: str, width: int, height: int) -> None:

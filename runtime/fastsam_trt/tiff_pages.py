@@ -15,6 +15,8 @@ MOST_PAGES = 100_000
 _NEW_SUBFILE, _OLD_SUBFILE = 254, 255
 _REDUCED, _MASK = 1, 4  # bits of the new tag
 _OLD_REDUCED = 2
+_BITS, _SAMPLE_FORMAT = 258, 339
+_SAMPLES = {1: "uint", 2: "int", 3: "float"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,18 @@ class TiffPages:
         """
         form, at = self.pointer
         data[at : at + struct.calcsize(form)] = np.frombuffer(struct.pack(form, self.offsets[page]), np.uint8)
+
+    def read_depth(self, file: BinaryIO) -> str:
+        """What each channel of the first page is, such as `uint8` or `float32`; empty where it does not say."""
+        from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+        file.seek(0)
+        directory = ImageFileDirectory_v2(file.read(16 if self.pointer[0].endswith("Q") else 8))
+        file.seek(self.offsets[0])
+        directory.load(file)
+        kind = _SAMPLES.get(directory.get(_SAMPLE_FORMAT, (1,))[0])
+        bits = directory.get(_BITS, (1,))[0]
+        return f"{kind}{bits}" if kind else ""
 
 
 def find_pages(file: BinaryIO) -> TiffPages:

@@ -10,10 +10,11 @@ from pathlib import Path
 from fastsam_engine.atomic_files import PartFile, check_writable
 from fastsam_engine.errors import OutputError
 from fastsam_trt.coco import as_records, official_ids
-from fastsam_trt.picture import IMAGE_SUFFIXES
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
+from fastsam_trt.sources.files import is_video
+from fastsam_trt.sources.naming import printable
 
 
 class CocoSink(Sink):
@@ -67,7 +68,7 @@ def _image_ids(path: Path, files: Sequence[Path]) -> dict[str, int]:
     ids: dict[str, int] = {}
     owners: dict[int, Path] = {}
     for place, file in enumerate(files):
-        if file.suffix.lower() not in IMAGE_SUFFIXES:
+        if is_video(file):
             raise OutputError(
                 path,
                 f"expected images only, or one video, found {file} among the images",
@@ -82,5 +83,5 @@ def _image_ids(path: Path, files: Sequence[Path]) -> dict[str, int]:
                 "rename one, or run them apart",
             )
         owners[image_id] = file
-        ids[str(file)] = image_id
+        ids[printable(file)] = image_id
     return ids

@@ -6,6 +6,15 @@ from pathlib import Path
 
 from fastsam_engine.atomic_files import check_writable
 from fastsam_engine.errors import OutputError
+from fastsam_trt.sources import Frame
+
+
+def frame_stem(frame: Frame) -> str:
+    """What a picture of a frame is called, without a suffix: `photo`, and for the second page of a TIFF `scan-2`."""
+    name, _, page = Path(frame.source).name.rpartition("#")
+    if page.isdecimal() and name and not Path(frame.source).exists():
+        return f"{Path(name).stem}-{page}"
+    return Path(frame.source).stem
 
 
 class OutputFolder:

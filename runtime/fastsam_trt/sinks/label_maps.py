@@ -7,11 +7,11 @@ from pathlib import Path
 from fastsam_engine.atomic_files import check_writable, write_atomically
 from fastsam_engine.errors import OutputError
 from fastsam_trt.label_map import encode, label_map
-from fastsam_trt.picture import IMAGE_SUFFIXES
 from fastsam_trt.result import Result
-from fastsam_trt.sinks.folder import OutputFolder
+from fastsam_trt.sinks.folder import OutputFolder, frame_stem
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame, Kind
+from fastsam_trt.sources.files import is_video
 
 
 class LabelMapSink(Sink):
@@ -25,7 +25,7 @@ class LabelMapSink(Sink):
         """Prepare.
 
         Args:
-            path: A file named `.png`, or a folder, made if it is missing.
+            path: A file named `.png`, or a folder, made if it is missing; one that exists may have any name.
             kind: Of the source.
 
         Raises:
@@ -35,7 +35,7 @@ class LabelMapSink(Sink):
             raise OutputError(path, f"expected a folder or a file named .png, found the suffix {path.suffix!r}")
         self._path = path
         self._kind = kind
-        self._folder = None if path.suffix.lower() == ".png" else OutputFolder(path)
+        self._folder = None if path.suffix.lower() == ".png" and not path.is_dir() else OutputFolder(path)
         if self._folder is None:
             check_writable(path)
 
@@ -48,5 +48,6 @@ class LabelMapSink(Sink):
         number = f"{frame.index:06d}"
         if self._kind != "images":
             return number
-        source = Path(frame.source)
-        return source.stem if source.suffix.lower() in IMAGE_SUFFIXES else f"{source.stem}-{number}"
+        stem = frame_stem(frame)
+        moving = frame.timestamp_s is not None or frame.media_s is not None or is_video(Path(frame.source))
+        return f"{stem}-{number}" if moving else stem

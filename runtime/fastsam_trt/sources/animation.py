@@ -54,7 +54,7 @@ class Animation(Source):
                 yield Frame(as_bgr(picture), index, self._name, timestamp_s=place_s, media_s=place_s)
             place_s += self._pictures.duration_s
         if not self._pictures.whole and not self._stopped:
-            raise TruncatedSourceError(self._name, self._pictures.count, self._pictures.count + 1)
+            raise TruncatedSourceError(self._name, self._pictures.count, None)
 
     def close(self) -> None:
         self._pictures.close()

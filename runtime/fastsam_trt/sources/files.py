@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
-from fastsam_trt.errors import FilesFailedError, SourceUnreadableError
+from fastsam_trt.errors import FilesFailedError, SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.picture import as_bgr, read_picture
 from fastsam_trt.sources.found_file import FoundFile, look_into
 from fastsam_trt.sources.frame import Frame
@@ -34,6 +34,7 @@ class FilesSource(Source):
         self._found = [look_into(path) for path in paths]
         self.files = tuple(paths)
         self.frames = None if any(each.is_video for each in self._found) else sum(each.count for each in self._found)
+        self._names = frozenset(map(printable, paths))
         self._failures = _Failures()
         self._health = SourceHealth()
 
@@ -49,8 +50,8 @@ class FilesSource(Source):
     @property
     def failure(self) -> FastsamError | None:
         failures, several = self._failures, len(self.files) > 1
-        if failures.first is None or not self._is_many:
-            return failures.first
+        if failures.error is None or not self._is_many:
+            return failures.error
         total, noun = (len(self.files), "files") if several else (self.frames or 0, "pages")
         return FilesFailedError(self._name, failures.count, total, noun, failures.first, unreadable=failures.unreadable)
 
@@ -110,33 +111,42 @@ class FilesSource(Source):
                 raise SourceUnreadableError(name, f"expected the end of its list of pages, found {pages.count} pages")
 
     def _fail(self, name: str, error: FastsamError, *, unreadable: bool = True) -> None:
-        if self._failures.add(name, error, unreadable=unreadable) and self._is_many:
-            _logger.warning("%s", error if unreadable else f"{name}: {error}")
+        says_name = isinstance(error, SourceUnreadableError | TruncatedSourceError)
+        text = str(error) if says_name else f"{name}: {error}"
+        file = name if name in self._names or len(self.files) == 1 else name.rpartition("#")[0]
+        if self._failures.add(name, file, error, text, unreadable=unreadable) and self._is_many:
+            _logger.warning("%s", text)
 
 
 class _Failures:
-    """Files that failed; any thread may add one."""
+    """Files that failed, or pages of one; any thread may add one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._names: set[str] = set()
-        self.first: FastsamError | None = None
+        self._counted: set[str] = set()
+        self.error: FastsamError | None = None
+        self.first = ""
         self.unreadable = True
 
     @property
     def count(self) -> int:
-        return len(self._names)
+        return len(self._counted)
 
-    def add(self, name: str, error: FastsamError, *, unreadable: bool) -> bool:
-        """Whether it is the first time for that file."""
+    def add(self, name: str, file: str, error: FastsamError, text: str, *, unreadable: bool) -> bool:
+        """Add a page or file, to be counted as that file; whether it is the first time."""
         with self._lock:
             new = name not in self._names
             self._names.add(name)
-            self.first = self.first or error
+            self._counted.add(file)
+            if self.error is None:
+                self.error, self.first = error, text
             self.unreadable = self.unreadable and unreadable
             return new
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's frames are those of a video, by its content."""
-    return look_into(path).is_video
+    """Whether a file's frames are those of a video, by its content; of one that can't be read, by its name."""
+    found = look_into(path, count=False)
+    moves = found.content is not None and found.content.kind == "animation"
+    return look_into(path).is_video if moves else found.is_video

@@ -93,14 +93,19 @@ class FoundFile:
         return PictureFile(file, self.content, name)
 
 
-def look_into(path: Path) -> FoundFile:
-    """Find out what a file holds; reads its head, and of pictures that may be several how many they are."""
+def look_into(path: Path, *, count: bool = True) -> FoundFile:
+    """Find out what a file holds.
+
+    Args:
+        path: The file.
+        count: Whether pictures that may be several are counted; else only the file's head is read.
+    """
     try:
         content = sniff_file(path)
     except OSError as error:
         return FoundFile(path, None, trouble=error.strerror or str(error))
     found = FoundFile(path, content)
-    if content.kind != "animation" and content.picture_format != "TIFF":
+    if not count or (content.kind != "animation" and content.picture_format != "TIFF"):
         return found
     try:
         with found.open_pictures(str(path)) as pictures:

@@ -16,7 +16,7 @@ from fastsam_trt.sources.naming import printable
 
 _logger = logging.getLogger(__name__)
 
-_NAMED = 5  # how many suffixes are told
+_NAMED = 8  # how many suffixes are told
 _MOST_BELOW = 20_000  # how many files of subfolders are looked at, to tell that there are some
 
 
@@ -37,14 +37,16 @@ def list_media(name: str, path: Path) -> list[Path]:
     try:
         is_folder = path.is_dir()
         found = list(path.iterdir()) if is_folder else [Path(each) for each in glob.glob(str(path), recursive=True)]
-    except OSError as error:
-        raise SourceUnreadableError(name, f"it can't be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in a pattern
+        found_there = getattr(error, "strerror", None) or error
+        raise SourceUnreadableError(name, f"it can't be read ({found_there})") from error
     visible = sorted({each for each in found if not each.name.startswith(".")} if is_folder else set(found), key=_order)
-    folders = [each for each in visible if each.is_dir()]
-    files = [each for each in visible if each not in set(folders)]
-    media = [each for each in files if _is_media(each)]
-    others = set(files) - set(media)
-    rest = _describe(others, folders if is_folder else [])
+    folders: list[Path] = []
+    media: list[Path] = []
+    others: list[Path] = []
+    for each in visible:
+        (folders if each.is_dir() else media if _is_media(each) else others).append(each)
+    rest = _describe(others, folders if is_folder else [], f"{name.rstrip('/')}/**/*")
     if not media:
         wanted = "images or videos there"
         raise SourceNotFoundError(name, wanted, rest) if rest else SourceNotFoundError(name, wanted)
@@ -57,7 +59,7 @@ def _is_media(path: Path) -> bool:
     """Whether it is an image or a video; one by its name that is broken counts, for a run to say so."""
     if not path.is_file():  # a link that leads nowhere, or a pipe, which is not to be opened
         return path.is_symlink() and not path.exists() and (has_picture_name(path) or has_video_name(path))
-    return has_picture_name(path) or has_video_name(path) or look_into(path).is_media
+    return has_picture_name(path) or has_video_name(path) or look_into(path, count=False).is_media
 
 
 def _order(path: Path) -> tuple[object, ...]:
@@ -69,7 +71,7 @@ def _order(path: Path) -> tuple[object, ...]:
     return parts, str(path)
 
 
-def _describe(files: Iterable[Path], folders: Iterable[Path]) -> str:
+def _describe(files: Iterable[Path], folders: Iterable[Path], pattern: str) -> str:
     """What was passed over, in words; empty where nothing was."""
     texts = []
     suffixes = Counter(printable(file.suffix.lower()) or "without a suffix" for file in files)
@@ -83,7 +85,7 @@ def _describe(files: Iterable[Path], folders: Iterable[Path]) -> str:
     if below:
         noun = "image or video" if below == 1 else "images or videos"
         where = "a subfolder" if holders == 1 else f"{holders} subfolders"
-        texts.append(f"{below} {noun} in {where}, to be had with a glob such as 'FOLDER/**/*'")
+        texts.append(f"{below} {noun} in {where}, which {pattern!r} would find")
     return "; and ".join(texts)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from fastsam_engine.home_folder import expand_user
 from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError
+from fastsam_trt.sources.absence import hide_password
 
 DEMO = "demo"
 """The source that needs no file."""
@@ -68,7 +69,9 @@ def find_address(source: str | int | os.PathLike[str]) -> str | None:
         return lower + source[len(lower) :]
     if os.path.lexists(source):
         return None
-    raise SourceNotFoundError(source, f"an address of {', '.join(_STREAMS)} or file", f"the scheme {scheme[1]!r}")
+    raise SourceNotFoundError(
+        hide_password(source), f"an address of {', '.join(_STREAMS)} or file", f"the scheme {scheme[1]!r}"
+    )
 
 
 def as_path(source: str | os.PathLike[str]) -> Path:

@@ -13,6 +13,7 @@ A file is told by its content, not by its suffix. `file:` addresses are files; a
 from __future__ import annotations
 
 import glob
+import os
 import stat
 from pathlib import Path
 
@@ -103,10 +104,10 @@ def _open_path(name: str, path: Path, vid_stride: int) -> Source:
 
 def _why_missing(name: str, path: Path, error: Exception) -> str:
     """What is found in place of a file that can't be looked at."""
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 - the method raises for names that are too long
         return "a link that leads nowhere"
     stripped = name.strip()
-    if stripped != name and stripped and Path(stripped).exists():
+    if stripped != name and os.path.lexists(stripped):
         return f"nothing of that name, which begins or ends with a space (there is {stripped!r})"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "nothing there"

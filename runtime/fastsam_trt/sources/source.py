@@ -25,7 +25,8 @@ class Source(AbstractContextManager["Source"]):
         frames: How many frames to expect; None where it is not known.
         fps: Frame rate of a video; None for images, or where it is not known.
         sound: The file whose sound belongs to the frames; None where there is none.
-        files: The images, and videos among them, of the kind `images`, named as `Frame.source` names them; else none.
+        files: The images, and videos among them, of the kind `images`; else none. `Frame.source` names them, with its
+            page where a file has several, as `naming.printable` shows the path.
     """
 
     kind: Kind
