@@ -31,7 +31,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
     """Targets of the cameras and streams that were to be opened."""
     opened: list[str | int] = []
-    monkeypatch.setattr(opening, "LiveSource", lambda _name, target, *_, **__: opened.append(target))
+    for opener in ("LiveSource", "open_address"):
+        monkeypatch.setattr(opening, opener, lambda _name, target, *_, **__: opened.append(target))
     return opened
 
 

@@ -355,7 +355,7 @@ def _bytes(tmp_path: Path, name: str, data: bytes) -> Path:
     ("make", "found"),
     [
         (lambda short, tmp: _sound_alone(tmp), "found audio (aac)"),
-        (lambda short, tmp: _cover(tmp, ".mp3"), "found a cover picture beside mp3"),
+        (lambda short, tmp: _cover(tmp, ".mp3"), "found audio (MP3)"),
         (lambda short, tmp: _cover(tmp, ".mp4"), "found a cover picture beside aac"),
         (lambda short, tmp: _tagged(short, tmp, b"encv"), "found an encrypted video"),
         (lambda short, tmp: _tagged(short, tmp, b"zz9z"), "found a video of the codec 'zz9z'"),

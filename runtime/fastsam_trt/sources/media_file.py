@@ -13,12 +13,12 @@ import av
 from av.container.core import Flags
 from av.container.input import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from fastsam_trt.errors import SourceUnreadableError
 from fastsam_trt.sources.codec_name import name_codec
 from fastsam_trt.sources.file_end import breaks_off, lacks_index
+from fastsam_trt.sources.video_choice import choose_video, describe_streams, has_decoder
 
 # Bytes between two packets that are more than containers put there, beside an eighth of all. MPEG streams cut up the
 # packets of several streams and mix them.
@@ -103,22 +103,11 @@ class MediaFile(AbstractContextManager["MediaFile"]):
         return self._file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
 
     def _choose(self) -> VideoStream:
-        streams = self.container.streams
-        pictures = Disposition.attached_pic | Disposition.timed_thumbnails
-        videos = [each for each in streams.video if not each.disposition & pictures]
-        videos = [each for each in videos if cast("Any", each.codec_context) is not None] or videos
-        if not videos and lacks_index(self._file):
-            raise SourceUnreadableError(self._name, f"expected a video or image, found {_NO_INDEX}")
-        if not videos:
-            found = ", ".join(f"{each.type} ({_codec(each)})" for each in streams) or "no stream"
-            if streams.video:
-                found = f"a cover picture beside {', '.join(_codec(each) for each in streams.audio) or 'nothing'}"
+        chosen = choose_video(self.container)
+        if chosen is None:
+            found = _NO_INDEX if lacks_index(self._file) else describe_streams(self.container)
             raise SourceUnreadableError(self._name, f"expected a video or image, found {found}")
-        best = streams.best("video")
-        chosen = next((each for each in videos if best is not None and each.index == best.index), None) or max(
-            videos, key=lambda each: (bool(each.disposition & Disposition.default), each.width * each.height)
-        )
-        if cast("Any", chosen.codec_context) is None:
+        if not has_decoder(chosen):
             codec = name_codec(self._file)
             found = "an encrypted video" if codec in _ENCRYPTED else f"a video of the codec {codec}"
             raise SourceUnreadableError(self._name, f"expected a codec that FFmpeg decodes, found {found}")
@@ -208,9 +197,3 @@ class _OtherFileError(Exception):
 
 def _refuse_others(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
     raise _OtherFileError(url)
-
-
-def _codec(stream: Stream) -> str:
-    if cast("Any", stream.codec_context) is not None:
-        return stream.codec_context.name
-    return "an unknown codec"

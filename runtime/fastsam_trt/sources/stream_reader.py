@@ -12,13 +12,14 @@ import av
 from av.container.core import Flags
 from av.container.input import InputContainer
 from av.format import Flags as FormatFlags
+from av.video.stream import VideoStream
 
 from fastsam_trt.sources.decoding import Decoded, Decoder, frame_rate
 from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.pipe import Pipe
 from fastsam_trt.sources.shot import Ended, Opened, Shot
 from fastsam_trt.sources.upright import UprightConverter
-from fastsam_trt.sources.video_choice import choose_video
+from fastsam_trt.sources.video_choice import choose_video, describe_streams, has_decoder
 
 # With frame threads a decoder gives a frame out only after as many more have come in as it has threads: on 16 cores
 # half a second of a 30 Hz stream. One thread of a server reads 130 frames a second of 1920 x 1080, 60 of 3840 x 2160.
@@ -60,7 +61,7 @@ class StreamReader:
         except av.FFmpegError as error:
             raise OSError(error.strerror) from error
         try:
-            self._stream = choose_video(self._container)
+            self._stream = _find_video(self._container)
             name = self._container.format.name
             if name == "avi":  # its times are those of decoding; what FFmpeg makes of them goes back and forth
                 self._container.flags &= ~cast("int", Flags.gen_pts.value)
@@ -173,6 +174,15 @@ def _options() -> dict[str, str]:
         return {"rtsp_flags": "prefer_tcp"}
     pairs = (option.partition(";") for option in given.split("|"))
     return {name: value for name, _, value in pairs if name}
+
+
+def _find_video(container: InputContainer) -> VideoStream:
+    chosen = choose_video(container)
+    if chosen is None:
+        raise LookupError(f"expected a video or image, found {describe_streams(container)}")
+    if not has_decoder(chosen):
+        raise LookupError("expected a codec that FFmpeg decodes, found a video of another")
+    return chosen
 
 
 def _has_timestamps(container: InputContainer) -> bool:
