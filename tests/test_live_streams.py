@@ -389,3 +389,10 @@ def test_audio_alone_is_no_video() -> None:
         pytest.raises(SourceUnreadableError, match=r"expected a video or image, found audio \(pcm_s16le\)"),
     ):
         open_source(f"tcp://127.0.0.1:{server.port}")
+
+
+def test_a_text_over_http_is_no_video(tmp_path: Path) -> None:
+    """FFmpeg would show it as a terminal does."""
+    (tmp_path / "readme.txt").write_text("which is no video\n" * 500)
+    with _folder_over_http(tmp_path) as address, pytest.raises(SourceUnreadableError, match="image, found text"):
+        open_source(f"{address}/readme.txt")

@@ -31,7 +31,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser = subcommands.add_parser("run", parents=[common], help="select segments in a video, camera, image or folder")
     parser.add_argument(
         "--video", "--source", dest="source", required=True, metavar="SOURCE",
-        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, or demo",
+        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), or demo",
     )  # fmt: skip
     parser.add_argument(
         "--save", type=output_path, metavar="OUT", help="video of the overlay, or picture (folder) for images"

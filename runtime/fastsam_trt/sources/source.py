@@ -21,7 +21,7 @@ class Source(AbstractContextManager["Source"]):
     """Frames in order. Use it as a context manager: it holds files or devices open.
 
     Attributes:
-        kind: `images`, `video` (a file) or `live` (a camera or stream).
+        kind: `images`, `video` (a file, or a pipe: every frame in order) or `live` (a camera or stream).
         frames: How many frames to expect; None where it is not known.
         fps: Frame rate of a video; None for images, or where it is not known.
         sound: The file whose sound belongs to the frames; None where there is none.

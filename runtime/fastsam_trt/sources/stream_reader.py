@@ -177,6 +177,8 @@ def _options() -> dict[str, str]:
 
 
 def _find_video(container: InputContainer) -> VideoStream:
+    if container.format.name == "tty":  # FFmpeg's video of a terminal that prints it
+        raise LookupError("expected a video or image, found text")
     chosen = choose_video(container)
     if chosen is None:
         raise LookupError(f"expected a video or image, found {describe_streams(container)}")
