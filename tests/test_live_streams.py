@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -31,6 +32,7 @@ from fastsam_trt.errors import (
     TruncatedSourceError,
 )
 from fastsam_trt.sources import Frame, SourceHealth
+from fastsam_trt.sources.stream_reader import StreamReader
 from live_senders import (
     HEIGHT,
     WIDTH,
@@ -396,3 +398,33 @@ def test_a_text_over_http_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("which is no video\n" * 500)
     with _folder_over_http(tmp_path) as address, pytest.raises(SourceUnreadableError, match="image, found text"):
         open_source(f"{address}/readme.txt")
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        (None, {"rtsp_flags": "prefer_tcp"}),
+        ("rtsp_transport;udp|buffer_size;4000000", {"rtsp_transport": "udp", "buffer_size": "4000000"}),
+        ("", {}),
+    ],
+)
+def test_ffmpeg_gets_options_and_time_limits(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, options: dict[str, str]
+) -> None:
+    asked = {}
+
+    def refuse(_address: str, _mode: str, **arguments: Any) -> None:
+        asked.update(arguments)
+        time.sleep(0.05)
+        asked["open_s"] = [float(arguments["timeout"][0]), float(arguments["timeout"][0])]
+        raise av.error.InvalidDataError(1, "refused")
+
+    monkeypatch.setattr(av, "open", refuse)
+    monkeypatch.delenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", given)
+    with pytest.raises(OSError, match="refused"):
+        StreamReader("rtsp://camera.example/1", open_s=2, read_s=3)
+    assert asked["options"] == options
+    assert asked["timeout"][1] == 3
+    assert 0 < asked["open_s"][1] <= asked["open_s"][0] <= 1.95  # one limit for all steps of opening
