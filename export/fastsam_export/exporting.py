@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import PackagesMissingError
+from fastsam_engine.home_folder import expand_user
 from fastsam_engine.model_store import models_folder
 from fastsam_engine.packages import version
 from fastsam_export.errors import CalibrationError, ExportError, UnknownExportError
@@ -102,7 +103,7 @@ def _calibration(folder: Path | None, precision: ExportPrecision, family: Family
         raise ExportError(f"int8: expected a model of {', '.join(INT8_FAMILIES)}, found one of {family.name}")
     if folder is None:
         raise CalibrationError(None, "a folder of images like those that the model will see", "none")
-    return CalibrationPictures.of(folder.expanduser())
+    return CalibrationPictures.of(expand_user(folder))
 
 
 def _family(name: str, weights: str | Path | None) -> Family:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import one_line
+from fastsam_engine.home_folder import expand_user
 from fastsam_engine.model_spec import ModelSpec, Output, Source
 from fastsam_engine.yolo_seg import PROTOTYPES, is_fastsam, letterbox_input, thresholds
 from fastsam_export.errors import ExportError, WeightsNotFoundError
@@ -65,8 +66,8 @@ class UltralyticsFamily(Family):
     def recognises(self, weights: Path) -> bool:
         if weights.suffix != ".pt":
             return False
-        if weights.expanduser().is_file():
-            return _is_end_to_end(weights.expanduser()) == self.end_to_end
+        if expand_user(weights).is_file():
+            return _is_end_to_end(expand_user(weights)) == self.end_to_end
         published = {row.origin: row.family for row in CATALOG.values()}
         return published[weights.name] == self.name if weights.name in published else not self.end_to_end
 
@@ -176,7 +177,7 @@ def _load(weights: str, folder: Path, end_to_end: bool) -> tuple[Path, ultralyti
     import ultralytics
 
     copy = folder / Path(weights).name
-    local = Path(weights).expanduser()
+    local = expand_user(weights)
     if local.is_file():
         shutil.copyfile(local, copy)
     elif local.suffix != ".pt" or local.parent != Path():

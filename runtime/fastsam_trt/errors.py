@@ -21,13 +21,48 @@ class SourceUnreadableError(WorkError, ValueError):
         super().__init__(f"source {source!r}: {found}")
 
 
-class TruncatedSourceError(WorkError, EOFError):
-    """A video that ended before its header says."""
+class PictureSizeError(SourceUnreadableError):
+    """A picture that declares more pixels than are decoded."""
 
-    def __init__(self, source: str, read: int, promised: int) -> None:
+    def __init__(self, source: str, most_px: int, width: int, height: int) -> None:
         super().__init__(
-            f"source {source!r} is cut short: expected {promised} frames, could read {read}; "
-            "what could be read was processed"
+            source,
+            f"expected a picture of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
+            "scale it down, or cut it into tiles",
+        )
+
+
+class FilesFailedError(SourceUnreadableError):
+    """Some of many files, or pages, that failed; raised after the others."""
+
+    def __init__(self, source: str, failed: int, total: int, noun: str, first: str, *, unreadable: bool) -> None:
+        what = "can't be read" if unreadable else "failed"
+        super().__init__(source, f"{failed} of {total} {noun} {what}, the first: {first}")
+
+
+class AmbiguousSourceError(RequestError, ValueError):
+    """A name that means two things."""
+
+    def __init__(self, source: str, first: str, second: str) -> None:
+        super().__init__(
+            f"source {source!r}: expected a name that means one thing, found two; say {first}, or {second}"
+        )
+
+
+class TruncatedSourceError(WorkError, EOFError):
+    """A video that breaks off before its container says that it ends."""
+
+    def __init__(self, source: str, read: int, promised: int | None) -> None:
+        """Say so.
+
+        Args:
+            source: The source.
+            read: How many frames could be read.
+            promised: How many it should have; None: not known.
+        """
+        expected = "more frames behind its end" if promised is None else f"{promised} frames"
+        super().__init__(
+            f"source {source!r} is cut short: expected {expected}, could read {read}; what could be read was processed"
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from fastsam_trt.sources import Frame, Kind
-from fastsam_trt.sources.files import is_video
+from fastsam_trt.sources.naming import printable
 
 _LONGEST_BYTES = 220  # of a source's name, which leaves room for a number and more in the 255 of file systems
 _LONGEST_SLUG = 40
@@ -33,7 +33,6 @@ class FrameNames:
         """
         self.kind = kind
         self.folder = _common_folder(files)
-        self._looked_at = ("", False)
         self._files = {source_name(file): file for file in files}
 
     def image(self, frame: Frame) -> str:
@@ -63,11 +62,7 @@ class FrameNames:
         return stem if self._is_image(frame) else stem + number.format(frame.index)
 
     def _is_image(self, frame: Frame) -> bool:
-        if self.kind != "images" or frame.timestamp_s is not None or frame.media_s is not None:
-            return False
-        if frame.source != self._looked_at[0]:
-            self._looked_at = (frame.source, not is_video(Path(frame.source)))
-        return self._looked_at[1]
+        return self.kind == "images" and frame.media_s is None
 
     def _locate(self, frame: Frame) -> tuple[PurePath, str]:
         """The file of a frame, and which page of it, if it has several: `scan.tif#2`."""
@@ -87,7 +82,7 @@ class FrameNames:
 
 def source_name(file: Path) -> str:
     """What `Frame.source` says of a file."""
-    return str(file)
+    return printable(file)
 
 
 def slug(text: str, longest: int = _LONGEST_SLUG) -> str:

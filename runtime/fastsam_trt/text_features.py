@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.file_hash import file_sha256
+from fastsam_engine.home_folder import NOWHERE
 from fastsam_engine.model_spec import TokenInput
 
 _logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class TextFeatures:
         self._tokenize = tokenize
         self._open_tower = open_tower
         self._folder = folder
+        self._told = False
         self._memory: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = {}
 
     def embed(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
@@ -111,7 +113,7 @@ class TextFeatures:
     def _load(self, path: Path) -> NDArray[np.float32] | None:
         try:
             features = np.load(path, allow_pickle=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, EOFError) as error:
             _logger.warning("text features %s can't be read (%s); computing them again", path, error)
@@ -125,4 +127,6 @@ class TextFeatures:
                 np.save(file, features)
             Path(file.name).replace(path)
         except OSError as error:
-            _logger.warning("text features can't be kept in %s (%s)", path.parent, error)
+            if not self._told and NOWHERE not in path.parents:  # which `home` has told of
+                _logger.warning("text features can't be kept in %s (%s)", path.parent, error.strerror)
+            self._told = True

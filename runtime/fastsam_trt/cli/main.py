@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -83,10 +84,13 @@ def _drop_broken() -> None:
 
 
 def _quieten(*, debug: bool) -> None:
-    """Show our warnings as plain lines, and silence OpenCV's and FFmpeg's chatter unless debugging."""
+    """Show our warnings as plain lines, and silence OpenCV's, FFmpeg's and Pillow's chatter unless debugging."""
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="fastsam-trt: %(levelname)s: %(message)s"
     )
     if not debug:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+        loaded = sys.modules.get("cv2")  # which reads the variable when it is imported
+        if os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF") == "OFF" and loaded is not None:
+            loaded.utils.logging.setLogLevel(0)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # on broken files, which have an error of ours

@@ -70,14 +70,14 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline that the options describe."""
     from fastsam_trt.demo.embedded import SEGMENTER
     from fastsam_trt.pipeline import Pipeline
-    from fastsam_trt.sources import DEMO
+    from fastsam_trt.sources.naming import is_demo
 
     given = {
         name: getattr(args, name)
         for name in ("model", "threshold", "conf", "iou", "agnostic_nms", "classes", "max_segments", "max_selected")
         if getattr(args, name) is not None
     }
-    if args.source == DEMO:  # the demo brings its own models, so that it runs with no other argument
+    if is_demo(args.source):  # the demo brings its own models, so that it runs with no other argument
         given.setdefault("model", SEGMENTER)
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)

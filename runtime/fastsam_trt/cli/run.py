@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import check_apart
-from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout, output_path, stdout_for
+from fastsam_trt.cli.outputs import check_apart, output_path, place_video
+from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout, stdout_for
 
 if TYPE_CHECKING:
     from fastsam_trt.flow import Flow
@@ -32,9 +32,11 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser = subcommands.add_parser("run", parents=[common], help="select segments in a video, camera, image or folder")
     parser.add_argument(
         "--video", "--source", dest="source", required=True, metavar="SOURCE",
-        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, or demo",
+        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), or demo",
     )  # fmt: skip
-    parser.add_argument("--save", type=Path, metavar="OUT", help="video of the overlay, or picture (folder) for images")
+    parser.add_argument(
+        "--save", type=output_path, metavar="OUT", help="video of the overlay, or picture (folder) for images"
+    )
     parser.add_argument(
         "--json", type=output_path, metavar="OUT",
         help="write one JSON line per frame; - is stdout, and all else then goes to stderr",
@@ -42,12 +44,15 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument(
         "--coco", type=output_path, metavar="OUT", help="write one .json array of COCO's results for the run"
     )
+    parser.add_argument(
+        "--label-map",
+        type=output_path,
+        metavar="OUT",
+        help="write label maps in PASCAL VOC's colours: a .png, or a folder",
+    )
     _add_dataset_options(parser)
     parser.add_argument(
-        "--label-map", type=Path, metavar="OUT", help="write label maps in PASCAL VOC's colours: a .png, or a folder"
-    )
-    parser.add_argument(
-        "--stats", type=output_path, metavar="OUT", help="write the run's figures to a .json file at its end"
+        "--stats", type=output_path, metavar="OUT", help="write the run's statistics to a .json file at its end"
     )
     parser.add_argument("--show", action="store_true", help="show the overlay in a window; q ends")
     parser.add_argument(
@@ -119,6 +124,8 @@ def execute(args: argparse.Namespace) -> int:
         given = {"reconnect_s": args.reconnect, "stall_s": args.stall}
         patience = {name: seconds for name, seconds in given.items() if seconds is not None}
         source = holding.enter_context(open_source(args.source, vid_stride=args.vid_stride, **patience))
+        if args.save is not None and source.kind != "images":
+            args.save = place_video(args.save, args.source)
         resolve_policy(args.policy, source)
         track = _tracks(args, source)
         outputs = holding.enter_context(ExitStack())
@@ -205,6 +212,7 @@ def _report(
     from fastsam_engine.errors import OutputError
     from fastsam_trt.cli import summary
     from fastsam_trt.cli.stats import write_stats
+    from fastsam_trt.sources.naming import printable
 
     snapshot = flow.figures.snapshot()
     if args.stats is not None:  # before anything is printed, which fails where nobody reads it
@@ -214,7 +222,7 @@ def _report(
         print(summary.ending(snapshot, aged=source.kind != "images"))
         for path in _outputs(args):
             if path.exists():
-                print(f"saved {path}")
+                print(f"saved {printable(path)}")
 
 
 def _describe(frame: Frame, result: Result) -> None:
@@ -233,8 +241,9 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     """Refuse outputs that would overwrite the source or one another."""
     from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
+    from fastsam_trt.sources.naming import as_path
 
-    read = [Path(args.source), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
+    read = [as_path(args.source), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
     check_apart([path for path in _outputs(args) if path != args.labels], read)
     check_apart(_outputs(args), source.files)  # labels may lie beside the images, where ultralytics seeks them
     if args.stats is not None:
@@ -268,15 +277,16 @@ def _sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         sinks.append(JsonLinesSink(args.json, duplicate_stdout() if is_stdout(args.json) else None))
     sinks += _dataset_sinks(args, source)
     if args.label_map is not None:
-        if args.label_map.suffix.lower() == ".png" and not one_image:
+        if args.label_map.suffix.lower() == ".png" and not args.label_map.is_dir() and not one_image:
             raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one picture")
         sinks.append(LabelMapSink(args.label_map, source.kind))
     if args.save is not None:
-        is_picture = args.save.suffix.lower() in PICTURE_SUFFIXES
+        is_folder = args.save.is_dir()
+        is_picture = args.save.suffix.lower() in PICTURE_SUFFIXES and not is_folder
         if is_picture and not one_image:
             wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
             raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
-        pictures = is_picture or (source.kind == "images" and not args.save.suffix)
+        pictures = is_picture or (source.kind == "images" and (is_folder or not args.save.suffix))
         sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps, overlay))
     if args.show:
         sinks.append(WindowSink(overlay))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer  # `collections.abc` has it from Python 3.12 on
 
 _STDOUT = 1
-_STDOUT_PATH = Path("/dev/stdout")
+STDOUT = Path("/dev/stdout")
 
 
 class _LastingTerminal(io.FileIO):
@@ -60,16 +60,9 @@ def tell(line: str) -> None:
         print(line, file=sys.stderr)
 
 
-def output_path(text: str) -> Path:
-    """The path of an output as it is named on the command line: `-` is stdout, and `~` the user's home."""
-    if text == "-":
-        return _STDOUT_PATH
-    return Path(text).expanduser()
-
-
 def is_stdout(path: Path) -> bool:
     """Whether what is written to a path arrives at stdout."""
-    if path == _STDOUT_PATH:
+    if path == STDOUT:
         return True
     try:
         return os.path.samestat(path.stat(), os.fstat(_STDOUT))

@@ -25,7 +25,7 @@ class LabelMapSink(Sink):
         """Prepare.
 
         Args:
-            path: A file named `.png`, or a folder, made if it is missing.
+            path: A file named `.png`, or a folder, made if it is missing; one that exists may have any name.
             kind: Of the source.
 
         Raises:
@@ -35,7 +35,7 @@ class LabelMapSink(Sink):
             raise OutputError(path, f"expected a folder or a file named .png, found the suffix {path.suffix!r}")
         self._path = path
         self._names = FrameNames(kind)
-        self._folder = None if path.suffix.lower() == ".png" else OutputFolder(path)
+        self._folder = None if path.suffix.lower() == ".png" and not path.is_dir() else OutputFolder(path)
         if self._folder is None:
             check_writable(path)
 

@@ -27,14 +27,15 @@ class PictureSink(Sink):
         """Prepare.
 
         Args:
-            path: A file with an image suffix, or a folder, made if it is missing.
+            path: A file with an image suffix, or a folder, made if it is missing; one that exists may have any name.
 
         Raises:
             OutputError: It can't be written.
         """
         self._path = path
         self._names = FrameNames("images")
-        self._folder = None if path.suffix.lower() in PICTURE_SUFFIXES else OutputFolder(path)
+        is_file = path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
+        self._folder = None if is_file else OutputFolder(path)
         if self._folder is None:
             check_writable(path)
 
