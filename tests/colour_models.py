@@ -34,7 +34,7 @@ def segmenter_spec(name: str = "colours", *, classes: tuple[str, ...] = tuple(CO
         input=letterbox_input(256, 256, size_multiple=CELL_PX, batch=(1, None)),
         outputs=(detections_output(len(classes)), Output(*PROTOTYPES)),
         class_names=classes,
-        defaults={**thresholds(("a", "b")), "conf": 0.5},
+        defaults={**thresholds(), "conf": 0.5},
         source=Source("handmade"),
     )
 

@@ -42,6 +42,7 @@ def made_result(
     scores: Sequence[float] | None = None,
     class_ids: Sequence[int] | None = None,
     class_names: Sequence[str] = ("cat", "dog", "bird"),
+    class_agnostic: bool = False,
     prompts: tuple[str, ...] = (),
     prompt_ids: Sequence[int] | None = None,
     similarities: Sequence[float] | None = None,
@@ -65,7 +66,15 @@ def made_result(
         np.array(pending, np.intp),
     )
     frame = np.zeros((*size, 3), np.uint8)
-    return Result(frame, segments, selection, class_names=class_names, prompts=prompts, speed={"segment": 1.0})
+    return Result(
+        frame,
+        segments,
+        selection,
+        class_names=class_names,
+        class_agnostic=class_agnostic,
+        prompts=prompts,
+        speed={"segment": 1.0},
+    )
 
 
 def hard_masks() -> dict[str, np.ndarray]:

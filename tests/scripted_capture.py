@@ -1,87 +1,71 @@
-"""Captures that follow a script, in place of OpenCV's."""
+"""Readers of cameras and streams that follow a script."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-from live_senders import HEIGHT, WIDTH
+from fastsam_trt.sources.health import SourceHealth
+from fastsam_trt.sources.shot import Ended, Opened, Shot
 
 
 class Script:
-    """What `cv2.VideoCapture` does, opening after opening: each a list of steps, or None where it can't be opened.
+    """What `open_reader` does, opening after opening: each a list of steps, or None where it can't be opened.
 
-    A step is a picture, an error to raise, an event that is waited for and then no frame comes, or a time in
-    milliseconds to set the stream's clock to; at the end of its steps a capture gives no more frames.
+    A step is a picture, an error to raise, an event that is waited for and then no frame comes, `Ended`, a time in
+    seconds by the stream's clock for the next frame, or damage that happens before it. At the end of its steps a
+    reader gives no more frames.
     """
 
-    def __init__(self, *openings: list | None, frames: int = 0) -> None:
+    def __init__(self, *openings: list | None, has_end: bool = False) -> None:
         self.openings = list(openings)
-        self.frames = frames
+        self.has_end = has_end
         self.opened_s: list[float] = []
         self.targets: list[str | int] = []
+        self.limits_s: list[tuple[float, float]] = []
         self.held = 0
-        self.options: dict[int, float] = {}
 
-    def __call__(self, target: str | int, _backend: int = 0, options: Sequence[int] = ()) -> ScriptedCapture:
-        self.options |= dict(zip(options[::2], options[1::2], strict=True))
+    def __call__(self, target: str | int, *, open_s: float, read_s: float) -> ScriptedReader:
         self.opened_s.append(time.perf_counter())
         self.targets.append(target)
+        self.limits_s.append((open_s, read_s))
         steps = self.openings.pop(0) if self.openings else None
         if isinstance(steps, threading.Event):
             steps.wait(10)
             steps = None
-        self.held += steps is not None
-        return ScriptedCapture(self, steps)
+        if steps is None:
+            raise OSError("scripted")
+        self.held += 1
+        return ScriptedReader(self, steps)
 
 
-class ScriptedCapture:
-    def __init__(self, script: Script, steps: list | None) -> None:
-        self._script, self._steps = script, None if steps is None else iter(steps)
-        self._picture: np.ndarray | None = None
-        self._place_ms = 0.0
-        pictures = [step for step in steps or () if isinstance(step, np.ndarray)]
-        self._size = pictures[0].shape[:2] if pictures else (HEIGHT, WIDTH)
+class ScriptedReader:
+    def __init__(self, script: Script, steps: list) -> None:
+        self._script, self._steps = script, iter(steps)
+        self._damage = SourceHealth()
+        self.opened = Opened(25.0, script.has_end)
 
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        return self._steps is not None
+    def read(self, *, decode: bool) -> Shot | Ended | None:
+        stream_s = None
+        for step in self._steps:
+            if isinstance(step, float):
+                stream_s = step
+            elif isinstance(step, SourceHealth):
+                self._damage = step
+            elif isinstance(step, threading.Event):
+                step.wait(10)
+                return None
+            elif isinstance(step, Exception):
+                raise step
+            elif isinstance(step, Ended):
+                return step
+            else:
+                assert isinstance(step, np.ndarray)
+                picture = step if decode else None
+                return Shot(picture, time.perf_counter(), time.time(), stream_s, damage=self._damage)
+        return None
 
-    def get(self, what: int) -> float:
-        return {
-            cv2.CAP_PROP_FPS: 25.0,
-            cv2.CAP_PROP_FRAME_COUNT: float(self._script.frames),
-            cv2.CAP_PROP_FRAME_WIDTH: float(self._size[1]),
-            cv2.CAP_PROP_FRAME_HEIGHT: float(self._size[0]),
-            cv2.CAP_PROP_POS_MSEC: self._place_ms,
-        }[what]
-
-    def set(self, what: int, value: float) -> bool:
-        self._script.options[what] = value
-        return True
-
-    def grab(self) -> bool:
-        assert self._steps is not None
-        self._place_ms += 40
-        step = next(self._steps, None)
-        if isinstance(step, float):
-            self._place_ms = step
-            step = next(self._steps, None)
-        if isinstance(step, threading.Event):
-            step.wait(10)
-            step = None
-        if isinstance(step, Exception):
-            raise step
-        self._picture = step
-        return step is not None
-
-    def retrieve(self) -> tuple[bool, np.ndarray | None]:
-        return True, self._picture
-
-    def release(self) -> None:
-        if self._steps is not None:
-            self._script.held -= 1
-        self._steps = None
+    def close(self) -> None:
+        self._script.held -= 1

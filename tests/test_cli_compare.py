@@ -127,7 +127,7 @@ def test_pictures_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFix
     assert "found nothing there" in fails(2, tmp_path / "no.png")
     assert "found a folder" in fails(2, tmp_path)
     (tmp_path / "text.png").write_text("hello")
-    assert "can't read as one" in fails(1, tmp_path / "text.png")
+    assert "expected an image, found text" in fails(1, tmp_path / "text.png")
     (tmp_path / "empty.png").write_bytes(b"")
     assert "empty file" in fails(1, tmp_path / "empty.png")
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,7 @@ from fastsam_engine.errors import OutputError
 from fastsam_trt.coco import CATEGORY_IDS, as_records, official_ids
 from fastsam_trt.errors import OptionError
 from fastsam_trt.result import Result
-from fastsam_trt.sinks import CocoSink
+from fastsam_trt.sinks import CocoSink, JsonLinesSink
 from fastsam_trt.sources import Frame
 from made_results import HEIGHT, WIDTH, hard_masks, made_result
 
@@ -121,12 +122,15 @@ def test_records_are_the_segments() -> None:
 def test_categories() -> None:
     disc = [hard_masks()["disc"]] * 2
 
-    def categories(class_ids: list[int], names: tuple[str, ...], given: dict[int, int] | None = None) -> list[int]:
-        result = made_result(disc, class_ids=class_ids, class_names=names)
+    def categories(
+        class_ids: list[int], names: tuple[str, ...], given: dict[int, int] | None = None, *, agnostic: bool = False
+    ) -> list[int]:
+        result = made_result(disc, class_ids=class_ids, class_names=names, class_agnostic=agnostic)
         return [record["category_id"] for record in as_records(result, 0, given)]
 
     assert categories([2, 0], NAMES) == [2, 0]
-    assert categories([0, 0], ("object",)) == [1, 1]
+    assert categories([0, 0], ("object",), agnostic=True) == [1, 1]
+    assert categories([0, 0], ("person",)) == [0, 0]
     assert categories([0, 0], ()) == [1, 1]
     assert categories([2, 0], NAMES, {0: 17, 2: 16}) == [16, 17]
     assert categories([0, 0], ("object",), {0: 5}) == [5, 5]
@@ -165,30 +169,87 @@ def test_models_of_cocos_things_get_official_categories(tmp_path: Path) -> None:
     assert record["category_id"] == 90
 
 
-def test_image_ids(tmp_path: Path) -> None:
-    result = made_result([hard_masks()["disc"]])
-
-    def ids(*names: str) -> list[int]:
-        files = [tmp_path / name for name in names]
-        frames = [(Frame(result.frame, place, str(file)), result) for place, file in enumerate(files)]
-        return [record["image_id"] for record in _written(tmp_path / "out.json", frames, files)]
-
-    assert ids("000000000139.jpg", "COCO_val2014_000000000285.jpg", "img7.png") == [139, 285, 7]
-    assert ids("cat.png", "9.png", "dog.png") == [0, 9, 2]
-    assert ids("a1b.png", "two2 .png") == [0, 1]
-    frames = [(Frame(result.frame, index, "clip7.mp4"), result) for index in (0, 3, 6)]
-    assert [record["image_id"] for record in _written(tmp_path / "out.json", frames)] == [0, 3, 6]
-
-
-@pytest.mark.parametrize(("names", "message"), [
-    (("a/1.png", "b/001.png"), "found 1 for a/1.png and b/001.png"),
-    (("cat.png", "0.png"), "found 0 for cat.png and 0.png"),
-    (("cat.png", "clip.mp4"), "found clip.mp4 among the images"),
+@pytest.mark.parametrize(("names", "expected"), [
+    (("000000000139.jpg", "COCO_val2014_000000000285.jpg", "frame_7.png", "IMG_2041.JPG"), [139, 285, 7, 2041]),
+    (("0.png", "1.png"), [0, 1]),
+    (("aa_jpg.rf.00c8e1f3.jpg", "bb_jpg.rf.77aa0d12.jpg", "plain.jpg"), [0, 1, 2]),
+    (("aa_jpg.rf.00c8e1f5.jpg", "bb_jpg.rf.77aa0dc5.jpg"), [0, 1]),
+    (("photo2.jpg", "IMG20230101.jpg"), [0, 1]),
+    (("9.png", "cat.png", "dog.png"), [0, 1, 2]),
+    (("photos/1.png", "photos/-2.png", "photos/3 .png"), [0, 1, 2]),
+    (("train2014/COCO_train2014_12.jpg", "val2017/000012.jpg", "x/5.png"), [0, 1, 2]),
+    (("a_1.jpg", "b_1.jpg"), [0, 1]),
+    (("1_\u0663.jpg", "2_\u00b2.jpg"), [0, 1]),
+    ((f"{2**53 - 1}.jpg", f"{'0' * 400}7.jpg"), [2**53 - 1, 7]),
+    ((f"{2**53}.jpg", "7.jpg"), [0, 1]),
+    ((f"{'9' * 5000}.jpg", "7.jpg"), [0, 1]),
 ])  # fmt: skip
-def test_images_that_share_an_id_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
-    with pytest.raises(OutputError, match=message):
-        CocoSink(tmp_path / "out.json", [Path(name) for name in names])
+def test_image_ids(tmp_path: Path, names: tuple[str, ...], expected: list[int]) -> None:
+    """Numbers from all names, or the positions of all images; never of both kinds."""
+    result = made_result([hard_masks()["disc"]])
+    files = [Path("in") / name for name in names]
+    frames = [(Frame(result.frame, place, str(file)), result) for place, file in enumerate(files)]
+    records = _written(tmp_path / "out.json", frames, files)
+    assert [record["image_id"] for record in records] == expected
+    folders = len({file.parent for file in files}) > 1
+    assert [record["file_name"] for record in records] == [name if folders else Path(name).name for name in names]
+
+
+def test_ids_that_are_positions_are_reported_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    CocoSink(tmp_path / "out.json", [Path("1.png"), Path("2.png")])
+    CocoSink(tmp_path / "out.json", [Path("cat.png")])
+    assert caplog.messages == []
+    CocoSink(tmp_path / "out.json", [Path("1.png"), Path("cat.png"), Path("dog.png")])
+    (line,) = caplog.messages
+    assert "positions" in line
+    assert "cat.png" in line
+    assert "--coco-ids" in line
+
+
+def test_frames_of_a_video_have_their_numbers(tmp_path: Path) -> None:
+    result = made_result([hard_masks()["disc"]])
+    frames = [(Frame(result.frame, index, "clips/clip7.mp4"), result) for index in (0, 3, 6)]
+    records = _written(tmp_path / "out.json", frames)
+    assert [record["image_id"] for record in records] == [0, 3, 6]
+    assert [record["file_name"] for record in records] == ["clip7_0.png", "clip7_3.png", "clip7_6.png"]
+
+
+def test_pages_of_a_file_have_ids_of_their_own(tmp_path: Path) -> None:
+    result = made_result([hard_masks()["disc"]])
+    files = [Path("4.tif"), Path("6.tif")]
+    sources = ["4.tif#1", "4.tif#2", "4.tif#3", "6.tif"]
+    frames = [(Frame(result.frame, index, source), result) for index, source in enumerate(sources)]
+    records = _written(tmp_path / "out.json", frames, files)
+    assert [(record["image_id"], record["file_name"]) for record in records] == list(
+        zip([4, 7, 8, 6], sources, strict=True)
+    )
+
+
+def test_a_video_among_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"found clip\.mp4 among the images"):
+        CocoSink(tmp_path / "out.json", [Path("cat.png"), Path("clip.mp4")])
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+    result = made_result([hard_masks()["disc"]])
+    name = os.fsdecode(b"in/\xffcaf\xc3\xa9.png")
+    (record,) = _written(tmp_path / "out.json", [(Frame(result.frame, 0, name), result)], [Path(name)])
+    assert record["file_name"] == Path(name).name
+    with JsonLinesSink(tmp_path / "out.jsonl") as sink:
+        sink.write(Frame(result.frame, 0, name), result)
+    line = (tmp_path / "out.jsonl").read_bytes().decode("utf-8")
+    assert json.loads(line)["source"] == name
+    assert "caf\u00e9" in line
+
+
+def test_prompts_are_categories_where_the_model_names_nothing(tmp_path: Path) -> None:
+    masks = [hard_masks()["disc"]] * 3
+    result = made_result(
+        masks, class_names=("object",), class_agnostic=True, prompts=("red car", "dog"), prompt_ids=[1, 0, -1]
+    )
+    written = _written(tmp_path / "out.json", [(Frame(result.frame, 0, "cam0"), result)])
+    assert [record["category_id"] for record in written] == [2, 1, 3]
 
 
 def test_the_old_file_stays_until_the_run_ends(tmp_path: Path) -> None:

@@ -169,6 +169,25 @@ def test_photos_give_what_ultralytics_predicts(
     assert compared >= 10
 
 
+def test_class_agnostic_nms_and_classes_are_those_of_ultralytics(shared: Path, real_model: Path) -> None:
+    import ultralytics
+
+    reference = ultralytics.YOLO(str(shared / "models" / "yolov8n-seg.pt"))
+    hidden = 0
+    for name in ("bus.jpg", "dogs.jpg", "coffee.png"):
+        photo = cv2.imread(str(shared / "images" / name))
+        counts = []
+        for chosen in ({}, {"agnostic_nms": True}, {"agnostic_nms": True, "classes": [0, 41, 45]}):
+            options = {"conf": 0.05, "iou": 0.5, "imgsz": 640, **chosen}
+            expected = reference.predict(photo, verbose=False, **options)[0].numpy().boxes
+            result = Pipeline(real_model, backend="onnxruntime", precision="fp32", **options)(photo)
+            np.testing.assert_array_equal(result.class_ids, expected.cls)
+            np.testing.assert_allclose(result.boxes, expected.xyxy, atol=0.5)
+            counts.append(len(result))
+        hidden += counts[0] - counts[1]
+    assert hidden > 0
+
+
 @pytest.mark.parametrize(
     ("photo", "prompt", "count"), [("bus.jpg", "person", 4), ("bus.jpg", "bus", 1), ("cat.jpg", "cat", 1)]
 )

@@ -566,5 +566,6 @@ def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) ->
         np.testing.assert_allclose(mine, np.percentile(plain, [50, 99]) * 1e3, rtol=0.01, atol=1e-3)
     record = json.loads(json.dumps(found.as_record(), allow_nan=False))
     assert record["frames"] == 600
-    assert record["health"] == {"losses": 1, "stalls": 0, "reconnections": 1, "away_s": 2.0}
+    losses, damage = {"losses": 1, "stalls": 0, "reconnections": 1, "away_s": 2.0}, {"lost_frames", "damaged_frames"}
+    assert record["health"] == {**losses, **dict.fromkeys(damage | {"stream_errors"}, 0)}
     assert record["stages"]["segment"] == pytest.approx([1.0, 1.0], rel=0.01)

@@ -58,6 +58,7 @@ class FullFile:
         self._room = room
         self._error = error
         self.truncate, self.seek, self.close = self._file.truncate, self._file.seek, self._file.close
+        self.fileno = self._file.fileno
 
     def write(self, data: memoryview) -> int:
         if not self._room:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -32,6 +33,7 @@ from fastsam_trt.errors import (
 from fastsam_trt.sources import SourceHealth
 from fastsam_trt.sources import live as live_module
 from fastsam_trt.sources.absence import find_device, hide_password, why_absent
+from fastsam_trt.sources.shot import Ended
 from live_senders import free_port, numbered, open_captures, pictures, shown, until
 from scripted_capture import Script
 
@@ -44,11 +46,11 @@ def _no_capture_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
-    """Puts a script in place of OpenCV's captures, and makes the delays short."""
+    """Puts a script in place of the readers, and makes the delays short."""
 
-    def put(*openings: list | None, frames: int = 0) -> Script:
-        script = Script(*openings, frames=frames)
-        monkeypatch.setattr(cv2, "VideoCapture", script)
+    def put(*openings: list | None, has_end: bool = False) -> Script:
+        script = Script(*openings, has_end=has_end)
+        monkeypatch.setattr(live_module, "open_reader", script)
         monkeypatch.setattr(live_module, "_FIRST_DELAY_S", 0.02)
         monkeypatch.setattr(live_module, "_LONGEST_DELAY_S", 0.08)
         monkeypatch.setattr(live_module, "_GRACE_S", 0.02)
@@ -92,18 +94,11 @@ def test_live_frames_tell_when_they_were_taken(follow: Callable[..., Script]) ->
         assert before[1] <= frame.timestamp_s <= after[1]
 
 
-def test_opencv_is_asked_for_little_delay_and_for_time_limits(follow: Callable[..., Script]) -> None:
-    script = follow(pictures(0, 1))
+def test_readers_get_the_time_limits(follow: Callable[..., Script]) -> None:
+    script = follow(pictures(0, 1), pictures(0, 1))
     open_source(ADDRESS, stall_s=2.5).close()
-    assert script.options[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 2500
-    assert script.options[cv2.CAP_PROP_OPEN_TIMEOUT_MSEC] == 10_000
-    assert script.options[cv2.CAP_PROP_N_THREADS] == 1
-    script = follow(pictures(0, 1))
     open_source(ADDRESS, stall_s=math.inf).close()
-    assert script.options[cv2.CAP_PROP_READ_TIMEOUT_MSEC] == 2**31 - 1
-    script = follow(pictures(0, 1))
-    open_source("cam0").close()
-    assert script.options == {cv2.CAP_PROP_BUFFERSIZE: 2}
+    assert script.limits_s == [(10, 2.5), (10, math.inf)]
 
 
 def test_tries_come_at_growing_distances(follow: Callable[..., Script]) -> None:
@@ -250,43 +245,91 @@ def test_a_stream_without_a_single_frame_is_an_error(follow: Callable[..., Scrip
         hangs.set()
 
 
-def test_an_error_that_is_no_loss_comes_out(follow: Callable[..., Script]) -> None:
-    follow([*pictures(0, 2), np.zeros((4, 4, 2), np.uint8)])
-    with pytest.raises(ImageFormatError, match=r"shape \(4, 4, 2\)"), open_source("cam0") as source:
-        list(source)
-    follow([*pictures(0, 2), cv2.error("broken")], pictures(2, 3))
+class _CameraOfOpenCV:
+    """What `cv2.VideoCapture` does, with pictures, or errors to raise, in order."""
+
+    steps: ClassVar[list[np.ndarray | Exception]] = []
+    options: ClassVar[dict[int, float]] = {}
+
+    def __init__(self, number: int) -> None:
+        assert number == 0
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return True
+
+    def get(self, what: int) -> float:
+        return {cv2.CAP_PROP_FPS: 25.0}[what]
+
+    def set(self, what: int, value: float) -> bool:
+        self.options[what] = value
+        return True
+
+    def grab(self) -> bool:
+        if self.steps and isinstance(self.steps[0], Exception):
+            raise self.steps.pop(0)  # type: ignore[misc]
+        return bool(self.steps)
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        return True, self.steps.pop(0)  # type: ignore[return-value]
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_camera_is_read_through_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", _CameraOfOpenCV)
+    monkeypatch.setattr(live_module, "_FIRST_DELAY_S", 0.02)
+    _CameraOfOpenCV.steps = [*pictures(0, 2), cv2.error("broken"), *pictures(2, 4), np.zeros((4, 4, 2), np.uint8)]
     with open_source("cam0") as source:
-        assert shown(list(itertools.islice(source, 3))) == [(i, i) for i in range(3)]
+        assert (source.kind, source.fps) == ("live", 25)
+        frames = list(itertools.islice(source, 4))
         assert source.health.losses == 1
+        with pytest.raises(ImageFormatError, match=r"shape \(4, 4, 2\)"):
+            list(source)
+    assert shown(frames) == [(i, i) for i in range(4)]
+    assert [frame.media_s for frame in frames] == pytest.approx([f.captured_s - frames[0].captured_s for f in frames])
+    assert _CameraOfOpenCV.options == {cv2.CAP_PROP_BUFFERSIZE: 2}
 
 
-def test_a_sender_that_begins_anew_is_looked_at_again(
-    follow: Callable[..., Script], caplog: pytest.LogCaptureFixture
-) -> None:
-    large = [numbered(i, 640, 200) for i in range(20, 24)]
-    script = follow([*pictures(0, 20), 0.0, *pictures(50, 60)], large)
-    with open_source(ADDRESS, reconnect_s=0) as source:
-        frames = list(source)
-    assert shown(frames) == [(i, i) for i in range(24)]
-    assert frames[-1].picture.shape == (200, 640, 3)
-    assert f"source {ADDRESS!r} now sends frames of 640 x 200 px, before 320 x 96" in caplog.text
-    assert until(lambda: script.held == 0)  # the first connection is let go of on a thread that nobody waits for
+def test_a_change_of_size_is_followed_and_said(follow: Callable[..., Script], caplog: pytest.LogCaptureFixture) -> None:
+    large = [numbered(i, 640, 200) for i in range(3, 6)]
+    follow([*pictures(0, 3), *large], pictures(6, 8))
+    with open_source(ADDRESS, reconnect_s=1) as source:
+        frames = list(itertools.islice(source, 8))
+    assert shown(frames) == [(i, i) for i in range(8)]
+    assert [frame.picture.shape[:2] for frame in frames] == [(96, 320)] * 3 + [(200, 640)] * 3 + [(96, 320)] * 2
+    said = [record.message for record in caplog.records if "now sends" in record.message]
+    assert said == [
+        f"source {ADDRESS!r} now sends frames of 640 x 200 px, before 320 x 96",
+        f"source {ADDRESS!r} now sends frames of 320 x 96 px, before 640 x 200",
+    ]
 
 
-@pytest.mark.parametrize(("second", "looks", "warnings"), [(None, 1, 1), (pictures(0, 1), 2, 0)])
-def test_a_sender_that_begins_anew_in_the_same_size_is_read_on(
-    follow: Callable[..., Script], caplog: pytest.LogCaptureFixture, second: list | None, looks: int, warnings: int
-) -> None:
-    script = follow([*pictures(0, 20), 0.0, *pictures(20, 40), 0.0, *pictures(40, 45)], second, second)
-    with open_source(ADDRESS, reconnect_s=0) as source:
-        assert shown(list(source)) == [(i, i) for i in range(45)]
-    assert len(script.targets) == 1 + looks
-    assert caplog.text.count("takes no second reader") == warnings
+def test_damage_is_summed_over_connections(follow: Callable[..., Script]) -> None:
+    first = [*pictures(0, 1), SourceHealth(lost_frames=2, stream_errors=3), *pictures(1, 3)]
+    follow(first, [*pictures(3, 4), SourceHealth(damaged_frames=1, stream_errors=1), *pictures(4, 5)])
+    with open_source(ADDRESS, reconnect_s=1) as source:
+        assert len(list(itertools.islice(source, 2))) == 2
+        assert source.health == SourceHealth(lost_frames=2, stream_errors=3)
+        assert len(list(itertools.islice(source, 3))) == 3
+        health = source.health
+    assert (health.losses, health.lost_frames, health.damaged_frames, health.stream_errors) == (1, 2, 1, 4)
+
+
+def test_places_in_a_recording_go_on_over_a_loss(follow: Callable[..., Script]) -> None:
+    """By the stream's clock, which begins anew with the second connection; the time between by the wall clock."""
+    first, second = ([step for i in range(3) for step in (start + i * 0.2, numbered(i))] for start in (700.0, 5.0))
+    follow(first, second)
+    with open_source(ADDRESS, reconnect_s=1) as source:
+        frames = list(itertools.islice(source, 6))
+    places = [frame.media_s for frame in frames]
+    away_s = frames[3].captured_s - frames[2].captured_s
+    assert places == pytest.approx([0, 0.2, 0.4, 0.4 + away_s, 0.6 + away_s, 0.8 + away_s])
 
 
 def test_a_video_at_an_address_is_read_on_where_it_was_cut(follow: Callable[..., Script]) -> None:
     whole = pictures(0, 20)
-    follow(whole[:8], whole[:5], whole, frames=20)
+    follow(whole[:8], whole[:5], [*whole, Ended()], has_end=True)
     with open_source("http://127.0.0.1/clip.avi", reconnect_s=5) as source:
         assert shown(list(source)) == [(i, i) for i in range(20)]
         assert (source.health.losses, source.health.reconnections) == (1, 1)
@@ -294,10 +337,10 @@ def test_a_video_at_an_address_is_read_on_where_it_was_cut(follow: Callable[...,
 
 @pytest.mark.parametrize("reconnect_s", [0, 5])
 def test_a_video_at_an_address_that_is_cut_short_says_so(follow: Callable[..., Script], reconnect_s: float) -> None:
-    follow(*[pictures(0, 8)] * 3, frames=20)
+    follow(*[pictures(0, 8)] * 3, has_end=True)
     seen = []
     with (
-        pytest.raises(TruncatedSourceError, match="expected 20 frames, could read 8"),
+        pytest.raises(TruncatedSourceError, match=r"is cut short: .*could read 8;"),
         open_source("http://127.0.0.1/clip.avi", reconnect_s=reconnect_s) as source,
     ):
         for frame in source:
@@ -371,7 +414,7 @@ def test_what_an_address_lacks_is_told_apart() -> None:
     assert why_absent("udp://127.0.0.1:5000", 10) == "no sender of a video within 10 s"
     assert why_absent("tcp://127.0.0.1:5000?listen=1", 10) == "no sender of a video within 10 s"
     assert why_absent("tcp://127.0.0.1:5000?listen", 10) == "no sender of a video within 10 s"
-    assert why_absent("tcp://127.0.0.1", 10) == "an address that OpenCV's FFmpeg can't open"
+    assert why_absent("tcp://127.0.0.1", 10) == "an address that FFmpeg can't open"
     assert "an address that is none" in why_absent("tcp://127.0.0.1:port", 10)
 
 

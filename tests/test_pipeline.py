@@ -14,7 +14,6 @@ from fastsam_engine.errors import ModelFileError, ModelNotFoundError
 from fastsam_trt import Pipeline
 from fastsam_trt.clip import Clip
 from fastsam_trt.errors import ClipNotFoundError, ImageFormatError, OptionError, PromptError
-from fastsam_trt.prompts import class_of
 from fastsam_trt.selectors import match_scores
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
@@ -281,23 +280,6 @@ def test_models_of_the_wrong_kind_are_refused(home: Path) -> None:
         Pipeline(image)
     with pytest.raises(ModelNotFoundError, match="did you mean colours"):
         Pipeline("colour")
-
-
-def test_class_names_and_plain_plurals() -> None:
-    names = ("person", "bus", "traffic light", "sheep", "knife", "berry", "toothbrush")
-    for prompt, expected in (
-        ("person", 0),
-        ("Persons", 0),
-        ("bus", 1),
-        ("buses", 1),
-        ("traffic lights", 2),
-        ("berries", 5),
-        ("toothbrushes", 6),
-        ("perso", None),
-        ("red bus", None),
-        ("people", None),
-    ):
-        assert class_of(prompt, names) == expected, prompt
 
 
 def test_match_scores_are_a_softmax_against_the_negatives_alone() -> None:

@@ -1,4 +1,4 @@
-"""Polygons: filled again they are the masks, and no segment or part of one is lost."""
+"""Polygons: rasterised by pycocotools they are the masks, and no segment or part of one is lost."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from pycocotools import mask as coco
 
 from fastsam_trt.errors import OptionError
 from fastsam_trt.masks import MaskCrop
-from fastsam_trt.polygons import polygons
+from fastsam_trt.outlines import centre_rings, join
+from fastsam_trt.polygons import coco_polygons, polygons
 from made_results import HEIGHT, WIDTH, cut, hard_masks, made_result
 
 MASKS = hard_masks()
-HOLED = ("ring", "island in a ring", "noise")
 
 
-def _filled(outlines: list[np.ndarray], size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
-    canvas = np.zeros(size, np.uint8)
-    for outline in outlines:
-        cv2.fillPoly(canvas, [outline.astype(np.int32)], 1)
-    return canvas.astype(bool)
+def _rasterised(lists: list[list[float]], size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+    """What pycocotools makes of a `segmentation`."""
+    return coco.decode(coco.merge(coco.frPyObjects(lists, *size))).astype(bool) if lists else np.zeros(size, bool)
+
+
+def _filled(outlines: list[np.ndarray], shift: float = 0.5) -> np.ndarray:
+    return _rasterised([(outline + shift).ravel().tolist() for outline in outlines])
+
+
+def _area(outline: np.ndarray) -> float:
+    x, y = outline.astype(float).T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def _without_holes(mask: np.ndarray) -> np.ndarray:
@@ -30,65 +37,86 @@ def _without_holes(mask: np.ndarray) -> np.ndarray:
     return (canvas != 2)[1:-1, 1:-1]
 
 
-@pytest.mark.parametrize("name", MASKS)
-def test_polygons_filled_again_are_the_mask(name: str) -> None:
-    mask = MASKS[name]
-    (outlines,) = made_result([mask]).polygons()
-    np.testing.assert_array_equal(_filled(outlines), _without_holes(mask))
-    if name not in HOLED:
-        np.testing.assert_array_equal(_filled(outlines), mask)
-    for outline in outlines:
-        assert outline.dtype == np.float32
-        assert outline.ndim == 2
-        assert outline.shape[0] >= 3
-        assert outline.shape[1] == 2
-
-
-def test_random_masks_anywhere_in_the_frame() -> None:
+def _random_crops(count: int) -> list[tuple[MaskCrop, np.ndarray]]:
     generator = np.random.default_rng(1)
-    for _ in range(200):
+    made = []
+    for _ in range(count):
         height, width = generator.integers(1, 30, 2)
         top, left = generator.integers(0, HEIGHT - height + 1), generator.integers(0, WIDTH - width + 1)
         pixels = generator.random((height, width)) < generator.choice([0.05, 0.5, 0.95])
         whole = np.zeros((HEIGHT, WIDTH), np.bool_)
         whole[top : top + height, left : left + width] = pixels
-        crop = MaskCrop(int(left), int(top), pixels if generator.random() < 0.5 else np.asfortranarray(pixels))
-        np.testing.assert_array_equal(_filled(polygons([crop])[0]), _without_holes(whole))
+        made.append((MaskCrop(int(left), int(top), pixels if len(made) % 2 else np.asfortranarray(pixels)), whole))
+    return made
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 10, 20])
+def test_a_square_keeps_its_area(side: int) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.bool_)
+    mask[20 : 20 + side, 30 : 30 + side] = True
+    (outline,) = made_result([mask]).polygons()[0]
+    assert _area(outline) == _filled([outline]).sum() == side * side
+    assert outline.min(axis=0).tolist() == [29.5, 19.5]
+    assert outline.max(axis=0).tolist() == [29.5 + side, 19.5 + side]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_pycocotools_gives_the_mask_back(name: str) -> None:
+    mask = MASKS[name]
+    (outlines,) = made_result([mask]).polygons()
+    np.testing.assert_array_equal(_filled(outlines), mask)
+    np.testing.assert_array_equal(_filled(outlines, shift=0), mask)  # its rounding forgives half a pixel
+    np.testing.assert_array_equal(_rasterised(coco_polygons([cut(mask)])[0]), mask)
+    assert sum(map(_area, outlines)) == mask.sum()
+    for outline in outlines:
+        assert outline.dtype == np.float32
+        assert outline.ndim == 2
+        assert outline.shape[0] >= 4
+        assert outline.shape[1] == 2
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_without_holes_all_that_is_enclosed_is_filled(name: str) -> None:
+    (outlines,) = made_result([MASKS[name]]).polygons(holes=False)
+    whole = _without_holes(MASKS[name])
+    np.testing.assert_array_equal(_filled(outlines), whole)
+    assert len(outlines) == cv2.connectedComponents(whole.astype(np.uint8), connectivity=8)[0] - 1
+
+
+def test_random_masks_anywhere_in_the_frame() -> None:
+    for crop, whole in _random_crops(300):
+        np.testing.assert_array_equal(_rasterised(coco_polygons([crop])[0]), whole)
+        np.testing.assert_array_equal(_filled(polygons([crop])[0]), whole)
+        np.testing.assert_array_equal(_filled(polygons([crop], holes=False)[0]), _without_holes(whole))
+
+
+def test_rings_through_the_rim_fill_the_mask_again() -> None:
+    for crop, whole in _random_crops(100):
+        canvas = np.zeros(whole.shape, np.uint8)
+        for part in centre_rings(crop.pixels):
+            cv2.fillPoly(canvas, [ring + np.int32([crop.left, crop.top]) for ring in part], 1)
+        np.testing.assert_array_equal(canvas.astype(bool), whole)
 
 
 def test_each_part_has_a_polygon_and_none_is_lost() -> None:
-    result = made_result(list(MASKS.values()))
-    found = result.polygons()
+    found = made_result(list(MASKS.values())).polygons()
     for mask, outlines in zip(MASKS.values(), found, strict=True):
-        outer = cv2.connectedComponents(_without_holes(mask).astype(np.uint8), connectivity=8)[0] - 1
-        assert len(outlines) == outer
+        assert len(outlines) == cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1
     named = dict(zip(MASKS, found, strict=True))
     assert named["nothing"] == []
-    assert named["one pixel"][0].tolist() == [[9, 7]] * 3
-    assert {tuple(vertex) for vertex in named["row"][0].tolist()} == {(5, 0), (29, 0)}
-    assert len(named["parts"]) == 3
-    assert len(named["ring"]) == len(named["island in a ring"]) == 1
+    assert sorted(named["one pixel"][0].tolist()) == [[8.5, 6.5], [8.5, 7.5], [9.5, 6.5], [9.5, 7.5]]
+    assert len(named["row"][0]) == len(named["full frame"][0]) == 4
+    assert [len(named[name]) for name in ("parts", "ring", "island in a ring")] == [3, 1, 2]
 
 
-def test_vertices_are_pixel_centres() -> None:
-    """So Pick's theorem counts the mask's pixels: area + half the pixels on the outline + 1."""
-    size = (300, 300)
-    mask = np.zeros(size, np.bool_)
-    mask[(np.mgrid[:300] - 150)[:, None] ** 2 + (np.mgrid[:300] - 140) ** 2 < 100**2] = True
-    (outline,) = made_result([mask], size=size).polygons()[0]
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    assert outline.min(axis=0).tolist() == [columns[0], rows[0]]
-    assert outline.max(axis=0).tolist() == [columns[-1], rows[-1]]
-    edges = np.abs(np.diff(outline, axis=0, append=outline[:1])).astype(int)
-    assert mask.sum() == cv2.contourArea(outline) + np.gcd(*edges.T).sum() / 2 + 1
-
-
-def test_half_a_pixel_on_they_are_cocos_lists() -> None:
-    disc = np.zeros((300, 300), np.uint8)
-    cv2.circle(disc, (140, 150), 100, 1, cv2.FILLED)
-    (outline,) = made_result([disc.astype(bool)], size=(300, 300)).polygons()[0]
-    refilled = coco.frPyObjects([(outline + 0.5).ravel().tolist()], 300, 300)
-    assert coco.iou(refilled, [coco.encode(np.asfortranarray(disc))], [0])[0, 0] > 0.98
+def test_parts_far_apart_become_one_ring() -> None:
+    squares = [np.array([[x, y], [x, y + 4], [x + 4, y + 4], [x + 4, y]], np.int32) for x, y in
+               [(60, 9), (9, 50), (9, 5), (30, 30)]]  # fmt: skip
+    joined = join(squares)
+    assert len(joined) == 4 * 4 + 2 * 3
+    np.testing.assert_array_equal(
+        _rasterised([joined.ravel().tolist()]), _rasterised([square.ravel().tolist() for square in squares])
+    )
 
 
 def test_simplified_outlines_are_shorter_and_near() -> None:
@@ -100,6 +128,13 @@ def test_simplified_outlines_are_shorter_and_near() -> None:
         assert (filled & disc).sum() / (filled | disc).sum() > limit
     for vertex in exact:
         assert abs(cv2.pointPolygonTest(loose, vertex.tolist(), measureDist=True)) <= 1.0001
+
+
+def test_simplified_holes_stay_holes() -> None:
+    (outline,) = made_result([MASKS["ring"]]).polygons(1)[0]
+    filled = _filled([outline])
+    assert (filled & MASKS["ring"]).sum() / (filled | MASKS["ring"]).sum() > 0.85
+    assert not filled[30, 40]
 
 
 def test_a_simplified_outline_has_no_seam() -> None:
@@ -114,7 +149,7 @@ def test_simplifying_loses_no_segment() -> None:
     found = made_result(list(MASKS.values())).polygons(1000)
     for mask, outlines in zip(MASKS.values(), found, strict=True):
         assert bool(outlines) == mask.any()
-        assert all(len(outline) >= 3 for outline in outlines)
+        assert all(_area(outline) > 0 for outline in outlines)
 
 
 def test_nothing_selected_has_no_polygons() -> None:

@@ -1,4 +1,4 @@
-"""The command's `--coco` and `--label-map`, as a user runs them: good requests, and bad ones before any work."""
+"""The command's files of results, as a user runs them: good requests, and bad ones before any work."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco
+from pycocotools.coco import COCO
 
 from colour_models import scene
 from fastsam_trt import Pipeline
@@ -117,6 +118,68 @@ def test_things_of_one_class_are_category_one(photo: Path, tmp_path: Path, run: 
     assert np.unique(np.asarray(Image.open(tmp_path / "out.png"))).tolist() == [0, 1]
 
 
+def test_a_folder_becomes_a_dataset_labels_and_pictures(photos: Path, tmp_path: Path, run: Run) -> None:
+    dataset, labels, cutouts, masks = (tmp_path / name for name in ("out.json", "labels", "cutouts", "masks"))
+    printed = run(photos, "--coco-dataset", dataset, "--labels", labels, "--cutouts", cutouts, "--masks", masks)
+    assert printed.splitlines()[-4:] == [f"saved {path}" for path in (dataset, labels, cutouts, masks)]
+    loaded = COCO(str(dataset))
+    assert [image["file_name"] for image in loaded.dataset["images"]] == sorted(path.name for path in photos.iterdir())
+    pipe = Pipeline("colours")
+    files = []
+    for path in sorted(photos.iterdir()):
+        expected = pipe(cv2.imread(str(path)))
+        found = loaded.loadAnns(loaded.getAnnIds([int(path.stem)]))
+        assert [annotation["category_id"] for annotation in found] == expected.class_ids.tolist()
+        lines = (labels / f"{path.stem}.txt").read_text().splitlines()
+        assert [int(line.split()[0]) for line in lines] == expected.class_ids.tolist()
+        for index, (annotation, mask, label) in enumerate(zip(found, expected.masks(), expected.labels, strict=True)):
+            np.testing.assert_array_equal(loaded.annToMask(annotation), mask)
+            files.append(f"{path.stem}-{index:02d}-{label}.png")
+            np.testing.assert_array_equal(
+                cv2.imread(str(masks / files[-1]), cv2.IMREAD_UNCHANGED), mask * np.uint8(255)
+            )
+            cut = cv2.imread(str(cutouts / files[-1]), cv2.IMREAD_UNCHANGED)
+            np.testing.assert_array_equal(cut, expected.cutouts()[index])
+    for folder in (cutouts, masks):
+        assert sorted(path.name for path in folder.iterdir()) == files
+
+
+def test_labels_lie_beside_their_images(photos: Path, run: Run) -> None:
+    run(photos, "--labels", photos, "--labels-conf")
+    lines = (photos / "000000000139.txt").read_text().splitlines()
+    assert [len(line.split()) % 2 for line in lines] == [0]
+    assert 0 < float(lines[0].split()[-1]) <= 1
+
+
+def test_ids_come_from_annotations(photos: Path, tmp_path: Path, run: Run) -> None:
+    truth = tmp_path / "truth.json"
+    images = [{"id": 1000 + i, "file_name": f"val/{path.name}"} for i, path in enumerate(sorted(photos.iterdir()))]
+    truth.write_text(json.dumps({"images": images, "categories": [{"id": 40, "name": "Red"}]}))
+    run(photos, "--coco-ids", truth, "--coco", tmp_path / "out.json", "--coco-dataset", tmp_path / "set.json")
+    records = json.loads((tmp_path / "out.json").read_text())
+    assert [(each["image_id"], each["category_id"]) for each in records] == [(1000, 40), (1002, 40)]
+    assert [each["file_name"] for each in records] == ["000000000139.jpg", "000000000632.jpg"]
+    dataset = json.loads((tmp_path / "set.json").read_text())
+    assert [each["id"] for each in dataset["images"]] == [1000, 1001, 1002]
+    assert dataset["categories"] == [{"id": 40, "name": "Red", "supercategory": ""}]
+
+
+def test_annotations_that_do_not_fit_are_refused(
+    photos: Path, photo: Path, video: Path, tmp_path: Path, refuse: Run
+) -> None:
+    truth = tmp_path / "truth.json"
+    out = ["--coco", tmp_path / "out.json"]
+    assert "expected a file of COCO annotations" in refuse(photos, *out, "--coco-ids", truth)
+    truth.write_text('{"images": [{"id": 1, "file_name": "000000000139.jpg"}], "categories": [{"id": 1, "name": "a"}]}')
+    assert "000000000285.jpg, nor of 1 more" in refuse(photos, *out, "--coco-ids", truth)
+    assert "found none of" in refuse(photo, "--coco-dataset", tmp_path / "out.json", "--coco-ids", truth)
+    assert "a source of images" in refuse(video, *out, "--coco-ids", truth)
+    assert "to give the ids to" in refuse(photos, "--coco-ids", truth)
+    assert "another file than the source" in refuse(photos, "--coco", truth, "--coco-ids", truth)
+    assert "--labels DIR" in refuse(photos, "--labels-conf")
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_outputs_that_can_not_be_written(photo: Path, photos: Path, video: Path, tmp_path: Path, refuse: Run) -> None:
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "file").write_text("in the way")
@@ -126,6 +189,11 @@ def test_outputs_that_can_not_be_written(photo: Path, photos: Path, video: Path,
     assert "a file named .png, found the suffix '.jpg'" in refuse(photo, "--label-map", tmp_path / "out.jpg")
     assert "expected a folder" in refuse(photo, "--label-map", tmp_path / "file")
     assert "mkdir -p" in refuse(photo, "--label-map", tmp_path / "no" / "out.png")
+    assert "expected the suffix .json" in refuse(photo, "--coco-dataset", tmp_path / "out.txt")
+    for option in ("--labels", "--cutouts", "--masks"):
+        assert "expected a folder" in refuse(photo, option, tmp_path / "file")
+        assert "expected a folder" in refuse(photo, option, tmp_path / "file" / "below")
+        assert "the name of a .png file" in refuse(photo, option, tmp_path / "out.png")
     for source in (photos, video):
         assert "a folder for the label maps" in refuse(source, "--label-map", tmp_path / "out.png")
     assert (tmp_path / "file").read_text() == "in the way"
@@ -137,17 +205,14 @@ def test_outputs_never_overwrite_the_source_or_each_other(
     before = photo.read_bytes()
     assert "another file than the source" in refuse(photo, "--label-map", photo)
     assert "another file than the source" in refuse(photos, "--label-map", photos)
-    for option in ("--label-map", "--save"):
+    for option in ("--label-map", "--save", "--cutouts", "--masks"):
         assert "another folder than that of the source" in refuse(photo, option, tmp_path)
         assert "another folder than that of the source" in refuse(tmp_path / "*.png", option, tmp_path)
     assert "found it twice" in refuse(photo, "--coco", tmp_path / "out.json", "--json", tmp_path / "out.json")
+    assert "found it twice" in refuse(photo, "--cutouts", tmp_path / "a", "--masks", tmp_path / "b" / ".." / "a")
+    assert "another file than the source" in refuse(photo, "--labels", photo)
     assert photo.read_bytes() == before
     assert sorted(each.name for each in tmp_path.iterdir()) == ["home", "photo.png", "photos"]
-
-
-def test_images_that_share_an_id_are_refused(photos: Path, tmp_path: Path, refuse: Run) -> None:
-    (photos / "COCO_139.jpg").write_bytes((photos / "000000000139.jpg").read_bytes())
-    assert "found 139 for" in refuse(photos, "--coco", tmp_path / "out.json")
 
 
 def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,10 +223,10 @@ def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, caps
     assert not list(tmp_path.glob(".*part"))
 
 
-def test_an_interrupted_run_leaves_a_whole_array(
+def test_an_interrupted_run_leaves_whole_files(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out.json"
+    out, dataset, labels, masks = (tmp_path / name for name in ("out.json", "set.json", "labels", "masks"))
     real = Pipeline.segment
     done = []
 
@@ -172,6 +237,14 @@ def test_an_interrupted_run_leaves_a_whole_array(
         return real(self, frame, **given)
 
     monkeypatch.setattr(Pipeline, "segment", stopped)
-    assert main(["run", "--source", str(video), "--model", "colours", "--coco", str(out)]) == 130
+    request = ["run", "--source", video, "--model", "colours", "--coco", out, "--coco-dataset", dataset]
+    assert main([*map(str, request), "--labels", str(labels), "--masks", str(masks)]) == 130
     assert [record["image_id"] for record in json.loads(out.read_text())] == [0, 1, 1]
-    assert not list(tmp_path.glob(".*part"))
+    loaded = COCO(str(dataset))
+    assert [image["file_name"] for image in loaded.dataset["images"]] == ["clip_0.png", "clip_1.png"]
+    assert len(loaded.dataset["annotations"]) == 3
+    assert sorted(path.name for path in labels.iterdir()) == ["classes.txt", "clip_0.txt", "clip_1.txt", "data.yaml"]
+    assert sorted(path.name for path in masks.iterdir()) == [
+        "clip-000000-00-green.png", "clip-000001-00-red.png", "clip-000001-01-green.png"
+    ]  # fmt: skip
+    assert not list(tmp_path.rglob(".*part"))

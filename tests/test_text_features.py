@@ -99,3 +99,17 @@ def test_a_missing_or_broken_tokenizer_is_named(home: Path) -> None:
     file.unlink()
     with pytest.raises(ModelFileError, match="expected the CLIP model's tokenizer, found no file"):
         Clip("clip-colours")
+
+
+def test_a_text_that_is_too_long_is_named_in_every_run(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):  # the second finds it on disk
+        caplog.clear()
+        Clip("clip-colours").text.embed(["red " * 30, "blue"], TEMPLATES)
+        (warning,) = caplog.records
+        assert (
+            "CLIP reads the first 16 tokens of a text only; this one is longer: 'a photo of a red red"
+            in warning.message
+        )
+    caplog.clear()
+    Clip("clip-colours").text.embed(["red " * 5], TEMPLATES)
+    assert not caplog.records

@@ -1,9 +1,12 @@
-"""Writing files so that a stop half-way leaves the old file or none."""
+"""Writing files so that a stop half-way leaves the old file or none.
+
+What can't be replaced is written in place: FIFOs, devices, and the pipes that a shell hands over, such as `>(gzip)`.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -11,25 +14,20 @@ from typing import NoReturn
 
 from fastsam_engine.errors import OutputError
 
-_OPEN_FILES = ("/dev/std", "/dev/fd/", "/proc/")
-
-
-def is_stream(path: Path) -> bool:
-    """Whether a path is written as it comes: a pipe, a device, or an open file's name such as `/dev/stdout`."""
-    return path.exists() and not path.is_dir() and (not path.is_file() or str(path.absolute()).startswith(_OPEN_FILES))
+_DESCRIPTORS = (Path("/dev"), Path("/dev/fd"))
 
 
 def check_writable(path: Path) -> None:
-    """Make sure, before any work, that a file can be made at a path. Pipes and devices are not opened.
+    """Make sure, before any work, that a file can be made at a path.
 
     Raises:
         OutputError: It is a folder, or its folder is missing or can't be written.
     """
     if path.is_dir():
         raise OutputError(path, "expected a file, found a folder")
-    if is_stream(path):
+    if is_written_in_place(path):
         if not os.access(path, os.W_OK):
-            raise OutputError(path, f"it can't be written ({os.strerror(errno.EACCES)})")
+            raise OutputError(path, "it can't be written (Permission denied)")
         return
     folder = path.parent
     if not folder.is_dir():
@@ -43,18 +41,32 @@ def check_writable(path: Path) -> None:
         raise OutputError(path, f"it can't be written ({error.strerror})") from error
 
 
+def is_written_in_place(path: Path) -> bool:
+    """Whether a path names something to write to as it is: a FIFO, a device, or a descriptor such as `/dev/stdout`."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    folder = path.absolute().parent
+    is_descriptor = folder in _DESCRIPTORS or folder.is_relative_to("/proc")  # which may stand for a regular file
+    return is_descriptor or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file beside its target and rename it into place.
+    """Write a file beside its target and rename it into place; a link stays, and what it leads to is replaced.
 
     Raises:
         OutputError: The file can't be written.
     """
-    part = beside(path)
+    in_place = is_written_in_place(path)
+    part = path if in_place else beside(path)
     try:
         part.write_bytes(data)
-        part.replace(path)
+        if not in_place:
+            part.replace(path.resolve())
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if not in_place:
+            part.unlink(missing_ok=True)
         raise OutputError(path, f"it can't be written ({error.strerror})") from error
 
 
@@ -74,7 +86,8 @@ class PartFile:
             OutputError: It can't be made.
         """
         self._path = path
-        self._part = beside(path)
+        self._in_place = is_written_in_place(path)
+        self._part = path if self._in_place else beside(path)
         try:
             self._file = self._part.open("w", encoding="utf-8")
         except OSError as error:
@@ -103,17 +116,20 @@ class PartFile:
             return
         try:
             self._file.close()
-            self._part.replace(self._path)
+            if not self._in_place:
+                self._part.replace(self._path.resolve())
         except OSError as error:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> NoReturn:
         with suppress(OSError):  # closing writes what is left, which may fail as well
             self._file.close()
-        self._part.unlink(missing_ok=True)
+        if not self._in_place:
+            self._part.unlink(missing_ok=True)
         raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
 
 
 def beside(path: Path) -> Path:
     """Where a file grows before it takes the place of the one at `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    target = path.resolve()
+    return target.with_name(f".{target.name}.{os.getpid()}.part")

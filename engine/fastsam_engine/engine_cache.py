@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from fastsam_engine.atomic_files import write_atomically
 from fastsam_engine.errors import FastsamError, OutputError
-from fastsam_engine.model_store import home
+from fastsam_engine.home_folder import home
 from fastsam_engine.tensorrt.plan_file import Plan, read_facts, read_plan, sidecar, write_plan
 
 _logger = logging.getLogger(__name__)

@@ -169,6 +169,8 @@ class ModelSpec:
         input: Its input, or inputs.
         outputs: Its outputs.
         class_names: Class id to name, in order.
+        class_agnostic: Whether the classes say nothing of what a segment shows, as FastSAM's one does not. None: not
+            stated, as in files that are older than this field; see `is_class_agnostic`.
         defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`; CLIP: `logit_scale` and, where
             it was calibrated, `even_cosine`).
         precision: Of the weights in the graph.
@@ -182,11 +184,22 @@ class ModelSpec:
     input: ImageInput | TokenInput | FeatureInput | ArraysInput
     outputs: tuple[Output, ...]
     class_names: tuple[str, ...] = ()
+    class_agnostic: bool | None = None
     defaults: Mapping[str, float] = field(default_factory=dict)
     precision: Precision = "fp32"
     source: Source = field(default_factory=lambda: Source("unknown"))
     parity: Parity | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def is_class_agnostic(self) -> bool:
+        """Whether the classes say nothing of what a segment shows.
+
+        Where the file does not state it, it is so for a single class called `object`: that is how FastSAM was exported.
+        """
+        if self.class_agnostic is not None:
+            return self.class_agnostic
+        return len(self.class_names) == 1 and self.class_names[0].strip().casefold() == "object"
 
     @property
     def input_names(self) -> tuple[str, ...]:

@@ -7,21 +7,13 @@ by folder or by short name, in this order.
 from __future__ import annotations
 
 import difflib
-import os
 from pathlib import Path
-
-import platformdirs
 
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
+from fastsam_engine.home_folder import expand_user, home
 
 _SUFFIXES = (".onnx", ".plan")
-
-
-def home() -> Path:
-    """The folder that holds models and caches."""
-    override = os.environ.get("FASTSAM_TRT_HOME")
-    return Path(override).expanduser() if override else Path(platformdirs.user_cache_dir("fastsam-trt"))
 
 
 def models_folder() -> Path:
@@ -46,7 +38,7 @@ def find_graph(name: str | Path, part: str = "") -> Path:
         ModelNotFoundError: Nothing of that name; near names are in the message.
         ModelFileError: The folder lacks that graph.
     """
-    path = Path(name).expanduser()
+    path = expand_user(name)
     if path.is_file():
         return path
     folder = _folder(name)
@@ -82,13 +74,13 @@ def find_graphs(name: str | Path) -> list[Path]:
         ModelNotFoundError: Nothing of that name.
         ModelFileError: The folder holds none.
     """
-    path = Path(name).expanduser()
+    path = expand_user(name)
     graphs = [path] if path.is_file() else sorted(_folder(name).glob("*.onnx"))
     return graphs or [find_graph(name)]
 
 
 def _folder(name: str | Path) -> Path:
-    path = Path(name).expanduser()
+    path = expand_user(name)
     folder = path if path.is_dir() else models_folder() / str(name).lower()
     if not folder.is_dir() or str(name).strip() in ("", ".", ".."):
         raise _not_found(str(name))

@@ -13,7 +13,14 @@ from typing import Any
 
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, Source
-from fastsam_engine.yolo_seg import PROTOTYPES, detections_output, end_to_end_output, letterbox_input, thresholds
+from fastsam_engine.yolo_seg import (
+    PROTOTYPES,
+    detections_output,
+    end_to_end_output,
+    is_fastsam,
+    letterbox_input,
+    thresholds,
+)
 
 
 def is_ultralytics(metadata: Mapping[str, str]) -> bool:
@@ -60,6 +67,7 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         dtype="float16" if arguments.get("half") else "float32",
     )
     classes = tuple(str(names[i]) for i in sorted(names, key=int))  # text in .engine files, where they were JSON
+    fastsam = is_fastsam(classes, path.stem, metadata.get("description", ""))
     return ModelSpec(
         name=path.stem,
         family="yolo-end2end" if end_to_end else "yolo-seg",
@@ -67,7 +75,8 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         input=image,
         outputs=(end_to_end_output() if end_to_end else detections_output(len(classes)), Output(*PROTOTYPES)),
         class_names=classes,
-        defaults=thresholds(classes, nms=not end_to_end),
+        class_agnostic=fastsam,
+        defaults=thresholds(fastsam=fastsam, nms=not end_to_end),
         precision="fp16" if arguments.get("half") else "fp32",
         source=Source(
             metadata.get("description", path.name),

@@ -5,10 +5,14 @@ Known to the exporter that writes the spec and to the reader of ultralytics' own
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from fastsam_engine.model_spec import ImageInput, Output
+
+_FASTSAM = re.compile(r"fast[-_ ]?sam[-_ ]?[sx]?(?![a-z])", re.IGNORECASE)
+_SAYS_NOTHING = {"object", "item"}  # FastSAM's one class, and what ultralytics calls it with single_cls
 
 PROTOTYPES = ("output1", "mask-prototypes", "N 32 H/4 W/4")
 
@@ -49,10 +53,24 @@ def end_to_end_output() -> Output:
     return Output("output0", "yolo-end2end-detections", "N K 6+32")
 
 
-def thresholds(class_names: Sequence[str], *, nms: bool = True) -> dict[str, float]:
-    """Default thresholds: ultralytics' for class models, FastSAM's (its Inference.py) for one-class ones.
+def is_fastsam(class_names: Sequence[str], *origins: str) -> bool:
+    """Whether a model is FastSAM, which finds everything and names nothing.
+
+    One class is not enough: a network that was trained on one class has one, too. FastSAM's class has a name that says
+    nothing, and where the model comes from says FastSAM.
+
+    Args:
+        class_names: Its classes.
+        origins: What it or its weights are called, in file names and in the exporter's description.
+    """
+    nothing = len(class_names) == 1 and class_names[0].strip().casefold() in _SAYS_NOTHING
+    return nothing and any(_FASTSAM.search(origin) for origin in origins)
+
+
+def thresholds(*, fastsam: bool = False, nms: bool = True) -> dict[str, float]:
+    """Default thresholds: ultralytics', or FastSAM's (its Inference.py).
 
     Without `nms` no overlap is too high.
     """
-    conf, iou = (0.4, 0.9) if len(class_names) == 1 else (0.25, 0.7)
+    conf, iou = (0.4, 0.9) if fastsam else (0.25, 0.7)
     return {"conf": conf, "iou": iou if nms else 1.0, "max_segments": 300}

@@ -54,6 +54,7 @@ def main() -> int:
         imgsz=(640, 640),
         out=models / embedded.SEGMENTER,
         defaults=segmenter.THRESHOLDS,
+        class_agnostic=True,
     )
     export_model(embedded.CLIP, weights=towers, out=models / embedded.CLIP)
     pipeline = Pipeline(models / embedded.SEGMENTER, clip=models / embedded.CLIP, selector="clip", precision="fp32")

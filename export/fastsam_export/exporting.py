@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import PackagesMissingError
+from fastsam_engine.home_folder import expand_user
 from fastsam_engine.model_store import models_folder
 from fastsam_engine.packages import version
 from fastsam_export.errors import CalibrationError, ExportError, UnknownExportError
@@ -33,6 +34,7 @@ def export_model(
     precision: ExportPrecision = "fp32",
     calibration: Path | None = None,
     defaults: Mapping[str, float] | None = None,
+    class_agnostic: bool | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Export a model, prove its parity with PyTorch, and put its files into place.
@@ -47,6 +49,8 @@ def export_model(
             inputs and outputs stay as they are.
         calibration: Folder of images like those that the model will see, for int8 and only for it.
         defaults: Thresholds to record in place of the family's, such as `conf` or `iou`.
+        class_agnostic: Whether the model's classes say nothing of what a segment shows, as FastSAM's one does not; such
+            a model gets FastSAM's thresholds, and its segments no label. None: so for FastSAM itself (YOLO only).
         step: Told, in a few words, what begins.
 
     Returns:
@@ -70,7 +74,7 @@ def export_model(
     if imgsz is None and published is not None and published.size_px:
         imgsz = (published.size_px, published.size_px)
     origin = str(weights) if weights is not None else published.origin if published else name
-    request = ExportRequest(name.lower(), origin, imgsz, defaults or {})
+    request = ExportRequest(name.lower(), origin, imgsz, defaults or {}, class_agnostic)
     folder = out or models_folder() / (request.name if precision == "fp32" else f"{request.name}-{precision}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as staging:
@@ -99,7 +103,7 @@ def _calibration(folder: Path | None, precision: ExportPrecision, family: Family
         raise ExportError(f"int8: expected a model of {', '.join(INT8_FAMILIES)}, found one of {family.name}")
     if folder is None:
         raise CalibrationError(None, "a folder of images like those that the model will see", "none")
-    return CalibrationPictures.of(folder.expanduser())
+    return CalibrationPictures.of(expand_user(folder))
 
 
 def _family(name: str, weights: str | Path | None) -> Family:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import one_line
+from fastsam_engine.home_folder import expand_user
 from fastsam_engine.model_spec import ImageInput, Interpolation, ModelSpec, Source
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported
@@ -62,7 +63,7 @@ def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any
 
 def source(weights: str, licence: str) -> Source:
     """Where a hub id or local folder comes from."""
-    origin = Path(weights).expanduser()
+    origin = expand_user(weights)
     local = origin.exists()
     return Source(origin.name if local else weights, sha256(origin) if local else "", versions("transformers"), licence)
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import one_line
+from fastsam_engine.home_folder import expand_user
 from fastsam_engine.model_spec import ModelSpec, Output, Source
-from fastsam_engine.yolo_seg import PROTOTYPES, letterbox_input, thresholds
+from fastsam_engine.yolo_seg import PROTOTYPES, is_fastsam, letterbox_input, thresholds
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family
 from fastsam_export.helper_graphs import export_helpers
@@ -65,8 +66,8 @@ class UltralyticsFamily(Family):
     def recognises(self, weights: Path) -> bool:
         if weights.suffix != ".pt":
             return False
-        if weights.expanduser().is_file():
-            return _is_end_to_end(weights.expanduser()) == self.end_to_end
+        if expand_user(weights).is_file():
+            return _is_end_to_end(expand_user(weights)) == self.end_to_end
         published = {row.origin: row.family for row in CATALOG.values()}
         return published[weights.name] == self.name if weights.name in published else not self.end_to_end
 
@@ -83,6 +84,10 @@ class UltralyticsFamily(Family):
         if height % stride or width % stride:
             raise ExportError(f"imgsz: expected multiples of {stride}, found {height} x {width}")
         classes = tuple(str(network.names[i]) for i in sorted(network.names))
+        fastsam = request.class_agnostic
+        if fastsam is None:
+            trained_as = Path(str(network.yaml.get("yaml_file", ""))).stem
+            fastsam = is_fastsam(classes, request.name, Path(request.weights).stem, trained_as)
         step("tracing the graph")
         # ultralytics' nms=False asks for the end-to-end head, where there is one; unset, for raw predictions
         head = {"nms": False} if self.end_to_end else {}
@@ -98,7 +103,8 @@ class UltralyticsFamily(Family):
             input=letterbox_input(height, width, size_multiple=stride, batch=(1, None)),
             outputs=(self.detections(len(classes)), Output(*PROTOTYPES)),
             class_names=classes,
-            defaults={**thresholds(classes, nms=not self.end_to_end), **request.defaults},
+            class_agnostic=fastsam,
+            defaults={**thresholds(fastsam=fastsam, nms=not self.end_to_end), **request.defaults},
             source=Source(
                 Path(request.weights).name, sha256(weights), versions("ultralytics", "onnxslim"), licence="AGPL-3.0"
             ),
@@ -171,7 +177,7 @@ def _load(weights: str, folder: Path, end_to_end: bool) -> tuple[Path, ultralyti
     import ultralytics
 
     copy = folder / Path(weights).name
-    local = Path(weights).expanduser()
+    local = expand_user(weights)
     if local.is_file():
         shutil.copyfile(local, copy)
     elif local.suffix != ".pt" or local.parent != Path():

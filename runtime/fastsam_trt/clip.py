@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
+from fastsam_engine.home_folder import home
 from fastsam_engine.model_spec import ImageInput, TokenInput
-from fastsam_engine.model_store import beside, home
+from fastsam_engine.model_store import beside
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers, takes

@@ -1,15 +1,19 @@
-"""COCO's results format: what `pycocotools` loads with `COCO.loadRes` and `COCOeval` scores.
+"""COCO's formats: results, which `pycocotools` loads with `COCO.loadRes`, and the annotations of a dataset.
 
-https://cocodataset.org/#format-results
+https://cocodataset.org/#format-results, https://cocodataset.org/#format-data
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TypedDict
+from typing import NotRequired, TypedDict
+
+import numpy as np
 
 from fastsam_trt.errors import OptionError
+from fastsam_trt.masks import MaskCrop
+from fastsam_trt.polygons import coco_polygons
 from fastsam_trt.result import Result
 from fastsam_trt.rle import Rle
 
@@ -43,6 +47,7 @@ class CocoRecord(TypedDict):
         bbox: [x, y, width, height], px of the image, x and y of the left and top edge.
         score: 0..1.
         segmentation: The mask.
+        file_name: The image's name, where the caller has one.
     """
 
     image_id: int
@@ -50,9 +55,35 @@ class CocoRecord(TypedDict):
     bbox: list[float]
     score: float
     segmentation: Rle
+    file_name: NotRequired[str]
 
 
-def as_records(result: Result, image_id: int, category_ids: Mapping[int, int] | None = None) -> list[CocoRecord]:
+class CocoAnnotation(TypedDict):
+    """One segment of one image of a dataset, in JSON's types.
+
+    Attributes:
+        id: Of the annotation, from 1.
+        image_id, category_id: As in `CocoRecord`.
+        bbox: [x, y, width, height] of the mask, px.
+        area: How many pixels the mask has.
+        segmentation: Polygons [x, y, x, y, ...] along pixel edges: exact, holes cut out.
+        iscrowd: 0.
+        score: 0..1.
+    """
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[int]
+    area: int
+    segmentation: list[list[int]]
+    iscrowd: int
+    score: float
+
+
+def as_records(
+    result: Result, image_id: int, category_ids: Mapping[int, int] | None = None, *, file_name: str | None = None
+) -> list[CocoRecord]:
     """The selected segments of an image as COCO's results.
 
     `COCO.loadRes` takes the area of a record that has a box from the box. To score masks by the sizes of COCO (small,
@@ -62,7 +93,8 @@ def as_records(result: Result, image_id: int, category_ids: Mapping[int, int] | 
         result: The image's result; its masks are decoded if they are not yet.
         image_id: Id of the image in the ground truth.
         category_ids: Class id to category id, such as `official_ids` gives; None: class ids as they are, counted from
-            0, and category 1 for a model of one class, which names nothing.
+            0, and category 1 for segments that the model does not name.
+        file_name: The image's name, kept in each record.
 
     Returns:
         N records, best first.
@@ -70,24 +102,77 @@ def as_records(result: Result, image_id: int, category_ids: Mapping[int, int] | 
     Raises:
         OptionError: A selected segment is of a class that `category_ids` does not have.
     """
-    if category_ids is None and len(result.class_names) < 2:
-        categories = [1] * len(result)
-    elif category_ids is None:
-        categories = result.class_ids.tolist()
-    else:
+    if category_ids is not None:
         categories = [_category(class_id, category_ids) for class_id in result.class_ids.tolist()]
-    return [
-        {
+    else:
+        named = zip(result.labels, result.class_ids.tolist(), strict=True)
+        categories = [1 if label is None else class_id for label, class_id in named]
+    return records(result, image_id, categories, file_name=file_name)
+
+
+def records(
+    result: Result, image_id: int, categories: Sequence[int | None], *, file_name: str | None = None
+) -> list[CocoRecord]:
+    """The selected segments as COCO's results, each with its category; those that have none are left out."""
+    found: list[CocoRecord] = []
+    for category, (x0, y0, x1, y1), score, mask in zip(
+        categories, result.boxes.tolist(), result.scores.tolist(), result.rle(), strict=True
+    ):
+        if category is None:
+            continue
+        record: CocoRecord = {
             "image_id": image_id,
             "category_id": category,
             "bbox": [round(edge, 2) for edge in (x0, y0, x1 - x0, y1 - y0)],
             "score": round(score, 5),
             "segmentation": mask,
         }
-        for category, (x0, y0, x1, y1), score, mask in zip(
-            categories, result.boxes.tolist(), result.scores.tolist(), result.rle(), strict=True
+        if file_name is not None:
+            record["file_name"] = file_name
+        found.append(record)
+    return found
+
+
+def as_annotations(
+    result: Result, image_id: int, categories: Sequence[int | None], first_id: int = 1
+) -> list[CocoAnnotation]:
+    """The selected segments as annotations of a dataset.
+
+    Args:
+        result: The image's result; its masks are decoded if they are not yet.
+        image_id: Id of the image in the dataset.
+        categories: N category ids; segments that have none are left out, and those whose mask has no pixel.
+        first_id: Id of the first annotation.
+
+    Returns:
+        Up to N annotations, best first.
+    """
+    found: list[CocoAnnotation] = []
+    crops = result.crops()
+    outlines = coco_polygons(crops)
+    for category, score, crop, polygons in zip(categories, result.scores.tolist(), crops, outlines, strict=True):
+        if category is None or not crop.pixels.any():
+            continue
+        found.append(
+            {
+                "id": first_id + len(found),
+                "image_id": image_id,
+                "category_id": category,
+                "bbox": _bounds(crop),
+                "area": int(crop.pixels.sum()),
+                "segmentation": polygons,
+                "iscrowd": 0,
+                "score": round(score, 5),
+            }
         )
-    ]
+    return found
+
+
+def _bounds(crop: MaskCrop) -> list[int]:
+    """The box around a mask's pixels, x, y, width and height."""
+    columns, rows = np.flatnonzero(crop.pixels.any(axis=0)), np.flatnonzero(crop.pixels.any(axis=1))
+    left, top = int(columns[0]), int(rows[0])
+    return [crop.left + left, crop.top + top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
 
 
 def official_ids(class_names: Sequence[str]) -> dict[int, int] | None:

@@ -39,7 +39,7 @@ def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float 
     colours = palette(_colour_keys(result))
     picture = tint(frame, crops, colours)
     tags = lettering.Tags(picture, text_scale)
-    for box, text, colour in zip(boxes, captions(result), colours, strict=True):
+    for box, text, colour in zip(boxes, captions(result, drawn=True), colours, strict=True):
         tags.draw(text, int(box[0]), int(box[1]), colour)
     return picture
 
@@ -55,7 +55,8 @@ def draw_panels(result: Result) -> NDArray[np.uint8]:
     """
     segments = result.segments
     everything = segments.masks.decode(range(len(segments)))
-    wanted = f": {', '.join(result.prompts)}" if result.prompts else ""
+    names = ", ".join(drawn_name(prompt, f"prompt {i}") for i, prompt in enumerate(result.prompts))
+    wanted = f": {names}" if names else ""
     panels = (
         ("original", result.frame),
         (f"all segments ({len(segments)})", tint(result.frame, everything, palette(range(len(segments))))),
@@ -107,20 +108,33 @@ def palette(keys: Iterable[int]) -> list[Colour]:
     return [_PALETTE[key % len(_PALETTE)] for key in keys]
 
 
-def captions(result: Result) -> list[str]:
-    """What each selected segment is, in a few words: prompt or class, how sure that is, and which track it is of."""
+def drawn_name(name: str, number: str) -> str:
+    """A name as it is drawn: itself, or its number where no installed font has its letters."""
+    return name if lettering.can_write(name) else number
+
+
+def captions(result: Result, *, drawn: bool = False) -> list[str]:
+    """What each selected segment is, in a few words: prompt or class, how sure that is, and which track it is of.
+
+    Args:
+        result: A frame's result.
+        drawn: Whether they are to be drawn, so that names whose letters no font has become numbers.
+    """
     texts = []
-    for label, prompt_id, score, similarity, track_id in zip(
+    for label, class_id, prompt_id, score, similarity, track_id in zip(
         result.labels,
+        result.class_ids.tolist(),
         result.prompt_ids.tolist(),
         result.scores,
         result.similarities,
         result.track_ids.tolist(),
         strict=True,
     ):
-        name = result.prompts[prompt_id] if prompt_id >= 0 else label
+        name = result.prompts[prompt_id] if prompt_id >= 0 else label or ""
+        if drawn:
+            name = drawn_name(name, f"prompt {prompt_id}" if prompt_id >= 0 else f"class {class_id}")
         sure = score if np.isnan(similarity) else similarity
-        words = [name or "", f"{sure:.2f}", f"#{track_id}" if track_id >= 0 else ""]
+        words = [name, f"{sure:.2f}", f"#{track_id}" if track_id >= 0 else ""]
         texts.append(" ".join(filter(None, words)))
     return texts
 

@@ -21,13 +21,48 @@ class SourceUnreadableError(WorkError, ValueError):
         super().__init__(f"source {source!r}: {found}")
 
 
-class TruncatedSourceError(WorkError, EOFError):
-    """A video that ended before its header says."""
+class PictureSizeError(SourceUnreadableError):
+    """A picture that declares more pixels than are decoded."""
 
-    def __init__(self, source: str, read: int, promised: int) -> None:
+    def __init__(self, source: str, most_px: int, width: int, height: int) -> None:
         super().__init__(
-            f"source {source!r} is cut short: expected {promised} frames, could read {read}; "
-            "what could be read was processed"
+            source,
+            f"expected a picture of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
+            "scale it down, or cut it into tiles",
+        )
+
+
+class FilesFailedError(SourceUnreadableError):
+    """Some of many files, or pages, that failed; raised after the others."""
+
+    def __init__(self, source: str, failed: int, total: int, noun: str, first: str, *, unreadable: bool) -> None:
+        what = "can't be read" if unreadable else "failed"
+        super().__init__(source, f"{failed} of {total} {noun} {what}, the first: {first}")
+
+
+class AmbiguousSourceError(RequestError, ValueError):
+    """A name that means two things."""
+
+    def __init__(self, source: str, first: str, second: str) -> None:
+        super().__init__(
+            f"source {source!r}: expected a name that means one thing, found two; say {first}, or {second}"
+        )
+
+
+class TruncatedSourceError(WorkError, EOFError):
+    """A video that breaks off before its container says that it ends."""
+
+    def __init__(self, source: str, read: int, promised: int | None) -> None:
+        """Say so.
+
+        Args:
+            source: The source.
+            read: How many frames could be read.
+            promised: How many it should have; None: not known.
+        """
+        expected = "more frames behind its end" if promised is None else f"{promised} frames"
+        super().__init__(
+            f"source {source!r} is cut short: expected {expected}, could read {read}; what could be read was processed"
         )
 
 
@@ -57,11 +92,12 @@ class PromptError(RequestError, ValueError):
 class ClipNotFoundError(ModelNotFoundError):
     """A prompt needs CLIP, and there is no CLIP model."""
 
-    def __init__(self, prompt: str, model: str, clip: str) -> None:
+    def __init__(self, prompt: str, model: str, clip: str, hint: str = "") -> None:
         RequestError.__init__(
             self,
-            f"prompt {prompt!r} is no class of {model} and so needs CLIP; expected the CLIP model {clip!r}, "
-            f"found none; make it with: fastsam-trt export {clip}  (the classes: fastsam-trt info {model})",
+            f"prompt {prompt!r} is no class of {model} and so needs CLIP; {hint}{' ' if hint else ''}"
+            f"expected the CLIP model {clip!r}, found none; make it with: fastsam-trt export {clip}  "
+            f"(the classes: fastsam-trt info {model})",
         )
 
 
@@ -77,8 +113,15 @@ class ComparedModelError(FastsamError, RuntimeError):
 class OptionError(RequestError, ValueError):
     """An option whose value is unknown or out of range."""
 
-    def __init__(self, option: str, expected: str, found: object) -> None:
-        super().__init__(f"{option}: expected {expected}, found {found!r}")
+    def __init__(self, option: str, expected: str, found: object, hint: str = "") -> None:
+        super().__init__(f"{option}: expected {expected}, found {found!r}{'; ' if hint else ''}{hint}")
+
+
+class GroundTruthError(RequestError, ValueError):
+    """Annotations that the ids of a run can't come from."""
+
+    def __init__(self, path: Path, expected: str, found: str) -> None:
+        super().__init__(f"annotations {path}: expected {expected}, found {found}")
 
 
 class OutputStoppedError(WorkError, OSError):
@@ -94,6 +137,16 @@ class OutputStoppedError(WorkError, OSError):
     ) -> None:
         super().__init__(
             f"output {path}: expected {expected}, found {found} after frame {frames}; what was written stays{mend}"
+        )
+
+
+class OutputUnreadError(WorkError, BrokenPipeError):
+    """A pipe that took some frames, and whose reader went away."""
+
+    def __init__(self, path: Path, frames: int) -> None:
+        super().__init__(
+            f"output {path}: expected a reader, found that it went away after frame {frames}; "
+            "keep the reader running, or write to a file"
         )
 
 

@@ -26,7 +26,7 @@ def nms(
     Args:
         boxes: (n, 4) float32 xyxy.
         scores: (n,) float32.
-        class_ids: (n,) int32; boxes of different classes do not touch each other.
+        class_ids: (n,) int32; boxes of different classes do not touch each other. All the same: class-agnostic NMS.
         iou: Boxes that overlap a better one by more than this fall.
         limit: Most boxes to keep.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt.content import sniff
 from fastsam_trt.errors import ImageFormatError, SourceUnreadableError
+from fastsam_trt.image_header import read_header
+from fastsam_trt.picture_file import PictureFile, check_size, turn_upright
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".jp2", ".png", ".webp", ".avif", ".tif", ".tiff",
-                            ".pbm", ".pgm", ".ppm", ".pnm", ".pfm", ".hdr", ".exr"})  # fmt: skip
+_logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset({".apng", ".avif", ".bmp", ".dib", ".exr", ".hdr", ".heic", ".heif", ".hif", ".j2k", ".jfif",
+                            ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
+                            ".tif", ".tiff", ".webp"})  # fmt: skip
+"""What pictures are named. What they are, their content says: see `fastsam_trt.content`."""
 
 
 def as_bgr(picture: NDArray[Any]) -> NDArray[np.uint8]:
@@ -45,23 +54,64 @@ def as_bgr(picture: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read an image file, turned upright by its EXIF orientation: (H, W, 3) uint8 BGR.
+    """Read an image file, whatever its name, turned upright: (H, W, 3) uint8 BGR. See `decode_picture`.
 
     Raises:
-        SourceUnreadableError: The file is empty or no image.
+        SourceUnreadableError: The file is empty, broken, cut short or no image.
+        PictureSizeError: It declares more than 200 million pixels.
+        PackagesMissingError: It is a HEIC, and the extra `heic` is not installed.
     """
     try:
-        data = np.fromfile(path, np.uint8)
+        if path.is_char_device() or path.is_block_device():
+            raise SourceUnreadableError(str(path), "expected an image, found a device")
+        data = path.read_bytes()
     except OSError as error:
         raise SourceUnreadableError(str(path), f"it can't be read ({error.strerror})") from error
-    if not data.size:
-        raise SourceUnreadableError(str(path), "expected an image, found an empty file")
+    return decode_picture(data, str(path))
+
+
+def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode an image, turned upright.
+
+    JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF, JPEG 2000, PNM, and HEIC with the extra `heic`. JPEG, PNG, WebP and TIFF are
+    turned by their EXIF orientation, AVIF and HEIC by their own properties, which their standard puts before EXIF's.
+    Alpha is dropped, 16 bits are rounded to 8. Of several pages or frames the first is taken, with a warning.
+
+    Args:
+        data: The whole file.
+        name: What messages call it.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceUnreadableError: It is empty, broken, cut short or no image.
+        PictureSizeError: It declares more than 200 million pixels (`picture_file.MOST_PX`); nothing was decoded.
+        PackagesMissingError: It is a HEIC, and the extra `heic` is not installed.
+    """
+    content = sniff(data)
+    if content.picture_format is None:
+        raise SourceUnreadableError(name, f"expected an image, found {content.name}")
+    if content.kind == "picture":
+        header = read_header(data, content.picture_format)
+        if header is not None:
+            check_size(name, header.width, header.height)
+            if not header.whole:
+                raise SourceUnreadableError(name, f"expected an image, found {content.name} that is cut short")
+            picture = _decode_by_opencv(data)
+            if picture is not None:
+                return as_bgr(turn_upright(picture, header.orientation))
+    with PictureFile(BytesIO(data), content, name) as file:
+        if file.count > 1:
+            _logger.warning("%s holds %d pictures, of which the first is taken", name, file.count)
+        return as_bgr(file.read(0))
+
+
+def _decode_by_opencv(data: bytes) -> NDArray[Any] | None:
+    """A picture as it is stored; None where OpenCV can't read it."""
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error as error:
-        raise SourceUnreadableError(str(path), f"expected an image, OpenCV says: {error.err}") from error
-    if picture is None:
-        raise SourceUnreadableError(str(path), "expected an image, found a file that OpenCV can't read as one")
-    if picture.dtype not in (np.uint8, np.uint16):
-        raise SourceUnreadableError(str(path), f"expected an image of 8 or 16 bits a channel, found {picture.dtype}")
-    return as_bgr(picture)
+        return cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error:
+        return None

@@ -35,9 +35,10 @@ from fastsam_trt.question import (
 from fastsam_trt.result import Result
 from fastsam_trt.segmented import Segmented
 from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.selectors import Embedder, EveryCrop, Ranking
+from fastsam_trt.selectors import Embedder, EveryCrop, Ranking, best
 from fastsam_trt.sources import RECONNECT_S, STALL_S, open_source
 from fastsam_trt.tracks import TrackEmbeddings, Tracker
+from fastsam_trt.vocabulary import did_you_mean, vocabulary
 
 DEFAULT_MODEL = "yolov8n-seg"
 DEFAULT_CLIP = "clip-vit-base-patch32"
@@ -70,8 +71,10 @@ class Pipeline(Prompted):
         conf: float | None = None,
         iou: float | None = None,
         max_segments: int | None = None,
-        classes: Iterable[int] | None = None,
+        max_selected: int | None = None,
+        classes: Iterable[int | str] | int | str | None = None,
         components: bool = False,
+        agnostic_nms: bool | None = None,
         imgsz: int | tuple[int, int] | None = None,
         negatives: Iterable[str] = DEFAULT_NEGATIVES,
         templates: Iterable[str] = DEFAULT_TEMPLATES,
@@ -100,12 +103,15 @@ class Pipeline(Prompted):
                 that class. Any other is one more negative for CLIP, and takes out segments that CLIP did not choose,
                 such as those that a box chose, where they answer it themselves.
             selector: `labels` (prompts name classes of the model), `clip`, or `auto`: labels for a prompt that is a
-                class name or its plain plural, CLIP for the others.
-            conf: Lowest score of a segment, 0..1; None: the model's default, as for the next three.
+                class name, its plural or a synonym of it (see `fastsam_trt.vocabulary`), CLIP for the others.
+            conf: Lowest score of a segment, 0..1; None: the model's default, as for the next four.
             iou: Highest overlap of two segments of one class, 0..1.
-            max_segments: Most segments a frame.
+            agnostic_nms: Whether `iou` bounds the overlap of any two segments, whatever their classes.
+            max_segments: Most segments a frame, before anything is selected.
             imgsz: Longest side, or (height, width), of the model's input, px.
-            classes: Class ids to keep; None: all.
+            max_selected: Most selected segments a frame, over all prompts together; None: all. Those that a label, box
+                or point chose come first, by score; then CLIP's, by similarity.
+            classes: Ids or names of the classes to keep, names as in prompts (`["person", 2]`); None: all.
             components: Whether each connected part of a semantic model's class is a segment, or the whole class.
             negatives: Texts that a segment may be instead of a prompt (CLIP only).
             templates: Texts with `{}` where a prompt goes (CLIP only).
@@ -144,8 +150,9 @@ class Pipeline(Prompted):
             conf=conf,
             iou=iou,
             max_segments=max_segments,
-            classes=None if classes is None else tuple(classes),
+            classes=classes,
             components=components,
+            agnostic_nms=agnostic_nms,
             imgsz=imgsz,
             backend=backend,
             device=device,
@@ -153,6 +160,7 @@ class Pipeline(Prompted):
             frames_on_device=frames_on_device,
             uploads=self._uploads,
         )
+        self.max_selected = max_selected
         self._changing, self._selecting = threading.RLock(), threading.Lock()
         self._tracker = Tracker() if track else None
         self._embedder: Embedder | None = None
@@ -177,6 +185,17 @@ class Pipeline(Prompted):
             self._tracker = Tracker() if track else None
             self._embedder = None
             self._answer(self.question)
+
+    @property
+    def max_selected(self) -> int | None:
+        """Most selected segments a frame; None: all. May be set between frames."""
+        return self._max_selected
+
+    @max_selected.setter
+    def max_selected(self, max_selected: int | None) -> None:
+        if max_selected is not None and (not isinstance(max_selected, int) or max_selected < 1):
+            raise OptionError("max_selected", "a whole number of 1 or more", max_selected)
+        self._max_selected = max_selected
 
     @property
     def budget_ms(self) -> float | None:
@@ -250,12 +269,15 @@ class Pipeline(Prompted):
             if answering.embedder is not None:
                 answering.embedder.begin(segments, segmented.captured_s)
             selection = answering.selector.select(segmented.picture, segments)
+            if (most := self._max_selected) is not None:
+                selection = best(selection, segments.scores, most)
             embedded = 0 if answering.embedder is None else answering.embedder.embedded
         return Result(
             segmented.picture,
             segments,
             selection,
             class_names=self.segmenter.class_names,
+            class_agnostic=self.segmenter.class_agnostic,
             prompts=answering.question.prompts,
             speed={**segmented.speed, "select": (time.perf_counter() - start) * 1e3},
             embedded=embedded,
@@ -315,7 +337,10 @@ class Pipeline(Prompted):
             self._answer(replace(self.question, **changes))
 
     def _answer(self, question: Question) -> None:
-        ranker, selector = question.selectors(self._rules, self.segmenter.class_names, self._clip_for)
+        segmenter = self.segmenter
+        ranker, selector = question.selectors(
+            self._rules, segmenter.class_names, self._clip_for, segmenter.thresholds.classes
+        )
         self._answering = Answering(question, selector, ranker, self._tracker, self._embedder)
 
     def _clip_for(self, prompt: str) -> tuple[Clip, Embedder]:
@@ -345,7 +370,7 @@ class Pipeline(Prompted):
                 frames_on_device=self._frames_on_device,
             )
         except ModelNotFoundError as error:
-            model = self.segmenter.session.spec.name
-            raise ClipNotFoundError(prompt, model, str(self._clip_name)) from error
+            model, near = self.segmenter.session.spec.name, vocabulary(self.segmenter.class_names).near(prompt)
+            raise ClipNotFoundError(prompt, model, str(self._clip_name), did_you_mean(near)) from error
         clip.uploads = self._uploads
         return clip

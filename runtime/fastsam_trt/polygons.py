@@ -1,58 +1,59 @@
-"""Polygons: the outer outlines of masks, found inside their crops."""
+"""Polygons: the outlines of masks along the edges of their pixels, found inside their crops."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.errors import OptionError
 from fastsam_trt.masks import MaskCrop
+from fastsam_trt.outlines import edge_rings, join, simplify
 
-_LEAST_VERTICES = 3
 
-
-def polygons(crops: Sequence[MaskCrop], simplify_px: float = 0.0) -> list[list[NDArray[np.float32]]]:
+def polygons(
+    crops: Sequence[MaskCrop], simplify_px: float = 0.0, *, holes: bool = True
+) -> list[list[NDArray[np.float32]]]:
     """Outline masks.
 
-    A vertex is the centre of a pixel of the mask's rim, named by that pixel's column and row, as OpenCV has it: filled
-    with `cv2.fillPoly`, one polygon after the other, exact polygons give the mask back. Boxes and `pycocotools` count
-    from a pixel's left and top edge instead: add 0.5 for their frame, in which a polygon runs half a pixel inside the
-    mask's rim. A flattened polygon is a list of COCO's `segmentation`.
+    A polygon runs along the outer edges of the rim's pixels, in the frame of pixel centres, as OpenCV and Matplotlib
+    have it: the pixel of column 3 reaches from 2.5 to 3.5. Boxes and COCO count from a pixel's left and top edge: add
+    0.5 for their frame. Flattened, the polygons of a mask are then COCO's `segmentation`, and the exact ones are the
+    mask again once `pycocotools` has rasterised them. The area inside them is the number of the mask's pixels.
 
-    Holes are dropped, with what lies inside them: lists of polygons, COCO's too, can't say them; RLE can.
+    A hole is cut out by a line there and back from its polygon's outline, which encloses nothing; what lies inside a
+    hole is a polygon of its own.
 
     Args:
         crops: n masks inside their boxes.
         simplify_px: Tolerance of Douglas and Peucker's simplification (`cv2.approxPolyDP`), px; 0: exact.
+        holes: Whether to cut out holes. Without them a polygon is an outer outline alone, filled with all it encloses.
 
     Returns:
         For each mask its polygons, one for each part that does not touch another (a corner is a touch): (k, 2) float32
-        xy, px of the frame. A part of one pixel or a line of pixels has its last vertex repeated,
-        so that k is 3 or more and nothing is lost; a mask without pixels has no polygon.
+        xy, px of the frame, with k of 4 or more, or of 3 where simplified. A mask without pixels has no polygon.
 
     Raises:
         OptionError: `simplify_px` is negative or no finite number.
     """
     if not (math.isfinite(simplify_px) and simplify_px >= 0):
         raise OptionError("simplify_px", "a number of 0 or more", simplify_px)
-    return [_outlines(crop, simplify_px) for crop in crops]
-
-
-def _outlines(crop: MaskCrop, simplify_px: float) -> list[NDArray[np.float32]]:
-    if not crop.pixels.any():
-        return []
-    contours, _ = cv2.findContours(
-        crop.pixels.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(crop.left, crop.top)
-    )
+    found = edge_rings([crop.pixels for crop in crops], holes=holes)
     if simplify_px:
-        contours = [cv2.approxPolyDP(contour, simplify_px, closed=True) for contour in contours]
-    return [_whole(contour.reshape(-1, 2).astype(np.float32)) for contour in contours]
+        found = [[[simplify(ring, simplify_px) for ring in part] for part in parts] for parts in found]
+    corners = [np.array([crop.left - 0.5, crop.top - 0.5]) for crop in crops]
+    return [
+        [(join(part) + corner).astype(np.float32) for part in parts]
+        for parts, corner in zip(found, corners, strict=True)
+    ]
 
 
-def _whole(vertices: NDArray[np.float32]) -> NDArray[np.float32]:
-    missing = max(_LEAST_VERTICES - len(vertices), 0)
-    return np.concatenate([vertices, np.repeat(vertices[-1:], missing, axis=0)]) if missing else vertices
+def coco_polygons(crops: Sequence[MaskCrop]) -> list[list[list[int]]]:
+    """Masks as COCO's `segmentation`: [x, y, x, y, ...] of each part of each mask, along pixel edges, holes cut out."""
+    found = edge_rings([crop.pixels for crop in crops])
+    return [
+        [(join(part) + np.array([crop.left, crop.top])).ravel().tolist() for part in parts]
+        for parts, crop in zip(found, crops, strict=True)
+    ]

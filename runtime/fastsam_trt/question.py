@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsam_trt.clip import Clip
 from fastsam_trt.errors import OptionError
 from fastsam_trt.places import check_boxes, check_point_labels, check_points
-from fastsam_trt.prompts import Routes, SelectorName, check_apart, route
+from fastsam_trt.prompts import Routes, SelectorName, check_apart, check_kept, route
 from fastsam_trt.selectors import BoxSelector, CombinedSelector, Embedder, PointSelector, Selector, TextSelector
 from fastsam_trt.tracks.tracker import Tracker
 
@@ -77,7 +77,11 @@ class Question:
     labelled: bool = False
 
     def selectors(
-        self, rules: TextRules, class_names: tuple[str, ...], clip_for: ClipFor
+        self,
+        rules: TextRules,
+        class_names: tuple[str, ...],
+        clip_for: ClipFor,
+        kept_classes: tuple[int, ...] | None = None,
     ) -> tuple[TextSelector | None, CombinedSelector]:
         """Make what answers it.
 
@@ -85,6 +89,7 @@ class Question:
             rules: How its texts are answered.
             class_names: The segmentation model's classes, by id.
             clip_for: Called if a text needs CLIP.
+            kept_classes: Ids of the classes whose segments come; None: all.
 
         Returns:
             The selector of its texts, None where there are none, and that of all.
@@ -94,6 +99,7 @@ class Question:
         """
         asked, barred = (route(texts, class_names, rules.selector) for texts in (self.prompts, self.excluded))
         check_apart(asked, barred, class_names)
+        check_kept(asked, kept_classes, self.prompts)
         against = tuple(barred.texts.values())
         texts = (*asked.texts.values(), *against)
         clip, embedder = clip_for(texts[0]) if texts else (None, None)

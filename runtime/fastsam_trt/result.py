@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import rle
+from fastsam_trt.cutouts import cut_out
 from fastsam_trt.detections import as_detections
 from fastsam_trt.masks import MaskCrop, paste
 from fastsam_trt.polygons import polygons
@@ -35,7 +36,17 @@ class Result:
         speed: ms of each stage: `preprocess`, `segment`, `select`, `decode` (masks; 0 until they are decoded), `total`.
     """
 
-    __slots__ = ("_class_names", "_crops", "embedded", "frame", "prompts", "segments", "selection", "speed")
+    __slots__ = (
+        "_class_agnostic",
+        "_class_names",
+        "_crops",
+        "embedded",
+        "frame",
+        "prompts",
+        "segments",
+        "selection",
+        "speed",
+    )
 
     def __init__(
         self,
@@ -44,6 +55,7 @@ class Result:
         selection: Selection,
         *,
         class_names: Sequence[str],
+        class_agnostic: bool = False,
         prompts: tuple[str, ...],
         speed: dict[str, float],
         embedded: int = 0,
@@ -54,6 +66,7 @@ class Result:
         self.prompts = prompts
         self.embedded = embedded
         self._class_names = class_names
+        self._class_agnostic = class_agnostic
         self._crops: list[MaskCrop] | None = None
         self.speed = {**speed, "decode": 0.0, "total": sum(speed.values())}
 
@@ -82,10 +95,12 @@ class Result:
 
     @property
     def labels(self) -> list[str | None]:
-        """N class names; None where the model knows one class only, which names nothing."""
-        if len(self._class_names) < 2:
-            return [None] * len(self)
-        return [self._class_names[class_id] for class_id in self.class_ids]
+        """N class names; None where the model's classes say nothing (FastSAM), or it has none."""
+        return [self.label_of(class_id) for class_id in self.class_ids.tolist()]
+
+    def label_of(self, class_id: int) -> str | None:
+        """The name of a class as `labels` has it."""
+        return None if self._class_agnostic or not self._class_names else self._class_names[class_id]
 
     @property
     def prompt_ids(self) -> NDArray[np.int32]:
@@ -120,25 +135,30 @@ class Result:
         """The masks on whole frames, (n, H, W) bool."""
         return paste(self.crops(), self.frame.shape[0], self.frame.shape[1])
 
+    def cutouts(self) -> list[NDArray[np.uint8]]:
+        """The segments cut out of the frame: n of (h, w, 4) uint8 BGRA inside their boxes, alpha the mask."""
+        return [cut_out(self.frame, crop) for crop in self.crops()]
+
     def rle(self) -> list[rle.Rle]:
         """The masks as COCO RLE."""
         return [rle.encode(crop, self.frame.shape[0], self.frame.shape[1]) for crop in self.crops()]
 
-    def polygons(self, simplify_px: float = 0.0) -> list[list[NDArray[np.float32]]]:
-        """The masks as outer outlines.
+    def polygons(self, simplify_px: float = 0.0, *, holes: bool = True) -> list[list[NDArray[np.float32]]]:
+        """The masks as outlines along the edges of their pixels.
 
         Args:
             simplify_px: How far a vertex may lie from the outline that leaves it out, px; 0: exact.
+            holes: Whether to cut out holes, each by a line there and back from its polygon's outline.
 
         Returns:
-            For each segment its polygons, (k, 2) float32 xy with k of 3 or more, px of the frame, at the centres of
-            the pixels of the mask's rim. A segment in parts has several, one without pixels none; holes are dropped.
+            For each segment its polygons, (k, 2) float32 xy with k of 3 or more, px of the frame, a pixel's centre
+            being a whole number: + 0.5 makes them COCO's. A segment in parts has several, one without pixels none.
             The rest of the convention: `fastsam_trt.polygons`.
 
         Raises:
             OptionError: `simplify_px` is negative or no finite number.
         """
-        return polygons(self.crops(), simplify_px)
+        return polygons(self.crops(), simplify_px, holes=holes)
 
     def to_supervision(self) -> Detections:
         """The segments as `supervision.Detections`.

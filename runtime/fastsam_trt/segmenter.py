@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +20,7 @@ from fastsam_trt.errors import OptionError
 from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.prompts import class_ids
 from fastsam_trt.segments import Segments
 
 
@@ -37,8 +39,9 @@ class Segmenter:
         conf: float | None = None,
         iou: float | None = None,
         max_segments: int | None = None,
-        classes: tuple[int, ...] | None = None,
+        classes: Iterable[int | str] | int | str | None = None,
         components: bool = False,
+        agnostic_nms: bool | None = None,
         imgsz: int | tuple[int, int] | None = None,
         backend: str = "auto",
         device: str = "auto",
@@ -50,7 +53,8 @@ class Segmenter:
 
         Args:
             model: Short name, folder or file; `demo-seg` comes with the package.
-            conf, iou, max_segments, classes, components: See `Thresholds`; None: the model's default.
+            conf, iou, max_segments, components, agnostic_nms: See `Thresholds`; None: the model's default.
+            classes: Ids or names of the classes to keep, see `class_ids`; None: all.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             backend, device, precision: See `fastsam_engine.open_session`.
             frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
@@ -60,7 +64,7 @@ class Segmenter:
         Raises:
             ModelNotFoundError, ModelFileError: No such model, or no segmenter, or one without the helper graphs that
                 were asked for.
-            OptionError: A threshold or size is out of range.
+            OptionError: A threshold or size is out of range, or a class is none of the model.
         """
         graph = find_graph(locate(model))
         self.session = open_session(graph, backend, device, precision, frames=not frames_on_device)
@@ -74,11 +78,10 @@ class Segmenter:
             conf=spec.defaults["conf"] if conf is None else conf,
             iou=spec.defaults["iou"] if iou is None else iou,
             max_segments=int(spec.defaults["max_segments"]) if max_segments is None else max_segments,
-            classes=classes,
+            classes=None if classes is None else class_ids(classes, spec.class_names),
             components=components,
+            agnostic_nms=spec.is_class_agnostic if agnostic_nms is None else agnostic_nms,
         )
-        if classes is not None and not all(0 <= each < len(spec.class_names) for each in classes):
-            raise OptionError("classes", f"ids from 0 to {len(spec.class_names) - 1}", list(classes))
         size = _size(self._input, imgsz)
         self._preprocess = FramePreprocessor(self._input, size)
         self._on_device: DevicePreprocessor | None = None
@@ -94,6 +97,11 @@ class Segmenter:
     def class_names(self) -> tuple[str, ...]:
         """Class id to name."""
         return self.session.spec.class_names
+
+    @property
+    def class_agnostic(self) -> bool:
+        """Whether the classes say nothing of what a segment shows, as FastSAM's one does not."""
+        return self.session.spec.is_class_agnostic
 
     def __call__(self, frame: NDArray[np.uint8]) -> Segments:
         """Segment one frame.

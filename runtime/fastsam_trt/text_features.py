@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.file_hash import file_sha256
+from fastsam_engine.home_folder import NOWHERE
 from fastsam_engine.model_spec import TokenInput
 
 _logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class TextFeatures:
         self._tokenize = tokenize
         self._open_tower = open_tower
         self._folder = folder
+        self._told = False
         self._memory: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = {}
 
     def embed(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
@@ -66,25 +68,32 @@ class TextFeatures:
         """
         shape = tuple(templates)
         missing = [prompt for prompt in dict.fromkeys(prompts) if (prompt, shape) not in self._memory]
+        if not missing:
+            return np.stack([self._memory[prompt, shape] for prompt in prompts])
+        # Also what is on disk, so that a text that is too long is named in every run.
+        ids = self._tokenize([template.replace("{}", prompt) for prompt in missing for template in shape])
+        tokens = dict(zip(missing, ids.reshape(len(missing), len(shape), -1), strict=True))
         for prompt in list(missing):
             stored = self._load(self._file(prompt, shape))
             if stored is not None:
                 self._memory[prompt, shape] = stored
                 missing.remove(prompt)
         if missing:
-            for prompt, features in zip(missing, self._compute(missing, shape), strict=True):
+            computed = self._compute(np.stack([tokens[prompt] for prompt in missing]))
+            for prompt, features in zip(missing, computed, strict=True):
                 self._memory[prompt, shape] = features
                 self._save(self._file(prompt, shape), features)
         return np.stack([self._memory[prompt, shape] for prompt in prompts])
 
-    def _compute(self, prompts: Sequence[str], templates: tuple[str, ...]) -> NDArray[np.float32]:
-        ids = self._tokenize([template.replace("{}", prompt) for prompt in prompts for template in templates])
+    def _compute(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Embed the tokens of n prompts in t templates, (n, t, length): (n, d)."""
+        ids = tokens.reshape(-1, tokens.shape[2])
         tower = self._tower
         taken, given = cast("TokenInput", tower.spec.input), tower.spec.outputs[0].name
         most = taken.batch[1] or len(ids)  # a plan is built for a largest batch
         parts = [tower.run({taken.name: ids[start : start + most]})[given] for start in range(0, len(ids), most)]
         self.tower_runs += len(parts)
-        features = np.concatenate(parts).reshape(len(prompts), len(templates), -1)
+        features = np.concatenate(parts).reshape(*tokens.shape[:2], -1)
         mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)
         unit: NDArray[np.float32] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         return unit
@@ -104,7 +113,7 @@ class TextFeatures:
     def _load(self, path: Path) -> NDArray[np.float32] | None:
         try:
             features = np.load(path, allow_pickle=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, EOFError) as error:
             _logger.warning("text features %s can't be read (%s); computing them again", path, error)
@@ -118,4 +127,6 @@ class TextFeatures:
                 np.save(file, features)
             Path(file.name).replace(path)
         except OSError as error:
-            _logger.warning("text features can't be kept in %s (%s)", path.parent, error)
+            if not self._told and NOWHERE not in path.parents:  # which `home` has told of
+                _logger.warning("text features can't be kept in %s (%s)", path.parent, error.strerror)
+            self._told = True

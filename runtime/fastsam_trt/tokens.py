@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tokenizers import Tokenizer
 
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.model_spec import TokenInput
+
+_logger = logging.getLogger(__name__)
 
 
 class TextTokenizer:
@@ -34,8 +37,17 @@ class TextTokenizer:
         self._pad_id = tokens.pad_id
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Tokenise texts: (n, length) int64, padded at the end; longer texts are cut and keep their last token."""
+        """Tokenise texts: (n, length) int64, padded at the end.
+
+        Longer texts are cut and keep their last token; a warning names the first of them.
+        """
         ids = np.full((len(texts), self._length), self._pad_id, np.int64)
-        for row, encoding in zip(ids, self._tokenizer.encode_batch(list(texts)), strict=True):
+        encodings = self._tokenizer.encode_batch(list(texts))
+        cut = [text for text, encoding in zip(texts, encodings, strict=True) if encoding.overflowing]
+        if cut:
+            _logger.warning(
+                "CLIP reads the first %d tokens of a text only; this one is longer: %r", self._length, cut[0]
+            )
+        for row, encoding in zip(ids, encodings, strict=True):
             row[: len(encoding.ids)] = encoding.ids
         return ids

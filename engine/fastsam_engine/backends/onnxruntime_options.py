@@ -13,8 +13,8 @@ from pathlib import Path
 from fastsam_engine.backends.onnxruntime_devices import Device
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.file_hash import file_sha256
+from fastsam_engine.home_folder import home
 from fastsam_engine.model_spec import ImageInput, ModelSpec
-from fastsam_engine.model_store import home
 from fastsam_engine.session import Computed
 from fastsam_engine.tensorrt.profiles import ShapeRange
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
+from fastsam_engine.home_folder import has_writable_home
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version
@@ -26,8 +28,11 @@ from fastsam_engine.session import Array, Session, check_names
 from fastsam_engine.tensorrt.profiles import ShapeRange, shape_ranges
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import openvino
 
+_TELEMETRY = "openvino_telemetry"
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _SHAPES_KEPT = 8
 
@@ -209,8 +214,14 @@ def _core() -> openvino.Core:
     A core gives the thread that first compiles with it a stack for signal handlers, and frees that when it goes, on
     whichever thread that happens: the next signal would then kill the process.
     """
-    import openvino
-
+    silenced = not has_writable_home() and _TELEMETRY not in sys.modules
+    if silenced:  # it wants to keep a file there; without one it fails, or warns several times
+        sys.modules[_TELEMETRY] = cast("ModuleType", None)
+    try:
+        import openvino
+    finally:
+        if silenced:
+            del sys.modules[_TELEMETRY]
     return openvino.Core()
 
 

@@ -22,12 +22,14 @@ class ExportRequest:
         weights: Local file or folder, or the name or hub id to fetch it by.
         imgsz: (height, width) of the default input, px; None: the model's own.
         defaults: Thresholds to record in place of the family's.
+        class_agnostic: Whether the classes say nothing; None: what the weights say (YOLO models only).
     """
 
     name: str
     weights: str
     imgsz: tuple[int, int] | None = None
     defaults: Mapping[str, float] = field(default_factory=dict)
+    class_agnostic: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastsam_engine.model_store import find_graph, home
+from fastsam_engine.home_folder import home
+from fastsam_engine.model_store import find_graph
 from fastsam_trt.bench.case import ModelCase
 from fastsam_trt.bench.child import run_child
 from fastsam_trt.bench.records import Cold, Interval

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
+from fastsam_engine.home_folder import expand_user
 from fastsam_engine.model_store import find_graph
 from fastsam_trt.bench.case import CellCase, ModelCase
 from fastsam_trt.bench.frames import VideoFrames
@@ -174,4 +175,4 @@ def _is_there(clip: str) -> bool:
 
 
 def _path(video: str) -> Path:
-    return Path(video).expanduser()
+    return expand_user(video)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.outputs import output_path
 from fastsam_trt.cli.table import table
 
 if TYPE_CHECKING:
@@ -69,10 +70,14 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     )
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument(
-        "--out", type=Path, default=_OUT, metavar="DIR", help=f"folder for {_RESULTS}, {_REPORT} and {_PAGE} ({_OUT})"
+        "--out",
+        type=output_path,
+        default=_OUT,
+        metavar="DIR",
+        help=f"folder for {_RESULTS}, {_REPORT} and {_PAGE} ({_OUT})",
     )
     outputs.add_argument(
-        "--readme", type=Path, metavar="FILE", help="put the short table between its markers <!-- bench -->"
+        "--readme", type=output_path, metavar="FILE", help="put the short table between its markers <!-- bench -->"
     )
     parser.set_defaults(execute=execute)
 

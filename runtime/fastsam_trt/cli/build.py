@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_trt.cli import options
+from fastsam_trt.cli.outputs import output_path
 from fastsam_trt.cli.table import table
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     )  # fmt: skip
     parser.add_argument("--version-compatible", action="store_true", help="let later versions run the plan (tensorrt)")
     parser.add_argument("--no-tf32", action="store_true", help="compute fp32 in fp32 alone")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the plans, instead of the engine cache")
+    parser.add_argument(
+        "--out", type=output_path, metavar="DIR", help="folder for the plans, instead of the engine cache"
+    )
     parser.add_argument("--again", action="store_true", help="build though the cache has it")
     parser.set_defaults(execute=execute)
 

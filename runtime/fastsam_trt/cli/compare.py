@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import check_apart
+from fastsam_trt.cli.outputs import check_apart, output_path
 from fastsam_trt.cli.table import table
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="timed runs a model (5)")
     parser.add_argument("--top", type=int, default=5, metavar="K", help="best-ranked segments to number (5)")
     options.add_backend_options(parser)
-    parser.add_argument("--save", type=Path, metavar="OUT", help="picture: a row of three panels for each model")
-    parser.add_argument("--html", type=Path, metavar="OUT", help="the same and more as one page that works offline")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="figures and rankings as one JSON document")
+    parser.add_argument("--save", type=output_path, metavar="OUT", help="picture: a row of three panels for each model")
+    parser.add_argument(
+        "--html", type=output_path, metavar="OUT", help="the same and more as one page that works offline"
+    )
+    parser.add_argument("--json", type=output_path, metavar="OUT", help="figures and rankings as one JSON document")
     parser.set_defaults(execute=execute)
 
 
@@ -50,7 +52,7 @@ def execute(args: argparse.Namespace) -> int:
     from fastsam_trt.errors import OptionError
     from fastsam_trt.machine import this_machine
     from fastsam_trt.sinks.pictures import write_picture
-    from fastsam_trt.sources import DEMO
+    from fastsam_trt.sources.naming import is_demo, printable
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
     if args.top < 0:
@@ -61,7 +63,7 @@ def execute(args: argparse.Namespace) -> int:
         picture,
         args.model or installed_segmenters(),
         args.prompt,
-        clip=args.clip or (CLIP if args.image == DEMO else None),  # the demo brings a CLIP that knows its shapes
+        clip=args.clip or (CLIP if is_demo(args.image) else None),  # the demo brings a CLIP that knows its shapes
         selector=args.selector,
         conf=args.conf,
         repeat=args.repeat,
@@ -75,12 +77,12 @@ def execute(args: argparse.Namespace) -> int:
     if args.save is not None:
         write_picture(args.save, draw_sheet(comparison, args.top))
     if args.html is not None:
-        write_atomically(args.html, make_page(comparison, args.image, machine, args.top).encode())
+        write_atomically(args.html, make_page(comparison, printable(args.image), machine, args.top).encode())
     if args.json is not None:
-        text = json.dumps(as_document(comparison, args.image, machine), ensure_ascii=False, indent=1)
+        text = json.dumps(as_document(comparison, printable(args.image), machine), ensure_ascii=False, indent=1)
         write_atomically(args.json, f"{text}\n".encode())
     for path in _outputs(args):
-        print(f"saved {path}")
+        print(f"saved {printable(path)}")
     return 0
 
 
@@ -88,13 +90,13 @@ def _read(image: str) -> NDArray[np.uint8]:
     """The picture to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
     from fastsam_trt.picture import read_picture
-    from fastsam_trt.sources import DEMO
+    from fastsam_trt.sources.naming import as_path, is_demo
 
-    if image == DEMO:
+    if is_demo(image):
         from fastsam_trt.demo.video import DemoVideo
 
         return DemoVideo().scene(0).frame
-    path = Path(image).expanduser()
+    path = as_path(image)
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing there"
         raise SourceNotFoundError(image, "one image file, or demo", found)
@@ -110,8 +112,9 @@ def _check_outputs(args: argparse.Namespace) -> None:
     from fastsam_engine.atomic_files import check_writable
     from fastsam_engine.errors import OutputError
     from fastsam_trt.sinks import PICTURE_SUFFIXES
+    from fastsam_trt.sources.naming import as_path
 
-    check_apart(_outputs(args), [Path(args.image)])
+    check_apart(_outputs(args), [as_path(args.image)])
     suffixes = ((args.save, PICTURE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))
     for path, allowed in suffixes:
         if path is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.outputs import output_path
 from fastsam_trt.cli.table import table
 
 
@@ -19,13 +19,19 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument("--weights", metavar="PATH_OR_ID", help="local weights (.pt, or a folder), or a hub id")
     parser.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="default input: side, or height and width")
     parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp32", help="of the graph (fp32)")
-    parser.add_argument("--calibration", type=Path, metavar="DIR", help="for int8: images like those it will see")
+    parser.add_argument(
+        "--calibration", type=output_path, metavar="DIR", help="for int8: images like those it will see"
+    )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=output_path,
         metavar="DIR",
         help="folder for the files (NAME, NAME-fp16 or NAME-int8, in the model store)",
     )
+    parser.add_argument(
+        "--class-agnostic", action=argparse.BooleanOptionalAction,
+        help="the classes say nothing of what a segment shows: FastSAM's thresholds, no labels (YOLO; FastSAM: on)",
+    )  # fmt: skip
     parser.set_defaults(execute=execute)
 
 
@@ -41,6 +47,7 @@ def execute(args: argparse.Namespace) -> int:
             out=args.out,
             precision=args.precision,
             calibration=args.calibration,
+            class_agnostic=args.class_agnostic,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
     rows = []

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
-from types import FrameType
+from contextlib import suppress
 from typing import NoReturn
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt import __version__
 from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
+from fastsam_trt.cli.interrupts import handled, interrupt
+from fastsam_trt.cli.standard_streams import harden, tell
 
 _INTERRUPTED = 130
 _CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
@@ -29,6 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 def entry() -> None:
     """Console entry: run and exit."""
+    harden()
     sys.exit(main())
 
 
@@ -50,38 +53,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.add_parser(subcommands, common)
     args = parser.parse_args(argv)
     _quieten(debug=args.debug)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return int(args.execute(args))
+        with handled(interrupt):
+            return int(args.execute(args))
     except FastsamError as error:
         if args.debug:
             traceback.print_exc()
-        print(f"fastsam-trt: error: {error}", file=sys.stderr)
+        tell(f"fastsam-trt: error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_broken()
         return _CUT_OFF
     except Exception as error:  # noqa: BLE001 - the command's last resort: one line, never a bare traceback
         if args.debug:
             traceback.print_exc()
-        print(f"fastsam-trt: error: unexpected {type(error).__name__}: {error}; see --debug", file=sys.stderr)
+        tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {error}; see --debug")
         return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Treat SIGTERM as Ctrl-C, so that files are finished."""
-    raise KeyboardInterrupt
+def _drop_broken() -> None:
+    """Let standard streams whose reader is gone lead nowhere, so that what they hold back is no error at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _quieten(*, debug: bool) -> None:
-    """Show our warnings as plain lines, and silence OpenCV's and FFmpeg's chatter unless debugging."""
+    """Show our warnings as plain lines, and silence OpenCV's, FFmpeg's and Pillow's chatter unless debugging."""
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="fastsam-trt: %(levelname)s: %(message)s"
     )
     if not debug:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+        loaded = sys.modules.get("cv2")  # which reads the variable when it is imported
+        if os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF") == "OFF" and loaded is not None:
+            loaded.utils.logging.setLogLevel(0)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # on broken files, which have an error of ours

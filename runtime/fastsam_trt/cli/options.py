@@ -46,9 +46,16 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     choice.add_argument(
         "--iou", type=float, metavar="I", help="highest overlap of two segments of a class, 0 to 1 (models with NMS)"
     )
-    choice.add_argument("--classes", type=int, nargs="+", metavar="ID", help="class ids to keep")
+    choice.add_argument(
+        "--agnostic-nms", action=argparse.BooleanOptionalAction,
+        help="let --iou bound the overlap of segments of different classes, too (FastSAM: on)",
+    )  # fmt: skip
+    choice.add_argument(
+        "--classes", nargs="+", metavar="CLASS", help="classes to keep, by name or id: person 'traffic light' 2"
+    )
     choice.add_argument("--components", action="store_true", help="split a semantic model's classes into their parts")
-    choice.add_argument("--max-segments", type=int, metavar="N", help="most segments a frame")
+    choice.add_argument("--max-segments", type=int, metavar="N", help="most segments a frame, before selecting")
+    choice.add_argument("--max-selected", type=int, metavar="N", help="most selected segments a frame, the best ones")
     choice.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="longest side, or height and width")
 
 
@@ -63,14 +70,14 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline that the options describe."""
     from fastsam_trt.demo.embedded import SEGMENTER
     from fastsam_trt.pipeline import Pipeline
-    from fastsam_trt.sources import DEMO
+    from fastsam_trt.sources.naming import is_demo
 
     given = {
         name: getattr(args, name)
-        for name in ("model", "threshold", "conf", "iou", "classes", "max_segments")
+        for name in ("model", "threshold", "conf", "iou", "agnostic_nms", "classes", "max_segments", "max_selected")
         if getattr(args, name) is not None
     }
-    if args.source == DEMO:  # the demo brings its own models, so that it runs with no other argument
+    if is_demo(args.source):  # the demo brings its own models, so that it runs with no other argument
         given.setdefault("model", SEGMENTER)
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)

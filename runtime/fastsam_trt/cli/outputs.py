@@ -1,25 +1,75 @@
-"""Checks of the files that a subcommand is to write."""
+"""Paths of the files that a subcommand is to write: what they mean, and checks before any work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Hashable, Iterable
 from pathlib import Path
+
+from fastsam_trt.cli.standard_streams import STDOUT
+
+
+def output_path(text: str) -> Path:
+    """The path of an option: `-` is stdout, and `~`, which shells leave where it is quoted or follows `=`, the home."""
+    from fastsam_engine.home_folder import expand_user
+
+    return STDOUT if text == "-" else expand_user(text)
+
+
+def place_video(path: Path, source: str) -> Path:
+    """Where to save a video: into an existing folder under its source's name, else at the path itself.
+
+    Args:
+        path: What the user asked for.
+        source: What he called the source: `clip.mov` gives `clip.mp4`, `cam0` `cam0.mp4`, an address its last part.
+    """
+    from fastsam_trt.sources.absence import hide_password
+    from fastsam_trt.sources.naming import printable
+
+    if not path.is_dir():
+        return path
+    address = re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://([^?#]*)[?#]?.*", hide_password(printable(source)), re.DOTALL)
+    last = (address[1].rpartition("@")[2] if address else source).rstrip("/").rpartition("/")[2]
+    stem = re.sub(r"[^\w. -]+", "-", last, flags=re.ASCII) if address else Path(last).stem
+    return path / f"{stem or 'video'}.mp4"
 
 
 def check_apart(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
-    """Refuse outputs that would overwrite a source or one another.
+    """Refuse outputs that would overwrite a source or one another, by whatever name: links are followed.
 
     Raises:
         OutputError: A path is that of a source, or was given twice.
     """
     from fastsam_engine.errors import OutputError
 
-    read = {source.expanduser().resolve() for source in sources}
-    taken: set[Path] = set()
+    read = {_identity(source) for source in sources if source.exists()}
+    taken: set[Hashable] = set()
     for path in outputs:
-        place = path.resolve()
-        if path.exists() and place in read:
-            raise OutputError(path, "expected another file than the source")
-        if place in taken:
+        identity = _identity(path)
+        if identity in read:
+            found = "expected another file than the source"
+            raise OutputError(path, found if not path.is_symlink() else f"{found}, found a link to it")
+        if identity in taken:
             raise OutputError(path, "expected a file of its own for each output, found it twice")
-        taken.add(place)
+        taken.add(identity)
+
+
+def _identity(path: Path) -> Hashable:
+    """What two paths of one file have in common, hard links among them; of a file to come, its folder and name."""
+    try:
+        status = path.stat()
+    except OSError:
+        place = path.resolve()
+        return (_identity(place.parent) if place.parent != place else "", _fold(place))
+    return (status.st_dev, status.st_ino)
+
+
+def _fold(path: Path) -> str:
+    """A name as its folder keeps it: some file systems do not tell `A` from `a`."""
+    folder = path.parent
+    try:
+        other = folder.with_name(folder.name.swapcase())
+        folds = other.name != folder.name and folder.samefile(other)
+    except (OSError, ValueError):  # ValueError: the root has no name
+        folds = False
+    return path.name.casefold() if folds else path.name

@@ -11,11 +11,21 @@ from fastsam_trt import __version__
 from fastsam_trt.flow import Flow
 from fastsam_trt.machine import this_machine
 from fastsam_trt.sources.absence import hide_password
+from fastsam_trt.sources.naming import printable
 
 if TYPE_CHECKING:
     from fastsam_trt.pipeline import Pipeline
 
-_PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx-cu13")
+_PACKAGES = (
+    "numpy",
+    "opencv-python",
+    "av",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+)
 
 
 def write_stats(
@@ -36,7 +46,7 @@ def write_stats(
     session, machine = pipeline.segmenter.session, this_machine(_PACKAGES)
     document = {
         **flow.figures.snapshot().as_record(),
-        "source": hide_password(args.source),
+        "source": hide_password(printable(args.source)),
         "policy": flow.policy,
         "track": pipeline.track,
         "budget_ms": pipeline.budget_ms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastsam_trt.flow import Snapshot
+from fastsam_trt.sources import SourceHealth
 
 
 def ending(snapshot: Snapshot, *, aged: bool) -> str:
@@ -18,12 +19,17 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
     if aged:
         parts.append(f"frame age p50/p99 {snapshot.age_p50_ms:.1f}/{snapshot.age_p99_ms:.1f} ms")
         parts.append(f"dropped {_count(snapshot.dropped, 'frame')}")
+    if snapshot.failed:
+        parts.append(f"{_count(snapshot.failed, 'file')} failed")
     if snapshot.embedded:
         parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops a frame")
     if snapshot.pending:
         parts.append(f"{_count(snapshot.pending, 'decision')} put off")
     if snapshot.health.losses:
         parts.append(f"source lost {_count(snapshot.health.losses, 'time')} for {snapshot.health.away_s:.1f} s")
+    damage = _damage(snapshot.health)
+    if damage:
+        parts.append(damage)
     return "; ".join(parts)
 
 
@@ -39,7 +45,17 @@ def live(snapshot: Snapshot) -> str:
     ]
     if snapshot.health.losses:
         parts.append(f"lost {snapshot.health.losses}")
+    if snapshot.health.lost_frames:
+        parts.append(f"damaged: {snapshot.health.lost_frames} lost")
     return ", ".join(parts)
+
+
+def _damage(health: SourceHealth) -> str:
+    """What is damaged in the source; empty where no frame is."""
+    if not (health.lost_frames or health.damaged_frames):
+        return ""
+    found = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} decoded in part"
+    return f"damage in the source: {found}, {_count(health.stream_errors, 'error')} of its stream passed over"
 
 
 def _count(number: int, noun: str) -> str:

@@ -95,7 +95,7 @@ class ModelOutcome:
 
     def ranked(self, most: int | None = None) -> Iterator[RankedSegment]:
         """The ranking's segments, best first, all of them or the first few."""
-        segments, names = self.result.segments, self.result.class_names
+        segments = self.result.segments
         selected = set(self.result.selection.indices.tolist())
         for place, index in enumerate(self.ranking.indices[:most].tolist()):
             x0, y0, x1, y1 = segments.boxes[index].tolist()
@@ -105,7 +105,7 @@ class ModelOutcome:
                 index=index,
                 box=(x0, y0, x1, y1),
                 score=float(segments.scores[index]),
-                label=names[segments.class_ids[index]] if len(names) > 1 else None,
+                label=self.result.label_of(int(segments.class_ids[index])),
                 prompt=self.result.prompts[self.ranking.prompt_ids[place]],
                 similarity=None if np.isnan(similarity) else similarity,
                 selected=index in selected,

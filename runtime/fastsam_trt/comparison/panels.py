@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import lettering
-from fastsam_trt.comparison.outcome import ModelOutcome
-from fastsam_trt.drawing import draw, palette, tint
+from fastsam_trt.comparison.outcome import ModelOutcome, RankedSegment
+from fastsam_trt.drawing import draw, drawn_name, palette, tint
 from fastsam_trt.lettering import Colour
 from fastsam_trt.mask_resize import resize_crops, resize_picture
 from fastsam_trt.masks import MaskCrop
@@ -57,7 +57,7 @@ def panels(outcome: ModelOutcome, top: int) -> tuple[Panel, Panel, Panel]:
         Panel(
             ranking_title(outcome),
             _draw_ranking(frame, crops, outcome, top),
-            tuple(f"{each.rank} {each.prompt} {_sure(each.similarity, each.score)}" for each in outcome.ranked(top)),
+            tuple(_note(each, result.prompts) for each in outcome.ranked(top)),
             heat=True,
         ),
         Panel(f"selected ({len(result)})", draw(result, size, _TEXT_SCALE)),
@@ -113,6 +113,11 @@ def _inner_point(crop: MaskCrop, free: NDArray[np.uint8]) -> tuple[int, int] | N
     open_depth = depth * free[crop.top : crop.top + height, crop.left : crop.left + width]
     y, x = np.unravel_index(int((open_depth if open_depth.any() else depth).argmax()), depth.shape)
     return crop.left + int(x), crop.top + int(y)
+
+
+def _note(ranked: RankedSegment, prompts: tuple[str, ...]) -> str:
+    name = drawn_name(ranked.prompt, f"prompt {prompts.index(ranked.prompt)}")
+    return f"{ranked.rank} {name} {_sure(ranked.similarity, ranked.score)}"
 
 
 def _sure(similarity: float | None, score: float) -> str:

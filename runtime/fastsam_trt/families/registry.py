@@ -26,6 +26,7 @@ class Thresholds:
     Attributes:
         conf: Lowest score, 0..1.
         iou: Highest overlap of two segments of one class, 0..1 (models that need NMS only).
+        agnostic_nms: Whether `iou` bounds the overlap of any two segments, whatever their classes.
         max_segments: Most segments a frame.
         classes: Class ids to keep; None: all.
         components: Whether a class's map is split into its connected parts (semantic models only).
@@ -36,6 +37,7 @@ class Thresholds:
     max_segments: int
     classes: tuple[int, ...] | None = None
     components: bool = False
+    agnostic_nms: bool = False
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):

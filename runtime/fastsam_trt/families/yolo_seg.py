@@ -40,7 +40,8 @@ class YoloSegDecoder(PrototypeDecoder):
             wanted = np.isin(class_ids, thresholds.classes)
             rows, class_ids, scores = rows[wanted], class_ids[wanted], scores[wanted]
         boxes = _corners(rows[:, :4])
-        kept = nms(boxes, scores, class_ids, thresholds.iou, thresholds.max_segments)
+        groups = np.zeros_like(class_ids) if thresholds.agnostic_nms else class_ids
+        kept = nms(boxes, scores, groups, thresholds.iou, thresholds.max_segments)
         boxes = letterbox.boxes_to_frame(boxes[kept])
         masks = self._masks(outputs[self._prototypes], rows[kept, self._classes_end :], boxes, letterbox)
         return Segments(boxes, scores[kept], class_ids[kept], masks)

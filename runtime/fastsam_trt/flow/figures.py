@@ -28,6 +28,7 @@ class Snapshot:
         frames: Frames that are done: everything that takes results has had them.
         captured: Frames that were read.
         dropped: Frames that were read and let go: newer ones replaced them, or the flow was stopped before their turn.
+        failed: Files of the source that could not be read or worked on.
         fps_in, fps_out: Frames a second that were read, and done, in the last ten seconds.
         fps_in_mean, fps_out_mean: The same of the whole run, nothing left out.
         age_p50_ms, age_p99_ms: Age of frames when they were done, from their capture, of the whole run.
@@ -48,6 +49,7 @@ class Snapshot:
     frames: int
     captured: int
     dropped: int
+    failed: int
     fps_in: float
     fps_out: float
     fps_in_mean: float
@@ -74,15 +76,19 @@ class Snapshot:
 class FlowFigures:
     """Takes figures from a flow's threads. Its memory does not grow, however long the flow runs."""
 
-    def __init__(self, queues: Mapping[str, Handover[Any]], health: Callable[[], SourceHealth]) -> None:
+    def __init__(
+        self, queues: Mapping[str, Handover[Any]], health: Callable[[], SourceHealth], failed: Callable[[], int] = int
+    ) -> None:
         """Begin.
 
         Args:
             queues: What frames wait in, by name.
             health: Asked for the source's health.
+            failed: Asked for how many of its files failed; by default none.
         """
         self._queues = queues
         self._health = health
+        self._failed = failed
         self._lock = threading.Lock()
         self._start_s = self._captured_s = self._done_s = 0.0
         self._captured = self._segments = self._embedded = self._pending = 0
@@ -146,6 +152,7 @@ class FlowFigures:
                 frames=frames,
                 captured=self._captured,
                 dropped=sum(queue.dropped for queue in self._queues.values()),
+                failed=self._failed(),
                 fps_in=self._recent_captures.rate(now_s),
                 fps_out=self._recent_age.rate(now_s),
                 fps_in_mean=_ratio(self._captured, self._captured_s - self._start_s),

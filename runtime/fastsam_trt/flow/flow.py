@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from numpy.typing import NDArray
 
+from fastsam_trt.errors import FilesFailedError, ImageFormatError, PromptError
 from fastsam_trt.flow.channel import Channel, Handover, LatestSlot
 from fastsam_trt.flow.figures import FlowFigures
 from fastsam_trt.flow.pace import Pace
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _CAPACITY = 2  # frames in each queue of `every`: a slow one does not hold up the others, and few pictures are kept
 _TELLING_S = 1.0
+FRAME_ERRORS = (ImageFormatError, PromptError)
+"""What one frame fails with where another may not: a run over many images goes on without it."""
 
 S = TypeVar("S")
 V = TypeVar("V")
@@ -63,7 +66,8 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
     """Frames and their results, in order; use it as a context manager, which no thread outlives.
 
     A frame is done when the next one is asked for: its age is taken then. What fails in a stage comes out of the
-    iteration as itself, after the frames before it; so do the errors that a source raises after its last frame.
+    iteration as itself, after the frames before it; so do the errors that a source raises after its last frame. Of a
+    source of many images, one that does not fit the prompts is passed over, and counted in what is raised at the end.
 
     Attributes:
         policy: `latest` or `every`.
@@ -93,10 +97,11 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         self._segmented: Channel[_Passed[Any]] = Channel(capacity)
         self._selected: Channel[_Passed[Result]] = Channel(capacity)
         queues = {"captured": self._captured, "segmented": self._segmented, "selected": self._selected}
-        self.figures = FlowFigures(queues, lambda: source.health)
+        self.figures = FlowFigures(queues, lambda: source.health, lambda: source.failed)
         self._stopping = self._capture_over = False
         self._taken: tuple[_Passed[Result], float] | None = None
         self._told_s = 0.0
+        self._told_failure = False
         stages = ((self._capture, None, self._captured), (self._segment, self._captured, self._segmented),
                   (self._select, self._segmented, self._selected))  # fmt: skip
         self._threads = [
@@ -138,6 +143,9 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         passed = self._selected.get()
         if passed is None:
             error, self._selected.error = self._selected.error, None
+            if not self._told_failure and not self._stopping and (error is None or isinstance(error, FilesFailedError)):
+                error = self._source.failure  # frames may have failed after the source was read
+            self._told_failure = True
             if error is not None:
                 raise error
             raise StopIteration
@@ -223,7 +231,13 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             if passed is None:
                 return
             self._begin("captured", passed)
-            segmented = self._pipeline.segment(passed.frame.picture, captured_s=passed.frame.captured_s)
+            frame = passed.frame
+            try:
+                segmented = self._pipeline.segment(frame.picture, captured_s=frame.captured_s)
+            except FRAME_ERRORS as error:
+                if not self._source.reject(frame, error):
+                    raise
+                continue
             if not self._segmented.put(_Passed(passed.frame, segmented, time.perf_counter())):
                 return
 
@@ -231,7 +245,13 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         alone = False
         while (passed := self._segmented.get(hold=alone)) is not None:
             self._begin("segmented", passed)
-            result = self._pipeline.select(passed.value)
+            try:
+                result = self._pipeline.select(passed.value)
+            except FRAME_ERRORS as error:
+                if not self._source.reject(passed.frame, error):
+                    raise
+                self._segmented.release()
+                continue
             alone = self.policy == "latest" and len(result.pending) > 0
             if not self._selected.put(_Passed(passed.frame, result, time.perf_counter())):
                 return

@@ -6,7 +6,7 @@ from fastsam_trt.selectors.embedder import Embedded, Embedder, EveryCrop
 from fastsam_trt.selectors.everything import EverythingSelector
 from fastsam_trt.selectors.points import PointSelector
 from fastsam_trt.selectors.ranking import Ranking
-from fastsam_trt.selectors.selection import Selection, Selector
+from fastsam_trt.selectors.selection import Selection, Selector, best
 from fastsam_trt.selectors.text import TextSelector, match_scores
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "Selection",
     "Selector",
     "TextSelector",
+    "best",
     "match_scores",
 ]

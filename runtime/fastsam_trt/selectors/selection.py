@@ -33,6 +33,25 @@ class Selection:
         return cls(indices, np.full(len(indices), -1, np.int32), np.full(len(indices), np.nan, np.float32))
 
 
+def best(selection: Selection, scores: NDArray[np.float32], most: int) -> Selection:
+    """The best of what is selected, in the order of the segments.
+
+    Those that CLIP did not choose come first, by score: a label, a box or a point is no matter of degree. Then those
+    that it did choose, by similarity. What is pending stays so.
+
+    Args:
+        selection: k segments.
+        scores: (n,) of all segments.
+        most: How many to keep.
+    """
+    by_clip = ~np.isnan(selection.similarities)
+    order = np.lexsort((-scores[selection.indices], -selection.similarities, by_clip))
+    kept = np.sort(order[:most])
+    return Selection(
+        selection.indices[kept], selection.prompt_ids[kept], selection.similarities[kept], selection.pending
+    )
+
+
 class Selector(Protocol):
     """Chooses segments."""
 

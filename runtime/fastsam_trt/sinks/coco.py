@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_engine.atomic_files import PartFile, check_writable
+from fastsam_engine.atomic_files import PartFile, check_writable, is_written_in_place
 from fastsam_engine.errors import OutputError
-from fastsam_trt.coco import as_records, official_ids
-from fastsam_trt.picture import IMAGE_SUFFIXES
+from fastsam_trt.coco import records
+from fastsam_trt.coco_ids import CocoIds
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
@@ -19,40 +18,41 @@ from fastsam_trt.sources import Frame
 class CocoSink(Sink):
     """Writes records as they come, beside the target, and puts the array in its place when the run ends.
 
-    The id of an image is the number that ends its name (139 for `000000139.jpg` and `COCO_val2014_000000000139.jpg`),
-    else its place in the run, from 0; the id of a frame of a video or camera is the frame's number. Categories are the
-    official ones where the model's classes are COCO's 80 things, else as in `fastsam_trt.coco.as_records`. A run
-    that finds nothing writes `[]`, which `COCO.loadRes` can't load (an IndexError of its own).
+    Ids of images and categories are as `CocoIds` has them; `file_name` is the image's path below the folder that all
+    are in. A run that finds nothing writes `[]`, which `COCO.loadRes` can't load (an IndexError of its own).
     """
 
-    def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
+    def __init__(self, path: Path, files: Sequence[Path] = (), ids: CocoIds | None = None) -> None:
         """Prepare.
 
         Args:
             path: The file, named `.json`.
             files: The images of the run; none: it is a video or camera.
+            ids: Of the run, which outputs may share; None: as the files' names have them.
 
         Raises:
-            OutputError: It can't be written, or two of the images would have the same id.
+            OutputError: It can't be written, or there is a video among the images.
         """
-        if path.suffix.lower() != ".json":
-            raise OutputError(path, f"expected the suffix .json, found {path.suffix!r}")
-        check_writable(path)
+        check_json(path)
         self._path = path
-        self._image_ids = _image_ids(path, files)
+        self._ids = ids or CocoIds("images" if files else "video", files)
+        for video in self._ids.videos:
+            raise OutputError(
+                path,
+                f"expected images only, or one video, found {video} among the images",
+                "run it apart, since its frames have no image ids",
+            )
         self._part: PartFile | None = None
         self._between = "\n"
-        self._categories: dict[int, int] | None = None
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write the records of a frame."""
+        image_id, categories = self._ids.images.of(frame), self._ids.categories.of(result)
         if self._part is None:
             self._part = PartFile(self._path)
             self._part.write("[")
-            self._categories = official_ids(result.class_names)
-        image_id = self._image_ids.get(frame.source, frame.index)
-        for record in as_records(result, image_id, self._categories):
-            self._part.write(self._between + json.dumps(record, separators=(",", ":")))
+        for record in records(result, image_id, categories, file_name=self._ids.names.image(frame)):
+            self._part.write(self._between + as_json(record))
             self._between = ",\n"
 
     def close(self) -> None:
@@ -62,25 +62,17 @@ class CocoSink(Sink):
             part.finish()
 
 
-def _image_ids(path: Path, files: Sequence[Path]) -> dict[str, int]:
-    """The id of each image by its source's name."""
-    ids: dict[str, int] = {}
-    owners: dict[int, Path] = {}
-    for place, file in enumerate(files):
-        if file.suffix.lower() not in IMAGE_SUFFIXES:
-            raise OutputError(
-                path,
-                f"expected images only, or one video, found {file} among the images",
-                "run it apart, since its frames have no image ids",
-            )
-        number = re.search(r"[0-9]+$", file.stem)
-        image_id = int(number[0]) if number else place
-        if image_id in owners:
-            raise OutputError(
-                path,
-                f"expected an image id for each image, found {image_id} for {owners[image_id]} and {file}",
-                "rename one, or run them apart",
-            )
-        owners[image_id] = file
-        ids[str(file)] = image_id
-    return ids
+def as_json(record: object) -> str:
+    """In one line, and in ASCII, so that names that are no text can be written too."""
+    return json.dumps(record, separators=(",", ":"))
+
+
+def check_json(path: Path) -> None:
+    """Make sure that a path is one for a JSON file, and can be written.
+
+    Raises:
+        OutputError: It is not, or can't.
+    """
+    if path.suffix.lower() != ".json" and not is_written_in_place(path):
+        raise OutputError(path, f"expected the suffix .json, found {path.suffix!r}")
+    check_writable(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from fastsam_engine.atomic_files import check_writable
 from fastsam_engine.errors import OutputError
-from fastsam_trt.errors import OutputStoppedError
+from fastsam_trt.errors import OutputStoppedError, OutputUnreadError
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
@@ -21,16 +22,22 @@ from fastsam_trt.sources import Frame
 class JsonLinesSink(Sink):
     """Writes each line whole or not at all, so that a stop or a full disk leaves every line valid."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, descriptor: int | None = None) -> None:
         """Prepare; the file is made, or cut to nothing, with the first line.
+
+        Args:
+            path: The file.
+            descriptor: What to write to instead, such as stdout: open, and closed by the sink. The path then only
+                names it.
 
         Raises:
             OutputError: It can't be written.
         """
-        check_writable(path)
+        if descriptor is None:
+            check_writable(path)
         self._path = path
-        self._file: FileIO | None = None
-        self._whole = 0  # bytes of whole lines
+        self._is_stream = descriptor is not None
+        self._file = None if descriptor is None else FileIO(descriptor, "w")
         self._frames = 0
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -39,6 +46,8 @@ class JsonLinesSink(Sink):
         Raises:
             OutputError: The file can't be made.
             OutputStoppedError: There is no room for the line, of which nothing is left then.
+            OutputUnreadError: The file is a pipe that nobody reads any more.
+            BrokenPipeError: The same of a descriptor.
         """
         line = json.dumps(as_record(frame, result), ensure_ascii=False, separators=(",", ":"))
         if self._file is None:
@@ -46,22 +55,27 @@ class JsonLinesSink(Sink):
                 self._file = self._path.open("wb", buffering=0)
             except OSError as error:
                 raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
-        self._append(self._file, f"{line}\n".encode())
+        # A name that is no text keeps its bytes, escaped as JSON does it.
+        self._append(self._file, f"{line}\n".encode("utf-8", "backslashreplace"))
         self._frames += 1
 
     def _append(self, file: FileIO, line: bytes) -> None:
+        whole = os.fstat(file.fileno()).st_size  # bytes before this line
         try:
             rest = memoryview(line)
             while rest:
                 rest = rest[file.write(rest) :]  # a disk that fills takes a part first
         except BaseException as error:
             with suppress(OSError):  # a pipe can't be cut
-                file.truncate(self._whole)
-                file.seek(self._whole)
+                file.truncate(whole)
+                file.seek(whole)
+            if isinstance(error, BrokenPipeError):
+                if self._is_stream:
+                    raise
+                raise OutputUnreadError(self._path, self._frames) from error
             if isinstance(error, OSError):
                 raise OutputStoppedError(self._path, self._frames, str(error.strerror)) from error
             raise
-        self._whole += len(line)
 
     def close(self) -> None:
         if self._file is not None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fastsam_engine.atomic_files import check_writable, write_atomically
 from fastsam_engine.errors import OutputError
+from fastsam_trt.frame_names import FrameNames
 from fastsam_trt.label_map import encode, label_map
-from fastsam_trt.picture import IMAGE_SUFFIXES
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.folder import OutputFolder
 from fastsam_trt.sinks.sink import Sink
@@ -25,7 +25,7 @@ class LabelMapSink(Sink):
         """Prepare.
 
         Args:
-            path: A file named `.png`, or a folder, made if it is missing.
+            path: A file named `.png`, or a folder, made if it is missing; one that exists may have any name.
             kind: Of the source.
 
         Raises:
@@ -34,19 +34,18 @@ class LabelMapSink(Sink):
         if path.suffix and path.suffix.lower() != ".png" and not path.is_dir():
             raise OutputError(path, f"expected a folder or a file named .png, found the suffix {path.suffix!r}")
         self._path = path
-        self._kind = kind
-        self._folder = None if path.suffix.lower() == ".png" else OutputFolder(path)
+        self._names = FrameNames(kind)
+        self._folder = None if path.suffix.lower() == ".png" and not path.is_dir() else OutputFolder(path)
         if self._folder is None:
             check_writable(path)
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write the map of a frame."""
-        target = self._path if self._folder is None else self._folder.take(self._stem(frame))
-        write_atomically(target, encode(label_map(result)))
+        write_atomically(self._target(frame), encode(label_map(result)))
 
-    def _stem(self, frame: Frame) -> str:
-        number = f"{frame.index:06d}"
-        if self._kind != "images":
-            return number
-        source = Path(frame.source)
-        return source.stem if source.suffix.lower() in IMAGE_SUFFIXES else f"{source.stem}-{number}"
+    def _target(self, frame: Frame) -> Path:
+        if self._folder is None:
+            return self._path
+        if self._names.kind == "images":
+            return self._folder.take(self._names.stem(frame))
+        return self._folder.name(f"{frame.index:06d}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastsam_engine.atomic_files import check_writable, write_atomically
 from fastsam_engine.errors import OutputError
 from fastsam_trt.drawing import draw_panels
+from fastsam_trt.frame_names import FrameNames
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.folder import OutputFolder
 from fastsam_trt.sinks.sink import Sink
@@ -26,19 +27,21 @@ class PictureSink(Sink):
         """Prepare.
 
         Args:
-            path: A file with an image suffix, or a folder, made if it is missing.
+            path: A file with an image suffix, or a folder, made if it is missing; one that exists may have any name.
 
         Raises:
             OutputError: It can't be written.
         """
         self._path = path
-        self._folder = None if path.suffix.lower() in PICTURE_SUFFIXES else OutputFolder(path)
+        self._names = FrameNames("images")
+        is_file = path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
+        self._folder = None if is_file else OutputFolder(path)
         if self._folder is None:
             check_writable(path)
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write the picture of a frame."""
-        target = self._path if self._folder is None else self._folder.take(Path(frame.source).stem)
+        target = self._path if self._folder is None else self._folder.take(self._names.stem(frame))
         write_picture(target, draw_panels(result))
 
 

@@ -64,7 +64,7 @@ class VideoSink(Sink):
         tick = self._timeline.tick_of(frame.media_s)
         if tick is None:
             return
-        picture = self._canvas.fit(self._overlay.of(result), getattr(frame, "pixel_aspect", 1.0))
+        picture = self._canvas.fit(self._overlay.of(result), frame.pixel_aspect)
         if self._encoder is None:
             from fastsam_trt.sinks.video_encoder import VideoEncoder
 

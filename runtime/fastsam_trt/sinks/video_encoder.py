@@ -16,7 +16,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from fastsam_engine.atomic_files import is_stream
+from fastsam_engine.atomic_files import is_written_in_place
 from fastsam_engine.errors import OutputError, one_line
 from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.sinks.fast_start import write_index_first
@@ -81,7 +81,7 @@ class VideoEncoder:
         self._whole = 0  # bytes that are of use without what follows
         self._packets = 0
         self.frames = 0
-        self._is_stream = is_stream(path)
+        self._is_stream = is_written_in_place(path)
         self._file = RecordingFile(path, stream=self._is_stream)
         try:
             self._begin(sound, start_s)

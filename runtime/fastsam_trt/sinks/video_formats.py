@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from fastsam_engine.atomic_files import is_stream
+from fastsam_engine.atomic_files import is_written_in_place
 from fastsam_engine.errors import OutputError
 
 _X264 = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
@@ -102,7 +102,7 @@ def format_of(path: Path) -> VideoFormat:
         OutputError: The suffix is of no container that we write, or this FFmpeg lacks the encoder.
     """
     suffix = path.suffix.lower()
-    if suffix not in FORMATS and is_stream(path):
+    if suffix not in FORMATS and is_written_in_place(path):
         suffix = ".mp4"
     if suffix not in FORMATS:
         raise OutputError(path, f"expected a suffix among {', '.join(FORMATS)}, found {path.suffix!r}")

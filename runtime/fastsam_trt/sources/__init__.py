@@ -1,23 +1,23 @@
 """Sources: where frames come from. `open_source` is what others call."""
 
-from fastsam_trt.sources.capture import CaptureSource
 from fastsam_trt.sources.files import FilesSource
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.live import LiveSource
 from fastsam_trt.sources.opening import DEMO, RECONNECT_S, STALL_S, open_source
 from fastsam_trt.sources.source import Kind, Source
+from fastsam_trt.sources.video_file import VideoFile
 
 __all__ = [
     "DEMO",
     "RECONNECT_S",
     "STALL_S",
-    "CaptureSource",
     "FilesSource",
     "Frame",
     "Kind",
     "LiveSource",
     "Source",
     "SourceHealth",
+    "VideoFile",
     "open_source",
 ]

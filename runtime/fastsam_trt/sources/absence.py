@@ -1,4 +1,4 @@
-"""Why a camera or stream can't be opened, which OpenCV does not say: looked into once it has failed."""
+"""Why a camera or stream can't be opened, which its library hardly says: looked into once it has failed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def why_absent(target: str | int, tried_s: float) -> str:
     if parts.scheme in _LISTENERS or listens:
         return f"no sender of a video within {tried_s:g} s"
     if parts.hostname is None or port is None:
-        return "an address that OpenCV's FFmpeg can't open"
+        return "an address that FFmpeg can't open"
     return _find_server(parts, parts.hostname, port)
 
 
@@ -102,7 +102,7 @@ def _find_server(parts: SplitResult, host: str, port: int) -> str:
     if parts.scheme in {"http", "https"}:
         answer = ask(parts.geturl(), _CONNECT_S)
         said = f"HTTP {answer.status} {answer.reason}" if answer is not None and answer.status >= 400 else None
-    return f"{where}, which answers {said}" if said else f"{where}, which sends no video that OpenCV's FFmpeg can open"
+    return f"{where}, which answers {said}" if said else f"{where}, which sends no video that FFmpeg can open"
 
 
 def _ask_rtsp(connection: socket.socket, parts: SplitResult) -> str | None:

@@ -6,8 +6,6 @@ import base64
 import http.client
 from urllib.parse import unquote, urlsplit
 
-_LISTS = ("mpegurl", "dash")
-
 
 def ask(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
     """The status and headers that a server answers with, its connection closed; None where it does not answer.
@@ -30,12 +28,3 @@ def ask(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
         return None
     finally:
         connection.close()
-
-
-def holds_file(address: str) -> bool:
-    """Whether a server sends a file there, of a length that it tells, rather than a stream or a list of its parts."""
-    answer = ask(address, timeout_s=1.0)
-    if answer is None or answer.status != http.client.OK or answer.getheader("Content-Length") is None:
-        return False
-    content = (answer.getheader("Content-Type") or "").lower()
-    return not any(name in content for name in _LISTS) and not urlsplit(address).path.endswith((".m3u8", ".mpd"))

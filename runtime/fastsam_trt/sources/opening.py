@@ -1,26 +1,34 @@
 """Sources by name, as users of the field name them.
 
-cam0, 0, /dev/video0          a camera
-rtsp://, rtmp://, http://, tcp://, udp://   a stream
-clip.mp4                      a video, every frame in order
-demo                          coloured shapes that move, drawn on the spot
-photo.jpg, folder/, *.jpg     images (a folder or glob may hold videos too), sorted by name
+cam0, 0, /dev/video0, a link to it          a camera
+rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still picture over HTTP
+-, /dev/stdin, pipe:3, a FIFO               what comes through a pipe: a video, every frame in order, or a picture
+clip.mp4                                    a video, or an animated picture: every frame in order
+demo, demo://                               coloured shapes that move, drawn on the spot
+photo.jpg, folder/, *.jpg                   images (a folder or glob may hold videos too), in natural order
+
+A file is told by its content, not by its suffix. `file:` addresses are files; a `Path` is always one.
 """
 
 from __future__ import annotations
 
 import glob
-import re
+import os
+import stat
 from pathlib import Path
 
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.sources.capture import CaptureSource
-from fastsam_trt.sources.files import FilesSource, is_image, is_video
+from fastsam_trt.sources.address import open_address
+from fastsam_trt.sources.files import FilesSource
+from fastsam_trt.sources.found_file import look_into
+from fastsam_trt.sources.listing import list_media
 from fastsam_trt.sources.live import LiveSource
+from fastsam_trt.sources.naming import DEMO, as_path, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.pipe import is_pipe, name_in_files
+from fastsam_trt.sources.piped import open_piped
 from fastsam_trt.sources.source import Source
 
-DEMO = "demo"
-"""The source that needs no file."""
+__all__ = ["DEMO", "RECONNECT_S", "STALL_S", "open_source"]
 
 RECONNECT_S = 30.0
 """How long a live source that was lost is sought, where nothing else is asked for."""
@@ -28,8 +36,7 @@ RECONNECT_S = 30.0
 STALL_S = 5.0
 """How long a frame of a live source is waited for, where nothing else is asked for."""
 
-# FFmpeg opens files of these names as videos of a terminal that prints them.
-_TEXT_SUFFIXES = frozenset({".ans", ".art", ".asc", ".diz", ".ice", ".nfo", ".txt", ".vt"})
+_WANTED = "a camera, an address, or an existing file, folder or glob"
 
 
 def open_source(
@@ -38,7 +45,8 @@ def open_source(
     """Open a source of frames.
 
     Args:
-        source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, or `demo`.
+        source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, pipe (`-`,
+            `/dev/stdin`, `pipe:3`, a FIFO), or `demo`. A `Path` is a file, folder, glob or FIFO.
         vid_stride: Take every n-th frame of a video or camera.
         reconnect_s: How long a live source that was lost is sought before the run fails; 0: where it ends the run
             ends, as that of a video does; `math.inf`: for ever.
@@ -49,6 +57,7 @@ def open_source(
 
     Raises:
         OptionError: `vid_stride` or `stall_s` is not positive, or `reconnect_s` negative.
+        AmbiguousSourceError: A string that names a camera or the demo, and something on disk as well.
         SourceNotFoundError: There is nothing of that name, or a camera or stream does not answer.
         SourceUnreadableError: It is there and no video or image.
     """
@@ -58,31 +67,48 @@ def open_source(
         raise OptionError("reconnect_s", "seconds, 0 or more, or inf", reconnect_s)
     if not stall_s > 0:
         raise OptionError("stall_s", "seconds, more than 0", stall_s)
-    name = str(source)
-    if name == DEMO:
+    if is_demo(source):
         from fastsam_trt.demo.video import DemoVideo  # which is a source itself
 
         return DemoVideo(vid_stride=vid_stride)
-    camera = re.fullmatch(r"(?:cam|/dev/video)?(\d+)", name)
-    if camera:
-        return LiveSource(name, int(camera[1]), vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
-    if re.match(r"[a-z][a-z0-9+.-]+://", name):
-        return LiveSource(name, name, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
-    path = Path(name).expanduser()
-    if path.is_dir() or (glob.has_magic(name) and not path.exists()):
-        return FilesSource(name, _list(name, path), vid_stride)
-    if not path.is_file():
-        raise SourceNotFoundError(name, "a camera, an address, or an existing file, folder or glob")
-    if path.suffix.lower() in _TEXT_SUFFIXES:
-        raise SourceUnreadableError(name, "expected a video or image, found a text file")
-    if is_image(path):
-        return FilesSource(name, [path])
-    return CaptureSource(name, str(path), vid_stride)
+    name = printable(str(source))
+    camera = find_camera(source)
+    if camera is not None:
+        return LiveSource(name, camera, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
+    address = find_address(source)
+    if address is not None:
+        return open_address(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
+    path = as_path(source if isinstance(source, Path) else name_in_files(str(source)))
+    if is_pipe(path):
+        return open_piped(name, path, vid_stride)
+    return _open_path(name, path, vid_stride)
 
 
-def _list(name: str, path: Path) -> list[Path]:
-    found = path.iterdir() if path.is_dir() else map(Path, glob.glob(str(path), recursive=True))
-    paths = sorted(each for each in found if not each.is_dir() and (is_image(each) or is_video(each)))
-    if not paths:
-        raise SourceNotFoundError(name, "images or videos there")
-    return paths
+def _open_path(name: str, path: Path, vid_stride: int) -> Source:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        if glob.has_magic(str(path)):
+            return FilesSource(name, list_media(name, path), vid_stride)
+        raise SourceNotFoundError(name, _WANTED, _why_missing(name, path, error)) from error
+    if not name:  # which would be the folder of the process
+        raise SourceNotFoundError(name, _WANTED)
+    if stat.S_ISDIR(mode):
+        return FilesSource(name, list_media(name, path), vid_stride)
+    if not stat.S_ISREG(mode):
+        raise SourceUnreadableError(name, "expected a camera, video or image, found another kind of device")
+    found = look_into(path)
+    found.check(name)
+    return found.open_video(name, vid_stride) if found.is_video else FilesSource(name, [path])
+
+
+def _why_missing(name: str, path: Path, error: Exception) -> str:
+    """What is found in place of a file that can't be looked at."""
+    if os.path.islink(path):  # noqa: PTH114 - the method raises for names that are too long
+        return "a link that leads nowhere"
+    stripped = name.strip()
+    if stripped != name and os.path.lexists(stripped):
+        return f"nothing of that name, which begins or ends with a space (there is {stripped!r})"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "nothing there"
+    return f"what can't be looked at ({getattr(error, 'strerror', None) or error})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from fastsam_engine.errors import FastsamError
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
 
@@ -20,11 +21,12 @@ class Source(AbstractContextManager["Source"]):
     """Frames in order. Use it as a context manager: it holds files or devices open.
 
     Attributes:
-        kind: `images`, `video` (a file) or `live` (a camera or stream).
+        kind: `images`, `video` (a file, or a pipe: every frame in order) or `live` (a camera or stream).
         frames: How many frames to expect; None where it is not known.
         fps: Frame rate of a video; None for images, or where it is not known.
         sound: The file whose sound belongs to the frames; None where there is none.
-        files: The images, and videos among them, of the kind `images`, named as `Frame.source` names them; else none.
+        files: The images, and videos among them, of the kind `images`; else none. `Frame.source` names them, with its
+            page where a file has several, as `naming.printable` shows the path.
     """
 
     kind: Kind
@@ -53,6 +55,24 @@ class Source(AbstractContextManager["Source"]):
     def health(self) -> SourceHealth:
         """What went wrong so far; readable from any thread."""
         return SourceHealth()
+
+    @property
+    def failed(self) -> int:
+        """How many of its files failed so far; readable from any thread."""
+        return 0
+
+    @property
+    def failure(self) -> FastsamError | None:
+        """What is raised at the end for files that failed; None where none did."""
+        return None
+
+    def reject(self, frame: Frame, error: FastsamError) -> bool:
+        """Take note of a frame that can't be worked on, from any thread.
+
+        Returns:
+            Whether the run goes on without it, as it does where a source is many images.
+        """
+        return False
 
     def stop(self) -> None:
         """End the iteration without an error, from any thread or a signal's handler; for good.

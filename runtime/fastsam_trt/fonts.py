@@ -1,0 +1,98 @@
+"""Fonts: which of the installed ones can draw a text."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+_SUFFIXES = frozenset({".otc", ".otf", ".ttc", ".ttf"})
+_PROBE_PX = 16
+_NO_CHARACTER = "\U0010ffff"  # stands for no character, so that a font draws what it draws for one that it lacks
+_UNDRAWN = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})  # categories of characters without a glyph: controls and spaces
+_STYLES = ("bold", "italic", "oblique", "mono", "serif", "cond", "light", "thin", "black", "math")
+_KEPT_TEXTS = 1024
+
+
+class Fonts:
+    """The font files of some folders."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._folders = tuple(folders)
+        self._files: list[Path] | None = None
+        self._found: dict[str, Path | None] = {}  # by the characters of a text
+
+    def can_draw(self, text: str) -> bool:
+        """Whether one font has all characters of a text."""
+        return self._choose(text) is not None
+
+    def open(self, text: str, size_px: int) -> FreeTypeFont | None:
+        """A font of a size, px, that has all characters of a text; None where there is none."""
+        path = self._choose(text)
+        return None if path is None else _open(path, size_px)
+
+    def _choose(self, text: str) -> Path | None:
+        """The file of a font for a text; None where there is none."""
+        wanted = "".join(sorted({each for each in text if unicodedata.category(each) not in _UNDRAWN}))
+        if wanted not in self._found:
+            if len(self._found) >= _KEPT_TEXTS:
+                self._found.clear()
+            if self._files is None:
+                self._files = _list(self._folders)
+            self._found[wanted] = next((path for path in self._files if _covers(path, wanted)), None)
+        return self._found[wanted]
+
+
+@cache
+def installed_fonts() -> Fonts:
+    """The fonts of this machine; their folders are looked into when the first one is needed."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - `Path.home` fails for a user who has none
+    if sys.platform == "win32":
+        return Fonts(
+            Path(os.environ[name], *below)
+            for name, below in (("WINDIR", ("Fonts",)), ("LOCALAPPDATA", ("Microsoft", "Windows", "Fonts")))
+            if name in os.environ
+        )
+    if sys.platform == "darwin":
+        return Fonts([Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library/Fonts"])
+    data = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    return Fonts([home / ".local/share/fonts", home / ".fonts", *(Path(each, "fonts") for each in data.split(":"))])
+
+
+def _list(folders: Iterable[Path]) -> list[Path]:
+    """All font files, plain upright ones first."""
+    paths = [
+        Path(folder, name)
+        for top in folders
+        for folder, _, names in os.walk(top)
+        for name in names
+        if Path(name).suffix.lower() in _SUFFIXES
+    ]
+    return sorted(paths, key=lambda path: (sum(style in path.stem.lower() for style in _STYLES), path.stem, str(path)))
+
+
+def _covers(path: Path, characters: str) -> bool:
+    try:
+        font = _open(path, _PROBE_PX)
+        lacking = _glyph(font, _NO_CHARACTER)
+        return all(_glyph(font, each) != lacking for each in characters)
+    except (OSError, ValueError):  # no font, or one without outlines of this size
+        return False
+
+
+def _glyph(font: FreeTypeFont, character: str) -> tuple[tuple[int, int], bytes]:
+    mask = font.getmask(character)
+    return mask.size, bytes(mask)
+
+
+def _open(path: Path, size_px: int) -> FreeTypeFont:
+    from PIL import ImageFont
+
+    return ImageFont.truetype(path, size_px)

@@ -1,0 +1,120 @@
+"""FrameNames: what files that are made of a frame are called."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from urllib.parse import urlsplit
+
+from fastsam_trt.sources import Frame, Kind
+from fastsam_trt.sources.naming import printable
+
+_LONGEST_BYTES = 220  # of a source's name, which leaves room for a number and more in the 255 of file systems
+_LONGEST_SLUG = 40
+
+
+class FrameNames:
+    """Names of the frames of a run, after their source. Frames of one video or camera never share one; images may.
+
+    Attributes:
+        kind: Of the source.
+        folder: That all images are in, or below; None where there is none.
+    """
+
+    def __init__(self, kind: Kind, files: Sequence[Path] = ()) -> None:
+        """Prepare.
+
+        Args:
+            kind: Of the source.
+            files: The images of the run, and videos among them.
+        """
+        self.kind = kind
+        self.folder = _common_folder(files)
+        self._files = {source_name(file): file for file in files}
+
+    def image(self, frame: Frame) -> str:
+        """The frame as an image of a dataset: its path below the folder that all images are in, with `/`.
+
+        A video's is the one that `ffmpeg -i clip.mp4 -start_number 0 clip_%d.png` makes of it: `clip_12.png`.
+        """
+        if not self._is_image(frame):
+            return f"{self.label(frame)}.png"
+        path, page = self._locate(frame)
+        return self._below(path).as_posix() + (f"#{page}" if page else "")
+
+    def label(self, frame: Frame) -> str:
+        """The same path without its suffix, as ultralytics names labels: `photo`, `a/photo`, `clip_12`."""
+        path, _ = self._locate(frame)
+        return self._below(path).with_name(self._numbered(frame, "_{}", _LONGEST_BYTES)).as_posix()
+
+    def stem(self, frame: Frame, longest: int = _LONGEST_BYTES) -> str:
+        """A name without folders that sorts: `photo`, `clip-000012`; of the source's name so many bytes at most."""
+        return self._numbered(frame, "-{:06d}", longest)
+
+    def _numbered(self, frame: Frame, number: str, longest: int) -> str:
+        path, page = self._locate(frame)
+        stem = bounded(slug(path.stem) if _is_address(frame.source) else path.stem, longest)
+        if page:
+            return f"{stem}{number[0]}{page}"
+        return stem if self._is_image(frame) else stem + number.format(frame.index)
+
+    def _is_image(self, frame: Frame) -> bool:
+        return self.kind == "images" and frame.media_s is None
+
+    def _locate(self, frame: Frame) -> tuple[PurePath, str]:
+        """The file of a frame, and which page of it, if it has several: `scan.tif#2`."""
+        file = self._files.get(frame.source)
+        page = (
+            re.fullmatch(r"(.*)#([0-9]+)", frame.source, re.DOTALL) if file is None and self.kind == "images" else None
+        )
+        if page and (not self._files or page[1] in self._files):
+            return self._files.get(page[1], _path(page[1])), page[2]
+        return file or _path(frame.source), ""
+
+    def _below(self, path: PurePath) -> PurePath:
+        if self.folder is not None and path.is_relative_to(self.folder):
+            return path.relative_to(self.folder)
+        return PurePath(path.name)
+
+
+def source_name(file: Path) -> str:
+    """What `Frame.source` says of a file."""
+    return printable(file)
+
+
+def slug(text: str, longest: int = _LONGEST_SLUG) -> str:
+    """A text as a part of a file's name: its letters and digits in small, accents taken off, `-` for all else."""
+    plain = unicodedata.normalize("NFKD", text)
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
+    return bounded(re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", plain)).strip("-_"), longest).rstrip("-")
+
+
+def bounded(name: str, longest: int) -> str:
+    """A name cut to so many bytes, between two characters."""
+    data = os.fsencode(name)
+    return name if len(data) <= longest else data[:longest].decode("utf-8", "ignore")
+
+
+def _path(source: str) -> PurePath:
+    """What a file of this source would be called; an address gives its last part or its host, and no password."""
+    if not _is_address(source):
+        return PurePath("stdin" if source == "-" else source)
+    address = urlsplit(source)
+    return PurePath(PurePath(address.path).name or slug(address.netloc.rpartition("@")[2]))
+
+
+def _is_address(source: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
+
+
+def _common_folder(files: Sequence[Path]) -> Path | None:
+    """The folder that all files are in, or below."""
+    if not files:
+        return None
+    try:
+        return Path(os.path.commonpath([file.parent for file in files]))
+    except ValueError:  # some are given from the root, some not, or on two drives
+        return None

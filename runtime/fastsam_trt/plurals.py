@@ -1,0 +1,54 @@
+"""English plurals: the singulars that a term may be the plural of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+# Ending of a plural to the endings of its singular. Some of what they make is no word; it equals no class name either.
+_ENDINGS = (
+    ("s", ("",)),
+    ("ies", ("y",)),
+    ("ves", ("f", "fe")),
+    ("sses", ("s",)),
+    ("zzes", ("z",)),
+    ("ices", ("ex", "ix")),
+    ("men", ("man",)),
+    ("people", ("person",)),
+    ("children", ("child",)),
+    ("mice", ("mouse",)),
+    ("lice", ("louse",)),
+    ("geese", ("goose",)),
+    ("feet", ("foot",)),
+    ("teeth", ("tooth",)),
+    ("eaux", ("eau",)),
+    ("ae", ("a",)),
+    *((f"{sibilant}es", (sibilant,)) for sibilant in ("s", "x", "z", "ch", "sh", "o")),
+)
+_WORDS = {"oxen": "ox", "dice": "die", "axes": "axis", "cacti": "cactus", "fungi": "fungus", "octopi": "octopus"}
+
+
+def singulars(term: str) -> set[str]:
+    """The term itself, and every term that it may be the plural of.
+
+    The word that changes is the last one, and in `glasses of water` the one before `of`.
+
+    Args:
+        term: One word or several with spaces between them, in lower case.
+    """
+    found = {term}
+    before, of, after = term.partition(" of ")
+    for words, rest in ((term, ""), (before, of + after)):
+        *others, last = words.split(" ")
+        found.update(" ".join([*others, word]) + rest for word in _singular_words(last))
+    return found
+
+
+def _singular_words(word: str) -> Iterator[str]:
+    if word in _WORDS:
+        yield _WORDS[word]
+    if word.endswith("ss"):  # glass
+        return
+    for plural, endings in _ENDINGS:
+        stem = word.removesuffix(plural)
+        if stem != word:
+            yield from (stem + ending for ending in endings if stem or ending)

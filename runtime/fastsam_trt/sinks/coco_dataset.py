@@ -1,0 +1,91 @@
+"""A COCO dataset: images, annotations and categories of a whole run, the selected segments only."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from fastsam_engine.atomic_files import PartFile, is_written_in_place
+from fastsam_engine.errors import OutputError
+from fastsam_trt import __version__
+from fastsam_trt.coco import as_annotations
+from fastsam_trt.coco_ids import CocoIds
+from fastsam_trt.result import Result
+from fastsam_trt.sinks.coco import as_json, check_json
+from fastsam_trt.sinks.sink import Sink
+from fastsam_trt.sources import Frame
+
+_CHUNK = 1 << 20
+
+
+class CocoDatasetSink(Sink):
+    """Writes annotations as they come, beside the target, and puts the dataset in its place when the run ends.
+
+    Every frame is an image, also without segments. Images wait in a nameless file of their own, since JSON takes one
+    list after the other.
+    """
+
+    def __init__(self, path: Path, ids: CocoIds) -> None:
+        """Prepare.
+
+        Args:
+            path: The file, named `.json`.
+            ids: Of the run, which outputs may share.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        check_json(path)
+        self._path = path
+        self._ids = ids
+        self._part: PartFile | None = None
+        self._images: IO[bytes] | None = None
+        self._images_end = 0  # bytes of whole entries
+        self._annotations = 0
+
+    def write(self, frame: Frame, result: Result) -> None:
+        """Write the image and the annotations of a frame."""
+        image_id, categories = self._ids.images.of(frame), self._ids.categories.of(result)
+        found = as_annotations(result, image_id, categories, self._annotations + 1)
+        if self._part is None:
+            self._part = PartFile(self._path)
+            info = {"description": "Segments selected by fastsam-trt", "version": __version__}
+            self._part.write(f'{{"info":{as_json(info)},"licenses":[],"annotations":[')
+        height, width = result.frame.shape[:2]
+        self._add_image({"id": image_id, "file_name": self._ids.names.image(frame), "width": width, "height": height})
+        for annotation in found:
+            self._part.write(f"{',' if self._annotations else ''}\n{as_json(annotation)}")
+            self._annotations += 1
+
+    def close(self) -> None:
+        part, self._part = self._part, None
+        images, self._images = self._images, None
+        if part is None or images is None:
+            return
+        with images:
+            part.write('\n],"images":[')
+            images.seek(0)
+            left = self._images_end
+            while left:
+                chunk = images.read(min(left, _CHUNK))
+                part.write(chunk.decode("ascii"))
+                left -= len(chunk)
+        categories = [
+            {"id": number, "name": name, "supercategory": ""} for number, name in self._ids.categories.names.items()
+        ]
+        part.write(f'\n],"categories":{as_json(categories)}}}\n')
+        part.finish()
+
+    def _add_image(self, entry: dict[str, object]) -> None:
+        data = f"{',' if self._images_end else ''}\n{as_json(entry)}".encode("ascii")
+        try:
+            if self._images is None:
+                folder = None if is_written_in_place(self._path) else self._path.parent
+                self._images = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - it lives as long as the run
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._images.write(rest) :]  # a disk that fills takes a part first
+        except OSError as error:
+            raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
+        self._images_end += len(data)
