@@ -1,0 +1,153 @@
+"""What a run writes: the options that ask for it, checks before any work, and the sinks."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsam_trt.cli.outputs import check_apart, output_path
+from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
+
+if TYPE_CHECKING:
+    from fastsam_trt.sinks import Sink
+    from fastsam_trt.sources import Source
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name files to write."""
+    parser.add_argument(
+        "--save", type=output_path, metavar="OUT", help="video of the overlay, or picture (folder) for images"
+    )
+    parser.add_argument("--no-audio", dest="audio", action="store_false", help="save the video without its sound")
+    parser.add_argument(
+        "--json", type=output_path, metavar="OUT",
+        help="write one JSON line per frame; - is stdout, and all else then goes to stderr",
+    )  # fmt: skip
+    parser.add_argument(
+        "--coco", type=output_path, metavar="OUT", help="write one .json array of COCO's results for the run"
+    )
+    parser.add_argument(
+        "--label-map",
+        type=output_path,
+        metavar="OUT",
+        help="write label maps in PASCAL VOC's colours: a .png, or a folder",
+    )
+    _add_dataset_options(parser)
+    parser.add_argument(
+        "--stats", type=output_path, metavar="OUT", help="write the run's statistics to a .json file at its end"
+    )
+
+
+def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    files = parser.add_argument_group("datasets and pictures, of the selected segments only")
+    files.add_argument(
+        "--coco-ids", type=Path, metavar="FILE",
+        help="take COCO's ids of images and categories from these annotations, by file_name and name",
+    )  # fmt: skip
+    files.add_argument(
+        "--coco-dataset", type=output_path, metavar="OUT",
+        help="write a .json COCO dataset: images, annotations with polygons, categories",
+    )  # fmt: skip
+    files.add_argument(
+        "--labels", type=output_path, metavar="DIR",
+        help="write the labels that YOLO trains on: ultralytics' .txt, one a frame",
+    )  # fmt: skip
+    files.add_argument("--labels-conf", action="store_true", help="end each line of the labels with the score")
+    files.add_argument(
+        "--cutouts", type=output_path, metavar="DIR", help="write each segment as a .png, transparent around it"
+    )
+    files.add_argument(
+        "--masks", type=output_path, metavar="DIR", help="write each mask as a .png of the frame's size, 0 and 255"
+    )
+
+
+def output_paths(args: argparse.Namespace) -> list[Path]:
+    """The files and folders that the options name."""
+    named = (args.save, args.json, args.coco, args.coco_dataset, args.label_map, args.labels, args.cutouts, args.masks)
+    return [path for path in (*named, args.stats) if path is not None]
+
+
+def _check_outputs(args: argparse.Namespace, source: Source) -> None:
+    """Refuse outputs that would overwrite the source or one another."""
+    from fastsam_engine.atomic_files import check_writable, is_written_in_place
+    from fastsam_engine.errors import OutputError
+    from fastsam_trt.sources.naming import as_path
+
+    read = [as_path(args.source), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
+    check_apart([path for path in output_paths(args) if path != args.labels], read)
+    check_apart(output_paths(args), source.files)  # labels may lie beside the images, where ultralytics seeks them
+    if args.stats is not None:
+        if args.stats.suffix.lower() != ".json" and not is_written_in_place(args.stats):
+            raise OutputError(args.stats, f"expected the suffix .json, found {args.stats.suffix!r}")
+        check_writable(args.stats)
+    folders = {file.parent for file in source.files if file.suffix.lower() == ".png"}
+    for path in (args.save, args.label_map, args.cutouts, args.masks):
+        if path is not None and path.is_dir() and path.resolve() in {folder.resolve() for folder in folders}:
+            raise OutputError(path, "expected another folder than that of the source's .png files")
+
+
+def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
+    """The sinks that were asked for; their paths are checked before any work."""
+    from fastsam_engine.errors import OutputError
+    from fastsam_trt.sinks import (
+        PICTURE_SUFFIXES,
+        JsonLinesSink,
+        LabelMapSink,
+        PictureSink,
+        VideoSink,
+        WindowSink,
+    )
+    from fastsam_trt.sinks.overlay import Overlay
+
+    _check_outputs(args, source)
+    one_image = source.kind == "images" and source.frames == 1
+    overlay = Overlay()
+    sinks: list[Sink] = []
+    if args.json is not None:
+        sinks.append(JsonLinesSink(args.json, duplicate_stdout() if is_stdout(args.json) else None))
+    sinks += _dataset_sinks(args, source)
+    if args.label_map is not None:
+        if args.label_map.suffix.lower() == ".png" and not args.label_map.is_dir() and not one_image:
+            raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one picture")
+        sinks.append(LabelMapSink(args.label_map, source.kind))
+    if args.save is not None:
+        is_folder = args.save.is_dir()
+        is_picture = args.save.suffix.lower() in PICTURE_SUFFIXES and not is_folder
+        if is_picture and not one_image:
+            wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
+            raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
+        sound = source.sound if args.audio else None
+        pictures = is_picture or (source.kind == "images" and (is_folder or not args.save.suffix))
+        sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps, overlay, sound))
+    if args.show:
+        sinks.append(WindowSink(overlay))
+    return sinks
+
+
+def _dataset_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
+    """The sinks of COCO's formats, labels and pictures of segments."""
+    from fastsam_trt.coco_ids import CocoIds
+    from fastsam_trt.errors import OptionError
+    from fastsam_trt.frame_names import FrameNames
+    from fastsam_trt.sinks import CocoDatasetSink, CocoSink, CutoutSink, MaskSink, YoloLabelSink
+
+    sinks: list[Sink] = []
+    if args.coco is not None or args.coco_dataset is not None:
+        ids = CocoIds(source.kind, source.files, args.coco_ids)
+        if args.coco is not None:
+            sinks.append(CocoSink(args.coco, source.files, ids))
+        if args.coco_dataset is not None:
+            sinks.append(CocoDatasetSink(args.coco_dataset, ids))
+    elif args.coco_ids is not None:
+        raise OptionError("coco-ids", "--coco OUT or --coco-dataset OUT to give the ids to", "neither")
+    names = FrameNames(source.kind, source.files)
+    if args.labels is not None:
+        sinks.append(YoloLabelSink(args.labels, names, confidence=args.labels_conf))
+    elif args.labels_conf:
+        raise OptionError("labels-conf", "--labels DIR, whose lines it is for", "none")
+    if args.cutouts is not None:
+        sinks.append(CutoutSink(args.cutouts, names))
+    if args.masks is not None:
+        sinks.append(MaskSink(args.masks, names))
+    return sinks
