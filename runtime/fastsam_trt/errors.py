@@ -81,6 +81,15 @@ class OptionError(RequestError, ValueError):
         super().__init__(f"{option}: expected {expected}, found {found!r}")
 
 
+class ClassNamesFileError(RequestError, ValueError):
+    """A file of class names that can't be used."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(
+            f"names {path}: {found}; expected a text file with a name per line, or names as in a data.yaml or JSON"
+        )
+
+
 class OutputStoppedError(WorkError, OSError):
     """An output that took some frames and can't take the next."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ class Pipeline(Prompted):
         classes: Iterable[int] | None = None,
         components: bool = False,
         imgsz: int | tuple[int, int] | None = None,
+        names: str | Path | Sequence[str] | None = None,
         negatives: Iterable[str] = DEFAULT_NEGATIVES,
         templates: Iterable[str] = DEFAULT_TEMPLATES,
         threshold: float = DEFAULT_THRESHOLD,
@@ -105,6 +106,8 @@ class Pipeline(Prompted):
             iou: Highest overlap of two segments of one class, 0..1.
             max_segments: Most segments a frame.
             imgsz: Longest side, or (height, width), of the model's input, px.
+            names: Class names to use instead of the model's, or a file of them: text with a name per line, JSON, or
+                YAML with `names:`.
             classes: Class ids to keep; None: all.
             components: Whether each connected part of a semantic model's class is a segment, or the whole class.
             negatives: Texts that a segment may be instead of a prompt (CLIP only).
@@ -147,6 +150,7 @@ class Pipeline(Prompted):
             classes=None if classes is None else tuple(classes),
             components=components,
             imgsz=imgsz,
+            names=names,
             backend=backend,
             device=device,
             precision=precision,
