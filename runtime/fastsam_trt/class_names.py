@@ -70,14 +70,11 @@ def _yaml_names(text: str) -> list[str] | dict[str, str]:
     start = next((i for i, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
     if start is not None:
         inline = _bare(lines[start].partition(":")[2].strip())
-        block = []
-        for line in lines[start + 1 :]:
-            if not line[0].isspace() and not line.startswith("-"):
-                break
-            block.append(line)
+        rest = lines[start + 1 :]
         if inline[:1] in ("[", "{"):
-            return _flow(" ".join([inline, *(_bare(line.strip()) for line in block)]))
-        lines = block
+            return _flow(" ".join([inline, *(_bare(line.strip()) for line in rest)]))
+        outside = (i for i, line in enumerate(rest) if not line[0].isspace() and not line.startswith("-"))
+        lines = rest[: next(outside, len(rest))]
     entries = [_ENTRY.fullmatch(line.strip()) for line in lines]
     if not all(entries):
         wrong = next(line for line, entry in zip(lines, entries, strict=True) if not entry)
@@ -85,12 +82,15 @@ def _yaml_names(text: str) -> list[str] | dict[str, str]:
     found = [(entry["id"], _scalar(entry["name"])) for entry in entries if entry]
     if all(number is None for number, _ in found):
         return [name for _, name in found]
-    return {number or "": name for number, name in found}
+    ids = [number or "" for number, _ in found]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"expected the ids 0 to {len(ids) - 1}, each once, found {', '.join(ids)}")
+    return dict(zip(ids, (name for _, name in found), strict=True))
 
 
 def _flow(text: str) -> list[str] | dict[str, str]:
     """`[a, 'b c']` or `{0: a, 1: b}`."""
-    inside = re.fullmatch(r"[\[{](.*?),?\s*[\]}]", text.strip())
+    inside = re.match(r"""[\[{]((?:"[^"]*"|'(?:[^']|'')*'|[^\]}"'])*)[\]}]""", text)
     if inside is None:
         raise ValueError(f"expected [..] or {{..}} after names:, found {text[:40]!r}")
     parts = [part.strip() for part in re.findall(r"""(?:"[^"]*"|'(?:[^']|'')*'|[^,"'])+""", inside[1])]
