@@ -203,7 +203,7 @@ def test_a_run_that_fails_is_told_in_one_line(doubler: Path, monkeypatch: pytest
 
 def test_a_file_that_can_not_be_opened_is_told(tmp_path: Path) -> None:
     path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "odd.onnx", colour_models.clip_specs()[0])
-    with pytest.raises(ModelFileError, match="its spec names .*pixel_values"):
+    with pytest.raises(ModelFileError, match=r"its spec names .*pixel_values"):
         _bound(path)
 
 
