@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from fastsam_engine.model_spec import METADATA_KEY, ImageInput, ModelSpec, Output, Source, TokenInput
-from fastsam_engine.yolo_seg import PROTOTYPES, detections_output, letterbox_input, thresholds
+from fastsam_engine.yolo_seg import detections_output, letterbox_input, prototypes_output, thresholds
 
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}  # BGR
 CELL_PX = 32
@@ -32,7 +32,7 @@ def segmenter_spec(name: str = "colours", *, classes: tuple[str, ...] = tuple(CO
         family="yolo-seg",
         task="segment",
         input=letterbox_input(256, 256, size_multiple=CELL_PX, batch=(1, None)),
-        outputs=(detections_output(len(classes)), Output(*PROTOTYPES)),
+        outputs=(detections_output(len(classes)), prototypes_output()),
         class_names=classes,
         defaults={**thresholds(), "conf": 0.5},
         source=Source("handmade"),

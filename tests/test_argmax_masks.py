@@ -161,5 +161,10 @@ def test_no_queries_no_segments() -> None:
 
 def test_the_leading_planes_are_argmax_and_the_first_of_equal_ones_leads() -> None:
     planes = np.random.default_rng(0).integers(0, 4, (9, 21, 34)).astype(np.float32) - 2
-    assert (leading_planes(planes) == planes.argmax(axis=0)).all()
-    assert (leading_planes(planes[:1]) == 0).all()
+    everywhere = slice(0, 21), slice(0, 34)
+    assert (leading_planes(planes, everywhere) == planes.argmax(axis=0)).all()
+    assert (leading_planes(planes[:1], everywhere) == 0).all()
+    inside = slice(3, 20), slice(0, 30)
+    leaders = leading_planes(planes, inside)
+    assert (leaders[inside] == planes[:, *inside].argmax(axis=0)).all()
+    assert (leaders >= 0).sum() == 17 * 30

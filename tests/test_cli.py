@@ -220,7 +220,7 @@ def test_model_files_that_can_not_be_used(
     (tmp_path / "text.onnx").write_text("hello")
     assert "expected an ONNX model" in fails("text.onnx")
     save(segmenter_graph(), tmp_path / "bare.onnx", None)
-    assert "expected a spec in the metadata" in fails("bare.onnx")
+    assert "give their names with --names FILE" in fails("bare.onnx")
     newer = segmenter_spec().to_json().replace('"schema_version": 1', '"schema_version": 9')
     save(segmenter_graph(), tmp_path / "newer.onnx", None, {METADATA_KEY: newer})
     assert "expected a spec of schema version 1, found 9" in fails("newer.onnx")

@@ -10,6 +10,7 @@ import pytest
 
 from colour_models import clip_specs
 from fastsam_trt.axis_resize import antialiased, bilinear
+from fastsam_trt.content_cells import ContentCells
 from fastsam_trt.crops import clip_batch, middle_square, resize_shortest_edge, square_windows
 
 IMAGE = clip_specs()[0].input
@@ -97,7 +98,8 @@ def test_what_a_mask_leaves_out_gets_the_mean_colour() -> None:
 
 def test_any_part_of_an_axis_can_be_made_alone() -> None:
     rows = np.random.default_rng(0).normal(size=(90, 700)).astype(np.float32)
-    for resize, out in ((bilinear(500, 90 / 500, 0.3, 90), 500), (antialiased("bicubic", 90, 40, 3, 30), 30)):
+    frame = ContentCells(500, 90, start=0.25, stop=89.5, factor=4)
+    for resize, out in ((bilinear(frame), 500), (antialiased("bicubic", 90, 40, 3, 30), 30)):
         whole = resize.apply(rows, 0, out)
         for start, stop in ((0, 1), (5, 23), (out - 7, out)):
             low, high = resize.reach(start, stop)

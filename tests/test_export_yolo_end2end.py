@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 import small_yolo
 from fastsam_engine import open_session, read_spec
-from fastsam_engine.errors import ModelFileError
 from fastsam_export.parity import synthetic_pictures
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
@@ -248,12 +247,15 @@ def test_a_detector_of_this_kind_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "expected a segmentation model, found task 'detect'" in capsys.readouterr().err
 
 
-def test_an_own_export_with_nms_inside_is_refused(tmp_path: Path, exported: Path) -> None:
+def test_an_own_export_with_nms_inside_runs_as_one_that_needs_none(tmp_path: Path, exported: Path) -> None:
     import onnx
 
     model = onnx.load(str(exported))
     kept = {each.key: each.value for each in model.metadata_props if not each.key.startswith("fastsam_trt")}
-    onnx.helper.set_model_props(model, {**kept, "args": "{'nms': True, 'dynamic': True}"})
-    onnx.save(model, str(tmp_path / "nms.onnx"))
-    with pytest.raises(ModelFileError, match="thresholds of its own; export it with nms=False"):
-        read_spec(tmp_path / "nms.onnx")
+    for more in ({"args": "{'nms': True, 'dynamic': True}"}, {}):  # some versions did not say
+        kept.pop("args", None)
+        onnx.helper.set_model_props(model, {**kept, "end2end": "False", **more})
+        onnx.save(model, str(tmp_path / "nms.onnx"))
+        spec = read_spec(tmp_path / "nms.onnx")
+        assert (spec.family, spec.outputs[0].meaning) == ("yolo-end2end", "yolo-end2end-detections")
+        assert spec.defaults["iou"] == 1

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.device_array import HostArray
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec
 from fastsam_engine.session import Session
 from fastsam_trt import device_geometry
@@ -20,11 +21,13 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.crops import clip_batch, square_windows
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.demo.scenes import draw_scene
+from fastsam_trt.device_masks import DeviceMasks
 from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.letterbox import Letterbox, fit
 from fastsam_trt.masks import paste
 from fastsam_trt.plane_resize import PlaneResize
 from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.prototype_decoding import PrototypeDecoding
 from fastsam_trt.prototype_masks import PrototypeMasks
 
 SIZES = [(300, 400), (720, 1280), (90, 70), (333, 641), (1200, 200), (17, 16)]
@@ -251,20 +254,85 @@ def test_masks_of_a_scene_are_the_plain_paths(helpers: dict[str, Path], backend:
     assert ious.mean() >= 0.9999
 
 
+@pytest.fixture(scope="session")
+def earlier_decode(helpers: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A decode graph as it was before it took fine cells: rows and columns lie in the prototypes' own."""
+    import onnx
+
+    from fastsam_export.onnx_file import write_spec
+
+    spec = read_spec(helpers["letterbox decode"])
+    assert isinstance(spec.input, ArraysInput)
+    model = onnx.load(helpers["letterbox decode"])
+    nodes = [onnx.helper.make_node("Shape", ["prototypes"], ["shape"])]
+    for name, axis in (("row_cells", 2), ("column_cells", 3)):
+        nodes += [
+            onnx.helper.make_node("Constant", [], [f"{name}.axis"], value_int=axis),
+            onnx.helper.make_node("Gather", ["shape", f"{name}.axis"], [f"{name}.count"]),
+            onnx.helper.make_node("Constant", [], [f"{name}.first"], value_int=0),
+            onnx.helper.make_node("Constant", [], [f"{name}.step"], value_int=1),
+            onnx.helper.make_node("Range", [f"{name}.{each}" for each in ("first", "count", "step")], [f"{name}.all"]),
+            onnx.helper.make_node("Cast", [f"{name}.all"], [name], to=onnx.TensorProto.FLOAT),
+        ]
+    whole = [*nodes, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(whole)
+    kept = [each for each in model.graph.input if each.name not in ("row_cells", "column_cells")]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    fits = [name not in ("row_cells", "column_cells") for name in spec.input.names]
+    taken = dataclasses.replace(
+        spec.input,
+        names=tuple(each for each, fit_ in zip(spec.input.names, fits, strict=True) if fit_),
+        layouts=tuple(each for each, fit_ in zip(spec.input.layouts, fits, strict=True) if fit_),
+        dtypes=tuple(each for each, fit_ in zip(spec.input.dtypes, fits, strict=True) if fit_),
+        axes={letter: range_ for letter, range_ in spec.input.axes.items() if letter not in "rq"},
+    )
+    path = tmp_path_factory.mktemp("earlier") / "demo-seg.decode.onnx"
+    onnx.save(model, path)
+    write_spec(path, dataclasses.replace(spec, input=taken))
+    return path
+
+
+@pytest.mark.parametrize(("size", "least"), [((720, 1280), 0.99999), ((333, 641), 0.98)])
+def test_decode_graphs_exported_earlier_still_serve(
+    earlier_decode: Path, backend: str, size: tuple[int, int], least: float
+) -> None:
+    letterbox = fit(*size, _pictures(SEGMENTER))
+    generator = np.random.default_rng(5)
+    cells = letterbox.input_h // 4, letterbox.input_w // 4
+    prototypes = np.full((1, 32, *cells), -1e3, np.float32)
+    rows, columns = PlaneResize(letterbox, *cells).content
+    inside = prototypes[0, :, rows, columns]
+    inside[:] = generator.normal(size=inside.shape)
+    inside[0] = 20  # all of them would be full, but for noise
+    coefficients = np.abs(generator.normal(size=(4, 32))).astype(np.float32)
+    boxes = np.tile(np.array([0, 0, size[1], size[0]], np.float32), (4, 1))
+    on_device = PrototypeDecoding(_open(earlier_decode, backend))(HostArray(prototypes), coefficients, boxes, letterbox)
+    on_host = PrototypeDecoding(None)(prototypes, coefficients, boxes, letterbox)
+    assert isinstance(on_device, DeviceMasks)
+    found, expected = (paste(each.decode(range(4)), *size) for each in (on_device, on_host))
+    assert expected.any()
+    assert (found == expected).mean() >= least
+
+
 def test_places_hold_for_a_frame_that_is_padded_on_one_side() -> None:
     letterbox = Letterbox(frame_h=4, frame_w=9, input_h=4, input_w=8, content_h=2, content_w=5, top=1, left=2)
     places = device_geometry.frame_places(letterbox)
     np.testing.assert_allclose(places["rows"], [-1, 0.5, 2.5, -1])
     np.testing.assert_allclose(places["columns"], [-1, -1, 0.4, 2.2, 4.0, 5.8, 7.6, -1])
     places = device_geometry.cell_places(letterbox, 2, 4)
-    np.testing.assert_allclose(places["rows"], [0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(places["row_cells"], [0.25, 0.75])  # twice as fine, so that the padding can be cut off
+    np.testing.assert_allclose(places["rows"], [0, 0.25, 0.75, 1])
     assert places["row_numbers"].tolist() == [0, 1, 2, 3]
     assert places["columns"].shape == (16,)
     assert places["column_numbers"].tolist() == [*range(9), *[-1] * 7]
     assert {each.dtype for each in places.values()} == {np.dtype(np.float32)}
     plain = PlaneResize(letterbox, 2, 4)
     ramp = np.arange(4, dtype=np.float32)[None, None].repeat(2, axis=1)
-    np.testing.assert_allclose(plain.window(ramp, 0, 0, 9, 4)[0, 0], places["columns"][:9], atol=1e-6)
+    _, read = plain.reach(0, 0, 9, 4)
+    columns = np.interp(places["columns"][:9], np.arange(len(places["column_cells"])), places["column_cells"])
+    np.testing.assert_allclose(plain.window(ramp[..., read], 0, 0, 9, 4)[0, 0], columns, atol=1e-6)
 
 
 def test_stretch_weights_are_the_resize() -> None:

@@ -55,7 +55,7 @@ def test_what_is_no_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_file_without_any_spec_is_refused(tmp_path: Path) -> None:
-    path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "bare.onnx", None)
+    path = colour_models.save(colour_models.image_tower(), tmp_path / "bare.onnx", None)
     with pytest.raises(ModelFileError, match="expected a spec in the metadata"):
         read_spec(path)
 
@@ -80,16 +80,16 @@ def test_a_file_of_ultralytics_own_export_is_read(tmp_path: Path) -> None:
     assert spec.class_names == ("red", "green", "blue")
     assert (spec.input.height, spec.input.width, spec.input.size_multiple) == (256, 256, 32)
     assert spec.defaults == {"conf": 0.25, "iou": 0.7, "max_segments": 300}
-    fixed = {**ULTRALYTICS, "args": "{'dynamic': False}"}
-    spec = read_spec(colour_models.save(colour_models.segmenter_graph(), tmp_path / "fixed.onnx", None, fixed))
-    assert (spec.input.size_multiple, spec.input.batch) == (None, (1, 1))
+    lies = {**ULTRALYTICS, "args": "{'dynamic': False, 'nms': True, 'half': True}", "batch": "7"}
+    spec = read_spec(colour_models.save(colour_models.segmenter_graph(), tmp_path / "graph.onnx", None, lies))
+    assert (spec.input.size_multiple, spec.input.batch, spec.input.dtype) == (32, (1, None), "float32")
+    assert spec.family == "yolo-seg"
 
 
 @pytest.mark.parametrize(
     ("change", "found"),
     [
         ({"task": "detect"}, "expected a segmenter, found an ultralytics model of task 'detect'"),
-        ({"args": "{'nms': True}"}, "expected no NMS in the graph"),
         ({"channels": "1"}, "expected 3 colour channels"),
         ({"names": "__import__('os').abort()"}, "expected a literal under 'names'"),
         ({"imgsz": "640"}, "of another shape"),

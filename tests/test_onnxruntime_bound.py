@@ -25,7 +25,7 @@ from fastsam_engine.errors import (
     OperatorFallbackError,
 )
 from fastsam_engine.model_spec import FeatureInput, ModelSpec, Output
-from fastsam_engine.onnx_metadata import read_input_axes
+from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -101,7 +101,7 @@ def test_axes_without_names_stay_as_they_are(tmp_path: Path) -> None:
     for at in (0, 2, 3):
         graph.input[0].type.tensor_type.shape.dim[at].Clear()
     path = colour_models.save(graph, tmp_path / "unnamed.onnx", _SPEC)
-    assert read_input_axes(path) == {"images": ("", 3, "", "")}
+    assert read_graph(path).input_axes == {"images": ("", 3, "", "")}
     session, plain = _bound(path), open_session(path, "onnxruntime", "cpu")
     for shape in ((1, 3, 64, 64), (2, 3, 64, 96)):
         found, expected = (each.run({"images": _pictures(*shape)}) for each in (session, plain))
@@ -115,7 +115,7 @@ def test_the_axes_of_inputs_are_read_as_onnx_reads_them() -> None:
             each.name: tuple(dim.dim_param or dim.dim_value for dim in each.type.tensor_type.shape.dim)
             for each in inputs
         }
-        assert read_input_axes(graph) == expected
+        assert read_graph(graph).input_axes == expected
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_run_that_fails_is_told_in_one_line(doubler: Path, monkeypatch: pytest
 
 def test_a_file_that_can_not_be_opened_is_told(tmp_path: Path) -> None:
     path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "odd.onnx", colour_models.clip_specs()[0])
-    with pytest.raises(ModelFileError, match="its spec names pixel_values"):
+    with pytest.raises(ModelFileError, match=r"its spec names .*pixel_values"):
         _bound(path)
 
 

@@ -56,6 +56,17 @@ class ModelFileError(RequestError, ValueError):
         super().__init__(f"{path}: {found}; {mend}")
 
 
+class ClassNamesError(ModelFileError):
+    """A model has more or fewer classes than it has names."""
+
+    def __init__(self, path: Path, expected: int, found: int) -> None:
+        super().__init__(
+            path,
+            f"expected {expected} class names, found {found}",
+            "give a name for every class with --names FILE",
+        )
+
+
 class SpecVersionError(ModelFileError):
     """The spec in the file has another schema version."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
 from fastsam_engine.home_folder import expand_user, home
+from fastsam_engine.other_formats import refuse_other_formats
 
 _SUFFIXES = (".onnx", ".plan")
 
@@ -42,6 +43,7 @@ def find_graph(name: str | Path, part: str = "") -> Path:
     if path.is_file():
         return path
     folder = _folder(name)
+    refuse_other_formats(folder)
     for suffix in _SUFFIXES:
         ending = f".{part}{suffix}" if part else suffix
         graphs = [each for each in sorted(folder.glob(f"*{ending}")) if part or each.stem.count(".") == 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastsam_engine.backends import Readiness, all_backends, get_backend
@@ -25,6 +25,7 @@ def open_session(
     frames: bool = False,
     cpu_fallback: bool = False,
     cuda_graph: bool = False,
+    class_names: Sequence[str] | None = None,
 ) -> Session:
     """Open an exported graph.
 
@@ -41,6 +42,7 @@ def open_session(
             way; else such a graph is refused.
         cuda_graph: Record the GPU's work for an input shape when it comes the second time, and replay it from then
             on; a graph that does not allow it is refused.
+        class_names: Names to use instead of the file's, see `read_spec`.
 
     Returns:
         A session, which says what it really got.
@@ -54,7 +56,7 @@ def open_session(
         PackageClashError: A backend's package is installed twice.
     """
     path = Path(path)
-    spec = read_spec(path)
+    spec = read_spec(path, class_names)
     device = device.removesuffix(":0")
     name = backend
     if is_plan(path):

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, Source
+from fastsam_engine.model_spec import ImageInput, ModelSpec, Source
 from fastsam_engine.yolo_seg import (
-    PROTOTYPES,
     detections_output,
     end_to_end_output,
     is_fastsam,
     letterbox_input,
+    prototypes_output,
     thresholds,
 )
 
@@ -49,13 +49,10 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     arguments = _literal(path, metadata, "args") if "args" in metadata else {}
     if not isinstance(names, dict) or not isinstance(size, list) or len(size) != 2 or not isinstance(arguments, dict):
         raise ModelFileError(path, "expected ultralytics' metadata, found names, imgsz or args of another shape")
-    if arguments.get("nms"):
-        raise ModelFileError(
-            path, "expected no NMS in the graph, found one with thresholds of its own", "export it with nms=False"
-        )
     if _literal(path, metadata, "channels", default=3) != 3:
         raise ModelFileError(path, f"expected 3 colour channels, found {metadata['channels']}")
-    end_to_end = bool(_literal(path, metadata, "end2end", default=False))
+    # Detections after NMS in the graph look as those of a head that needs none
+    end_to_end = bool(_literal(path, metadata, "end2end", default=False) or arguments.get("nms"))
     stride = int(_literal(path, metadata, "stride"))
     dynamic = bool(arguments.get("dynamic"))
     batch = int(_literal(path, metadata, "batch", default=1))
@@ -73,7 +70,7 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         family="yolo-end2end" if end_to_end else "yolo-seg",
         task="segment",
         input=image,
-        outputs=(end_to_end_output() if end_to_end else detections_output(len(classes)), Output(*PROTOTYPES)),
+        outputs=(end_to_end_output() if end_to_end else detections_output(len(classes)), prototypes_output()),
         class_names=classes,
         class_agnostic=fastsam,
         defaults=thresholds(fastsam=fastsam, nms=not end_to_end),

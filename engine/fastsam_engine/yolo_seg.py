@@ -14,8 +14,6 @@ from fastsam_engine.model_spec import ImageInput, Output
 _FASTSAM = re.compile(r"fast[-_ ]?sam[-_ ]?[sx]?(?![a-z])", re.IGNORECASE)
 _SAYS_NOTHING = {"object", "item"}  # FastSAM's one class, and what ultralytics calls it with single_cls
 
-PROTOTYPES = ("output1", "mask-prototypes", "N 32 H/4 W/4")
-
 
 def letterbox_input(
     height: int,
@@ -43,14 +41,19 @@ def letterbox_input(
     )
 
 
-def detections_output(classes: int) -> Output:
-    """Boxes (cx, cy, w, h in input px), class scores in 0..1 and 32 mask coefficients of every anchor."""
-    return Output("output0", "yolo-detections", f"N 4+{classes}+32 ANCHORS")
+def detections_output(classes: int, coefficients: int = 32) -> Output:
+    """Boxes (cx, cy, w, h in input px), class scores in 0..1 and mask coefficients of every anchor."""
+    return Output("output0", "yolo-detections", f"N 4+{classes}+{coefficients} ANCHORS")
 
 
-def end_to_end_output() -> Output:
-    """Detections that need no NMS, best first: box (x0, y0, x1, y1 in input px), score, class id, 32 coefficients."""
-    return Output("output0", "yolo-end2end-detections", "N K 6+32")
+def end_to_end_output(coefficients: int = 32) -> Output:
+    """Detections that need no NMS, best first: box (x0, y0, x1, y1 in input px), score, class id, coefficients."""
+    return Output("output0", "yolo-end2end-detections", f"N K 6+{coefficients}")
+
+
+def prototypes_output(coefficients: int = 32) -> Output:
+    """Prototypes of masks, for each coefficient one."""
+    return Output("output1", "mask-prototypes", f"N {coefficients} H/4 W/4")
 
 
 def is_fastsam(class_names: Sequence[str], *origins: str) -> bool:

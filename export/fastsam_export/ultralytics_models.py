@@ -18,7 +18,7 @@ from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import one_line
 from fastsam_engine.home_folder import expand_user
 from fastsam_engine.model_spec import ModelSpec, Output, Source
-from fastsam_engine.yolo_seg import PROTOTYPES, is_fastsam, letterbox_input, thresholds
+from fastsam_engine.yolo_seg import is_fastsam, letterbox_input, prototypes_output, thresholds
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family
 from fastsam_export.helper_graphs import export_helpers
@@ -101,7 +101,7 @@ class UltralyticsFamily(Family):
             family=self.name,
             task="segment",
             input=letterbox_input(height, width, size_multiple=stride, batch=(1, None)),
-            outputs=(self.detections(len(classes)), Output(*PROTOTYPES)),
+            outputs=(self.detections(len(classes)), prototypes_output()),
             class_names=classes,
             class_agnostic=fastsam,
             defaults={**thresholds(fastsam=fastsam, nms=not self.end_to_end), **request.defaults},

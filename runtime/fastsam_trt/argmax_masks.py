@@ -35,7 +35,7 @@ class ArgmaxMasks:
 
         Args:
             planes: (c, h, w) float32, over the model's input. Kept, not copied.
-            leaders: (h, w) the highest plane of each cell.
+            leaders: (h, w) the highest plane of each cell; -1 where it is padding.
             owners: (n,) the plane of each segment.
             cells: (n, 4) xyxy, the cells that a segment leads in lie inside, the last ones exclusive.
             resize: From the planes to the frame.
@@ -92,7 +92,7 @@ class ArgmaxMasks:
         y1, x1 = min(y0 + _TILE_PX, labels.shape[0]), min(x0 + _TILE_PX, labels.shape[1])
         rows, columns = self._resize.reach(x0, y0, x1, y1)
         near = self._leaders[max(rows.start - 1, 0) : rows.stop + 1, max(columns.start - 1, 0) : columns.stop + 1]
-        rivals = np.flatnonzero(np.bincount(near.ravel(), minlength=len(self._planes)))
+        rivals = np.flatnonzero(np.bincount(near[near >= 0], minlength=len(self._planes)))
         if owner not in rivals:
             return False
         if len(rivals) == 1:
@@ -109,18 +109,25 @@ class ArgmaxMasks:
         return np.asarray(near == part)
 
 
-def leading_planes(planes: NDArray[np.float32]) -> NDArray[np.int16]:
+def leading_planes(planes: NDArray[np.float32], content: tuple[slice, slice]) -> NDArray[np.int16]:
     """The highest plane of each cell, the first of equal ones: (h, w) of planes (c, h, w), c at least 1.
 
     What `planes.argmax(axis=0)` gives where there is no NaN, and sooner: plane by plane, in the cache.
+
+    Args:
+        planes: Over the model's input.
+        content: Rows and columns of the cells that the frame lies on; the others have no leader: -1.
     """
-    highest, leaders = planes[0].copy(), np.zeros(planes.shape[1:], np.int16)
+    whole = np.full(planes.shape[1:], -1, np.int16)
+    planes = planes[:, *content]
+    highest, leaders = planes[0].copy(), whole[content]
+    leaders[:] = 0
     higher = np.empty(planes.shape[1:], np.bool_)
     for index, plane in enumerate(planes[1:], 1):
         np.greater(plane, highest, out=higher)
         leaders[higher] = index
         np.maximum(highest, plane, out=highest)
-    return leaders
+    return whole
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

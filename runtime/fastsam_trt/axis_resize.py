@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.model_spec import Interpolation
+from fastsam_trt.content_cells import ContentCells
 
 _ONE_THREAD = 1 << 18  # multiplications of one product
 
@@ -24,7 +25,7 @@ class AxisResize:
         """Lay out the matrix.
 
         Args:
-            taps: (out, k), ascending in each row: which input pixels an output pixel is made of.
+            taps: (out, k): which input pixels an output pixel is made of; the first and the last are the outermost.
             weights: (out, k): how much of each; rows sum to one.
             length: Pixels of the input axis. Taps beyond it stand for the pixel at the edge.
         """
@@ -77,19 +78,28 @@ class AxisResize:
         return out
 
 
-def bilinear(out_px: int, gain: float, offset: float, length: int) -> AxisResize:
-    """Bilinear resizing between axes whose pixels lie at `gain` to each other.
+def bilinear(axis: ContentCells) -> AxisResize:
+    """Bilinear resizing from the cells of maps to the pixels of a frame; see `ContentCells`."""
+    cells, pixels = axis.fine_cells(), axis.pixels()
+    fine, whole = _neighbours(pixels), not (cells % 1).any()
+    taps, weights = [], []
+    for near, share in fine:
+        at = cells[near.clip(0, len(cells) - 1)]
+        if whole:
+            taps.append(at.astype(np.intp))
+            weights.append(share)
+            continue
+        for tap, weight in _neighbours(at):
+            taps.append(tap)
+            weights.append(share * weight)
+    return AxisResize(np.stack(taps, axis=1), np.stack(weights, axis=1), axis.cells)
 
-    Args:
-        out_px: Pixels to make.
-        gain: Input pixels per output pixel.
-        offset: Where the output axis begins in the input, input px.
-        length: Pixels of the input axis.
-    """
-    centres = ((np.arange(out_px) + 0.5) * gain + offset - 0.5).clip(0, length - 1)
-    first = centres.astype(np.intp)
-    fraction = centres - first
-    return AxisResize(np.stack([first, first + 1], axis=1), np.stack([1 - fraction, fraction], axis=1), length)
+
+def _neighbours(places: NDArray[np.float64]) -> tuple[tuple[NDArray[np.intp], NDArray[np.float64]], ...]:
+    """What lies below and above each place, and the weights of linear interpolation."""
+    low = places.astype(np.intp)
+    fraction = places - low
+    return (low, 1 - fraction), (low + 1, fraction)
 
 
 def antialiased(interpolation: Interpolation, length: int, resized: int, first: int, count: int) -> AxisResize:

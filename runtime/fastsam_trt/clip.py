@@ -64,6 +64,8 @@ class Clip:
         spec = self._image.spec
         if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):
             raise ModelFileError(graph, f"expected CLIP's image tower, found a model of task {spec.task!r}")
+        if spec.input.batch[0] > 1:
+            raise ModelFileError(graph, f"expected crops in any number, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
         self.uploads = FrameUploads()
         self._crops = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image").get("crops")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.model_spec import ImageInput
 from fastsam_trt.axis_resize import antialiased
+from fastsam_trt.content_cells import content_cells
 from fastsam_trt.letterbox import Letterbox
 
 Inputs = dict[str, NDArray[np.float32]]
@@ -48,28 +49,36 @@ def stretch_weights(letterbox: Letterbox, image: ImageInput) -> Inputs:
     }
 
 
-def cell_places(letterbox: Letterbox, cells_h: int, cells_w: int) -> Inputs:
+def cell_places(letterbox: Letterbox, cells_h: int, cells_w: int, *, fine: bool = True) -> Inputs:
     """Where the frame's rows and columns lie in prototypes, for the decode graph.
 
     Args:
         letterbox: Where the frame lies in the model's input.
         cells_h, cells_w: Size of the prototypes, which cover the input.
+        fine: Whether the graph takes fine cells (see `ContentCells`), which files exported earlier do not. Masks by
+            those differ only where the frame's edges cut through cells, by the curve of a mask's rim.
 
     Returns:
-        `rows` (frame_h,) and `columns` (W,) float32, cells, the first one's centre at 0; `row_numbers` (frame_h,) and
-        `column_numbers` (W,) float32, px. W is frame_w rounded up to a multiple of 8; what is too much has the number
-        -1, and so lies in no box.
+        `rows` (frame_h,) and `columns` (W,) float32, fine cells, the first one's centre at 0; `row_cells` and
+        `column_cells` float32, where the fine cells lie in the prototypes, cells, the first one's centre at 0;
+        `row_numbers` (frame_h,) and `column_numbers` (W,) float32, px. W is frame_w rounded up to a multiple of 8;
+        what is too much has the number -1, and so lies in no box. If not `fine`, rows and columns lie in cells.
     """
-    down, across = cells_h / letterbox.input_h, cells_w / letterbox.input_w
-    rows = _cell_places(letterbox.frame_h, letterbox.gain_y * down, letterbox.top * down, cells_h)
-    columns = _cell_places(letterbox.frame_w, letterbox.gain_x * across, letterbox.left * across, cells_w)
+    down, across = content_cells(letterbox, cells_h, cells_w)
     filling = 0, -letterbox.frame_w % _PIXELS_A_BYTE
-    return {
-        "rows": rows,
-        "columns": np.pad(columns, filling),
+    places = {
         "row_numbers": np.arange(letterbox.frame_h, dtype=np.float32),
         "column_numbers": np.pad(np.arange(letterbox.frame_w, dtype=np.float32), filling, constant_values=_NOWHERE),
     }
+    rows, columns = down.pixels(), across.pixels()
+    if fine:
+        places |= {"row_cells": _float32(down.fine_cells()), "column_cells": _float32(across.fine_cells())}
+    else:
+        rows, columns = (
+            np.interp(pixels, np.arange(len(cells)), cells)
+            for pixels, cells in ((rows, down.fine_cells()), (columns, across.fine_cells()))
+        )
+    return {**places, "rows": _float32(rows), "columns": np.pad(_float32(columns), filling)}
 
 
 def unpack_masks(packed: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
@@ -88,6 +97,5 @@ def _weights(image: ImageInput, frame: int, made: int) -> NDArray[np.float32]:
     return antialiased(image.interpolation, frame, made, 0, made).apply(np.eye(frame, dtype=np.float32), 0, made)
 
 
-def _cell_places(frame: int, gain: float, offset: float, cells: int) -> NDArray[np.float32]:
-    """See `PlaneResize`, which lays its cells out the same way."""
-    return ((np.arange(frame) + 0.5) * gain + offset - 0.5).clip(0, cells - 1).astype(np.float32)
+def _float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return values.astype(np.float32)

@@ -124,6 +124,15 @@ class GroundTruthError(RequestError, ValueError):
         super().__init__(f"annotations {path}: expected {expected}, found {found}")
 
 
+class ClassNamesFileError(RequestError, ValueError):
+    """A file of class names that can't be used."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(
+            f"names {path}: {found}; expected a text file with a name per line, or names as in a data.yaml or JSON"
+        )
+
+
 class OutputStoppedError(WorkError, OSError):
     """An output that took some frames and can't take the next."""
 

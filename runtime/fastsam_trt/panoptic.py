@@ -88,7 +88,7 @@ def merge(
     if not len(found):
         return nothing(resize.letterbox)
     probabilities *= found.scores[:, None, None]
-    leaders = leading_planes(probabilities)
+    leaders = leading_planes(probabilities, resize.content)
     order = np.argsort(-found.scores, kind="stable").tolist()
     wanted = [query for query in order if classes is None or int(found.class_ids[query]) in classes]
     kept = np.array([query for query in wanted if _keeps(probabilities, leaders, query, resize)], np.intp)
@@ -108,7 +108,7 @@ def nothing(letterbox: Letterbox) -> Segments:
 
 def _keeps(planes: NDArray[np.float32], leaders: NDArray[np.int16], query: int, resize: PlaneResize) -> bool:
     """Whether a query keeps enough of its own mask."""
-    leads, own = leaders == query, planes[query] >= _MASK_THRESHOLD
+    leads, own = leaders == query, (planes[query] >= _MASK_THRESHOLD) & (leaders >= 0)
     kept, whole = int(leads.sum()), int(own.sum())
     if kept == 0 or whole == 0:
         return False  # a pixel belongs to the query, or reaches the threshold, only beside a cell that does

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class Pipeline(Prompted):
         components: bool = False,
         agnostic_nms: bool | None = None,
         imgsz: int | tuple[int, int] | None = None,
+        names: str | Path | Sequence[str] | None = None,
         negatives: Iterable[str] = DEFAULT_NEGATIVES,
         templates: Iterable[str] = DEFAULT_TEMPLATES,
         threshold: float = DEFAULT_THRESHOLD,
@@ -111,6 +112,8 @@ class Pipeline(Prompted):
             imgsz: Longest side, or (height, width), of the model's input, px.
             max_selected: Most selected segments a frame, over all prompts together; None: all. Those that a label, box
                 or point chose come first, by score; then CLIP's, by similarity.
+            names: Class names to use instead of the model's, or a file of them: text with a name per line, JSON, or
+                YAML with `names:`.
             classes: Ids or names of the classes to keep, names as in prompts (`["person", 2]`); None: all.
             components: Whether each connected part of a semantic model's class is a segment, or the whole class.
             negatives: Texts that a segment may be instead of a prompt (CLIP only).
@@ -154,6 +157,7 @@ class Pipeline(Prompted):
             components=components,
             agnostic_nms=agnostic_nms,
             imgsz=imgsz,
+            names=names,
             backend=backend,
             device=device,
             precision=precision,

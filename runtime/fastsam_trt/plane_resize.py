@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.axis_resize import bilinear
+from fastsam_trt.content_cells import content_cells
 from fastsam_trt.letterbox import Letterbox
 
 
 class PlaneResize:
-    """Bilinear, corners not aligned; the same for all frames of one source, so it is laid out once.
+    """Bilinear, corners not aligned, from the frame's own cells: padding has no part in it.
+
+    It is the same for all frames of one source, so it is laid out once.
 
     Attributes:
         letterbox: Where the frame lies in the model's input.
@@ -24,17 +27,17 @@ class PlaneResize:
         """Lay out both axes: maps of (cells_h, cells_w) cover the letterbox's input."""
         self.letterbox = letterbox
         self.cells_h, self.cells_w = cells_h, cells_w
-        down, across = cells_h / letterbox.input_h, cells_w / letterbox.input_w
-        self._gains = letterbox.gain_y * down, letterbox.gain_x * across
-        self._offsets = letterbox.top * down, letterbox.left * across
-        self.rows = bilinear(letterbox.frame_h, self._gains[0], self._offsets[0], cells_h)
-        self.columns = bilinear(letterbox.frame_w, self._gains[1], self._offsets[1], cells_w)
+        self._axes = content_cells(letterbox, cells_h, cells_w)
+        self.rows, self.columns = map(bilinear, self._axes)
         self.nearest_rows, self.nearest_columns = (
-            np.clip((np.arange(frame) + 0.5) * gain + offset, 0, cells - 1).astype(np.intp)
-            for frame, gain, offset, cells in zip(
-                (letterbox.frame_h, letterbox.frame_w), self._gains, self._offsets, (cells_h, cells_w), strict=True
-            )
+            np.clip((np.arange(axis.frame) + 0.5) * axis.gain + axis.start, 0, axis.cells - 1).astype(np.intp)
+            for axis in self._axes
         )
+
+    @property
+    def content(self) -> tuple[slice, slice]:
+        """Rows and columns of the cells that the frame lies on; the others are padding."""
+        return self._axes[0].overlapped, self._axes[1].overlapped
 
     def fits(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> bool:
         """Whether it is the resize of such maps to such a frame."""
@@ -72,12 +75,11 @@ class PlaneResize:
             `cv2.warpAffine` with `WARP_INVERSE_MAP`.
         """
         parts, matrix = [], np.zeros((2, 3))
-        for axis, (gain, offset, cells) in enumerate(
-            zip(self._gains[::-1], self._offsets[::-1], (self.cells_w, self.cells_h), strict=True)
-        ):
-            low, high = window[axis] * gain + offset, window[axis + 2] * gain + offset
-            first = int(np.clip(np.floor(low - 0.5), 0, cells - 1))
-            parts.append(slice(first, int(np.clip(np.ceil(high + 0.5), first + 1, cells))))
+        for axis, cells in enumerate(self._axes[::-1]):
+            low, high = (window[[axis, axis + 2]] * cells.gain + cells.start).tolist()
+            inside = cells.overlapped
+            first = int(np.clip(np.floor(low - 0.5), inside.start, inside.stop - 1))
+            parts.append(slice(first, int(np.clip(np.ceil(high + 0.5), first + 1, inside.stop))))
             matrix[axis, axis] = (high - low) / size_px
             matrix[axis, 2] = low + 0.5 * matrix[axis, axis] - 0.5 - first
         return parts[1], parts[0], matrix
@@ -91,13 +93,11 @@ class PlaneResize:
         Returns:
             (n, 4) xyxy, whole px inside the frame, the last ones exclusive.
         """
-        (down, across), (top, left) = self._gains, self._offsets
-        limits = self.letterbox.frame_w, self.letterbox.frame_h
         edges = np.empty((len(cells), 4), np.intp)
-        for axis, (gain, offset, limit) in enumerate(zip((across, down), (left, top), limits, strict=True)):
-            first = np.ceil((cells[:, axis] - 0.5 - offset) / gain - 0.5)
-            last = np.floor((cells[:, axis + 2] + 0.5 - offset) / gain - 0.5) + 1
-            edges[:, axis], edges[:, axis + 2] = first.clip(0, limit), last.clip(0, limit)
+        for axis, to in enumerate(self._axes[::-1]):
+            first = np.ceil((cells[:, axis] - 0.5 - to.start) / to.gain - 0.5)
+            last = np.floor((cells[:, axis + 2] + 0.5 - to.start) / to.gain - 0.5) + 1
+            edges[:, axis], edges[:, axis + 2] = first.clip(0, to.frame), last.clip(0, to.frame)
         return edges
 
 

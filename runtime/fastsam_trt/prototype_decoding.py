@@ -74,7 +74,8 @@ class PrototypeDecoding:
 
     def _uploaded(self, session: Session, resize: PlaneResize) -> Mapping[str, DeviceArray]:
         if self._geometry is None or self._geometry[0] is not resize:
-            places = cell_places(resize.letterbox, resize.cells_h, resize.cells_w)
+            fine = "row_cells" in session.spec.input_names
+            places = cell_places(resize.letterbox, resize.cells_h, resize.cells_w, fine=fine)
             self._geometry = resize, {name: session.upload(array) for name, array in places.items()}
         return self._geometry[1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastsam_engine import find_graph, open_session
 from fastsam_engine.model_spec import ImageInput
 from fastsam_engine.model_store import beside
+from fastsam_trt.class_names import read_class_names
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers
 from fastsam_trt.device_preprocess import DevicePreprocessor
@@ -43,6 +44,7 @@ class Segmenter:
         components: bool = False,
         agnostic_nms: bool | None = None,
         imgsz: int | tuple[int, int] | None = None,
+        names: str | Path | Sequence[str] | None = None,
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
@@ -56,6 +58,7 @@ class Segmenter:
             conf, iou, max_segments, components, agnostic_nms: See `Thresholds`; None: the model's default.
             classes: Ids or names of the classes to keep, see `class_ids`; None: all.
             imgsz: Longest side, or (height, width), px; None: the model's default.
+            names: Class names to use instead of the file's, or the file that holds them; see `read_class_names`.
             backend, device, precision: See `fastsam_engine.open_session`.
             frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
                 where that is a GPU and the model has them.
@@ -65,9 +68,11 @@ class Segmenter:
             ModelNotFoundError, ModelFileError: No such model, or no segmenter, or one without the helper graphs that
                 were asked for.
             OptionError: A threshold or size is out of range, or a class is none of the model.
+            ClassNamesError, ClassNamesFileError: There are not as many names as classes, or their file can't be read.
         """
         graph = find_graph(locate(model))
-        self.session = open_session(graph, backend, device, precision, frames=not frames_on_device)
+        given = read_class_names(names) if isinstance(names, str | Path) else names
+        self.session = open_session(graph, backend, device, precision, frames=not frames_on_device, class_names=given)
         self._decoder = decoder_for(
             self.session,
             lambda part: open_session(beside(graph, part), backend, device, precision),

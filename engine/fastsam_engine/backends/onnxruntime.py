@@ -13,11 +13,12 @@ from fastsam_engine.backends.onnxruntime_options import Providers, computed, eng
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.errors import BackendUnavailableError, ModelFileError, OutputError, one_line
 from fastsam_engine.model_spec import ImageInput, ModelSpec
-from fastsam_engine.onnx_metadata import read_input_axes
+from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import check_single_owner, owners, version
 from fastsam_engine.session import Array, Computed, Session, check_names
 from fastsam_engine.tensorrt.profiles import bounded, shape_ranges
+from fastsam_engine.weight_files import beside_its_weights
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -91,7 +92,7 @@ def open_bound(
         ModelFileError: ONNX Runtime can't load it.
         OutputError: TensorRT's engines can't be kept.
     """
-    axes = read_input_axes(path)
+    axes = read_graph(path).input_axes
     if missing := set(spec.input_names) - axes.keys():
         check_names(path, spec, set(spec.input_names) - missing, (output.name for output in spec.outputs))
     image = spec.input if isinstance(spec.input, ImageInput) else None
@@ -131,7 +132,8 @@ def _load(
         options.add_session_config_entry(*RECORD)
     try:
         # Without fallback: else a provider that can't be had is replaced by the processor's, with a print.
-        session = onnxruntime.InferenceSession(str(path), options, providers=told, enable_fallback=0)
+        with beside_its_weights(path) as real:
+            session = onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
     except Exception as error:  # the library's own exceptions share no base but Exception
         if "graph capture feature" in str(error):
             raise BackendUnavailableError(

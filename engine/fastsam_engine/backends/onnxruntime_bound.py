@@ -74,7 +74,7 @@ class OnnxRuntimeBoundSession(Session):
             path, spec: Of the graph.
             device: To run on.
             precision: What it computes in there.
-            axes: Of the graph's inputs, as `read_input_axes` gives them.
+            axes: Of the graph's inputs, as `read_graph` gives them.
             open_graph: Opens the graph with lengths for some of its symbolic axes.
             sized: Whether it is opened for each shape.
             cuda_graph: Whether runs are recorded.

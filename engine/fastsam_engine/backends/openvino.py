@@ -26,6 +26,7 @@ from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version
 from fastsam_engine.session import Array, Session, check_names
 from fastsam_engine.tensorrt.profiles import ShapeRange, shape_ranges
+from fastsam_engine.weight_files import beside_its_weights
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -71,7 +72,8 @@ class OpenVinoBackend(Backend):
                 self.name, f"this processor does not compute in {precision}", "use --precision auto or fp32"
             )
         try:
-            model = core.read_model(path)
+            with beside_its_weights(path) as real:
+                model = core.read_model(real)
             split_before_gather(model)
         except Exception as error:  # the library raises plain RuntimeError and its own
             raise ModelFileError(path, f"OpenVINO can't load it ({one_line(error, -1)})") from error

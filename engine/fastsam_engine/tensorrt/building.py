@@ -14,6 +14,7 @@ from fastsam_engine.build_request import BuildOptions, Progress
 from fastsam_engine.errors import BuildError, BuildRequestError
 from fastsam_engine.tensorrt.api import TensorRtApi, quiet_logger
 from fastsam_engine.tensorrt.profiles import ShapeRange
+from fastsam_engine.weight_files import beside_its_weights
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -55,7 +56,9 @@ def build_plan(
     builder = api.Builder(logger)
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(graph)):
+    with beside_its_weights(graph) as real:
+        parsed = parser.parse_from_file(str(real))
+    if not parsed:
         errors = "; ".join(_describe(parser.get_error(i)) for i in range(min(parser.num_errors, _ERRORS_TOLD)))
         raise BuildError(graph, f"the parser refused it ({errors})", "use --backend onnxruntime for this model")
     config = builder.create_builder_config()

@@ -6,7 +6,9 @@ Inputs:
     `prototypes` float32 (1, c, h, w), as the segmenter gives them;
     `coefficients` float32 (K, c);
     `boxes` float32 (K, 4) xyxy, px of the frame, inside it: a pixel column x belongs to a box if x0 <= x < x1;
-    `rows` float32 (H,), `columns` float32 (W,): for each row and column of the frame, where it lies in the prototypes,
+    `row_cells` float32 (r,), `column_cells` float32 (q,): where fine cells, which cover the frame and none of the
+    padding, lie in the prototypes, cells, the first one's centre at 0 and no further than the last one's;
+    `rows` float32 (H,), `columns` float32 (W,): for each row and column of the frame, where it lies among the fine
     cells, the first one's centre at 0 and no further than the last one's;
     `row_numbers` float32 (H,), `column_numbers` float32 (W,): its own number, from 0. W is a multiple of 8; columns
     that only fill it up have the number -1 and lie in no box.
@@ -32,6 +34,7 @@ from fastsam_export.helper_graphs.proving import FRAME_AXES, Case, helper_spec, 
 from fastsam_export.helper_graphs.steps import interpolated
 
 _BITS = 8
+_FINEST = 4  # fine cells for a cell, at most: the stride of the prototypes
 _CHOSEN = (1, 10, 64)  # masks of one run: smallest, usual, largest number
 _SIZES = ((300, 400, 7), (90, 72, 1), (720, 1280, 3))  # frames to compare on, px, and masks
 _TOLERANCE = {"min_mask_iou": 0.999}
@@ -44,12 +47,18 @@ def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path
     cells = {
         axis: (low // stride, usual // stride, high // stride) for axis, (low, usual, high) in input_axes(image).items()
     }
+    fine = {
+        axis: (1, usual, _FINEST * high) for axis, (_, usual, high) in zip("rq", (cells["h"], cells["w"]), strict=True)
+    }
     taken = ArraysInput(
-        ("prototypes", "coefficients", "boxes", "rows", "columns", "row_numbers", "column_numbers"),
-        (f"1 {channels} h w", f"K {channels}", "K 4", "H", "W", "H", "W"),
-        ("float32",) * 7,
-        {**FRAME_AXES, **cells, "K": _CHOSEN},
-    )
+        (
+            "prototypes", "coefficients", "boxes", "row_cells", "column_cells", "rows", "columns", "row_numbers",
+            "column_numbers",
+        ),
+        (f"1 {channels} h w", f"K {channels}", "K 4", "r", "q", "H", "W", "H", "W"),
+        ("float32",) * 9,
+        {**FRAME_AXES, **cells, **fine, "K": _CHOSEN},
+    )  # fmt: skip
     spec = helper_spec(model, "decode", taken, Output("masks", "packed-masks", "K H W/8"))
     path = folder / f"{model.name}.decode.onnx"
     _build(GraphBuilder(spec), path)
@@ -65,12 +74,14 @@ def _build(graph: GraphBuilder, path: Path) -> None:
     )  # (8, W / 8)
     by_row = graph.Transpose(graph.Squeeze("prototypes", [0]), perm=[1, 0, 2])  # (h, c, w)
     logits = graph.Transpose(graph.MatMul("coefficients", by_row), perm=[1, 0, 2])  # (K, h, w)
-    tall = interpolated(graph, logits, "rows", axis=1, rank=3)  # (K, H, w)
+    fine_rows = interpolated(graph, logits, "row_cells", axis=1, rank=3)  # (K, r, w)
+    tall = interpolated(graph, fine_rows, "rows", axis=1, rank=3)  # (K, H, w)
+    fine = interpolated(graph, tall, "column_cells", axis=2, rank=3)  # (K, H, q)
     masks = ""
     for bit in range(_BITS):
         cells, numbers = (graph.Gather(each, np.array(bit), axis=0) for each in (columns, column_numbers))
         value = graph.Where(_within(graph, numbers, x0, x1), float(1 << _BITS - 1 - bit), 0.0)  # (K, 1, W / 8)
-        above = graph.Greater(interpolated(graph, tall, cells, axis=2, rank=3), 0.0)
+        above = graph.Greater(interpolated(graph, fine, cells, axis=2, rank=3), 0.0)
         plane = graph.Where(above, value, 0.0)
         masks = graph.Add(masks, plane) if masks else plane
     inside = _within(graph, graph.Unsqueeze("row_numbers", [1]), y0, y1)  # (K, H, 1)
@@ -83,7 +94,7 @@ def _within(graph: GraphBuilder, numbers: str, first: str, last: str) -> str:
 
 
 def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> Case:
-    """Drawn prototypes over a whole frame, and what torch makes of them."""
+    """Drawn prototypes, padded by half a cell or more on every side, and what torch makes of them."""
     import torch
 
     generator = np.random.default_rng(height)
@@ -93,18 +104,24 @@ def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> C
     corners = np.sort(generator.uniform(0, 1, (count, 2, 2)), axis=1).astype(np.float32)
     boxes = (corners * np.array([width, height], np.float32)).reshape(count, 4)
     logits = torch.einsum("kc,nchw->nkhw", torch.from_numpy(coefficients), prototypes)
-    resized = torch.nn.functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+    finer = torch.nn.functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+    content = finer[..., 3:-1, 1:-2]
+    resized = torch.nn.functional.interpolate(content, size=(height, width), mode="bilinear", align_corners=False)
     x, y = np.arange(width), np.arange(height)[:, None]
     x0, y0, x1, y1 = np.ceil(boxes).T[:, :, None, None]
     masks = (resized[0].numpy() > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+    fine = [((np.arange(2 * cells) + 0.5) / 2 - 0.5).clip(0, cells - 1).astype(np.float32) for cells in shape[1:]]
+    row_cells, column_cells = fine[0][3:-1], fine[1][1:-2]
     rows, columns = (
-        ((np.arange(after) + 0.5) * (cells / after) - 0.5).clip(0, cells - 1)
-        for cells, after in zip(shape[1:], (height, width), strict=True)
+        ((np.arange(after) + 0.5) * (len(cells) / after) - 0.5).clip(0, len(cells) - 1)
+        for cells, after in ((row_cells, height), (column_cells, width))
     )
     inputs = {
         "prototypes": prototypes.numpy(),
         "coefficients": coefficients,
         "boxes": boxes,
+        "row_cells": row_cells,
+        "column_cells": column_cells,
         "rows": rows.astype(np.float32),
         "columns": columns.astype(np.float32),
         "row_numbers": np.arange(height, dtype=np.float32),

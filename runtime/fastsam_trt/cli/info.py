@@ -37,6 +37,8 @@ def execute(args: argparse.Namespace) -> int:
         else:
             print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
             rows = [*_rows(told.get("plan", {}), "plan."), *_rows(told["spec"])]
+            if told["spec"]["family"] == "yolo-end2end":
+                rows.append(("NMS", "none needed, or in the graph: --iou has no effect, --conf only raises its own"))
             print(table(("field", "value"), rows), end="\n\n")
     return 0
 

@@ -37,6 +37,9 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     models = parser.add_argument_group("models")
     models.add_argument("--model", metavar="M", help="segmentation model: name, folder or file (yolov8n-seg)")
     models.add_argument("--clip", metavar="C", help="CLIP model: name or folder (clip-vit-base-patch32)")
+    models.add_argument(
+        "--names", metavar="FILE", help="class names of a model that has none: a name per line, YAML or JSON"
+    )
     add_backend_options(models)
     choice = parser.add_argument_group("selection")
     choice.add_argument("--selector", default="auto", help="auto, labels or clip")
@@ -74,7 +77,17 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
 
     given = {
         name: getattr(args, name)
-        for name in ("model", "threshold", "conf", "iou", "agnostic_nms", "classes", "max_segments", "max_selected")
+        for name in (
+            "model",
+            "threshold",
+            "conf",
+            "iou",
+            "agnostic_nms",
+            "classes",
+            "max_segments",
+            "max_selected",
+            "names",
+        )
         if getattr(args, name) is not None
     }
     if is_demo(args.source):  # the demo brings its own models, so that it runs with no other argument

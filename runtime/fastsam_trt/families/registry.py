@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import ModelFileError
+from fastsam_engine.model_spec import ImageInput
 from fastsam_engine.session import Session
 from fastsam_trt.errors import OptionError
 from fastsam_trt.letterbox import Letterbox
@@ -99,13 +100,15 @@ def decoder_for(session: Session, open_part: OpenPart) -> Decoder:
     """The decoder of a session's family; see `Decoder` for the arguments.
 
     Raises:
-        ModelFileError: The model is no segmenter, or of a family that this version does not know.
+        ModelFileError: The model is no segmenter, takes more pictures than one at a time, or is of a family that this
+            version does not know.
     """
     spec = session.spec
     if spec.task != "segment":
         raise ModelFileError(
             session.path, f"expected a segmenter, found a model of task {spec.task!r}", "give another --model"
         )
+    one_at_a_time(session)
     families = _families()
     if spec.family not in families:
         known = ", ".join(sorted(families))
@@ -113,6 +116,22 @@ def decoder_for(session: Session, open_part: OpenPart) -> Decoder:
             session.path, f"expected a family among {known}, found {spec.family!r}", "upgrade fastsam-trt"
         )
     return families[spec.family](session, open_part)
+
+
+def one_at_a_time(session: Session) -> None:
+    """Refuse a graph that can't be given a single picture.
+
+    Raises:
+        ModelFileError: Its batch is fixed at several.
+    """
+    image = session.spec.input
+    if isinstance(image, ImageInput) and image.batch[0] > 1:
+        raise ModelFileError(
+            session.path,
+            f"expected a graph that takes one picture, found a batch of {image.batch[0]}",
+            "export it again with: yolo export model=WEIGHTS.pt format=onnx batch=1 dynamic=True, "
+            "or fastsam-trt export NAME --weights WEIGHTS.pt",
+        )
 
 
 @cache

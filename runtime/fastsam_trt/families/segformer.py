@@ -27,15 +27,15 @@ class SegformerDecoder(Decoder):
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         logits = np.asarray(outputs[self._logits][0], np.float32)
-        height, width = logits.shape[1:]
-        leaders = leading_planes(logits)
+        resize = self._resizes(letterbox, *logits.shape[1:])
+        leaders = leading_planes(logits, resize.content)
         sure = _probability_of_the_highest(logits)
         owners: list[int] = []
         cells: list[tuple[int, int, int, int]] = []
         scores: list[float] = []
         areas: list[int] = []
         parts: dict[int, tuple[NDArray[np.int32], int]] = {}
-        for class_id in np.unique(leaders).tolist():
+        for class_id in np.unique(leaders[resize.content]).tolist():
             if thresholds.classes is not None and class_id not in thresholds.classes:
                 continue
             of_class = leaders == class_id
@@ -59,7 +59,7 @@ class SegformerDecoder(Decoder):
             leaders,
             np.array(owners, np.intp)[kept],
             np.array(cells, np.intp).reshape(-1, 4)[kept],
-            self._resizes(letterbox, height, width),
+            resize,
             {new: parts[old] for new, old in enumerate(kept.tolist()) if old in parts},
         )
         return Segments(
