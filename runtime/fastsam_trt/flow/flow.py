@@ -43,7 +43,7 @@ class Halves(Protocol[S]):
 
     reserve_ms: float
 
-    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None) -> S:
+    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None) -> S:
         """Find everything in a frame."""
 
     def select(self, segmented: S) -> Result:
@@ -223,7 +223,8 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             if passed is None:
                 return
             self._begin("captured", passed)
-            segmented = self._pipeline.segment(passed.frame.picture, captured_s=passed.frame.captured_s)
+            frame = passed.frame
+            segmented = self._pipeline.segment(frame.picture, captured_s=frame.captured_s, media_s=frame.media_s)
             if not self._segmented.put(_Passed(passed.frame, segmented, time.perf_counter())):
                 return
 
