@@ -42,12 +42,14 @@ class Seen:
     """A frame as the networks saw it.
 
     Attributes:
+        frame: (H, W, 3) uint8 BGR.
         segments: Its n segments, with their tracks.
         vectors: (n, d) what CLIP says of each.
         owners: (n,) the item that each shows, -1 for none.
         counting: Which items count: (i,) bool.
     """
 
+    frame: NDArray[np.uint8]
     segments: Segments
     vectors: NDArray[np.float32]
     owners: NDArray[np.intp]
@@ -148,8 +150,8 @@ def _record_demo(video: DemoVideo, frames: int, segmenter: Segmenter, clip: Clip
         scene = video.scene(index)
         segments = segmenter(scene.frame)
         vectors = clip.embed_boxes(scene.frame, segments.boxes)
-        tracked = dataclasses.replace(segments, track_ids=tracker.update(segments))
-        seen.append(Seen(tracked, vectors, _owners(segments, scene), counting_items(scene)))
+        tracked = dataclasses.replace(segments, track_ids=tracker.update(segments, scene.frame))
+        seen.append(Seen(scene.frame, tracked, vectors, _owners(segments, scene), counting_items(scene)))
     return seen
 
 
@@ -186,11 +188,10 @@ def _ask(
         negatives=DEFAULT_NEGATIVES, templates=DEFAULT_TEMPLATES, threshold=DEFAULT_THRESHOLD, embedder=embedder,
     )  # fmt: skip
     counts, crops = Counts(), Crops()
-    frame = np.empty((0, 0, 3), np.uint8)  # the crops are recorded
     for each in seen:
         cast("Recorded", recorded).seen = each
         embedder.begin(each.segments, None)
-        owners = each.owners[selector.select(frame, each.segments).indices]
+        owners = each.owners[selector.select(each.frame, each.segments).indices]
         crops.embedded, crops.seen = crops.embedded + embedder.embedded, crops.seen + len(each.segments)
         asked = owners[(owners < 0) | each.counting[owners]]
         right = int(((asked >= 0) & wanted[asked]).sum())
@@ -232,13 +233,12 @@ def _real(video: Path, frames: int, model: str, clip_name: str) -> tuple[list[di
     recorded = Recorded(clip)
     kept = TrackEmbeddings(cast("Clip", recorded))
     crops, cosines, others, tracks = Crops(), list[float](), list[float](), set[int]()
-    frame = np.empty((0, 0, 3), np.uint8)
     for index in range(frames):
         each = once[index % len(once)]
-        segments = dataclasses.replace(each.segments, track_ids=tracker.update(each.segments))
+        segments = dataclasses.replace(each.segments, track_ids=tracker.update(each.segments, each.frame))
         recorded.seen = each
         kept.begin(segments, None)
-        vectors = kept.embed(frame, segments).vectors
+        vectors = kept.embed(each.frame, segments).vectors
         crops.embedded, crops.seen = crops.embedded + kept.embedded, crops.seen + len(segments)
         tracks |= set(segments.track_ids.tolist())
         if len(segments):
@@ -269,7 +269,7 @@ def _record(video: Path, segmenter: Segmenter, clip: Clip) -> list[Seen]:
         picture = np.asarray(frame, np.uint8)
         segments = segmenter(picture)
         vectors = clip.embed_boxes(picture, segments.boxes)
-        seen.append(Seen(segments, vectors, np.empty(0, np.intp), np.empty(0, np.bool_)))
+        seen.append(Seen(picture, segments, vectors, np.empty(0, np.intp), np.empty(0, np.bool_)))
     capture.release()
     if not seen:
         raise harness.BenchmarkError(f"expected a video at {video}, found none that OpenCV reads")

@@ -62,11 +62,13 @@ class MadePipeline:
     reserve_ms: float = 0.0
     begun: list[int] = field(default_factory=list)
     captured_s: list[float] = field(default_factory=list)
+    media_s: list[float | None] = field(default_factory=list)
 
-    def segment(self, frame: np.ndarray, *, captured_s: float | None = None) -> int:
+    def segment(self, frame: np.ndarray, *, captured_s: float | None = None, media_s: float | None = None) -> int:
         number = int(frame[0, 0, 0])
         self.begun.append(number)
         self.captured_s.append(captured_s)
+        self.media_s.append(media_s)
         self.before_segment(number)
         return number
 
@@ -262,7 +264,8 @@ def test_every_of_a_live_source_loses_nothing() -> None:
 
 def test_a_file_is_played_at_its_own_speed_under_latest() -> None:
     def frames(source: MadeSource) -> Iterator[Frame]:
-        return (made_frame(number, timestamp_s=5 + number * 0.02, captured_s=0.0) for number in range(10))
+        times_s = [number * 0.02 for number in range(10)]
+        return (made_frame(n, timestamp_s=5 + at, captured_s=0.0, media_s=at) for n, at in enumerate(times_s))
 
     pipeline = MadePipeline()
     start_s = time.perf_counter()
@@ -273,6 +276,7 @@ def test_a_file_is_played_at_its_own_speed_under_latest() -> None:
     assert time.perf_counter() - start_s >= 0.18
     due_s = start_s + 0.02 * np.array(found)
     assert (np.array(pipeline.captured_s) >= due_s).all()
+    assert pipeline.media_s == [number * 0.02 for number in found]
 
 
 def test_a_pace_without_timestamps_is_that_of_the_frame_rate() -> None:

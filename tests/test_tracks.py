@@ -336,6 +336,17 @@ def test_new_tracks_alone_may_be_more_and_still_nothing_is_never_refreshed() -> 
     assert len(eyes.seen) == 800 + eyes.seen.count(7)
 
 
+def test_frames_without_segments_do_not_pay_what_new_tracks_owe() -> None:
+    kept = TrackEmbeddings(Eyes())
+    made = 0
+    for i in range(650):
+        burst, at = divmod(i, 65)
+        busy, quiet = row(20, first=100 + 20 * burst), row(1, side=20 + 30 * (at % 2))
+        step(kept, busy if at < 4 else found() if at == 4 else quiet)
+        made += kept.embedded
+    assert made <= 1.05 * 20 * 10  # one in seven segments seen is new
+
+
 def test_what_a_frame_has_embedded_it_does_not_embed_again() -> None:
     eyes = Eyes()
     kept = TrackEmbeddings(eyes)

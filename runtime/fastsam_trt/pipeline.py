@@ -223,12 +223,14 @@ class Pipeline(Prompted):
         self._reserve_ms = reserve_ms
         self._tell_embedder()
 
-    def __call__(self, frame: NDArray[Any], *, captured_s: float | None = None) -> Result:
+    def __call__(self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None) -> Result:
         """Segment one frame and select.
 
         Args:
             frame: (H, W, 3) uint8 BGR, as OpenCV reads it; grey, BGRA and 16-bit pictures are converted.
             captured_s: When it was captured, on `time.perf_counter`'s clock; a budget counts from then. None: now.
+            media_s: Its place in its source's time, in seconds: over a gap in it tracks end. None: `captured_s`, where
+                that is given.
 
         Returns:
             The selected segments, masks not yet decoded, save those that a box or point made the selection look at;
@@ -238,23 +240,26 @@ class Pipeline(Prompted):
             ImageFormatError: The array is no picture.
             PromptError: A box lies wholly outside the frame, or a point outside it.
         """
-        return self.select(self.segment(frame, captured_s=captured_s))
+        return self.select(self.segment(frame, captured_s=captured_s, media_s=media_s))
 
-    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None) -> Segmented:
+    def segment(
+        self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None
+    ) -> Segmented:
         """The first half of a call: find everything in a frame. One thread may do it while another selects.
 
         Args:
-            frame, captured_s: As for a whole call.
+            frame, captured_s, media_s: As for a whole call.
 
         Raises:
             ImageFormatError: The array is no picture.
         """
+        media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
         picture = as_bgr(frame)
         self._uploads.begin(picture)
         segments = self.segmenter(picture)
         segments = replace(segments, masks=CachedMasks(segments.masks))
-        return Segmented(picture, segments, dict(self.segmenter.speed), captured_s)
+        return Segmented(picture, segments, dict(self.segmenter.speed), captured_s, media_s)
 
     def select(self, segmented: Segmented) -> Result:
         """The second half of a call: track the segments, and select what the prompts ask for.
@@ -269,7 +274,8 @@ class Pipeline(Prompted):
         with self._selecting:
             answering, segments = self._answering, segmented.segments
             if answering.tracker is not None:
-                segments = replace(segments, track_ids=answering.tracker.update(segments))
+                ids = answering.tracker.update(segments, segmented.picture, segmented.media_s)
+                segments = replace(segments, track_ids=ids)
             if answering.embedder is not None:
                 answering.embedder.begin(segments, segmented.captured_s)
             selection = answering.selector.select(segmented.picture, segments)

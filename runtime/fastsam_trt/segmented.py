@@ -19,9 +19,11 @@ class Segmented:
         segments: Its segments.
         speed: ms of `preprocess` and `segment`.
         captured_s: When the frame was captured, on `time.perf_counter`'s clock; None where that is no matter.
+        media_s: Its place in its source's time, in seconds; None where that is not known.
     """
 
     picture: NDArray[np.uint8]
     segments: Segments
     speed: dict[str, float]
     captured_s: float | None = None
+    media_s: float | None = None

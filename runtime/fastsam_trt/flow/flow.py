@@ -46,7 +46,7 @@ class Halves(Protocol[S]):
 
     reserve_ms: float
 
-    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None) -> S:
+    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None) -> S:
         """Find everything in a frame."""
 
     def select(self, segmented: S) -> Result:
@@ -233,7 +233,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             self._begin("captured", passed)
             frame = passed.frame
             try:
-                segmented = self._pipeline.segment(frame.picture, captured_s=frame.captured_s)
+                segmented = self._pipeline.segment(frame.picture, captured_s=frame.captured_s, media_s=frame.media_s)
             except FRAME_ERRORS as error:
                 if not self._source.reject(frame, error):
                     raise

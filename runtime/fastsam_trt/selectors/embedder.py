@@ -18,7 +18,7 @@ class Embedded:
 
     Attributes:
         vectors: (n, d) float32, rows of length one; of zeros where none is known.
-        known: (n,) bool; False where CLIP has not seen the segment yet.
+        known: (n,) bool; False where CLIP has not seen the segment yet, or not as it looks now.
     """
 
     vectors: NDArray[np.float32]

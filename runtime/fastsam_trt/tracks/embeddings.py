@@ -13,15 +13,18 @@ from fastsam_trt.clip import Clip
 from fastsam_trt.segments import Segments
 from fastsam_trt.selectors.embedder import Embedded
 from fastsam_trt.tracks.batch_times import LADDER, BatchTimes
+from fastsam_trt.tracks.looks import Watch
 from fastsam_trt.tracks.refresh import blend, urgency
 from fastsam_trt.tracks.table import TrackTable
 from fastsam_trt.tracks.tracker import KEEP_FRAMES
+from fastsam_trt.tracks.twins import find_twins
 
 _REFRESH_SHARE = 0.1  # of the tracks of a frame: as many refreshes a frame, rounded up
-_CROP_SHARE = 0.093  # of the segments seen, over a while: new tracks take what they need of it, refreshes the rest
+_CROP_SHARE = 0.093  # of the segments seen, over a while: new tracks and looks take what they need, refreshes the rest
 _MOST_SAVED = 3.0  # crops a track, that quiet times save for busy ones
 _SAVED_FIRST = 8.0  # crops, to begin with; a few tracks may save as many too
 _MOST_OWED = 20.0  # crops a track, that many new tracks at once take in advance
+_DEBT_LEFT = 0.997  # of what is owed by more tracks than are there now, after each frame
 _LONG_OVERDUE = 60.0  # urgency of a refresh that is made, one a frame, whatever new tracks took
 _WAIT_S = 0.5  # a wait that lifts a new crop over any score
 _PATIENCE_S = 0.3  # for which a new crop waits for time to spare
@@ -35,17 +38,19 @@ _PAUSE = 1.0  # times as long as a crop took that no time was left for: until th
 class TrackEmbeddings:
     """Embeds segments once a track; fulfils `Embedder`.
 
-    Every new track is embedded at once. Later the embedding is made again by age, by a change of the box, and sooner
-    where CLIP was unsure (see `urgency`), and mixed with what was known (see `blend`). Refreshes are made for at most a
-    tenth of the tracks a frame, the most urgent first, and over a while so many that CLIP sees a tenth of all segments,
-    new tracks included. These alone may be more; then refreshes that are long overdue are made all the same, one a
-    frame. Prompts have no part in it: they may change, and nothing is embedded. Segments without a track are embedded
-    each time.
+    Every new track is embedded at once, and so is one that looks otherwise than CLIP saw it (see `Watch`), which
+    replaces what was known. Where two have the same box, one crop does. Later the embedding is made again by age, by a
+    change of the box, and sooner where CLIP was unsure (see `urgency`), and mixed with what was known (see `blend`).
+    These refreshes are made for at most a tenth of the tracks a frame, the most urgent first, and over a while so many
+    that CLIP sees a tenth of all segments, new tracks and looks included. These alone may be more; then refreshes that
+    are long overdue are made all the same, one a frame. Prompts have no part in it: they may change, and nothing is
+    embedded. Segments without a track are embedded each time.
 
     With a budget, a frame has until `budget_ms` after its capture, less what comes after (`reserve_ms`, of which at
     most three tenths of the budget count). Crops are embedded in batches of few sizes, the largest that should be done
-    by then (see `BatchTimes`): new tracks first, by the segmenter's score and by how long they have waited, then
-    refreshes. Those that are left are tried again in the next frame; until then a new track is not known. What the
+    by then (see `BatchTimes`): new tracks and looks first, by the segmenter's score and by how long they have waited,
+    then refreshes. Those that are left are tried again in the next frame; until then a new track is not known, nor one
+    of a new look: what it was is no answer, unless it looks so again. What the
     budget has no time for is embedded all the same: a new crop after it has waited for 0.3 s, a refresh after 3 s, the
     longest overdue first, as many in a frame as a fifth of the budget should do (twice that after twice the wait, and
     so on, up to the budget) and one at least, and then none for as long as they took. So where the budget can be kept
@@ -87,6 +92,7 @@ class TrackEmbeddings:
         self._clock = clock
         self._times = BatchTimes()
         self._table = TrackTable()
+        self._watching = Watch()
         self._captured_s: float | None = None
         self._refreshes = 0  # that the frame may still make
         self._saved = _SAVED_FIRST  # crops that refreshes may take; what new tracks take counts
@@ -99,6 +105,7 @@ class TrackEmbeddings:
     def forget(self) -> None:
         """Drop all embeddings: what comes next has nothing to do with what was."""
         self._table = TrackTable()
+        self._watching = Watch()
         self._saved = _SAVED_FIRST
 
     def warm(self, frame_shape: tuple[int, ...]) -> None:
@@ -120,15 +127,17 @@ class TrackEmbeddings:
     def begin(self, segments: Segments, captured_s: float | None) -> None:
         table, ids = self._table, np.unique(segments.track_ids[segments.track_ids >= 0])
         self.embedded, self._captured_s = 0, captured_s
+        self._watching.begin()
         rows = table.find(ids)
         saved = self._saved + _CROP_SHARE * len(ids)
-        self._saved = min(max(saved, -_MOST_OWED * len(ids)), max(_MOST_SAVED * len(ids), _SAVED_FIRST))
+        most_owed = min(-_MOST_OWED * len(ids), _DEBT_LEFT * self._saved)
+        self._saved = min(max(saved, most_owed), max(_MOST_SAVED * len(ids), _SAVED_FIRST))
         self._refreshes = math.ceil(_REFRESH_SHARE * len(ids))
         records = table.records
         records["age"] += 1
         records["away"] += 1
         records["away"][rows[rows >= 0]] = 0
-        records["judged"] = False
+        records["judged"] = records["watched"] = False
         table.keep(records["away"] <= self._keep)
         table.add(ids[rows < 0])
 
@@ -136,14 +145,15 @@ class TrackEmbeddings:
         rows = self._table.find(segments.track_ids)
         tracked, loose = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
         made = self._run(frame, segments, loose) if len(loose) else None
+        self._watch(frame, segments, rows, tracked)
         self._update(frame, segments, rows, tracked)
         table = self._table
         width = table.vectors.shape[1] if made is None else made.shape[1]
         vectors = np.zeros((len(rows), width), np.float32)
         known = np.ones(len(rows), np.bool_)
-        known[tracked] = table.records["times"][rows[tracked]] > 0
+        known[tracked] = table.known(rows[tracked])
         if table.vectors.shape[1]:
-            vectors[tracked] = table.vectors[rows[tracked]]
+            vectors[tracked] = np.where(known[tracked, None], table.vectors[rows[tracked]], 0)
         if made is not None:
             vectors[loose] = made
         return Embedded(vectors, known)
@@ -157,12 +167,25 @@ class TrackEmbeddings:
         records["margin"][rows] = np.where(again, np.fmin(records["margin"][rows], margins), margins)
         records["judged"][rows] = True
 
+    def _watch(
+        self, frame: NDArray[np.uint8], segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp]
+    ) -> None:
+        """Notice which of the `tracked` places look otherwise than CLIP saw them, once a frame."""
+        records = self._table.records
+        found = records[["away", "watched"]][rows[tracked]]
+        # A frame that was begun is looked at once; one of before, which may be asked about again, not at all.
+        new = tracked[(found["away"] == 0) & ~found["watched"]]
+        if len(new):
+            records[rows[new]] = self._watching.look(frame, segments.boxes[new], records[rows[new]])
+
     def _update(
         self, frame: NDArray[np.uint8], segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp]
     ) -> None:
         """Embed what is new and what is due of the `tracked` places, as far as the time goes."""
-        now_s = self._clock()
+        table, now_s = self._table, self._clock()
         places, first = self._wanted(segments, rows, tracked, now_s)
+        twins = {} if self._masked else self._find_twins(segments, rows, tracked, places[:first])
+        places, first = places[~np.isin(places, list(twins))], first - len(twins)
         done = 0
         while done < len(places):
             left_ms = (self._deadline_s() - self._clock()) * 1e3
@@ -174,14 +197,26 @@ class TrackEmbeddings:
         self._spend(done, max(done - first, 0))
         if done < len(places):
             self._embed_overdue(frame, segments, rows, places[done:], max(first - done, 0), now_s)
+        shared = np.array([pair for pair in twins.items() if table.known(rows[[pair[1]]])[0]], np.intp).reshape(-1, 2)
+        if len(shared):
+            to, of = shared.T
+            self._take_in(rows[to], table.vectors[rows[of]], _sides(segments.boxes[to]))
+
+    def _find_twins(
+        self, segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp], wanted: NDArray[np.intp]
+    ) -> dict[int, int]:
+        known, changed = np.zeros((2, len(rows)), np.bool_)
+        known[tracked] = self._table.known(rows[tracked])
+        changed[tracked] = self._table.records["changed"][rows[tracked]]
+        return find_twins(segments.boxes, wanted, known, changed)
 
     def _wanted(
         self, segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp], now_s: float
     ) -> tuple[NDArray[np.intp], int]:
-        """The places to embed, best first, and how many of them are new."""
+        """The places to embed, best first, and how many of them are new or look otherwise than before."""
         records = self._table.records
         found = records[rows[tracked]]
-        new = found["times"] == 0
+        new = ~self._table.known(rows[tracked])
         urgent = urgency(found, _sides(segments.boxes[tracked]))
         wanted = new | (urgent >= 1)
         since_s = np.where(wanted, np.fmin(found["wanted_s"], now_s), np.nan)
@@ -243,6 +278,8 @@ class TrackEmbeddings:
         records["age"][rows] = 0
         records["sides"][rows] = sides
         records["wanted_s"][rows] = np.nan
+        records["changed"][rows] = False
+        records["embedded_look"][rows] = records["look"][rows]
 
     def _run(self, frame: NDArray[np.uint8], segments: Segments, places: NDArray[np.intp]) -> NDArray[np.float32]:
         self.embedded += len(places)

@@ -47,7 +47,8 @@ def blend(
     """Mix new embeddings with the old ones of the same tracks.
 
     A mean of few views is steadier than one view; of many it would be unlike any text, whose cosines are calibrated on
-    single views. What was seen of an object while its box was much smaller, half hidden or coming in, hardly counts.
+    single views. What was seen of an object while its box was much smaller, half hidden or coming in, hardly counts,
+    and what was seen before it changed its look counts nothing.
 
     Args:
         records: (k,) rows of a `TrackTable`, as they were before.
@@ -58,7 +59,7 @@ def blend(
         (k, d) float32, rows of length one.
     """
     areas, before = (np.maximum(each, 1).prod(axis=1) for each in (sides, records["sides"]))
-    weight = _OLD_WEIGHT * np.minimum(before / areas, 1) ** _GROWTH_POWER * (records["times"] > 0)
+    weight = _OLD_WEIGHT * np.minimum(before / areas, 1) ** _GROWTH_POWER * (records["times"] > 0) * ~records["changed"]
     mean = (new + weight[:, None] * old).astype(np.float32)
     lengths = np.linalg.norm(mean, axis=1, keepdims=True)
     blended: NDArray[np.float32] = np.divide(mean, lengths, out=new.copy(), where=lengths > 1e-6)

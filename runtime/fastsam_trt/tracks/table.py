@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt.tracks.looks import LOOK
+
 _RECORD = np.dtype(
     [
         ("id", np.int32),
@@ -17,9 +19,16 @@ _RECORD = np.dtype(
         ("margin", np.float32),  # of its last judgement; NaN before
         ("sides", np.float32, (2,)),  # width and height that it was embedded on, px
         ("wanted_s", np.float64),  # since when a crop of it waits; NaN: none does
+        ("watched", np.bool_),  # its look, in this frame
+        ("changed", np.bool_),  # its look, since it was embedded
+        ("restless", np.float32, (2,)),  # how much its look changes from frame to frame, by each measure
+        ("look", LOOK),  # when it was last watched
+        ("embedded_look", LOOK),
     ]
 )
-_BLANK = np.array((0, 0, 0, 0, False, np.nan, (0, 0), np.nan), _RECORD)
+_BLANK = np.zeros((), _RECORD)
+_BLANK["margin"] = _BLANK["wanted_s"] = np.nan
+_BLANK["look"]["cells"] = _BLANK["embedded_look"]["cells"] = np.nan
 _FIRST_CAPACITY = 64
 
 
@@ -52,6 +61,12 @@ class TrackTable:
         known = self.records["id"][self._order]
         rows = self._order[np.minimum(np.searchsorted(known, ids), self._rows - 1)]
         return np.where(self.records["id"][rows] == ids, rows, -1)
+
+    def known(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Whether the embeddings of (k,) rows hold: they were made, and the tracks look as they did then."""
+        records = self.records[rows]
+        known: NDArray[np.bool_] = (records["times"] > 0) & ~records["changed"]
+        return known
 
     def add(self, ids: NDArray[np.int32]) -> None:
         """Add blank rows for (k,) ids that have none."""

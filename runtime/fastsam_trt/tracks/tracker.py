@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.segments import Segments
 from fastsam_trt.tracks.association import affinities, best_first
+from fastsam_trt.tracks.scene_cut import Continuity, SceneCut
 
 KEEP_FRAMES = 60
 
@@ -32,7 +35,8 @@ class Tracker:
     Each track is a box that moves with a smoothed velocity. In each frame the boxes are predicted, held against the
     segments' boxes (see `affinities`), and paired best first; a segment that is left over begins a track. A track
     without a segment is kept for a while, at most as many frames as `keep_frames`, and coasts to a stop. Where almost
-    none of the tracks goes on, the picture was cut: what links are left must be very good ones.
+    none of the tracks goes on, the scene may have changed: what links are left must be very good ones. Where the frames
+    themselves show a cut (see `SceneCut`), all tracks end; they go on if their scene is back within a few frames.
 
     Where many tracks are new for the segments that are seen, a detector flickers, and what comes is mostly what was
     there before: tracks are then kept for longer and continued more freely. In a steady picture the same rules would
@@ -52,6 +56,10 @@ class Tracker:
         """
         self._keep = keep_frames
         self._next = 0
+        self._scene = SceneCut()
+        self._frames = 0
+        self._cut_frame = 0
+        self._before_cut: tuple[NDArray[Any], ...] | None = None
         self.forget()
 
     def __len__(self) -> int:
@@ -68,16 +76,23 @@ class Tracker:
         self._away = np.empty(0, np.int32)  # frames since
         self._births, self._found = 0.0, _MEMORY[1]  # new tracks, and segments, of late
 
-    def update(self, segments: Segments) -> NDArray[np.int32]:
+    def update(
+        self, segments: Segments, frame: NDArray[np.uint8] | None = None, time_s: float | None = None
+    ) -> NDArray[np.int32]:
         """Go on to the next frame.
 
         Args:
             segments: All n segments of the frame.
+            frame: (H, W, 3) uint8 BGR, to notice cuts by; None: by the segments alone.
+            time_s: Its place in its source's time, to notice gaps by, where that is known.
 
         Returns:
             (n,) int32 from 0: the tracks' ids, each at most once. An id is never given to another track (after 2**31
             tracks they begin at 0 again).
         """
+        self._frames += 1
+        if frame is not None:
+            self._go_on(self._scene.follow(frame, time_s))
         boxes = np.nan_to_num(segments.boxes, posinf=0, neginf=0).astype(np.float32)
         predicted = self._boxes + np.tile(self._drift(), 2)
         affinity = affinities(predicted, self._classes, boxes, segments.class_ids)
@@ -94,6 +109,16 @@ class Tracker:
         self._births = self._births * _MEMORY[0] + new.sum()
         self._found = self._found * _MEMORY[0] + len(ids)
         return ids
+
+    def _go_on(self, continuity: Continuity) -> None:
+        """End all tracks at a cut, and go on with them where it was none."""
+        if continuity == "cut":
+            self._before_cut = self._state()
+            self._cut_frame = self._frames
+            self._take(np.empty(0, np.intp))
+        elif continuity == "back" and self._before_cut is not None:
+            self._ids, self._classes, self._boxes, self._velocities, self._seen, away = self._before_cut
+            self._away = away + np.int32(self._frames - self._cut_frame)
 
     def _mix(self, bounds: tuple[float, float]) -> float:
         """Between what holds for a steady and for a flickering picture."""
@@ -140,6 +165,9 @@ class Tracker:
         self._seen = np.concatenate([self._seen, np.ones(count, np.int32)])
         self._away = np.concatenate([self._away, np.zeros(count, np.int32)])
         return ids
+
+    def _state(self) -> tuple[NDArray[Any], ...]:
+        return self._ids, self._classes, self._boxes, self._velocities, self._seen, self._away
 
     def _take(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> None:
         self._ids, self._classes, self._boxes = self._ids[kept], self._classes[kept], self._boxes[kept]
