@@ -14,6 +14,7 @@ _SAMPLES = 4  # a cell's side is so many samples: a few hundred a box, whatever 
 _MOST_ROWS, _MOST_SIDE_PX = 30_000, 32_000  # OpenCV's remap takes no more than 32,767
 _DARK = 16.0  # grey levels whose differences are noise
 _LIGHT, _CHROMA = 0.5, 2.0  # half as bright is 0.35, beige instead of grey 0.4, red instead of blue 6
+_LEAST_EXPOSURE = 0.02  # in logarithms: less is not worth its time
 _LIT = 32, 18  # columns and rows in which exposure is measured
 _CLIPPED = 8, 247  # grey levels outside which it can't be measured
 _LEAST_USABLE = 0.3  # of a frame: less says nothing of the whole
@@ -61,9 +62,11 @@ def distances(
         (n, 36) float32, from 0.
     """
     now = _oppose(after)
-    exposed = np.minimum(before * np.exp(exposure)[:, None], 255)
-    apart = (((_oppose(each) - now) ** 2).sum(axis=0) for each in (before, exposed))
-    return np.asarray(np.sqrt(np.minimum(*apart)), np.float32)
+    apart = ((_oppose(before) - now) ** 2).sum(axis=0)
+    if float(np.abs(exposure).max(initial=0)) > _LEAST_EXPOSURE:
+        exposed = np.minimum(before * np.exp(exposure)[:, None], 255)
+        apart = np.minimum(apart, ((_oppose(exposed) - now) ** 2).sum(axis=0))
+    return np.asarray(np.sqrt(apart), np.float32)
 
 
 class Exposure:
