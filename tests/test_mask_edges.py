@@ -186,8 +186,8 @@ def test_boxes_crops_polygons_and_rle_keep_the_last_column_and_row() -> None:
     assert not crop.holds(639, 427)
     assert rle.run_lengths(crop, 427, 640).tolist() == [0, 427 * 640]
     (outline,) = polygons([crop])[0]
-    assert outline.min(axis=0).tolist() == [0, 0]
-    assert outline.max(axis=0).tolist() == [639, 426]
+    assert outline.min(axis=0).tolist() == [-0.5, -0.5]  # edges of pixels
+    assert outline.max(axis=0).tolist() == [639.5, 426.5]
     almost = PrototypeMasks(
         np.ones((1, *_cells(placed)), np.float32), np.ones((1, 1), np.float32),
         np.array([[600, 400, 639.2, 426.4]], np.float32), resize,
