@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.cli.outputs import place_video
-from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, SourceTypeError, SourceUnreadableError
 from fastsam_trt.sources import opening
 from fastsam_trt.sources.naming import as_path, printable
 
@@ -36,7 +37,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
     return opened
 
 
-def _sizes(name: str | Path) -> list[tuple[int, ...]]:
+def _sizes(name: Any) -> list[tuple[int, ...]]:
     with open_source(name) as source:
         return [frame.picture.shape[:2] for frame in source]
 
@@ -99,7 +100,7 @@ def test_cameras_and_links_to_them(here: Path, live: list[str | int]) -> None:
     ):
         open_source(name)
     assert live == [97] * 7
-    with pytest.raises(SourceNotFoundError, match="0 or more"):
+    with pytest.raises(SourceNotFoundError, match="0 to 999999999"):
         open_source(-1)
 
 
@@ -145,6 +146,26 @@ def test_the_home_folder_is_found(here: Path, monkeypatch: pytest.MonkeyPatch) -
     assert _sizes("~/photo.png") == [(8, 12)]
     with pytest.raises(SourceNotFoundError):
         open_source("~nobody-of-this-name/photo.png")
+
+
+def test_types_of_sources(here: Path, live: list[str | int]) -> None:
+    class Named:
+        def __fspath__(self) -> str:
+            return "photo.png"
+
+    for path in (b"photo.png", Named()):
+        assert _sizes(path) == [(8, 12)]
+    for number in (3, np.int64(3), np.uint8(3)):
+        open_source(number)
+    assert [(type(each), each) for each in live] == [(int, 3)] * 3
+    for wrong in (None, True, 1.5, [], ["photo.png"], ("photo.png",), object(), np.zeros((4, 4, 3), np.uint8)):
+        with pytest.raises(SourceTypeError, match="expected a str, a path or the int of a camera, found") as caught:
+            open_source(wrong)
+        assert isinstance(caught.value, TypeError)
+        assert "\n" not in str(caught.value)
+    for number in (-1, 10**12):
+        with pytest.raises(SourceNotFoundError, match="camera's number, 0 to"):
+            open_source(number)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 5000, "nul\0byte.png", " photo.png"])
