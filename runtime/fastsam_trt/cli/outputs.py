@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -10,10 +12,23 @@ from fastsam_trt.cli.standard_streams import STDOUT
 
 
 def output_path(text: str) -> Path:
-    """The path of an option: `-` is stdout, and `~`, which shells leave where it is quoted or follows `=`, the home."""
+    """The path of an option: `-` is stdout, and `~`, which shells leave where it is quoted or follows `=`, the home.
+
+    Raises:
+        argparse.ArgumentTypeError: There is no path, or none that the file system takes, or lets us look at.
+    """
     from fastsam_engine.home_folder import expand_user
 
-    return STDOUT if text == "-" else expand_user(text)
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found an empty text")
+    path = STDOUT if text == "-" else expand_user(text)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"expected a path that can be used, found {error.strerror}") from error
+    return path
 
 
 def place_video(path: Path, source: str) -> Path:
@@ -42,7 +57,7 @@ def check_apart(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
     """
     from fastsam_engine.errors import OutputError
 
-    read = {_identity(source) for source in sources if source.exists()}
+    read = {_identity(source) for source in sources if os.path.exists(source)}  # noqa: PTH110 - the method raises
     taken: set[Hashable] = set()
     for path in outputs:
         identity = _identity(path)
