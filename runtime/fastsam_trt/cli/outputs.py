@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
@@ -38,15 +37,12 @@ def place_video(path: Path, source: str) -> Path:
         path: What the user asked for.
         source: What he called the source: `clip.mov` gives `clip.mp4`, `cam0` `cam0.mp4`, an address its last part.
     """
-    from fastsam_trt.sources.absence import hide_password
-    from fastsam_trt.sources.naming import printable
+    from fastsam_trt.frame_names import stem_of
+    from fastsam_trt.sources.naming import DEMO, is_demo
 
     if not path.is_dir():
         return path
-    address = re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://([^?#]*)[?#]?.*", hide_password(printable(source)), re.DOTALL)
-    last = (address[1].rpartition("@")[2] if address else source).rstrip("/").rpartition("/")[2]
-    stem = re.sub(r"[^\w. -]+", "-", last, flags=re.ASCII) if address else Path(last).stem
-    return path / f"{stem or 'video'}.mp4"
+    return path / f"{(DEMO if is_demo(source) else stem_of(source)) or 'video'}.mp4"
 
 
 def check_apart(outputs: Iterable[Path], sources: Iterable[Path]) -> None:

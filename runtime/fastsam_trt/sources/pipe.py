@@ -11,7 +11,10 @@ from pathlib import Path
 
 from fastsam_trt.errors import SourceNotFoundError
 
-_STANDARD_INPUT = frozenset({"-", "pipe:", "/dev/stdin"})
+STANDARD_INPUT = Path("/dev/fd/0")
+"""What all names of standard input stand for."""
+
+_STANDARD_INPUT_NAMES = frozenset({"-", "pipe:", "/dev/stdin"})
 _DESCRIPTOR = re.compile(r"(?:pipe:|/dev/fd/|/proc/self/fd/)([0-9]{1,9})")
 _CHUNK_B = 1 << 16
 _LOOK_MS = 50  # how often a reader that waits looks whether it was stopped
@@ -92,8 +95,8 @@ class Pipe(Peekable):
 
 def name_in_files(source: str) -> str:
     """A source's name, that of standard input (`-`, `/dev/stdin`, `pipe:`) or a descriptor (`pipe:3`) as a path."""
-    if source in _STANDARD_INPUT:
-        return "/dev/fd/0"
+    if source in _STANDARD_INPUT_NAMES:
+        return STANDARD_INPUT.as_posix()
     descriptor = _DESCRIPTOR.fullmatch(source)
     return f"/dev/fd/{descriptor[1]}" if descriptor else source
 
