@@ -31,14 +31,14 @@ class Peekable:
         """Bytes that were not looked at yet, at most so many; none at the end."""
         raise NotImplementedError
 
-    def peek(self, size: int) -> bytes:
-        """The next bytes, at least so many where there are, which are read again afterwards."""
+    def peek(self, size: int, start: int = 0) -> bytes:
+        """The next bytes from a place among them on, to at least `size` where there are; they are read again later."""
         while len(self._ahead) < size:
             data = self.receive(max(size - len(self._ahead), _CHUNK_B))
             if not data:
                 break
             self._ahead += data
-        return bytes(self._ahead)
+        return bytes(memoryview(self._ahead)[start:])
 
 
 class Pipe(Peekable):
