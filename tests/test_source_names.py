@@ -13,7 +13,13 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.cli.outputs import place_video
-from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, SourceTypeError, SourceUnreadableError
+from fastsam_trt.errors import (
+    AmbiguousSourceError,
+    OptionError,
+    SourceNotFoundError,
+    SourceTypeError,
+    SourceUnreadableError,
+)
 from fastsam_trt.sources import opening
 from fastsam_trt.sources.naming import as_path, printable
 
@@ -163,6 +169,10 @@ def test_types_of_sources(here: Path, live: list[str | int]) -> None:
             open_source(wrong)
         assert isinstance(caught.value, TypeError)
         assert "\n" not in str(caught.value)
+    for stride in (0, 1.5, "2"):
+        with pytest.raises(OptionError, match="vid_stride: expected a whole number"):
+            open_source("demo", vid_stride=stride)  # type: ignore[arg-type]
+    assert open_source("demo", vid_stride=np.int64(100)).frames == open_source("demo", vid_stride=100).frames
     for number in (-1, 10**12):
         with pytest.raises(SourceNotFoundError, match="camera's number, 0 to"):
             open_source(number)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+from numbers import Integral
 from pathlib import Path
 
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
@@ -60,13 +61,13 @@ def open_source(
         The open source.
 
     Raises:
-        OptionError: `vid_stride` or `stall_s` is not positive, or `reconnect_s` negative.
+        OptionError: `vid_stride` is no whole number of 1 or more, `stall_s` not positive, or `reconnect_s` negative.
         AmbiguousSourceError: A string that names a camera or the demo, and something on disk as well.
         SourceTypeError: It is no string, path or whole number.
         SourceNotFoundError: There is nothing of that name, or a camera or stream does not answer.
         SourceUnreadableError: It is there and no video or image.
     """
-    if vid_stride < 1:
+    if not isinstance(vid_stride, Integral) or vid_stride < 1:
         raise OptionError("vid_stride", "a whole number of 1 or more", vid_stride)
     if not reconnect_s >= 0:
         raise OptionError("reconnect_s", "seconds, 0 or more, or inf", reconnect_s)
