@@ -24,7 +24,7 @@ _FRAME_H, _FRAME_W = 1080, 1920
 _PROTOTYPES, _STRIDE_PX = 32, 4  # as many, and one for so many px of the network's input, as YOLOv8-seg makes them
 _COUNTS = (20, 100)
 _LEAST_PX = 64  # on a handful of pixels one flip is a tenth; such masks are no segments
-_SPEED_BOUND, _IOU_BOUND = 50, 0.95
+_SPEED_BOUND, _IOU_BOUND = 120, 0.95
 _OURS, _DENSE = "ours, in boxes", "ours, on whole frames"
 _NATIVE, _LETTERBOXED = "process_mask_native", "process_mask, network's size"
 

@@ -59,7 +59,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_pipeline_loads_no_framework_and_no_backend_before_use() -> None:
     loaded = _loaded("from fastsam_trt import Pipeline")
-    assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "supervision"})
+    assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "supervision", "av", "PIL"})
 
 
 def test_the_bench_loads_no_framework_and_no_backend_before_use() -> None:

@@ -21,9 +21,10 @@ import pytest
 from fastsam_trt import open_source
 from fastsam_trt.cli import main
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.sources import SourceHealth, VideoFile
+from fastsam_trt.sources import SourceHealth
 from fastsam_trt.sources.decoding import Decoder
 from fastsam_trt.sources.media_file import MediaFile
+from fastsam_trt.sources.video_file import VideoFile
 from made_videos import SIZE, count_decodable, damage, number_of, numbered, remux, write_made
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from fastsam_trt.flow import Flow
+if TYPE_CHECKING:
+    from fastsam_trt.flow import Flow
 
 Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 

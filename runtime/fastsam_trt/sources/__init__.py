@@ -6,7 +6,6 @@ from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.live import LiveSource
 from fastsam_trt.sources.opening import DEMO, RECONNECT_S, STALL_S, open_source
 from fastsam_trt.sources.source import Kind, Source
-from fastsam_trt.sources.video_file import VideoFile
 
 __all__ = [
     "DEMO",
@@ -18,6 +17,5 @@ __all__ = [
     "LiveSource",
     "Source",
     "SourceHealth",
-    "VideoFile",
     "open_source",
 ]
