@@ -105,6 +105,39 @@ def test_a_video_is_not_saved_over_itself(video: Path, capsys: pytest.CaptureFix
     assert source.read_bytes() == before
 
 
+def test_a_video_that_is_piped_in_is_not_saved_over_itself(video: Path) -> None:
+    source = video.rename(video.with_suffix(".mp4"))
+    before = source.read_bytes()
+    for name in ("-", "pipe:0", "/dev/stdin"):
+        command = [sys.executable, "-m", "fastsam_trt", "run", "--model", "colours", "--video", name, "--save", source]
+        with source.open("rb") as stdin:
+            done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "expected another file than the source" in done.stderr
+        assert source.read_bytes() == before
+
+
+def test_names_that_no_file_can_have_are_bad_requests(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = tmp_path / ("x" * 300 + ".json")
+    for option in ("--save", "--json", "--coco", "--stats", "--label-map", "--masks"):
+        for name in ("", long):
+            with pytest.raises(SystemExit) as caught:
+                _run("--video", photo, option, name)
+            assert caught.value.code == 2
+            assert f"argument {option}: expected a path" in capsys.readouterr().err
+    for option in ("--coco-ids", "--names"):
+        assert _run("--video", photo, "--coco", tmp_path / "out.json", option, long) == 2
+        assert "File name too long" in capsys.readouterr().err
+    for given in (
+        ["run", "--video", str(photo), "--model", str(long)],
+        ["compare", "--prompt", "a", "--image", str(long)],
+    ):
+        assert main(given) == 2
+        assert "expected a path that can be used" in capsys.readouterr().err
+
+
 def test_the_home_folder_is_found_in_outputs(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert _run("--video", "~/photo.png", "--save", "~/out.png", "--json", "~/out.jsonl") == 0
@@ -168,11 +201,20 @@ def test_names_that_are_not_utf8_reach_every_output(photo: Path, tmp_path: Path)
     outputs = {option: tmp_path / f"o{option[2:]}.json" for option in ("--json", "--coco", "--stats")}
     for source in (odd, folder):
         arguments = [each for option, path in outputs.items() for each in (option, path)]
-        assert _run("--video", source, "--save", tmp_path / "out", *arguments) == 0
+        folders = [each for option in ("save", "label-map", "labels", "cutouts", "masks")
+                   for each in (f"--{option}", tmp_path / option)]  # fmt: skip
+        assert _run("--video", source, *folders, *arguments) == 0
         for path in outputs.values():
             json.loads(path.read_bytes().decode())
         assert json.loads(outputs["--json"].read_text())["source"].endswith(r"caf\xe9.png")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [r"caf\xe9.png"]
+    for option, names in {
+        "save": [b"caf\xe9.png"],
+        "label-map": [b"caf\xe9.png"],
+        "labels": [b"caf\xe9.txt", b"classes.txt", b"data.yaml"],
+        "cutouts": [b"caf\xe9-00-red.png", b"caf\xe9-01-green.png"],
+        "masks": [b"caf\xe9-00-red.png", b"caf\xe9-01-green.png"],
+    }.items():
+        assert sorted(os.fsencode(path.name) for path in (tmp_path / option).iterdir()) == names
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_engine.atomic_files import write_atomically
+from fastsam_engine.atomic_files import beside, write_atomically
 from fastsam_trt.errors import OutputUnreadError
 from fastsam_trt.sinks import JsonLinesSink
 from fastsam_trt.sources import Frame
@@ -213,3 +214,46 @@ def test_a_run_that_ignores_hangups_outlives_its_terminal(video: Path, tmp_path:
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert json.loads(lines.read_text().splitlines()[-1])["frame"] == 24
+
+
+@pytest.mark.parametrize("flag", ["--coco", "--coco-dataset", "--stats"])
+def test_documents_are_added_to_the_file_that_a_descriptor_is(video: Path, tmp_path: Path, flag: str) -> None:
+    log = tmp_path / "log"
+    for name, redirection in (("-", ">>"), ("/dev/fd/3", "3>>")):
+        log.write_text("before\n")
+        command = _by_shell(_run(video, flag, name), "", f"{redirection} {log}")
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+        before, _, document = log.read_text().partition("\n")
+        assert before == "before"
+        assert json.loads(document)
+
+
+def test_a_descriptor_that_is_no_file_is_an_output(tmp_path: Path) -> None:
+    """A socket, which a service's stdout often is, can't be opened anew."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        write_atomically(Path(f"/dev/fd/{theirs.fileno()}"), b"[]")
+        assert ours.recv(10) == b"[]"
+
+
+def test_a_long_name_is_written_beside_its_target(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 250 + ".json")
+    write_atomically(path, b"[]")
+    assert path.read_bytes() == b"[]"
+    assert not list(tmp_path.glob(".*.part"))
+    others = {beside(tmp_path / ("x" * 250 + f".{number}")) for number in range(2)}
+    assert len(others) == 2
+
+
+def test_a_comparison_can_go_to_stdout(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), scene(("red", 1, 1)))
+    request = ["--image", str(photo), "--prompt", "red", "--model", "colours", "--repeat", "1"]
+    save = tmp_path / "sheet.png"
+    done = subprocess.run(
+        [*COMMAND, "compare", *request, "--json", "-", "--save", str(save)], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["models"][0]["model"] == "colours"
+    assert b"segments" in done.stderr
+    assert f"saved {save}".encode() in done.stderr

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from colour_models import segmenter_spec
-from fastsam_engine import read_spec
+from fastsam_engine import atomic_files, read_spec
 from fastsam_engine.build_request import BuildOptions
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError, OutputError
@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_written_says_so(cache: EngineCache, monkeypatch:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(atomic_files, "open_in_place", full)
     with pytest.raises(OutputError, match="No space left"):
         cache.store(path, _plan())
     monkeypatch.undo()

@@ -149,8 +149,8 @@ def test_names_in_a_folder(tmp_path: Path) -> None:
         folder = tmp_path / f"{kind}{len(frames)}"
         with LabelMapSink(folder, kind) as sink:
             for index, source in frames:
-                moves = kind != "images" or source.endswith(".mp4")
-                sink.write(Frame(result.frame, index, source, media_s=index / 25 if moves else None), result)
+                media_s = index / 30 if source.endswith(".mp4") else None
+                sink.write(Frame(result.frame, index, source, media_s=media_s), result)
         return sorted(each.name for each in folder.iterdir())
 
     assert names("video", (0, "clip.mp4"), (5, "clip.mp4")) == ["000000.png", "000005.png"]

@@ -363,8 +363,9 @@ def test_a_file_over_http_that_breaks_off_says_so(
 
 
 @pytest.mark.parametrize("with_length", [True, False])
+@pytest.mark.parametrize("path", ["snapshot.cgi?x=1", "fenêtre?at=a b%20c"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
-def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, with_length: bool) -> None:
+def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, path: str, with_length: bool) -> None:
     picture = cv2.imencode(suffix, numbered(77))[1].tobytes()
     length = b"Content-Length: %d\r\n" % len(picture) if with_length else b""
 
@@ -372,7 +373,7 @@ def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, with_length: bool
         connection.recv(4096)
         connection.sendall(b"HTTP/1.0 200 OK\r\n" + length + b"\r\n" + picture)
 
-    with Server(serve) as server, open_source(f"http://u:p@127.0.0.1:{server.port}/snapshot.cgi?x=1") as source:
+    with Server(serve) as server, open_source(f"http://u:p@127.0.0.1:{server.port}/{path}") as source:
         assert (source.kind, source.frames) == ("images", 1)
         frames = list(source)
     assert shown(frames) == [(0, 77)]

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from fastsam_engine.errors import PackagesMissingError
-from fastsam_trt import content, picture_file, tiff_pages
+from fastsam_trt import content, open_source, picture_file, tiff_pages
 from fastsam_trt.content import sniff, sniff_file
 from fastsam_trt.errors import PictureSizeError, SourceUnreadableError
 from fastsam_trt.picture import as_bgr, decode_picture, read_picture
@@ -270,6 +270,17 @@ def test_of_several_pictures_the_first_is_read_with_a_word(caplog: pytest.LogCap
         assert not found.any(), form
         assert caplog.messages == ["many holds 3 pictures, of which the first is taken"]
         caplog.clear()
+
+
+def test_a_tiff_that_lost_pages_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "cut.tif"
+    data = cv2.imencodemulti(".tif", [_noise(40, 60, 3)] * 3)[1].tobytes()
+    for end in range(len(data) // 3, len(data), len(data) // 7):
+        path.write_bytes(data[:end])
+        with pytest.raises(SourceUnreadableError):
+            decode_picture(data[:end], "cut")
+        with pytest.raises(SourceUnreadableError), open_source(path) as source:
+            list(source)
 
 
 def test_thumbnails_in_a_tiff_are_no_pages() -> None:

@@ -20,9 +20,14 @@ import numpy as np
 import pytest
 
 from fastsam_trt import open_source
+from fastsam_trt.content import sniff
 from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
 from fastsam_trt.flow import resolve_policy
+from fastsam_trt.frame_names import FrameNames
 from fastsam_trt.sources import Frame
+from fastsam_trt.sources.picture_bytes import read_picture_bytes
+from fastsam_trt.sources.picture_source import PictureSource
+from fastsam_trt.sources.pipe import Peekable
 from live_senders import numbered, pictures, read_number, shown
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs and no /dev/fd here")
@@ -202,6 +207,49 @@ def test_what_is_no_video_is_one_clear_line(data: bytes, found: str) -> None:
         read(data)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
+
+
+def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "pages.tif"
+    assert cv2.imwritemulti(str(path), [numbered(number) for number in range(3)])
+    data = path.read_bytes()
+    source = PictureSource("-", data)
+    assert (source.kind, source.frames) == ("images", 3)
+    frames = list(source)
+    assert shown(frames) == [(0, 0), (1, 1), (2, 2)]
+    assert [frame.source for frame in frames] == ["-#1", "-#2", "-#3"]
+    names = FrameNames("images")
+    assert [names.stem(frame) for frame in frames] == ["stdin-1", "stdin-2", "stdin-3"]
+    with pytest.raises(SourceUnreadableError, match="the end of its list of pages, found 1 page"):
+        list(PictureSource("-", data[: len(data) // 2]))
+
+
+def test_a_large_picture_is_looked_at_once() -> None:
+    """Or else a pipe, which brings 64 KiB at a time, takes minutes for what is read in a second."""
+
+    class Counted(Peekable):
+        looked_at_b = 0
+
+        def __init__(self, data: bytes) -> None:
+            super().__init__()
+            self._rest = io.BytesIO(data)
+
+        def receive(self, size: int) -> bytes:
+            return self._rest.read(min(size, 4096))
+
+        def peek(self, size: int, start: int = 0) -> bytes:
+            found = super().peek(size, start)
+            self.looked_at_b += len(found)
+            return found
+
+    for suffix in (".ppm", ".bmp", ".png"):
+        data = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 256, (500, 800, 3), np.uint8))[1].tobytes()
+        source = Counted(data)
+        assert read_picture_bytes("made", source, sniff(data)) == data
+        assert source.looked_at_b < 3 * len(data)
+        followed = Counted(data * 2)
+        assert read_picture_bytes("made", followed, sniff(data)) is None
+        assert followed.peek(2 * len(data)) == data * 2
 
 
 def test_audio_alone_is_no_video() -> None:

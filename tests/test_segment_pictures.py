@@ -77,6 +77,9 @@ def test_no_picture_overwrites_another(tmp_path: Path) -> None:
     ("rtsp://me:secret@10.0.0.8:554", "10-0-0-8-554"),
     ("HTTP://host/a%20b*.mp4", "a-20b"),
     ("-", "stdin"),
+    ("pipe:0", "stdin"),
+    ("pipe:3", "3"),
+    ("file:///in/my%20clip.mp4", "my clip"),
 ])  # fmt: skip
 def test_cameras_and_streams(tmp_path: Path, source: str, stem: str) -> None:
     assert _write(tmp_path / "out", "live", [(source, 7, made_result([MASKS["disc"]]))]) == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,13 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.cli.outputs import place_video
-from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.errors import (
+    AmbiguousSourceError,
+    OptionError,
+    SourceNotFoundError,
+    SourceTypeError,
+    SourceUnreadableError,
+)
 from fastsam_trt.sources import opening
 from fastsam_trt.sources.naming import as_path, printable
 
@@ -36,7 +43,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
     return opened
 
 
-def _sizes(name: str | Path) -> list[tuple[int, ...]]:
+def _sizes(name: Any) -> list[tuple[int, ...]]:
     with open_source(name) as source:
         return [frame.picture.shape[:2] for frame in source]
 
@@ -99,7 +106,7 @@ def test_cameras_and_links_to_them(here: Path, live: list[str | int]) -> None:
     ):
         open_source(name)
     assert live == [97] * 7
-    with pytest.raises(SourceNotFoundError, match="0 or more"):
+    with pytest.raises(SourceNotFoundError, match="0 to 999999999"):
         open_source(-1)
 
 
@@ -147,6 +154,30 @@ def test_the_home_folder_is_found(here: Path, monkeypatch: pytest.MonkeyPatch) -
         open_source("~nobody-of-this-name/photo.png")
 
 
+def test_types_of_sources(here: Path, live: list[str | int]) -> None:
+    class Named:
+        def __fspath__(self) -> str:
+            return "photo.png"
+
+    for path in (b"photo.png", Named()):
+        assert _sizes(path) == [(8, 12)]
+    for number in (3, np.int64(3), np.uint8(3)):
+        open_source(number)
+    assert [(type(each), each) for each in live] == [(int, 3)] * 3
+    for wrong in (None, True, 1.5, [], ["photo.png"], ("photo.png",), object(), np.zeros((4, 4, 3), np.uint8)):
+        with pytest.raises(SourceTypeError, match="expected a str, a path or the int of a camera, found") as caught:
+            open_source(wrong)
+        assert isinstance(caught.value, TypeError)
+        assert "\n" not in str(caught.value)
+    for stride in (0, 1.5, "2"):
+        with pytest.raises(OptionError, match="vid_stride: expected a whole number"):
+            open_source("demo", vid_stride=stride)  # type: ignore[arg-type]
+    assert open_source("demo", vid_stride=np.int64(100)).frames == open_source("demo", vid_stride=100).frames
+    for number in (-1, 10**12):
+        with pytest.raises(SourceNotFoundError, match="camera's number, 0 to"):
+            open_source(number)
+
+
 @pytest.mark.parametrize("name", ["", "x" * 5000, "nul\0byte.png", " photo.png"])
 def test_names_of_nothing(here: Path, name: str) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
@@ -189,7 +220,13 @@ def test_videos_saved_into_a_folder_have_their_sources_name(tmp_path: Path) -> N
         ("cam0", "cam0.mp4"),
         ("/dev/video2", "video2.mp4"),
         ("demo", "demo.mp4"),
-        ("demo://", "video.mp4"),
+        ("demo://", "demo.mp4"),
+        ("-", "stdin.mp4"),
+        ("pipe:0", "stdin.mp4"),
+        ("/dev/fd/63", "63.mp4"),
+        ("file:a%20b%2541.ts", "a b%41.mp4"),
+        ("FILE:///in/caf%C3%A9.mov", "café.mp4"),
+        ("http://h/live/stream.m3u8", "stream.mp4"),
         ("rtsp://user:secret@host:554/main?token=1", "main.mp4"),
         ("tcp://host:99", "host-99.mp4"),
         ("http://h/a%20b/", "a-20b.mp4"),

@@ -21,7 +21,7 @@ import colour_models
 import fake_builder
 from fake_builder import FakeBuilder, FakeBuildingTensorRt, _BuilderFlag, _Hardware, _Pool
 from fake_tensorrt import FakeDevice, make_plan
-from fastsam_engine import Session, find_graph, open_session, read_spec
+from fastsam_engine import Session, atomic_files, find_graph, open_session, read_spec
 from fastsam_engine.backends import Readiness, all_backends
 from fastsam_engine.backends.tensorrt import TensorRt
 from fastsam_engine.backends.tensorrt_rtx import TensorRtRtx
@@ -690,7 +690,7 @@ def test_a_cache_that_can_not_be_written_costs_the_build_only(
         def full(*_: Any) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(Path, "write_bytes", full)
+        monkeypatch.setattr(atomic_files, "open_in_place", full)
     for _ in range(2):
         machine.begin()
         _same_as_onnxruntime(machine.open(), _pictures(2))
@@ -707,7 +707,7 @@ def test_a_cache_that_can_only_be_read_serves(machine: Machine, monkeypatch: pyt
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    for place, name in ((os, "utime"), (Path, "write_bytes"), (Path, "mkdir")):
+    for place, name in ((os, "utime"), (atomic_files, "open_in_place"), (Path, "mkdir")):
         monkeypatch.setattr(place, name, refuse)
     session = machine.open()
     assert machine.build().built_s is None

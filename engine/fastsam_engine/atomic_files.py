@@ -1,20 +1,27 @@
 """Writing files so that a stop half-way leaves the old file or none.
 
 What can't be replaced is written in place: FIFOs, devices, and the pipes that a shell hands over, such as `>(gzip)`.
+An open descriptor, such as `/dev/stdout`, is written to where it stands: opened anew, a file would be cut to nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import stat
 import tempfile
 from contextlib import suppress
+from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
 from fastsam_engine.errors import OutputError
 
 _DESCRIPTORS = (Path("/dev"), Path("/dev/fd"))
+_DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/([0-9]{1,9})")
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_LONGEST_BYTES = 220  # of a name, which has more around it while it is written; file systems take 255
 
 
 def check_writable(path: Path) -> None:
@@ -52,6 +59,18 @@ def is_written_in_place(path: Path) -> bool:
     return is_descriptor or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def open_in_place(path: Path) -> FileIO:
+    """Open what `is_written_in_place` for writing, or make a file at a path.
+
+    Raises:
+        OSError: It can't be.
+    """
+    number = _STANDARD.get(path.as_posix())
+    if number is None and (named := _DESCRIPTOR.fullmatch(path.as_posix())):
+        number = int(named[1])
+    return FileIO(path if number is None else os.dup(number), "w")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file beside its target and rename it into place; a link stays, and what it leads to is replaced.
 
@@ -61,7 +80,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     in_place = is_written_in_place(path)
     part = path if in_place else beside(path)
     try:
-        part.write_bytes(data)
+        with BufferedWriter(open_in_place(part)) as file:
+            file.write(data)
         if not in_place:
             part.replace(path.resolve())
     except OSError as error:
@@ -89,7 +109,7 @@ class PartFile:
         self._in_place = is_written_in_place(path)
         self._part = path if self._in_place else beside(path)
         try:
-            self._file = self._part.open("w", encoding="utf-8")
+            self._file = TextIOWrapper(BufferedWriter(open_in_place(self._part)), encoding="utf-8")
         except OSError as error:
             raise OutputError(path, f"it can't be written ({error.strerror})") from error
 
@@ -132,4 +152,6 @@ class PartFile:
 def beside(path: Path) -> Path:
     """Where a file grows before it takes the place of the one at `path`."""
     target = path.resolve()
-    return target.with_name(f".{target.name}.{os.getpid()}.part")
+    data = os.fsencode(target.name)
+    name = target.name if len(data) <= _LONGEST_BYTES else hashlib.blake2b(data, digest_size=16).hexdigest()
+    return target.with_name(f".{name}.{os.getpid()}.part")

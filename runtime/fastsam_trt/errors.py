@@ -14,6 +14,16 @@ class SourceNotFoundError(RequestError, FileNotFoundError):
         super().__init__(f"source {source!r}: expected {expected}, found {found}")
 
 
+class SourceTypeError(RequestError, TypeError):
+    """What is no name of a source."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"source: expected a str, a path or the int of a camera, found {found}; "
+            "name several files by their folder or a glob"
+        )
+
+
 class SourceUnreadableError(WorkError, ValueError):
     """A source that is there and can't be read."""
 

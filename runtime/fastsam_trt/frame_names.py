@@ -10,7 +10,8 @@ from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from fastsam_trt.sources import Frame, Kind
-from fastsam_trt.sources.naming import printable
+from fastsam_trt.sources.naming import as_path, printable
+from fastsam_trt.sources.pipe import STANDARD_INPUT, name_in_files
 
 _LONGEST_BYTES = 220  # of a source's name, which leaves room for a number and more in the 255 of file systems
 _LONGEST_SLUG = 40
@@ -85,6 +86,15 @@ def source_name(file: Path) -> str:
     return printable(file)
 
 
+def stem_of(source: str) -> str:
+    """What a file that is made of a source is called, without its suffix; empty where the source says nothing.
+
+    An address gives its last part or its host, and no password.
+    """
+    stem = _path(source).stem
+    return slug(stem) if _is_address(source) else stem
+
+
 def slug(text: str, longest: int = _LONGEST_SLUG) -> str:
     """A text as a part of a file's name: its letters and digits in small, accents taken off, `-` for all else."""
     plain = unicodedata.normalize("NFKD", text)
@@ -99,15 +109,17 @@ def bounded(name: str, longest: int) -> str:
 
 
 def _path(source: str) -> PurePath:
-    """What a file of this source would be called; an address gives its last part or its host, and no password."""
+    """The source as a file."""
     if not _is_address(source):
-        return PurePath("stdin" if source == "-" else source)
+        path = as_path(name_in_files(source))
+        return PurePath("stdin") if path == STANDARD_INPUT else path
     address = urlsplit(source)
     return PurePath(PurePath(address.path).name or slug(address.netloc.rpartition("@")[2]))
 
 
 def _is_address(source: str) -> bool:
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
+    """Whether a source is one of a stream, with a host."""
+    return re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://", source, re.IGNORECASE) is not None
 
 
 def _common_folder(files: Sequence[Path]) -> Path | None:

@@ -104,7 +104,9 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
     with PictureFile(BytesIO(data), content, name) as file:
         if file.count > 1:
             _logger.warning("%s holds %d pictures, of which the first is taken", name, file.count)
-        return as_bgr(file.read(0))
+        picture = as_bgr(file.read(0))
+        file.check_end()
+        return picture
 
 
 def _decode_by_opencv(data: bytes) -> NDArray[Any] | None:

@@ -116,6 +116,16 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         except Exception as error:
             raise self._broken(error) from error
 
+    def check_end(self) -> None:
+        """Make sure that no further pages of a TIFF are lost.
+
+        Raises:
+            SourceUnreadableError: The list of pages breaks off.
+        """
+        if not self._pages.whole:
+            found = f"{self.count} page{'s' if self.count > 1 else ''}"
+            raise SourceUnreadableError(self._name, f"expected the end of its list of pages, found {found}")
+
     @property
     def duration_s(self) -> float:
         """How long the frame that was read last is shown, seconds; too short ones are 0.1, as browsers have it."""

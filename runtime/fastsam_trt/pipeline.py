@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -312,7 +313,7 @@ class Pipeline(Prompted):
 
     def stream(
         self,
-        source: str | int | Path,
+        source: str | int | os.PathLike[str],
         *,
         vid_stride: int = 1,
         policy: Policy = "auto",

@@ -55,8 +55,8 @@ class TiffPages:
         file.seek(self.offsets[0])
         directory.load(file)
         kind = _SAMPLES.get(directory.get(_SAMPLE_FORMAT, (1,))[0])
-        bits = directory.get(_BITS, (1,))[0]
-        return f"{kind}{bits}" if kind else ""
+        bits = directory.get(_BITS)
+        return f"{kind}{bits[0]}" if kind and bits else ""
 
 
 def find_pages(file: BinaryIO) -> TiffPages:

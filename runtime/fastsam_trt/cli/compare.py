@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.outputs import check_apart, output_path
+from fastsam_trt.cli.standard_streams import stdout_for
 from fastsam_trt.cli.table import table
 
 if TYPE_CHECKING:
@@ -39,12 +40,20 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument(
         "--html", type=output_path, metavar="OUT", help="the same and more as one page that works offline"
     )
-    parser.add_argument("--json", type=output_path, metavar="OUT", help="figures and rankings as one JSON document")
+    parser.add_argument(
+        "--json", type=output_path, metavar="OUT",
+        help="figures and rankings as one JSON document; - is stdout, and all else then goes to stderr",
+    )  # fmt: skip
     parser.set_defaults(execute=execute)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Compare, print the table, and write what was asked for."""
+    with stdout_for(_outputs(args)):
+        return _compare(args)
+
+
+def _compare(args: argparse.Namespace) -> int:
     from fastsam_engine.atomic_files import write_atomically
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.figures import HEADER, as_document, table_rows
@@ -109,7 +118,7 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
-    from fastsam_engine.atomic_files import check_writable
+    from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
     from fastsam_trt.sinks import PICTURE_SUFFIXES
     from fastsam_trt.sources.naming import as_path
@@ -119,6 +128,6 @@ def _check_outputs(args: argparse.Namespace) -> None:
     for path, allowed in suffixes:
         if path is None:
             continue
-        if path.suffix.lower() not in allowed:
+        if path.suffix.lower() not in allowed and (path is args.save or not is_written_in_place(path)):
             raise OutputError(path, f"expected a suffix among {', '.join(sorted(allowed))}, found {path.suffix!r}")
         check_writable(path)

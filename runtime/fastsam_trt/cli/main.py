@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -12,13 +13,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from fastsam_engine.errors import FastsamError
+from fastsam_engine.errors import FastsamError, one_line
 from fastsam_trt import __version__
 from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
 from fastsam_trt.cli.interrupts import handled, interrupt
 from fastsam_trt.cli.standard_streams import harden, tell
 
 _INTERRUPTED = 130
+_UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # what a path that was asked for may be
 _CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
 
 
@@ -66,11 +68,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_broken()
         return _CUT_OFF
+    except OSError as error:
+        if error.errno not in _UNUSABLE or error.filename is None:
+            return _fail_unexpectedly(error, debug=args.debug)
+        tell(f"fastsam-trt: error: expected a path that can be used, found {error.filename!r} ({error.strerror})")
+        return 2
     except Exception as error:  # noqa: BLE001 - the command's last resort: one line, never a bare traceback
-        if args.debug:
-            traceback.print_exc()
-        tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {error}; see --debug")
-        return 1
+        return _fail_unexpectedly(error, debug=args.debug)
+
+
+def _fail_unexpectedly(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")
+    return 1
 
 
 def _drop_broken() -> None:

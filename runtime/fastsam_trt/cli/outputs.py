@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import argparse
+import os
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
@@ -10,10 +11,23 @@ from fastsam_trt.cli.standard_streams import STDOUT
 
 
 def output_path(text: str) -> Path:
-    """The path of an option: `-` is stdout, and `~`, which shells leave where it is quoted or follows `=`, the home."""
+    """The path of an option: `-` is stdout, and `~`, which shells leave where it is quoted or follows `=`, the home.
+
+    Raises:
+        argparse.ArgumentTypeError: There is no path, or none that the file system takes, or lets us look at.
+    """
     from fastsam_engine.home_folder import expand_user
 
-    return STDOUT if text == "-" else expand_user(text)
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found an empty text")
+    path = STDOUT if text == "-" else expand_user(text)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"expected a path that can be used, found {error.strerror}") from error
+    return path
 
 
 def place_video(path: Path, source: str) -> Path:
@@ -23,15 +37,12 @@ def place_video(path: Path, source: str) -> Path:
         path: What the user asked for.
         source: What he called the source: `clip.mov` gives `clip.mp4`, `cam0` `cam0.mp4`, an address its last part.
     """
-    from fastsam_trt.sources.absence import hide_password
-    from fastsam_trt.sources.naming import printable
+    from fastsam_trt.frame_names import stem_of
+    from fastsam_trt.sources.naming import DEMO, is_demo
 
     if not path.is_dir():
         return path
-    address = re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://([^?#]*)[?#]?.*", hide_password(printable(source)), re.DOTALL)
-    last = (address[1].rpartition("@")[2] if address else source).rstrip("/").rpartition("/")[2]
-    stem = re.sub(r"[^\w. -]+", "-", last, flags=re.ASCII) if address else Path(last).stem
-    return path / f"{stem or 'video'}.mp4"
+    return path / f"{(DEMO if is_demo(source) else stem_of(source)) or 'video'}.mp4"
 
 
 def check_apart(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
@@ -42,7 +53,7 @@ def check_apart(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
     """
     from fastsam_engine.errors import OutputError
 
-    read = {_identity(source) for source in sources if source.exists()}
+    read = {_identity(source) for source in sources if os.path.exists(source)}  # noqa: PTH110 - the method raises
     taken: set[Hashable] = set()
     for path in outputs:
         identity = _identity(path)

@@ -73,8 +73,9 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
     from fastsam_trt.sources.naming import as_path
+    from fastsam_trt.sources.pipe import name_in_files
 
-    read = [as_path(args.source), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
+    read = [as_path(name_in_files(args.source)), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
     check_apart([path for path in output_paths(args) if path != args.labels], read)
     check_apart(output_paths(args), source.files)  # labels may lie beside the images, where ultralytics seeks them
     if args.stats is not None:
@@ -110,16 +111,17 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     if args.label_map is not None:
         if args.label_map.suffix.lower() == ".png" and not args.label_map.is_dir() and not one_image:
             raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one picture")
-        sinks.append(LabelMapSink(args.label_map, source.kind))
+        sinks.append(LabelMapSink(args.label_map, source.kind, source.files))
     if args.save is not None:
         is_folder = args.save.is_dir()
         is_picture = args.save.suffix.lower() in PICTURE_SUFFIXES and not is_folder
         if is_picture and not one_image:
             wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
             raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
-        sound = source.sound if args.audio else None
-        pictures = is_picture or (source.kind == "images" and (is_folder or not args.save.suffix))
-        sinks.append(PictureSink(args.save) if pictures else VideoSink(args.save, source.fps, overlay, sound))
+        if is_picture or (source.kind == "images" and (is_folder or not args.save.suffix)):
+            sinks.append(PictureSink(args.save, source.files))
+        else:
+            sinks.append(VideoSink(args.save, source.fps, overlay, source.sound if args.audio else None))
     if args.show:
         sinks.append(WindowSink(overlay))
     return sinks

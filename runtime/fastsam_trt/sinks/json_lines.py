@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsam_engine.atomic_files import check_writable
+from fastsam_engine.atomic_files import check_writable, open_in_place
 from fastsam_engine.errors import OutputError
 from fastsam_trt.errors import OutputStoppedError, OutputUnreadError
 from fastsam_trt.result import Result
@@ -52,7 +52,7 @@ class JsonLinesSink(Sink):
         line = json.dumps(as_record(frame, result), ensure_ascii=False, separators=(",", ":"))
         if self._file is None:
             try:
-                self._file = self._path.open("wb", buffering=0)
+                self._file = open_in_place(self._path)
             except OSError as error:
                 raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
         # A name that is no text keeps its bytes, escaped as JSON does it.

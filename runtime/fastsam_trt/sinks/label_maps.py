@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastsam_engine.atomic_files import check_writable, write_atomically
@@ -21,12 +22,13 @@ class LabelMapSink(Sink):
     frames of a video that lies among images have the video's name before theirs, `clip-000012.png`.
     """
 
-    def __init__(self, path: Path, kind: Kind) -> None:
+    def __init__(self, path: Path, kind: Kind, files: Sequence[Path] = ()) -> None:
         """Prepare.
 
         Args:
             path: A file named `.png`, or a folder, made if it is missing; one that exists may have any name.
             kind: Of the source.
+            files: The images of the run, and videos among them; none: maps are named as `Frame.source` shows the file.
 
         Raises:
             OutputError: It can't be written, or has a suffix that is no folder's.
@@ -34,7 +36,7 @@ class LabelMapSink(Sink):
         if path.suffix and path.suffix.lower() != ".png" and not path.is_dir():
             raise OutputError(path, f"expected a folder or a file named .png, found the suffix {path.suffix!r}")
         self._path = path
-        self._names = FrameNames(kind)
+        self._names = FrameNames(kind, files)
         self._folder = None if path.suffix.lower() == ".png" and not path.is_dir() else OutputFolder(path)
         if self._folder is None:
             check_writable(path)

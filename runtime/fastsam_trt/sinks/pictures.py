@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -23,17 +24,19 @@ PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 class PictureSink(Sink):
     """Writes one picture a frame: to one file, or each into a folder under its source's name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
         """Prepare.
 
         Args:
             path: A file with an image suffix, or a folder, made if it is missing; one that exists may have any name.
+            files: The images of the run, and videos among them; none: pictures are named as `Frame.source` shows the
+                file.
 
         Raises:
             OutputError: It can't be written.
         """
         self._path = path
-        self._names = FrameNames("images")
+        self._names = FrameNames("images", files)
         is_file = path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
         self._folder = None if is_file else OutputFolder(path)
         if self._folder is None:

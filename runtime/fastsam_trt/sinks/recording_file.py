@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 
+from fastsam_engine.atomic_files import open_in_place
 from fastsam_engine.errors import OutputError
 
 
@@ -34,7 +34,7 @@ class RecordingFile:
             OutputError: It can't be opened.
         """
         try:
-            self._raw: FileIO = path.open("wb", buffering=0)
+            self._raw = open_in_place(path)
         except OSError as error:
             raise OutputError(path, f"it can't be written ({error.strerror})") from error
         self.name = os.fspath(path)

@@ -107,8 +107,7 @@ class FilesSource(Source):
                     self._fail(page_name, error)
                 else:
                     yield Frame(picture, index + page, page_name)
-            if not pages.whole:
-                raise SourceUnreadableError(name, f"expected the end of its list of pages, found {pages.count} pages")
+            pages.check_end()
 
     def _fail(self, name: str, error: FastsamError, *, unreadable: bool = True) -> None:
         says_name = isinstance(error, SourceUnreadableError | TruncatedSourceError)

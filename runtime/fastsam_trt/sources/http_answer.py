@@ -1,10 +1,11 @@
-"""What an HTTP server says of an address, without what it sends."""
+"""What is asked of an HTTP server, and what it says of an address, without what it sends."""
 
 from __future__ import annotations
 
 import base64
 import http.client
-from urllib.parse import unquote, urlsplit
+import string
+from urllib.parse import quote, unquote, urlsplit
 
 
 def ask(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
@@ -14,12 +15,9 @@ def ask(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
         address: An `http` or `https` address.
         timeout_s: How long to wait for the connection, and again for the answer.
     """
-    parts = urlsplit(address)
+    plain, headers = as_request(address)
+    parts = urlsplit(plain)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    headers = {}
-    if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
     connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
     try:
         connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}", headers=headers)
@@ -28,3 +26,14 @@ def ask(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
         return None
     finally:
         connection.close()
+
+
+def as_request(address: str) -> tuple[str, dict[str, str]]:
+    """An address without its name and password, escaped as HTTP has it, and the headers that say these."""
+    parts = urlsplit(address)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+    headers = {}
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+    return quote(plain, safe=string.punctuation), headers

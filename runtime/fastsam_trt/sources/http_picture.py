@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import time
 import urllib.request
-from urllib.parse import unquote, urlsplit
 
 from fastsam_trt.content import HEAD_B, sniff
+from fastsam_trt.sources.http_answer import as_request
 from fastsam_trt.sources.picture_bytes import is_picture, read_picture_bytes
 from fastsam_trt.sources.pipe import Peekable
 
@@ -53,10 +52,8 @@ class _Body(Peekable):
 
 def _request(address: str) -> urllib.request.Request:
     """A request with the name and password of the address, if it has some."""
-    parts = urlsplit(address)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    plain, headers = as_request(address)
     request = urllib.request.Request(plain)  # noqa: S310 - only called with http and https
-    if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(user.encode()).decode()}")
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
     return request

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
 from fastsam_engine.home_folder import expand_user
-from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError
+from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, SourceTypeError
 from fastsam_trt.sources.absence import hide_password
 
 DEMO = "demo"
@@ -18,9 +20,26 @@ _DEMO_ADDRESS = "demo://"  # where a file has its name
 _CAMERA = re.compile(r"(?:cam|/dev/video)?([0-9]{1,9})")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FILE_ADDRESS = re.compile(r"file:(?://([^/]*)(?=/))?(.+)", re.IGNORECASE | re.DOTALL)
+_HIGHEST_CAMERA = 999_999_999
 _STREAMS = ("ftp", "ftps", "gopher", "hls", "http", "https", "mms", "mmsh", "mmst", "rist", "rtmp", "rtmpe", "rtmps",
             "rtmpt", "rtmpte", "rtmpts", "rtp", "rtsp", "rtsps", "sftp", "srt", "srtp", "tcp", "tls", "udp", "udplite",
             "unix")  # fmt: skip
+
+
+def check_type(source: object) -> str | int | Path:
+    """A source as a string, the number of a camera or a path. Numbers may be NumPy's, and bytes are a path.
+
+    Raises:
+        SourceTypeError: It is none of them.
+    """
+    if isinstance(source, str | Path):
+        return source
+    if isinstance(source, bytes | os.PathLike):
+        return Path(os.fsdecode(source))
+    if not isinstance(source, bool):
+        with suppress(TypeError):
+            return operator.index(source)  # type: ignore[arg-type]
+    raise SourceTypeError(f"{type(source).__name__} {' '.join(repr(source).split())[:80]}")
 
 
 def is_demo(source: str | int | os.PathLike[str]) -> bool:
@@ -39,12 +58,13 @@ def find_camera(source: str | int | os.PathLike[str]) -> int | None:
 
     Raises:
         AmbiguousSourceError: A string that names a camera, and a file or folder as well.
-        SourceNotFoundError: A negative number.
+        SourceNotFoundError: A number that no camera has.
     """
     if isinstance(source, int):
-        if source < 0:
-            raise SourceNotFoundError(str(source), "a camera's number, 0 or more", "a negative one")
-        return int(source)
+        if not 0 <= source <= _HIGHEST_CAMERA:
+            found = "a negative one" if source < 0 else "a higher one"
+            raise SourceNotFoundError(str(source), f"a camera's number, 0 to {_HIGHEST_CAMERA}", found)
+        return source
     name = os.fspath(source)
     camera = _CAMERA.fullmatch(name) if isinstance(source, str) else None
     if camera:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+from numbers import Integral
 from pathlib import Path
 
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
@@ -23,7 +24,7 @@ from fastsam_trt.sources.files import FilesSource
 from fastsam_trt.sources.found_file import look_into
 from fastsam_trt.sources.listing import list_media
 from fastsam_trt.sources.live import LiveSource
-from fastsam_trt.sources.naming import DEMO, as_path, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.naming import DEMO, as_path, check_type, find_address, find_camera, is_demo, printable
 from fastsam_trt.sources.pipe import is_pipe, name_in_files
 from fastsam_trt.sources.piped import open_piped
 from fastsam_trt.sources.source import Source
@@ -40,13 +41,17 @@ _WANTED = "a camera, an address, or an existing file, folder or glob"
 
 
 def open_source(
-    source: str | int | Path, *, vid_stride: int = 1, reconnect_s: float = RECONNECT_S, stall_s: float = STALL_S
+    source: str | int | os.PathLike[str],
+    *,
+    vid_stride: int = 1,
+    reconnect_s: float = RECONNECT_S,
+    stall_s: float = STALL_S,
 ) -> Source:
     """Open a source of frames.
 
     Args:
         source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, pipe (`-`,
-            `/dev/stdin`, `pipe:3`, a FIFO), or `demo`. A `Path` is a file, folder, glob or FIFO.
+            `/dev/stdin`, `pipe:3`, a FIFO), or `demo`. A path object is a file, folder, glob or FIFO.
         vid_stride: Take every n-th frame of a video or camera.
         reconnect_s: How long a live source that was lost is sought before the run fails; 0: where it ends the run
             ends, as that of a video does; `math.inf`: for ever.
@@ -56,17 +61,19 @@ def open_source(
         The open source.
 
     Raises:
-        OptionError: `vid_stride` or `stall_s` is not positive, or `reconnect_s` negative.
+        OptionError: `vid_stride` is no whole number of 1 or more, `stall_s` not positive, or `reconnect_s` negative.
         AmbiguousSourceError: A string that names a camera or the demo, and something on disk as well.
+        SourceTypeError: It is no string, path or whole number.
         SourceNotFoundError: There is nothing of that name, or a camera or stream does not answer.
         SourceUnreadableError: It is there and no video or image.
     """
-    if vid_stride < 1:
+    if not isinstance(vid_stride, Integral) or vid_stride < 1:
         raise OptionError("vid_stride", "a whole number of 1 or more", vid_stride)
     if not reconnect_s >= 0:
         raise OptionError("reconnect_s", "seconds, 0 or more, or inf", reconnect_s)
     if not stall_s > 0:
         raise OptionError("stall_s", "seconds, more than 0", stall_s)
+    source = check_type(source)
     if is_demo(source):
         from fastsam_trt.demo.video import DemoVideo  # which is a source itself
 

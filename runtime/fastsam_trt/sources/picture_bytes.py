@@ -52,10 +52,10 @@ def _is_followed(data: Peekable, codec: str) -> bool:
     begin = data.peek(2)[:2]
     seen = end = 0
     while seen <= MOST_BYTES and (not end or seen < end + 2):
-        head = data.peek(seen + 1)
-        if len(head) == seen:
+        new = data.peek(seen + 1, seen)
+        if not new:
             return False
         if not end:
-            end = sum(packet.size for packet in parser.parse(head[seen:])[:1])
-        seen = len(head)
-    return head[end : end + 2] == begin
+            end = sum(packet.size for packet in parser.parse(new)[:1])
+        seen += len(new)
+    return data.peek(end + 2, end)[:2] == begin

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from fastsam_trt.errors import SourceNotFoundError
 
-_STANDARD_INPUT = frozenset({"-", "pipe:", "/dev/stdin"})
+STANDARD_INPUT = Path("/dev/fd/0")
+"""What all names of standard input stand for."""
+
+_STANDARD_INPUT_NAMES = frozenset({"-", "pipe:", "/dev/stdin"})
 _DESCRIPTOR = re.compile(r"(?:pipe:|/dev/fd/|/proc/self/fd/)([0-9]{1,9})")
 _CHUNK_B = 1 << 16
 _LOOK_MS = 50  # how often a reader that waits looks whether it was stopped
@@ -28,14 +31,14 @@ class Peekable:
         """Bytes that were not looked at yet, at most so many; none at the end."""
         raise NotImplementedError
 
-    def peek(self, size: int) -> bytes:
-        """The next bytes, at least so many where there are, which are read again afterwards."""
+    def peek(self, size: int, start: int = 0) -> bytes:
+        """The next bytes from a place among them on, to at least `size` where there are; they are read again later."""
         while len(self._ahead) < size:
             data = self.receive(max(size - len(self._ahead), _CHUNK_B))
             if not data:
                 break
             self._ahead += data
-        return bytes(self._ahead)
+        return bytes(memoryview(self._ahead)[start:])
 
 
 class Pipe(Peekable):
@@ -92,8 +95,8 @@ class Pipe(Peekable):
 
 def name_in_files(source: str) -> str:
     """A source's name, that of standard input (`-`, `/dev/stdin`, `pipe:`) or a descriptor (`pipe:3`) as a path."""
-    if source in _STANDARD_INPUT:
-        return "/dev/fd/0"
+    if source in _STANDARD_INPUT_NAMES:
+        return STANDARD_INPUT.as_posix()
     descriptor = _DESCRIPTOR.fullmatch(source)
     return f"/dev/fd/{descriptor[1]}" if descriptor else source
 
