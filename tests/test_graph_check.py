@@ -77,6 +77,19 @@ def test_weights_that_are_listed_as_inputs_are_none(tmp_path: Path) -> None:
     assert read_spec(path).input_names == ("images",)
 
 
+def test_a_negative_length_is_one_that_is_not_fixed(tmp_path: Path) -> None:
+    def free(model: onnx.ModelProto) -> None:
+        for value in (*model.graph.input, *model.graph.output):
+            for axis in value.type.tensor_type.shape.dim:
+                if axis.dim_param:
+                    axis.dim_value = -1
+
+    path = _saved(tmp_path / "free.onnx", free)
+    assert read_graph(path).inputs["images"].axes == ("", 3, "", "")
+    found = Pipeline(path, backend="onnxruntime")(_frame())
+    assert found.labels == Pipeline(_saved(tmp_path / "plain.onnx"), backend="onnxruntime")(_frame()).labels != []
+
+
 def test_outputs_are_known_by_their_shapes(tmp_path: Path, backend: str) -> None:
     plain, renamed = (Pipeline(_saved(tmp_path / name, change), backend=backend, conf=0.5, precision="fp32")
                       for name, change in (("plain.onnx", lambda _: None), ("renamed.onnx", _renamed)))  # fmt: skip

@@ -62,3 +62,12 @@ def test_ties_keep_the_order_given() -> None:
 def test_boxes_without_area_fall_over_nothing() -> None:
     boxes = np.array([[5, 5, 5, 5], [5, 5, 5, 5]], np.float32)
     assert nms(boxes, np.array([0.9, 0.8], np.float32), np.zeros(2, np.int32), 0.5, 5).tolist() == [0, 1]
+
+
+def test_the_number_of_a_class_does_not_matter() -> None:
+    boxes, scores, class_ids = _random(300, 3, seed=5)
+    boxes = np.concatenate([boxes / 1000, np.float32([[0, 0, 1e6, 1e6]])])  # one makes all others small beside it
+    scores, class_ids = np.append(scores, np.float32(0.99)), np.append(class_ids, np.int32(0))
+    expected = nms(boxes, scores, class_ids, 0.5, 400).tolist()
+    assert expected == _greedy(boxes, scores, class_ids, 0.5, 400)
+    assert nms(boxes, scores, np.int32(2**31 - 1) - class_ids, 0.5, 400).tolist() == expected

@@ -11,7 +11,7 @@ import pytest
 
 import colour_models
 from colour_models import scene
-from fastsam_engine import find_graph, read_spec
+from fastsam_engine import find_graph, read_spec, ultralytics_metadata
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.yolo_seg import is_fastsam
 from fastsam_trt import Pipeline
@@ -54,6 +54,10 @@ def test_ultralytics_metadata_say_what_a_model_is(
     spec = read_spec(_own_export(tmp_path, name, names, description=description))
     assert spec.is_class_agnostic == fastsam
     assert (spec.defaults["conf"], spec.defaults["iou"]) == ((0.4, 0.9) if fastsam else (0.25, 0.7))
+    said = {**OWN, "names": names, "description": description, "end2end": "True"}
+    end_to_end = ultralytics_metadata.read_spec(tmp_path / f"{name}.onnx", said)  # what the graph says goes before it
+    assert end_to_end.is_class_agnostic == fastsam
+    assert (end_to_end.defaults["conf"], end_to_end.defaults["iou"]) == (0.4 if fastsam else 0.25, 1.0)
 
 
 def test_fastsam_by_any_of_its_names() -> None:

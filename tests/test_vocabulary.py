@@ -66,17 +66,52 @@ def test_spelling_does_not_matter(name: str, text: str) -> None:
     ("mouse", "mice"), ("goose", "geese"), ("tooth", "teeth"), ("foot", "feet"), ("knife", "knives"),
     ("wolf", "wolves"),
     ("scarf", "scarfs"), ("sheep", "sheep"), ("fish", "fishes"), ("bus", "buses"), ("bus", "busses"),
-    ("glass", "glasses"),
+    ("grass", "grasses"),
     ("box", "boxes"), ("ox", "oxen"), ("bench", "benches"), ("berry", "berries"), ("toy", "toys"),
     ("tomato", "tomatoes"),
     ("ski", "skis"), ("tie", "ties"), ("vertex", "vertices"), ("cactus", "cacti"), ("larva", "larvae"),
     ("menu", "menus"),
     ("cup of tea", "cups of tea"), ("traffic light", "traffic lights"), ("giraffe", "giraffes"),
     ("quiz", "quizzes"),
+    ("nucleus", "nuclei"), ("bacterium", "bacteria"), ("mitochondrion", "mitochondria"), ("metastasis", "metastases"),
 ])  # fmt: skip
 def test_plurals_in_both_directions(one: str, many: str) -> None:
     assert Vocabulary(("x", one)).ids(many) == Vocabulary(("x", many)).ids(one) == (1,)
     assert Vocabulary(("x", one)).ids(f"red {many}") == ()
+
+
+@pytest.mark.parametrize(
+    ("worn", "other"), [("glasses", "glass"), ("Shorts", "short"), ("reading glasses", "reading glass")]
+)
+def test_what_is_worn_is_not_several_of_something_else(worn: str, other: str) -> None:
+    assert Vocabulary(("x", worn)).ids(other) == ()
+    assert Vocabulary(("x", worn)).ids(worn.upper()) == (1,)
+
+
+LISTS = (
+    "glass/drinking glass", "spectacles/eyeglasses/glasses", "person/baby/man/woman/human", "floor, flooring",
+    "Bread/Bun", "N/A", "0/1", "telephone/phone", "cellphone/mobile phone",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("glass", [0]), ("glasses", [1]), ("drinking glasses", [0]), ("Persons", [2]), ("people", [2]), ("man", []),
+    ("women", []), ("babies", []), ("flooring", [3]), ("buns", [4]), ("breads", [4]), ("a", []), ("n", []), ("1", []),
+    ("0/1", [6]), ("phone", [7]), ("smartphone", [8]), ("bread/bun", [4]), ("pedestrian", [2]),
+])  # fmt: skip
+def test_a_name_may_list_alternatives(text: str, found: list[int]) -> None:
+    assert Vocabulary(LISTS).ids(text) == tuple(found)
+
+
+@pytest.mark.parametrize(("names", "text", "found"), [
+    (("Mobile phone", "Telephone"), "cell phone", [0]), (("Mobile phone", "Telephone"), "phones", [0, 1]),
+    (("Telephone",), "smartphone", []), (("Aircraft", "Airplane"), "plane", [1]), (("Aircraft",), "plane", []),
+    (("aeroplane", "helicopter"), "aircraft", [0, 1]), (("Ball",), "sports ball", []), (("table",), "dining table", []),
+    (("motorcycle", "bicycle"), "cycle", []), (("cab", "car"), "car", [1]), (("cab",), "car", []),
+    (COCO, "telephone", ["cell phone"]), (COCO, "ball", ["sports ball"]), (COCO, "tables", ["dining table"]),
+])  # fmt: skip
+def test_a_wider_class_is_not_the_narrower_one(names: tuple[str, ...], text: str, found: list[int | str]) -> None:
+    assert _named(names, text) == [names[each] if isinstance(each, int) else each for each in found]
 
 
 def test_persons_are_people() -> None:

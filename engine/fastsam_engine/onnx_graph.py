@@ -19,6 +19,7 @@ _KEY, _VALUE = 1, 2  # of StringStringEntryProto
 _NAME, _TYPE, _TENSOR_TYPE = 1, 2, 1  # the way from a ValueInfoProto to its tensor
 _ELEMENT, _SHAPE, _DIM = 1, 2, 1  # of TypeProto.Tensor, and of TensorShapeProto
 _LENGTH, _SYMBOL = 1, 2  # of a Dimension
+_FIRST_NEGATIVE = 1 << 63  # of int64 as protobuf writes it
 _DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
@@ -113,7 +114,8 @@ def _tensor(data: mmap.mmap, start: int, stop: int) -> tuple[str, Tensor]:
 def _axis(data: mmap.mmap, start: int, stop: int) -> int | str:
     for number, begin, end in fields(data, start, stop):
         if number == _LENGTH:
-            return varint(data, begin, end)[0]
+            length = varint(data, begin, end)[0]
+            return length if length < _FIRST_NEGATIVE else ""  # some exporters say -1 of what is not fixed
         if number == _SYMBOL:
             return data[begin:end].decode()
     return ""

@@ -36,22 +36,29 @@ def nms(
     order = np.argsort(-scores, kind="stable")
     if len(order) < 2:
         return order[:limit]
-    span = float(boxes.max() - boxes.min()) + 1
-    apart = boxes[order] + (class_ids[order] * np.float32(span))[:, None]  # classes moved out of each other's reach
+    boxes, class_ids = boxes[order], class_ids[order]
     kept = np.empty(0, np.intp)
     for start in range(0, len(order), _BLOCK):
         block = np.arange(start, min(start + _BLOCK, len(order)))
         if kept.size:
-            block = block[~(box_ious(apart[block], apart[kept]) > iou).any(axis=1)]
-        kept = np.concatenate([kept, block[_greedy(apart[block], iou)]])
+            block = block[~_overlaps(boxes, class_ids, block, kept, iou).any(axis=1)]
+        beaten_by = np.triu(_overlaps(boxes, class_ids, block, block, iou), 1)  # [i, j]: i is better and overlaps j
+        kept = np.concatenate([kept, block[_greedy(beaten_by)]])
         if len(kept) >= limit:
             break
     return order[kept[:limit]]
 
 
-def _greedy(boxes: NDArray[np.float32], iou: float) -> NDArray[np.bool_]:
-    """Which of a few boxes, best first, the greedy rule keeps: (n,) bool."""
-    beaten_by = np.triu(box_ious(boxes, boxes) > iou, 1)  # [i, j]: i is better than j and overlaps it
+def _overlaps(
+    boxes: NDArray[np.float32], class_ids: NDArray[np.int32], a: NDArray[np.intp], b: NDArray[np.intp], iou: float
+) -> NDArray[np.bool_]:
+    """Which of some boxes, by index, overlap which others of their class too far: (len(a), len(b))."""
+    same: NDArray[np.bool_] = class_ids[a][:, None] == class_ids[b]
+    return same & (box_ious(boxes[a], boxes[b]) > iou)
+
+
+def _greedy(beaten_by: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of a few boxes, best first, the greedy rule keeps, by which overlap better ones: (n, n) to (n,)."""
     keep: NDArray[np.bool_] = np.logical_not(beaten_by.any(axis=0))
     while True:
         again: NDArray[np.bool_] = np.logical_not(beaten_by[keep].any(axis=0))

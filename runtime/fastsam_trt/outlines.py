@@ -100,15 +100,16 @@ def join(rings: Sequence[Ring]) -> Ring:
     corners = np.concatenate(rings)
     starts = heads + [int(ring[:, 0].argmin()) for ring in rings]
     by_column = np.argsort(corners[:, 0], kind="stable")
-    columns = corners[by_column, 0]
+    xs, ys = corners[by_column].T.astype(np.float64)  # float64 keeps the squares of distances exact
     following = _cyclic_next(heads, lengths).tolist()
     repeated: list[int] = []
-    root, *others = starts[np.argsort(corners[starts, 0], kind="stable")].tolist()
-    for start in others:
-        x, y = corners[start].tolist()
-        further_left = by_column[max(int(np.searchsorted(columns, x)) - _NEAR, 0) : np.searchsorted(columns, x)]
-        away = np.hypot(corners[further_left, 0] - x, corners[further_left, 1] - y)
-        target = int(further_left[away.argmin()]) if len(away) else root
+    starts = starts[np.argsort(corners[starts, 0], kind="stable")]
+    lefts = np.searchsorted(xs, corners[starts, 0]).tolist()  # how many corners lie further left
+    root, *others = starts.tolist()
+    for start, left, (x, y) in zip(others, lefts[1:], corners[starts[1:]].tolist(), strict=True):
+        near = slice(max(left - _NEAR, 0), left)
+        away = (xs[near] - x) ** 2 + (ys[near] - y) ** 2
+        target = int(by_column[near][away.argmin()]) if left else root
         begin, end = len(following), len(following) + 1  # the start again, and the target again
         following += [following[start], following[target]]
         following[start], following[target] = end, begin

@@ -22,9 +22,19 @@ _ENDINGS = (
     ("teeth", ("tooth",)),
     ("eaux", ("eau",)),
     ("ae", ("a",)),
+    ("i", ("us",)),
+    ("ia", ("ium", "ion")),
+    ("ova", ("ovum",)),
+    ("ses", ("sis",)),
     *((f"{sibilant}es", (sibilant,)) for sibilant in ("s", "x", "z", "ch", "sh", "o")),
 )
-_WORDS = {"oxen": "ox", "dice": "die", "axes": "axis", "cacti": "cactus", "fungi": "fungus", "octopi": "octopus"}
+_WORDS = {"oxen": "ox", "dice": "die", "axes": "axis"}
+_OTHER_THINGS = ("glasses", "shorts", "spectacles")  # what these mean is not several of what the singular means
+
+
+def names_other_thing(term: str) -> bool:
+    """Whether a term of the form of a plural means something else than several: glasses, which are worn."""
+    return term.rpartition(" ")[2] in _OTHER_THINGS
 
 
 def singulars(term: str) -> set[str]:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from fastsam_trt.plurals import singulars
+from fastsam_trt.plurals import names_other_thing, singulars
 from fastsam_trt.synonyms import GROUPS, KINDS, QUALIFIERS
 
 _ARTICLES = ("a", "an", "the", "some", "any", "all", "every", "each")
@@ -25,7 +25,9 @@ class Vocabulary:
     2. the name in another case, Unicode form (NFKC) or spacing (`traffic_light`, `Traffic Light`);
     3. the name with words written together or apart (`cellphone`);
     4. the plural of the name, or the name in the plural of the text;
-    5. a synonym (`motorbike` where there is a class `motorcycle`).
+    5. one of the alternatives that the name lists (`bun` where there is a class `Bread/Bun`);
+    6. the plural of such a one, or such a one in the plural of the text;
+    7. a synonym (`motorbike` where there is a class `motorcycle`).
 
     A name without any character that counts is named by nothing, one of digits alone by these digits.
     """
@@ -33,7 +35,7 @@ class Vocabulary:
     def __init__(self, names: Sequence[str]) -> None:
         """Take class names, by id."""
         self._names = tuple(names)
-        self._ranks: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {}, {})
+        self._ranks: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {}, {}, {}, {})
         for class_id, name in enumerate(self._names):
             for rank, keys in zip(self._ranks, _name_keys(name), strict=True):
                 for key in keys:
@@ -58,7 +60,7 @@ class Vocabulary:
             words = words[1:]
         runs = [words[i : i + n] for n in range(min(len(words), 4), 0, -1) for i in range(len(words) - n + 1)]
         parts = [" ".join(run).strip(".,;:!?'\"") for run in runs]
-        wider = [kind for part in parts for form in sorted(singulars(part)) if (kind := KINDS.get(form))]
+        wider = [_WIDER[each] for part in parts for each in sorted(_meanings(_forms(fold(part)))) if each in _WIDER]
         found = [self._names[class_id] for part in (*parts, *wider) for class_id in self.ids(part)]
         meant = " ".join(words)
         by_fold = {fold(name): name for name in reversed(self._names) if fold(name)}
@@ -103,22 +105,52 @@ def _text_keys(text: str) -> tuple[Iterable[str], ...]:
     """What a text is looked up by, in each rank."""
     folded = fold(text)
     if not folded or _together(folded).isdecimal():
-        return ({text}, (), (), (), ())
-    forms = {_together(form) for form in singulars(folded)}
-    return ({text}, {folded}, {_together(folded)}, forms, {_LEADERS.get(form, form) for form in forms})
+        return ({text}, (), (), (), (), (), ())
+    forms = _forms(folded)
+    together = _together(folded)
+    return ({text}, {folded}, {together}, forms, {together}, forms, _meanings(forms))
 
 
 def _name_keys(name: str) -> tuple[Iterable[str], ...]:
     """What a class is found by, in each rank."""
-    if not fold(name):
-        return ({name} if name.strip() else (), (), (), (), ())
-    *keys, meanings = _text_keys(name)
     folded = fold(name)
+    if not folded or _together(folded).isdecimal():
+        return ({name} if name.strip() else (), (), (), (), (), (), ())
+    forms = _name_forms(folded)
     plain = re.sub(f"({'|'.join(QUALIFIERS)})+$", "", folded)
-    meant = {*meanings, *(_text_keys(plain)[-1] if plain != folded else ())}
-    for form in singulars(folded) & KINDS.keys():
-        meant.update(_text_keys(KINDS[form])[-1])
-    return (*keys, meant)
+    alternatives = _alternatives(name)
+    listed = set(map(_together, alternatives))
+    listed_forms = {form for each in alternatives for form in _name_forms(each)}
+    meant = _meanings({*forms, *listed_forms, *(_name_forms(plain) if plain != folded else ())})
+    meant |= {_WIDER[each] for each in meant if each in _WIDER}
+    return ({name}, {folded}, {_together(folded)}, forms, listed, listed_forms, meant)
+
+
+def _alternatives(name: str) -> list[str]:
+    """What a name lists with `/`, `,` or `;` between, without what is a kind of something else among it.
+
+    `person/man/woman` is no class of men.
+    """
+    parts = [part for part in map(fold, re.split("[/,;]", name)) if len(part) > 1 and not _together(part).isdecimal()]
+    if len(parts) < 2:
+        return []
+    meant = _meanings({_together(part) for part in parts})
+    return [part for part in parts if _WIDER.get(_LEADERS.get(_together(part), _together(part))) not in meant]
+
+
+def _forms(folded: str) -> set[str]:
+    """A term and its singulars, written together."""
+    return {_together(form) for form in singulars(folded)}
+
+
+def _name_forms(folded: str) -> set[str]:
+    """The forms that a class is named by: no singular of what is not several, as glasses that are worn."""
+    return {_together(folded)} if names_other_thing(folded) else _forms(folded)
+
+
+def _meanings(forms: Iterable[str]) -> set[str]:
+    """Forms with the first word of their group of synonyms in their place."""
+    return {_LEADERS.get(form, form) for form in forms}
 
 
 def _together(text: str) -> str:
@@ -126,3 +158,7 @@ def _together(text: str) -> str:
 
 
 _LEADERS = {_together(word): _together(group[0]) for group in GROUPS for word in group}
+_WIDER = {
+    _LEADERS.get(_together(kind), _together(kind)): _LEADERS.get(_together(wide), _together(wide))
+    for kind, wide in KINDS.items()
+}
