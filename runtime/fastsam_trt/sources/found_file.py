@@ -12,7 +12,6 @@ from fastsam_trt.picture import IMAGE_SUFFIXES
 from fastsam_trt.picture_file import PictureFile
 from fastsam_trt.sources.animation import Animation
 from fastsam_trt.sources.source import Source
-from fastsam_trt.sources.video_file import VideoFile
 
 # Names that videos have, of cameras, camcorders and discs as well.
 _VIDEO_SUFFIXES = frozenset({".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264",
@@ -74,6 +73,8 @@ class FoundFile:
         """
         if self.content is not None and self.content.kind == "animation":
             return Animation(name, self.open_pictures(name), vid_stride)
+        from fastsam_trt.sources.video_file import VideoFile  # which loads FFmpeg
+
         return VideoFile(name, self.path, vid_stride)
 
     def open_pictures(self, name: str) -> PictureFile:

@@ -54,11 +54,16 @@ class VideoFile(Source):
         self._fresh = True
         self._health = SourceHealth()
         self._unshown = 0  # frames that were decoded and can't be converted
+        self._end_s: float | None = None
         stream = self._media.stream
         rate = frame_rate(stream)
         self.fps = None if rate is None else rate / vid_stride
         self.frames = _estimate(self._media, rate, vid_stride)
         self.sound = Path(self._path) if self._media.sounds else None
+
+    @property
+    def end_s(self) -> float | None:
+        return self._end_s
 
     @property
     def health(self) -> SourceHealth:
@@ -75,12 +80,14 @@ class VideoFile(Source):
         decoded = self._decode(media)
         size: tuple[int, int] | None = None
         due = count = index = 0
+        end_s: float | None = None
         while True:
             with self._lock:  # one step at a time: `close` may come from another thread
                 item = None if self._stopped or media is not self._media else next(decoded, None)
                 if item is None:
                     break
                 place_s = clock.place(item.time_s, item.index - index)
+                end_s = clock.end(item.duration_s)
                 count, index = count + 1, item.index
                 if index < due:
                     continue
@@ -101,7 +108,7 @@ class VideoFile(Source):
             size = height, width
             yield Frame(picture, index, self._name, timestamp_s=place_s, media_s=place_s, pixel_aspect=aspect)
             del item, picture  # while the next frame is decoded they would hold memory
-        self._check_end(media, count)
+        self._check_end(media, count, end_s)
 
     def _begin(self) -> MediaFile | None:
         """The file at its start; None where it was closed or stopped."""
@@ -111,7 +118,7 @@ class VideoFile(Source):
             self._media.close()
             self._media = MediaFile(self._name, self._path)
         self._fresh = False
-        self._health, self._unshown = SourceHealth(), 0
+        self._health, self._unshown, self._end_s = SourceHealth(), 0, None
         return self._media
 
     def _decode(self, media: MediaFile) -> Iterator[Decoded]:
@@ -122,10 +129,11 @@ class VideoFile(Source):
         yield from decoder.flush()
         self._health = decoder.health
 
-    def _check_end(self, media: MediaFile, count: int) -> None:
+    def _check_end(self, media: MediaFile, count: int, end_s: float | None) -> None:
         with self._lock:
             if self._stopped or media is not self._media:
                 return
+            self._end_s = end_s
             cut_short = media.breaks_off
             promised = _promise(media.stream) or 0
         if count == 0:
