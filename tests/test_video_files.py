@@ -23,6 +23,7 @@ from fastsam_trt.cli import main
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources import SourceHealth, VideoFile
 from fastsam_trt.sources.decoding import Decoder
+from fastsam_trt.sources.expected_pictures import ExpectedPictures
 from fastsam_trt.sources.media_file import MediaFile
 from made_videos import SIZE, count_decodable, damage, number_of, numbered, remux, write_made
 
@@ -492,7 +493,6 @@ def test_frames_are_freed_without_the_garbage_collector(tmp_path: Path) -> None:
     code = f"""
 import gc, resource, sys
 gc.disable()
-from fastsam_trt.sources.expected_pictures import ExpectedPictures
 from fastsam_trt.sources.video_file import VideoFile
 def read():
     with VideoFile("x", {str(path)!r}) as video:
