@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import av
+from av.format import Flags as FormatFlags
 from av.video.stream import VideoStream
 
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
@@ -21,8 +23,6 @@ from fastsam_trt.sources.source import Source
 from fastsam_trt.sources.upright import UprightConverter
 
 _logger = logging.getLogger(__name__)
-
-_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: a container whose times may be set anew
 
 
 class VideoFile(Source):
@@ -156,7 +156,7 @@ def _start_s(media: MediaFile) -> float | None:
 def _longest_jump_s(media: MediaFile) -> float:
     """Frames further apart than this have times that were set anew, or damaged ones."""
     duration = media.container.duration
-    if media.container.format.flags & _TS_DISCONT:
+    if media.container.format.flags & cast("int", FormatFlags.ts_discont.value):
         return 10.0
     return float("inf") if duration is None else max(duration / 1e6, 10.0)
 
