@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_trt import Pipeline
+from fastsam_trt import Pipeline, open_source
 from fastsam_trt.bench import noise
 from fastsam_trt.bench.case import CellCase, ModelCase
 from fastsam_trt.bench.child import run_child
@@ -39,8 +39,15 @@ from fastsam_trt.bench.timing import (
 )
 from fastsam_trt.bench.usual_way import TextTower, full_masks
 from fastsam_trt.clip import Clip
-from fastsam_trt.errors import ChildFailedError, OptionError, SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.errors import (
+    ChildFailedError,
+    OptionError,
+    SourceNotFoundError,
+    SourceUnreadableError,
+    TruncatedSourceError,
+)
 from fastsam_trt.masks import paste
+from made_videos import numbered, write_made
 
 CASE = ModelCase("colours", "clip-colours", "auto", "cpu", "auto")
 
@@ -235,11 +242,24 @@ def test_a_video_begins_anew_after_its_end(
     frames.close()
 
 
+def test_frames_are_those_that_a_run_reads(tmp_path: Path) -> None:
+    path = write_made(tmp_path / "cut.mkv", [numbered(number) for number in range(9)])
+    path.write_bytes(path.read_bytes()[:-200])  # breaks off
+    with open_source(path) as source, pytest.raises(TruncatedSourceError):
+        read = []
+        for frame in source:
+            read.append(frame.picture)
+    frames = VideoFrames(path)
+    for picture in (*read, read[0]):
+        np.testing.assert_array_equal(frames.capture(), picture)
+    frames.close()
+
+
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="a video file"):
         VideoFrames(tmp_path / "none.mp4")
     (tmp_path / "text.mp4").write_text("nothing")
-    with pytest.raises(SourceUnreadableError, match="no frame"):
+    with pytest.raises(SourceUnreadableError, match="expected a video"):
         VideoFrames(tmp_path / "text.mp4")
 
 

@@ -31,7 +31,7 @@ def test_a_loss_lasts_as_long_as_it_did() -> None:
     clock = LiveClock()
     _place(clock, (5.0, 10.0), (5.2, 10.2))
     clock.restart()
-    assert _place(clock, (5.4, 13.2), (5.6, 13.3)) == pytest.approx([3.2, 3.4])
+    assert _place(clock, (5.4, 13.2), (5.6, 13.5)) == pytest.approx([3.2, 3.4])
 
 
 @pytest.mark.parametrize("jump_s", [-5.0, -(2**33) / 90_000, 60.0, 90_000.0])
@@ -51,15 +51,36 @@ def test_a_long_pause_is_no_jump() -> None:
 
 def test_frames_of_the_opening_are_made_up_for() -> None:
     """Three came in while it was opened, one more is under way; all are 0.2 s apart."""
-    clock = LiveClock(opening_s=0.6)
+    clock = LiveClock(began_s=9.4)
     frames = [(10.0, False), (10.001, False), (10.002, False), (10.15, True), (10.35, True), (10.55, True)]
     places = [clock.place(None, captured_s, waited=waited) for captured_s, waited in frames]
     assert places[3:] == pytest.approx([0.15, 0.35 + 0.4, 0.55 + 0.4])
     assert places == sorted(places)
 
 
+def test_a_busy_processor_does_not_hide_what_came_in_before() -> None:
+    """Two of five that were there already took a while to be read, as if they had been waited for."""
+    clock = LiveClock(began_s=8.0)
+    read = [(0, False), (1, True), (7, True), (8, False), (9, False), (100, True), (300, True), (500, True)]
+    places = [clock.place(None, 10 + ms / 1e3, waited=waited) for ms, waited in read]
+    assert places == sorted(places)
+    assert places[-1] == pytest.approx(0.5 + 4 * 0.2)
+
+
 def test_what_is_made_up_for_is_no_longer_than_the_opening() -> None:
-    clock = LiveClock(opening_s=0.3)
+    clock = LiveClock(began_s=9.7)
     frames = [*((10 + i / 1e3, False) for i in range(50)), (10.1, True), (10.2, True), (10.3, True)]
     places = [clock.place(None, captured_s, waited=waited) for captured_s, waited in frames]
     assert places[-1] == pytest.approx(0.3 + 0.3)
+
+
+def test_what_came_in_while_a_lost_stream_was_opened_again_does_not_last() -> None:
+    """The sender is back 2 s after its last frame, and half a second of it has come in when the first is read."""
+    clock = LiveClock()
+    _place(clock, (5.0, 10.0), (5.2, 10.2))
+    clock.restart()
+    frames = [*((i / 10, 12.7 + i / 1e3, False) for i in range(6)), (0.6, 12.8, True), (0.7, 12.95, True)]
+    places = [clock.place(stream_s, captured_s, waited=waited) for stream_s, captured_s, waited in frames]
+    assert places == sorted(places)
+    assert places[-2:] == pytest.approx([2.8, 2.9])
+    assert clock.end(None) == pytest.approx(2.9, abs=0.2)

@@ -13,6 +13,7 @@ import pytest
 
 from fastsam_trt.cli.main import main
 from fastsam_trt.sinks.video_formats import FORMATS
+from fastsam_trt.sources import open_source
 from made_recordings import record
 
 SECONDS, FPS = 4, 25
@@ -132,6 +133,21 @@ def test_times_of_the_sound_count_from_the_start_of_its_file(tmp_path: Path) -> 
     source = write_source(tmp_path / "source.ts", "aac", start_s=7.0)
     out = _record_pictures(source, tmp_path / "out.mp4")
     assert np.allclose(_flashes_s(out)[1:], _beeps_s(out)[1:], atol=0.04)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize("codec", ["aac", "libmp3lame"])
+def test_sound_goes_on_where_streams_were_strung_together(tmp_path: Path, codec: str, suffix: str) -> None:
+    part = write_source(tmp_path / "part.ts", codec).read_bytes()
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part + part)
+    with open_source(joined) as source:
+        frames = list(source)
+    times_s = [frame.media_s for frame in frames]
+    out = record(tmp_path / f"out{suffix}", FPS, times_s, pictures=[frame.picture for frame in frames], sound=joined)
+    flashes, beeps = _flashes_s(out), _beeps_s(out)
+    assert len(flashes) == len(beeps) == 2 * SECONDS
+    assert np.allclose(flashes, beeps, atol=0.06)
 
 
 def test_frames_far_apart_keep_the_sound_in_time(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from fastsam_trt.sinks import VideoSink
 from fastsam_trt.sinks.canvas import Canvas
 from fastsam_trt.sinks.timeline import Timeline
 from fastsam_trt.sinks.video_formats import FORMATS
-from fastsam_trt.sources import Frame
+from fastsam_trt.sources import Frame, open_source
 from made_recordings import RAW, picture_of, record
+from made_videos import write_made
 
 STAMPED = [suffix for suffix in FORMATS if suffix != ".avi"]
 
@@ -362,3 +363,24 @@ def test_ffmpeg_is_loaded_by_the_first_recording_only() -> None:
     code = "import fastsam_trt.sinks, fastsam_trt.cli.run, sys; print('av' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_recording_ends_where_its_source_does(tmp_path: Path) -> None:
+    """Few of its frames are written, and its last one is shown for longer or shorter than they are apart."""
+    path = tmp_path / "out.mp4"
+    with VideoSink(path, 60, RAW, start_s=0.0, find_end_s=lambda: 8.125) as sink:
+        for index, media_s in enumerate((0.5, 2.0, 4.0, 6.0, 8.0)):
+            picture = picture_of(index)
+            sink.write(Frame(picture, index, "made", media_s=media_s), picture)
+    assert _duration_s(path) == pytest.approx(8.125, abs=0.001)
+    assert _packets(path) == pytest.approx([0, 2, 4, 6, 8], abs=0.001)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("times", [[0, 40, 80, 1080, 1120, 1160], [i * 40 for i in range(8)]])
+def test_a_file_tells_where_it_ends(tmp_path: Path, times: list[int], stride: int) -> None:
+    path = write_made(tmp_path / "in.mkv", [picture_of(i) for i in range(len(times))], times=times)
+    with open_source(path, vid_stride=stride) as source:
+        assert source.end_s is None
+        assert len(list(source)) == -(-len(times) // stride)
+        assert source.end_s == pytest.approx(times[-1] / 1000 + 0.04, abs=0.002)

@@ -23,6 +23,7 @@ from fastsam_trt.cli import main
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources import SourceHealth
 from fastsam_trt.sources.decoding import Decoder
+from fastsam_trt.sources.expected_pictures import ExpectedPictures
 from fastsam_trt.sources.media_file import MediaFile
 from fastsam_trt.sources.video_file import VideoFile
 from made_videos import SIZE, count_decodable, damage, number_of, numbered, remux, write_made
@@ -581,3 +582,17 @@ def test_the_shared_video(shared: Path) -> None:
     assert health == SourceHealth()
     narrow, _ = _read(shared / "videos" / "carphone_pristine.mp4", vid_stride=40)
     assert narrow[0].pixel_aspect == pytest.approx(128 / 117)
+
+
+def test_a_packet_whose_time_damage_made_up_costs_no_other_picture() -> None:
+    expected = ExpectedPictures(25)
+    lost = 0
+    for index in range(100):
+        time_s = index / 25
+        if index == 40:
+            expected.report_gap()
+            expected.add(8438.97, 8438.97, key=False)
+            continue
+        expected.add(time_s, time_s, key=index == 0)
+        lost += expected.take(time_s)
+    assert lost + expected.take(math.inf) <= 2

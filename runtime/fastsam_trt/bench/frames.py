@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.picture import as_bgr
+from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
+
+if TYPE_CHECKING:
+    from fastsam_trt.sources.video_file import VideoFile
 
 _PICTURES = 4
 _JPEG_QUALITY = 90
@@ -86,16 +91,18 @@ class VideoFrames(Frames):
         if not path.is_file():
             raise SourceNotFoundError(str(path), "a video file")
         self._path = path
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        self._length = 0
-        while self._length < _LONGEST_VIDEO and self._capture.grab():
-            self._length += 1
-        if not self._length:
-            raise SourceUnreadableError(str(path), "expected a video, found no frame that can be decoded")
-        self._rewind()
-        height, width = self.capture().shape[:2]
+        self._video = self._open()
+        try:
+            self._read, self._next, self._length = iter(self._video), 0, 1
+            height, width = self.capture().shape[:2]
+            with suppress(TruncatedSourceError):  # what can be read of it will do
+                for _ in islice(self._read, _LONGEST_VIDEO - 1):
+                    self._length += 1
+            self._rewind()
+        except BaseException:
+            self._video.close()
+            raise
         self.size = height, width
-        self._rewind()
 
     def prepare(self) -> None:
         if self._next >= self._length:
@@ -104,16 +111,22 @@ class VideoFrames(Frames):
     def capture(self) -> NDArray[np.uint8]:
         if self._next >= self._length:  # of a batch that is longer than what was left
             self._rewind()
-        good, picture = self._capture.read()
-        if not good:
+        frame = next(self._read, None)
+        if frame is None:
             raise SourceUnreadableError(str(self._path), f"frame {self._next} can't be decoded any more")
         self._next += 1
-        return as_bgr(picture)
+        return frame.picture
 
     def close(self) -> None:
-        self._capture.release()
+        self._video.close()
 
     def _rewind(self) -> None:
-        self._capture.release()
-        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        self._video.close()
+        self._video = self._open()  # at once: an iteration opens it again only with its first frame
+        self._read = iter(self._video)
         self._next = 0
+
+    def _open(self) -> VideoFile:
+        from fastsam_trt.sources.video_file import VideoFile  # which loads FFmpeg
+
+        return VideoFile(str(self._path), self._path)

@@ -11,6 +11,7 @@ from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
     from fastsam_trt.sinks import Sink
+    from fastsam_trt.sinks.overlay import Overlay
     from fastsam_trt.sources import Source
 
 
@@ -96,7 +97,6 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         JsonLinesSink,
         LabelMapSink,
         PictureSink,
-        VideoSink,
         WindowSink,
     )
     from fastsam_trt.sinks.overlay import Overlay
@@ -121,10 +121,17 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         if is_picture or (source.kind == "images" and (is_folder or not args.save.suffix)):
             sinks.append(PictureSink(args.save, source.files))
         else:
-            sinks.append(VideoSink(args.save, source.fps, overlay, source.sound if args.audio else None))
+            sinks.append(_video_sink(args.save, source, overlay, source.sound if args.audio else None))
     if args.show:
         sinks.append(WindowSink(overlay))
     return sinks
+
+
+def _video_sink(path: Path, source: Source, overlay: Overlay, sound: Path | None) -> Sink:
+    from fastsam_trt.sinks import VideoSink
+
+    start_s = 0.0 if source.kind == "live" else None  # a file's first frame is worked on, whatever the policy
+    return VideoSink(path, source.fps, overlay, sound, start_s=start_s, find_end_s=lambda: source.end_s)
 
 
 def _dataset_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +12,7 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.format import Flags as FormatFlags
 from av.packet import Packet
 
 from fastsam_trt.sinks.recording_file import file_url
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError)
+_BACK_S, _JUMP_S = 0.25, 10.0  # beyond, a stream's clock was set anew; FFmpeg's own limit
 _SLACK_S = 1e-3  # what rounding may move the first sound by
 _HEADER_CODECS = frozenset({"aac", "alac", "flac", "opus", "vorbis"})  # a container wants what their header says
 _OPUS_HZ = 48_000
@@ -132,7 +135,7 @@ class SoundTrack:
 
     def _copied(self) -> Iterator[tuple[float, Packet[AudioStream]]]:
         last = -1
-        for packet in self._source.demux(self._read):
+        for packet in self._packets():
             if packet.pts is None or not packet.size:
                 continue
             shifted = packet.pts - round(self._zero_s / packet.time_base)
@@ -141,6 +144,21 @@ class SoundTrack:
                 continue
             packet.pts = packet.dts = last = max(shifted, 0)
             yield time_s, packet
+
+    def _packets(self) -> Iterator[Packet[AudioStream]]:
+        """The sound's packets; where its clock was set anew, as in streams that were strung together, it goes on."""
+        shift_s = Fraction(0)
+        end_s: Fraction | None = None
+        jumps = bool(self._source.format.flags & cast("int", FormatFlags.ts_discont.value))
+        for packet in self._source.demux(self._read):
+            if packet.pts is not None:
+                time_s = packet.pts * packet.time_base + shift_s
+                if end_s is not None and (end_s - time_s > _BACK_S or (jumps and time_s - end_s > _JUMP_S)):
+                    shift_s += end_s - time_s
+                    time_s = end_s
+                packet.pts = packet.dts = round(time_s / packet.time_base)
+                end_s = time_s + (packet.duration or 0) * packet.time_base
+            yield packet
 
     def _encoded(self) -> Iterator[tuple[float, AudioFrame]]:
         context = self._written.codec_context
@@ -156,7 +174,7 @@ class SoundTrack:
                 yield float(frame.pts * frame.time_base), frame
 
     def _resampled(self, resampler: AudioResampler) -> Iterator[AudioFrame]:
-        for packet in self._source.demux(self._read):
+        for packet in self._packets():
             try:
                 frames = packet.decode()
             except av.InvalidDataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,14 @@ class VideoSink(Sink):
     """
 
     def __init__(
-        self, path: Path, fps: float | None, overlay: Overlay | None = None, sound: Path | None = None
+        self,
+        path: Path,
+        fps: float | None,
+        overlay: Overlay | None = None,
+        sound: Path | None = None,
+        *,
+        start_s: float | None = None,
+        find_end_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -39,6 +47,9 @@ class VideoSink(Sink):
             fps: Frame rate of frames that have no `media_s`, and of containers that have no times; None: 30.
             overlay: Draws for other sinks too; None: for this one alone.
             sound: File whose sound belongs to the frames, such as `Source.sound`; None: no sound.
+            start_s: Media time at which the recording begins, with the first frame; None: that frame's.
+            find_end_s: Called at the end: the media time up to which the last frame is shown, as `Source.end_s`; None:
+                for the usual time between two frames.
 
         Raises:
             OutputError: It can't be written, or the suffix is of no container that we write.
@@ -50,7 +61,8 @@ class VideoSink(Sink):
         self._overlay = overlay or Overlay()
         self._sound = sound
         self._tick_s = self._format.tick_s or 1 / self._rate
-        self._timeline = Timeline(self._tick_s, self._format.least_ticks, float(1 / self._rate))
+        self._timeline = Timeline(self._tick_s, self._format.least_ticks, float(1 / self._rate), start_s)
+        self._find_end_s = find_end_s
         self._canvas = Canvas(self._format.align_px)
         self._encoder: VideoEncoder | None = None
 
@@ -82,4 +94,4 @@ class VideoSink(Sink):
         """
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
-            encoder.close(self._timeline.interval_ticks)
+            encoder.close(self._timeline.last_ticks(self._find_end_s()))

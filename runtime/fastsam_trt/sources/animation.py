@@ -38,9 +38,10 @@ class Animation(Source):
             pictures.close()
             raise
         self.fps = 1 / pictures.duration_s / vid_stride
+        self._end_s: float | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        place_s = 0.0
+        self._end_s, place_s = None, 0.0
         for index in range(self._pictures.count):
             if self._stopped:
                 return
@@ -53,8 +54,13 @@ class Animation(Source):
             if index % self._stride == 0:
                 yield Frame(as_bgr(picture), index, self._name, timestamp_s=place_s, media_s=place_s)
             place_s += self._pictures.duration_s
+        self._end_s = place_s
         if not self._pictures.whole and not self._stopped:
             raise TruncatedSourceError(self._name, self._pictures.count, None)
+
+    @property
+    def end_s(self) -> float | None:
+        return self._end_s
 
     def close(self) -> None:
         self._pictures.close()

@@ -27,11 +27,13 @@ class Decoded:
         frame: The frame, as the decoder gives it.
         index: Its number in the stream, from 0. Pictures that were lost to damage before it count.
         time_s: Its presentation time by the stream's own clock, seconds; None where it has none.
+        duration_s: For how long it is shown, as the container tells it; None where it does not.
     """
 
     frame: VideoFrame
     index: int
     time_s: float | None
+    duration_s: float | None = None
 
 
 class Decoder:
@@ -128,7 +130,7 @@ class Decoder:
                 time_s -= self._lag_s
                 if not self._lose(time_s):
                     continue
-            yield Decoded(frame, self._index, time_s)
+            yield Decoded(frame, self._index, time_s, _seconds(frame.duration or None, frame.time_base))
             self._index += 1
 
     def _frames(self, packet: Packet[VideoStream]) -> list[VideoFrame]:

@@ -108,7 +108,8 @@ class ExpectedPictures:
             self._given_clock += 1
         if self._coming and self._coming[0][0] > self._given_clock:  # nothing is left of the clock before
             self._given_clock = self._coming[0][0]
-        known = any(abs(coming_s - time_s) <= half_s for _, coming_s in self._coming)
+        known = [clock for clock, coming_s in self._coming if abs(coming_s - time_s) <= half_s]
+        self._given_clock = max(self._given_clock, min(known, default=0))  # what is left of it are times damage made up
         self.late = self._damaged and not known and self.given_s is not None and 0 <= self.given_s - time_s < _LATE_S
         if self.late:
             return 0

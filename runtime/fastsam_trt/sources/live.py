@@ -86,13 +86,18 @@ class LiveSource(Source):
             raise SourceNotFoundError(self._name, "a camera or stream that answers", why_absent(target, _OPEN_S))
         self._opened = opened
         self.fps = None if opened.fps is None else opened.fps / vid_stride
-        self._clock = MediaClock(None, opened.fps) if opened.has_end else LiveClock(opened.opening_s)
+        self._clock = MediaClock(None, opened.fps) if opened.has_end else LiveClock(opened.began_s)
+        self._end_s: float | None = None
         self._last_s = time.perf_counter()
 
     @property
     def is_picture(self) -> bool:
         """Whether there is one still picture, rather than a stream."""
         return self._opened.is_picture
+
+    @property
+    def end_s(self) -> float | None:
+        return self._end_s
 
     @property
     def health(self) -> SourceHealth:
@@ -116,6 +121,7 @@ class LiveSource(Source):
             self._count += 1
             self._last_s = shot.captured_s
             media_s = self._place(shot)
+            self._end_s = self._clock.end(shot.duration_s)
             if shot.picture is not None:
                 self._note_size(shot.picture.shape)
                 yield Frame(

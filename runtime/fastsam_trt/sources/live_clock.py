@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
+from fastsam_trt.sources.usual_interval import UsualInterval
+
 _LARGEST_JUMP_S = 10.0  # as FFmpeg's -dts_delta_threshold
+_SHOW_INTERVAL = 9  # frames that were waited for, which show how far apart frames are
 
 
 class LiveClock:
@@ -12,22 +17,27 @@ class LiveClock:
     frame has no timestamp, after a loss, and where timestamps go back (the sender began again, or a counter of 33 bits
     did) or jump ahead by 10 s more than passed.
 
-    Without timestamps, frames that came in while the source was being opened are read at once afterwards. They are
-    given the time between later frames each, together at most the time of the opening, as soon as that is known.
+    Without timestamps, frames that came in before the first was read, while the source and models were opened, are
+    read at once afterwards. They are given the time between later frames each, together at most the time since the
+    opening began, as soon as that is known.
+
+    Nor does the opening after a loss last: frames with timestamps that came in during it are read at once afterwards,
+    and the time that it took is taken back from them.
     """
 
-    def __init__(self, opening_s: float = 0.0) -> None:
+    def __init__(self, began_s: float | None = None) -> None:
         """Begin.
 
         Args:
-            opening_s: How long it took to open the source.
+            began_s: When the source began to be opened, on the clock of the captures; None: with the first frame.
         """
         self._media_s = 0.0
         self._captured_s: float | None = None
         self._anchor: tuple[float, float, float] | None = None
-        self._opening_s = opening_s
-        self._held = 0
-        self._has_waited = False
+        self._began_s = began_s
+        self._opening: _Opening | None = None
+        self._usual = UsualInterval()
+        self._lost: tuple[float, float] | None = None  # place and time of the last frame before a loss
 
     def place(self, stream_s: float | None, captured_s: float, *, waited: bool = True) -> float:
         """Where a frame belongs, in seconds.
@@ -40,35 +50,75 @@ class LiveClock:
         passed_s = 0.0 if self._captured_s is None else captured_s - self._captured_s
         media_s = self._media_s + passed_s
         if stream_s is not None:
-            media_s = self._follow(stream_s, captured_s, media_s)
-        elif self._opening_s and self._captured_s is not None:
-            media_s += self._make_up(passed_s, waited=waited)
+            media_s = self._follow(stream_s, captured_s, media_s, waited=waited)
+        elif self._opening is not None:
+            media_s += self._opening.make_up(passed_s, waited=waited)
+        elif self._captured_s is None and self._began_s is not None:
+            self._opening = _Opening(captured_s - self._began_s)
         self._media_s, self._captured_s = media_s, captured_s
+        self._usual.add(media_s)
         return media_s
+
+    def end(self, duration_s: float | None) -> float:
+        """Where the last frame ends.
+
+        Args:
+            duration_s: For how long it is shown, where one frame does not show how far apart they are.
+        """
+        seconds = self._usual.seconds
+        return self._media_s + ((duration_s or 0.0) if seconds is None else seconds)
 
     def restart(self) -> None:
         """The stream was opened again: its timestamps no longer follow those before."""
         self._anchor = None
-        self._opening_s = 0.0
+        self._opening = None
+        if self._captured_s is not None:
+            self._lost = self._media_s, self._captured_s
 
-    def _follow(self, stream_s: float, captured_s: float, media_s: float) -> float:
+    def _follow(self, stream_s: float, captured_s: float, media_s: float, *, waited: bool) -> float:
         """The place by the timestamps; the one by the time of capture where they can't be right."""
         if self._anchor is not None:
             last_stream_s, last_media_s, last_captured_s = self._anchor
             step_s = stream_s - last_stream_s
             if 0 <= step_s <= captured_s - last_captured_s + _LARGEST_JUMP_S:
                 media_s = last_media_s + step_s
+        if self._lost is not None:
+            lost_media_s, lost_captured_s = self._lost
+            media_s = min(media_s, lost_media_s + captured_s - lost_captured_s)
+            if waited and self._anchor is not None:  # it has caught up with what is filmed
+                self._lost = None
         self._anchor = stream_s, media_s, captured_s
         return max(media_s, self._media_s)
 
-    def _make_up(self, passed_s: float, *, waited: bool) -> float:
-        """Time that frames from the opening lack, at the first frame that tells how far apart they are."""
-        if not waited:
-            self._held += 1
+
+class _Opening:
+    """Time that frames without timestamps lack, since they came in before the first one was read."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin with the first frame, so many seconds after the opening began."""
+        self._seconds = seconds
+        self._passed_s: list[float] = []
+        self._waited_s: list[float] = []
+        self._made_up_s = 0.0
+
+    def make_up(self, passed_s: float, *, waited: bool) -> float:
+        """The time that the frames so far lack beyond what was made up before.
+
+        Args:
+            passed_s: Between the capture of the next frame and that of the one before.
+            waited: Whether it was waited for.
+        """
+        if len(self._waited_s) > _SHOW_INTERVAL:
             return 0.0
-        if not self._has_waited:  # what passed since the frame before is no more than a part of their distance
-            self._has_waited = True
+        self._passed_s.append(passed_s)
+        if waited:
+            self._waited_s.append(passed_s)
+        between_s = sorted(self._waited_s[1:])  # before the first there passed no more than a part of their distance
+        if not between_s:
             return 0.0
-        lacking_s = min(self._opening_s, self._held * passed_s)
-        self._opening_s = 0.0
-        return lacking_s
+        interval_s = between_s[len(between_s) // 2]
+        # A busy processor makes it look as if one of them had been waited for.
+        held = sum(1 for _ in takewhile(lambda each_s: each_s < interval_s / 4, self._passed_s))
+        more_s = max(min(self._seconds, held * interval_s) - self._made_up_s, 0.0)
+        self._made_up_s += more_s
+        return more_s

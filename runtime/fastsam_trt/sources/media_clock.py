@@ -40,6 +40,15 @@ class MediaClock:
         self._last_s = place_s
         return place_s
 
+    def end(self, duration_s: float | None) -> float:
+        """Where the frame that was placed last ends.
+
+        Args:
+            duration_s: For how long it is shown; None: as long as frames are at the stream's rate.
+        """
+        duration_s = self._step_s if duration_s is None or duration_s > self._jump_s else duration_s
+        return (self._last_s or 0.0) + duration_s
+
     def _reckon(self, time_s: float | None, frames: int) -> float:
         if time_s is not None and self._origin_s is None:
             self._origin_s = time_s - (0.0 if self._last_s is None else self._last_s + frames * self._step_s)

@@ -55,7 +55,12 @@ class PipeSource(Source):
             raise SourceUnreadableError(name, f"expected a video or picture, found {found}") from error
         fps = self._reader.opened.fps
         self.fps = None if fps is None else fps / vid_stride
-        self._clock = LiveClock(self._reader.opened.opening_s) if fps is None else MediaClock(None, fps)
+        self._clock = LiveClock(self._reader.opened.began_s) if fps is None else MediaClock(None, fps)
+        self._end_s: float | None = None
+
+    @property
+    def end_s(self) -> float | None:
+        return self._end_s
 
     @property
     def health(self) -> SourceHealth:
@@ -84,6 +89,7 @@ class PipeSource(Source):
             index = self._index + lost
             self._index = index + 1
             media_s = self._place(shot, 1 + lost)
+            self._end_s = self._clock.end(shot.duration_s)
             if shot.picture is not None:
                 self._due = index - index % self._stride + self._stride
                 yield Frame(shot.picture, index, self._name, shot.captured_s, media_s, media_s, shot.pixel_aspect)
@@ -91,9 +97,9 @@ class PipeSource(Source):
             raise SourceUnreadableError(self._name, "expected a video or picture, found no frame that can be decoded")
 
     def _place(self, shot: Shot, behind: int) -> float:
-        if isinstance(self._clock, LiveClock):
-            return self._clock.place(shot.stream_s, shot.captured_s, waited=shot.waited)
-        return self._clock.place(shot.stream_s, behind)
+        if isinstance(self._clock, MediaClock):
+            return self._clock.place(shot.stream_s, behind)
+        return self._clock.place(shot.stream_s, shot.captured_s, waited=shot.waited)
 
     def _raise_interrupt(self) -> None:
         if self._pipe.interrupt is not None:

@@ -18,13 +18,13 @@ class Opened:
         fps: Frame rate; None where it is not known, as for a stream whose container has no timestamps.
         has_end: Whether it is a recording of known size, such as a file at an HTTP address.
         is_picture: Whether it is one still picture rather than a video.
-        opening_s: How long it took to open, seconds.
+        began_s: When it began to be opened, on the clock of `time.perf_counter`; None where it does not matter.
     """
 
     fps: float | None = None
     has_end: bool = False
     is_picture: bool = False
-    opening_s: float = 0.0
+    began_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Shot:
         pixel_aspect: As `Frame.pixel_aspect`.
         damage: What was damaged since it was opened.
         waited: Whether it was waited for, rather than there already.
+        duration_s: For how long it is shown, as the container tells it, seconds; None where it does not.
     """
 
     picture: NDArray[np.uint8] | None
@@ -61,6 +62,7 @@ class Shot:
     pixel_aspect: float = 1.0
     damage: SourceHealth = field(default_factory=SourceHealth)
     waited: bool = True
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

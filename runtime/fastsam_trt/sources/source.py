@@ -52,6 +52,14 @@ class Source(AbstractContextManager["Source"]):
         return self.kind != "images" and (self.fps is None or self.fps >= _TRACKED_FPS)
 
     @property
+    def end_s(self) -> float | None:
+        """Where its last frame ends in a recording of it, on the scale of `Frame.media_s`; readable from any thread.
+
+        Frames that were left out count. None where it is not known, as before the end of a file.
+        """
+        return None
+
+    @property
     def health(self) -> SourceHealth:
         """What went wrong so far; readable from any thread."""
         return SourceHealth()

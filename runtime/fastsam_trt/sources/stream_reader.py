@@ -70,8 +70,7 @@ class StreamReader:
             has_rate = has_end or (is_pipe and name != "mpjpeg")
             self._is_timed = has_rate or _has_timestamps(self._container)
             fps = frame_rate(self._stream) if self._is_timed else None
-            opening_s = time.perf_counter() - began_s
-            self.opened = Opened(fps, has_end, _is_picture(self._container), opening_s)
+            self.opened = Opened(fps, has_end, _is_picture(self._container), began_s)
             self._decoder = Decoder(self._stream, threads=_DECODER_THREADS)
         except BaseException:
             self._container.close()
@@ -111,6 +110,7 @@ class StreamReader:
             self._converter.pixel_aspect(decoded.frame, self._stream.sample_aspect_ratio),
             self._damage(),
             self._waited,
+            decoded.duration_s if self._is_timed else None,
         )
 
     def close(self) -> None:

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import av
+from av.format import Flags as FormatFlags
 from av.video.stream import VideoStream
 
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
@@ -21,8 +23,6 @@ from fastsam_trt.sources.source import Source
 from fastsam_trt.sources.upright import UprightConverter
 
 _logger = logging.getLogger(__name__)
-
-_TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT: a container whose times may be set anew
 
 
 class VideoFile(Source):
@@ -54,11 +54,16 @@ class VideoFile(Source):
         self._fresh = True
         self._health = SourceHealth()
         self._unshown = 0  # frames that were decoded and can't be converted
+        self._end_s: float | None = None
         stream = self._media.stream
         rate = frame_rate(stream)
         self.fps = None if rate is None else rate / vid_stride
         self.frames = _estimate(self._media, rate, vid_stride)
         self.sound = Path(self._path) if self._media.sounds else None
+
+    @property
+    def end_s(self) -> float | None:
+        return self._end_s
 
     @property
     def health(self) -> SourceHealth:
@@ -75,12 +80,14 @@ class VideoFile(Source):
         decoded = self._decode(media)
         size: tuple[int, int] | None = None
         due = count = index = 0
+        end_s: float | None = None
         while True:
             with self._lock:  # one step at a time: `close` may come from another thread
                 item = None if self._stopped or media is not self._media else next(decoded, None)
                 if item is None:
                     break
                 place_s = clock.place(item.time_s, item.index - index)
+                end_s = clock.end(item.duration_s)
                 count, index = count + 1, item.index
                 if index < due:
                     continue
@@ -101,7 +108,7 @@ class VideoFile(Source):
             size = height, width
             yield Frame(picture, index, self._name, timestamp_s=place_s, media_s=place_s, pixel_aspect=aspect)
             del item, picture  # while the next frame is decoded they would hold memory
-        self._check_end(media, count)
+        self._check_end(media, count, end_s)
 
     def _begin(self) -> MediaFile | None:
         """The file at its start; None where it was closed or stopped."""
@@ -111,7 +118,7 @@ class VideoFile(Source):
             self._media.close()
             self._media = MediaFile(self._name, self._path)
         self._fresh = False
-        self._health, self._unshown = SourceHealth(), 0
+        self._health, self._unshown, self._end_s = SourceHealth(), 0, None
         return self._media
 
     def _decode(self, media: MediaFile) -> Iterator[Decoded]:
@@ -122,10 +129,11 @@ class VideoFile(Source):
         yield from decoder.flush()
         self._health = decoder.health
 
-    def _check_end(self, media: MediaFile, count: int) -> None:
+    def _check_end(self, media: MediaFile, count: int, end_s: float | None) -> None:
         with self._lock:
             if self._stopped or media is not self._media:
                 return
+            self._end_s = end_s
             cut_short = media.breaks_off
             promised = _promise(media.stream) or 0
         if count == 0:
@@ -148,7 +156,7 @@ def _start_s(media: MediaFile) -> float | None:
 def _longest_jump_s(media: MediaFile) -> float:
     """Frames further apart than this have times that were set anew, or damaged ones."""
     duration = media.container.duration
-    if media.container.format.flags & _TS_DISCONT:
+    if media.container.format.flags & cast("int", FormatFlags.ts_discont.value):
         return 10.0
     return float("inf") if duration is None else max(duration / 1e6, 10.0)
 
