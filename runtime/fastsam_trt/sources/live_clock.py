@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import takewhile
 
 from fastsam_trt.sources.usual_interval import UsualInterval
 
 _LARGEST_JUMP_S = 10.0  # as FFmpeg's -dts_delta_threshold
+_SHOW_SPEED = 6  # frames that show how fast frames come
 _SHOW_INTERVAL = 9  # frames that were waited for, which show how far apart frames are
 
 
@@ -21,8 +23,9 @@ class LiveClock:
     read at once afterwards. They are given the time between later frames each, together at most the time since the
     opening began, as soon as that is known.
 
-    Nor does the opening after a loss last: frames with timestamps that came in during it are read at once afterwards,
-    and the time that it took is taken back from them.
+    Frames with timestamps that came in while a lost stream was opened again are read at once as well. They are placed
+    by their timestamps, and so ahead of what is filmed; once frames come as fast as they are filmed, their places wait
+    until it has caught up.
     """
 
     def __init__(self, began_s: float | None = None) -> None:
@@ -38,6 +41,7 @@ class LiveClock:
         self._opening: _Opening | None = None
         self._usual = UsualInterval()
         self._lost: tuple[float, float] | None = None  # place and time of the last frame before a loss
+        self._returned: deque[tuple[float, float]] = deque(maxlen=_SHOW_SPEED)  # timestamps and times after it
 
     def place(self, stream_s: float | None, captured_s: float, *, waited: bool = True) -> float:
         """Where a frame belongs, in seconds.
@@ -74,6 +78,7 @@ class LiveClock:
         self._opening = None
         if self._captured_s is not None:
             self._lost = self._media_s, self._captured_s
+            self._returned.clear()
 
     def _follow(self, stream_s: float, captured_s: float, media_s: float, *, waited: bool) -> float:
         """The place by the timestamps; the one by the time of capture where they can't be right."""
@@ -83,12 +88,22 @@ class LiveClock:
             if 0 <= step_s <= captured_s - last_captured_s + _LARGEST_JUMP_S:
                 media_s = last_media_s + step_s
         if self._lost is not None:
-            lost_media_s, lost_captured_s = self._lost
-            media_s = min(media_s, lost_media_s + captured_s - lost_captured_s)
-            if waited and self._anchor is not None:  # it has caught up with what is filmed
+            self._returned.append((stream_s, captured_s))
+            if waited and self._is_as_filmed():
+                lost_media_s, lost_captured_s = self._lost
+                behind_s = (
+                    stream_s - lost_captured_s + min(came_s - by_stream_s for by_stream_s, came_s in self._returned)
+                )
+                media_s = min(media_s, lost_media_s + behind_s)  # by the frame that came with the least delay
                 self._lost = None
         self._anchor = stream_s, media_s, captured_s
         return max(media_s, self._media_s)
+
+    def _is_as_filmed(self) -> bool:
+        """Whether the last frames came about as fast as they were filmed, not as fast as they can be sent."""
+        (first_stream_s, first_s), (last_stream_s, last_s) = self._returned[0], self._returned[-1]
+        filmed_s = last_stream_s - first_stream_s
+        return len(self._returned) == _SHOW_SPEED and 0 < filmed_s < 2 * (last_s - first_s)
 
 
 class _Opening:
