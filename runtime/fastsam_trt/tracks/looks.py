@@ -55,8 +55,10 @@ class Watch:
             self._followed = True
         cells, exposure = sign(frame, boxes), self._exposure.total
         last, shown, usual = records["look"], records["embedded_look"], records["restless"]
-        step = np.sort(distances(last["cells"], cells, exposure - last["exposure"]), axis=1)[:, _RANKS]
-        since = np.sort(distances(shown["cells"], cells, exposure - shown["exposure"]), axis=1)
+        before = np.stack([last["cells"], shown["cells"]])
+        grown = exposure - np.stack([last["exposure"], shown["exposure"]])
+        apart = np.partition(distances(before, cells, grown), (_DRIFT_RANK, *_RANKS), axis=-1)
+        step, since = apart[0][:, _RANKS], apart[1]
         differs = since[:, _RANKS] >= _JUMP
         jumped = ((step >= np.maximum(_JUMP, _USUAL * usual)) & differs).any(axis=1)
         drifted = since[:, _DRIFT_RANK] >= np.maximum(_DRIFT, _USUAL * usual[:, 0])

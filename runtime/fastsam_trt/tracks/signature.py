@@ -22,6 +22,13 @@ _ALIKE = 0.15  # logarithms by which two parts of a frame may differ that change
 _ALIKE_SHARE = 0.7  # of a frame that changed alike: its exposure changed, not what it shows
 _MOST_TINT = 0.25  # of one channel against the others: more is no white balance, but other colours
 
+_LOGARITHMS = np.log(np.maximum(np.arange(256), 1)).astype(np.float32)
+_MIXTURES = np.array(  # of BGR: light, red against green, yellow against blue, and all three
+    [[0.114, 0, -3 * _CHROMA, 1], [0.587, -3 * _CHROMA, 1.5 * _CHROMA, 1], [0.299, 3 * _CHROMA, 1.5 * _CHROMA, 1]],
+    np.float32,
+)
+_DARKNESS = np.array([_DARK, 0, 0, 3 * _DARK], np.float32)
+
 
 def sign(frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """The signatures of boxes: the mean colours of a grid of 6 x 6 cells.
@@ -54,18 +61,19 @@ def distances(
     Light counts by its logarithm, and two opponent colours (red and green, yellow and blue) as parts of the light.
 
     Args:
-        before, after: (n, 36, 3) BGR.
-        exposure: (n, 3) what `Exposure.total` has grown by in between; the smaller distance counts of that with and
-            that without it, because an object's light may follow that of its surroundings or not.
+        before: (..., n, 36, 3) BGR.
+        after: (n, 36, 3) BGR, that all of them are compared with.
+        exposure: (..., n, 3) what `Exposure.total` has grown by in between; the smaller distance counts of that with
+            and that without it, because an object's light may follow that of its surroundings or not.
 
     Returns:
-        (n, 36) float32, from 0.
+        (..., n, 36) float32, from 0.
     """
     now = _oppose(after)
-    apart = ((_oppose(before) - now) ** 2).sum(axis=0)
+    apart = _squared(_oppose(before) - now)
     if float(np.abs(exposure).max(initial=0)) > _LEAST_EXPOSURE:
-        exposed = np.minimum(before * np.exp(exposure)[:, None], 255)
-        apart = np.minimum(apart, ((_oppose(exposed) - now) ** 2).sum(axis=0))
+        exposed = np.minimum(before * np.exp(exposure)[..., None, :], 255)
+        apart = np.minimum(apart, _squared(_oppose(exposed) - now))
     return np.asarray(np.sqrt(apart), np.float32)
 
 
@@ -81,25 +89,26 @@ class Exposure:
 
     def __init__(self) -> None:
         self.total = np.zeros(CHANNELS, np.float32)
-        self._last: NDArray[np.float32] | None = None
+        self._last: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = (
+            None  # logarithms, and where they can be used
+        )
 
     def follow(self, frame: NDArray[np.uint8]) -> None:
         """Go on to the next frame: (H, W, 3) uint8 BGR."""
         sampled = cv2.resize(frame, (2 * _LIT[0], 2 * _LIT[1]), interpolation=cv2.INTER_LINEAR)
-        small = np.asarray(cv2.resize(sampled, _LIT, interpolation=cv2.INTER_AREA)).reshape(-1, CHANNELS)
+        small = np.stack(cv2.split(cv2.resize(sampled, _LIT, interpolation=cv2.INTER_AREA))).reshape(CHANNELS, -1)
         darkest, brightest = _CLIPPED
-        usable = (small.min(axis=1) >= darkest) & (small.max(axis=1) <= brightest)
-        light = np.log(np.maximum(small, 1).astype(np.float32))
-        light[~usable] = np.nan
-        last, self._last = self._last, light
+        usable = (small.min(axis=0) >= darkest) & (small.max(axis=0) <= brightest)
+        light = _LOGARITHMS[small]
+        last, self._last = self._last, (light, usable)
         if last is None:
             return
-        change: NDArray[np.float32] = light - last
-        change = change[np.isfinite(change[:, 0])]
-        if len(change) < _LEAST_USABLE * len(light):
+        both = np.flatnonzero(usable & last[1])
+        if len(both) < _LEAST_USABLE * len(usable):
             return
-        middle = np.median(change, axis=0).astype(np.float32)
-        alike = float((np.abs(change - middle).max(axis=1) < _ALIKE).mean())
+        change = light[:, both] - last[0][:, both]  # (3, k)
+        middle = np.partition(change, len(both) // 2, axis=1)[:, len(both) // 2]
+        alike = float((np.abs(change - middle[:, None]).max(axis=0) < _ALIKE).mean())
         if alike >= _ALIKE_SHARE and float(np.abs(middle - middle.mean()).max()) <= _MOST_TINT:
             self.total += middle
 
@@ -115,10 +124,16 @@ def _sample(frame: NDArray[np.uint8], columns: NDArray[np.float32], rows: NDArra
 
 
 def _oppose(bgr: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(..., 3) BGR to light, red against green, and yellow against blue: (3, ...) float32."""
-    blue, green, red = np.moveaxis(bgr, -1, 0)
-    light = np.log(0.114 * blue + 0.587 * green + 0.299 * red + _DARK)
-    whole = red + green + blue + 3 * _DARK
-    return np.stack(
-        [_LIGHT * light, 3 * _CHROMA * (red - green) / whole, 1.5 * _CHROMA * (red + green - 2 * blue) / whole]
-    )
+    """(..., 3) BGR to light, red against green, and yellow against blue: (..., 3) float32."""
+    mixed = bgr.reshape(-1, CHANNELS) @ _MIXTURES
+    mixed += _DARKNESS
+    opposed = np.empty((len(mixed), 3), np.float32)
+    np.log(mixed[:, 0], out=opposed[:, 0])
+    opposed[:, 0] *= _LIGHT
+    np.divide(mixed[:, 1:3], mixed[:, 3:], out=opposed[:, 1:])
+    return opposed.reshape(bgr.shape)
+
+
+def _squared(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared lengths of (..., 3) vectors."""
+    return np.asarray(np.einsum("...i,...i->...", vectors, vectors))
