@@ -32,12 +32,13 @@ class AxisResize:
         taps = taps.clip(0, length - 1)
         self._matrix = np.zeros((len(taps), length), np.float32)
         np.add.at(self._matrix, (np.arange(len(taps))[:, None], taps), weights.astype(np.float32))
-        self._first, self._stop = taps[:, 0], taps[:, -1] + 1
+        self._first: list[int] = taps[:, 0].tolist()  # lists, since single numbers of arrays take long to read
+        self._stop: list[int] = (taps[:, -1] + 1).tolist()
         self._block = int(np.clip(16 * len(taps) / length, 8, 64))
 
     def reach(self, start: int, stop: int) -> tuple[int, int]:
         """The range of input pixels that output pixels from start to stop (exclusive) are made of."""
-        return int(self._first[start]), int(self._stop[stop - 1])
+        return self._first[start], self._stop[stop - 1]
 
     def apply(self, rows: NDArray[np.float32], start: int, stop: int, origin: int = 0) -> NDArray[np.float32]:
         """Resize the first axis.
@@ -54,9 +55,12 @@ class AxisResize:
         out = np.empty((stop - start, columns), np.float32)
         for row in range(start, stop, self._block):
             end = min(row + self._block, stop)
-            low, high = self.reach(row, end)
+            low, high = self._first[row], self._stop[end - 1]
             band = self._matrix[row:end, low:high]
             part = rows[low - origin : high - origin]
+            if band.size * columns <= _ONE_THREAD:
+                np.matmul(band, part, out=out[row - start : end - start])
+                continue
             width = max(_ONE_THREAD // band.size, 1)
             for column in range(0, columns, width):
                 stripe = slice(column, column + width)
