@@ -82,7 +82,7 @@ def draw_scene(
 
 
 def compose(background: NDArray[np.uint8], items: Sequence[Item], look: Look) -> Scene:
-    """Lay items over a background, from back to front, and put the light on them.
+    """Lay items over a background, from back to front, put the light on them, and say which pixels show which.
 
     Args:
         background: (H, W, 3) uint8 BGR; not changed.
@@ -90,23 +90,26 @@ def compose(background: NDArray[np.uint8], items: Sequence[Item], look: Look) ->
         look: Light, noise and blur.
     """
     height, width = background.shape[:2]
-    frame = background.copy()
     masks = np.zeros((len(items), height, width), np.bool_)
-    whole = np.ones(len(items))
     for i, item in enumerate(items):
         rows, columns, soft = coverage(item, height, width)
-        whole[i] = area(item.shape) * item.radius_px**2
-        if not soft.size:
-            continue
         inside = soft > 0.5
         masks[:i, rows, columns] &= ~inside
         masks[i, rows, columns] = inside
-        region = frame[rows, columns].astype(np.float32)
-        paint = np.array(item.bgr, np.float32)
-        frame[rows, columns] = region + (paint - region) * soft[..., None]
+    whole = np.array([area(item.shape) * item.radius_px**2 for item in items])
     shown = np.array([np.count_nonzero(mask) for mask in masks])  # in a tenth of the time of a sum over two axes
-    visible = np.minimum(shown / whole, 1.0)
-    return Scene(apply_look(frame, look), tuple(items), masks, visible)
+    return Scene(paint(background, items, look), tuple(items), masks, np.minimum(shown / whole, 1.0))
+
+
+def paint(background: NDArray[np.uint8], items: Sequence[Item], look: Look) -> NDArray[np.uint8]:
+    """The picture of a scene, (H, W, 3) uint8 BGR; see `compose`."""
+    frame = background.copy()
+    for item in items:
+        rows, columns, soft = coverage(item, *background.shape[:2])
+        if soft.size:
+            region = frame[rows, columns].astype(np.float32)
+            frame[rows, columns] = region + (np.array(item.bgr, np.float32) - region) * soft[..., None]
+    return apply_look(frame, look)
 
 
 def apply_look(frame: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:

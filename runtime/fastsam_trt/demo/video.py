@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fastsam_trt.demo.scenes import Look, Scene, compose, draw_background, draw_look, draw_tint
+from fastsam_trt.demo.scenes import Look, Scene, compose, draw_background, draw_look, draw_tint, paint
 from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.source import Source
@@ -62,6 +62,9 @@ class DemoVideo(Source):
 
     def scene(self, index: int) -> Scene:
         """The frame of an index, with its truth."""
+        return compose(self._background, self._items_at(index), self._looks[index % _NOISES])
+
+    def _items_at(self, index: int) -> list[Item]:
         seconds = index / 30.0
         moved = []
         for item, speed, (swing, hertz, phase), turn in zip(
@@ -74,10 +77,11 @@ class DemoVideo(Source):
             moved.append(
                 Item(item.colour, item.shape, float(along), float(down), item.radius_px, float(angle), item.tint)
             )
-        return compose(self._background, moved, self._looks[index % _NOISES])
+        return moved
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(0, self._length, self._stride):
             if self._stopped:
                 return
-            yield Frame(self.scene(index).frame, index, "demo", timestamp_s=index / 30.0, media_s=index / 30.0)
+            picture = paint(self._background, self._items_at(index), self._looks[index % _NOISES])
+            yield Frame(picture, index, "demo", timestamp_s=index / 30.0, media_s=index / 30.0)
