@@ -84,10 +84,12 @@ def test_a_damaged_stretch_does_not_end_a_video(
     frames, health = _read(path)
     assert len(frames) >= 0.97 * count_decodable(path)
     assert health.lost_frames + health.damaged_frames > 0
-    assert frames[-1].timestamp_s == pytest.approx(24, abs=0.3 if suffix != ".avi" else 3)
+    assert frames[-1].timestamp_s == pytest.approx(24, abs=0.3)
     places = [frame.timestamp_s for frame in frames]
     assert places == sorted(places)
     assert _indices(frames) == sorted(set(_indices(frames)))
+    if suffix == ".avi":  # by its index: its packets have no times
+        assert all(abs(frame.timestamp_s - number_of(frame.picture) / 25) < 0.09 for frame in frames[-200:])
     if suffix in {".mp4", ".mkv"}:  # whose packets, or the bytes between them, tell exactly what is missing
         assert len(frames) + health.lost_frames == 600
         assert [(frame.index, number_of(frame.picture)) for frame in frames[-200:]] == [(i, i) for i in range(400, 600)]

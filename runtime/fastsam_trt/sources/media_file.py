@@ -26,6 +26,7 @@ _HOLE, _MPEG_HOLE = 1024, 16384
 _ENCRYPTED = frozenset({"'encv'", "'drmi'"})
 _NO_INDEX = "a video whose index (moov) is missing or cut off, as that of a recording that was broken off"
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")
+_AVI_HEAD_B = 8  # of a chunk, whose start the index names, and FFmpeg its content
 _STUCK = 16  # errors of a demuxer that stays where it is
 _MOST_ERRORS = 10_000  # in a row
 # What the name of a file may tell: demuxers of raw video go by the suffix. Those that print a text do as well.
@@ -137,6 +138,7 @@ class MediaFile(AbstractContextManager["MediaFile"]):
         """
         last = known = errors = stuck = 0
         where = -1
+        indexed = self._indexed_times()
         while True:
             try:
                 for packet in self._demux():
@@ -149,6 +151,7 @@ class MediaFile(AbstractContextManager["MediaFile"]):
                         if not last and packet.has_sidedata("encryption_info"):
                             raise SourceUnreadableError(self._name, "expected an open video, found an encrypted one")
                         last, known = position, 0
+                        _place(packet, indexed.get(position - _AVI_HEAD_B))
                         yield packet
                     known += packet.size
             except IndexError:  # PyAV's own, at the end of what began with fewer streams
@@ -165,6 +168,15 @@ class MediaFile(AbstractContextManager["MediaFile"]):
                 raise SourceUnreadableError(self._name, f"it can't be read on ({error.strerror})") from error
             else:
                 return
+
+    def _indexed_times(self) -> dict[int, int]:
+        """Position to time of the packets of an AVI file by its index; its packets have no times of their own.
+
+        FFmpeg counts them, and so takes every packet behind a damaged stretch for an earlier one.
+        """
+        if self.container.format.name != "avi":
+            return {}
+        return {entry.pos: entry.timestamp for entry in self.stream.index_entries}
 
     def _demux(self) -> Iterator[Packet[VideoStream]]:
         """Packets of all streams where those of others tell which bytes are missing."""
@@ -197,3 +209,12 @@ class _OtherFileError(Exception):
 
 def _refuse_others(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
     raise _OtherFileError(url)
+
+
+def _place(packet: Packet[VideoStream], time: int | None) -> None:
+    """Move a packet on to the time that an index tells for it."""
+    if time is None or packet.dts is None or time <= packet.dts:
+        return
+    if packet.pts is not None:
+        packet.pts += time - packet.dts
+    packet.dts = time
