@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from fastsam_trt.categories import Categories
@@ -125,3 +127,26 @@ def test_segments_without_names(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert several.of(result) == [1, 1]
     assert len(caplog.messages) == 1
     assert Categories().of(result) == [1, 1]
+
+
+@pytest.mark.parametrize("option", ["--coco-ids", "--names"])
+def test_a_home_in_the_name_of_a_file_is_resolved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    from fastsam_trt.cli.main import main
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    request = [
+        "run",
+        "--video",
+        str(tmp_path / "a.png"),
+        "--model",
+        "demo-seg",
+        "--coco",
+        str(tmp_path / "out.json"),
+        option,
+        "~/none.json",
+    ]
+    assert main(request) != 0
+    assert f"{tmp_path}/none.json" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import sys
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import output_path
+from fastsam_trt.cli.outputs import input_path, output_path
 from fastsam_trt.cli.table import table
 
 
@@ -19,9 +19,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument("--weights", metavar="PATH_OR_ID", help="local weights (.pt, or a folder), or a hub id")
     parser.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="default input: side, or height and width")
     parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp32", help="of the graph (fp32)")
-    parser.add_argument(
-        "--calibration", type=output_path, metavar="DIR", help="for int8: images like those it will see"
-    )
+    parser.add_argument("--calibration", type=input_path, metavar="DIR", help="for int8: images like those it will see")
     parser.add_argument(
         "--out",
         type=output_path,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
+from fastsam_trt.cli.outputs import input_path
+
 if TYPE_CHECKING:
     from fastsam_trt.pipeline import Pipeline
 
@@ -38,7 +40,10 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     models.add_argument("--model", metavar="M", help="segmentation model: name, folder or file (yolov8n-seg)")
     models.add_argument("--clip", metavar="C", help="CLIP model: name or folder (clip-vit-base-patch32)")
     models.add_argument(
-        "--names", metavar="FILE", help="class names of a model that has none: a name per line, YAML or JSON"
+        "--names",
+        type=input_path,
+        metavar="FILE",
+        help="class names of a model that has none: a name per line, YAML or JSON",
     )
     add_backend_options(models)
     choice = parser.add_argument_group("selection")

@@ -10,17 +10,22 @@ from pathlib import Path
 from fastsam_trt.cli.standard_streams import STDOUT
 
 
+def input_path(text: str) -> Path:
+    """The path of an option, `~` resolved: shells leave it where it is quoted or follows `=`."""
+    from fastsam_engine.home_folder import expand_user
+
+    return expand_user(text)
+
+
 def output_path(text: str) -> Path:
     """The path of an option: `-` is stdout, and `~`, which shells leave where it is quoted or follows `=`, the home.
 
     Raises:
         argparse.ArgumentTypeError: There is no path, or none that the file system takes, or lets us look at.
     """
-    from fastsam_engine.home_folder import expand_user
-
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found an empty text")
-    path = STDOUT if text == "-" else expand_user(text)
+    path = STDOUT if text == "-" else input_path(text)
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsam_trt.cli.outputs import check_apart, output_path
+from fastsam_trt.cli.outputs import check_apart, input_path, output_path
 from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("datasets and pictures, of the selected segments only")
     files.add_argument(
-        "--coco-ids", type=Path, metavar="FILE",
+        "--coco-ids", type=input_path, metavar="FILE",
         help="take COCO's ids of images and categories from these annotations, by file_name and name",
     )  # fmt: skip
     files.add_argument(
