@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -129,3 +130,14 @@ def count_decodable(path: Path) -> int:
             except IndexError:  # streams appeared that were not there at the start
                 break
         return count + len(stream.codec_context.decode(None))
+
+
+def silent_wav() -> bytes:
+    """A second of silence: a file of sound alone."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="wav") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+        frame.rate = 8000
+        output.mux(stream.encode(frame))
+    return file.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
-import io
 import itertools
 import random
 import re
@@ -49,6 +48,7 @@ from live_senders import (
     transport_stream,
     until,
 )
+from made_videos import silent_wav
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here to send streams")
 
@@ -381,14 +381,8 @@ def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, path: str, with_l
 
 
 def test_audio_alone_is_no_video() -> None:
-    file = io.BytesIO()
-    with av.open(file, "w", format="wav") as output:
-        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
-        frame.rate = 8000
-        output.mux(stream.encode(frame))
     with (
-        Server(lambda connection, _: connection.sendall(file.getvalue())) as server,
+        Server(lambda connection, _: connection.sendall(silent_wav())) as server,
         pytest.raises(SourceUnreadableError, match=r"expected a video or image, found audio \(pcm_s16le\)"),
     ):
         open_source(f"tcp://127.0.0.1:{server.port}")

@@ -29,6 +29,7 @@ from fastsam_trt.sources.picture_bytes import read_picture_bytes
 from fastsam_trt.sources.picture_source import PictureSource
 from fastsam_trt.sources.pipe import Peekable
 from live_senders import numbered, pictures, read_number, shown
+from made_videos import silent_wav
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs and no /dev/fd here")
 
@@ -253,14 +254,8 @@ def test_a_large_picture_is_looked_at_once() -> None:
 
 
 def test_audio_alone_is_no_video() -> None:
-    file = io.BytesIO()
-    with av.open(file, "w", format="wav") as output:
-        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
-        frame.rate = 8000
-        output.mux(stream.encode(frame))
     with pytest.raises(SourceUnreadableError, match="found audio"):
-        read(file.getvalue())
+        read(silent_wav())
 
 
 def test_pipes_that_can_not_be_read() -> None:
