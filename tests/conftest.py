@@ -53,6 +53,14 @@ def no_hub(export_extra: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A picture of a red and a green shape."""
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), colour_models.scene(("red", 1, 1), ("green", 5, 5)))
+    return path
+
+
+@pytest.fixture
 def write_video() -> Callable[[Path, list[np.ndarray]], Path]:
     """Writes frames as a video; the suffix chooses the container."""
 

@@ -25,13 +25,6 @@ Write = Callable[[Path, list[np.ndarray]], Path]
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    cv2.imwrite(str(path), scene(("red", 1, 1), ("green", 5, 5)))
-    return path
-
-
-@pytest.fixture
 def video(tmp_path: Path, write_video: Write) -> Path:
     """Red from frame 5 to 14, green always."""
     frames = [scene(("green", 5, 5), *([("red", 1, 1)] if 5 <= i < 15 else [])) for i in range(20)]

@@ -9,17 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from colour_models import scene
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.comparison.sheet import GAP_PX, MARGIN_PX
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    cv2.imwrite(str(path), scene(("red", 1, 1), ("green", 5, 5)))
-    return path
 
 
 def _run(*arguments: object) -> int:

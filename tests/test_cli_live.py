@@ -33,13 +33,6 @@ Write = Callable[[Path, list[np.ndarray]], Path]
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    cv2.imwrite(str(path), scene(("red", 1, 1), ("green", 5, 5)))
-    return path
-
-
-@pytest.fixture
 def video(tmp_path: Path, write_video: Write) -> Path:
     return write_video(tmp_path / "clip.avi", [scene(("red", 1, 1))] * 25)
 

@@ -23,13 +23,6 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    cv2.imwrite(str(path), scene(("red", 1, 1), ("green", 5, 5)))
-    return path
-
-
-@pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Red, nothing, red and green; the numbers are those of COCO's first validation images."""
     folder = tmp_path / "photos"
