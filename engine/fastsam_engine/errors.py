@@ -119,6 +119,13 @@ class InputMismatchError(WorkError, ValueError):
         super().__init__(f"input {name!r}: expected {expected}, found {found}")
 
 
+class ClosedError(WorkError, RuntimeError):
+    """Something was used after its `close`."""
+
+    def __init__(self, what: str, mend: str = "open it again") -> None:
+        super().__init__(f"expected {what} to be open, found it closed; {mend}")
+
+
 class OutputError(RequestError, OSError):
     """A path that can't be written."""
 
