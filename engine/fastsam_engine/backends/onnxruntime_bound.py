@@ -91,7 +91,7 @@ class OnnxRuntimeBoundSession(Session):
     def place(self) -> str:
         return f"onnxruntime:{self._memory}:{self._index}"
 
-    def upload(self, array: Array) -> DeviceArray:
+    def _upload(self, array: Array) -> DeviceArray:
         return OrtDeviceArray(_put(array, self._memory, self._index), self.place)
 
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
