@@ -16,7 +16,7 @@ from fastsam_engine.errors import InputMismatchError, ModelFileError
 from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.users import Users
 
-__all__ = ["Array", "Computed", "Session", "check_names"]
+__all__ = ["Array", "Computed", "Session", "check_names", "picture_size"]
 
 Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
 
@@ -62,6 +62,7 @@ class Session(ABC):
         """
         with self._users.one():
             self._check(inputs)
+            self._prepare(inputs)
             with self._turn:
                 return self._run(inputs)
 
@@ -106,6 +107,7 @@ class Session(ABC):
                     raise InputMismatchError(name, f"an array at {self.place}", f"one at {array.place}")
             if unknown := set(keep) - {output.name for output in self.spec.outputs}:
                 raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
+            self._prepare(inputs)
             with self._turn:
                 return self._run_kept(inputs, keep)
 
@@ -128,6 +130,9 @@ class Session(ABC):
     def _upload(self, array: Array) -> DeviceArray:
         """Put an array where the session computes; here, where that is the host."""
         return HostArray(array)
+
+    def _prepare(self, inputs: Mapping[str, Array | DeviceArray]) -> None:  # noqa: B027 - nothing to do, as a rule
+        """Make, before the turn, what runs of these inputs' shapes need; runs of shapes that are ready go on."""
 
     @abstractmethod
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -177,6 +182,14 @@ def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Ite
         raise ModelFileError(
             path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph"
         )
+
+
+def picture_size(image: ImageInput, shape: tuple[int, ...]) -> str:
+    """Pictures of some shape in words, such as `384 x 640` or `384 x 640 in batches`; of the batch, -1 is any."""
+    count, *axes = shape
+    height, width = axes[1:] if image.layout == "NCHW" else axes[:2]
+    batches = {1: "", -1: " in batches"}.get(count, f" in batches of {count}")
+    return f"{height} x {width}{batches}"
 
 
 def _check_axes(name: str, layout: str, dtype: str, array: Array | DeviceArray, lengths: dict[str, int]) -> None:
