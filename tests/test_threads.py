@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,15 @@ def told(result: Result) -> tuple[bytes, ...]:
 def cells(result: Result) -> set[tuple[int, int]]:
     middles = (result.boxes[:, :2] + result.boxes[:, 2:]) / 2 / CELL_PX - 0.5
     return {(round(float(y)), round(float(x))) for x, y in middles}
+
+
+@pytest.fixture(autouse=True)
+def restless() -> Iterator[None]:
+    """Threads take turns five hundred times as often as usual, so that what is rare is met."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(usual)
 
 
 @pytest.fixture
