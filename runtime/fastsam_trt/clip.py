@@ -43,6 +43,7 @@ class Clip:
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        threads: int | None = None,
         cache: Path | None = None,
         frames_on_device: bool | None = None,
     ) -> None:
@@ -50,7 +51,7 @@ class Clip:
 
         Args:
             model: Short name or folder; `demo-clip` comes with the package.
-            backend, device, precision: See `fastsam_engine.open_session`. On a processor the text tower
+            backend, device, precision, threads: See `fastsam_engine.open_session`. On a processor the text tower
                 runs in fp32, and on a GPU it may leave operators to the processor: it runs once a prompt.
             cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
             frames_on_device: Whether the model's crops graph cuts crops where it runs; None: where that is a GPU and
@@ -60,7 +61,7 @@ class Clip:
             ModelNotFoundError, ModelFileError: No such model, or no CLIP.
         """
         graph = find_graph(locate(model), "image")
-        self._image = open_session(graph, backend, device, precision)
+        self._image = open_session(graph, backend, device, precision, threads=threads)
         spec = self._image.spec
         if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):
             raise ModelFileError(graph, f"expected CLIP's image tower, found a model of task {spec.task!r}")
@@ -68,7 +69,8 @@ class Clip:
             raise ModelFileError(graph, f"expected crops in any number, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
         self.uploads = FrameUploads()
-        self._crops = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image").get("crops")
+        helpers = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image", threads=threads)
+        self._crops = helpers.get("crops")
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.even_cosine = spec.defaults.get("even_cosine")
         text_graph = beside(graph, "text", own="image")
@@ -77,7 +79,7 @@ class Clip:
         self.text = TextFeatures(
             text_graph,
             TextTokenizer(graph.with_name("tokenizer.json"), tokens),
-            lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True),
+            lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True, threads=threads),
             cache or home() / "text-features",
         )
 

@@ -85,6 +85,7 @@ class Pipeline(Prompted):
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        threads: int | None = None,
         frames_on_device: bool | None = None,
         track: bool = False,
         budget_ms: float | None = None,
@@ -121,7 +122,7 @@ class Pipeline(Prompted):
             templates: Texts with `{}` where a prompt goes (CLIP only).
             threshold: Least similarity of a selected segment, 0..1 (CLIP only).
             crop: What CLIP sees of a segment: the `box` with all that is in it, or what is `masked`, the rest greyed.
-            backend, device, precision: See `fastsam_engine.open_session`.
+            backend, device, precision, threads: See `fastsam_engine.open_session`.
             frames_on_device: Whether frames are uploaded once, and prepared, cropped for CLIP and decoded where the
                 models run, by graphs that were exported with them; None: where that is a GPU and they are there.
             track: Whether frames follow one another: segments get track ids, and CLIP sees each object once and from
@@ -134,7 +135,7 @@ class Pipeline(Prompted):
                 that can't be had.
         """
         self._rules = TextRules(selector, check_prompts(negatives), tuple(templates), threshold, crop)
-        self._backend, self._device, self._precision = backend, device, precision
+        self._backend, self._device, self._precision, self._threads = backend, device, precision, threads
         self._frames_on_device = frames_on_device
         self._clip = clip if isinstance(clip, Clip) else None
         named = None if isinstance(clip, Clip) else clip
@@ -162,6 +163,7 @@ class Pipeline(Prompted):
             backend=backend,
             device=device,
             precision=precision,
+            threads=threads,
             frames_on_device=frames_on_device,
             uploads=self._uploads,
         )
@@ -378,6 +380,7 @@ class Pipeline(Prompted):
                 backend=self._backend,
                 device=self._device,
                 precision=self._precision,
+                threads=self._threads,
                 frames_on_device=self._frames_on_device,
             )
         except ModelNotFoundError as error:

@@ -20,6 +20,7 @@ from fastsam_trt.device_preprocess import DevicePreprocessor
 from fastsam_trt.errors import OptionError
 from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.frame_uploads import FrameUploads
+from fastsam_trt.opencv_threads import limit_opencv_threads
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.prompts import class_ids
 from fastsam_trt.segments import Segments
@@ -48,6 +49,7 @@ class Segmenter:
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        threads: int | None = None,
         frames_on_device: bool | None = None,
         uploads: FrameUploads | None = None,
     ) -> None:
@@ -59,7 +61,8 @@ class Segmenter:
             classes: Ids or names of the classes to keep, see `class_ids`; None: all.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             names: Class names to use instead of the file's, or the file that holds them; see `read_class_names`.
-            backend, device, precision: See `fastsam_engine.open_session`.
+            backend, device, precision, threads: See `fastsam_engine.open_session`. OpenCV's threads, one number for
+                the whole process, are lowered to the CPUs that the process may use.
             frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
                 where that is a GPU and the model has them.
             uploads: Where frames come from then; None: uploads of its own.
@@ -72,10 +75,19 @@ class Segmenter:
         """
         graph = find_graph(locate(model))
         given = read_class_names(names) if isinstance(names, str | Path) else names
-        self.session = open_session(graph, backend, device, precision, frames=not frames_on_device, class_names=given)
+        limit_opencv_threads()
+        self.session = open_session(
+            graph,
+            backend,
+            device,
+            precision,
+            frames=not frames_on_device,
+            threads=threads,
+            class_names=given,
+        )
         self._decoder = decoder_for(
             self.session,
-            lambda part: open_session(beside(graph, part), backend, device, precision),
+            lambda part: open_session(beside(graph, part), backend, device, precision, threads=threads),
         )
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures
@@ -91,7 +103,7 @@ class Segmenter:
         self._preprocess = FramePreprocessor(self._input, size)
         self._on_device: DevicePreprocessor | None = None
         self._left: tuple[str, ...] = ()
-        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device)
+        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
         if "preprocess" in helpers:
             self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, uploads or FrameUploads(), size)
         if "decode" in helpers:
