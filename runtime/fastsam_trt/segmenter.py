@@ -26,6 +26,7 @@ from fastsam_trt.errors import NotSentError, OptionError
 from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.letterbox import Letterbox
+from fastsam_trt.opencv_threads import limit_opencv_threads
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.prompts import class_ids
 from fastsam_trt.segments import Segments
@@ -69,7 +70,8 @@ class Segmenter:
             classes: Ids or names of the classes to keep, see `class_ids`; None: all.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             names: Class names to use instead of the file's, or the file that holds them; see `read_class_names`.
-            backend, device, precision, threads: See `fastsam_engine.open_session`.
+            backend, device, precision, threads: See `fastsam_engine.open_session`. OpenCV's threads, one number for
+                the whole process, are lowered to the CPUs that the process may use.
             frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
                 where that is a GPU and the model has them.
             uploads: Where frames come from then; None: uploads of its own.
@@ -82,6 +84,7 @@ class Segmenter:
         """
         graph = find_graph(locate(model))
         given = read_class_names(names) if isinstance(names, str | Path) else names
+        limit_opencv_threads()
         self._opened: list[Session] = []
         self.session = self._keep(
             open_session(

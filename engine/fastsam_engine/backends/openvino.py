@@ -19,6 +19,7 @@ from fastsam_engine.backends.openvino_graph import OpenVinoGraph, per_picture
 from fastsam_engine.backends.openvino_slices import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest, Progress
+from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
 from fastsam_engine.home_folder import has_writable_home
@@ -105,7 +106,9 @@ class OpenVinoBackend(Backend):
         # As the runtime opens them: frames for segmenters, and fp32 for texts, which are encoded once.
         segments, texts = request.spec.task == "segment", request.spec.task == "embed-text"
         precision = "fp32" if texts else "auto"
-        session = self.open(request.graph, request.spec, "cpu", precision, OpenOptions(frames=segments))
+        threads = CpuCount.of_process().threads(request.threads)
+        chosen = OpenOptions(frames=segments, threads=threads)
+        session = self.open(request.graph, request.spec, "cpu", precision, chosen)
         if not isinstance(session, OpenVinoSession):
             raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
         size, made = session.keep(ranges, progress, again=request.again)

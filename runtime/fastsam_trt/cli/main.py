@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from tqdm import tqdm
+
 from fastsam_engine.errors import FastsamError, one_line
 from fastsam_trt import __version__
 from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
@@ -77,6 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail_unexpectedly(error, debug=args.debug)
 
 
+class _LogLines(logging.Handler):
+    """Prints log lines on stderr, above a progress bar if one is shown there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with tqdm.external_write_mode(file=sys.stderr):
+            tell(self.format(record))
+
+
 def _fail_unexpectedly(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
@@ -97,7 +107,9 @@ def _drop_broken() -> None:
 def _quieten(*, debug: bool) -> None:
     """Show our warnings as plain lines, and silence OpenCV's, FFmpeg's and Pillow's chatter unless debugging."""
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="fastsam-trt: %(levelname)s: %(message)s"
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="fastsam-trt: %(levelname)s: %(message)s",
+        handlers=[_LogLines()],
     )
     if not debug:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
