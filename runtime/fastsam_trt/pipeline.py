@@ -33,6 +33,7 @@ from fastsam_trt.question import (
     Question,
     TextRules,
 )
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.result import Result
 from fastsam_trt.segmented import Segmented
 from fastsam_trt.segmenter import Segmenter
@@ -224,7 +225,14 @@ class Pipeline(Prompted):
         self._reserve_ms = reserve_ms
         self._tell_embedder()
 
-    def __call__(self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None) -> Result:
+    def __call__(
+        self,
+        frame: NDArray[Any],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
+    ) -> Result:
         """Segment one frame and select.
 
         Args:
@@ -232,6 +240,11 @@ class Pipeline(Prompted):
             captured_s: When it was captured, on `time.perf_counter`'s clock; a budget counts from then. None: now.
             media_s: Its place in its source's time, in seconds: over a gap in it tracks end. None: `captured_s`, where
                 that is given.
+            rectangle: Which size the input of a model that takes several shrinks to. `smallest`: the least that holds
+                the frame, each of which a backend may have to compile for; `common`: one of a few, the smallest for
+                4:3, 5:4 and 16:9, so that pictures of any shape compile little. None: the smallest where frames are
+                tracked, since they have one size, else a common one; `stream` takes the smallest for videos and live
+                sources.
 
         Returns:
             The selected segments, masks not yet decoded, save those that a box or point made the selection look at;
@@ -241,15 +254,20 @@ class Pipeline(Prompted):
             ImageFormatError: The array is no picture.
             PromptError: A box lies wholly outside the frame, or a point outside it.
         """
-        return self.select(self.segment(frame, captured_s=captured_s, media_s=media_s))
+        return self.select(self.segment(frame, captured_s=captured_s, media_s=media_s, rectangle=rectangle))
 
     def segment(
-        self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None
+        self,
+        frame: NDArray[Any],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
     ) -> Segmented:
         """The first half of a call: find everything in a frame. One thread may do it while another selects.
 
         Args:
-            frame, captured_s, media_s: As for a whole call.
+            frame, captured_s, media_s, rectangle: As for a whole call.
 
         Raises:
             ImageFormatError: The array is no picture.
@@ -258,7 +276,7 @@ class Pipeline(Prompted):
         captured_s = time.perf_counter() if captured_s is None else captured_s
         picture = as_bgr(frame)
         self._uploads.begin(picture)
-        segments = self.segmenter(picture)
+        segments = self.segmenter(picture, rectangle or ("smallest" if self.track else "common"))
         segments = replace(segments, masks=CachedMasks(segments.masks))
         return Segmented(picture, segments, dict(self.segmenter.speed), captured_s, media_s)
 

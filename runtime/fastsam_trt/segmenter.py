@@ -22,6 +22,7 @@ from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.prompts import class_ids
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.segments import Segments
 
 
@@ -108,18 +109,19 @@ class Segmenter:
         """Whether the classes say nothing of what a segment shows, as FastSAM's one does not."""
         return self.session.spec.is_class_agnostic
 
-    def __call__(self, frame: NDArray[np.uint8]) -> Segments:
+    def __call__(self, frame: NDArray[np.uint8], rectangle: Rectangle = "smallest") -> Segments:
         """Segment one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
+            rectangle: Which size the model's input shrinks to, where it may; see `rectangles`.
 
         Returns:
             Its segments, masks not yet decoded. `speed` then holds the ms of `preprocess` and `segment`.
         """
         start = time.perf_counter()
         on_device = self._on_device if self._on_device is not None and self._on_device.takes(frame) else None
-        array, letterbox = (on_device or self._preprocess)(frame)
+        array, letterbox = (on_device or self._preprocess)(frame, rectangle)
         ready = time.perf_counter()
         self._decoder.settle()
         fetched, left = self.session.run_kept({self._input.name: array}, self._left if on_device else ())
