@@ -124,6 +124,14 @@ def test_every_frame_comes_once_in_order(kind: Kind) -> None:
     assert not flow._source.stopped.is_set()
 
 
+@pytest.mark.parametrize(("kind", "rectangle"), [("images", "common"), ("video", "smallest"), ("live", "smallest")])
+def test_frames_of_one_size_get_the_smallest_rectangle(kind: Kind, rectangle: Rectangle) -> None:
+    pipeline = MadePipeline()
+    with Flow(MadeSource(kind, count(3)), pipeline, "every") as flow:
+        assert len(numbers(flow)) == 3
+    assert pipeline.rectangles == [rectangle] * 3
+
+
 def test_stages_work_at_the_same_time() -> None:
     """Each stage waits for the others to be in the middle of another frame, which no single thread could do."""
     meeting = threading.Barrier(3, timeout=WAIT_S)
