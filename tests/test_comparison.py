@@ -20,7 +20,6 @@ from fastsam_trt.comparison.panels import heat, panel_size, panels
 from fastsam_trt.comparison.sheet import CAPTION_PX, GAP_PX, HEADING_PX, MARGIN_PX, NOTE_PX, TITLE_PX
 from fastsam_trt.demo.video import DemoVideo
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
-from fastsam_trt.families import Thresholds
 from fastsam_trt.machine import this_machine
 from fastsam_trt.question import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
 from fastsam_trt.segmenter import Segmenter
@@ -256,11 +255,11 @@ def test_bad_requests() -> None:
 def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Segmenter.timed
 
-    def failing(self: Segmenter, frame: np.ndarray, thresholds: Thresholds | None = None) -> object:
+    def failing(self: Segmenter, frame: np.ndarray, *options: object) -> object:
         spec: ModelSpec = self.session.spec
         if spec.name == "things":
             raise RuntimeError("out of\nmemory")
-        return plain(self, frame, thresholds)
+        return plain(self, frame, *options)
 
     monkeypatch.setattr(Segmenter, "timed", failing)
     with pytest.raises(ComparedModelError, match=r"^model 'things': RuntimeError: out of$") as failed:

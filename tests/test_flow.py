@@ -21,6 +21,7 @@ from fastsam_trt.flow import Flow, FlowFigures, Policy, resolve_policy
 from fastsam_trt.flow.channel import Channel, LatestSlot
 from fastsam_trt.flow.histogram import Histogram, RollingHistogram
 from fastsam_trt.flow.pace import Pace
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.result import Result
 from fastsam_trt.sources import Frame, Kind, Source, SourceHealth
 from made_results import made_result
@@ -63,12 +64,21 @@ class MadePipeline:
     begun: list[int] = field(default_factory=list)
     captured_s: list[float] = field(default_factory=list)
     media_s: list[float | None] = field(default_factory=list)
+    rectangles: list[Rectangle | None] = field(default_factory=list)
 
-    def segment(self, frame: np.ndarray, *, captured_s: float | None = None, media_s: float | None = None) -> int:
+    def segment(
+        self,
+        frame: np.ndarray,
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
+    ) -> int:
         number = int(frame[0, 0, 0])
         self.begun.append(number)
         self.captured_s.append(captured_s)
         self.media_s.append(media_s)
+        self.rectangles.append(rectangle)
         self.before_segment(number)
         return number
 
@@ -112,6 +122,14 @@ def test_every_frame_comes_once_in_order(kind: Kind) -> None:
     assert pipeline.begun == list(range(200))
     assert flow.ended
     assert not flow._source.stopped.is_set()
+
+
+@pytest.mark.parametrize(("kind", "rectangle"), [("images", "common"), ("video", "smallest"), ("live", "smallest")])
+def test_frames_of_one_size_get_the_smallest_rectangle(kind: Kind, rectangle: Rectangle) -> None:
+    pipeline = MadePipeline()
+    with Flow(MadeSource(kind, count(3)), pipeline, "every") as flow:
+        assert len(numbers(flow)) == 3
+    assert pipeline.rectangles == [rectangle] * 3
 
 
 def test_stages_work_at_the_same_time() -> None:

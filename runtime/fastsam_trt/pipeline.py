@@ -36,6 +36,7 @@ from fastsam_trt.question import (
     Question,
     TextRules,
 )
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.result import Result
 from fastsam_trt.segmented import Segmented
 from fastsam_trt.segmenter import Segmenter
@@ -237,6 +238,7 @@ class Pipeline(Prompted):
         max_segments: int | None = None,
         max_selected: int | None = None,
         classes: Classes | None = None,
+        rectangle: Rectangle | None = None,
     ) -> Result:
         """Segment one frame and select.
 
@@ -249,6 +251,11 @@ class Pipeline(Prompted):
                 are. None: the pipeline's own; nothing (`[]`): none.
             boxes, points, excluded, selector, threshold, conf, iou, max_segments, max_selected, classes: The same.
             point_labels: The same; without them all points that are given are foreground.
+            rectangle: Which size the input of a model that takes several shrinks to. `smallest`: the least that holds
+                the frame, each of which a backend may have to compile for; `common`: one of a few, the smallest for
+                4:3, 5:4 and 16:9, so that pictures of any shape compile little. None: the smallest where frames are
+                tracked, since they have one size, else a common one; `stream` takes the smallest for videos and live
+                sources.
 
         Returns:
             The selected segments, masks not yet decoded, save those that a box or point made the selection look at;
@@ -274,23 +281,28 @@ class Pipeline(Prompted):
             if not call.keep_the_question:
                 rules = call.rules(self._rules)
                 answering = answers.to(call.question(answering.question), thresholds.classes, rules)
-            segmented = self._segment(frame, captured_s, media_s, thresholds)
+            segmented = self._segment(frame, captured_s, media_s, thresholds, rectangle)
             return self._select(segmented, answers, answering, most)
 
     def segment(
-        self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None
+        self,
+        frame: NDArray[Any],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
     ) -> Segmented:
         """The first half of a call: find everything in a frame. One thread may do it while another selects.
 
         Args:
-            frame, captured_s, media_s: As for a whole call.
+            frame, captured_s, media_s, rectangle: As for a whole call.
 
         Raises:
             ImageFormatError: The array is no picture.
             ClosedError: `close` was called.
         """
         with self._users.one():
-            return self._segment(frame, captured_s, media_s, self.segmenter.thresholds)
+            return self._segment(frame, captured_s, media_s, self.segmenter.thresholds, rectangle)
 
     def select(self, segmented: Segmented, answers: Answers | None = None) -> Result:
         """The second half of a call: track the segments, and select what the prompts ask for.
@@ -358,12 +370,18 @@ class Pipeline(Prompted):
                     yield result
 
     def _segment(
-        self, frame: NDArray[Any], captured_s: float | None, media_s: float | None, thresholds: Thresholds
+        self,
+        frame: NDArray[Any],
+        captured_s: float | None,
+        media_s: float | None,
+        thresholds: Thresholds,
+        rectangle: Rectangle | None,
     ) -> Segmented:
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
         picture = self._uploads.begin(as_bgr(frame))
-        segments, speed = self.segmenter.timed(picture, thresholds)
+        rectangle = rectangle or ("smallest" if self.track else "common")
+        segments, speed = self.segmenter.timed(picture, thresholds, rectangle)
         segments = replace(segments, masks=CachedMasks(segments.masks))
         return Segmented(picture, segments, speed, captured_s, media_s)
 

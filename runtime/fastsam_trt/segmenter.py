@@ -29,6 +29,7 @@ from fastsam_trt.letterbox import Letterbox
 from fastsam_trt.opencv_threads import limit_opencv_threads
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.prompts import class_ids
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.segments import Segments
 
 
@@ -147,12 +148,15 @@ class Segmenter:
         """Whether the classes say nothing of what a segment shows, as FastSAM's one does not."""
         return self.session.spec.is_class_agnostic
 
-    def __call__(self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None) -> Segments:
+    def __call__(
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
+    ) -> Segments:
         """Segment one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
             thresholds: What counts as a segment in this frame; None: the segmenter's own.
+            rectangle: Which size the model's input shrinks to, where it may; see `rectangles`.
 
         Returns:
             Its segments, masks not yet decoded.
@@ -160,24 +164,24 @@ class Segmenter:
         Raises:
             ClosedError: `close` was called.
         """
-        return self.timed(frame, thresholds)[0]
+        return self.timed(frame, thresholds, rectangle)[0]
 
     def timed(
-        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
     ) -> tuple[Segments, dict[str, float]]:
         """Segment one frame: its segments, and the ms of `preprocess` and `segment`. See `__call__`."""
         thresholds = thresholds or self.thresholds
         with self._users.one(), self._turn:
             if self._on_device is not None and self._on_device.takes(frame):
                 start = time.perf_counter()
-                return self._run(*self._on_device(frame), self._left, thresholds, start)
+                return self._run(*self._on_device(frame, rectangle), self._left, thresholds, start)
             try:
                 preprocess = self._idle.pop()
             except IndexError:
                 preprocess = FramePreprocessor(self._input, self._size)
             try:
                 start = time.perf_counter()
-                return self._run(*preprocess(frame), (), thresholds, start)
+                return self._run(*preprocess(frame, rectangle), (), thresholds, start)
             finally:
                 self._idle.append(preprocess)
 

@@ -27,6 +27,7 @@ from fastsam_trt.flow.channel import Channel, Handover, LatestSlot
 from fastsam_trt.flow.figures import FlowFigures
 from fastsam_trt.flow.pace import Pace
 from fastsam_trt.flow.policy import Policy, resolve_policy
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.sources import Frame, Source
 
 if TYPE_CHECKING:
@@ -46,7 +47,14 @@ class Halves(Protocol[S]):
 
     reserve_ms: float
 
-    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None) -> S:
+    def segment(
+        self,
+        frame: NDArray[Any],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
+    ) -> S:
         """Find everything in a frame."""
 
     def select(self, segmented: S) -> Result:
@@ -91,6 +99,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         latest = self.policy == "latest"
         self._source = source
         self._pipeline = pipeline
+        self._rectangle: Rectangle = "common" if source.kind == "images" else "smallest"  # frames of one have one size
         self._pace = Pace(source.fps) if latest and source.kind == "video" else None
         capacity = 1 if latest else _CAPACITY
         self._captured: Handover[_Passed[None]] = LatestSlot() if latest else Channel(capacity)
@@ -233,7 +242,9 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             self._begin("captured", passed)
             frame = passed.frame
             try:
-                segmented = self._pipeline.segment(frame.picture, captured_s=frame.captured_s, media_s=frame.media_s)
+                segmented = self._pipeline.segment(
+                    frame.picture, captured_s=frame.captured_s, media_s=frame.media_s, rectangle=self._rectangle
+                )
             except FRAME_ERRORS as error:
                 if not self._source.reject(frame, error):
                     raise
