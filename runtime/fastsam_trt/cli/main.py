@@ -7,19 +7,21 @@ import errno
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from tqdm import TMonitor
+
 from fastsam_engine.errors import FastsamError, one_line
 from fastsam_trt import __version__
 from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
-from fastsam_trt.cli.interrupts import handled, interrupt
+from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, install, leave_at_once
 from fastsam_trt.cli.standard_streams import harden, tell
 
-_INTERRUPTED = 130
 _UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # what a path that was asked for may be
 _CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
 
@@ -31,10 +33,28 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
-def entry() -> None:
+def entry() -> NoReturn:
     """Console entry: run and exit."""
     harden()
-    sys.exit(main())
+    install(leave_at_once)  # and never taken back: main's own handlers come and go
+    _exit(main())
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process, whatever a thread is still doing.
+
+    A thread of ours may be compiling a model for a prompt, or waiting for a camera. One that came back to an
+    interpreter that is being taken down would abort it.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_broken()
+        code = _CUT_OFF
+    others = set(threading.enumerate()) - {threading.main_thread()}
+    if any(not isinstance(thread, TMonitor) for thread in others):  # which tqdm ends itself
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     _quieten(debug=args.debug)
     try:
-        with handled(interrupt):
+        with Interrupts() as args.interrupts:
             return int(args.execute(args))
     except FastsamError as error:
         if args.debug:
@@ -64,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell(f"fastsam-trt: error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         _drop_broken()
         return _CUT_OFF
