@@ -44,7 +44,7 @@ def _exit(code: int) -> NoReturn:
     """End the process, whatever a thread is still doing.
 
     A thread of ours may be compiling a model for a prompt, or waiting for a camera. One that came back to an
-    interpreter that is being taken down would abort it.
+    interpreter that is being taken down would abort it. Nor is an interrupt to wait for libraries that tidy up.
     """
     try:
         sys.stdout.flush()
@@ -52,7 +52,7 @@ def _exit(code: int) -> NoReturn:
         _drop_broken()
         code = _CUT_OFF
     others = set(threading.enumerate()) - {threading.main_thread()}
-    if any(not isinstance(thread, TMonitor) for thread in others):  # which tqdm ends itself
+    if code == INTERRUPTED or any(not isinstance(thread, TMonitor) for thread in others):  # which tqdm ends itself
         os._exit(code)
     sys.exit(code)
 
