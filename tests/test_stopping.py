@@ -139,7 +139,7 @@ after(Question, "selectors", 2, {str(marker)!r})
         posting.join()
     assert run.returncode == (130 if presses else 0), errors
     assert len(lines_of(lines)) - _frames(out) in ((0, 1) if presses == 2 else (0,))  # cut off within a frame
-    assert answers == ["the run has ended"]
+    assert presses == 2 or answers == ["the run has ended"]
 
 
 PLACES = {

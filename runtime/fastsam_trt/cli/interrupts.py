@@ -24,8 +24,8 @@ class Interrupts(AbstractContextManager["Interrupts"]):
     """The first one ends the command, the second one ends it at once, later ones change nothing.
 
     The first is a KeyboardInterrupt, or in a `stopping` block a call; the second Ctrl-C or SIGTERM is always a
-    KeyboardInterrupt. Where that does not end the command within seconds, since the main thread is inside a library
-    that does not return, the process ends without it.
+    KeyboardInterrupt, half a second later while files are being finished. Where that does not end the command within
+    seconds, since the main thread is inside a library that does not return, the process ends without it.
 
     A terminal that goes away often sends SIGHUP twice, by the kernel and by the shell, so that a repeated one asks for
     no hurry. Signals that the process was started to ignore (`nohup`, a job in the background) stay ignored. On
@@ -39,9 +39,9 @@ class Interrupts(AbstractContextManager["Interrupts"]):
     def __init__(self) -> None:
         self.came = self.hurried = False
         self._presses = 0
-        self._raised = self._unblocked = self._over = False
+        self._raised = self._raised_again = self._unblocked = self._over = False
         self._stop: Callable[[], None] | None = None
-        self._is_bounded = False
+        self._is_finishing = False
         self._previous: dict[int, Any] = {}
         self._watch: SignalWatch | None = None
 
@@ -61,22 +61,23 @@ class Interrupts(AbstractContextManager["Interrupts"]):
             signal.signal(number, before)
 
     @contextmanager
-    def stopping(self, stop: Callable[[], None], *, bounded: bool) -> Iterator[None]:
+    def stopping(self, stop: Callable[[], None], *, finishing: bool = False) -> Iterator[None]:
         """Let the first interrupt in the block call a function, from the signal's handler, and raise nothing.
 
+        A block that does not end within ten seconds after that, since the main thread waits for the reader of a pipe,
+        say, is ended by a KeyboardInterrupt.
+
         Args:
-            stop: What is called, also at once where the interrupt came before the block.
-            bounded: Whether a block that does not end within ten seconds after that, since the main thread waits for
-                the reader of a pipe, say, is ended by a KeyboardInterrupt.
+            stop: What is called.
+            finishing: Whether the block finishes files: it takes the time that it needs, and half a second after the
+                second interrupt.
         """
-        before = self._stop, self._is_bounded
-        self._stop, self._is_bounded = stop, bounded
+        before = self._stop, self._is_finishing
+        self._stop, self._is_finishing = stop, finishing
         try:
-            if self.came:
-                stop()
             yield
         finally:
-            self._stop, self._is_bounded = before
+            self._stop, self._is_finishing = before
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
         self.came = True
@@ -84,8 +85,9 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         if self._over:
             return
         if self._presses > 1 or self._unblocked:
-            if not self.hurried:
-                self.hurried = True
+            self.hurried = True
+            if not (self._raised_again or (self._is_finishing and not self._unblocked)):
+                self._raised_again = True
                 raise KeyboardInterrupt
         elif self._stop is not None:
             self._stop()
@@ -94,11 +96,13 @@ class Interrupts(AbstractContextManager["Interrupts"]):
             raise KeyboardInterrupt
 
     def _unblock(self) -> bool:
-        """Raise a KeyboardInterrupt in the main thread, from the watch's, if the main thread is in a bounded block."""
-        if self._is_bounded and hasattr(signal, "pthread_kill"):  # Windows has none, nor calls that are interrupted
-            self._unblocked = True
+        """Raise a KeyboardInterrupt in the main thread, from the watch's; False: it is busy, and has its time."""
+        if self._stop is None or (self._is_finishing and self._presses < 2):
+            return False
+        self._unblocked = True
+        if hasattr(signal, "pthread_kill"):  # Windows has none, nor calls that are interrupted
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        return self._unblocked
+        return True
 
 
 def install(handler: Handler) -> dict[int, Any]:

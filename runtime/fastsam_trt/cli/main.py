@@ -1,4 +1,7 @@
-"""Entry of the command: options, subcommands, and errors as one line with an exit code."""
+"""Entry of the command: options, subcommands, and errors as one line with an exit code.
+
+What takes a while to import is imported when signals are handled.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from tqdm import TMonitor
-
-from fastsam_engine.errors import FastsamError, one_line
 from fastsam_trt import __version__
-from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
 from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, install, leave_at_once
 from fastsam_trt.cli.standard_streams import harden, tell
 
@@ -46,6 +45,8 @@ def _exit(code: int) -> NoReturn:
     A thread of ours may be compiling a model for a prompt, or waiting for a camera. One that came back to an
     interpreter that is being taken down would abort it. Nor is an interrupt to wait for libraries that tidy up.
     """
+    from tqdm import TMonitor
+
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -66,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
     """
+    from fastsam_engine.errors import FastsamError
+    from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
+
     parser = _Parser(prog="fastsam-trt", description="A text prompt selects segments in images and live video.")
     parser.add_argument("--version", action="version", version=f"fastsam-trt {__version__}")
     common = argparse.ArgumentParser(add_help=False)
@@ -98,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail_unexpectedly(error: Exception, *, debug: bool) -> int:
+    from fastsam_engine.errors import one_line
+
     if debug:
         traceback.print_exc()
     tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")

@@ -108,10 +108,10 @@ def execute(args: argparse.Namespace) -> int:
         if args.preview is not None:
             server.start()
             print(f"preview at {server.url}", file=sys.stderr)
-        holding.enter_context(interrupts.stopping(flow.stop, bounded=False))  # from here on all ends in order
+        holding.enter_context(interrupts.stopping(flow.stop, finishing=True))  # from here on all ends in order
         error = None
         try:
-            with outputs, interrupts.stopping(lambda: flow.stop(_COME_OUT_S), bounded=True), flow:
+            with outputs, interrupts.stopping(lambda: flow.stop(_COME_OUT_S)), flow:
                 _consume(flow, sinks, source, interrupts)
         except KeyboardInterrupt:
             interrupts.came = True

@@ -17,8 +17,9 @@ from collections.abc import Callable, Collection
 HURRIED = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals that ask for more hurry when they are repeated."""
 
-_AT_ONCE_S = 3.0  # for the main thread to finish files in, which are whole up to the last frame anyway
-_STUCK_S = 10.0
+_STUCK_S = 10.0  # from the first signal
+_MOMENT_S = 0.5  # from the second, for files to be finished in
+_AT_ONCE_S = 3.0  # from the second; files are whole up to the last frame whenever the process ends
 
 
 class SignalWatch:
@@ -29,8 +30,8 @@ class SignalWatch:
 
         Args:
             numbers: Signals that have a handler in Python, and end the process.
-            unblock: Called ten seconds after the first of them, on the watch's thread: interrupts the main thread if it
-                is stuck, and tells whether it was.
+            unblock: Called ten seconds after the first of them, and half a second after the second, on the watch's
+                thread: interrupts the main thread if it is stuck, and tells whether it was.
             code: Exit code of a process that the main thread does not end.
         """
         self._numbers, self._unblock, self._code = numbers, unblock, code
@@ -49,23 +50,26 @@ class SignalWatch:
 
     def _run(self) -> None:
         hurried = 0
-        stuck_s = end_s = math.inf  # on `time.monotonic`'s clock
+        unblock_s = end_s = math.inf  # on `time.monotonic`'s clock
         while True:
-            left_s = min(stuck_s, end_s) - time.monotonic()
+            left_s = min(unblock_s, end_s) - time.monotonic()
             self._signals.settimeout(None if left_s == math.inf else max(left_s, 1e-3))
             try:
                 numbers = self._signals.recv(64)
             except TimeoutError:
-                if time.monotonic() >= end_s:
+                now_s = time.monotonic()
+                if now_s >= end_s:
                     os._exit(self._code)
-                if time.monotonic() >= stuck_s:
-                    stuck_s = math.inf
-                    end_s = time.monotonic() + _AT_ONCE_S if self._unblock() else end_s
+                if now_s >= unblock_s:
+                    unblock_s = math.inf
+                    if self._unblock():
+                        end_s = min(end_s, now_s + _AT_ONCE_S)
                 continue
             if not numbers:
                 return
-            hurried += sum(number in HURRIED for number in numbers)
-            if any(number in self._numbers for number in numbers):
-                stuck_s = min(stuck_s, time.monotonic() + _STUCK_S)
-            if hurried > 1:
-                end_s = min(end_s, time.monotonic() + _AT_ONCE_S)
+            now_s = time.monotonic()
+            before, hurried = hurried, hurried + sum(number in HURRIED for number in numbers)
+            if before < 2 <= hurried:
+                unblock_s, end_s = now_s + _MOMENT_S, min(end_s, now_s + _AT_ONCE_S)
+            elif any(number in self._numbers for number in numbers):
+                unblock_s = min(unblock_s, now_s + _STUCK_S)
