@@ -137,6 +137,13 @@ class OptionError(RequestError, ValueError):
         super().__init__(f"{option}: expected {expected}, found {found!r}{'; ' if hint else ''}{hint}")
 
 
+class FlowNotEnteredError(RequestError, RuntimeError):
+    """A flow whose threads do not run."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"expected a flow in a with block, found {found}; use: with Flow(source, pipeline) as flow")
+
+
 class GroundTruthError(RequestError, ValueError):
     """Annotations that the ids of a run can't come from."""
 
