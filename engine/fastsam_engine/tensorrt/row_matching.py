@@ -51,8 +51,7 @@ def _match(wanted: NDArray[np.float32], there: NDArray[np.float32]) -> tuple[NDA
     off_px = abs(wanted[:, None, :4] - there[:, :4]).max(axis=2)
     off_logit = abs(logits[:, None] - others)
     other_class = wanted[:, None, 5] != there[:, 5]
-    scale = max(float(np.sqrt(np.square(wanted[:, 6:]).mean())) if wanted.shape[1] > 6 else 1.0, 1e-9)
-    coefficients = abs(wanted[:, None, 6:] - there[:, 6:]).max(axis=2, initial=0.0) / scale
+    coefficients = _distances(wanted[:, 6:], there[:, 6:])
     cost = off_px / _UNIT_PX + off_logit / _UNIT_LOGIT + coefficients + _OTHER_CLASS * other_class
     sides = (wanted[:, 2:4] - wanted[:, :2]).max(axis=1)
     same = (off_px <= np.maximum(_SAME_PX, _SAME_PART * sides)[:, None]) & (off_logit <= _SAME_LOGIT) & ~other_class
@@ -61,3 +60,10 @@ def _match(wanted: NDArray[np.float32], there: NDArray[np.float32]) -> tuple[NDA
     shares = [lacking[clear & (wanted[:, 5] == each)].mean() for each in np.unique(wanted[clear, 5])]
     matched = np.where(other_class.all(axis=1) | (clear.any() & ~clear), -1, cost.argmin(axis=1))
     return matched, float(max(shares, default=lacking.all()))
+
+
+def _distances(wanted: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Between the coefficients of every two rows, as a part of their root mean square length."""
+    lengths, others = (np.square(rows).sum(axis=1) for rows in (wanted, there))
+    squares = lengths[:, None] + others - 2 * wanted @ there.T
+    return np.asarray(np.sqrt(squares.clip(0) / max(float(lengths.mean()), 1e-9)))
