@@ -85,7 +85,7 @@ def _shift_one(axis: int) -> Harm:
 
 
 def _one_row(array: np.ndarray, spec: ModelSpec) -> None:
-    array[..., 0, :] = array[..., 1, :]
+    array[..., 0, :] = array[..., -1, :]
 
 
 def _lost_row(array: np.ndarray, spec: ModelSpec) -> None:
