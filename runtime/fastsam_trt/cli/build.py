@@ -88,7 +88,7 @@ def execute(args: argparse.Namespace) -> int:
                 bar.update()
 
             report = backend.build(request, device, show)
-        rows.append(_row(graph, report))
+        rows.append(_row(graph, request.spec, report))
     print(table(("graph", "for", "size", "built in", "worst error to the graph", "file"), rows))
     return 0
 
@@ -124,13 +124,15 @@ def _batch(asked: list[int] | None) -> tuple[int, int] | None:
     return asked[0], asked[-1]
 
 
-def _row(graph: Path, report: BuildReport) -> tuple[str, ...]:
-    worst = max(report.parity.items(), key=lambda item: item[1], default=None)
+def _row(graph: Path, spec: ModelSpec, report: BuildReport) -> tuple[str, ...]:
+    from fastsam_engine.tensorrt.output_bounds import nearest_bound
+
+    worst = nearest_bound(report.parity, spec.precision)
     return (
         graph.name,
         report.target,
         f"{report.size / 1e6:.1f} MB",
         "was there" if report.built_s is None else f"{report.built_s:.1f} s",
-        "not run here" if worst is None else f"{worst[1]:.2g} ({worst[0]})",
+        "not run here" if worst is None else f"{worst.value:.2g} of {worst.limit:g} ({worst.name})",
         "not kept" if report.path is None else str(report.path),
     )
