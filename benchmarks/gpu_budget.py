@@ -21,8 +21,9 @@ class Task:
         given: What that function is given, as JSON can hold it.
         usual_s: What it usually takes; with less left it is not begun.
         limit_s: After which it is ended, whatever it has done.
-        cases: Titles of what it answers for, each with a row; what is missing at its end gets a row with the reason.
-            None: it has done its work if it has any row.
+        cases: Titles of what it answers for, each with a row of the kind `closes`; one without gets a row with the
+            reason. None: it has done its work if it has any row.
+        closes: See there.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Task:
     usual_s: float = 10.0
     limit_s: float = 60.0
     cases: tuple[str, ...] = ()
+    closes: str = ""
 
 
 class Budget:
@@ -73,7 +75,8 @@ def run_tasks(
             if row.get("kind") == "end":
                 why = row["note"]
                 continue
-            answered.add(str(row.get("title", "")))
+            if row.get("kind") == task.closes or not task.cases:
+                answered.add(str(row.get("title", "")))
             yield task, row
         lacking = task.cases if task.cases or answered else (task.title,)
         for title in lacking:

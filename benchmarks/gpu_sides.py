@@ -213,7 +213,7 @@ def opened_at(where: Where, opened: list[Session] | None = None) -> Iterator[Non
     plainly = backend.open
 
     def open_so(path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
-        if where.cuda_graph and not options.cpu_fallback:
+        if where.cuda_graph and spec.task in _NETWORKS:  # helper graphs compute shapes on the processor
             options = replace(options, cuda_graph=True)
         if where.bound:
             session: Session = _bound(path, spec, precision, options)

@@ -77,6 +77,10 @@ def making(wanted: Wanted) -> Iterator[Task]:
         yield from _made(wanted, name, ("fp32", *(each for each in wanted.precisions if each != "fp32")))
     if any(wanted.crops):
         yield from _made(wanted, CLIP, (*wanted.precisions, "operations"))
+        for precision in dict.fromkeys((*wanted.precisions, "fp32")):  # fp32 for the reference
+            title = f"make {CLIP} {precision} without its weights"
+            given = {**wanted.common(), "title": title, "name": CLIP, "what": "hollow", "precision": precision}
+            yield Task(title, "make", given, 10, 300)
         yield from (_reference(wanted, name, clip=True) for name in wanted.names)
 
 
@@ -154,9 +158,9 @@ def _timed(
         }  # fmt: skip
         building_s = 60 if where is not None and (where.backend in _BUILDS or where.device == "tensorrt") else 0
         usual_s = 6 + building_s + len(cases) * min(wanted.case_s, 3)
-        limit_s = 60 + 3 * building_s + len(cases) * 3 * wanted.case_s
+        limit_s = 90 + 3 * building_s + len(cases) * 3 * wanted.case_s
         yield Task(f"{given['title']}, {'with' if crops else 'no'} crops", "side", given, usual_s, limit_s,
-                   tuple(title for title, *_ in cases))  # fmt: skip
+                   tuple(title for title, *_ in cases), "times")  # fmt: skip
 
 
 def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
@@ -173,7 +177,7 @@ def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
     given = {**wanted.common(), "families": pairs, "where": asdict(where), "imgsz": wanted.imgsz}
     slow = where.backend in _BUILDS or where.device == "tensorrt"
     yield Task(f"families {where.label}", "family", given, 60 if slow else 20, 300 if slow else 120,
-               tuple(f"{name} {precision}" for name, precision in pairs))  # fmt: skip
+               tuple(f"{name} {precision}" for name, precision in pairs), "parity")  # fmt: skip
 
 
 def _watched(wanted: Wanted, wheres: Sequence[Where], there: Mapping[str, Sequence[str]], tool: str) -> Iterator[Task]:

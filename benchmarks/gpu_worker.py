@@ -72,6 +72,8 @@ def make(given: Given) -> Rows:
 
         where = placed(models, name, given["imgsz"])
         call = partial(models.script, name, where.input_h, where.input_w)
+    elif given["what"] == "hollow":
+        call = partial(models.hollow_clip, given["precision"])
     elif given["what"] == "operations":
         call = partial(models.operations, name)
     yield _tried(given["title"], call)

@@ -14,13 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
 import gpu_carry
 import gpu_tasks
+import hollow_graphs
 from gpu_budget import Budget, Row, Task, run_tasks
 from gpu_process import MARK, library_folders, run_process, worker_environment
 from gpu_sanitizer import command, errors_found
@@ -68,7 +72,8 @@ def test_what_no_longer_fits_has_a_row_for_each_of_its_cases():
              Task("short", "side", usual_s=5, limit_s=500)]  # fmt: skip
     rows = [row for _, row in run_tasks(tasks, budget, run)]
     assert [(row["kind"], row["title"]) for row in rows] == [
-        ("times", "first"), ("task", "first"), ("skipped", "a"), ("skipped", "b"), ("times", "short"), ("task", "short"),
+        ("times", "first"), ("task", "first"), ("skipped", "a"), ("skipped", "b"),
+        ("times", "short"), ("task", "short"),
     ]  # fmt: skip
     assert "usually takes 50 s, and 37 s are left" in rows[2]["note"]
     assert limits == [("first", 60.0), ("short", 37.0)]  # never longer than what is left
@@ -77,9 +82,11 @@ def test_what_no_longer_fits_has_a_row_for_each_of_its_cases():
 def test_a_task_that_ends_early_has_rows_for_what_it_did_not_answer():
     def run(task: Task, limit_s: float) -> Iterator[Row]:
         yield {"kind": "times", "title": "a"}
+        yield {"kind": "parity", "title": "b"}  # it ends before the times
         yield {"kind": "end", "note": "its process ended with signal SIGSEGV"}
 
-    rows = [row for _, row in run_tasks([Task("t", "side", cases=("a", "b", "c"))], Budget(100), run)]
+    task = Task("t", "side", cases=("a", "b", "c"), closes="times")
+    rows = [row for _, row in run_tasks([task], Budget(100), run)]
     lacking = {row["title"]: row["note"] for row in rows if row["kind"] == "missing"}
     assert lacking == dict.fromkeys(("b", "c"), "its process ended with signal SIGSEGV")
 
@@ -354,3 +361,55 @@ def test_nothing_to_carry_is_refused(tmp_path):
         gpu_carry.split(tmp_path, tmp_path / "pieces", 1024 * _KIB)
     with pytest.raises(gpu_carry.CarryError, match="1 MiB"):
         gpu_carry.split(tmp_path, tmp_path / "pieces", 5)
+
+
+# --- graphs without their weights ---------------------------------------------------------------------------------
+
+
+def _graph(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [next(iter(arrays))], ["y"])],
+        "g",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    helper.set_model_props(model, {"fastsam_trt.spec": "{}"})
+    onnx.save(model, str(path))
+    return path
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    return {each.name: numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
+
+
+def test_a_graph_comes_back_whole_from_the_weights_it_was_made_of(tmp_path):
+    made = np.random.default_rng(0)
+    weights = {name: made.normal(size=shape).astype(np.float16).astype(np.float32)
+               for name, shape in (("a", (64, 32)), ("b", (64, 64)), ("c", (64, 64)), ("d", (2000,)))}  # fmt: skip
+    arrays = {"turned": weights["a"].T, "second": weights["c"], "half": weights["b"].T.astype(np.float16),
+              "own": made.normal(size=(64, 32)).astype(np.float32), "small": weights["d"][:3],
+              "flat": weights["d"]}  # fmt: skip
+    graph = _graph(tmp_path / "graph.onnx", {name: np.ascontiguousarray(each) for name, each in arrays.items()})
+    gone = hollow_graphs.hollow(graph, weights, tmp_path / "hollow.onnx")
+    assert 0.5 < gone < 0.85  # all but its own
+    assert (tmp_path / "hollow.onnx").stat().st_size < graph.stat().st_size / 2
+    hollow_graphs.fill(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
+    assert (tmp_path / "filled.onnx").read_bytes() == graph.read_bytes()
+    others = {name: each + 1 for name, each in weights.items()}
+    hollow_graphs.fill(tmp_path / "hollow.onnx", others, tmp_path / "other.onnx")
+    found = _arrays(tmp_path / "other.onnx")
+    np.testing.assert_array_equal(found["turned"], arrays["turned"] + 1)
+    np.testing.assert_array_equal(found["own"], arrays["own"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "why"),
+    [({}, "expected weights with a"), ({"a": np.zeros((3, 5), np.float32)}, "expected a of shape")],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path, weights, why):
+    array = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
+    hollow_graphs.hollow(_graph(tmp_path / "graph.onnx", {"x": array}), {"a": array}, tmp_path / "hollow.onnx")
+    with pytest.raises(ValueError, match=why):
+        hollow_graphs.fill(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
