@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("--crops", type=int, nargs="+", metavar="N", help="CLIP crops a frame (0 10 100; cpu: 0 2)")
     parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="frames at a time (1 8; cpu: 1 2)")
     parser.add_argument("--imgsz", type=int, metavar="PX", help="longest side of the input (the model's; cpu: 256)")
-    parser.add_argument("--case-seconds", type=float, metavar="S", help="time for a case's turns (4; cpu: 1)")
+    parser.add_argument("--case-seconds", type=float, metavar="S", help="time for a case's turns (3; cpu: 1)")
     parser.add_argument("--without", nargs="+", default=[], metavar="PACKAGE", help="rehearse as if it were not there")
     harness.add_options(parser, rounds=200, warmup=5)
     args = parser.parse_args()
@@ -99,7 +99,7 @@ def _wanted(args: argparse.Namespace, folder: Path) -> gpu_tasks.Wanted:
         imgsz=args.imgsz or (256 if rehearsal else None),
         rounds=min(args.rounds, 10) if rehearsal else args.rounds,
         warmup=min(args.warmup, 1) if rehearsal else args.warmup,
-        case_s=args.case_seconds or (1 if rehearsal else 4),
+        case_s=args.case_seconds or (1 if rehearsal else 3),
         without=tuple(args.without),
     )
 
@@ -127,6 +127,8 @@ def _measure(args: argparse.Namespace, wanted: gpu_tasks.Wanted, budget: Budget,
             there[row["title"]] = row["devices"]
         elif row["kind"] == "limit" and row["limit"]:
             limits[row["computes"]] = row["limit"]
+        elif row.get("side") == ULTRALYTICS and row["kind"] in ("times", "missing") and row.get("note"):
+            there["ultralytics"] = []  # the TorchScript takes its part
         if line := _line(row):
             print(f"          {line}", flush=True)
     compared = _compared(rows)
@@ -177,19 +179,25 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
 
 
 def _show(rows: Sequence[Row], compared: Sequence[Row]) -> None:
-    """Print the table of what was timed, and what was not."""
+    """Print the table of what was timed, and what has no answer."""
     ratios = {(row["title"], row["side"]): row["ratio"] for row in compared}
     parity = {(row["title"], row.get("side")): row for row in rows if row["kind"] == "parity"}
     table = []
     for row in rows:
-        if row["kind"] in ("times", *_LACKING):
-            key = row["title"], row.get("side")
+        if row["kind"] == "times":
+            key = row["title"], row["side"]
             answers = parity.get(key, {})
             kept = f"{answers['kept']}/{answers['of']}" if "of" in answers else ""
             table.append({**row, "kept": kept, "cosine": answers.get("cosine", ""), "/ PyTorch": ratios.get(key, "")})
     cells = [[row.get(column, "") for column in _COLUMNS] for row in table]
     shown = [[f"{cell:.4g}" if isinstance(cell, float) else cell for cell in row] for row in cells]
     harness.show_rows("cases", [dict(zip(_COLUMNS, row, strict=True)) for row in shown])
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["kind"] in _LACKING:
+            lacking.setdefault((row.get("side", ""), row["note"]), []).append(row["title"])
+    for (side, note), titles in lacking.items():
+        print(f"without an answer: {side} {'; '.join(titles)}: {note}")
 
 
 def _export(args: argparse.Namespace) -> int:

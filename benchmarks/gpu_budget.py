@@ -24,6 +24,7 @@ class Task:
         cases: Titles of what it answers for, each with a row of the kind `closes`; one without gets a row with the
             reason. None: it has done its work if it has any row.
         closes: See there.
+        side: Whose work it is; in the rows that say what is missing.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Task:
     limit_s: float = 60.0
     cases: tuple[str, ...] = ()
     closes: str = ""
+    side: str = ""
 
 
 class Budget:
@@ -68,7 +70,7 @@ def run_tasks(
         left_s = budget.left_s
         if left_s < task.usual_s:
             note = f"not run: it usually takes {task.usual_s:.0f} s, and {max(left_s, 0):.0f} s are left"
-            yield from ((task, {"kind": "skipped", "title": title, "note": note}) for title in _titles(task))
+            yield from ((task, _without("skipped", task, title, note)) for title in task.cases or (task.title,))
             continue
         before_s, answered, why = budget.spent_s, set[str](), "it ended without an answer"
         for row in run(task, min(left_s, task.limit_s)):
@@ -81,9 +83,10 @@ def run_tasks(
         lacking = task.cases if task.cases or answered else (task.title,)
         for title in lacking:
             if title not in answered:
-                yield task, {"kind": "missing", "title": title, "note": why}
+                yield task, _without("missing", task, title, why)
         yield task, {"kind": "task", "title": task.title, "spent s": round(budget.spent_s - before_s, 2)}
 
 
-def _titles(task: Task) -> tuple[str, ...]:
-    return task.cases or (task.title,)
+def _without(kind: str, task: Task, title: str, why: str) -> Row:
+    """The row of what has no answer."""
+    return {"kind": kind, "title": title, **({"side": task.side} if task.side else {}), "note": why}

@@ -19,7 +19,6 @@ _ON_GPU = (Where("onnxruntime", "cuda"), Where("onnxruntime", "cuda", cuda_graph
            Where("onnxruntime", "tensorrt"), Where("tensorrt", "cuda"), Where("tensorrt-rtx", "cuda"))  # fmt: skip
 _ON_CPU = (Where("onnxruntime", "cpu"), Where("onnxruntime", "cpu", bound=True),
            Where("onnxruntime", "cpu", cuda_graph=True, bound=True))  # fmt: skip
-_BUILDS = ("tensorrt", "tensorrt-rtx")  # these make a plan first
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,73 +93,104 @@ def measuring(wanted: Wanted, there: Mapping[str, Sequence[str]]) -> Iterator[Ta
 
     Args:
         wanted: What to run.
-        there: Backend or tool to its devices, or its path; what is not there has been told already.
+        there: Backend or tool to its devices, or its path; what is not there has been told already. Looked at again
+            for each task: what turns out not to work may be taken out.
     """
     yield Task("limits", "limits", wanted.common(), 10, 60)
     wheres = [each for each in (_ON_CPU if wanted.rehearsal else _ON_GPU) if each.device in there.get(each.backend, ())]
-    plain = [
-        each for each in wheres if not each.cuda_graph and each.backend not in _BUILDS and each.device != "tensorrt"
-    ]
+    built = [each for each in wheres if _builds(each)]
     graphs = [each for each in wheres if each.cuda_graph]
-    built = [each for each in wheres if each not in plain and each not in graphs]
-    torch = [each for each, package in ((ULTRALYTICS, "ultralytics"), (SCRIPT, "torch")) if there.get(package)]
-    first, *names = wanted.names
-    half, *others = wanted.precisions
+    plain = [each for each in wheres if each not in built and each not in graphs]
+    (first, *names), (half, *others) = wanted.names, wanted.precisions
+    torch = _Torch(there)
     yield from _timed(wanted, first, half, plain, torch, crops=False)
-    for where in plain:
+    for where in plain[-1:] if wanted.rehearsal else plain:  # the processor's own is what they are compared with
         yield from _families(wanted, where)
-    yield from _timed(wanted, first, half, graphs, (), crops=False)
+    yield from _timed(wanted, first, half, graphs, None, crops=False)
     yield from _timed(wanted, first, half, plain, torch, crops=True)
     yield from _watched(wanted, plain[-1:], there, "memcheck")
+    for name in names:
+        yield from _timed(wanted, name, half, plain, torch, crops=False)
     for precision in others:
         yield from _timed(wanted, first, precision, plain, torch, crops=False)
-    yield from _timed(wanted, first, half, graphs, (), crops=True)
+    yield from _timed(wanted, first, half, graphs, None, crops=True)
     for name in names:
-        for crops in (False, True):
-            yield from _timed(wanted, name, half, plain, torch, crops=crops)
+        yield from _timed(wanted, name, half, plain, torch, crops=True)
     for where in built:
-        yield from _timed(wanted, first, half, [where], (), crops=False)
+        yield from _timed(wanted, first, half, [where], None, crops=False)
         yield from _families(wanted, where)
-        yield from _timed(wanted, first, half, [where], (), crops=True)
+        yield from _timed(wanted, first, half, [where], None, crops=True)
     for precision in others:
         yield from _timed(wanted, first, precision, plain, torch, crops=True)
         for name in names:
             yield from _timed(wanted, name, precision, [*plain, *graphs], torch, crops=False)
+    if torch.has_ultralytics:
+        yield from _timed(wanted, first, half, (), _Torch({**there, "ultralytics": ()}), crops=False)
     yield from _watched(wanted, plain[-1:], there, "racecheck")
 
 
+@dataclass(frozen=True, slots=True)
+class _Torch:
+    """The other side: ultralytics, or without it the TorchScript of its network, with our own steps around it."""
+
+    there: Mapping[str, Sequence[str]]
+
+    @property
+    def has_ultralytics(self) -> bool:
+        return bool(self.there.get("ultralytics"))
+
+    @property
+    def has_torch(self) -> bool:
+        return bool(self.there.get("torch"))
+
+
+def _builds(where: Where) -> bool:
+    """Whether a plan is made first, which takes its time."""
+    return where.backend.startswith("tensorrt") or where.device == "tensorrt"
+
+
 def _timed(
-    wanted: Wanted, name: str, precision: str, wheres: Sequence[Where], torch: Sequence[str], *, crops: bool
+    wanted: Wanted, name: str, precision: str, wheres: Sequence[Where], torch: _Torch | None, *, crops: bool
 ) -> Iterator[Task]:
     """The sides of a segmenter, each in a process of its own; first what they need."""
     counts = [each for each in wanted.crops if bool(each) == crops]
-    if not counts or not (wheres or torch):
+    if not counts or not (wheres or (torch and torch.has_torch)):
         return
     if crops:
-        yield from _made(wanted, CLIP, (precision, "operations"), usual_s=40)
-    yield from _made(wanted, name, (precision, "operations"))
+        yield from _made(wanted, CLIP, (precision, "operations"))
+    yield from _made(wanted, name, ("fp32", precision, "operations"))
     yield _reference(wanted, name, clip=crops)
-    sides: list[tuple[str, Where | None]] = [(where.label, where) for where in wheres]
-    sides += [(each, None) for each in torch]
     cases = [
         (f"{name} {precision}, {batch} frames, {count} crops", batch, count)
         for batch in wanted.batches
         for count in counts
     ]
-    for label, where in sides:
-        if label == SCRIPT:
-            yield from _made(wanted, name, ("script",))
-        given = {
-            **wanted.common(), "title": f"{name} {precision} {label}", "side": label, "name": name,
-            "precision": precision, "imgsz": wanted.size(name), "where": None if where is None else asdict(where),
-            "cases": cases, "rounds": wanted.rounds, "warmup": wanted.warmup, "case_s": wanted.case_s,
-            "in_a_row": 1 if wanted.rehearsal else 10,
-        }  # fmt: skip
-        building_s = 60 if where is not None and (where.backend in _BUILDS or where.device == "tensorrt") else 0
-        usual_s = 6 + building_s + len(cases) * min(wanted.case_s, 3)
-        limit_s = 90 + 3 * building_s + len(cases) * 3 * wanted.case_s
-        yield Task(f"{given['title']}, {'with' if crops else 'no'} crops", "side", given, usual_s, limit_s,
-                   tuple(title for title, *_ in cases), "times")  # fmt: skip
+    for where in wheres:
+        yield _side(wanted, name, precision, where.label, where, cases)
+    if torch and torch.has_ultralytics:
+        yield _side(wanted, name, precision, ULTRALYTICS, None, cases)
+    if torch and torch.has_torch and not torch.has_ultralytics:
+        yield from _made(wanted, name, ("script",))
+        yield _side(wanted, name, precision, SCRIPT, None, cases)
+
+
+def _side(
+    wanted: Wanted, name: str, precision: str, label: str, where: Where | None, cases: Sequence[tuple[str, int, int]]
+) -> Task:
+    given = {
+        **wanted.common(), "title": f"{name} {precision} {label}", "side": label, "name": name,
+        "precision": precision, "imgsz": wanted.size(name), "where": None if where is None else asdict(where),
+        "cases": cases, "rounds": wanted.rounds, "warmup": wanted.warmup, "case_s": wanted.case_s,
+        "in_a_row": 1 if wanted.rehearsal else 10,
+    }  # fmt: skip
+    building_s = 60 if where is not None and _builds(where) else 0
+    crops = "with" if cases[0][2] else "no"
+    return Task(
+        f"{given['title']}, {crops} crops", "side", given,
+        usual_s=10 + building_s + len(cases) * (wanted.case_s + 2),
+        limit_s=60 + 3 * building_s + len(cases) * (10 + 3 * wanted.case_s),
+        cases=tuple(title for title, *_ in cases), closes="times", side=label,
+    )  # fmt: skip
 
 
 def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
@@ -175,9 +205,10 @@ def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
     for name in dict.fromkeys(name for name, _ in pairs if name not in (DEMO_SEGMENTER, DEMO_CLIP)):
         yield from _made(wanted, name, ("fp32", *(each for each in wanted.precisions if each != "fp32")))
     given = {**wanted.common(), "families": pairs, "where": asdict(where), "imgsz": wanted.imgsz}
-    slow = where.backend in _BUILDS or where.device == "tensorrt"
-    yield Task(f"families {where.label}", "family", given, 60 if slow else 20, 300 if slow else 120,
-               tuple(f"{name} {precision}" for name, precision in pairs), "parity")  # fmt: skip
+    yield Task(
+        f"families {where.label}", "family", given, 60 if _builds(where) else 20, 300 if _builds(where) else 120,
+        tuple(f"{name} {precision}" for name, precision in pairs), "parity", where.label,
+    )  # fmt: skip
 
 
 def _watched(wanted: Wanted, wheres: Sequence[Where], there: Mapping[str, Sequence[str]], tool: str) -> Iterator[Task]:
@@ -189,7 +220,7 @@ def _watched(wanted: Wanted, wheres: Sequence[Where], there: Mapping[str, Sequen
         yield Task(title, "sanitize", given, 30, 100)
 
 
-def _made(wanted: Wanted, name: str, what: Sequence[str], usual_s: float = 10) -> Iterator[Task]:
+def _made(wanted: Wanted, name: str, what: Sequence[str]) -> Iterator[Task]:
     """Make what is not there yet; looked up when it is reached."""
     from seeded_models import Models
 
@@ -205,7 +236,8 @@ def _made(wanted: Wanted, name: str, what: Sequence[str], usual_s: float = 10) -
         title = f"make {name} {each}"
         given = {**wanted.common(), "title": title, "name": name, "what": kind, "precision": each}
         given["imgsz"] = wanted.size(name) if name in SEGMENTERS else None
-        yield Task(title, "make", given, 2 if kind == "operations" else usual_s, 300)
+        usual_s = {"operations": 2.0, "script": 10.0}.get(kind, 15.0 if name == CLIP else 10.0)
+        yield Task(title, "make", given, usual_s, 300 if wanted.rehearsal else 120)
 
 
 def _reference(wanted: Wanted, name: str, *, clip: bool) -> Task:
