@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,12 @@ import gpu_carry
 import gpu_tasks
 import hollow_graphs
 from gpu_budget import Budget, Row, Task, run_tasks
+from gpu_case import Case, Timing, timed
 from gpu_process import MARK, library_folders, run_process, worker_environment
+from gpu_reference import Reference
 from gpu_sanitizer import command, errors_found
+from gpu_sides import Side
+from harness import BenchmarkError
 
 _KIB = 1 << 10
 
@@ -171,6 +176,71 @@ def test_the_tasks_of_eight_minutes_begin_within_them(tmp_path):
         i for i, task in enumerate(tasks) if task.title.startswith("fastsam-s fp16") and "no crops" in task.title
     ]
     assert sum(task.usual_s for task in tasks[: fastsam[1] + 1]) < 8 * 60
+
+
+# --- the times ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "rounds", "least", "most"), [(60.0, 7, 7, 7), (0.0, 50, 3, 3), (0.0, 2, 2, 2)])
+def test_turns_end_with_their_rounds_or_their_time(seconds, rounds, least, most):
+    calls = {"a": 0, "b": 0}
+
+    def call(name: str) -> None:
+        calls[name] += 1
+
+    times = timed({name: partial(call, name) for name in calls}, Timing(rounds, 2, seconds, 1))
+    assert least <= len(times["a"]) == len(times["b"]) <= most
+    assert calls["a"] >= 2 * len(times["a"])  # each timed call follows one that is not
+
+
+class Answering(Side):
+    """A side that gives what it is told to, with pauses for a network."""
+
+    name, precision = "told", "fp32"
+
+    def __init__(self, boxes: np.ndarray, cosine: float = 1.0) -> None:
+        self._boxes, self._cosine = boxes, cosine
+
+    def prepare(self, conf: float, *, clip: bool) -> None:
+        pass
+
+    def __call__(self, frames: Any) -> Any:
+        return [(self._boxes, np.zeros(len(self._boxes), np.int32))] * len(frames)
+
+    def networks(self, frames: Any) -> Any:
+        return lambda: time.sleep(1e-4)
+
+    def embed(self, frame: Any, windows: Any) -> np.ndarray:
+        return np.array([[self._cosine, 0.0]] * len(windows), np.float32)
+
+
+def _case(crops: int) -> Case:
+    corners = np.arange(30, dtype=np.float32)[:, None] * [20, 10, 20, 10]
+    boxes = np.add(corners, [0, 0, 15, 8]).astype(np.float32)
+    embeddings = np.array([[1.0, 0.0]] * 10, np.float32)
+    frame = np.zeros((400, 700, 3), np.uint8)
+    return Case("case", Reference(frame, 0.3, 0.7, boxes, np.zeros(30, np.int32), embeddings), 2, crops)
+
+
+def test_a_side_that_answers_right_is_timed():
+    case = _case(20)
+    parity, times = case.run(Answering(case.reference.boxes), Timing(5, 1, 10.0, 10))
+    assert (parity["kind"], parity["kept"], parity["of"], parity["cosine"]) == ("parity", 20, 20, 1.0)
+    assert times["kind"] == "times"
+    assert times["rounds"] == 5
+    assert times["p50 ms"] <= times["p99 ms"]
+    assert times["FPS"] == pytest.approx(2e3 / times["p50 ms"])
+    assert 0.1 <= times["networks ms"] < 50
+
+
+@pytest.mark.parametrize(("shift_px", "cosine", "why"), [(4.0, 1.0, "expected the 20 segments"),
+                                                         (0.0, 0.9, "expected CLIP's cosine")])  # fmt: skip
+def test_a_side_that_answers_otherwise_is_told_and_not_timed(shift_px, cosine, why):
+    case = _case(20)
+    rows = case.run(Answering(case.reference.boxes + np.float32(shift_px), cosine), Timing(5, 1, 10.0, 10))
+    assert next(rows)["kind"] == "parity"
+    with pytest.raises(BenchmarkError, match=why):
+        next(rows)
 
 
 # --- the processes ------------------------------------------------------------------------------------------------
