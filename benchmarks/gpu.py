@@ -33,7 +33,7 @@ from typing import Any
 import gpu_carry
 import gpu_tasks
 import harness
-from gpu_budget import Budget, Row, Task, run_tasks
+from gpu_budget import LACKING, Budget, Row, Task, run_tasks
 from gpu_case import SCRIPT, ULTRALYTICS
 from gpu_process import run_process, worker_environment
 from seeded_models import SEGMENTERS
@@ -50,7 +50,6 @@ _PACKAGES = (
 )  # fmt: skip
 _COLUMNS = ("title", "side", "computes", "kept", "cosine", "p50 ms", "p99 ms", "FPS", "/ PyTorch", "networks ms",
             "share", "limit p50", "limit networks", "note")  # fmt: skip
-_LACKING = ("skipped", "missing")
 
 
 def main() -> int:
@@ -127,7 +126,7 @@ def _measure(args: argparse.Namespace, wanted: gpu_tasks.Wanted, budget: Budget,
             there[row["title"]] = row["devices"]
         elif row["kind"] == "limit" and row["limit"]:
             limits[row["computes"]] = row["limit"]
-        elif row.get("side") == ULTRALYTICS and row["kind"] in ("times", "missing") and row.get("note"):
+        elif row.get("side") == ULTRALYTICS and row["kind"] in ("missing", "wrong"):
             there["ultralytics"] = []  # the TorchScript takes its part
         if line := _line(row):
             print(f"          {line}", flush=True)
@@ -140,8 +139,8 @@ def _measure(args: argparse.Namespace, wanted: gpu_tasks.Wanted, budget: Budget,
         if row["kind"] == "times" and "share" in row and row["side"].startswith("ours") and not wanted.rehearsal
     ]
     code = harness.finish(args, facts, [], figures)
-    wrong = [row for row in rows if row["kind"] in ("parity", "sanitizer") and (row.get("note") or row.get("errors"))]
-    print(f"{budget.spent_s:.0f} s of {args.minutes * 60:.0f} s; {len(rows)} rows, {len(wrong)} of them wrong answers")
+    wrong = [row for row in rows if row["kind"] == "wrong" or (row["kind"] == "sanitizer" and row["errors"])]
+    print(f"{budget.spent_s:.0f} s of {args.minutes * 60:.0f} s; {len(rows)} rows, {len(wrong)} of them wrong")
     return int(bool(code or wrong))
 
 
@@ -194,7 +193,7 @@ def _show(rows: Sequence[Row], compared: Sequence[Row]) -> None:
     harness.show_rows("cases", [dict(zip(_COLUMNS, row, strict=True)) for row in shown])
     lacking: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        if row["kind"] in _LACKING:
+        if row["kind"] in LACKING:
             lacking.setdefault((row.get("side", ""), row["note"]), []).append(row["title"])
     for (side, note), titles in lacking.items():
         print(f"without an answer: {side} {'; '.join(titles)}: {note}")

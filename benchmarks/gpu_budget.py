@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
+LACKING = ("skipped", "missing", "wrong")
+"""Kinds of rows that say why there is no answer, or none that holds."""
 _RESERVE_S = 3.0  # for the table at the end
 
 
@@ -77,7 +79,7 @@ def run_tasks(
             if row.get("kind") == "end":
                 why = row["note"]
                 continue
-            if row.get("kind") == task.closes or not task.cases:
+            if row.get("kind") in (task.closes, *LACKING) or not task.cases:
                 answered.add(str(row.get("title", "")))
             yield task, row
         lacking = task.cases if task.cases or answered else (task.title,)

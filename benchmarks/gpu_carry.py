@@ -47,15 +47,18 @@ class Group:
 GROUPS = (
     Group(
         "core",
-        "the frame, the references, YOLOv8n-seg and what proves the other families, small packages",
+        "frame, references, YOLOv8n-seg, small models of the other families, CLIP but its weights, small packages",
         (
             "frame.png", "operations.json", "reference-*.npz", "yolov8n-seg/*", "yolov8n-seg-fp16/*",
-            "yolov8n-seg.pt", "yolov8n-seg.*.torchscript", "small-*/*", "clip-hollow/*/*",
-            "yolo26n-seg/*", "yolo26n-seg-fp16/*",
+            "yolov8n-seg.pt", "small-*/*", "clip-hollow/*/*",
             "wheels/platformdirs-*.whl", "wheels/ultralytics*.whl", "wheels/filelock-*.whl",
         ),
     ),
     Group("onnxruntime", "ONNX Runtime's CUDA provider", ("wheels/onnxruntime_gpu-*.whl",)),
+    Group(
+        "more", "YOLO26n-seg; YOLOv8n-seg for PyTorch without ultralytics",
+        ("yolo26n-seg/*", "yolo26n-seg-fp16/*", "yolov8n-seg.*.torchscript"),
+    ),
     Group("fastsam-s", "FastSAM-s shape, its times", ("fastsam-s-fp16/*", "fastsam-s/*", "fastsam-s.*")),
     Group("others", "other packages", ("wheels/*.whl",)),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from typing import Any
 
 import harness
 import small_transformers
-from gpu_case import attempt
+from gpu_case import OtherAnswerError, attempt
 from gpu_reference import frame_of
 from gpu_sides import Where, opened_at
 from seeded_models import SEGMENTERS, SMALL, Models
@@ -74,7 +74,7 @@ class Family:
         """The row, as far as it can be had: the device against the processor, then again with PyTorch's errors.
 
         Raises:
-            BenchmarkError: The device answers otherwise.
+            OtherAnswerError: The device answers otherwise.
         """
         title = f"{self.name} {self.precision}"
         compare = self._clip if self.name == CLIP else self._segmenter
@@ -83,9 +83,9 @@ class Family:
         yield {"kind": "parity", "title": title, "side": self.where.label, **row, "s": time.perf_counter() - start}
         worst, bound = max(row["raw error"].values()), _BOUNDS[row["computes"]]
         if not worst <= bound:
-            raise harness.BenchmarkError(f"expected raw errors of {bound} at most, found {worst:.3g}")
+            raise OtherAnswerError(f"expected raw errors of {bound} at most, found {worst:.3g}")
         if row["kept"] < row["segments"] - 1:
-            raise harness.BenchmarkError(f"expected {row['segments']} segments again, found {row['kept']} of them")
+            raise OtherAnswerError(f"expected {row['segments']} segments again, found {row['kept']} of them")
 
     def _clip(self) -> dict[str, Any]:
         scene = draw_scene(1, 240, 320)

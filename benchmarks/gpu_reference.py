@@ -135,6 +135,6 @@ def _weights_of_clip(models: Models) -> str:
     for precision in ("fp16", "fp32"):
         if any(models.place(CLIP, precision).glob("*.onnx")):
             source = read_spec(find_graph(models.place(CLIP, precision), "image")).source
-            return "" if source is None else str(source.sha256)
+            return "" if source is None else source.weights_sha256
     models.export(CLIP, "fp32")
     return _weights_of_clip(models)

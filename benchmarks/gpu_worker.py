@@ -99,26 +99,21 @@ def side(given: Given) -> Rows:
     opened, why = attempt(lambda: _open_side(given, models))
     cases = given["cases"]
     if opened is None:
-        yield from ({"kind": "times", "title": title, "side": given["side"], "note": why} for title, *_ in cases)
+        for title, *_ in cases:
+            yield {"kind": "missing", "title": title, "side": given["side"], "note": why}
         return
     opened.name = given["side"]
     yield {"kind": "open", "title": f"{given['title']}: open", "side": opened.name, "ms": _ms_since(start)}
+    timing = Timing(given["rounds"], given["warmup"], given["case_s"], given["in_a_row"])
     for title, batch, crops in cases:
-        base = {"kind": "times", "title": title, "side": opened.name, "computes": opened.precision}
-        wanted, why = attempt(partial(load_reference, models, name, imgsz, clip=crops > 0))
-        if wanted is None:
-            yield {**base, "note": why}
-            continue
-        timing = Timing(given["rounds"], given["warmup"], given["case_s"], given["in_a_row"])
-        rows = Case(title, wanted, batch, crops).run(opened, timing)
-        while True:
-            row, why = attempt(partial(next, rows, None))
-            if row is None:
-                if why:
-                    yield {**base, "note": why}
-                break
-            done, _ = attempt(partial(operations, models, name, imgsz, crops))
-            limit = given["limits"].get(str(row["computes"]))
+
+        def rows(title: str = title, batch: int = batch, crops: int = crops) -> Rows:
+            wanted = load_reference(models, name, imgsz, clip=crops > 0)
+            yield from Case(title, wanted, batch, crops).run(opened, timing)
+
+        done, _ = attempt(partial(operations, models, name, imgsz, crops))
+        for row in _answered(rows(), {"title": title, "side": opened.name}):
+            limit = given["limits"].get(str(row.get("computes")))
             for what in ("p50", "networks"):
                 if done and limit and row.get(f"{what} ms"):
                     row[f"limit {what}"] = done * batch / (row[f"{what} ms"] / 1e3) / limit
@@ -127,21 +122,13 @@ def side(given: Given) -> Rows:
 
 def family(given: Given) -> Rows:
     """Compare one family after the other on one device."""
-    from gpu_case import attempt
     from gpu_families import Family
     from gpu_sides import Where
 
     models = _models(given)
     for name, precision in given["families"]:
         each = Family(models, name, precision, Where(**given["where"]), given["device"], given["imgsz"])
-        rows = each.rows()
-        while True:
-            row, why = attempt(partial(next, rows, None))
-            if row is None:
-                if why:
-                    yield {"kind": "parity", "title": f"{name} {precision}", "side": each.where.label, "note": why}
-                break
-            yield row
+        yield from _answered(each.rows(), {"title": f"{name} {precision}", "side": each.where.label})
 
 
 def sanitize(given: Given) -> Rows:
@@ -180,6 +167,30 @@ def watched(given: Given) -> Rows:
             segments.masks.decode(range(len(segments)))
             found += len(segments)
     yield {"kind": "watched", "title": given["title"], "segments": found}
+
+
+def _answered(rows: Rows, whose: Given) -> Rows:
+    """Rows, and where they break off one that says why: of kind `wrong` for another answer, `missing` for none."""
+    from gpu_case import OtherAnswerError, attempt
+
+    wrong = ""
+
+    def following() -> dict[str, Any] | None:
+        nonlocal wrong
+        try:
+            return next(rows, None)
+        except OtherAnswerError as error:
+            wrong = str(error)
+            return None
+
+    while True:
+        row, why = attempt(following)
+        if row is not None:
+            yield row
+            continue
+        if wrong or why:
+            yield {"kind": "wrong" if wrong else "missing", **whose, "note": wrong or why}
+        return
 
 
 def _open_side(given: Given, models: Any) -> Any:

@@ -194,8 +194,8 @@ class Models:
                     continue
                 fill(path, weights, part / path.name)
                 spec = read_spec(part / path.name)
-                if spec.source is not None and spec.source.sha256 not in ("", digest):
-                    source = dataclasses.replace(spec.source, sha256=digest)
+                if spec.source is not None and spec.source.weights_sha256 not in ("", digest):
+                    source = dataclasses.replace(spec.source, weights_sha256=digest)
                     write_spec(part / path.name, dataclasses.replace(spec, source=source, parity=None))
 
         self._made(self.place(CLIP, precision), make)
