@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import harness
-import small_transformers
 from gpu_case import OtherAnswerError, attempt
 from gpu_reference import frame_of
 from gpu_sides import Where, opened_at
-from seeded_models import SEGMENTERS, SMALL, Models
+from seeded_models import SEGMENTERS, SMALL, Models, small_transformers
 
 # isort: split
 import numpy as np

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -243,7 +244,8 @@ def _ms_since(start: float) -> float:
 
 def _end_with_parent() -> None:
     """End this process when its parent is gone, which is when nothing holds the other end of its standard input."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1 << 12):
+        pass
     os._exit(1)
 
 
@@ -258,10 +260,17 @@ def main() -> None:
     kind, given = sys.argv[1], json.loads(sys.argv[2])
     for package in given.get("without", ()):
         sys.modules[package] = None  # type: ignore[assignment]  # its import fails, as if it were not there
-    for row in KINDS[kind](given):
-        say(row)
+    code = 0
+    try:
+        for row in KINDS[kind](given):
+            say(row)
+    except Exception as error:  # noqa: BLE001 - told as the last that it said
+        traceback.print_exc()
+        print(f"{type(error).__name__}: {error}")
+        code = 1
     sys.stdout.flush()
-    os._exit(0)  # what libraries do at the end of a process is none of the task
+    sys.stderr.flush()
+    os._exit(code)  # what libraries do at the end of a process is none of the task
 
 
 if __name__ == "__main__":

@@ -323,6 +323,31 @@ def test_what_is_missing_has_rows_with_the_reason(tmp_path):
     assert {"onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"} <= rows.keys()
 
 
+def test_the_demo_models_are_compared_without_anything_carried(tmp_path):
+    """They come with the package; the processor that does as a GPU does answers as it does by itself."""
+    pytest.importorskip("onnxruntime")
+    given = {
+        "without": ["torch"], "folder": str(tmp_path), "tiny_clip": True, "device": "cpu", "imgsz": None,
+        "families": [["demo-seg", "fp32"], ["demo-clip", "fp32"], ["small-detr", "fp32"]],
+        "where": {"backend": "onnxruntime", "device": "cpu", "bound": True},
+    }  # fmt: skip
+    segmenter, clip, absent = _real("family", given)
+    assert segmenter["kind"] == clip["kind"] == "parity"
+    assert segmenter["segments"] == segmenter["kept"] >= 5
+    assert segmenter["mask IoU"] > 0.9
+    assert max(*segmenter["raw error"].values(), *clip["raw error"].values()) < 1e-3
+    assert clip["cosine"] > 0.9999
+    assert absent == {"kind": "missing", "title": "small-detr fp32", "side": "ours onnxruntime cpu bound",
+                      "note": absent["note"]}  # fmt: skip
+    assert "torch" in absent["note"]
+
+
+def test_a_task_that_cannot_be_done_says_why(tmp_path):
+    (row,) = _real("reference", {"without": []})
+    assert row["kind"] == "end"
+    assert "KeyError" in row["note"]
+
+
 @pytest.mark.parametrize("side", ["PyTorch ultralytics", "PyTorch script, our steps", "ours onnxruntime cpu"])
 def test_a_side_that_cannot_be_opened_has_a_row_for_each_case(tmp_path, side):
     given = {
