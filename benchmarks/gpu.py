@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, metavar="DIR", help="models; what it lacks is made there if it can be")
     parser.add_argument("--export", type=Path, metavar="DIR", help="make the models in this folder, and no more")
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="with --export: wheels to carry too, in DIR/pieces")
-    parser.add_argument("--piece-mib", type=int, default=48, metavar="N", help="largest piece, MiB (48)")
+    parser.add_argument("--piece-mib", type=int, default=50, metavar="N", help="largest piece, MiB (50)")
     parser.add_argument("--only", choices=sorted(SEGMENTERS), action="append", help="leave the other models out")
     parser.add_argument("--precision", choices=("fp16", "fp32"), nargs="+", default=["fp16", "fp32"])
     parser.add_argument("--crops", type=int, nargs="+", metavar="N", help="CLIP crops a frame (0 10 100; cpu: 0 2)")
@@ -113,7 +113,9 @@ def _measure(args: argparse.Namespace, wanted: gpu_tasks.Wanted, budget: Budget,
         print(f"[{budget.spent_s:5.0f} s] {task.title}", flush=True)
         told = json.dumps({**task.given, "limits": limits})
         worker = [sys.executable, str(Path(__file__).with_name("gpu_worker.py")), task.kind, told]
-        return run_process(worker, limit_s, worker_environment({}))
+        # Threads that wait for each other take many times their time where other programs keep the cores busy.
+        few = {"OMP_NUM_THREADS": "1"} if wanted.rehearsal else {}
+        return run_process(worker, limit_s, worker_environment(few))
 
     def tasks() -> Iterator[Task]:
         yield gpu_tasks.first_look(wanted)

@@ -1,6 +1,6 @@
 """Files for `gpu.py` in pieces that fit through a narrow door, the most telling first, and put together again.
 
-    python benchmarks/gpu_carry.py split MODELS PIECES --piece-mib 48
+    python benchmarks/gpu_carry.py split MODELS PIECES --piece-mib 50
     python benchmarks/gpu_carry.py join PIECES MODELS
 
 Each group of files is one tar, cut into pieces; `cat PIECES/1-core.tar.* | tar x -C MODELS` puts it together as well.
@@ -142,7 +142,7 @@ def main() -> int:
     for each, names in ((cutting, ("folder", "pieces")), (joining, ("pieces", "folder"))):
         for name in names:
             each.add_argument(name, type=Path)
-    cutting.add_argument("--piece-mib", type=int, default=48, metavar="N", help="largest piece, MiB (48)")
+    cutting.add_argument("--piece-mib", type=int, default=50, metavar="N", help="largest piece, MiB (50)")
     args = parser.parse_args()
     try:
         if args.verb == "split":
