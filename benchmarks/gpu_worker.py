@@ -164,7 +164,7 @@ def watched(given: Given) -> Rows:
     with opened_at(where):
         segmenter, found = Segmenter(SEGMENTER, backend=where.backend, device=where.device), 0
         for turn in range(3):
-            segments = segmenter(draw_scene(turn, 240, 320).frame)
+            segments = segmenter(draw_scene(turn, 120, 160).frame)
             segments.masks.decode(range(len(segments)))
             found += len(segments)
     yield {"kind": "watched", "title": given["title"], "segments": found}
