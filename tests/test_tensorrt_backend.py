@@ -853,6 +853,7 @@ def test_the_doubles_have_nothing_that_the_real_builders_lack(module: str) -> No
     real = pytest.importorskip(module)
     ours = FakeBuildingTensorRt(rtx=module == "tensorrt_rtx")
     own = {"device", "rtx", "broken", "diagnosis", "contexts", "configs", "builds", "gain", "capabilities", "refused"}
+    own |= {"steps", "at_step"}
     assert not _public(ours) - own - set(dir(real))
     for double, kind, own in (
         (fake_builder.FakeBuilder, real.Builder, set()),

@@ -147,6 +147,13 @@ class BuildError(WorkError, RuntimeError):
         super().__init__(f"{graph.name}: {found}; {mend}")
 
 
+class BuildInterruptedError(KeyboardInterrupt):
+    """A build that was interrupted; nothing of it is kept. No `FastsamError`, as nothing went wrong."""
+
+    def __init__(self, graph: Path) -> None:
+        super().__init__(f"interrupted: the build of {graph.name} was stopped, and nothing of it is kept")
+
+
 class OperatorFallbackError(RequestError, RuntimeError):
     """Operators that would run on the processor, though a GPU was asked for."""
 

@@ -21,6 +21,7 @@ from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
 from fastsam_engine.home_folder import has_writable_home
+from fastsam_engine.interruption import named_interrupts
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version
@@ -101,10 +102,11 @@ class OpenVinoBackend(Backend):
         # As the runtime opens them: frames for segmenters, and fp32 for texts, which are encoded once.
         segments, texts = request.spec.task == "segment", request.spec.task == "embed-text"
         precision = "fp32" if texts else "auto"
-        session = self.open(request.graph, request.spec, "cpu", precision, OpenOptions(frames=segments))
-        if not isinstance(session, OpenVinoSession):
-            raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
-        size, made = session.keep(ranges, progress, again=request.again)
+        with named_interrupts(request.graph):  # come out after the compilation that runs, which can't be cut short
+            session = self.open(request.graph, request.spec, "cpu", precision, OpenOptions(frames=segments))
+            if not isinstance(session, OpenVinoSession):
+                raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
+            size, made = session.keep(ranges, progress, again=request.again)
         built_s = time.perf_counter() - start if made else None
         return BuildReport(EngineCache().folder / self.name, size, built_s, f"this processor, {session.precision}", {})
 

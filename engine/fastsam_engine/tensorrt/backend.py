@@ -97,8 +97,8 @@ class TensorRtBackend(Backend):
             "%s: building its plan for %s, which is done once and can take minutes (beforehand: fastsam-trt build)",
             path.name, target,
         )  # fmt: skip
-        with self._new_device(gpu).using():  # TensorRT builds for the GPU that is the thread's
-            built = engines.get(self._for_here(request, target), check=check_plan).plan
+        using = self._new_device(gpu).using  # TensorRT builds for the GPU that is the thread's
+        built = engines.get(self._for_here(request, target), check=check_plan, using=using).plan
         return self._session(path, built, module, gpu, cache)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
@@ -115,8 +115,9 @@ class TensorRtBackend(Backend):
         request = self._for_here(request, target) if here else request
         runs_here = bool(here) and target in (request.options.targets or (target,))
         check_plan = self._check(request, module, here[0], cache) if runs_here else None
-        with self._new_device(here[0]).using() if runs_here else nullcontext():
-            engine = Engines(self.flavour, module, target, cache).get(request, check=check_plan, progress=progress)
+        using = self._new_device(here[0]).using if runs_here else nullcontext
+        engines = Engines(self.flavour, module, target, cache)
+        engine = engines.get(request, check=check_plan, progress=progress, using=using)
         facts = engine.plan.facts
         return BuildReport(engine.path, len(engine.plan.data), engine.built_s, facts.gpu, facts.parity)
 

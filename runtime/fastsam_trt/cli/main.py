@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from fastsam_engine.errors import FastsamError, one_line
+from fastsam_engine.interruption import is_left_running
 from fastsam_trt import __version__
 from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
 from fastsam_trt.cli.interrupts import handled, interrupt
@@ -34,7 +35,11 @@ class _Parser(argparse.ArgumentParser):
 def entry() -> None:
     """Console entry: run and exit."""
     harden()
-    sys.exit(main())
+    code = main()
+    if is_left_running():  # interrupted twice: a builder is in the middle of something, and nobody waits for it
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         tell(f"fastsam-trt: error: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
+        if str(interrupted):
+            tell(f"fastsam-trt: {interrupted}")
         return _INTERRUPTED
     except BrokenPipeError:
         _drop_broken()
