@@ -823,7 +823,8 @@ def test_doctor_tells_what_serves_and_why_not(tensorrt: Machine, capsys: pytest.
     rows = {line.split()[0]: line for line in told if line.startswith("tensorrt")}
     (serves,) = (line for line in told if line.startswith("tensorrt ") and "runs a plan" in line)
     assert serves.split()[1] == "cuda"
-    assert "expected a GPU that it knows, found NVIDIA H100 (sm90); use --backend auto" in rows["tensorrt-rtx"]
+    assert "expected a GPU that it knows, found NVIDIA H100 (sm90)" in rows["tensorrt-rtx"]
+    assert told[told.index(rows["tensorrt-rtx"]) + 1].strip() == "use --backend auto"
     assert any("colours segment fp32, tensorrt 1.0, NVIDIA H100 (sm90)" in line for line in told)
 
 

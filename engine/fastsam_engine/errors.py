@@ -92,6 +92,10 @@ class BackendUnavailableError(RequestError, ImportError):
         super().__init__(f"backend {name!r} can't serve: {reason}; {mend}")
 
 
+class BackendFailedError(BackendUnavailableError):
+    """A backend that looked able to serve, and can't for a reason of this machine, whatever the model."""
+
+
 class PackagesMissingError(RequestError, ImportError):
     """A request needs packages that are not installed."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastsam_engine.build_request import BuildOptions, Progress
 from fastsam_engine.errors import BuildError, BuildInterruptedError, BuildRequestError
 from fastsam_engine.interruption import interruptible, named_interrupts
-from fastsam_engine.tensorrt.api import TensorRtApi, quiet_logger
+from fastsam_engine.tensorrt.api import TensorRtApi, create_builder, quiet_logger
 from fastsam_engine.tensorrt.profiles import ShapeRange
 from fastsam_engine.weight_files import beside_its_weights
 
@@ -57,6 +57,7 @@ def build_plan(
 
     Raises:
         BuildError: The graph can't be parsed or built.
+        BackendFailedError: TensorRT can't use the GPU.
         BuildInterruptedError: The build was interrupted.
     """
 
@@ -103,7 +104,7 @@ def _build(
     steps: _Steps,
 ) -> BuiltPlan:
     logger = quiet_logger(api)
-    builder = api.Builder(logger)
+    builder = create_builder(api, logger)
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, logger)
     with beside_its_weights(graph) as real:
