@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +57,8 @@ class FakeBuildingTensorRt(FakeTensorRt):
         gain: What the outputs of plans that it builds are multiplied by: anything but 1 is wrong.
         capabilities: Compute capability of each GPU; plans of TensorRT-RTX run on those of their targets.
         refused: What the parser or the builder refuses: `parse`, `build`.
+        steps: How many steps a build has.
+        at_step: Called before each step is told, with its number.
     """
 
     BuilderFlag = _BuilderFlag
@@ -71,6 +75,8 @@ class FakeBuildingTensorRt(FakeTensorRt):
         self.gain = 1.0
         self.capabilities = capabilities
         self.refused: set[str] = set()
+        self.steps = 2
+        self.at_step: Callable[[int], None] = lambda _step: None
         self.Builder = lambda _logger: FakeBuilder(self)
         self.OnnxParser = lambda network, _logger: FakeParser(self, network)
         if rtx:
@@ -215,10 +221,11 @@ class FakeBuilder:
         self._api.builds.append(config)
         monitor = config.progress_monitor
         assert monitor.is_set_up
-        monitor.phase_start("Building", None, 2)
-        assert monitor.step_complete("Building", 0)
-        assert monitor.step_complete("Building", 1)
+        monitor.phase_start("Building", None, self._api.steps)
+        goes_on = all(self._step(monitor, step) for step in range(self._api.steps))
         monitor.phase_finish("Building")
+        if not goes_on:
+            return None
         if config.timings is not None:
             config.timings.data = (config.timings.data or _TIMINGS) + b"+"
         gain = self._api.gain if math.isfinite(self._api.gain) else math.nan
@@ -227,6 +234,15 @@ class FakeBuilder:
         later = _BuilderFlag.VERSION_COMPATIBLE in config.flags
         version, gpus = self._api.__version__, self._gpus(config)
         return bytearray(make_plan(network.graph, ranges, version=version, later=later, gpus=gpus, gain=gain))
+
+    def _step(self, monitor: Any, step: int) -> bool:
+        """Tell of a step; as the bindings do, print what that raises, and take it for a no."""
+        self._api.at_step(step)
+        try:
+            return bool(monitor.step_complete("Building", step))
+        except BaseException as error:  # noqa: BLE001
+            sys.stderr.write(f"[ERROR] Exception caught in step_complete(): {error}\n")
+            return False
 
     def _gpus(self, config: FakeConfig) -> list[int]:
         """The GPUs that the plan runs on."""

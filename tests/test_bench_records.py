@@ -115,7 +115,7 @@ def _change(path: Path, number: int, change: Callable[[dict], object]) -> None:
         (lambda d: json.dumps(d)[:50], ResultsLineError, "4: expected a JSON object, found a line that is cut off"),
         (lambda _: "median 4.5 ms", ResultsLineError, "line 4: expected a JSON object, found no JSON"),
         (lambda _: "[1, 2]", ResultsLineError, "line 4: expected a JSON object, found list"),
-        (lambda d: d["fps"].update(low=float("nan")), ResultsLineError, "no JSON .NaN is no figure"),
+        (lambda d: d["fps"].update(low=float("nan")), ResultsLineError, "no JSON .expected finite numbers, found NaN"),
         (lambda d: d.update(model=d.pop("family")), ResultsLineError,
          "expected a line of kind cell, found cell: missing field 'family'"),
         (lambda d: d["fps"].update(low="12"), ResultsLineError, "cell.fps.low: expected float, found '12'"),

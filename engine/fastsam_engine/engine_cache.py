@@ -32,6 +32,7 @@ Byproduct = Literal["timings", "kernels", "compiled"]
 """The builder's timings, which later builds start from; kernels that were compiled when a plan first ran; graphs that
 OpenVINO compiled."""
 _MEND = "make it writable, set FASTSAM_TRT_HOME to another folder, or name a file with --out"
+_REMOVE = "remove it, or set FASTSAM_TRT_HOME to another folder"
 _ABANDONED_S = 3600.0  # after which a part of a file is of a process that was killed
 
 
@@ -207,14 +208,30 @@ class EngineCache:
             raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", _MEND) from error
 
 
+def check_own_folder(folder: Path) -> None:
+    """Refuse a folder of executable files, such as plans, if another user made or may change it or what is in it.
+
+    Raises:
+        OutputError: It is so, or there is a link.
+        OSError: It can't be read.
+    """
+    for each in (folder.parent, folder, *folder.rglob("*")):
+        _check_owner(each)
+
+
 def _check_own(path: Path) -> None:
     """Refuse a file that another user made or may change: what is in it would run on the GPU as us."""
     for each in (path, path.parent):
-        told = each.lstat()
-        if stat.S_ISLNK(told.st_mode):
-            raise OutputError(each, "expected a file of our own, found a link")
-        if hasattr(os, "getuid") and (told.st_uid != os.getuid() or told.st_mode & stat.S_IWOTH):
-            raise OutputError(each, "expected a file that only this user can write, found another's")
+        _check_owner(each)
+
+
+def _check_owner(path: Path) -> None:
+    told = path.lstat()
+    if stat.S_ISLNK(told.st_mode):
+        raise OutputError(path, "expected an engine of our own, found a link", _REMOVE)
+    if hasattr(os, "getuid") and (told.st_uid != os.getuid() or told.st_mode & stat.S_IWOTH):
+        found = "another user's" if told.st_uid != os.getuid() else "that every user can"
+        raise OutputError(path, f"expected an engine that only this user can write, found {found}", _REMOVE)
 
 
 def _entry(path: Path) -> CachedEngine:

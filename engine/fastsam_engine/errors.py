@@ -17,6 +17,13 @@ def one_line(error: Exception, which: int = 0) -> str:
     return lines[which] if lines else type(error).__name__
 
 
+def brief(text: str, most: int = 300) -> str:
+    """Text from a file on one line of a message: cut where it is long, and escaped where it can't be printed."""
+    cut = text[:most] if len(text) > most else text
+    printable = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
+    return printable[:most] + ("..." if len(text) > most or len(printable) > most else "")
+
+
 class FastsamError(Exception):
     """Base of all errors of this project."""
 
@@ -53,7 +60,7 @@ class ModelFileError(RequestError, ValueError):
     """A model file that can't be used."""
 
     def __init__(self, path: Path, found: str, mend: str = "export it again with: fastsam-trt export NAME") -> None:
-        super().__init__(f"{path}: {found}; {mend}")
+        super().__init__(f"{path}: {brief(found)}; {mend}")
 
 
 class ClassNamesError(ModelFileError):
@@ -70,10 +77,10 @@ class ClassNamesError(ModelFileError):
 class SpecVersionError(ModelFileError):
     """The spec in the file has another schema version."""
 
-    def __init__(self, path: Path, expected: int, found: object) -> None:
+    def __init__(self, path: Path, expected: int, found: str) -> None:
         super().__init__(
             path,
-            f"expected a spec of schema version {expected}, found {found!r}",
+            f"expected a spec of schema version {expected}, found {found}",
             "export it again with this version: fastsam-trt export NAME",
         )
 
@@ -82,7 +89,7 @@ class UnknownBackendError(RequestError, ValueError):
     """A backend name that does not exist."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"expected a backend among auto, {', '.join(known)}, found {name!r}")
+        super().__init__(f"expected a backend among auto, {', '.join(known)}, found {brief(name, 80)!r}")
 
 
 class BackendUnavailableError(RequestError, ImportError):
@@ -90,6 +97,10 @@ class BackendUnavailableError(RequestError, ImportError):
 
     def __init__(self, name: str, reason: str, mend: str) -> None:
         super().__init__(f"backend {name!r} can't serve: {reason}; {mend}")
+
+
+class BackendFailedError(BackendUnavailableError):
+    """A backend that looked able to serve, and can't for a reason of this machine, whatever the model."""
 
 
 class PackagesMissingError(RequestError, ImportError):
@@ -155,6 +166,13 @@ class BuildError(WorkError, RuntimeError):
 
     def __init__(self, graph: Path, found: str, mend: str) -> None:
         super().__init__(f"{graph.name}: {found}; {mend}")
+
+
+class BuildInterruptedError(KeyboardInterrupt):
+    """A build that was interrupted; nothing of it is kept. No `FastsamError`, as nothing went wrong."""
+
+    def __init__(self, graph: Path) -> None:
+        super().__init__(f"interrupted: the build of {graph.name} was stopped, and nothing of it is kept")
 
 
 class OperatorFallbackError(RequestError, RuntimeError):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fastsam_engine.json_reader import read_json
+from fastsam_engine.json_reader import parse_json, read_json
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"
@@ -222,9 +222,22 @@ class ModelSpec:
         """Read a spec.
 
         Raises:
-            ValueError: The text is no JSON, or a field is missing, unknown or of the wrong type.
+            ValueError: The text is no JSON, or a field is missing, unknown, of the wrong type or out of range.
         """
-        return typing.cast("ModelSpec", read_json(cls, json.loads(text), "spec"))
+        return cls.from_document(parse_json(text))
+
+    @classmethod
+    def from_document(cls, document: object) -> ModelSpec:
+        """Read a spec from parsed JSON.
+
+        Raises:
+            ValueError: See `from_json`.
+        """
+        from fastsam_engine.spec_check import check_spec
+
+        spec = typing.cast("ModelSpec", read_json(cls, document, "spec"))
+        check_spec(spec)
+        return spec
 
 
 def schema_version(text: str) -> object:
@@ -233,7 +246,7 @@ def schema_version(text: str) -> object:
     Raises:
         ValueError: The text is no JSON object.
     """
-    document = json.loads(text)
+    document = parse_json(text)
     if not isinstance(document, dict):
         raise ValueError(f"expected a JSON object, found {type(document).__name__}")
     return document.get("schema_version")

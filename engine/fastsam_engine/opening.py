@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from fastsam_engine.backends import Readiness, all_backends, get_backend
 from fastsam_engine.cpu_count import CpuCount
-from fastsam_engine.errors import BackendUnavailableError, ModelFileError
+from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, GpuError, ModelFileError
+from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Session
 from fastsam_engine.spec_reader import read_spec
@@ -35,7 +37,8 @@ def open_session(
     Args:
         path: An ONNX file with a spec, or a plan that was built from one and lies where it was named.
         backend: `onnxruntime`, `openvino`, `tensorrt`, `tensorrt-rtx`, or `auto`: the fastest that can serve on this
-            machine. The last two build a plan first, once, where the engine cache has none: that can take minutes.
+            machine; where that fails for a reason of the machine, such as its driver, the next fastest, with a warning.
+            The last two build a plan first, once, where the engine cache has none: that can take minutes.
         device: `auto` (the backend's best here) or a device of it: `cpu`; `cuda`, or `cuda:1` for another GPU;
             `tensorrt`, or `tensorrt:1`, for ONNX Runtime's TensorRT provider.
         precision: `auto` (the backend's fastest that its library holds accurate) or `fp32`, `bf16`, `fp16`.
@@ -68,11 +71,24 @@ def open_session(
     thread_count = CpuCount.of_process().threads(threads)
     spec = read_spec(path, class_names)
     device = device.removesuffix(":0")
-    name = backend
+    options = OpenOptions(frames, cpu_fallback, cuda_graph, thread_count, spin)
     if is_plan(path):
-        name = _plan_backend(path, backend)
-    elif backend == "auto":
-        name = _fastest(device)
+        return _open(path, spec, _plan_backend(path, backend), device, precision, options, "as built")
+    if backend != "auto":
+        return _open(path, spec, backend, device, precision, options, "as asked")
+    *faster, last = _fastest_first(device, gpu_only=cuda_graph)
+    for name, where in faster:
+        try:
+            return _open(path, spec, name, where, precision, options, "fastest here")
+        except (BackendFailedError, GpuError) as error:
+            _tell_failure(name, str(error))
+    return _open(path, spec, *last, precision, options, "fastest here")
+
+
+def _open(
+    path: Path, spec: ModelSpec, name: str, device: str, precision: str, options: OpenOptions, how: str
+) -> Session:
+    """Open a graph on a backend and no other."""
     chosen = get_backend(name)
     readiness = chosen.readiness()
     if not readiness.devices:
@@ -83,11 +99,9 @@ def open_session(
         raise BackendUnavailableError(name, f"it has no device {device!r} here{why}", f"use one of: auto, {devices}")
     if device == "auto":
         device = readiness.devices[0]
-    if cuda_graph and device == "cpu":
+    if options.cuda_graph and device == "cpu":
         raise BackendUnavailableError(name, "a CUDA graph needs a GPU, found device 'cpu'", "leave cuda_graph out")
-    options = OpenOptions(frames, cpu_fallback, cuda_graph, thread_count, spin)
     session = chosen.open(path, spec, device, precision, options)
-    how = "fastest here" if backend == "auto" else "as asked"
     _logger.info(
         "%s runs on %s %s, %s, %s (%s: %s)",
         spec.name, name, readiness.version, session.device, session.precision, how, readiness.reason,
@@ -103,16 +117,31 @@ def _plan_backend(path: Path, asked: str) -> str:
     return built_for
 
 
-def _fastest(device: str) -> str:
-    """The fastest backend that can serve on a device."""
+def _fastest_first(device: str, *, gpu_only: bool) -> list[tuple[str, str]]:
+    """Backends that can serve on a device, each with its device, the fastest first; one that also has `cpu`, twice."""
     able = {name: backend.readiness() for name, backend in all_backends().items()}
-    ready = {name: each for name, each in able.items() if each.devices and device in ("auto", *each.devices)}
-    if not ready:
-        if any(each.devices for each in able.values()):
-            why = _lacks(able)
-            raise BackendUnavailableError("auto", f"no backend here has a device {device!r}{why}", "use --device auto")
-        raise BackendUnavailableError("auto", "no backend is installed", "pip install 'fastsam-trt[cpu]'")
-    return min(ready, key=lambda name: ready[name].rank(device))
+    if not any(each.devices for each in able.values()):
+        reasons = "; ".join(f"{name}: {each.reason}" for name, each in able.items() if each.version)
+        why = f"no backend that is installed can serve here ({reasons})" if reasons else "no backend is installed"
+        raise BackendUnavailableError("auto", why, "pip install 'fastsam-trt[cpu]'")
+    ranked = []
+    for name, each in able.items():
+        best = dict.fromkeys((*each.devices[:1], *(("cpu",) if "cpu" in each.devices else ())))
+        wanted = best if device == "auto" else [device] if device in each.devices else []
+        ranked += [(each.rank(where), name, where) for where in wanted]
+    found = [(name, where) for _, name, where in sorted(ranked)]
+    found = [each for each in found if each[1] != "cpu" or not gpu_only] or found
+    if not found:
+        devices = ", ".join(dict.fromkeys(where for each in able.values() for where in each.devices))
+        why = f"no backend here has a device {device!r}{_lacks(able)}"
+        raise BackendUnavailableError("auto", why, f"use --device auto, or one of: {devices}")
+    return found
+
+
+@cache
+def _tell_failure(name: str, error: str) -> None:
+    """Say that a backend is passed over, once for all graphs that are opened."""
+    _logger.warning("%s; the next fastest backend is used instead of %s", error, name)
 
 
 def _lacks(able: Mapping[str, Readiness]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastsam_engine import ultralytics_metadata, yolo_graph
 from fastsam_engine.errors import ClassNamesError, ModelFileError, ModelNotFoundError, SpecVersionError
 from fastsam_engine.graph_check import check_graph
+from fastsam_engine.json_reader import shown
 from fastsam_engine.model_spec import METADATA_KEY, SCHEMA_VERSION, ModelSpec, schema_version
 from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.onnx_metadata import read_metadata
@@ -56,11 +57,11 @@ def _own(path: Path, text: str) -> ModelSpec:
     try:
         found = schema_version(text)
         if found != SCHEMA_VERSION:
-            raise SpecVersionError(path, SCHEMA_VERSION, found)
+            raise SpecVersionError(path, SCHEMA_VERSION, shown(found))
         return ModelSpec.from_json(text)
     except ModelFileError:
         raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ModelFileError(path, f"the spec in the metadata can't be read ({error})") from error
 
 

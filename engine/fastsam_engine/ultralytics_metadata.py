@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastsam_engine.errors import ModelFileError
+from fastsam_engine.json_reader import shown
 from fastsam_engine.model_spec import ImageInput, ModelSpec, Source
 from fastsam_engine.yolo_seg import (
     detections_output,
@@ -21,6 +22,9 @@ from fastsam_engine.yolo_seg import (
     prototypes_output,
     thresholds,
 )
+
+_MOST_CHARS = 1 << 20  # of a value; tens of thousands of class names fit
+_MOST_PX = 1 << 15
 
 
 def is_ultralytics(metadata: Mapping[str, str]) -> bool:
@@ -41,7 +45,7 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     if metadata["task"] != "segment":
         raise ModelFileError(
             path,
-            f"expected a segmenter, found an ultralytics model of task {metadata['task']!r}",
+            f"expected a segmenter, found an ultralytics model of task {shown(metadata['task'])}",
             "use a model whose name ends in -seg",
         )
     names = _literal(path, metadata, "names")
@@ -49,21 +53,23 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     arguments = _literal(path, metadata, "args") if "args" in metadata else {}
     if not isinstance(names, dict) or not isinstance(size, list) or len(size) != 2 or not isinstance(arguments, dict):
         raise ModelFileError(path, "expected ultralytics' metadata, found names, imgsz or args of another shape")
-    if _literal(path, metadata, "channels", default=3) != 3:
-        raise ModelFileError(path, f"expected 3 colour channels, found {metadata['channels']}")
+    channels = _literal(path, metadata, "channels", default=3)
+    if channels != 3:
+        raise ModelFileError(path, f"expected 3 colour channels, found {shown(channels)}")
     # Detections after NMS in the graph look as those of a head that needs none
     end_to_end = bool(_literal(path, metadata, "end2end", default=False) or arguments.get("nms"))
-    stride = int(_literal(path, metadata, "stride"))
+    height, width = (_number(path, "imgsz", each) for each in size)
+    stride = _number(path, "stride", _literal(path, metadata, "stride"))
     dynamic = bool(arguments.get("dynamic"))
-    batch = int(_literal(path, metadata, "batch", default=1))
+    batch = _number(path, "batch", _literal(path, metadata, "batch", default=1))
     image: ImageInput = letterbox_input(
-        height=int(size[0]),
-        width=int(size[1]),
+        height=height,
+        width=width,
         size_multiple=stride if dynamic else None,
         batch=(1, None) if dynamic else (batch, batch),
         dtype="float16" if arguments.get("half") else "float32",
     )
-    classes = tuple(str(names[i]) for i in sorted(names, key=int))  # text in .engine files, where they were JSON
+    classes = _classes(path, names)
     fastsam = is_fastsam(classes, path.stem, metadata.get("description", ""))
     return ModelSpec(
         name=path.stem,
@@ -86,7 +92,32 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
 def _literal(path: Path, metadata: Mapping[str, str], key: str, default: Any = None) -> Any:
     if key not in metadata:
         return default
+    text = metadata[key]
+    if len(text) > _MOST_CHARS:
+        raise ModelFileError(path, f"expected at most {_MOST_CHARS} characters under {key!r}, found {len(text)}")
     try:
-        return ast.literal_eval(metadata[key])
-    except (ValueError, SyntaxError) as error:
-        raise ModelFileError(path, f"expected a literal under {key!r}, found {metadata[key]!r}") from error
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ModelFileError(path, f"expected a literal under {key!r}, found {shown(text)}") from error
+
+
+def _number(path: Path, key: str, found: object) -> int:
+    """A count or a length in pixels; ultralytics writes some as floats."""
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not is_number or not 1 <= cast("float", found) <= _MOST_PX or found != int(cast("float", found)):
+        raise ModelFileError(path, f"expected a whole number of 1 to {_MOST_PX} under {key!r}, found {shown(found)}")
+    return int(cast("float", found))
+
+
+def _classes(path: Path, names: dict[object, object]) -> tuple[str, ...]:
+    """The names in the order of their ids, which are text in .engine files, where they were JSON."""
+    by_id = {str(key): name for key, name in names.items() if isinstance(key, int | str)}
+    ordered = [by_id.get(str(index)) for index in range(len(names))]
+    if not ordered or not all(isinstance(name, str | int | float) for name in ordered):
+        raise ModelFileError(
+            path, f"expected a name for each of the ids 0 to n - 1 under 'names', found {shown(names)}"
+        )
+    try:
+        return tuple(str(name).encode().decode() for name in ordered)
+    except ValueError as error:
+        raise ModelFileError(path, f"expected names in Unicode under 'names', found {shown(names)}") from error

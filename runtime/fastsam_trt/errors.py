@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, one_line
+from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, brief, one_line
+from fastsam_engine.json_reader import shown
 
 
 class SourceNotFoundError(RequestError, FileNotFoundError):
@@ -148,7 +149,7 @@ class GroundTruthError(RequestError, ValueError):
     """Annotations that the ids of a run can't come from."""
 
     def __init__(self, path: Path, expected: str, found: str) -> None:
-        super().__init__(f"annotations {path}: expected {expected}, found {found}")
+        super().__init__(f"annotations {path}: expected {expected}, found {brief(found)}")
 
 
 class ClassNamesFileError(RequestError, ValueError):
@@ -156,7 +157,8 @@ class ClassNamesFileError(RequestError, ValueError):
 
     def __init__(self, path: Path, found: str) -> None:
         super().__init__(
-            f"names {path}: {found}; expected a text file with a name per line, or names as in a data.yaml or JSON"
+            f"names {path}: {brief(found)}; "
+            "expected a text file with a name per line, or names as in a data.yaml or JSON"
         )
 
 
@@ -204,16 +206,17 @@ class ResultsFileError(RequestError, ValueError):
     """A file of benchmark results that can't be read."""
 
     def __init__(self, path: Path, expected: str, found: object) -> None:
-        super().__init__(f"results {path}: expected {expected}, found {found}; write some with: fastsam-trt bench")
+        super().__init__(
+            f"results {path}: expected {expected}, found {brief(str(found))}; write some with: fastsam-trt bench"
+        )
 
 
 class ResultsLineError(ResultsFileError):
     """A line of results that is no JSON, or does not fit its kind or its run."""
 
     def __init__(self, path: Path, line: int, expected: str, found: object) -> None:
-        RequestError.__init__(
-            self, f"results {path}, line {line}: expected {expected}, found {found}; remove the line, or run it again"
-        )
+        told = f"expected {expected}, found {brief(str(found))}"
+        RequestError.__init__(self, f"results {path}, line {line}: {told}; remove the line, or run it again")
 
 
 class ResultsSchemaError(ResultsFileError):
@@ -222,7 +225,7 @@ class ResultsSchemaError(ResultsFileError):
     def __init__(self, path: Path, line: int, expected: str, found: object) -> None:
         RequestError.__init__(
             self,
-            f"results {path}, line {line}: expected schema {expected}, found {found!r}; "
+            f"results {path}, line {line}: expected schema {expected}, found {shown(found)}; "
             "read it with the version of fastsam-trt that wrote it, or measure again with: fastsam-trt bench",
         )
 

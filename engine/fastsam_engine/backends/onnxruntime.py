@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,14 @@ from fastsam_engine.backends.onnxruntime_bound import OnnxRuntimeBoundSession, s
 from fastsam_engine.backends.onnxruntime_devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime_options import Providers, computed, engine_folder, providers
 from fastsam_engine.backends.registry import Backend, Readiness, register
-from fastsam_engine.errors import BackendUnavailableError, ModelFileError, OutputError, one_line
+from fastsam_engine.engine_cache import check_own_folder
+from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, ModelFileError, OutputError, one_line
 from fastsam_engine.model_spec import ImageInput, ModelSpec
 from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import check_single_owner, owners, version
 from fastsam_engine.session import Array, Computed, Session, check_names
+from fastsam_engine.tensorrt.gpus import gpus
 from fastsam_engine.tensorrt.profiles import bounded, shape_ranges
 from fastsam_engine.weight_files import beside_its_weights
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _CPU_RANK, _GPU_RANK = 50, 10
+_MACHINE = re.compile(
+    r"CUDA (failure|error)|CUDNN failure|CUBLAS failure|cudaError|driver|out of memory|cannot open shared"
+)
+"""Text of errors that come of the machine and not of the graph."""
 
 
 @register
@@ -113,7 +120,8 @@ def open_bound(
         spec = bounded(spec, ranges)
 
     def load(lengths: Mapping[str, int]) -> onnxruntime.InferenceSession:
-        engines = _engines(path, spec, {**lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
+        gpu = {"GPU": next((each.name for each in gpus() if each.index == device.index), "")}
+        engines = _engines(path, spec, {**gpu, **lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
         told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
         session = _load(path, device, told, lengths, options)
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
@@ -156,11 +164,14 @@ def _load(
             ) from error
         if device.kind == "cpu":
             raise ModelFileError(path, f"ONNX Runtime can't load it ({one_line(error)})") from error
+        if _MACHINE.search(str(error)):
+            reason = f"{device} can't be used ({one_line(error)})"
+            raise BackendFailedError(OnnxRuntimeBackend.name, reason, "see: fastsam-trt doctor") from error
         raise ModelFileError(
             path, f"ONNX Runtime can't load it on {device} ({one_line(error)})", "see: fastsam-trt doctor"
         ) from error
     if (got := session.get_providers()[0]) != device.provider:
-        raise BackendUnavailableError(
+        raise BackendFailedError(
             OnnxRuntimeBackend.name,
             f"expected {device.provider}, got {got}: the GPU or the provider's libraries can't be used",
             "see: fastsam-trt doctor",
@@ -169,10 +180,13 @@ def _load(
 
 
 def _engines(path: Path, spec: ModelSpec, what: Mapping[str, object]) -> Path:
-    """The folder for TensorRT's engines, made; others can't write there, since an engine is code that runs as us."""
+    """The folder for TensorRT's engines, made. All in it has to be ours, since an engine is code that runs as us."""
     folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), what)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_own_folder(folder)
+    except OutputError:
+        raise
     except OSError as error:
         mend = "make it writable, or set FASTSAM_TRT_HOME to another folder"
         raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", mend) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from fastsam_engine.tensorrt.gpus import gpu_count
+from fastsam_engine.tensorrt.gpus import driver, gpu_count
 
 _logger = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ def find_devices(distribution: str) -> tuple[tuple[str, ...], str]:
     package = _package_folder(distribution)
     if missing := _missing(_cuda_libraries(package), package):
         return ("cpu",), f"no cuda: {', '.join(missing)} not found; {_INSTALL_GPU}"
+    if lack := driver().lacks(_cuda_major(package)):
+        return ("cpu",), f"no cuda: {lack}; update the driver"
     devices = [str(Device("cuda", index)) for index in range(count)]
     lacks = ""
     if missing := _missing(_TENSORRT_LIBRARIES if sys.platform == "linux" else (), package):
@@ -105,12 +107,18 @@ def _package_folder(distribution: str) -> Path:
 
 def _cuda_libraries(package: Path) -> tuple[str, ...]:
     """The libraries that the CUDA provider is linked with or opens; none where the package does not say which CUDA."""
-    facts = package / "capi" / "build_and_package_info.py"
-    found = re.search(r"^cuda_version = '(\d+)", facts.read_text() if facts.is_file() else "", re.MULTILINE)
-    if found is None or sys.platform != "linux":
+    major = _cuda_major(package)
+    if not major or sys.platform != "linux":
         return ()
     names = ("libcublasLt", "libcublas", "libcudart")
-    return (*(f"{name}.so.{found[1]}" for name in names), "libcurand.so.10", "libcudnn.so.9")
+    return (*(f"{name}.so.{major}" for name in names), "libcurand.so.10", "libcudnn.so.9")
+
+
+def _cuda_major(package: Path) -> int:
+    """The major version of CUDA that the package was built for; 0 where it does not say."""
+    facts = package / "capi" / "build_and_package_info.py"
+    found = re.search(r"^cuda_version = '(\d+)", facts.read_text() if facts.is_file() else "", re.MULTILINE)
+    return 0 if found is None else int(found[1])
 
 
 def _wheel_folders(package: Path) -> list[Path]:

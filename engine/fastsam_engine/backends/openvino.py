@@ -23,6 +23,7 @@ from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
 from fastsam_engine.home_folder import has_writable_home
+from fastsam_engine.interruption import named_interrupts
 from fastsam_engine.made_once import MadeOnce
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
@@ -108,10 +109,11 @@ class OpenVinoBackend(Backend):
         precision = "fp32" if texts else "auto"
         threads = CpuCount.of_process().threads(request.threads)
         chosen = OpenOptions(frames=segments, threads=threads)
-        session = self.open(request.graph, request.spec, "cpu", precision, chosen)
-        if not isinstance(session, OpenVinoSession):
-            raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
-        size, made = session.keep(ranges, progress, again=request.again)
+        with named_interrupts(request.graph):  # come out after the compilation that runs, which can't be cut short
+            session = self.open(request.graph, request.spec, "cpu", precision, chosen)
+            if not isinstance(session, OpenVinoSession):
+                raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
+            size, made = session.keep(ranges, progress, again=request.again)
         built_s = time.perf_counter() - start if made else None
         return BuildReport(EngineCache().folder / self.name, size, built_s, f"this processor, {session.precision}", {})
 

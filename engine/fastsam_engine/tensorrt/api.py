@@ -6,11 +6,14 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from fastsam_engine.errors import BackendUnavailableError, one_line
+from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, one_line
 from fastsam_engine.packages import version
+from fastsam_engine.tensorrt.gpus import dotted, driver
 
 if TYPE_CHECKING:
     import tensorrt as trt
+
+UPDATE_DRIVER = "update the NVIDIA driver, or use --backend onnxruntime; see: fastsam-trt doctor"
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
 
@@ -60,18 +63,59 @@ def install_command(flavour: Flavour) -> str:
     return f"pip install 'fastsam-trt[{_PACKAGES[flavour].extra}]'"
 
 
+def driver_lacks(flavour: Flavour) -> str:
+    """What the NVIDIA driver here lacks for the package of a flavour; empty where it lacks nothing, or is not there."""
+    names = _PACKAGES[flavour].distributions
+    majors = [int(name[-2:]) for name in names if name[-4:-2] == "cu" and version(name)]
+    return driver().lacks(majors[0]) if majors else ""
+
+
+def create_runtime(api: TensorRtApi) -> trt.Runtime:
+    """A runtime, which loads plans.
+
+    Raises:
+        BackendFailedError: TensorRT can't use the GPU: most often, its driver is too old.
+    """
+    try:
+        return api.Runtime(quiet_logger(api))
+    except TypeError as error:  # of the bindings: the library made none
+        raise _unusable(api, "runtime") from error
+
+
+def create_builder(api: TensorRtApi, logger: trt.Logger) -> trt.Builder:
+    """A builder of plans.
+
+    Raises:
+        BackendFailedError: See `create_runtime`.
+    """
+    try:
+        return api.Builder(logger)
+    except TypeError as error:
+        raise _unusable(api, "builder") from error
+
+
+def _unusable(api: TensorRtApi, what: str) -> BackendFailedError:
+    flavour: Flavour = "tensorrt-rtx" if hasattr(api, "ComputeCapability") else "tensorrt"
+    found = driver()
+    why = driver_lacks(flavour) or "; ".join(found.problems)
+    if not why and found.cuda is not None:
+        why = f"found an NVIDIA driver for CUDA {dotted(found.cuda)}, which may be too old for this version"
+    reason = f"it made no {what}, since it can't use the GPU{f' ({why})' if why else ''}"
+    return BackendFailedError(flavour, reason, UPDATE_DRIVER)
+
+
 def load(flavour: Flavour) -> TensorRtApi:
     """Load a flavour's module.
 
     Raises:
-        BackendUnavailableError: It is not installed, or its libraries can't be loaded.
+        BackendUnavailableError: It is not installed; or, a `BackendFailedError`, its libraries can't be loaded.
     """
     if not installed_version(flavour):
         raise BackendUnavailableError(flavour, "it is not installed", install_command(flavour))
     try:
         module = importlib.import_module(_PACKAGES[flavour].module)
     except Exception as error:  # OSError, ImportError or RuntimeError, as the package's loader likes it
-        raise BackendUnavailableError(
+        raise BackendFailedError(
             flavour, f"its libraries can't be loaded ({one_line(error)})", install_command(flavour)
         ) from error
     return cast("TensorRtApi", module)

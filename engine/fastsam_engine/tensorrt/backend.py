@@ -23,7 +23,7 @@ from fastsam_engine.tensorrt import api
 from fastsam_engine.tensorrt.checking import check
 from fastsam_engine.tensorrt.device import Device
 from fastsam_engine.tensorrt.engines import Check, Engines
-from fastsam_engine.tensorrt.gpus import Gpu, gpus
+from fastsam_engine.tensorrt.gpus import Gpu, driver, gpus
 from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, is_plan, read_plan
 from fastsam_engine.tensorrt.profiles import ShapeRange
 from fastsam_engine.tensorrt.session import TensorRtSession
@@ -57,11 +57,18 @@ class TensorRtBackend(Backend):
         here = gpus()
         devices = tuple(_device_name(gpu) for gpu in here if self.serves(gpu))
         if not devices:
-            found = ", ".join(f"{gpu.name} ({_capability(gpu)})" for gpu in here) or "no GPU with a driver"
-            return Readiness(version, (), f"expected a GPU that it knows, found {found}", "use --backend auto")
+            found = ", ".join(f"{gpu.name} ({_capability(gpu)})" for gpu in here)
+            why = found or f"no GPU with a driver: {'; '.join(driver().problems)}"
+            return Readiness(version, (), f"expected a GPU that it knows, found {why}", "use --backend auto")
+        if lack := api.driver_lacks(self.flavour):
+            return Readiness(version, (), lack, api.UPDATE_DRIVER)
         if not packages.version("cuda-core"):
             return Readiness(version, (), "cuda-core is not installed", api.install_command(self.flavour))
-        return Readiness(version, devices, "runs a plan that was built for the GPU", speed_rank=self.speed_rank)
+        unknown = ", ".join(f"{gpu.device} {gpu.name} ({_capability(gpu)})" for gpu in here if not self.serves(gpu))
+        broken = driver().problems if driver().is_broken else ()
+        lacks = "; ".join(each for each in (unknown and f"it does not know {unknown}", *broken) if each)
+        reason = "runs a plan that was built for the GPU"
+        return Readiness(version, devices, reason, speed_rank=self.speed_rank, lacks=lacks)
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         if precision not in ("auto", spec.precision):
@@ -71,6 +78,7 @@ class TensorRtBackend(Backend):
                 f"use --precision auto, or export it with --precision {precision}",
             )
         module = api.load(self.flavour)
+        api.create_runtime(module)  # so that a driver that is too old is found now, not after minutes of building
         gpu = _gpu(device)
         target = self.target(gpu)
         cache = EngineCache()
@@ -97,28 +105,35 @@ class TensorRtBackend(Backend):
             "%s: building its plan for %s, which is done once and can take minutes (beforehand: fastsam-trt build)",
             path.name, target,
         )  # fmt: skip
-        with self._new_device(gpu).using():  # TensorRT builds for the GPU that is the thread's
-            built = engines.get(self._for_here(request, target), check=check_plan).plan
+        using = self._new_device(gpu).using  # TensorRT builds for the GPU that is the thread's
+        built = engines.get(self._for_here(request, target), check=check_plan, using=using).plan
         return self._session(path, built, module, gpu, cache)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
         module = api.load(self.flavour)
         cache = EngineCache()
-        wanted = device.removesuffix(":0")
-        here = [gpu for gpu in gpus() if self.serves(gpu) and wanted in ("auto", _device_name(gpu))]
-        if not here and not request.options.targets:
-            raise BuildRequestError(
-                "target", "a GPU here, or the ones to build for", "neither",
-                "use --backend tensorrt-rtx --target sm89, which needs no GPU",
-            )  # fmt: skip
+        here = self._gpus_to_build_on(device.removesuffix(":0"), request.options)
         target = self.target(here[0]) if here else ""
         request = self._for_here(request, target) if here else request
         runs_here = bool(here) and target in (request.options.targets or (target,))
         check_plan = self._check(request, module, here[0], cache) if runs_here else None
-        with self._new_device(here[0]).using() if runs_here else nullcontext():
-            engine = Engines(self.flavour, module, target, cache).get(request, check=check_plan, progress=progress)
+        using = self._new_device(here[0]).using if runs_here else nullcontext
+        engines = Engines(self.flavour, module, target, cache)
+        engine = engines.get(request, check=check_plan, progress=progress, using=using)
         facts = engine.plan.facts
         return BuildReport(engine.path, len(engine.plan.data), engine.built_s, facts.gpu, facts.parity)
+
+    def _gpus_to_build_on(self, device: str, options: BuildOptions) -> list[Gpu]:
+        """The GPUs of a device's name; none where the build needs none."""
+        known = [gpu for gpu in gpus() if self.serves(gpu)]
+        here = [gpu for gpu in known if device in ("auto", _device_name(gpu))]
+        without = "use --backend tensorrt-rtx --target sm89, which needs no GPU"
+        if not here and device != "auto":
+            names = ", ".join(f"{_device_name(gpu)} ({gpu.name})" for gpu in known)
+            raise BuildRequestError("device", f"auto{' or ' if names else ''}{names}", device, without)
+        if not here and not options.targets:
+            raise BuildRequestError("target", "a GPU here, or the ones to build for", "neither", without)
+        return here
 
     def _for_here(self, request: BuildRequest, target: str) -> BuildRequest:
         """The request, for the GPU here where it names none."""

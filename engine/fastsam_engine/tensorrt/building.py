@@ -5,14 +5,17 @@ Networks are strongly typed: precision is what the graph says. TensorRT-RTX buil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam_engine.build_request import BuildOptions, Progress
-from fastsam_engine.errors import BuildError, BuildRequestError
-from fastsam_engine.tensorrt.api import TensorRtApi, quiet_logger
+from fastsam_engine.errors import BuildError, BuildInterruptedError, BuildRequestError
+from fastsam_engine.interruption import interruptible, named_interrupts
+from fastsam_engine.tensorrt.api import TensorRtApi, create_builder, quiet_logger
 from fastsam_engine.tensorrt.profiles import ShapeRange
 from fastsam_engine.weight_files import beside_its_weights
 
@@ -38,8 +41,9 @@ def build_plan(
     options: BuildOptions,
     timings: bytes = b"",
     progress: Progress = lambda _phase, _done, _of: None,
+    using: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> BuiltPlan:
-    """Build a plan.
+    """Build a plan, on a thread of its own where this is the main one: Ctrl-C stops the build at its next step.
 
     Args:
         api: TensorRT or TensorRT-RTX.
@@ -47,13 +51,60 @@ def build_plan(
         ranges: The shapes to serve, by input.
         options: See there; `check_options` has passed them.
         timings: Of earlier builds with the same version on the same GPU; what does not fit is passed over.
-        progress: Told a phase's name, its steps done and how many there are, from the builder's threads.
+        progress: Told a phase's name, its steps done and how many there are, from the builder's threads. What it
+            raises stops the build and is raised again.
+        using: Makes a GPU the current one of the thread that builds.
 
     Raises:
         BuildError: The graph can't be parsed or built.
+        BackendFailedError: TensorRT can't use the GPU.
+        BuildInterruptedError: The build was interrupted.
     """
+
+    def work(stop: threading.Event) -> BuiltPlan:
+        with using():
+            return _build(api, graph, ranges, options, timings, _Steps(progress, stop))
+
+    with named_interrupts(graph):
+        return interruptible(work)
+
+
+class _Steps:
+    """Passes on how far a build is, and says whether it is to go on."""
+
+    def __init__(self, progress: Progress, stop: threading.Event) -> None:
+        self._progress = progress
+        self._stop = stop
+        self._failure: BaseException | None = None
+
+    def goes_on(self, phase: str, done: int, of: int) -> bool:
+        """Tell of a step. Never raises: TensorRT would print that and lose it."""
+        if not self._stop.is_set():
+            try:
+                self._progress(phase, done, of)
+            except BaseException as error:  # noqa: BLE001 - raised again by `check`
+                self._failure = self._failure or error
+                self._stop.set()
+        return not self._stop.is_set()
+
+    def check(self, graph: Path) -> None:
+        """Raise what stopped the build, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+        if self._stop.is_set():
+            raise BuildInterruptedError(graph)
+
+
+def _build(
+    api: TensorRtApi,
+    graph: Path,
+    ranges: Mapping[str, ShapeRange],
+    options: BuildOptions,
+    timings: bytes,
+    steps: _Steps,
+) -> BuiltPlan:
     logger = quiet_logger(api)
-    builder = api.Builder(logger)
+    builder = create_builder(api, logger)
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, logger)
     with beside_its_weights(graph) as real:
@@ -70,9 +121,11 @@ def build_plan(
             kept_timings = config.create_timing_cache(b"")
             config.set_timing_cache(kept_timings, ignore_mismatch=False)
     config.add_optimization_profile(_profile(api, builder, network, ranges, graph))
-    monitor = _monitor(api, progress)
+    monitor = _monitor(api, steps)
     config.progress_monitor = monitor
+    steps.check(graph)
     plan = builder.build_serialized_network(network, config)
+    steps.check(graph)
     if plan is None:
         raise BuildError(
             graph, "the builder found no way to run it", "try a larger --workspace, or --backend onnxruntime"
@@ -155,7 +208,7 @@ def _profile(
     return profile
 
 
-def _monitor(api: TensorRtApi, progress: Progress) -> trt.IProgressMonitor:
+def _monitor(api: TensorRtApi, steps: _Steps) -> trt.IProgressMonitor:
     """TensorRT's observer of a build; it must live as long as the build."""
 
     class Monitor(api.IProgressMonitor):  # type: ignore[misc,name-defined]
@@ -170,8 +223,7 @@ def _monitor(api: TensorRtApi, progress: Progress) -> trt.IProgressMonitor:
             self._steps.pop(phase_name, None)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            progress(phase_name, step + 1, self._steps.get(phase_name, step + 1))
-            return True
+            return steps.goes_on(phase_name, step + 1, self._steps.get(phase_name, step + 1))
 
     return Monitor()
 

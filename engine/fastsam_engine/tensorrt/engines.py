@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from fastsam_engine.build_request import BuildRequest, Progress
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import FastsamError, OutputError
 from fastsam_engine.file_hash import file_sha256
+from fastsam_engine.interruption import named_interrupts
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
 from fastsam_engine.tensorrt.building import build_plan, check_options
@@ -24,6 +26,9 @@ _logger = logging.getLogger(__name__)
 
 Check = Callable[[ModelSpec, Plan, Mapping[str, ShapeRange]], dict[str, float]]
 """Holds a plan against its graph (spec of the graph, plan, shapes): the figures, or a BuildError."""
+
+Using = Callable[[], AbstractContextManager[None]]
+"""Makes a GPU the current one of a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Engines:
         *,
         check: Check | None = None,
         progress: Progress = lambda _phase, _done, _of: None,
+        using: Using = nullcontext,
     ) -> Engine:
         """The plan of a graph, built if it has to be.
 
@@ -71,17 +77,23 @@ class Engines:
             request: What is wanted.
             check: Holds a built plan against its graph; None: there is no GPU to run it on.
             progress: See `build_plan`; also told of waiting for another process that builds the same.
+            using: See `build_plan`.
 
         Raises:
             BuildRequestError, BuildError: See `build_plan`, and what `check` raises.
+            BuildInterruptedError: It was interrupted, in whatever it was doing; nothing is kept then.
             OutputError: `request.out` can't be written. A cache that can't be is passed over with a warning.
         """
+        with named_interrupts(request.graph):
+            return self._get(request, check, progress, using)
+
+    def _get(self, request: BuildRequest, check: Check | None, progress: Progress, using: Using) -> Engine:
         check_options(self._api, request.options)
         ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
         facts = self._facts(request)
         if request.out is not None:
             check_writable(request.out)
-            plan, built_s = self._build(request, facts, ranges, check, progress)
+            plan, built_s = self._build(request, facts, ranges, check, progress, using)
             write_plan(request.out, plan)
             return Engine(plan, request.out, built_s)
         path = self._cache.path(self._flavour, request.graph.stem, self._key(request, facts, ranges))
@@ -94,12 +106,12 @@ class Engines:
                 found = None if request.again else self._cache.load(path)  # another process may have built it meanwhile
                 if found is not None:
                     return Engine(found, path, None)
-                built = self._build(request, facts, ranges, check, progress)
+                built = self._build(request, facts, ranges, check, progress, using)
                 self._cache.store(path, built[0])
                 return Engine(built[0], path, built[1])
         except OutputError as error:
             _logger.warning("the plan of %s is not kept: %s", request.graph.name, error)
-        plan, built_s = built or self._build(request, facts, ranges, check, progress)
+        plan, built_s = built or self._build(request, facts, ranges, check, progress, using)
         return Engine(plan, None, built_s)
 
     def find(self, graph: Path, *, exact: bool) -> Plan | None:
@@ -132,13 +144,14 @@ class Engines:
         ranges: Mapping[str, ShapeRange],
         check: Check | None,
         progress: Progress,
+        using: Using,
     ) -> tuple[Plan, float]:
         kept_at = self._cache.byproduct_path(
             "timings", self._flavour, {"version": self._api.__version__, "gpu": self._gpu}
         )
         start = time.perf_counter()
         timings = self._cache.byproduct(kept_at)
-        built = build_plan(self._api, request.graph, ranges, request.options, timings, progress)
+        built = build_plan(self._api, request.graph, ranges, request.options, timings, progress, using)
         plan = Plan(bounded(request.spec, ranges), facts, built.plan)
         if check is not None:
             progress("comparing with the graph", 0, 1)

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from fastsam_engine import ultralytics_metadata
 from fastsam_engine.atomic_files import write_atomically
 from fastsam_engine.build_request import BuildOptions
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
-from fastsam_engine.json_reader import read_json
+from fastsam_engine.json_reader import parse_json, read_json
 from fastsam_engine.model_spec import ModelSpec
 
 PLAN_SUFFIXES = (".plan", ".engine")
 _BUILD_AGAIN = "build it again with: fastsam-trt build MODEL"
+_SIDECAR_DIGEST = "sidecar_sha256"
 _MOST_METADATA = 1 << 24  # bytes; more is no metadata
 
 
@@ -73,6 +75,7 @@ def write_plan(path: Path, plan: Plan) -> None:
     """
     document = json.loads(plan.spec.to_json())
     document["plan"] = {**dataclasses.asdict(plan.facts), "sha256": hashlib.sha256(plan.data).hexdigest()}
+    document["plan"][_SIDECAR_DIGEST] = _digest(document)
     write_atomically(path, plan.data)
     write_atomically(sidecar(path), json.dumps(document, sort_keys=True).encode())
 
@@ -113,25 +116,37 @@ def read_facts(path: Path) -> tuple[ModelSpec, PlanFacts]:
 
 
 def _read_sidecar(path: Path) -> tuple[ModelSpec, PlanFacts, str]:
+    file = sidecar(path)
     try:
-        document = json.loads(sidecar(path).read_text(encoding="utf-8"))
+        if (size := file.stat().st_size) > _MOST_METADATA:
+            raise ValueError(f"{size} bytes")  # noqa: TRY301
+        document = parse_json(file.read_bytes())
+        if not isinstance(document, dict) or not isinstance(document.get("plan"), dict):
+            raise ValueError("no object with a field 'plan'")  # noqa: TRY301
+        written = document["plan"].pop(_SIDECAR_DIGEST, None)
+        if written not in (None, _digest(document)):
+            raise ValueError("one that was changed after it was written")  # noqa: TRY301
         told = document.pop("plan")
-        expected = str(told.pop("sha256"))
-        return ModelSpec.from_json(json.dumps(document)), read_json(PlanFacts, told, "plan"), expected
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(
-            sidecar(path), f"expected a plan's sidecar, found another ({error})", _BUILD_AGAIN
-        ) from error
+        expected = told.pop("sha256", None)
+        if not isinstance(expected, str):
+            raise ValueError("no sha256 of the plan")  # noqa: TRY301
+        spec, facts = ModelSpec.from_document(document), read_json(PlanFacts, told, "plan")
+    except ValueError as error:
+        raise ModelFileError(file, f"expected a plan's sidecar, found another ({error})", _BUILD_AGAIN) from error
+    return spec, facts, expected
+
+
+def _digest(document: Mapping[str, object]) -> str:
+    """A checksum of what a sidecar says, however its JSON is written."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _read_ultralytics(path: Path, data: bytes) -> Plan:
     length = int.from_bytes(data[:4], "little")
     metadata: object = None
     if len(data) > 4 and 0 < length <= min(len(data) - 4, _MOST_METADATA):
-        try:
-            metadata = json.loads(data[4 : 4 + length].decode())
-        except ValueError:
-            metadata = None
+        with suppress(ValueError):
+            metadata = parse_json(data[4 : 4 + length])
     if not isinstance(metadata, dict):
         raise ModelFileError(
             path,

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fastsam_engine.errors import OutputError
-from fastsam_engine.json_reader import read_json
+from fastsam_engine.json_reader import parse_json, read_json
 from fastsam_trt.bench.records import KINDS, SCHEMA, Cell, End, Failed, Record, Run
 from fastsam_trt.bench.runs import BenchRun, Results
 from fastsam_trt.errors import ResultsFileError, ResultsLineError, ResultsSchemaError
@@ -124,7 +124,7 @@ def _read_file(path: Path, remarks: list[str]) -> dict[str, BenchRun]:
 def _document(path: Path, number: int, line: bytes, *, last: bool) -> dict[str, Any] | None:
     """The object of a line; None where the file breaks off in it."""
     try:
-        document = json.loads(line, parse_constant=_refuse)
+        document = parse_json(line)
     except ValueError as error:
         if last:  # no newline follows: the writer was stopped
             return None
@@ -134,10 +134,6 @@ def _document(path: Path, number: int, line: bytes, *, last: bool) -> dict[str, 
     if not isinstance(document, dict):
         raise ResultsLineError(path, number, "a JSON object", type(document).__name__)
     return document
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no figure")
 
 
 def _check_schema(path: Path, number: int, document: dict[str, Any]) -> None:

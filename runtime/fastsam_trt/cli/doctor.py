@@ -15,6 +15,7 @@ from fastsam_engine.errors import PackageClashError
 from fastsam_engine.home_folder import home
 from fastsam_engine.model_store import installed, models_folder
 from fastsam_engine.packages import CLASHES, check_single_owner, version
+from fastsam_engine.tensorrt.gpus import dotted, driver
 from fastsam_trt import __version__
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table
@@ -44,17 +45,8 @@ def execute(args: argparse.Namespace) -> int:
     print(f"fastsam-trt {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"{platform.machine()}, {CpuCount.of_process()}\n")
     print(table(("package", "version"), [(name, version(name) or "-") for name in _PACKAGES]), end="\n\n")
-    rows = []
-    for name, backend in all_backends().items():
-        try:
-            readiness = backend.readiness()
-        except PackageClashError:
-            rows.append((name, "-", "packages clash, see below"))
-        else:
-            remark = readiness.reason if readiness.devices else f"{readiness.reason}; {readiness.mend}"
-            rows.append((name, ", ".join(readiness.devices) or "-", remark))
-    print(table(("backend", "devices", "remark"), rows), end="\n\n")
-    if not any(row[1] != "-" for row in rows):
+    problems += _print_gpus()
+    if not _print_backends():
         problems.append("no backend can serve; run: pip install 'fastsam-trt[cpu]'")
     for module in CLASHES:
         try:
@@ -77,6 +69,48 @@ def execute(args: argparse.Namespace) -> int:
     for problem in problems:
         print(f"fastsam-trt: problem: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _print_backends() -> bool:
+    """Print what each backend can serve, and what it lacks, a remark on each line; whether any can serve."""
+    rows = []
+    for name, backend in all_backends().items():
+        try:
+            readiness = backend.readiness()
+        except PackageClashError:
+            rows.append((name, "-", "packages clash, see below"))
+            continue
+        lacks = readiness.lacks if readiness.devices and readiness.lacks not in readiness.reason else ""
+        first, *more = "; ".join(filter(None, (readiness.reason, readiness.mend, lacks))).split("; ")
+        rows.append((name, ", ".join(readiness.devices) or "-", first))
+        rows += [("", "", remark) for remark in more]
+    print(table(("backend", "devices", "remark"), rows), end="\n\n")
+    return any(devices not in ("", "-") for _, devices, _ in rows)
+
+
+def _print_gpus() -> list[str]:
+    """Print the NVIDIA driver and its GPUs; what is wrong with them."""
+    found = driver()
+    if found.cuda is None:
+        print(f"GPUs: none; {'; '.join(found.problems)}\n")
+        return []
+    print(f"NVIDIA driver {found.release or 'of unknown version'}, for CUDA {dotted(found.cuda)} and earlier")
+    rows = [
+        (
+            gpu.device,
+            gpu.name,
+            dotted(gpu.compute_capability),
+            f"{gpu.memory_bytes / 2**30:.1f} GiB" if gpu.memory_bytes else "-",
+            "MIG slice" if gpu.mig_profile else "whole GPU",
+        )
+        for gpu in found.gpus
+    ]
+    if rows:
+        print(table(("GPU", "name", "capability", "memory", "kind"), rows))
+    elif not found.is_broken:
+        print(f"GPUs: none; {'; '.join(found.problems)}")
+    print()
+    return list(found.problems) if found.is_broken else []
 
 
 def _print_engines(cache: EngineCache) -> None:

@@ -87,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         tell(f"fastsam-trt: error: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
+        if str(interrupted):
+            tell(f"fastsam-trt: {interrupted}")
         return INTERRUPTED
     except BrokenPipeError:
         _drop_broken()

@@ -1,0 +1,91 @@
+"""The folder of ONNX Runtime's TensorRT engines: code in it runs as us, so that nobody else may write there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fastsam_engine import engine_cache, find_graph, read_spec
+from fastsam_engine.backends import onnxruntime as onnxruntime_backend
+from fastsam_engine.backends.onnxruntime_devices import Device
+from fastsam_engine.errors import OutputError
+from fastsam_engine.open_options import OpenOptions
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX's")
+
+
+class _OpenedError(Exception):
+    """ONNX Runtime was told to load engines from a folder."""
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a graph, made by a first session, with an engine in it."""
+
+    def load(_path: Path, _device: Any, told: Any, *_: Any) -> Any:
+        raise _OpenedError(told[0][1]["trt_engine_cache_path"])
+
+    monkeypatch.setattr(onnxruntime_backend, "_load", load)
+    with pytest.raises(_OpenedError) as opened:
+        _open()
+    made = Path(str(opened.value))
+    (made / "a.engine").write_bytes(b"code")
+    (made / "sub").mkdir(mode=0o700)
+    (made / "sub" / "b.timing").write_bytes(b"times")
+    with pytest.raises(_OpenedError):
+        _open()
+    return made
+
+
+def _open() -> None:
+    graph = find_graph("colours")
+    onnxruntime_backend.open_bound(graph, read_spec(graph), Device("tensorrt"), "tf32", OpenOptions())
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a.engine", "sub", "sub/b.timing"])
+def test_what_everybody_can_write_is_not_loaded(folder: Path, name: str) -> None:
+    (folder / name).chmod(0o777)
+    with pytest.raises(OutputError, match=r"only this user can write, found that every user can; remove it, or set"):
+        _open()
+    (folder / name).chmod(0o700)
+    with pytest.raises(_OpenedError):
+        _open()
+
+
+@pytest.mark.parametrize("name", [".", "a.engine", "sub/b.timing"])
+def test_links_are_not_followed(folder: Path, tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (folder / name).resolve().rename(elsewhere)
+    (folder / name).resolve().symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="expected an engine of our own, found a link; remove it"):
+        _open()
+
+
+@pytest.mark.parametrize("name", [".", "a.engine"])
+def test_what_another_user_owns_is_not_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    theirs, real = (folder / name).resolve(), Path.lstat
+
+    def lstat(path: Path) -> Any:
+        told = real(path)
+        owner = told.st_uid + (path == theirs)
+        return SimpleNamespace(st_mode=told.st_mode, st_uid=owner)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(OutputError, match="only this user can write, found another user's; remove it"):
+        _open()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(folder: Path) -> None:
+    for each in sorted(folder.rglob("*"), reverse=True):
+        each.rmdir() if each.is_dir() else each.unlink()
+    folder.rmdir()
+    folder.write_text("in the way")
+    with pytest.raises(OutputError, match=r"can't be made \(File exists\); make it writable"):
+        _open()
+    assert os.path.lexists(folder)
+    assert engine_cache.EngineCache().folder in folder.parents
