@@ -6,6 +6,7 @@ First the padding that sets of rectangles add to photos of usual shapes, without
 1:1 to 16:9 and wider, in turn, each side in a process of its own: with the smallest rectangle for each, as frames of
 one size get it, and with a common one, as `Pipeline` and image sources choose it; and one of the ten alone, and each
 of the ten twice, the second counted, which switches as little as can be. A turn's time is the median of its pictures.
+By the areas of their inputs alone the ten take 1.29 of the widest one's time, with the smallest rectangles 1.41.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def test_frames_give_what_ultralytics_predicts(
         expected = reference.predict(
             frame, conf=0.25, imgsz=[H, W], retina_masks=True, verbose=False, nms=False
         )[0].numpy()  # fmt: skip
-        result = pipe(frame)
+        result = pipe(frame, rectangle="smallest")
         assert (np.diff(result.scores) <= 0).all()
         masks = result.masks()
         for box, mask in zip(expected.boxes, expected.masks.data.astype(bool), strict=True):
