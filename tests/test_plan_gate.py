@@ -235,7 +235,7 @@ def test_a_fault_of_one_picture_of_a_batch_is_refused(fp32: dict[str, Path]) -> 
 def test_a_fault_of_the_coarsest_anchors_is_refused(fp32: dict[str, Path]) -> None:
     case = _small(fp32, "demo-seg/demo-seg")
     coarsest = slice(-(_IMGSZ[0] // 32 * _IMGSZ[1] // 32), None)
-    for rows, harm in ((slice(0, 4), lambda array: array + 3), (slice(4, 5), lambda array: array / 2)):
+    for rows, harm in ((slice(0, 4), lambda array: array + 3), (slice(4, 5), lambda array: array + 0.01)):
         found = [{name: each.copy() for name, each in answer.items()} for answer in case.expected]
         for answer in found:
             answer["output0"][:, rows, coarsest] = harm(answer["output0"][:, rows, coarsest])
