@@ -836,7 +836,8 @@ def test_doctor_tells_what_serves_and_why_not(tensorrt: Machine, capsys: pytest.
 def test_the_command_tells_what_it_built(machine: Machine, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["build", "clip-colours", "--no-tf32", "--workspace", "32"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("clip-colours")]
-    assert ["0 (image_embeds)" in rows[0], "0 (text_embeds)" in rows[1]] == [True, True]
+    assert "0 of 0.0005 (image_embeds cosine_distance)" in rows[0]
+    assert "0 of 0.0005 (text_embeds cosine_distance)" in rows[1]
     assert main(["build", "clip-colours", "--no-tf32", "--workspace", "32"]) == 0
     assert capsys.readouterr().out.count("was there") == 2
     assert main(["build", "colours", "--out", str(tmp_path / "plans")]) == 0

@@ -52,12 +52,13 @@ Comparison = Callable[[Answers, Output], Metrics]
 
 
 def compare(answers: Answers) -> dict[str, float]:
-    """The metrics of all outputs: `OUTPUT METRIC` to its value."""
-    return {
-        f"{output.name} {metric}": value
-        for output in answers.spec.outputs
-        for metric, value in _COMPARISONS.get(output.meaning, _channels)(answers, output).items()
-    }
+    """The metrics of all outputs: `OUTPUT METRIC` to its value, infinite where numbers are too large to compare."""
+    metrics: Metrics = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        for output in answers.spec.outputs:
+            found = _COMPARISONS.get(output.meaning, _channels)(answers, output)
+            _worsen(metrics, **{f"{output.name} {metric}": value for metric, value in found.items()})
+    return metrics
 
 
 def _yolo_detections(answers: Answers, output: Output) -> Metrics:
@@ -200,9 +201,9 @@ _COMPARISONS: Mapping[str, Comparison] = {
 
 
 def _worsen(metrics: Metrics, **values: float) -> None:
-    """Keep the larger value of each metric."""
+    """Keep the larger value of each metric; what is no number is the largest."""
     for name, value in values.items():
-        metrics[name] = max(metrics.get(name, 0.0), float(value))
+        metrics[name] = max(metrics.get(name, 0.0), np.inf if np.isnan(value) else float(value))
 
 
 def _wide(array: Array) -> NDArray[np.float32]:
