@@ -118,8 +118,8 @@ class Family:
                 **_agreement(expected, found, frame.shape[:2]),
             }
         if not bundled:
-            made, why = attempt(lambda: self._torch(next(iter(array.values()))))
-            row["PyTorch error"] = why if made is None else _errors(outputs, made)
+            made, why = attempt(lambda: _errors(outputs, self._torch(next(iter(array.values())))))
+            row["PyTorch error"] = why if made is None else made
         parity = host.session.spec.parity
         return row | {"at export": None if parity is None else dict(parity.worst)}
 
@@ -150,9 +150,10 @@ class Family:
                 made = model(pixel_values=given)
             named = {ours: getattr(made, theirs) for ours, theirs in _OUTPUTS[self.name].items()}
         else:
-            network = torch.jit.load(
-                str(self.models.script(self.name, *array.shape[2:])), map_location=self.torch_device
-            ).float()
+            height, width = array.shape[2:]
+            script = self.models.folder / f"{self.name}.{height}x{width}.torchscript"  # tracing takes its time
+            harness.require(files=[script])
+            network = torch.jit.load(str(script), map_location=self.torch_device).float()
             with torch.inference_mode():
                 named = dict(zip(("output0", "output1"), network(given), strict=True))
         return {name: each.float().cpu().numpy() for name, each in named.items()}

@@ -206,7 +206,7 @@ def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
         yield from _made(wanted, name, ("fp32", *(each for each in wanted.precisions if each != "fp32")))
     given = {**wanted.common(), "families": pairs, "where": asdict(where), "imgsz": wanted.imgsz}
     yield Task(
-        f"families {where.label}", "family", given, 60 if _builds(where) else 20, 300 if _builds(where) else 120,
+        f"families {where.label}", "family", given, 60 if _builds(where) else 20, 300 if wanted.rehearsal or _builds(where) else 150,
         tuple(f"{name} {precision}" for name, precision in pairs), "parity", where.label,
     )  # fmt: skip
 
