@@ -205,9 +205,12 @@ def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
     for name in dict.fromkeys(name for name, _ in pairs if name not in (DEMO_SEGMENTER, DEMO_CLIP)):
         yield from _made(wanted, name, ("fp32", *(each for each in wanted.precisions if each != "fp32")))
     given = {**wanted.common(), "families": pairs, "where": asdict(where), "imgsz": wanted.imgsz}
+    slow = _builds(where)
     yield Task(
-        f"families {where.label}", "family", given, 60 if _builds(where) else 20, 300 if _builds(where) else 120,
-        tuple(f"{name} {precision}" for name, precision in pairs), "parity", where.label,
+        f"families {where.label}", "family", given,
+        usual_s=60 if slow else 20,
+        limit_s=300 if slow or wanted.rehearsal else 150,
+        cases=tuple(f"{name} {precision}" for name, precision in pairs), closes="parity", side=where.label,
     )  # fmt: skip
 
 

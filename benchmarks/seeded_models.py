@@ -45,7 +45,7 @@ import small_transformers
 
 CLIP = "clip-vit-base-patch32"
 _LARGE_BYTES, _LEAST_HOLLOW = 1 << 20, 0.95
-_OPERATIONS = "operations.json"
+_OPERATIONS, _HOLLOW = "operations.json", "clip-hollow"
 SMALL = {f"small-{name}": name for name in small_transformers.FAMILIES}
 _TRAINED = harness.SHARED / "models"
 _LOGITS = (-6.0, 1.0)  # of classes: mean and deviation, so that a few dozen of all anchors are likely
@@ -137,7 +137,8 @@ class Models:
 
     def clip_weights(self) -> Path:
         """CLIP's folder in transformers' form."""
-        return self._made(self.folder / "clip-weights", lambda path: _seed_clip(path, tiny=self._tiny_clip))
+        tiny = self._tiny_clip and not (self.folder / _HOLLOW).exists()  # whose graphs are of the true size
+        return self._made(self.folder / "clip-weights", lambda path: _seed_clip(path, tiny=tiny))
 
     def hollow_clip(self, precision: str) -> Path:
         """The folder of our export of CLIP without its weights: a few hundred KB to carry in place of 600 MB."""
@@ -167,7 +168,7 @@ class Models:
         return found
 
     def _hollow(self, precision: str) -> Path:
-        return self.folder / "clip-hollow" / precision
+        return self.folder / _HOLLOW / precision
 
     def _hollow_files(self, export: Path, to: Path) -> None:
         to.mkdir()
