@@ -78,7 +78,7 @@ class TensorRtBackend(Backend):
                 f"use --precision auto, or export it with --precision {precision}",
             )
         module = api.load(self.flavour)
-        api.create_runtime(module)  # so that a driver that is too old is found now, not after minutes of building
+        api.create_runtime(module, api.quiet_logger(module))  # finds a driver that is too old before a long build
         gpu = _gpu(device)
         target = self.target(gpu)
         cache = EngineCache()
