@@ -13,7 +13,7 @@ import pytest
 from fastsam_engine import engine_cache, find_graph, read_spec
 from fastsam_engine.backends import onnxruntime as onnxruntime_backend
 from fastsam_engine.backends.onnxruntime_devices import Device
-from fastsam_engine.errors import OutputError
+from fastsam_engine.errors import ModelFileError, OutputError
 from fastsam_engine.open_options import OpenOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX's")
@@ -78,6 +78,24 @@ def test_what_another_user_owns_is_not_loaded(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(Path, "lstat", lstat)
     with pytest.raises(OutputError, match="only this user can write, found another user's; remove it"):
         _open()
+
+
+def test_what_a_lax_umask_leaves_open_is_closed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_path: Path, _device: Any, told: Any, *_: Any) -> Any:
+        made = Path(told[0][1]["trt_engine_cache_path"])
+        (made / "a.engine").write_bytes(b"code")
+        return SimpleNamespace(get_inputs=list, get_outputs=list)
+
+    monkeypatch.setattr(onnxruntime_backend, "_load", load)
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            with pytest.raises(ModelFileError):  # the double has no inputs
+                _open()
+    finally:
+        os.umask(before)
+    (engine,) = (home / "engines" / "onnxruntime").rglob("*.engine")
+    assert engine.stat().st_mode & 0o002 == 0
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(folder: Path) -> None:

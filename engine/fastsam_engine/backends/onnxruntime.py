@@ -12,7 +12,7 @@ from fastsam_engine.backends.onnxruntime_bound import OnnxRuntimeBoundSession, s
 from fastsam_engine.backends.onnxruntime_devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime_options import Providers, computed, engine_folder, providers
 from fastsam_engine.backends.registry import Backend, Readiness, register
-from fastsam_engine.engine_cache import check_own_folder
+from fastsam_engine.engine_cache import check_own_folder, keep_from_others
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, ModelFileError, OutputError, one_line
 from fastsam_engine.model_spec import ImageInput, ModelSpec
 from fastsam_engine.onnx_graph import read_graph
@@ -114,6 +114,8 @@ def open_bound(
         engines = _engines(path, spec, {**gpu, **lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
         told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
         session = _load(path, device, told, lengths)
+        if engines is not None:
+            keep_from_others(engines)
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
         check_assignment(session, device, cpu_fallback=options.cpu_fallback, cuda_graph=options.cuda_graph)
         return session
@@ -170,7 +172,8 @@ def _engines(path: Path, spec: ModelSpec, what: Mapping[str, object]) -> Path:
     """The folder for TensorRT's engines, made. All in it has to be ours, since an engine is code that runs as us."""
     folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), what)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for each in (folder.parent, folder):
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_own_folder(folder)
     except OutputError:
         raise
