@@ -50,7 +50,7 @@ def main() -> int:
         except BackendUnavailableError as error:
             print(f"skipped: {side}: {error}")
             continue
-        pairs = [_pairs(pipeline(photo), expected[name]) for name, photo in photos.items()]
+        pairs = [_pairs(pipeline(photo, rectangle="smallest"), expected[name]) for name, photo in photos.items()]
         overlaps = np.concatenate([each for each, _ in pairs])
         if not len(overlaps):
             raise harness.BenchmarkError(f"expected photos of things in {args.images}, found nothing in any of them")

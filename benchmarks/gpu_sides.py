@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
@@ -20,9 +21,11 @@ from seeded_models import CLIP, Models
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine import ModelSpec, Session, open_session
+from fastsam_engine import ModelSpec, Session
+from fastsam_engine.backends import get_backend
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Array
 from fastsam_trt import Pipeline
 from fastsam_trt.families import Decoder, Thresholds, decoder_for
@@ -36,6 +39,27 @@ _NETWORKS = ("segment", "embed-image")
 Frames = Sequence[NDArray[np.uint8]]
 Found = list[tuple[NDArray[np.float32], NDArray[np.int32]]]
 """For each frame, its segments' boxes (n, 4), xyxy, px of the frame, and class ids (n,), best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where our runtime runs.
+
+    Attributes:
+        backend, device: To ask for.
+        cuda_graph: Whether runs are recorded and replayed.
+        bound: Whether the processor is to do as a GPU does, with arrays that stay on the device: a rehearsal.
+    """
+
+    backend: str
+    device: str
+    cuda_graph: bool = False
+    bound: bool = False
+
+    @property
+    def label(self) -> str:
+        """In tables."""
+        return f"ours {self.backend} {self.device}{' bound' * self.bound}{' graph' * self.cuda_graph}"
 
 
 class Side(ABC):
@@ -91,21 +115,19 @@ class Batched:
 class Ours(Side):
     """Our runtime on one backend."""
 
-    def __init__(
-        self, models: Models, name: str, graphs: str, imgsz: int, where: tuple[str, str, str], *, cuda_graph: bool
-    ) -> None:
+    def __init__(self, models: Models, name: str, graphs: str, imgsz: int, where: Where, precision: str) -> None:
         """Open a segmenter.
 
         Args:
             models, name: To take it and CLIP from.
             graphs: `fp32` or `fp16`, of the graphs.
             imgsz: Longest side of its input, px.
-            where: Backend, device and precision to ask for.
-            cuda_graph: Whether runs are recorded and replayed.
+            where: To open it.
+            precision: To ask for.
         """
-        self._models, self._graphs, self._cuda_graph = models, graphs, cuda_graph
+        self._models, self._graphs, self._where = models, graphs, where
         self._opened: list[Session] = []
-        backend, device, precision = where
+        backend, device = where.backend, where.device
         with self._opening():
             self.pipeline = Pipeline(
                 models.export(name, graphs), clip=models.place(CLIP, graphs), selector="clip", threshold=0.0,
@@ -180,17 +202,39 @@ class Ours(Side):
 
     @contextmanager
     def _opening(self) -> Iterator[None]:
-        """Remember the sessions that are opened, and open them with CUDA graphs if these are asked for."""
-
-        def opened(*args: Any, **options: Any) -> Session:
-            graphs = self._cuda_graph and not options.get("cpu_fallback")
-            self._opened.append(open_session(*args, **options, cuda_graph=graphs))
-            return self._opened[-1]
-
-        with ExitStack() as stack:
-            for module in ("segmenter", "clip"):
-                stack.enter_context(mock.patch(f"fastsam_trt.{module}.open_session", opened))
+        with opened_at(self._where, self._opened):
             yield
+
+
+@contextmanager
+def opened_at(where: Where, opened: list[Session] | None = None) -> Iterator[None]:
+    """Within it, sessions that are opened on a backend are opened as `where` says, and remembered in `opened`."""
+    backend = get_backend(where.backend)
+    plainly = backend.open
+
+    def open_so(path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
+        if where.cuda_graph and spec.task in _NETWORKS:  # helper graphs compute shapes on the processor
+            options = replace(options, cuda_graph=True)
+        if where.bound:
+            session: Session = _bound(path, spec, precision, options)
+        else:
+            session = plainly(path, spec, device, precision, options)
+        if opened is not None:
+            opened.append(session)
+        return session
+
+    with mock.patch.object(backend, "open", open_so):
+        yield
+
+
+def _bound(path: Path, spec: ModelSpec, precision: str, options: OpenOptions) -> Session:
+    """A session of ONNX Runtime on the processor that does what it would do on a GPU: its arrays stay there."""
+    from fastsam_engine.backends.onnxruntime import open_bound
+    from fastsam_engine.backends.onnxruntime_devices import Device
+    from fastsam_engine.backends.onnxruntime_options import computed
+
+    device = Device.parse("cpu")
+    return open_bound(path, spec, device, computed(spec, device, precision), options)
 
 
 def no_part(part: str) -> Session:

@@ -120,13 +120,18 @@ def finish(
 ) -> int:
     """Print the figures, add everything to the JSON file if one was asked for, and return the exit code."""
     print("\n" + "\n".join(figure.line() for figure in figures))
-    if args.json is not None:
-        head = {"script": Path(sys.argv[0]).stem, "time": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
-        held = ({"kind": "figure", **dataclasses.asdict(each), "holds": each.holds} for each in figures)
-        text = "".join(json.dumps({**head, **row}) + "\n" for row in (*rows, *held))
-        with args.json.open("a", encoding="utf-8") as file:  # one write of whole lines: runs may share the file
-            file.write(text)
+    held = ({"kind": "figure", **dataclasses.asdict(each), "holds": each.holds} for each in figures)
+    add_lines(args.json, facts, (*rows, *held))
     return 0 if all(figure.holds for figure in figures) else 1
+
+
+def add_lines(path: Path | None, facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows to a file of JSON lines, if one was asked for, each with the script, time and machine."""
+    if path is not None:
+        head = {"script": Path(sys.argv[0]).stem, "time": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
+        text = "".join(json.dumps({**head, **row}) + "\n" for row in rows)
+        with path.open("a", encoding="utf-8") as file:  # one write of whole lines: runs may share the file
+            file.write(text)
 
 
 def require(*packages: str, files: Iterable[Path] = ()) -> None:

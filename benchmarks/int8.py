@@ -102,7 +102,9 @@ def _measure(
         wholes = [harness.Side(name, _whole(pipeline, frame)) for name, pipeline in pipelines.items()]
         whole_times = harness.measure(wholes, args.rounds, args.warmup)
         rows += harness.show_times(f"{backend}: whole call, {frame.shape[0]} x {frame.shape[1]}", whole_times, [_FP32])
-        found = {name: [pipeline(each) for each in frames] for name, pipeline in pipelines.items()}
+        found = {
+            name: [pipeline(each, rectangle="smallest") for each in frames] for name, pipeline in pipelines.items()
+        }
         conf = read_spec(find_graph(args.model)).defaults["conf"]
         for name in opened:
             shares = [_share(found[_FP32], found[name], least) for least in (conf, conf + _CLEAR)]
@@ -148,7 +150,7 @@ def _network(graph: Path, backend: str, precision: str, frame: NDArray[np.uint8]
 
 
 def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Any:
-    return harness.wall_clock(lambda: pipeline(frame).crops())
+    return harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops())
 
 
 def _share(expected: Iterable[Result], found: Iterable[Result], least: float) -> tuple[float, int]:

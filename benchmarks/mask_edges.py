@@ -78,7 +78,7 @@ def _compare(shape: str, model: Path, photos: list[Path]) -> list[dict[str, Any]
             frame = cast("NDArray[np.uint8]", cv2.imread(str(photo)))
             if size is not None:
                 frame = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-            ours, found = pipe(frame), theirs(frame, retina_masks=True, verbose=False)[0]
+            ours, found = pipe(frame, rectangle="smallest"), theirs(frame, retina_masks=True, verbose=False)[0]
             if not len(ours) or found.masks is None:
                 continue
             masks, boxes = found.masks.data.numpy().astype(bool), found.boxes.xyxy.numpy()

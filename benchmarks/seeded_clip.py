@@ -6,9 +6,16 @@ from pathlib import Path
 
 from fastsam_trt.demo.embedded import CLIP, locate
 
+_TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 
-def save_clip(folder: Path) -> Path:
-    """CLIP ViT-B/32, whose configuration is transformers' default; the tokenizer is the demo's, which is small."""
+
+def save_clip(folder: Path, *, tiny: bool = False) -> Path:
+    """CLIP ViT-B/32, whose configuration is transformers' default; the tokenizer is the demo's, which is small.
+
+    Args:
+        folder: To make.
+        tiny: Towers of two narrow layers in place of the true ones.
+    """
     import transformers
     from tokenizers import Tokenizer
 
@@ -20,6 +27,8 @@ def save_clip(folder: Path) -> Path:
     )  # fmt: skip
     tokenizer.save_pretrained(str(folder))
     ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    transformers.CLIPModel(transformers.CLIPConfig(text_config=ids)).save_pretrained(folder)
+    size = _TINY if tiny else {}
+    config = transformers.CLIPConfig(text_config={**size, **ids}, vision_config=size)
+    transformers.CLIPModel(config).save_pretrained(folder)
     transformers.CLIPImageProcessor().save_pretrained(folder)
     return folder

@@ -5,14 +5,18 @@ Weights are seeded, but for YOLOv8n-seg where its checkpoint lies in `shared/`: 
     NAME/, NAME-fp16/, NAME-int8/       our exports
     NAME.pt, NAME.HxW.torchscript       the same for ultralytics, and for PyTorch without it, for one size of input
     NAME-weights/, clip-weights/        families of transformers, and CLIP, in its form
+    small-NAME*/                        families of transformers as the tests have them: no true costs, little to carry
+    clip-hollow/PRECISION/              our exports of CLIP without what `clip-weights/` holds, see `hollow_graphs.py`
     operations.json                     of each network, for one picture of its usual size
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness
+from hollow_graphs import fill, hollow
 from seeded_clip import save_clip
 from transformers_families import CASES
 
 # isort: split
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.model_spec import ImageInput
@@ -33,7 +39,14 @@ from fastsam_trt.bench.operations import count
 if TYPE_CHECKING:
     import torch
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+import small_transformers
+
 CLIP = "clip-vit-base-patch32"
+_LARGE_BYTES, _LEAST_HOLLOW = 1 << 20, 0.95
+_OPERATIONS = "operations.json"
+SMALL = {f"small-{name}": name for name in small_transformers.FAMILIES}
 _TRAINED = harness.SHARED / "models"
 _LOGITS = (-6.0, 1.0)  # of classes: mean and deviation, so that a few dozen of all anchors are likely
 _DRAWN = (8, 640, 640)  # pictures that batch norms take their statistics from: how many, and their size, px
@@ -66,13 +79,19 @@ SEGMENTERS = {
 
 
 class Models:
-    """A folder of models; every method but `place` returns what is there, and makes it first if need be.
+    """A folder of models; what its methods return is made first where it is not there, but by `place` and `knows_...`.
 
     What can't be made raises: a package is missing, or its own error.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, tiny_clip: bool = False) -> None:
+        """Use a folder, which need not be there.
+
+        Args:
+            folder: Of the models.
+            tiny_clip: Whether a CLIP that has to be made is of two layers, to rehearse with little memory.
+        """
+        self.folder, self._tiny_clip = folder, tiny_clip
 
     def place(self, name: str, precision: str) -> Path:
         """The folder of an export, which need not be there."""
@@ -82,20 +101,23 @@ class Models:
         """The folder of our export of a segmenter or of CLIP.
 
         Args:
-            name: Of `SEGMENTERS`, of `transformers_families.CASES`, or `CLIP`.
+            name: Of `SEGMENTERS`, of `transformers_families.CASES`, of `SMALL`, or `CLIP`.
             precision: `fp32`, `fp16`, or `int8`, which takes a folder of pictures.
             calibration: That folder.
         """
         folder = self.place(name, precision)
-        if not any(folder.glob("*.onnx")):
+        if any(folder.glob("*.onnx")):
+            return folder
+        if name == CLIP and any(self._hollow(precision).glob("*.onnx")):
+            self._fill_clip(precision)
+        else:
             harness.require("torch", "onnx")
             from fastsam_export import export_model
 
-            case = CASES.get(name)
             export_model(
                 name,
                 weights=self.clip_weights() if name == CLIP else self.weights(name),
-                imgsz=None if case is None else case.size,
+                imgsz=small_transformers.SIZE if name in SMALL else CASES[name].size if name in CASES else None,
                 out=folder,
                 precision=precision,
                 calibration=calibration,
@@ -104,7 +126,7 @@ class Models:
 
     def weights(self, name: str) -> Path:
         """A segmenter's checkpoint as ultralytics opens it, or its folder in transformers' form."""
-        if name in CASES:
+        if name in CASES or name in SMALL:
             return self._made(self.folder / f"{name}-weights", lambda path: _seed_family(name, path))
         return self._made(self.folder / f"{name}.pt", lambda path: _seed(name, path))
 
@@ -115,12 +137,16 @@ class Models:
 
     def clip_weights(self) -> Path:
         """CLIP's folder in transformers' form."""
-        return self._made(self.folder / "clip-weights", _seed_clip)
+        return self._made(self.folder / "clip-weights", lambda path: _seed_clip(path, tiny=self._tiny_clip))
+
+    def hollow_clip(self, precision: str) -> Path:
+        """The folder of our export of CLIP without its weights: a few hundred KB to carry in place of 600 MB."""
+        to = self._hollow(precision)
+        return self._made(to, lambda part: self._hollow_files(self.export(CLIP, precision), part))
 
     def operations(self, name: str) -> float:
         """Operations of a segmenter's network, or CLIP's image tower, for one picture of its usual size."""
-        kept = self.folder / "operations.json"
-        found: dict[str, float] = json.loads(kept.read_text()) if kept.is_file() else {}
+        found = self._operations()
         if name not in found:
             harness.require("onnx")
             graph = find_graph(self.export(name, "fp32"), "image" if name == CLIP else "")
@@ -128,12 +154,61 @@ class Models:
             if not isinstance(image, ImageInput):
                 raise harness.BenchmarkError(f"expected a model that takes pictures, found {graph}")
             found[name] = count(graph, {image.name: (1, 3, image.height, image.width)}).operations
-            kept.write_text(json.dumps(found))
+            (self.folder / _OPERATIONS).write_text(json.dumps(found))
         return found[name]
+
+    def knows_operations(self, name: str) -> bool:
+        """Whether they need not be counted."""
+        return name in self._operations()
+
+    def _operations(self) -> dict[str, float]:
+        kept = self.folder / _OPERATIONS
+        found: dict[str, float] = json.loads(kept.read_text()) if kept.is_file() else {}
+        return found
+
+    def _hollow(self, precision: str) -> Path:
+        return self.folder / "clip-hollow" / precision
+
+    def _hollow_files(self, export: Path, to: Path) -> None:
+        to.mkdir()
+        weights = self._clip_arrays()
+        for path in export.iterdir():
+            if path.suffix != ".onnx":
+                shutil.copyfile(path, to / path.name)
+            elif (gone := hollow(path, weights, to / path.name)) < _LEAST_HOLLOW and path.stat().st_size > _LARGE_BYTES:
+                raise harness.BenchmarkError(f"expected CLIP's weights in {path.name}, found {gone:.2f} of them")
+
+    def _fill_clip(self, precision: str) -> None:
+        """Make the whole export of a hollow one; what is not of the weights that it was made with says so."""
+        from fastsam_export.onnx_file import sha256, write_spec
+
+        harness.require("onnx")
+        folder = self.clip_weights()
+        weights, digest = self._clip_arrays(), sha256(folder)
+
+        def make(part: Path) -> None:
+            part.mkdir()
+            for path in self._hollow(precision).iterdir():
+                if path.suffix != ".onnx":
+                    shutil.copyfile(path, part / path.name)
+                    continue
+                fill(path, weights, part / path.name)
+                spec = read_spec(part / path.name)
+                if spec.source is not None and spec.source.weights_sha256 not in ("", digest):
+                    source = dataclasses.replace(spec.source, weights_sha256=digest)
+                    write_spec(part / path.name, dataclasses.replace(spec, source=source, parity=None))
+
+        self._made(self.place(CLIP, precision), make)
+
+    def _clip_arrays(self) -> dict[str, NDArray[Any]]:
+        from safetensors.numpy import load_file
+
+        found: dict[str, NDArray[Any]] = load_file(self.clip_weights() / "model.safetensors")
+        return {name: array.astype(np.float32) for name, array in found.items()}
 
     def _made(self, path: Path, make: Callable[[Path], None]) -> Path:
         if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder) as staging:
                 part = Path(staging) / path.name
                 make(part)
@@ -223,7 +298,10 @@ def _seed_family(name: str, folder: Path) -> None:
     import torch
 
     torch.manual_seed(0)
-    CASES[name].make(folder)
+    if name in SMALL:
+        getattr(small_transformers, f"save_{SMALL[name]}")(folder)
+    else:
+        CASES[name].make(folder)
 
 
 def _trace(weights: Path, height: int, width: int, path: Path) -> None:
@@ -245,7 +323,7 @@ def _trace(weights: Path, height: int, width: int, path: Path) -> None:
     torch.jit.trace(raw, example, check_trace=False).save(str(path))
 
 
-def _seed_clip(folder: Path) -> None:
+def _seed_clip(folder: Path, *, tiny: bool) -> None:
     """CLIP ViT-B/32 and the demo's small tokenizer; weights are rounded to fp16, so that no copy of them differs."""
     harness.require("torch", "transformers")
     import torch
@@ -253,5 +331,5 @@ def _seed_clip(folder: Path) -> None:
 
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)
-    save_clip(folder)
+    save_clip(folder, tiny=tiny)
     transformers.CLIPModel.from_pretrained(folder).half().save_pretrained(folder)

@@ -48,7 +48,7 @@ def count(segmenter: Path, exported: Path, home: Path, pictures: Sequence[NDArra
     os.environ["FASTSAM_TRT_HOME"] = str(home)
     with _opened_graphs() as opened:
         pipeline = Pipeline(segmenter, clip=exported, prompts=_PROMPTS, selector="clip", threshold=0)
-        clip = pipeline._clip  # noqa: SLF001 - the pipeline shows its CLIP to nobody
+        clip = pipeline.clip
         if clip is None:
             raise harness.BenchmarkError("expected the pipeline to open CLIP, found that it did not")
         pipeline(pictures[0])

@@ -191,8 +191,9 @@ def _ask(
     for each in seen:
         cast("Recorded", recorded).seen = each
         embedder.begin(each.segments, None)
-        owners = each.owners[selector.select(each.frame, each.segments).indices]
-        crops.embedded, crops.seen = crops.embedded + embedder.embedded, crops.seen + len(each.segments)
+        selection = selector.select(each.frame, each.segments)
+        owners = each.owners[selection.indices]
+        crops.embedded, crops.seen = crops.embedded + selection.crops, crops.seen + len(each.segments)
         asked = owners[(owners < 0) | each.counting[owners]]
         right = int(((asked >= 0) & wanted[asked]).sum())
         missed = wanted & each.counting

@@ -117,7 +117,7 @@ def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
     """Our whole call: segment, select, decode the masks, lay them on whole frames; returns its ms."""
 
     def call() -> None:
-        result = pipeline(frame)
+        result = pipeline(frame, rectangle="smallest")
         result.crops()
         result.masks()
 
@@ -144,14 +144,16 @@ def _against_bare(
     bare = session.run
     inside = TimedRun(session)
     with mock.patch.object(session, "run", inside):
-        pipeline(frame)
+        pipeline(frame, rectangle="smallest")
         inputs = {name: array.copy() for name, array in inside.inputs.items()}  # the pipeline overwrites its own
         sides = [
             harness.Side("whole call, masks on whole frames", _whole(pipeline, frame)),
             harness.Side("session.run in it", lambda: inside.last_ms),  # of the whole call just before
             harness.Side("session.run alone", harness.wall_clock(lambda: bare(inputs))),
             harness.Side("network alone", harness.wall_clock(_network(session, frame))),
-            harness.Side("whole call, masks in boxes", harness.wall_clock(lambda: pipeline(frame).crops())),
+            harness.Side(
+                "whole call, masks in boxes", harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops())
+            ),
         ]
         times = harness.measure(sides, args.rounds, args.warmup)
     against = [side.name for side in sides[1:4]]

@@ -28,6 +28,7 @@ from fastsam_trt.sinks import VideoSink
 from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sources import Frame
 from made_results import made_result
+from started_command import lines_of, start, wait_for
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -44,23 +45,6 @@ def long_video(tmp_path: Path, write_video: Write) -> Path:
 
 def _run(source: Path, *arguments: object) -> int:
     return main(["run", "--video", str(source), "--model", "colours", *map(str, arguments)])
-
-
-def _lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def _start(code: str, *arguments: object, **given: object) -> subprocess.Popen[str]:
-    """The command in a process of its own, after some lines of Python."""
-    source = f"{code}\nfrom fastsam_trt.cli.main import entry; entry()"
-    command = [sys.executable, "-c", source, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **given)
-
-
-def _wait_for(path: Path, size: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (not path.exists() or path.stat().st_size < size):
-        time.sleep(0.02)
 
 
 def test_the_figures_of_a_run(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +81,7 @@ def test_a_file_under_latest_is_played_as_a_camera_would(
     begin_s = time.perf_counter()
     assert _run(video, "--policy", "latest", "--json", lines, "--stats", stats) == 0
     assert time.perf_counter() - begin_s > 24 / 25
-    indices = [record["frame"] for record in _lines(lines)]
+    indices = [record["frame"] for record in lines_of(lines)]
     assert indices == sorted(set(indices))
     found = json.loads(stats.read_text())
     assert found["captured"] == 25
@@ -108,7 +92,7 @@ def test_a_file_under_latest_is_played_as_a_camera_would(
 def test_tracks_can_be_switched_off(video: Path, tmp_path: Path) -> None:
     lines = tmp_path / "out.jsonl"
     assert _run(video, "--no-track", "--json", lines) == 0
-    assert {each["track"] for record in _lines(lines) for each in record["segments"]} == {None}
+    assert {each["track"] for record in lines_of(lines) for each in record["segments"]} == {None}
 
 
 @pytest.mark.parametrize(
@@ -157,12 +141,12 @@ def test_a_failed_run_writes_its_figures_too(video: Path, tmp_path: Path, capsys
 def test_an_interrupted_run_ends_with_whole_files(number: int, long_video: Path, tmp_path: Path) -> None:
     out, lines, stats = tmp_path / "out.mp4", tmp_path / "out.jsonl", tmp_path / "stats.json"
     arguments = ("run", "--video", long_video, "--model", "colours", "--save", out, "--json", lines, "--stats", stats)
-    with _start("", *arguments) as process:
-        _wait_for(lines, 20_000)
+    with start("", *arguments) as process:
+        wait_for(lines, 20_000)
         process.send_signal(number)
         printed, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
-    records = _lines(lines)
+    records = lines_of(lines)
     assert 0 < len(records) < 3000
     assert [record["frame"] for record in records] == list(range(len(records)))
     assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FRAME_COUNT) == len(records)
@@ -188,9 +172,9 @@ Pipeline.segment = slow
     asleep = tmp_path / "asleep"
     arguments = ("run", "--video", long_video, "--model", "colours", "--json", lines)
     begin_s = time.monotonic()
-    with _start(slow.format(asleep), *arguments) as process:
+    with start(slow.format(asleep), *arguments) as process:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (asleep.exists() and lines.exists() and len(_lines(lines)) == 3):
+        while time.monotonic() < deadline and not (asleep.exists() and lines.exists() and len(lines_of(lines)) == 3):
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
@@ -199,7 +183,7 @@ Pipeline.segment = slow
     assert time.monotonic() - begin_s < 55
     assert process.returncode == 130, errors
     assert printed.splitlines()[0].startswith("3 frames, ")
-    assert len(_lines(lines)) == 3
+    assert len(lines_of(lines)) == 3
 
 
 def test_figures_show_on_a_terminal(long_video: Path) -> None:
@@ -237,19 +221,19 @@ def test_the_preview_of_a_run_changes_its_prompts(tmp_path: Path, write_video: W
     video = write_video(tmp_path / "both.avi", [scene(("red", 1, 1), ("green", 5, 5))] * 2000)
     lines = tmp_path / "out.jsonl"
     arguments = ("run", "--video", video, "--model", "colours", "--prompt", "red", "--policy", "latest")
-    with _start("", *arguments, "--json", lines, "--preview", "0") as process:
+    with start("", *arguments, "--json", lines, "--preview", "0") as process:
         while "preview at " not in (line := process.stderr.readline()):
             assert line, "it ended without a preview"
         url = line.split("preview at ")[1].strip()
-        _wait_for(lines, 2000)
+        wait_for(lines, 2000)
         assert b"<html" in urllib.request.urlopen(url, timeout=10).read()
         body = json.dumps({"prompts": ["green"]}).encode()
         request = urllib.request.Request(f"{url}prompts", body, {"Content-Type": "application/json"})
         assert json.load(urllib.request.urlopen(request, timeout=30))["prompts"] == ["green"]
-        _wait_for(lines, lines.stat().st_size + 5000)
+        wait_for(lines, lines.stat().st_size + 5000)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-    prompts = [segment["prompt"] for record in _lines(lines) for segment in record["segments"]]
+    prompts = [segment["prompt"] for record in lines_of(lines) for segment in record["segments"]]
     assert prompts[0] == "red"
     assert prompts[-1] == "green"
     assert prompts == sorted(prompts, reverse=True)  # one change, none back
@@ -276,7 +260,7 @@ def test_a_live_source_is_left_without_an_error(tmp_path: Path, ending: str) -> 
     with subprocess.Popen(command) as stream:
         time.sleep(1)
         arguments = ("run", "--video", f"tcp://127.0.0.1:{port}", "--model", "colours", "--reconnect", 0)
-        with _start("", *arguments, "--json", lines, "--stats", stats) as process:
+        with start("", *arguments, "--json", lines, "--stats", stats) as process:
             if ending == "stopped":
                 deadline = time.monotonic() + 60
                 while time.monotonic() < deadline and (not lines.exists() or lines.read_bytes().count(b"\n") < 10):
@@ -288,5 +272,5 @@ def test_a_live_source_is_left_without_an_error(tmp_path: Path, ending: str) -> 
     found = json.loads(stats.read_text())
     assert found["policy"] == "latest"
     assert found["interrupted"] == (ending == "stopped")
-    assert found["frames"] == len(_lines(lines)) > 1
+    assert found["frames"] == len(lines_of(lines)) > 1
     assert found["captured"] == found["frames"] + found["dropped"]

@@ -253,15 +253,15 @@ def test_bad_requests() -> None:
 
 
 def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Segmenter.__call__
+    plain = Segmenter.timed
 
-    def failing(self: Segmenter, frame: np.ndarray) -> object:
+    def failing(self: Segmenter, frame: np.ndarray, *options: object) -> object:
         spec: ModelSpec = self.session.spec
         if spec.name == "things":
             raise RuntimeError("out of\nmemory")
-        return plain(self, frame)
+        return plain(self, frame, *options)
 
-    monkeypatch.setattr(Segmenter, "__call__", failing)
+    monkeypatch.setattr(Segmenter, "timed", failing)
     with pytest.raises(ComparedModelError, match=r"^model 'things': RuntimeError: out of$") as failed:
         compare(scene(*SHAPES), ["colours", "things"], TEXTS, clip="clip-colours")
     assert failed.value.exit_code == 1

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from fastsam_trt.errors import OptionError, TruncatedSourceError
+from fastsam_trt.errors import FlowNotEnteredError, OptionError, TruncatedSourceError
 from fastsam_trt.flow import Flow, FlowFigures, Policy, resolve_policy
 from fastsam_trt.flow.channel import Channel, LatestSlot
 from fastsam_trt.flow.histogram import Histogram, RollingHistogram
 from fastsam_trt.flow.pace import Pace
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.result import Result
 from fastsam_trt.sources import Frame, Kind, Source, SourceHealth
 from made_results import made_result
@@ -63,12 +64,21 @@ class MadePipeline:
     begun: list[int] = field(default_factory=list)
     captured_s: list[float] = field(default_factory=list)
     media_s: list[float | None] = field(default_factory=list)
+    rectangles: list[Rectangle | None] = field(default_factory=list)
 
-    def segment(self, frame: np.ndarray, *, captured_s: float | None = None, media_s: float | None = None) -> int:
+    def segment(
+        self,
+        frame: np.ndarray,
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
+    ) -> int:
         number = int(frame[0, 0, 0])
         self.begun.append(number)
         self.captured_s.append(captured_s)
         self.media_s.append(media_s)
+        self.rectangles.append(rectangle)
         self.before_segment(number)
         return number
 
@@ -112,6 +122,14 @@ def test_every_frame_comes_once_in_order(kind: Kind) -> None:
     assert pipeline.begun == list(range(200))
     assert flow.ended
     assert not flow._source.stopped.is_set()
+
+
+@pytest.mark.parametrize(("kind", "rectangle"), [("images", "common"), ("video", "smallest"), ("live", "smallest")])
+def test_frames_of_one_size_get_the_smallest_rectangle(kind: Kind, rectangle: Rectangle) -> None:
+    pipeline = MadePipeline()
+    with Flow(MadeSource(kind, count(3)), pipeline, "every") as flow:
+        assert len(numbers(flow)) == 3
+    assert pipeline.rectangles == [rectangle] * 3
 
 
 def test_stages_work_at_the_same_time() -> None:
@@ -430,6 +448,126 @@ def test_a_second_interrupt_does_not_wait_for_what_is_going_on() -> None:
     go_on.set()
     for thread in flow._threads:
         thread.join(WAIT_S)
+
+
+@pytest.mark.parametrize("stage", ["segment", "select", "capture"])
+def test_a_stop_within_a_time_leaves_a_stage_that_is_stuck(stage: str) -> None:
+    go_on = threading.Event()
+
+    def stick(number: int) -> None:
+        if number == 3:
+            assert go_on.wait(WAIT_S)
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        for number in range(6):
+            if stage == "capture":
+                stick(number)
+            yield made_frame(number)
+
+    pipeline = MadePipeline() if stage == "capture" else MadePipeline(**{f"before_{stage}": stick})
+    found = []
+    with Flow(MadeSource("video", frames), pipeline) as flow:
+        for frame, _ in flow:
+            found.append(frame.index)
+            if frame.index == 2:
+                flow.stop()
+                flow.stop(0.1)  # which hurries the first
+    assert found == [0, 1, 2]
+    assert flow.figures.snapshot().frames == 3
+    assert not flow.ended  # and nobody waited for it
+    go_on.set()
+    for thread in flow._threads:
+        thread.join(WAIT_S)
+
+
+def test_a_signal_may_hurry_a_stop_while_its_thread_waits() -> None:
+    go_on = threading.Event()
+    pipeline = MadePipeline(lambda number: number == 1 and go_on.wait(WAIT_S))
+    previous = signal.signal(signal.SIGALRM, lambda *_: flow.stop(0.05))
+    try:
+        with Flow(MadeSource("video", count(5)), pipeline) as flow:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            assert numbers(flow) == [0]
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+        go_on.set()
+    for thread in flow._threads:
+        thread.join(WAIT_S)
+
+
+def test_what_was_selected_comes_out_after_the_time_too() -> None:
+    with Flow(MadeSource("video", count(5)), MadePipeline()) as flow:
+        next(flow)
+        while flow.figures.snapshot().queues["selected"] < 2:
+            time.sleep(0.001)
+        flow.stop(0)
+        time.sleep(0.01)
+        assert len(numbers(flow)) >= 2
+
+
+def test_who_takes_results_waits_for_no_setting_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reserve_ms` may wait for whoever sets prompts."""
+    monkeypatch.setattr("fastsam_trt.flow.flow._TELLING_S", 0.0)
+    tellers: list[threading.Thread] = []
+
+    class Told(MadePipeline):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "reserve_ms":
+                tellers.append(threading.current_thread())
+            super().__setattr__(name, value)
+
+    pipeline = Told()
+    tellers.clear()  # of its making
+    with Flow(MadeSource("video", count(20)), pipeline) as flow:
+        numbers(flow)
+    assert tellers
+    assert threading.current_thread() not in tellers
+
+
+def test_a_flow_outside_a_with_block_is_refused() -> None:
+    flow = Flow(MadeSource("video", count(3)), MadePipeline())
+    with pytest.raises(FlowNotEnteredError, match="found one outside; use: with Flow"):
+        next(flow)
+    with flow:
+        assert numbers(flow) == [0, 1, 2]
+    assert next(flow, None) is None
+    with pytest.raises(FlowNotEnteredError, match="used before"), flow:
+        pass
+
+
+def test_an_interrupt_while_its_threads_start_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = MadeSource("live", forever)
+    flow = Flow(source, MadePipeline())
+
+    def start() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow._threads[2], "start", start)
+    with pytest.raises(KeyboardInterrupt), flow:
+        pass
+    assert source.stopped.is_set()
+    for thread in flow._threads[:2]:
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+
+
+def test_a_flow_that_ends_on_a_thread_of_its_own_waits_for_none() -> None:
+    """As where the garbage of a generator is collected there."""
+    ended = threading.Event()
+
+    def select(_: int) -> None:
+        flow.__exit__(GeneratorExit, GeneratorExit(), None)  # would join itself, or what waits for it
+        ended.set()
+
+    def segment(number: int) -> None:
+        assert number == 0 or ended.wait(WAIT_S)
+
+    flow = Flow(MadeSource("video", count(9)), MadePipeline(segment, select))
+    flow.__enter__()
+    assert ended.wait(WAIT_S)
+    for thread in flow._threads:
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
 
 
 def test_the_pipeline_is_told_what_comes_after_selecting() -> None:

@@ -42,7 +42,7 @@ def _same(a: Result, b: Result) -> None:
         assert (one & other).sum() / (one | other).sum() > 0.99
 
 
-@pytest.mark.parametrize("size", [(360, 640), (480, 480), (715, 501)])
+@pytest.mark.parametrize("size", [(360, 640), (480, 480), (715, 501), (300, 700)])
 def test_results_are_those_of_the_host(backend: str, size: tuple[int, int]) -> None:
     options: dict[str, Any] = {"prompts": PROMPTS, "backend": backend, "precision": "fp32"}
     host = Pipeline("demo-seg", frames_on_device=False, **options)

@@ -99,7 +99,7 @@ def test_a_masked_crop_shows_clip_the_segment_alone() -> None:
 def test_labels_and_clip_serve_one_request_together(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("colours", clip="clip-colours", prompts=["green", "the blue one"])
     embedded: list[int] = []
-    clip = pipe._clip
+    clip = pipe.clip
     assert clip is not None
     real = clip.embed_boxes
     monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes: embedded.append(len(boxes)) or real(frame, boxes))

@@ -11,6 +11,7 @@ import pytest
 from fastsam_engine.yolo_seg import letterbox_input
 from fastsam_trt.letterbox import fit
 from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.rectangles import RECTANGLES, Rectangle
 
 RECTANGLE = letterbox_input(640, 640, size_multiple=32, batch=(1, None))
 SQUARE = letterbox_input(640, 640, size_multiple=None, batch=(1, 1))
@@ -49,9 +50,9 @@ def test_boxes_come_back_to_the_frame() -> None:
     np.testing.assert_array_equal(placed.boxes_to_frame(beyond), [[0, 0, 1920, 1080]])
 
 
-def _plain(frame: np.ndarray, image: object) -> np.ndarray:
+def _plain(frame: np.ndarray, image: object, rectangle: Rectangle = "smallest") -> np.ndarray:
     """The same steps, one array each, nothing kept."""
-    placed = fit(*frame.shape[:2], image)
+    placed = fit(*frame.shape[:2], image, rectangle=rectangle)
     small = cv2.resize(frame, (placed.content_w, placed.content_h), interpolation=cv2.INTER_LINEAR)
     padded = np.full((placed.input_h, placed.input_w, 3), image.pad_value, np.uint8)
     padded[placed.top : placed.top + placed.content_h, placed.left : placed.left + placed.content_w] = small
@@ -60,6 +61,7 @@ def _plain(frame: np.ndarray, image: object) -> np.ndarray:
     return values.transpose(2, 0, 1)[None].astype(image.dtype)
 
 
+@pytest.mark.parametrize("rectangle", RECTANGLES)
 @pytest.mark.parametrize(
     "image",
     [
@@ -70,15 +72,15 @@ def _plain(frame: np.ndarray, image: object) -> np.ndarray:
         dataclasses.replace(RECTANGLE, dtype="float16"),
     ],
 )
-def test_the_fast_path_equals_the_plain_one(image: object) -> None:
+def test_the_fast_path_equals_the_plain_one(image: object, rectangle: Rectangle) -> None:
     preprocess = FramePreprocessor(image)
     generator = np.random.default_rng(0)
     for size in ((480, 640), (270, 480), (480, 640), (1, 1), (900, 37), (640, 640)):
         frame = generator.integers(0, 256, (*size, 3), np.uint8)
-        found, placed = preprocess(frame)
-        expected = _plain(frame, image)
+        found, placed = preprocess(frame, rectangle)
+        expected = _plain(frame, image, rectangle)
         assert found.dtype == image.dtype
-        assert placed == fit(*size, image)
+        assert placed == fit(*size, image, rectangle=rectangle)
         tolerance = 2e-3 if image.dtype == "float16" else 1e-5
         np.testing.assert_allclose(found.astype(np.float64), expected, atol=tolerance)
 

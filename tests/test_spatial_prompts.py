@@ -189,7 +189,7 @@ def test_an_excluded_text_is_held_against_what_labels_say(monkeypatch: pytest.Mo
         "colours", clip="clip-colours", prompts=["red"], boxes=[_around(GREEN)], excluded=["a red green shape"]
     )
     shown: list[int] = []
-    clip = pipe._clip
+    clip = pipe.clip
     assert clip is not None
     real = clip.embed_boxes
     monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes: shown.append(len(boxes)) or real(frame, boxes))

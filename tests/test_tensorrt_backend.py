@@ -50,6 +50,10 @@ A10, L4, T4, H100 = (
     Gpu(0, "NVIDIA H100", (9, 0)),
 )
 _BACKENDS = {"tensorrt": TensorRt, "tensorrt-rtx": TensorRtRtx}
+_EXACT = {
+    "output0 box_px": 0, "output0 anchor_box_px": 0, "output0 score_logit": 0, "output0 coefficient": 0,
+    "output1 shift_cells": 0,
+}  # fmt: skip
 
 
 class Machine:
@@ -176,7 +180,7 @@ def test_the_first_open_builds_and_checks_and_the_next_one_loads(
         _same_as_onnxruntime(session, _pictures(batch))
     (path,) = machine.kept()
     plan = read_plan(path)
-    assert plan.facts.parity == {"output0": 0, "output1": 0}
+    assert plan.facts.parity == _EXACT
     assert plan.facts.gpu == {"tensorrt": "NVIDIA A10 (sm86)", "tensorrt-rtx": "sm86"}[machine.flavour]
     machine.begin()
     again = machine.open()
@@ -324,7 +328,7 @@ def test_the_pipeline_answers_as_on_onnxruntime_within_the_batches_of_its_plans(
 # Parity
 
 
-@pytest.mark.parametrize(("gain", "found"), [(float("nan"), r"\d+ NaN or infinite in output0"), (1.1, "0.1 in output")])
+@pytest.mark.parametrize(("gain", "found"), [(float("nan"), r"\d+ NaN or infinite in output0"), (1.1, r"\S+ \(median")])
 def test_a_plan_that_computes_something_else_is_not_kept(machine: Machine, gain: float, found: str) -> None:
     machine.api.gain = gain
     with pytest.raises(BuildError, match=rf"colours\.onnx: expected .*found {found}.*the plan was thrown away"):
@@ -342,7 +346,7 @@ def test_a_plan_for_a_file_is_checked_before_it_is_written(machine: Machine, tmp
         machine.build(out=tmp_path / "colours.plan")
     assert not list(tmp_path.glob("*.plan*"))
     machine.api.gain = 1
-    assert machine.build(out=tmp_path / "colours.plan").parity == {"output0": 0, "output1": 0}
+    assert machine.build(out=tmp_path / "colours.plan").parity == _EXACT
     assert not machine.kept()
 
 
@@ -498,7 +502,7 @@ def test_rtx_builds_for_the_gpu_here_by_default(rtx: Machine) -> None:
 
 def test_rtx_checks_a_plan_for_several_gpus_on_the_one_that_is_here(rtx: Machine) -> None:
     report = rtx.build(options={"targets": ("sm86", "sm120")})
-    assert (report.target, report.parity) == ("sm86, sm120", {"output0": 0, "output1": 0})
+    assert (report.target, report.parity) == ("sm86, sm120", _EXACT)
     assert rtx.build(options={"targets": ("sm89",)}).parity == {}
     rtx.begin()
     _same_as_onnxruntime(rtx.open(), _pictures())

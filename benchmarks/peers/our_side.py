@@ -88,7 +88,7 @@ class OurSide:
 
     def call(self, frame: NDArray[np.uint8]) -> Result:
         """The whole call: everything's masks at the picture's size, or the best segment's alone for a text."""
-        result = self._pipeline(frame)
+        result = self._pipeline(frame, rectangle="smallest")
         if self._wanted.prompt is None:
             result.masks()
         elif (best := _best(result)) >= 0:

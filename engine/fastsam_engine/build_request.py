@@ -50,6 +50,7 @@ class BuildRequest:
         options: How.
         out: A file to write to, past the cache; None: the cache.
         again: Build though the cache has it.
+        threads: As the session's that are to use it, OpenVINO only; see `open_session`.
     """
 
     graph: Path
@@ -59,6 +60,7 @@ class BuildRequest:
     options: BuildOptions = dataclasses.field(default_factory=BuildOptions)
     out: Path | None = None
     again: bool = False
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,16 @@ class InputMismatchError(WorkError, ValueError):
         super().__init__(f"input {name!r}: expected {expected}, found {found}")
 
 
+class ThreadsError(RequestError, ValueError):
+    """A number of threads that can't be had."""
+
+    def __init__(self, most: int, why: str, found: object) -> None:
+        super().__init__(
+            f"threads: expected a whole number from 1 to {most} ({why}), found {found!r}; "
+            "leave it out for the best here"
+        )
+
+
 class ClosedError(WorkError, RuntimeError):
     """Something was used after its `close`."""
 

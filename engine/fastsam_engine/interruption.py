@@ -21,7 +21,7 @@ def interruptible(work: Callable[[threading.Event], T]) -> T:
 
     Signal handlers run on the main thread only, and not while that is inside a library. So on the main thread the work
     gets a thread of its own, and what interrupts the wait for it comes out once the work has come back. A second
-    interrupt comes out at once and leaves the work running; see `is_left_running`.
+    interrupt comes out at once and leaves the work running: a process that ends then must not tear down what it uses.
 
     Args:
         work: Given an event that is set when it is to stop early.
@@ -55,11 +55,6 @@ def interruptible(work: Callable[[threading.Event], T]) -> T:
         _wait(thread, finished)
         raise
     return outcome.result()
-
-
-def is_left_running() -> bool:
-    """Whether work goes on that nobody waits for: a process that ends now must not tear down what it uses."""
-    return any(thread.name == _THREAD_NAME for thread in threading.enumerate())
 
 
 @contextmanager

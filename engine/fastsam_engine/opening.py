@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from fastsam_engine.backends import Readiness, all_backends, get_backend
+from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, GpuError, ModelFileError
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.open_options import OpenOptions
@@ -27,6 +28,8 @@ def open_session(
     frames: bool = False,
     cpu_fallback: bool = False,
     cuda_graph: bool = False,
+    threads: int | None = None,
+    spin: bool = False,
     class_names: Sequence[str] | None = None,
 ) -> Session:
     """Open an exported graph.
@@ -45,12 +48,18 @@ def open_session(
             way; else such a graph is refused.
         cuda_graph: Record the GPU's work for an input shape when it comes the second time, and replay it from then
             on; a graph that does not allow it is refused.
+        threads: How many threads compute one run on the processor; None: one for each core that this process may use
+            by its CPU affinity, and no more than its container's CPU quota, rounded up. On a GPU: those that compute
+            what stays on the processor. See `fastsam_engine.cpu_count`.
+        spin: ONNX Runtime: let its threads wait for the next run by keeping their CPUs busy. That gains a little
+            where nothing else runs, and slows down whatever does, another library's threads in this process included.
         class_names: Names to use instead of the file's, see `read_spec`.
 
     Returns:
         A session, which says what it really got.
 
     Raises:
+        ThreadsError: `threads` is no number of CPUs that may be used.
         ModelNotFoundError, ModelFileError: The file is missing or can't be used.
         UnknownBackendError, BackendUnavailableError: The backend, device or precision can't be had. A backend asked
             for by name is never replaced by another.
@@ -59,9 +68,10 @@ def open_session(
         PackageClashError: A backend's package is installed twice.
     """
     path = Path(path)
+    thread_count = CpuCount.of_process().threads(threads)
     spec = read_spec(path, class_names)
     device = device.removesuffix(":0")
-    options = OpenOptions(frames=frames, cpu_fallback=cpu_fallback, cuda_graph=cuda_graph)
+    options = OpenOptions(frames, cpu_fallback, cuda_graph, thread_count, spin)
     if is_plan(path):
         return _open(path, spec, _plan_backend(path, backend), device, precision, options, "as built")
     if backend != "auto":

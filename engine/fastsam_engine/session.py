@@ -5,24 +5,30 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import InputMismatchError, ModelFileError
 from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
+from fastsam_engine.users import Users
 
-__all__ = ["Array", "Computed", "Session", "check_names"]
+__all__ = ["Array", "Computed", "Session", "check_names", "picture_size"]
 
 Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
 
 
 class Session(ABC):
-    """A graph that is ready to run. Threads may share it; it runs for one of them at a time.
+    """A graph that is ready to run, until it is closed.
+
+    Any thread may call any method at any time. Whether runs go side by side is the backend's: those of a session whose
+    `parallel` is true do, others wait for each other. `close` waits for the runs under way.
 
     Attributes:
+        parallel: Whether runs of several threads go side by side.
         path: The file it was opened from.
         spec: What the file says of itself; its input is what `run` takes.
         backend: Name of the backend that really runs it.
@@ -30,13 +36,16 @@ class Session(ABC):
         precision: Precision that it really computes in.
     """
 
+    parallel: ClassVar[bool] = False
+
     def __init__(self, path: Path, spec: ModelSpec, backend: str, device: str, precision: Computed) -> None:
         self.path = path
         self.spec = spec
         self.backend = backend
         self.device = device
         self.precision: Computed = precision
-        self._running = threading.Lock()
+        self._users = Users(f"the session of {spec.name}", "open the model again with open_session")
+        self._turn: AbstractContextManager[object] = nullcontext() if self.parallel else threading.Lock()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph once.
@@ -49,10 +58,13 @@ class Session(ABC):
 
         Raises:
             InputMismatchError: A name, dtype or shape does not fit.
+            ClosedError: The session was closed.
         """
-        self._check(inputs)
-        with self._running:
-            return self._run(inputs)
+        with self._users.one():
+            self._check(inputs)
+            self._prepare(inputs)
+            with self._turn:
+                return self._run(inputs)
 
     @property
     def place(self) -> str:
@@ -64,8 +76,12 @@ class Session(ABC):
 
         Args:
             array: May be kept without a copy; it must not change while it is used.
+
+        Raises:
+            ClosedError: The session was closed.
         """
-        return HostArray(array)
+        with self._users.one():
+            return self._upload(array)
 
     def run_kept(
         self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
@@ -77,19 +93,46 @@ class Session(ABC):
             keep: Names of the outputs to leave.
 
         Returns:
-            The other outputs, and those that were left, by name. What was left is valid until the next run.
+            The other outputs, and those that were left, by name. What was left is valid until the next run, of any
+            thread, unless the session is `parallel`: then it is the caller's.
 
         Raises:
             InputMismatchError: A name, dtype, shape or place does not fit.
+            ClosedError: The session was closed.
         """
-        self._check(inputs)
-        for name, array in inputs.items():
-            if isinstance(array, DeviceArray) and array.place != self.place:
-                raise InputMismatchError(name, f"an array at {self.place}", f"one at {array.place}")
-        if unknown := set(keep) - {output.name for output in self.spec.outputs}:
-            raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
-        with self._running:
-            return self._run_kept(inputs, keep)
+        with self._users.one():
+            self._check(inputs)
+            for name, array in inputs.items():
+                if isinstance(array, DeviceArray) and array.place != self.place:
+                    raise InputMismatchError(name, f"an array at {self.place}", f"one at {array.place}")
+            if unknown := set(keep) - {output.name for output in self.spec.outputs}:
+                raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
+            self._prepare(inputs)
+            with self._turn:
+                return self._run_kept(inputs, keep)
+
+    def close(self) -> None:
+        """Give the memory back now, after the runs under way; the session can't be used from then on.
+
+        A second call does nothing more. Outputs that were returned stay valid; those that were kept do not.
+        """
+        self._users.close(self._release)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _release(self) -> None:  # noqa: B027 - not abstract: what holds nothing has nothing to do
+        """Give back what the session holds. Called once, when no call is under way, and none comes after."""
+
+    def _upload(self, array: Array) -> DeviceArray:
+        """Put an array where the session computes; here, where that is the host."""
+        return HostArray(array)
+
+    def _prepare(self, inputs: Mapping[str, Array | DeviceArray]) -> None:  # noqa: B027 - nothing to do, as a rule
+        """Make, before the turn, what runs of these inputs' shapes need; runs of shapes that are ready go on."""
 
     @abstractmethod
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -139,6 +182,14 @@ def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Ite
         raise ModelFileError(
             path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph"
         )
+
+
+def picture_size(image: ImageInput, shape: tuple[int, ...]) -> str:
+    """Pictures of some shape in words, such as `384 x 640` or `384 x 640 in batches`; of the batch, -1 is any."""
+    count, *axes = shape
+    height, width = axes[1:] if image.layout == "NCHW" else axes[:2]
+    batches = {1: "", -1: " in batches"}.get(count, f" in batches of {count}")
+    return f"{height} x {width}{batches}"
 
 
 def _check_axes(name: str, layout: str, dtype: str, array: Array | DeviceArray, lengths: dict[str, int]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,11 @@ from fastsam_engine.errors import ModelFileError
 from fastsam_engine.home_folder import home
 from fastsam_engine.model_spec import ImageInput, TokenInput
 from fastsam_engine.model_store import beside
+from fastsam_engine.users import Users
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers, takes
+from fastsam_trt.errors import NotSentError
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.segments import Segments
 from fastsam_trt.text_features import TextFeatures
@@ -28,6 +32,10 @@ _CROPS_A_RUN = 16
 
 class Clip:
     """An exported CLIP model: image tower, text tower (opened on need), tokenizer.
+
+    Any thread may call it, and any number of pipelines share it. Crops of several callers are cut side by side, and go
+    through the tower side by side where its session allows that (see `Session`); where they are cut on a GPU, one batch
+    goes after the other.
 
     Attributes:
         text: Embeddings of prompts.
@@ -43,32 +51,39 @@ class Clip:
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        threads: int | None = None,
         cache: Path | None = None,
         frames_on_device: bool | None = None,
+        uploads: FrameUploads | None = None,
     ) -> None:
         """Open the image tower.
 
         Args:
             model: Short name or folder; `demo-clip` comes with the package.
-            backend, device, precision: See `fastsam_engine.open_session`. On a processor the text tower
+            backend, device, precision, threads: See `fastsam_engine.open_session`. On a processor the text tower
                 runs in fp32, and on a GPU it may leave operators to the processor: it runs once a prompt.
             cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
             frames_on_device: Whether the model's crops graph cuts crops where it runs; None: where that is a GPU and
                 the model has it.
+            uploads: Where frames come from then; None: uploads of its own.
 
         Raises:
             ModelNotFoundError, ModelFileError: No such model, or no CLIP.
         """
         graph = find_graph(locate(model), "image")
-        self._image = open_session(graph, backend, device, precision)
+        self._image = open_session(graph, backend, device, precision, threads=threads)
         spec = self._image.spec
         if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):
             raise ModelFileError(graph, f"expected CLIP's image tower, found a model of task {spec.task!r}")
         if spec.input.batch[0] > 1:
             raise ModelFileError(graph, f"expected crops in any number, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
-        self.uploads = FrameUploads()
-        self._crops = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image").get("crops")
+        self.uploads = uploads or FrameUploads()
+        helpers = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image", threads=threads)
+        self._crops = helpers.get("crops")
+        # What the crops graph leaves is valid until its next run, so that batches take turns there.
+        self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
+        self._users = Users(f"the CLIP model {spec.name}", "open it again")
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.even_cosine = spec.defaults.get("even_cosine")
         text_graph = beside(graph, "text", own="image")
@@ -77,9 +92,25 @@ class Clip:
         self.text = TextFeatures(
             text_graph,
             TextTokenizer(graph.with_name("tokenizer.json"), tokens),
-            lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True),
+            lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True, threads=threads),
             cache or home() / "text-features",
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise NotSentError("Clip")
+
+    def close(self) -> None:
+        """Give the model's memory back, after the calls under way; a later call raises `ClosedError`.
+
+        Every pipeline that shares it is left without it.
+        """
+        self._users.close(self._release)
 
     @property
     def name(self) -> str:
@@ -122,14 +153,20 @@ class Clip:
         """Embed windows of a frame: (n, 4) xyxy whole px inside it to (n, d) float32, rows of length one.
 
         `masks` are as in `clip_batch`.
+
+        Raises:
+            ClosedError: `close` was called.
         """
         name = self._image.spec.outputs[0].name
         parts = []
         most = min(self._input.batch[1] or _CROPS_A_RUN, _CROPS_A_RUN)
-        for start in range(0, len(windows), most):
-            part = slice(start, start + most)
-            batch = self._batch(frame, windows[part], None if masks is None else masks[part])
-            parts.append(np.asarray(self._image.run_kept({self._input.name: batch}, ())[0][name], np.float32))
+        with self._users.one():
+            for start in range(0, len(windows), most):
+                part = slice(start, start + most)
+                with self._turn:
+                    batch = self._batch(frame, windows[part], None if masks is None else masks[part])
+                    outputs, _ = self._image.run_kept({self._input.name: batch}, ())
+                parts.append(np.asarray(outputs[name], np.float32))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
     def _batch(
@@ -143,3 +180,9 @@ class Clip:
             "windows": windows.astype(np.float32),
         }
         return self._crops.run_kept(inputs, [self._input.name])[1][self._input.name]
+
+    def _release(self) -> None:
+        self.text.close()
+        self._image.close()
+        if self._crops is not None:
+            self._crops.close()

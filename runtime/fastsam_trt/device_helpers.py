@@ -12,7 +12,12 @@ from fastsam_engine.model_store import beside
 
 
 def open_helpers(
-    session: Session, graph: Path, parts: Sequence[str], wanted: bool | None, own: str = ""
+    session: Session,
+    graph: Path,
+    parts: Sequence[str],
+    wanted: bool | None,
+    own: str = "",
+    threads: int | None = None,
 ) -> dict[str, Session]:
     """Open helper graphs where a model's graph runs.
 
@@ -22,6 +27,7 @@ def open_helpers(
         parts: Which helpers may be there; the first has to be if they are wanted.
         wanted: None: only where the graph's arrays do not lie on the host.
         own: Part of the model that `graph` is, see `beside`.
+        threads: As the graph was opened with.
 
     Returns:
         Part to session, those that there are.
@@ -38,7 +44,7 @@ def open_helpers(
     # fp32 by name: places in the frame need all their digits. ONNX Runtime's TensorRT provider can't promise that, but
     # its CUDA provider, whose arrays lie at the same place.
     device = session.device.replace("tensorrt", "cuda")
-    return {part: open_session(file, session.backend, device, "fp32") for part, file in there.items()}
+    return {part: open_session(file, session.backend, device, "fp32", threads=threads) for part, file in there.items()}
 
 
 def takes(session: Session, height: int, width: int) -> bool:

@@ -12,6 +12,7 @@ from fastsam_trt.device_geometry import frame_places, stretch_weights
 from fastsam_trt.device_helpers import takes
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.letterbox import Letterbox, fit
+from fastsam_trt.rectangles import Rectangle
 
 
 class DevicePreprocessor:
@@ -37,16 +38,17 @@ class DevicePreprocessor:
         """Whether the graph serves frames of this one's size."""
         return takes(self._session, *frame.shape[:2])
 
-    def __call__(self, frame: NDArray[np.uint8]) -> tuple[DeviceArray, Letterbox]:
+    def __call__(self, frame: NDArray[np.uint8], rectangle: Rectangle = "smallest") -> tuple[DeviceArray, Letterbox]:
         """Make the model's input of one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
+            rectangle: Which size the input shrinks to, where it may; see `rectangles`.
 
         Returns:
             The input, one picture, valid until the next call; and where the frame lies in it.
         """
-        placed = fit(frame.shape[0], frame.shape[1], self._image, self._size)
+        placed = fit(frame.shape[0], frame.shape[1], self._image, self._size, rectangle)
         if placed != self._letterbox:
             stretch = self._image.resize == "stretch"
             geometry = stretch_weights(placed, self._image) if stretch else frame_places(placed)

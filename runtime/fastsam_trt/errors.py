@@ -32,6 +32,16 @@ class SourceUnreadableError(WorkError, ValueError):
         super().__init__(f"source {source!r}: {found}")
 
 
+class NotSentError(RequestError, TypeError):
+    """An open model that was to be pickled, to be copied or sent to another process."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"expected something that can be copied or sent to another process, found an open {kind}; make one in each "
+            f"process instead, such as in the initializer of a ProcessPoolExecutor, or share this one among threads"
+        )
+
+
 class PictureSizeError(SourceUnreadableError):
     """A picture that declares more pixels than are decoded."""
 
@@ -126,6 +136,13 @@ class OptionError(RequestError, ValueError):
 
     def __init__(self, option: str, expected: str, found: object, hint: str = "") -> None:
         super().__init__(f"{option}: expected {expected}, found {found!r}{'; ' if hint else ''}{hint}")
+
+
+class FlowNotEnteredError(RequestError, RuntimeError):
+    """A flow whose threads do not run."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"expected a flow in a with block, found {found}; use: with Flow(source, pipeline) as flow")
 
 
 class GroundTruthError(RequestError, ValueError):

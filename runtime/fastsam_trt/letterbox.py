@@ -1,8 +1,7 @@
 """Letterbox: where a picture lies in the model's input, and the way back.
 
 Where the aspect ratio is kept, the geometry is that of ultralytics' LetterBox: sides rounded to whole pixels, padding
-split evenly with the odd pixel to the bottom right, and, where the model allows it, the smallest rectangle instead of
-the square.
+split evenly with the odd pixel to the bottom right, and, where the model allows it, a rectangle instead of the square.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.model_spec import ImageInput
+from fastsam_trt.errors import OptionError
+from fastsam_trt.rectangles import RECTANGLES, Rectangle, input_size, scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +62,43 @@ class Letterbox:
         return mapped
 
 
-def fit(frame_h: int, frame_w: int, image: ImageInput, size: tuple[int, int] | None = None) -> Letterbox:
+def fit(
+    frame_h: int,
+    frame_w: int,
+    image: ImageInput,
+    size: tuple[int, int] | None = None,
+    rectangle: Rectangle = "smallest",
+) -> Letterbox:
     """Place a picture in a model's input.
 
     Args:
         frame_h, frame_w: Size of the picture, px.
-        image: The model's input. `stretch` fills it. Else, with a `size_multiple` the input shrinks to the smallest
-            rectangle that holds the scaled picture, in multiples of it; without, the picture is padded to the full
-            size.
+        image: The model's input. `stretch` fills it. Else, with a `size_multiple` the input shrinks to a rectangle
+            that holds the scaled picture, in multiples of it; without, the picture is padded to the full size.
         size: (height, width) to fit into, px; None: the input's own.
+        rectangle: Which rectangle, where the input shrinks to one.
 
     Returns:
         The placement.
+
+    Raises:
+        OptionError: No such rectangle.
     """
-    height, width = size or (image.height, image.width)
+    if rectangle not in RECTANGLES:
+        raise OptionError("rectangle", " or ".join(RECTANGLES), rectangle)
+    height, width = size = size or (image.height, image.width)
     if image.resize == "stretch":
         return Letterbox(frame_h, frame_w, height, width, content_h=height, content_w=width, top=0, left=0)
-    gain = min(height / frame_h, width / frame_w)
-    content_h, content_w = max(round(frame_h * gain), 1), max(round(frame_w * gain), 1)
-    pad_h, pad_w = height - content_h, width - content_w
+    content_h, content_w = content = scaled((frame_h, frame_w), size)
     if image.size_multiple:
-        pad_h, pad_w = pad_h % image.size_multiple, pad_w % image.size_multiple
+        height, width = input_size(content, size, image.size_multiple, rectangle)
     return Letterbox(
         frame_h=frame_h,
         frame_w=frame_w,
-        input_h=content_h + pad_h,
-        input_w=content_w + pad_w,
+        input_h=height,
+        input_w=width,
         content_h=content_h,
         content_w=content_w,
-        top=round(pad_h / 2 - 0.1),
-        left=round(pad_w / 2 - 0.1),
+        top=round((height - content_h) / 2 - 0.1),
+        left=round((width - content_w) / 2 - 0.1),
     )

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Self
 
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_engine.errors import ModelNotFoundError
+from fastsam_engine.users import Users
+from fastsam_trt.answers import Answering, Answers
 from fastsam_trt.cached_masks import CachedMasks
+from fastsam_trt.call_options import CallOptions, Classes, check_most
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo import embedded
-from fastsam_trt.errors import ClipNotFoundError, OptionError, PromptError
+from fastsam_trt.errors import ClipNotFoundError, NotSentError, PromptError
+from fastsam_trt.families import Thresholds
 from fastsam_trt.flow import Flow, Policy
 from fastsam_trt.frame_uploads import FrameUploads
+from fastsam_trt.lazy_clip import LazyClip
 from fastsam_trt.picture import as_bgr
 from fastsam_trt.places import check_boxes, check_point_labels, check_points
 from fastsam_trt.prompted import Prompted
@@ -28,23 +32,20 @@ from fastsam_trt.question import (
     DEFAULT_NEGATIVES,
     DEFAULT_TEMPLATES,
     DEFAULT_THRESHOLD,
-    Answering,
     CropName,
     Question,
     TextRules,
 )
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.result import Result
 from fastsam_trt.segmented import Segmented
 from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.selectors import Embedder, EveryCrop, Ranking, best
+from fastsam_trt.selectors import Ranking, best
 from fastsam_trt.sources import RECONNECT_S, STALL_S, open_source
-from fastsam_trt.tracks import TrackEmbeddings, Tracker
 from fastsam_trt.vocabulary import did_you_mean, vocabulary
 
 DEFAULT_MODEL = "yolov8n-seg"
 DEFAULT_CLIP = "clip-vit-base-patch32"
-
-_WARM_SHAPE = (720, 1280, 3)  # a usual frame: the time of a crop hardly depends on it
 
 
 class Pipeline(Prompted):
@@ -53,6 +54,11 @@ class Pipeline(Prompted):
     Text prompts, boxes and points are alternatives: a segment that answers any of them is selected, once, with the id
     of the text prompt that it answers if there is one. With none of them everything is. From that are taken the
     segments that are excluded, and, whichever prompt chose them, those that a background point lies on.
+
+    Any thread may call any method and set any attribute. Frames are prepared, decoded and selected from side by side,
+    and go through a network side by side where its session allows that (see `fastsam_engine.Session`). Where frames are
+    tracked they are selected from one at a time, in the order of the calls, and `rank` takes its turn between them.
+    Each `stream` has tracks of its own. What is set holds for all threads; what is given with a call, for that call.
 
     Attributes:
         segmenter: The segmentation model and its thresholds.
@@ -85,6 +91,7 @@ class Pipeline(Prompted):
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        threads: int | None = None,
         frames_on_device: bool | None = None,
         track: bool = False,
         budget_ms: float | None = None,
@@ -121,11 +128,11 @@ class Pipeline(Prompted):
             templates: Texts with `{}` where a prompt goes (CLIP only).
             threshold: Least similarity of a selected segment, 0..1 (CLIP only).
             crop: What CLIP sees of a segment: the `box` with all that is in it, or what is `masked`, the rest greyed.
-            backend, device, precision: See `fastsam_engine.open_session`.
+            backend, device, precision, threads: See `fastsam_engine.open_session`.
             frames_on_device: Whether frames are uploaded once, and prepared, cropped for CLIP and decoded where the
                 models run, by graphs that were exported with them; None: where that is a GPU and they are there.
             track: Whether frames follow one another: segments get track ids, and CLIP sees each object once and from
-                time to time, not in every frame. `stream` switches it on for videos and live sources.
+                time to time, not in every frame. `stream` decides that for itself.
             budget_ms: Age of a frame when its result is out that is kept by embedding crops later; None: each segment
                 is decided at once. It needs `track`, and frames that come with the time of their capture.
 
@@ -133,12 +140,7 @@ class Pipeline(Prompted):
             FastsamError: See `fastsam_engine.errors` and `fastsam_trt.errors`: a model, backend, prompt or option
                 that can't be had.
         """
-        self._rules = TextRules(selector, check_prompts(negatives), tuple(templates), threshold, crop)
-        self._backend, self._device, self._precision = backend, device, precision
-        self._frames_on_device = frames_on_device
-        self._clip = clip if isinstance(clip, Clip) else None
-        named = None if isinstance(clip, Clip) else clip
-        self._clip_name = named or (embedded.CLIP if str(model) == embedded.SEGMENTER else DEFAULT_CLIP)
+        rules = TextRules(selector, check_prompts(negatives), tuple(templates), threshold, crop)
         checked = check_points(points)
         question = Question(
             check_prompts(prompts),
@@ -148,7 +150,9 @@ class Pipeline(Prompted):
             check_point_labels(point_labels, len(checked)),
             point_labels is not None,
         )
-        self._uploads = FrameUploads() if self._clip is None else self._clip.uploads
+        self._rules = rules
+        self.max_selected = max_selected
+        self._uploads = clip.uploads if isinstance(clip, Clip) else FrameUploads()
         self.segmenter = Segmenter(
             model,
             conf=conf,
@@ -162,34 +166,50 @@ class Pipeline(Prompted):
             backend=backend,
             device=device,
             precision=precision,
+            threads=threads,
             frames_on_device=frames_on_device,
             uploads=self._uploads,
         )
-        self.max_selected = max_selected
-        self._changing, self._selecting = threading.RLock(), threading.Lock()
-        self._tracker = Tracker() if track else None
-        self._embedder: Embedder | None = None
-        self._budget_ms: float | None = None
-        self._reserve_ms = 0.0
-        self.budget_ms = budget_ms
-        self._answer(question)
+        usual = embedded.CLIP if str(model) == embedded.SEGMENTER else DEFAULT_CLIP
+        named = usual if clip is None or isinstance(clip, Clip) else clip
+        open_clip = partial(
+            Clip,
+            named,
+            backend=backend,
+            device=device,
+            precision=precision,
+            threads=threads,
+            frames_on_device=frames_on_device,
+            uploads=self._uploads,
+        )
+        given = clip if isinstance(clip, Clip) else None
+        self._clip = LazyClip(given, lambda prompt: self._open_clip(prompt, str(named), open_clip))
+        self._users = Users("the pipeline", "make another")
+        answers = partial(Answers, rules, self.segmenter.class_names, self._clip)
+        super().__init__(question, answers, lambda: self.segmenter.thresholds.classes, track=track, budget_ms=budget_ms)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise NotSentError("Pipeline")
+
+    def close(self) -> None:
+        """Give the models' memory back, after the calls under way; a later call raises `ClosedError`.
+
+        Results stay whole. A CLIP model that was given open stays open. Another thread that is setting prompts is not
+        waited for, and fails.
+        """
+        self._users.close(self.segmenter.close)
+        self._clip.close()
 
     @property
     def clip(self) -> Clip | None:
         """The open CLIP model; None where no prompt has needed one yet."""
-        return self._clip
-
-    @property
-    def track(self) -> bool:
-        """Whether frames follow one another. Setting it begins anew: no track or embedding of before is used."""
-        return self._tracker is not None
-
-    @track.setter
-    def track(self, track: bool) -> None:
-        with self._changing:
-            self._tracker = Tracker() if track else None
-            self._embedder = None
-            self._answer(self.question)
+        return self._clip.opened
 
     @property
     def max_selected(self) -> int | None:
@@ -198,33 +218,28 @@ class Pipeline(Prompted):
 
     @max_selected.setter
     def max_selected(self, max_selected: int | None) -> None:
-        if max_selected is not None and (not isinstance(max_selected, int) or max_selected < 1):
-            raise OptionError("max_selected", "a whole number of 1 or more", max_selected)
-        self._max_selected = max_selected
+        self._max_selected = check_most(max_selected)
 
-    @property
-    def budget_ms(self) -> float | None:
-        """Age of a frame when its result is out, which is kept by embedding crops later; None: they are never late."""
-        return self._budget_ms
-
-    @budget_ms.setter
-    def budget_ms(self, budget_ms: float | None) -> None:
-        if budget_ms is not None and not 0 < budget_ms < math.inf:
-            raise OptionError("budget_ms", "a number of ms above 0", budget_ms)
-        self._budget_ms = budget_ms
-        self._tell_embedder()
-
-    @property
-    def reserve_ms(self) -> float:
-        """What of the budget is left to what comes after selecting: masks, drawing, encoding. `Flow` measures it."""
-        return self._reserve_ms
-
-    @reserve_ms.setter
-    def reserve_ms(self, reserve_ms: float) -> None:
-        self._reserve_ms = reserve_ms
-        self._tell_embedder()
-
-    def __call__(self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None) -> Result:
+    def __call__(
+        self,
+        frame: NDArray[Any],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        prompts: Iterable[str] | None = None,
+        boxes: ArrayLike | None = None,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        excluded: Iterable[str] | None = None,
+        selector: SelectorName | None = None,
+        threshold: float | None = None,
+        conf: float | None = None,
+        iou: float | None = None,
+        max_segments: int | None = None,
+        max_selected: int | None = None,
+        classes: Classes | None = None,
+        rectangle: Rectangle | None = None,
+    ) -> Result:
         """Segment one frame and select.
 
         Args:
@@ -232,6 +247,15 @@ class Pipeline(Prompted):
             captured_s: When it was captured, on `time.perf_counter`'s clock; a budget counts from then. None: now.
             media_s: Its place in its source's time, in seconds: over a gap in it tracks end. None: `captured_s`, where
                 that is given.
+            prompts: As for the pipeline, but for this call alone, as all that follow; the pipeline's own stay as they
+                are. None: the pipeline's own; nothing (`[]`): none.
+            boxes, points, excluded, selector, threshold, conf, iou, max_segments, max_selected, classes: The same.
+            point_labels: The same; without them all points that are given are foreground.
+            rectangle: Which size the input of a model that takes several shrinks to. `smallest`: the least that holds
+                the frame, each of which a backend may have to compile for; `common`: one of a few, the smallest for
+                4:3, 5:4 and 16:9, so that pictures of any shape compile little. None: the smallest where frames are
+                tracked, since they have one size, else a common one; `stream` takes the smallest for videos and live
+                sources.
 
         Returns:
             The selected segments, masks not yet decoded, save those that a box or point made the selection look at;
@@ -239,63 +263,64 @@ class Pipeline(Prompted):
 
         Raises:
             ImageFormatError: The array is no picture.
-            PromptError: A box lies wholly outside the frame, or a point outside it.
+            PromptError: A box lies wholly outside the frame, or a point outside it, or the prompts contradict
+                themselves.
+            ClipNotFoundError: A prompt needs a CLIP model, and there is none.
+            OptionError: A number is out of range.
+            ClosedError: `close` was called.
         """
-        return self.select(self.segment(frame, captured_s=captured_s, media_s=media_s))
+        call = CallOptions(
+            prompts, excluded, boxes, points, point_labels, selector, threshold,
+            conf, iou, max_segments, classes, max_selected,
+        )  # fmt: skip
+        with self._users.one():
+            most = call.most(self._max_selected)
+            thresholds = call.thresholds(self.segmenter.thresholds, self.segmenter.class_names)
+            answers = self._own
+            answering = answers.answering
+            if not call.keep_the_question:
+                rules = call.rules(self._rules)
+                answering = answers.to(call.question(answering.question), thresholds.classes, rules)
+            segmented = self._segment(frame, captured_s, media_s, thresholds, rectangle)
+            return self._select(segmented, answers, answering, most)
 
     def segment(
-        self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None
+        self,
+        frame: NDArray[Any],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
     ) -> Segmented:
         """The first half of a call: find everything in a frame. One thread may do it while another selects.
 
         Args:
-            frame, captured_s, media_s: As for a whole call.
+            frame, captured_s, media_s, rectangle: As for a whole call.
 
         Raises:
             ImageFormatError: The array is no picture.
+            ClosedError: `close` was called.
         """
-        media_s = captured_s if media_s is None else media_s
-        captured_s = time.perf_counter() if captured_s is None else captured_s
-        picture = as_bgr(frame)
-        self._uploads.begin(picture)
-        segments = self.segmenter(picture)
-        segments = replace(segments, masks=CachedMasks(segments.masks))
-        return Segmented(picture, segments, dict(self.segmenter.speed), captured_s, media_s)
+        with self._users.one():
+            return self._segment(frame, captured_s, media_s, self.segmenter.thresholds, rectangle)
 
-    def select(self, segmented: Segmented) -> Result:
+    def select(self, segmented: Segmented, answers: Answers | None = None) -> Result:
         """The second half of a call: track the segments, and select what the prompts ask for.
 
         Args:
             segmented: What `segment` gave; frames in their order where they are tracked.
+            answers: Of the stream that the frame belongs to; None: those of frames that are given by calls.
 
         Raises:
             PromptError: A box lies wholly outside the frame, or a point outside it.
+            ClosedError: `close` was called.
         """
-        start = time.perf_counter()
-        with self._selecting:
-            answering, segments = self._answering, segmented.segments
-            if answering.tracker is not None:
-                ids = answering.tracker.update(segments, segmented.picture, segmented.media_s)
-                segments = replace(segments, track_ids=ids)
-            if answering.embedder is not None:
-                answering.embedder.begin(segments, segmented.captured_s)
-            selection = answering.selector.select(segmented.picture, segments)
-            if (most := self._max_selected) is not None:
-                selection = best(selection, segments.scores, most)
-            embedded = 0 if answering.embedder is None else answering.embedder.embedded
-        return Result(
-            segmented.picture,
-            segments,
-            selection,
-            class_names=self.segmenter.class_names,
-            class_agnostic=self.segmenter.class_agnostic,
-            prompts=answering.question.prompts,
-            speed={**segmented.speed, "select": (time.perf_counter() - start) * 1e3},
-            embedded=embedded,
-        )
+        answers = answers or self._own
+        with self._users.one():
+            return self._select(segmented, answers, answers.answering, self._max_selected)
 
     def rank(self, result: Result) -> Ranking:
-        """Hold every segment of a result against the text prompts, selected or not.
+        """Compare every segment of a result with the text prompts, selected or not.
 
         What CLIP is asked about is embedded for it. Boxes, points and the prompts to exclude have no part in it, save
         that the latter are negatives.
@@ -305,11 +330,13 @@ class Pipeline(Prompted):
 
         Raises:
             PromptError: There is no text prompt.
+            ClosedError: `close` was called.
         """
-        ranker = self._answering.ranker
-        if ranker is None:
+        with self._users.one():
+            ranking = self._answers_of(result.frames).rank(result.frame, result.segments)
+        if ranking is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
-        return ranker.rank(result.frame, result.segments)
+        return ranking
 
     def stream(
         self,
@@ -323,10 +350,13 @@ class Pipeline(Prompted):
     ) -> Iterator[Result]:
         """Yield a result for each frame of a source, in order; frames overlap on threads of their own, see `Flow`.
 
+        Several streams may run at a time, and `prompts` set meanwhile hold for all.
+
         Args:
             source, vid_stride, reconnect_s, stall_s: See `fastsam_trt.sources.open_source`.
             policy: `every` frame, or the `latest` alone when one is due; `auto`: the latest of a live source.
-            track: Sets `track`; None: for videos and live sources of 8 frames a second or more.
+            track: Whether frames follow one another, by tracks of this stream's own; None: those of videos and live
+                sources of 8 frames a second or more do.
 
         Raises:
             SourceNotFoundError, SourceUnreadableError: The source can't be opened.
@@ -334,54 +364,65 @@ class Pipeline(Prompted):
             TruncatedSourceError: A video ended before its header says; raised after its last readable frame.
         """
         with open_source(source, vid_stride=vid_stride, reconnect_s=reconnect_s, stall_s=stall_s) as frames:
-            self.track = frames.continuous if track is None else track
-            with Flow(frames, self, policy) as flow:
+            tracked = frames.continuous if track is None else track
+            with self._streaming(tracked=tracked) as answers, Flow(frames, _Stream(self, answers), policy) as flow:
                 for _, result in flow:
                     yield result
 
-    @property
-    def question(self) -> Question:
-        return self._answering.question
+    def _segment(
+        self,
+        frame: NDArray[Any],
+        captured_s: float | None,
+        media_s: float | None,
+        thresholds: Thresholds,
+        rectangle: Rectangle | None,
+    ) -> Segmented:
+        media_s = captured_s if media_s is None else media_s
+        captured_s = time.perf_counter() if captured_s is None else captured_s
+        picture = self._uploads.begin(as_bgr(frame))
+        rectangle = rectangle or ("smallest" if self.track else "common")
+        segments, speed = self.segmenter.timed(picture, thresholds, rectangle)
+        segments = replace(segments, masks=CachedMasks(segments.masks))
+        return Segmented(picture, segments, speed, captured_s, media_s)
 
-    def _ask(self, **changes: Any) -> None:
-        with self._changing:
-            self._answer(replace(self.question, **changes))
-
-    def _answer(self, question: Question) -> None:
-        segmenter = self.segmenter
-        ranker, selector = question.selectors(
-            self._rules, segmenter.class_names, self._clip_for, segmenter.thresholds.classes
+    def _select(self, segmented: Segmented, answers: Answers, answering: Answering, most: int | None) -> Result:
+        start = time.perf_counter()
+        segments, selection = answers.select(segmented, answering)
+        if most is not None:
+            selection = best(selection, segments.scores, most)
+        return Result(
+            segmented.picture,
+            segments,
+            selection,
+            class_names=self.segmenter.class_names,
+            class_agnostic=self.segmenter.class_agnostic,
+            prompts=answering.question.prompts,
+            speed={**segmented.speed, "select": (time.perf_counter() - start) * 1e3},
+            embedded=selection.crops,
+            frames=answers.frames,
         )
-        self._answering = Answering(question, selector, ranker, self._tracker, self._embedder)
 
-    def _clip_for(self, prompt: str) -> tuple[Clip, Embedder]:
-        if self._clip is None:
-            self._clip = self._open_clip(prompt)
-        if self._embedder is None:
-            masked = self._rules.crop == "masked"
-            tracked = self._tracker is not None
-            self._embedder = (TrackEmbeddings if tracked else EveryCrop)(self._clip, masked=masked)
-            self._tell_embedder()
-        return self._clip, self._embedder
-
-    def _tell_embedder(self) -> None:
-        embedder = self._embedder
-        if isinstance(embedder, TrackEmbeddings):
-            if self._budget_ms is not None and embedder.budget_ms is None:
-                embedder.warm(_WARM_SHAPE)  # before frames come: what a crop takes should be known, not tried
-            embedder.budget_ms, embedder.reserve_ms = self._budget_ms, self._reserve_ms
-
-    def _open_clip(self, prompt: str) -> Clip:
+    def _open_clip(self, prompt: str, name: str, open_clip: Callable[[], Clip]) -> Clip:
         try:
-            clip = Clip(
-                self._clip_name,
-                backend=self._backend,
-                device=self._device,
-                precision=self._precision,
-                frames_on_device=self._frames_on_device,
-            )
+            return open_clip()
         except ModelNotFoundError as error:
-            model, near = self.segmenter.session.spec.name, vocabulary(self.segmenter.class_names).near(prompt)
-            raise ClipNotFoundError(prompt, model, str(self._clip_name), did_you_mean(near)) from error
-        clip.uploads = self._uploads
-        return clip
+            segmenter = self.segmenter
+            near = did_you_mean(vocabulary(segmenter.class_names).near(prompt))
+            raise ClipNotFoundError(prompt, segmenter.session.spec.name, name, near) from error
+
+
+class _Stream:
+    """The halves of a pipeline over the frames of one stream."""
+
+    def __init__(self, pipeline: Pipeline, answers: Answers) -> None:
+        self.segment = pipeline.segment
+        self.select = partial(pipeline.select, answers=answers)
+        self._answers = answers
+
+    @property
+    def reserve_ms(self) -> float:
+        return self._answers.reserve_ms
+
+    @reserve_ms.setter
+    def reserve_ms(self, reserve_ms: float) -> None:
+        self._answers.reserve_ms = reserve_ms

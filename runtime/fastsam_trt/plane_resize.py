@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +12,8 @@ from numpy.typing import NDArray
 from fastsam_trt.axis_resize import bilinear
 from fastsam_trt.content_cells import content_cells
 from fastsam_trt.letterbox import Letterbox
+
+_KEPT = 8  # of a few megabytes each, for frames of full HD
 
 
 class PlaneResize:
@@ -38,10 +43,6 @@ class PlaneResize:
     def content(self) -> tuple[slice, slice]:
         """Rows and columns of the cells that the frame lies on; the others are padding."""
         return self._axes[0].overlapped, self._axes[1].overlapped
-
-    def fits(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> bool:
-        """Whether it is the resize of such maps to such a frame."""
-        return (self.letterbox, self.cells_h, self.cells_w) == (letterbox, cells_h, cells_w)
 
     def reach(self, x0: int, y0: int, x1: int, y1: int) -> tuple[slice, slice]:
         """Rows and columns of the maps that a window of the frame is made of; the window is not empty."""
@@ -113,13 +114,23 @@ def warp(cells: NDArray[np.float32], matrix: NDArray[np.float64], size_px: int) 
 
 
 class PlaneResizes:
-    """Keeps the last resize, since frames of one source have one size."""
+    """Keeps the resizes of late: frames of one source have one size, a folder's pictures a few. Any thread may ask."""
 
     def __init__(self) -> None:
-        self._last: PlaneResize | None = None
+        self._laid_out: OrderedDict[tuple[Letterbox, int, int], PlaneResize] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> PlaneResize:
         """The resize of maps of (cells_h, cells_w) to a frame."""
-        if self._last is None or not self._last.fits(letterbox, cells_h, cells_w):
-            self._last = PlaneResize(letterbox, cells_h, cells_w)
-        return self._last
+        key = letterbox, cells_h, cells_w
+        with self._lock:
+            resize = self._laid_out.get(key)
+            if resize is not None:
+                self._laid_out.move_to_end(key)
+                return resize
+        resize = PlaneResize(letterbox, cells_h, cells_w)
+        with self._lock:
+            self._laid_out[key] = resize
+            if len(self._laid_out) > _KEPT:
+                self._laid_out.popitem(last=False)
+        return resize

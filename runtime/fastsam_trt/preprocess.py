@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastsam_engine.model_spec import ImageInput
 from fastsam_trt.antialiased_resize import AntialiasedResize
 from fastsam_trt.letterbox import Letterbox, fit
+from fastsam_trt.rectangles import Rectangle
 
 _INTERPOLATION = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
@@ -34,17 +35,18 @@ class FramePreprocessor:
         self._scale = scale[:, None, None] if np.ptp(scale) else scale[0]
         self._shift = shift[:, None, None] if shift.any() else None
 
-    def __call__(self, frame: NDArray[np.uint8]) -> tuple[NDArray[Any], Letterbox]:
+    def __call__(self, frame: NDArray[np.uint8], rectangle: Rectangle = "smallest") -> tuple[NDArray[Any], Letterbox]:
         """Make the model's input of one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
+            rectangle: Which size the input shrinks to, where it may; see `rectangles`.
 
         Returns:
             The input, one picture in the model's layout, dtype, range and colour order, and where the frame lies in
             it. The array is a buffer that the next call overwrites.
         """
-        placed = fit(frame.shape[0], frame.shape[1], self._image, self._size)
+        placed = fit(frame.shape[0], frame.shape[1], self._image, self._size, rectangle)
         if placed != self._letterbox:
             self._allocate(placed)
         if (placed.content_h, placed.content_w) == frame.shape[:2]:

@@ -72,6 +72,12 @@ class PrototypeDecoding:
             alive[-1].own()
         self._made = [weakref.ref(masks) for masks in alive[-_LEFT_ON_DEVICE:]]
 
+    def close(self) -> None:
+        """Bring all prototypes that are still in use to the host."""
+        for masks in (each() for each in self._made):
+            if masks is not None:
+                masks.to_host()
+
     def _uploaded(self, session: Session, resize: PlaneResize) -> Mapping[str, DeviceArray]:
         if self._geometry is None or self._geometry[0] is not resize:
             fine = "row_cells" in session.spec.input_names

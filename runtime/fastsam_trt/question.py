@@ -14,7 +14,6 @@ from fastsam_trt.errors import OptionError
 from fastsam_trt.places import check_boxes, check_point_labels, check_points
 from fastsam_trt.prompts import Routes, SelectorName, check_apart, check_kept, route
 from fastsam_trt.selectors import BoxSelector, CombinedSelector, Embedder, PointSelector, Selector, TextSelector
-from fastsam_trt.tracks.tracker import Tracker
 
 DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "{}")
 DEFAULT_NEGATIVES = ("background", "an object", "something else", "a texture")
@@ -130,21 +129,3 @@ class Question:
             unlike=by_text(Routes({}, barred.texts), known) if against else None,
             unwanted=PointSelector(background) if len(background) else None,
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answering:
-    """What answers a question, all of which changes at once.
-
-    Attributes:
-        question: What is asked.
-        selector, ranker: What answers it; the latter its texts alone, None where there are none.
-        tracker: What gives segments their ids.
-        embedder: What shows segments to CLIP; None where CLIP was never asked.
-    """
-
-    question: Question
-    selector: Selector
-    ranker: TextSelector | None
-    tracker: Tracker | None
-    embedder: Embedder | None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Result:
-    """The n selected segments of one frame, best first. Masks are decoded when first asked for.
+    """The n selected segments of one frame, best first. Masks are decoded when first asked for, by any thread.
 
     It is the same for every family of models. Boxes count from edges: a pixel of column x covers x to x + 1, so a whole
     frame is 0, 0, W, H.
@@ -33,6 +33,7 @@ class Result:
         selection: Which of it was selected.
         prompts: The prompts that were asked.
         embedded: How many crops CLIP saw for this frame.
+        frames: Stands for the frames that it follows, whose tracks it has; None where that is not known.
         speed: ms of each stage: `preprocess`, `segment`, `select`, `decode` (masks; 0 until they are decoded), `total`.
     """
 
@@ -42,6 +43,7 @@ class Result:
         "_crops",
         "embedded",
         "frame",
+        "frames",
         "prompts",
         "segments",
         "selection",
@@ -59,8 +61,10 @@ class Result:
         prompts: tuple[str, ...],
         speed: dict[str, float],
         embedded: int = 0,
+        frames: object = None,
     ) -> None:
         self.frame = frame
+        self.frames = frames
         self.segments = segments
         self.selection = selection
         self.prompts = prompts
@@ -128,7 +132,7 @@ class Result:
             start = time.perf_counter()
             self._crops = self.segments.masks.decode(self.selection.indices.tolist())
             self.speed["decode"] = (time.perf_counter() - start) * 1e3
-            self.speed["total"] += self.speed["decode"]
+            self.speed["total"] = sum(ms for stage, ms in self.speed.items() if stage != "total")
         return self._crops
 
     def masks(self) -> NDArray[np.bool_]:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine import find_graph, open_session
+from fastsam_engine import Session, find_graph, open_session
+from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.model_spec import ImageInput
 from fastsam_engine.model_store import beside
+from fastsam_engine.users import Users
 from fastsam_trt.class_names import read_class_names
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers
 from fastsam_trt.device_preprocess import DevicePreprocessor
-from fastsam_trt.errors import OptionError
+from fastsam_trt.errors import NotSentError, OptionError
 from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.frame_uploads import FrameUploads
+from fastsam_trt.letterbox import Letterbox
+from fastsam_trt.opencv_threads import limit_opencv_threads
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.prompts import class_ids
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.segments import Segments
 
 
 class Segmenter:
     """A segmentation model, from frame to segments.
+
+    Any thread may call it. Frames are prepared and decoded side by side, and go through the network side by side where
+    its session allows that (see `Session`). Where helper graphs do this on a GPU, one frame goes after the other.
 
     Attributes:
         session: The open model.
@@ -48,6 +59,7 @@ class Segmenter:
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        threads: int | None = None,
         frames_on_device: bool | None = None,
         uploads: FrameUploads | None = None,
     ) -> None:
@@ -59,7 +71,8 @@ class Segmenter:
             classes: Ids or names of the classes to keep, see `class_ids`; None: all.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             names: Class names to use instead of the file's, or the file that holds them; see `read_class_names`.
-            backend, device, precision: See `fastsam_engine.open_session`.
+            backend, device, precision, threads: See `fastsam_engine.open_session`. OpenCV's threads, one number for
+                the whole process, are lowered to the CPUs that the process may use.
             frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
                 where that is a GPU and the model has them.
             uploads: Where frames come from then; None: uploads of its own.
@@ -72,10 +85,16 @@ class Segmenter:
         """
         graph = find_graph(locate(model))
         given = read_class_names(names) if isinstance(names, str | Path) else names
-        self.session = open_session(graph, backend, device, precision, frames=not frames_on_device, class_names=given)
+        limit_opencv_threads()
+        self._opened: list[Session] = []
+        self.session = self._keep(
+            open_session(
+                graph, backend, device, precision, frames=not frames_on_device, class_names=given, threads=threads
+            )
+        )
         self._decoder = decoder_for(
             self.session,
-            lambda part: open_session(beside(graph, part), backend, device, precision),
+            lambda part: self._keep(open_session(beside(graph, part), backend, device, precision, threads=threads)),
         )
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures
@@ -87,16 +106,37 @@ class Segmenter:
             components=components,
             agnostic_nms=spec.is_class_agnostic if agnostic_nms is None else agnostic_nms,
         )
-        size = _size(self._input, imgsz)
-        self._preprocess = FramePreprocessor(self._input, size)
+        self._size = _size(self._input, imgsz)
+        self._idle: deque[FramePreprocessor] = deque()  # each holds the buffers of one frame at a time
         self._on_device: DevicePreprocessor | None = None
         self._left: tuple[str, ...] = ()
-        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device)
+        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
+        self._opened += helpers.values()
         if "preprocess" in helpers:
-            self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, uploads or FrameUploads(), size)
+            self._on_device = DevicePreprocessor(
+                helpers["preprocess"], self._input, uploads or FrameUploads(), self._size
+            )
         if "decode" in helpers:
             self._left = self._decoder.leave(helpers["decode"])
-        self.speed: dict[str, float] = {}
+        # What is left on a device is valid until the next run, so that frames take turns there.
+        self._turn: AbstractContextManager[object] = threading.Lock() if helpers else nullcontext()
+        self._users = Users(f"the segmenter {spec.name}", "open it again")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise NotSentError("Segmenter")
+
+    def close(self) -> None:
+        """Give the model's memory back, after the calls under way; a later call raises `ClosedError`.
+
+        Masks of earlier frames can still be decoded.
+        """
+        self._users.close(self._release)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -108,25 +148,68 @@ class Segmenter:
         """Whether the classes say nothing of what a segment shows, as FastSAM's one does not."""
         return self.session.spec.is_class_agnostic
 
-    def __call__(self, frame: NDArray[np.uint8]) -> Segments:
+    def __call__(
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
+    ) -> Segments:
         """Segment one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
+            thresholds: What counts as a segment in this frame; None: the segmenter's own.
+            rectangle: Which size the model's input shrinks to, where it may; see `rectangles`.
 
         Returns:
-            Its segments, masks not yet decoded. `speed` then holds the ms of `preprocess` and `segment`.
+            Its segments, masks not yet decoded.
+
+        Raises:
+            ClosedError: `close` was called.
         """
-        start = time.perf_counter()
-        on_device = self._on_device if self._on_device is not None and self._on_device.takes(frame) else None
-        array, letterbox = (on_device or self._preprocess)(frame)
-        ready = time.perf_counter()
+        return self.timed(frame, thresholds, rectangle)[0]
+
+    def timed(
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
+    ) -> tuple[Segments, dict[str, float]]:
+        """Segment one frame: its segments, and the ms of `preprocess` and `segment`. See `__call__`."""
+        thresholds = thresholds or self.thresholds
+        with self._users.one(), self._turn:
+            if self._on_device is not None and self._on_device.takes(frame):
+                start = time.perf_counter()
+                return self._run(*self._on_device(frame, rectangle), self._left, thresholds, start)
+            try:
+                preprocess = self._idle.pop()
+            except IndexError:
+                preprocess = FramePreprocessor(self._input, self._size)
+            try:
+                start = time.perf_counter()
+                return self._run(*preprocess(frame, rectangle), (), thresholds, start)
+            finally:
+                self._idle.append(preprocess)
+
+    def _run(
+        self,
+        array: Array | DeviceArray,
+        letterbox: Letterbox,
+        left: tuple[str, ...],
+        thresholds: Thresholds,
+        start_s: float,
+    ) -> tuple[Segments, dict[str, float]]:
+        """Run the network on its input, and decode; `left` are the outputs to leave where it runs."""
+        ready_s = time.perf_counter()
         self._decoder.settle()
-        fetched, left = self.session.run_kept({self._input.name: array}, self._left if on_device else ())
-        segments = self._decoder.decode({**fetched, **left}, letterbox, self.thresholds)
-        done = time.perf_counter()
-        self.speed = {"preprocess": (ready - start) * 1e3, "segment": (done - ready) * 1e3}
-        return segments
+        fetched, kept = self.session.run_kept({self._input.name: array}, left)
+        segments = self._decoder.decode({**fetched, **kept}, letterbox, thresholds)
+        done_s = time.perf_counter()
+        return segments, {"preprocess": (ready_s - start_s) * 1e3, "segment": (done_s - ready_s) * 1e3}
+
+    def _release(self) -> None:
+        self._decoder.close()
+        for session in self._opened:
+            session.close()
+
+    def _keep(self, session: Session) -> Session:
+        """Remember to close a session."""
+        self._opened.append(session)
+        return session
 
 
 def _size(image: ImageInput, imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -10,8 +10,8 @@ import hashlib
 import json
 import logging
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session
+from fastsam_engine.errors import ClosedError
 from fastsam_engine.file_hash import file_sha256
 from fastsam_engine.home_folder import NOWHERE
 from fastsam_engine.model_spec import TokenInput
@@ -28,6 +29,9 @@ _logger = logging.getLogger(__name__)
 
 class TextFeatures:
     """Embeddings of prompts for one text tower.
+
+    Any thread may ask. Prompts that are known are given at once; prompts that are not are computed for one thread at a
+    time, so that two that ask for the same one pay once.
 
     Attributes:
         tower_runs: How often the text tower has run.
@@ -54,6 +58,10 @@ class TextFeatures:
         self._open_tower = open_tower
         self._folder = folder
         self._told = False
+        self._tower: Session | None = None
+        self._closed = False
+        self._model_hash = ""
+        self._computing = threading.Lock()
         self._memory: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = {}
 
     def embed(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
@@ -65,11 +73,31 @@ class TextFeatures:
 
         Returns:
             (n, d) float32, each row of length one.
+
+        Raises:
+            ClosedError: `close` was called.
         """
+        if self._closed:
+            raise ClosedError("the CLIP model")
         shape = tuple(templates)
+        known = [self._memory.get((prompt, shape)) for prompt in prompts]
+        if any(each is None for each in known):
+            with self._computing:
+                self._learn(prompts, shape)
+            known = [self._memory[prompt, shape] for prompt in prompts]
+        return np.stack(cast("list[NDArray[np.float32]]", known))
+
+    def close(self) -> None:
+        """Give the text tower back; nothing can be embedded from now on. A prompt that is being computed may fail."""
+        self._closed = True
+        if (tower := self._tower) is not None:
+            tower.close()
+
+    def _learn(self, prompts: Sequence[str], shape: tuple[str, ...]) -> None:
+        """Take prompts that are not in memory from the disk, or compute them."""
         missing = [prompt for prompt in dict.fromkeys(prompts) if (prompt, shape) not in self._memory]
         if not missing:
-            return np.stack([self._memory[prompt, shape] for prompt in prompts])
+            return
         # Also what is on disk, so that a text that is too long is named in every run.
         ids = self._tokenize([template.replace("{}", prompt) for prompt in missing for template in shape])
         tokens = dict(zip(missing, ids.reshape(len(missing), len(shape), -1), strict=True))
@@ -83,11 +111,14 @@ class TextFeatures:
             for prompt, features in zip(missing, computed, strict=True):
                 self._memory[prompt, shape] = features
                 self._save(self._file(prompt, shape), features)
-        return np.stack([self._memory[prompt, shape] for prompt in prompts])
 
     def _compute(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embed the tokens of n prompts in t templates, (n, t, length): (n, d)."""
         ids = tokens.reshape(-1, tokens.shape[2])
+        if self._tower is None:
+            self._tower = self._open_tower()
+            if self._closed:
+                self._tower.close()
         tower = self._tower
         taken, given = cast("TokenInput", tower.spec.input), tower.spec.outputs[0].name
         most = taken.batch[1] or len(ids)  # a plan is built for a largest batch
@@ -98,15 +129,8 @@ class TextFeatures:
         unit: NDArray[np.float32] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         return unit
 
-    @cached_property
-    def _tower(self) -> Session:
-        return self._open_tower()
-
-    @cached_property
-    def _model_hash(self) -> str:
-        return file_sha256(self._graph)
-
     def _file(self, prompt: str, templates: tuple[str, ...]) -> Path:
+        self._model_hash = self._model_hash or file_sha256(self._graph)
         key = json.dumps([self._model_hash, templates, prompt])
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
 

@@ -67,7 +67,9 @@ class OnnxRuntimeBackend(Backend):
         where = Device.parse(device)
         result = computed(spec, where, precision)
         if where.kind == "cpu":
-            return OnnxRuntimeSession(path, spec, _load(path, where, providers(spec, where, result)), result)
+            return OnnxRuntimeSession(
+                path, spec, _load(path, where, providers(spec, where, result), {}, options), result
+            )
         import onnxruntime
 
         load_libraries(onnxruntime, where)
@@ -75,7 +77,12 @@ class OnnxRuntimeBackend(Backend):
 
 
 class OnnxRuntimeSession(Session):
-    """A graph on ONNX Runtime on the processor; every run returns new arrays."""
+    """A graph on ONNX Runtime on the processor; every run returns new arrays.
+
+    Runs of several threads go side by side: each computes on its own thread, and all share the session's others.
+    """
+
+    parallel = True
 
     def __init__(self, path: Path, spec: ModelSpec, session: onnxruntime.InferenceSession, precision: Computed) -> None:
         super().__init__(path, spec, OnnxRuntimeBackend.name, "cpu", precision)
@@ -85,6 +92,9 @@ class OnnxRuntimeSession(Session):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+
+    def _release(self) -> None:
+        del self._session
 
 
 def open_bound(
@@ -113,7 +123,7 @@ def open_bound(
         gpu = {"GPU": next((each.name for each in gpus() if each.index == device.index), "")}
         engines = _engines(path, spec, {**gpu, **lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
         told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
-        session = _load(path, device, told, lengths)
+        session = _load(path, device, told, lengths, options)
         if engines is not None:
             keep_from_others(engines)
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
@@ -130,13 +140,16 @@ def open_bound(
 
 
 def _load(
-    path: Path, device: Device, told: Providers, lengths: Mapping[str, int] | None = None
+    path: Path, device: Device, told: Providers, lengths: Mapping[str, int], chosen: OpenOptions
 ) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    for symbol, length in (lengths or {}).items():
+    options.intra_op_num_threads = chosen.threads
+    for pool in ("intra_op", "inter_op"):
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(chosen.spin)))
+    for symbol, length in lengths.items():
         options.add_free_dimension_override_by_name(symbol, length)
     if device.kind != "cpu":
         options.add_session_config_entry(*RECORD)

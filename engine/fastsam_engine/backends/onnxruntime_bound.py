@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,15 +14,19 @@ import numpy as np
 from fastsam_engine.backends.onnxruntime_devices import Device
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, one_line
-from fastsam_engine.model_spec import ModelSpec
-from fastsam_engine.session import Computed, Session
+from fastsam_engine.made_once import MadeOnce
+from fastsam_engine.model_spec import ImageInput, ModelSpec
+from fastsam_engine.session import Computed, Session, picture_size
 
 if TYPE_CHECKING:
     import onnxruntime
 
+_logger = logging.getLogger(__name__)
+
 Axes = Mapping[str, tuple[int | str, ...]]
+Shapes = tuple[tuple[int, ...], ...]
 Open = Callable[[Mapping[str, int]], "onnxruntime.InferenceSession"]
-_SHAPES_KEPT = 8
+_SIZES_KEPT = 12  # of pictures, in all their batches: more than the few rectangles that frames are fitted into
 _DTYPES = {"float": "float32", "double": "float64"}  # ONNX Runtime's words where they are not numpy's
 
 
@@ -51,6 +56,9 @@ class OnnxRuntimeBoundSession(Session):
     Where the picture's size is not fixed, the graph is opened once for each shape of its input, with every axis fixed:
     that folds the arithmetic of shapes, which would run on the processor, and lets runs be recorded. The last few are
     kept. Other graphs are opened once.
+
+    One run at a time, since what it keeps is bound to the session's buffers. A shape that comes for the first time is
+    opened beside the runs of others, unless runs are recorded, which nothing else on the GPU may disturb.
 
     With `cuda_graph`, a shape's second run is recorded and later ones replay it, in buffers of their own; inputs that
     lie on the device are then copied into those, and what is kept is overwritten by the next run.
@@ -85,18 +93,30 @@ class OnnxRuntimeBoundSession(Session):
         self._open = open_graph
         self._shared = None if sized else open_graph({})
         self._graph_ids = itertools.count(1) if cuda_graph else None
-        self._bound: OrderedDict[tuple[tuple[int, ...], ...], _BoundShape] = OrderedDict()
+        self._bound = MadeOnce(
+            self._bind, _SIZES_KEPT, group=_without_batch if sized else lambda key: key, drop=_BoundShape.release
+        )
+        self._told = set[Shapes]()
 
     @property
     def place(self) -> str:
         return f"onnxruntime:{self._memory}:{self._index}"
 
-    def upload(self, array: Array) -> DeviceArray:
-        return OrtDeviceArray(_put(array, self._memory, self._index), self.place)
+    def _upload(self, array: Array) -> DeviceArray:
+        with nullcontext() if self._graph_ids is None else self._turn:
+            return OrtDeviceArray(_put(array, self._memory, self._index), self.place)
 
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Open the graph for shapes of its inputs, by name, if that is not done."""
-        self._shape(shapes)
+        self._bound.get(self._key(shapes))
+
+    def _prepare(self, inputs: Mapping[str, Array | DeviceArray]) -> None:
+        if self._graph_ids is None:
+            self.prepare({name: array.shape for name, array in inputs.items()})
+
+    def _release(self) -> None:
+        self._bound.clear()
+        self._shared = None
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._run_kept(inputs, ())[0]
@@ -104,7 +124,7 @@ class OnnxRuntimeBoundSession(Session):
     def _run_kept(
         self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
     ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
-        bound = self._shape({name: tuple(array.shape) for name, array in inputs.items()})
+        bound = self._bound.get(self._key({name: array.shape for name, array in inputs.items()}))
         try:
             outputs = bound.run(inputs)
             fetched = {name: self._fetched(value) for name, value in outputs.items() if name not in keep}
@@ -117,18 +137,20 @@ class OnnxRuntimeBoundSession(Session):
         array = cast("Array", value.numpy())
         return array.copy() if self._memory == "cpu" else array  # from a GPU it is a copy already
 
-    def _shape(self, shapes: Mapping[str, tuple[int, ...]]) -> _BoundShape:
-        key = tuple(shapes[name] for name in self.spec.input_names)
-        if key in self._bound:
-            self._bound.move_to_end(key)
-            return self._bound[key]
-        session = self._shared or self._open(_lengths(self._axes, shapes))
+    def _key(self, shapes: Mapping[str, tuple[int, ...]]) -> Shapes:
+        return tuple(tuple(shapes[name]) for name in self.spec.input_names)
+
+    def _bind(self, key: Shapes) -> _BoundShape:
+        session = self._shared
+        if session is None:
+            if key not in self._told:
+                self._told.add(key)
+                size = picture_size(cast("ImageInput", self.spec.input), key[0])
+                _logger.info("compiling %s for %s on %s %s, done once", self.spec.name, size, self.backend, self.device)
+            session = self._open(_lengths(self._axes, dict(zip(self.spec.input_names, key, strict=True))))
         outputs = [output.name for output in self.spec.outputs]
         graph_id = None if self._graph_ids is None else next(self._graph_ids)
-        self._bound[key] = _BoundShape(session, outputs, self._memory, self._index, graph_id)
-        if len(self._bound) > _SHAPES_KEPT:
-            self._bound.popitem(last=False)[1].release()
-        return self._bound[key]
+        return _BoundShape(session, outputs, self._memory, self._index, graph_id)
 
 
 class _BoundShape:
@@ -205,6 +227,10 @@ def symbols(axes: Axes, names: Collection[str]) -> Iterator[str]:
     """The symbols of the axes of some inputs that are not fixed; empty ones too."""
     for name in names:
         yield from (axis for axis in axes[name] if isinstance(axis, str))
+
+
+def _without_batch(key: Shapes) -> Shapes:
+    return tuple(shape[1:] for shape in key)
 
 
 def _lengths(axes: Axes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import platform
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from fastsam_engine.backends.openvino_compiled import CompiledGraphs
+from fastsam_engine.backends.openvino_compiled import CompiledGraphs, Shape
+from fastsam_engine.backends.openvino_graph import OpenVinoGraph, per_picture
 from fastsam_engine.backends.openvino_slices import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest, Progress
+from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
 from fastsam_engine.home_folder import has_writable_home
 from fastsam_engine.interruption import named_interrupts
+from fastsam_engine.made_once import MadeOnce
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version
-from fastsam_engine.session import Array, Session, check_names
+from fastsam_engine.session import Array, Session, check_names, picture_size
 from fastsam_engine.tensorrt.profiles import ShapeRange, shape_ranges
 from fastsam_engine.weight_files import beside_its_weights
 
@@ -34,9 +37,11 @@ if TYPE_CHECKING:
 
     import openvino
 
+_logger = logging.getLogger(__name__)
+
 _TELEMETRY = "openvino_telemetry"
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_SHAPES_KEPT = 8
+_SIZES_KEPT = 12  # more than the few rectangles that frames are fitted into
 
 
 @register
@@ -85,8 +90,8 @@ class OpenVinoBackend(Backend):
             model, image = _taking_frames(model, spec.input)
             spec = dataclasses.replace(spec, input=image)
         dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
-        kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype})
-        return OpenVinoSession(path, spec, core, model, precision, kept)
+        kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype, "threads": options.threads})
+        return OpenVinoSession(path, spec, core, model, precision, kept, options.threads)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
         """Compile for the usual and the largest picture, and keep that; `open` compiles each time what is not kept."""
@@ -102,8 +107,10 @@ class OpenVinoBackend(Backend):
         # As the runtime opens them: frames for segmenters, and fp32 for texts, which are encoded once.
         segments, texts = request.spec.task == "segment", request.spec.task == "embed-text"
         precision = "fp32" if texts else "auto"
+        threads = CpuCount.of_process().threads(request.threads)
+        chosen = OpenOptions(frames=segments, threads=threads)
         with named_interrupts(request.graph):  # come out after the compilation that runs, which can't be cut short
-            session = self.open(request.graph, request.spec, "cpu", precision, OpenOptions(frames=segments))
+            session = self.open(request.graph, request.spec, "cpu", precision, chosen)
             if not isinstance(session, OpenVinoSession):
                 raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
             size, made = session.keep(ranges, progress, again=request.again)
@@ -114,9 +121,15 @@ class OpenVinoBackend(Backend):
 class OpenVinoSession(Session):
     """A graph on OpenVINO.
 
-    Where the picture's size is dynamic, the graph is compiled once for each input shape and the last few are kept;
-    else once, with a dynamic batch, which costs nothing measurable.
+    Where the picture's size is dynamic, the graph is compiled for each size that comes, for one picture and, when that
+    comes, for batches of any number: a dynamic batch costs one picture 5 percent, and batches nothing measurable. The
+    last sizes are kept. Else it is compiled once.
+
+    Runs of different sizes go side by side, those of one size wait for each other: see `OpenVinoGraph`. Threads that
+    are to compute side by side take a session each, with a part of the `threads`.
     """
+
+    parallel = True
 
     def __init__(
         self,
@@ -126,14 +139,16 @@ class OpenVinoSession(Session):
         model: openvino.Model,
         precision: str,
         kept: CompiledGraphs,
+        threads: int,
     ) -> None:
         self._core = core
         self._kept = kept
         self._model: openvino.Model | None = model
-        self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY"}
+        self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(threads)}
         if precision != "auto":
             self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast("Precision", precision)]
-        self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
+        self._graphs = MadeOnce(self._make, _SIZES_KEPT, group=lambda shape: shape[1:])
+        self._told = set[Shape]()
         indices = {name: index for index, port in enumerate(model.outputs) for name in port.get_names()}
         self._outputs = {output.name: indices[output.name] for output in spec.outputs}
         image = spec.input if isinstance(spec.input, ImageInput) else None
@@ -141,36 +156,32 @@ class OpenVinoSession(Session):
         super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(core, spec, precision))
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        (array, *_) = inputs.values()
+        return self._graphs.get(self._compiled_for(array.shape)).run(inputs)
+
+    def _release(self) -> None:
+        self._graphs.clear()
+        self._model = None
+
+    def _compiled_for(self, shape: Shape) -> Shape:
+        """The input shape to compile for, -1 for an axis of any length; empty: the model's own dynamic axes."""
         if not self._sized:
-            request = self._request(())
-            request.infer(dict(inputs), share_inputs=True)
-            return {name: np.array(request.get_output_tensor(index).data) for name, index in self._outputs.items()}
-        import openvino
+            return ()
+        low, high = cast("ImageInput", self.spec.input).batch
+        return shape if shape[0] == 1 or low == high else (-1, *shape[1:])
 
-        (array,) = inputs.values()
-        request = self._request(array.shape)
-        # Shapes are known, so the library writes straight into arrays that the caller keeps.
-        ports = request.get_compiled_model().outputs
-        outputs = {name: np.empty(tuple(ports[index].shape), ports[index].element_type.to_dtype())
-                   for name, index in self._outputs.items()}  # fmt: skip
-        for name, index in self._outputs.items():
-            request.set_output_tensor(index, openvino.Tensor(outputs[name], shared_memory=True))
-        request.infer([array], share_inputs=True)
-        return outputs
-
-    def _request(self, shape: tuple[int, ...]) -> openvino.InferRequest:
-        """The request compiled for a shape; an empty shape leaves the model's own dynamic axes."""
-        request = self._requests.get(shape)
-        if request is None:
-            compiled = self._kept.load(shape, self._options) or self._compile(shape)
-            if not shape:
-                self._model = None  # compiled once: the weights need not be held twice
-            request = self._requests[shape] = compiled.create_infer_request()
-            if len(self._requests) > _SHAPES_KEPT:
-                self._requests.popitem(last=False)
-        else:
-            self._requests.move_to_end(shape)
-        return request
+    def _make(self, shape: Shape) -> OpenVinoGraph:
+        compiled = self._kept.load(shape, self._options)
+        if compiled is None:
+            if shape and shape not in self._told:
+                self._told.add(shape)
+                size = picture_size(cast("ImageInput", self.spec.input), shape)
+                _logger.info("compiling %s for %s on %s, done once", self.spec.name, size, self.backend)
+            compiled = self._compile(shape)
+        ports = per_picture(self._reshaped(shape), self._outputs) if shape else None
+        if not shape:
+            self._model = None  # compiled once: the weights need not be held twice
+        return OpenVinoGraph(compiled, self._outputs, ports)
 
     def keep(self, ranges: Mapping[str, ShapeRange], progress: Progress, *, again: bool) -> tuple[int, bool]:
         """Compile for the usual and largest pictures, one at a time, and keep that for later processes.
@@ -186,13 +197,13 @@ class OpenVinoSession(Session):
         Raises:
             OutputError: It can't be written.
         """
-        shapes: list[tuple[int, ...]] = [()]
+        shapes: list[Shape] = [()]
         if self._sized:
             (range_,) = ranges.values()
             batch = range_.usual[0]
             sizes = dict.fromkeys((range_.usual[2:], range_.largest[2:]))
             frames = cast("ImageInput", self.spec.input).layout == "NHWC"
-            shapes = [(batch, *size, 3) if frames else (batch, 3, *size) for size in sizes]
+            shapes = [self._compiled_for((batch, *size, 3) if frames else (batch, 3, *size)) for size in sizes]
         size, made = 0, False
         for done, shape in enumerate(shapes):
             progress("compiling" if shape == () else f"compiling for {' x '.join(map(str, shape))}", done, len(shapes))
@@ -204,11 +215,14 @@ class OpenVinoSession(Session):
         return size, made
 
     def _compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
+        return self._core.compile_model(self._reshaped(shape), "CPU", self._options)
+
+    def _reshaped(self, shape: Shape) -> openvino.Model:
         model = cast("openvino.Model", self._model)
         if shape:
             model = model.clone()
             model.reshape(list(shape))
-        return self._core.compile_model(model, "CPU", self._options)
+        return model
 
 
 @cache

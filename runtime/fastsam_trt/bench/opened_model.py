@@ -17,9 +17,10 @@ from fastsam_trt.bench.case import ModelCase
 from fastsam_trt.bench.stage_clock import StageClock
 from fastsam_trt.clip import Clip
 from fastsam_trt.errors import OptionError
-from fastsam_trt.families.registry import Decoder, decoder_for
+from fastsam_trt.families.registry import Decoder, Thresholds, decoder_for
 from fastsam_trt.letterbox import Letterbox, fit
 from fastsam_trt.pipeline import Pipeline
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.segmenter import Segmenter
 from fastsam_trt.segments import Segments
 
@@ -34,9 +35,11 @@ class CountedSegmenter:
         self._segmenter = segmenter
         self._count = count
 
-    def __call__(self, frame: NDArray[np.uint8]) -> Segments:
-        segments = self._segmenter(frame)
-        return segments.take(np.resize(np.arange(len(segments)), self._count))
+    def timed(
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
+    ) -> tuple[Segments, dict[str, float]]:
+        segments, speed = self._segmenter.timed(frame, thresholds, rectangle)
+        return segments.take(np.resize(np.arange(len(segments)), self._count)), speed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._segmenter, name)
@@ -90,7 +93,7 @@ class OpenedModel:
         return cast("ImageInput", self.session.spec.input)
 
     def placed(self, size: tuple[int, int]) -> Letterbox:
-        """Where a frame of (height, width) px lies in the model's input."""
+        """Where a frame of (height, width) px lies in the model's input, as frames of one size do."""
         return fit(*size, self.image)
 
     def open_decoder(self) -> Decoder:

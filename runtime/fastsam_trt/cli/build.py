@@ -46,6 +46,10 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
     parser.add_argument("--version-compatible", action="store_true", help="let later versions run the plan (tensorrt)")
     parser.add_argument("--no-tf32", action="store_true", help="compute fp32 in fp32 alone")
     parser.add_argument(
+        "--threads", type=int, metavar="N",
+        help="compile for runs with --threads N (openvino; else for what affinity and the container's quota leave)",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=output_path, metavar="DIR", help="folder for the plans, instead of the engine cache"
     )
     parser.add_argument("--again", action="store_true", help="build though the cache has it")
@@ -65,6 +69,9 @@ def execute(args: argparse.Namespace) -> int:
         raise BuildRequestError("model", "ONNX graphs", f"the plan {plans[0]}", "name what it was built from")
     device = args.device.removesuffix(":0")
     backend = choose_builder(args.backend, device, args.target)
+    if args.threads is not None and backend.name != "openvino":
+        wanted = "openvino, whose graphs are compiled for a number of threads"
+        raise BuildRequestError("threads", wanted, backend.name, "leave --threads out")
     rows = []
     if args.out is not None:
         try:
@@ -81,7 +88,7 @@ def execute(args: argparse.Namespace) -> int:
                 bar.update()
 
             report = backend.build(request, device, show)
-        rows.append(_row(graph, report))
+        rows.append(_row(graph, request.spec, report))
     print(table(("graph", "for", "size", "built in", "worst error to the graph", "file"), rows))
     return 0
 
@@ -105,6 +112,7 @@ def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: b
         ),
         out=None if args.out is None else args.out / f"{graph.stem}.plan",
         again=args.again,
+        threads=args.threads,
     )
 
 
@@ -116,13 +124,15 @@ def _batch(asked: list[int] | None) -> tuple[int, int] | None:
     return asked[0], asked[-1]
 
 
-def _row(graph: Path, report: BuildReport) -> tuple[str, ...]:
-    worst = max(report.parity.items(), key=lambda item: item[1], default=None)
+def _row(graph: Path, spec: ModelSpec, report: BuildReport) -> tuple[str, ...]:
+    from fastsam_engine.tensorrt.output_bounds import nearest_bound
+
+    worst = nearest_bound(report.parity, spec.precision)
     return (
         graph.name,
         report.target,
         f"{report.size / 1e6:.1f} MB",
         "was there" if report.built_s is None else f"{report.built_s:.1f} s",
-        "not run here" if worst is None else f"{worst[1]:.2g} ({worst[0]})",
+        "not run here" if worst is None else f"{worst.value:.2g} of {worst.limit:g} ({worst.name})",
         "not kept" if report.path is None else str(report.path),
     )

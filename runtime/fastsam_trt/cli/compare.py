@@ -60,6 +60,7 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.demo.embedded import CLIP
     from fastsam_trt.errors import OptionError
     from fastsam_trt.machine import this_machine
+    from fastsam_trt.opencv_threads import limit_opencv_threads
     from fastsam_trt.sinks.pictures import write_picture
     from fastsam_trt.sources.naming import is_demo, printable
 
@@ -67,6 +68,7 @@ def _compare(args: argparse.Namespace) -> int:
     if args.top < 0:
         raise OptionError("top", "a whole number of 0 or more", args.top)
     _check_outputs(args)
+    limit_opencv_threads(args.threads)
     picture = _read(args.image)
     comparison = compare(
         picture,
@@ -79,6 +81,7 @@ def _compare(args: argparse.Namespace) -> int:
         backend=args.backend,
         device=args.device,
         precision=args.precision,
+        threads=args.threads,
         **({} if args.threshold is None else {"threshold": args.threshold}),
     )
     machine = this_machine(_PACKAGES)

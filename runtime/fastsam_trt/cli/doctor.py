@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import sys
 import time
 from pathlib import Path
 
 from fastsam_engine.backends import all_backends
+from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import PackageClashError
 from fastsam_engine.home_folder import home
@@ -43,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.prune is not None:
         print(f"removed {engines.prune(args.prune * _DAY_S) / 1e6:.1f} MB from {engines.folder}\n")
     print(f"fastsam-trt {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    print(f"{platform.machine()}, {os.cpu_count()} processors\n")
+    print(f"{platform.machine()}, {CpuCount.of_process()}\n")
     print(table(("package", "version"), [(name, version(name) or "-") for name in _PACKAGES]), end="\n\n")
     problems += _print_gpus()
     if not _print_backends():

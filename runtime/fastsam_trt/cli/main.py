@@ -1,4 +1,7 @@
-"""Entry of the command: options, subcommands, and errors as one line with an exit code."""
+"""Entry of the command: options, subcommands, and errors as one line with an exit code.
+
+What takes a while to import is imported when signals are handled.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,17 @@ import errno
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from fastsam_engine.errors import FastsamError, one_line
-from fastsam_engine.interruption import is_left_running
 from fastsam_trt import __version__
-from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
-from fastsam_trt.cli.interrupts import handled, interrupt
+from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, install, leave_at_once
 from fastsam_trt.cli.standard_streams import harden, tell
 
-_INTERRUPTED = 130
 _UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # what a path that was asked for may be
 _CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
 
@@ -32,12 +32,28 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
-def entry() -> None:
+def entry() -> NoReturn:
     """Console entry: run and exit."""
     harden()
-    code = main()
-    if is_left_running():  # interrupted twice: a builder is in the middle of something, and nobody waits for it
+    install(leave_at_once)  # and never taken back: main's own handlers come and go
+    _exit(main())
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process, whatever a thread is still doing.
+
+    A thread of ours may be compiling a model for a prompt, or waiting for a camera. One that came back to an
+    interpreter that is being taken down would abort it. Nor is an interrupt to wait for libraries that tidy up.
+    """
+    from tqdm import TMonitor
+
+    try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_broken()
+        code = _CUT_OFF
+    others = set(threading.enumerate()) - {threading.main_thread()}
+    if code == INTERRUPTED or any(not isinstance(thread, TMonitor) for thread in others):  # which tqdm ends itself
         os._exit(code)
     sys.exit(code)
 
@@ -51,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
     """
+    from fastsam_engine.errors import FastsamError
+    from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
+
     parser = _Parser(prog="fastsam-trt", description="A text prompt selects segments in images and live video.")
     parser.add_argument("--version", action="version", version=f"fastsam-trt {__version__}")
     common = argparse.ArgumentParser(add_help=False)
@@ -61,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     _quieten(debug=args.debug)
     try:
-        with handled(interrupt):
+        with Interrupts() as args.interrupts:
             return int(args.execute(args))
     except FastsamError as error:
         if args.debug:
@@ -71,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupted:
         if str(interrupted):
             tell(f"fastsam-trt: {interrupted}")
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         _drop_broken()
         return _CUT_OFF
@@ -84,7 +103,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail_unexpectedly(error, debug=args.debug)
 
 
+class _LogLines(logging.Handler):
+    """Prints log lines on stderr, above a progress bar if one is shown there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=sys.stderr):
+            tell(self.format(record))
+
+
 def _fail_unexpectedly(error: Exception, *, debug: bool) -> int:
+    from fastsam_engine.errors import one_line
+
     if debug:
         traceback.print_exc()
     tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")
@@ -104,7 +135,9 @@ def _drop_broken() -> None:
 def _quieten(*, debug: bool) -> None:
     """Show our warnings as plain lines, and silence OpenCV's, FFmpeg's and Pillow's chatter unless debugging."""
     logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="fastsam-trt: %(levelname)s: %(message)s"
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="fastsam-trt: %(levelname)s: %(message)s",
+        handlers=[_LogLines()],
     )
     if not debug:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

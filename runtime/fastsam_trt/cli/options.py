@@ -72,11 +72,16 @@ def add_backend_options(group: argparse._ActionsContainer) -> None:
     group.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
     group.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
     group.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
+    group.add_argument(
+        "--threads", type=int, metavar="N",
+        help="threads that compute on the processor, OpenCV's included (what affinity and the container's quota leave)",
+    )  # fmt: skip
 
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline that the options describe."""
     from fastsam_trt.demo.embedded import SEGMENTER
+    from fastsam_trt.opencv_threads import limit_opencv_threads
     from fastsam_trt.pipeline import Pipeline
     from fastsam_trt.sources.naming import is_demo
 
@@ -99,6 +104,7 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         given.setdefault("model", SEGMENTER)
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)
+    limit_opencv_threads(args.threads)
     return Pipeline(
         clip=args.clip,
         prompts=args.prompt,
@@ -112,6 +118,7 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         backend=args.backend,
         device=args.device,
         precision=args.precision,
+        threads=args.threads,
         **given,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import time
 from contextlib import ExitStack, nullcontext, suppress
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.interrupts import INTERRUPTED
 from fastsam_trt.cli.outputs import place_video
 from fastsam_trt.cli.run_outputs import add_output_options, open_sinks, output_paths
 from fastsam_trt.cli.standard_streams import stdout_for
 
 if TYPE_CHECKING:
+    from fastsam_trt.cli.interrupts import Interrupts
     from fastsam_trt.flow import Flow
     from fastsam_trt.pipeline import Pipeline
     from fastsam_trt.result import Result
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from fastsam_trt.sources import Frame, Source
 
 _SHOWN_EVERY_S = 0.5
+_COME_OUT_S = 3.0  # that an interrupt leaves for frames that have begun to come out
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
@@ -72,16 +74,17 @@ def _add_live_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the pipeline over a source."""
-    from fastsam_trt.cli.interrupts import Interrupts
     from fastsam_trt.flow import Flow, resolve_policy
     from fastsam_trt.sources import open_source
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
+    interrupts: Interrupts = args.interrupts
     with ExitStack() as holding:
         holding.enter_context(stdout_for(output_paths(args)))
         given = {"reconnect_s": args.reconnect, "stall_s": args.stall}
         patience = {name: seconds for name, seconds in given.items() if seconds is not None}
-        source = holding.enter_context(open_source(args.source, vid_stride=args.vid_stride, **patience))
+        worked_on = holding.enter_context(ExitStack())  # what the flow's threads use
+        source = worked_on.enter_context(open_source(args.source, vid_stride=args.vid_stride, **patience))
         if args.save is not None and source.kind != "images":
             args.save = place_video(args.save, args.source)
         resolve_policy(args.policy, source)
@@ -97,7 +100,7 @@ def execute(args: argparse.Namespace) -> int:
                 lambda prompts: setattr(pipeline, "prompts", prompts),
                 lambda: flow.figures.snapshot().as_record(),
             )
-            outputs.callback(server.close)
+            holding.callback(server.close)  # after the files, which clients are not to hold up
             sinks.append(outputs.enter_context(PreviewSink(server)))
         pipeline = options.open_pipeline(args)
         pipeline.track, pipeline.budget_ms = track, args.budget
@@ -105,25 +108,21 @@ def execute(args: argparse.Namespace) -> int:
         if args.preview is not None:
             server.start()
             print(f"preview at {server.url}", file=sys.stderr)
-        interrupts, error = Interrupts(flow), None
+        holding.enter_context(interrupts.stopping(flow.stop, finishing=True))  # from here on all ends in order
+        error = None
         try:
-            with interrupts, flow:
-                _consume(flow, sinks, source)
+            with outputs, interrupts.stopping(lambda: flow.stop(_COME_OUT_S)), flow:
+                _consume(flow, sinks, source, interrupts)
         except KeyboardInterrupt:
             interrupts.came = True
         except BaseException as caught:
             error = caught
             raise
-        finally:
-            try:
-                outputs.close()  # the files are whole before anything is said of them
-            finally:
-                _report(args, source, flow, pipeline, interrupted=interrupts.came, error=error)
-        code = 130 if interrupts.came and source.kind != "live" else 0
-        if not flow.ended:  # interrupted twice: a stage is in the middle of something, and nobody waits for it
-            sys.stdout.flush()
-            os._exit(code)
-    return code
+        finally:  # the files are whole before anything is said of them
+            if not flow.ended:  # what a stage is in the middle of would be waited for
+                worked_on.pop_all()
+            _report(args, source, flow, pipeline, interrupted=interrupts.came, error=error)
+    return INTERRUPTED if interrupts.hurried or (interrupts.came and source.kind != "live") else 0
 
 
 def _tracks(args: argparse.Namespace, source: Source) -> bool:
@@ -139,7 +138,7 @@ def _tracks(args: argparse.Namespace, source: Source) -> bool:
     return track
 
 
-def _consume(flow: Flow, sinks: list[Sink], source: Source) -> None:
+def _consume(flow: Flow, sinks: list[Sink], source: Source, interrupts: Interrupts) -> None:
     from fastsam_trt.cli import summary
 
     total = source.frames if flow.policy == "every" else None  # how many are dropped is not known before
@@ -149,6 +148,9 @@ def _consume(flow: Flow, sinks: list[Sink], source: Source) -> None:
         for frame, result in flow:
             for sink in sinks:
                 sink.write(frame, result)
+            if any(sink.wants_end for sink in sinks):  # the frame is written and counted everywhere first
+                interrupts.came = True
+                flow.stop(_COME_OUT_S)
             if source.kind == "images":
                 _describe(frame, result)
             elif not progress.disable and time.perf_counter() - shown_s > _SHOWN_EVERY_S:

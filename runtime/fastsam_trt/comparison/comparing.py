@@ -38,6 +38,7 @@ def compare(
     backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
+    threads: int | None = None,
 ) -> Comparison:
     """Run several segmenters on a picture, one after the other, and select in each with the same prompts.
 
@@ -52,7 +53,7 @@ def compare(
             `clip-vit-base-patch32`.
         selector, threshold, conf: See `Pipeline`.
         repeat: How many runs to time, 1 or more.
-        backend, device, precision: See `fastsam_engine.open_session`.
+        backend, device, precision, threads: See `fastsam_engine.open_session`.
 
     Raises:
         PromptError, OptionError, ImageFormatError: There is no prompt or model, or an argument can't be used.
@@ -82,6 +83,7 @@ def compare(
                 backend=backend,
                 device=device,
                 precision=precision,
+                threads=threads,
             )
             outcomes.append(_outcome(_short(model), pipeline, picture, selector, repeat))
         except Exception as error:

@@ -27,3 +27,6 @@ class PrototypeDecoder(Decoder):
 
     def settle(self) -> None:
         self._masks.settle()
+
+    def close(self) -> None:
+        self._masks.close()

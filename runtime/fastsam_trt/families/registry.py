@@ -76,6 +76,9 @@ class Decoder(ABC):
     def settle(self) -> None:  # noqa: B027 - most families leave nothing
         """Let earlier segments keep what the model's next run would overwrite of the outputs that were left."""
 
+    def close(self) -> None:  # noqa: B027 - as above
+        """Let all earlier segments keep what they need of the outputs that were left: the graphs are about to go."""
+
     @abstractmethod
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         """Make segments of one frame's outputs.

@@ -6,9 +6,12 @@ once without leaving anything locked. Each has one thread that puts and one that
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
+from threading import TIMEOUT_MAX
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +19,7 @@ T = TypeVar("T")
 
 class _Mark(Enum):
     END = auto()
+    LOOK = auto()  # how long there is has changed
 
 
 class Handover(ABC, Generic[T]):
@@ -48,8 +52,8 @@ class Handover(ABC, Generic[T]):
 
     def get(self) -> T | None:
         """Take the next item, waiting for it; None: it has ended."""
-        item = self._items.get()
-        if self._stopped or item is _Mark.END:
+        item = self._next()
+        if self._stopped or isinstance(item, _Mark):
             self._items.put(_Mark.END)  # for whoever asks again
             return None
         self._taken += 1
@@ -70,6 +74,9 @@ class Handover(ABC, Generic[T]):
         self._stopped = True
         self._items.put(_Mark.END)
 
+    def _next(self) -> T | _Mark:
+        return self._items.get()
+
     @abstractmethod
     def _put(self, item: T) -> bool:
         """See `put`."""
@@ -84,6 +91,7 @@ class Channel(Handover[T]):
     def __init__(self, capacity: int) -> None:
         super().__init__()
         self._capacity = capacity
+        self._end_s = math.inf
         self._holding = False
         self._places: SimpleQueue[None] = SimpleQueue()
         for _ in range(capacity):
@@ -125,10 +133,26 @@ class Channel(Handover[T]):
             self._places.put(None)
         return not self._stopped
 
+    def end_by(self, time_s: float) -> None:
+        """Stop it when nothing has come by then, on `time.perf_counter`'s clock. Any thread or signal's handler may."""
+        self._end_s = time_s
+        self._items.put(_Mark.LOOK)
+
     def stop(self) -> None:
         super().stop()
         for _ in range(self._capacity):
             self._places.put(None)
+
+    def _next(self) -> T | _Mark:
+        while True:
+            left_s = min(max(self._end_s - time.perf_counter(), 0.0), TIMEOUT_MAX)
+            try:
+                item = self._items.get(timeout=left_s)
+            except Empty:
+                self.stop()
+                return _Mark.END
+            if item is not _Mark.LOOK:
+                return item
 
     def _took(self) -> None:
         if not self._holding:

@@ -12,7 +12,9 @@ that its budget has for CLIP.
 
 from __future__ import annotations
 
+import atexit
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +24,12 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from fastsam_trt.errors import FilesFailedError, ImageFormatError, PromptError
+from fastsam_trt.errors import FilesFailedError, FlowNotEnteredError, ImageFormatError, PromptError
 from fastsam_trt.flow.channel import Channel, Handover, LatestSlot
 from fastsam_trt.flow.figures import FlowFigures
 from fastsam_trt.flow.pace import Pace
 from fastsam_trt.flow.policy import Policy, resolve_policy
+from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.sources import Frame, Source
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 _CAPACITY = 2  # frames in each queue of `every`: a slow one does not hold up the others, and few pictures are kept
 _TELLING_S = 1.0
+_EXIT_S = 12.0  # that the end of the process waits for threads whose flow was never left
 FRAME_ERRORS = (ImageFormatError, PromptError)
 """What one frame fails with where another may not: a run over many images goes on without it."""
 
@@ -46,7 +50,14 @@ class Halves(Protocol[S]):
 
     reserve_ms: float
 
-    def segment(self, frame: NDArray[Any], *, captured_s: float | None = None, media_s: float | None = None) -> S:
+    def segment(
+        self,
+        frame: NDArray[Any],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
+    ) -> S:
         """Find everything in a frame."""
 
     def select(self, segmented: S) -> Result:
@@ -60,6 +71,10 @@ class _Passed(Generic[V]):
     frame: Frame
     value: V
     at_s: float
+
+
+class _Stage(threading.Thread):
+    """A thread of a flow."""
 
 
 class Flow(Iterator[tuple[Frame, "Result"]]):
@@ -91,6 +106,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         latest = self.policy == "latest"
         self._source = source
         self._pipeline = pipeline
+        self._rectangle: Rectangle = "common" if source.kind == "images" else "smallest"  # frames of one have one size
         self._pace = Pace(source.fps) if latest and source.kind == "video" else None
         capacity = 1 if latest else _CAPACITY
         self._captured: Handover[_Passed[None]] = LatestSlot() if latest else Channel(capacity)
@@ -98,20 +114,29 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         self._selected: Channel[_Passed[Result]] = Channel(capacity)
         queues = {"captured": self._captured, "segmented": self._segmented, "selected": self._selected}
         self.figures = FlowFigures(queues, lambda: source.health, lambda: source.failed)
-        self._stopping = self._capture_over = False
+        self._entered = self._stopping = self._capture_over = False
+        self._end_s = math.inf  # until when threads are waited for
         self._taken: tuple[_Passed[Result], float] | None = None
         self._told_s = 0.0
+        self._reserve_ms: float | None = None  # what the pipeline is yet to be told
         self._told_failure = False
         stages = ((self._capture, None, self._captured), (self._segment, self._captured, self._segmented),
                   (self._select, self._segmented, self._selected))  # fmt: skip
         self._threads = [
-            threading.Thread(target=self._run, args=stage, name=f"flow{stage[0].__name__}", daemon=True)
-            for stage in stages
+            _Stage(target=self._run, args=stage, name=f"flow{stage[0].__name__}", daemon=True) for stage in stages
         ]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        if self._entered:
+            raise FlowNotEnteredError("one that was used before; make another")
+        self._entered = True
+        atexit.register(self._leave)  # a generator that holds it may be alive until then
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # an interrupt
+            self._let_go()
+            raise
         return self
 
     def __exit__(
@@ -120,25 +145,28 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         """End all threads; what they were at is finished and let go.
 
         A KeyboardInterrupt after `stop` means: at once. Threads that are in the middle of something are not waited for
-        then; `ended` tells whether there are any.
+        then, nor after the time that `stop` was given; `ended` tells whether there are any. Nor does a stage's thread
+        wait, on which a generator that nobody refers to may be closed: it may hold what the others wait for.
         """
         hurried = self._stopping and kind is not None and issubclass(kind, KeyboardInterrupt)
-        if kind is None:
-            self._finish()
-        self.stop()
-        self._segmented.stop()
-        self._selected.stop()
-        if not hurried:
-            for thread in self._threads:
-                thread.join()
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._let_go()
+            if not (hurried or isinstance(threading.current_thread(), _Stage) or sys.is_finalizing()):
+                self._join()
 
     def __next__(self) -> tuple[Frame, Result]:
         """Tell that the last frame is done, and wait for the next.
 
         Raises:
             StopIteration: The source has ended, or `stop` was called, and all that had begun is done.
+            FlowNotEnteredError: It is not in a `with` block.
             Exception: What a stage, or the source, failed with.
         """
+        if not self._entered:
+            raise FlowNotEnteredError("one outside")
         self._finish()
         passed = self._selected.get()
         if passed is None:
@@ -163,11 +191,18 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         """Whether no thread is left."""
         return not any(thread.is_alive() for thread in self._threads)
 
-    def stop(self) -> None:
+    def stop(self, within_s: float = math.inf) -> None:
         """Take no new frame; those that the segmenter has begun still come out. From any thread or signal's handler.
 
         A source that waits for a camera or stream may go on waiting for a while after that: see `Source.stop`.
+
+        Args:
+            within_s: After so many seconds what has begun is let go, too, and the end of the `with` block waits for no
+                thread, whatever one is in the middle of.
         """
+        if within_s < math.inf:
+            self._end_s = min(self._end_s, time.perf_counter() + within_s)
+            self._selected.end_by(self._end_s)
         if self._stopping:
             return
         self._stopping = True
@@ -176,6 +211,22 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         if not self._capture_over:
             self._source.stop()
         self._captured.stop()
+
+    def _let_go(self) -> None:
+        self.stop()
+        self._segmented.stop()
+        self._selected.stop()
+        atexit.unregister(self._leave)
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join(None if self._end_s == math.inf else max(self._end_s - time.perf_counter(), 0.0))
+
+    def _leave(self) -> None:
+        """End the threads as the process ends: those that come back to an interpreter that is gone would abort it."""
+        self._let_go()
+        self._end_s = time.perf_counter() + _EXIT_S
+        self._join()
 
     def _finish(self) -> None:
         if self._taken is None:
@@ -186,7 +237,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         if done_s - self._told_s > _TELLING_S:
             after_ms = self.figures.after_selection_ms()
             if not math.isnan(after_ms):
-                self._told_s, self._pipeline.reserve_ms = done_s, after_ms
+                self._told_s, self._reserve_ms = done_s, after_ms
 
     def _begin(self, queue: str, passed: _Passed[Any]) -> float:
         begun_s = time.perf_counter()
@@ -233,7 +284,9 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             self._begin("captured", passed)
             frame = passed.frame
             try:
-                segmented = self._pipeline.segment(frame.picture, captured_s=frame.captured_s, media_s=frame.media_s)
+                segmented = self._pipeline.segment(
+                    frame.picture, captured_s=frame.captured_s, media_s=frame.media_s, rectangle=self._rectangle
+                )
             except FRAME_ERRORS as error:
                 if not self._source.reject(frame, error):
                     raise
@@ -245,6 +298,9 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
         alone = False
         while (passed := self._segmented.get(hold=alone)) is not None:
             self._begin("segmented", passed)
+            reserve_ms, self._reserve_ms = self._reserve_ms, None
+            if reserve_ms is not None:  # told here, since who takes results must not wait for whoever sets prompts
+                self._pipeline.reserve_ms = reserve_ms
             try:
                 result = self._pipeline.select(passed.value)
             except FRAME_ERRORS as error:

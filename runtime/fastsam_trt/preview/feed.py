@@ -6,10 +6,12 @@ import asyncio
 import logging
 import time
 
+from fastsam_trt.preview.background import Background
 from fastsam_trt.preview.pictures import Picture, make_picture
 from fastsam_trt.result import Result
 
 MOST_A_SECOND = 15
+_DRAWN_WITHIN_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: set[asyncio.Future[Picture]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._drawing = Background("preview drawing")
 
     def saw_frame(self) -> None:
         """Count a frame of the run, drawn or not."""
@@ -68,9 +71,10 @@ class Feed:
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
-        """Want nothing more."""
+        """Want nothing more, and wait a moment for a picture that is being drawn."""
         self._loop = None
         self.wanted = False
+        self._drawing.close(_DRAWN_WITHIN_S)
 
     def clear(self) -> None:
         """Forget the last picture: nobody watches."""
@@ -100,7 +104,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + 1 / MOST_A_SECOND
         try:
-            self.picture = await loop.run_in_executor(None, make_picture, result)
+            self.picture = await self._drawing.call(make_picture, result)
             self.drawn += 1
             for waiting in self._waiting:
                 if not waiting.done():

@@ -6,21 +6,31 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.preview.address import Address, listen
+from fastsam_trt.preview.connections import ANSWER_WITHIN_S, Connections
 from fastsam_trt.preview.feed import Feed
 
 if TYPE_CHECKING:
     from fastsam_trt.preview.site import Site
 
 _FINISH_WITHIN_S = 1.0
-_THREADS = 2  # one draws, one changes prompts
+_CLOSE_WITHIN_S = 5.0  # what serves a client is quick; should it not be, nobody waits for it
+_LINGER_S = 1.0  # for the rest of a request that was answered before it was read
 
 _log = logging.getLogger(__name__)
+
+
+class _Quiet(logging.LoggerAdapter[logging.Logger]):
+    """Takes for a matter of debugging what clients do wrong, which aiohttp tells as errors, with tracebacks."""
+
+    def log(self, level: int, msg: object, *args: Any, **given: Any) -> None:
+        super().log(min(level, logging.DEBUG), msg, *args, **given)
 
 
 class PreviewServer:
@@ -62,6 +72,7 @@ class PreviewServer:
         self._site: Site | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        self._closed = False
         self._thread: threading.Thread | None = None
         if not address.is_loopback:
             _log.warning(
@@ -76,18 +87,22 @@ class PreviewServer:
 
     def start(self) -> None:
         """Begin to answer."""
-        started: Future[asyncio.AbstractEventLoop] = Future()
+        started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="preview", daemon=True)
         self._thread.start()
-        self._loop = started.result()
+        started.result()
 
     def close(self) -> None:
-        """Part from the clients, end the thread, free the port. A change of prompts that is going on is waited for."""
+        """Part from the clients, end the thread, free the port.
+
+        A change of prompts that is going on is not waited for: its client is told, and its thread ends after it.
+        """
+        self._closed = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._loop = None
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_WITHIN_S)
             self._thread = None
         for each in self._sockets:
             each.close()
@@ -101,7 +116,7 @@ class PreviewServer:
     ) -> None:
         self.close()
 
-    def _run(self, started: Future[asyncio.AbstractEventLoop]) -> None:
+    def _run(self, started: Future[None]) -> None:
         try:
             asyncio.run(self._serve(started))
         except BaseException as error:
@@ -109,23 +124,34 @@ class PreviewServer:
                 raise
             started.set_exception(error)
 
-    async def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
+    async def _serve(self, started: Future[None]) -> None:
         from aiohttp import web
 
         from fastsam_trt.preview.site import Site
 
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="preview"))
-        self._site = Site(self.address, self.feed, self._prompts, self._set_prompts, self._figures)
-        runner = web.AppRunner(self._site.application(), access_log=None, shutdown_timeout=_FINISH_WITHIN_S)
+        self._loop = asyncio.get_running_loop()
+        connections = Connections()
+        self._site = Site(self.address, self.feed, self._prompts, self._set_prompts, self._figures, connections)
+        runner = web.AppRunner(
+            self._site.application(),
+            access_log=None,
+            logger=_Quiet(_log, {}),
+            shutdown_timeout=_FINISH_WITHIN_S,
+            keepalive_timeout=ANSWER_WITHIN_S,
+            lingering_time=_LINGER_S,
+        )
         await runner.setup()
+        assert runner.server is not None  # noqa: S101 - it is set up
+        tasks = [asyncio.create_task(connections.accept(each, runner.server)) for each in self._sockets]
+        tasks.append(asyncio.create_task(connections.expire()))
         try:
-            for each in self._sockets:
-                await web.SockSite(runner, each).start()
             self.feed.open()
-            started.set_result(loop)
-            await self._stop.wait()
+            started.set_result(None)
+            if not self._closed:
+                await self._stop.wait()
         finally:
+            for task in tasks:
+                task.cancel()
             self.feed.close()
             await self._site.close()
             await runner.cleanup()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib import resources
@@ -19,15 +20,20 @@ from aiohttp import web
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.preview.address import Address
+from fastsam_trt.preview.background import Background
+from fastsam_trt.preview.connections import ANSWER_WITHIN_S, Connections
 from fastsam_trt.preview.feed import Feed
 from fastsam_trt.preview.guard import HEADERS, Guard
 from fastsam_trt.preview.status import Status
 from fastsam_trt.preview.watcher import Watcher
 
 MOST_WATCHERS = 16
+MOST_CHANGES = 4  # of prompts, that wait for one another
 MOST_PROMPTS = 16
 LONGEST_PROMPT = 200  # characters
 LONGEST_BODY = 16 * 1024  # bytes
+BODY_WITHIN_S = 5.0
+_LEAVE_WITHIN_S = 0.2
 
 _FILES = {
     "/": ("page.html", "text/html"),
@@ -53,6 +59,7 @@ class Site:
         prompts: Callable[[], tuple[str, ...]],
         set_prompts: Callable[[Sequence[str]], None],
         figures: Callable[[], dict[str, Any]],
+        connections: Connections,
     ) -> None:
         self.watchers: set[Watcher] = set()
         self._guard = Guard(address)
@@ -60,7 +67,12 @@ class Site:
         self._prompts = prompts
         self._set_prompts = set_prompts
         self._status = Status(feed, prompts, figures)
+        self._connections = connections
+        self._background = Background("preview prompts")
         self._changing = asyncio.Lock()
+        self._changes = 0  # that wait or go on
+        self._change: asyncio.Future[None] | None = None
+        self._is_closed = False
 
     def application(self) -> web.Application:
         """The routes, behind the guard."""
@@ -70,26 +82,38 @@ class Site:
         for path, (name, kind) in _FILES.items():
             application.router.add_get(path, partial(_send, (folder / name).read_text("utf-8"), kind))
         application.router.add_get("/watch", self._watch)
-        application.router.add_post("/prompts", self._change)
+        application.router.add_post("/prompts", self._change_prompts)
         return application
 
     async def close(self) -> None:
-        """Tell the clients that it is over, and part from them."""
+        """Tell the clients that it is over, and part from them; a change of prompts that goes on is left to itself."""
+        self._is_closed = True
         self._feed.end()
+        if self._change is not None:
+            self._change.cancel()
+        self._background.close(_LEAVE_WITHIN_S)
         await asyncio.gather(*(watcher.leave() for watcher in self.watchers))
 
     @web.middleware
     async def _check(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        self._connections.allow(request.transport, ANSWER_WITHIN_S)
         host = request.headers.get("Host")
         if not self._guard.knows(host):
             raise web.HTTPForbidden(text=f"expected a Host of this preview, found {host!r}\n")
         if not self._guard.is_own_page(request.headers.get("Origin"), host):
             raise web.HTTPForbidden(text="expected a request of the preview's own page\n")
-        return await handler(request)
+        try:
+            return await handler(request)
+        except (web.HTTPException, web.RequestPayloadError, ConnectionError):
+            raise
+        except Exception:
+            _log.exception("the preview could not answer %s", request.path)
+            raise
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         if len(self.watchers) >= MOST_WATCHERS:
             raise web.HTTPServiceUnavailable(text=f"expected {MOST_WATCHERS} clients at most\n")
+        self._connections.allow(request.transport, math.inf)  # a watcher has bounds of its own
         watcher = Watcher(self._feed, self._status)
         self.watchers.add(watcher)
         try:
@@ -98,24 +122,46 @@ class Site:
             self.watchers.discard(watcher)
             if not self.watchers:
                 self._feed.clear()
+            self._connections.allow(request.transport, ANSWER_WITHIN_S)
 
-    async def _change(self, request: web.Request) -> web.Response:
+    async def _change_prompts(self, request: web.Request) -> web.Response:
         if request.content_type != "application/json":
             return self._answer(415, f"expected application/json, found {request.content_type}")
         try:
-            prompts = read_prompts(await request.read())
+            async with asyncio.timeout(BODY_WITHIN_S):
+                prompts = read_prompts(await request.read())
+        except TimeoutError:
+            return self._answer(408, f"expected the whole request within {BODY_WITHIN_S:g} s")
         except web.HTTPRequestEntityTooLarge:
             return self._answer(413, f"expected {LONGEST_BODY} bytes at most")
-        except ValueError as error:
+        except (ValueError, web.RequestPayloadError) as error:
             return self._answer(400, str(error))
-        async with self._changing:  # one change after the other; the first that needs CLIP opens it
-            try:
-                await asyncio.get_running_loop().run_in_executor(None, self._set_prompts, prompts)
-            except FastsamError as error:
-                return self._answer(422, str(error))
-            except Exception as error:  # noqa: BLE001 - the page tells what the run survives
-                _log.exception("the prompts could not be changed")
-                return self._answer(500, f"unexpected {type(error).__name__}: {error}")
+        if self._changes >= MOST_CHANGES:
+            return self._answer(503, f"expected {MOST_CHANGES} changes at a time at most")
+        self._connections.allow(request.transport, math.inf)  # a prompt may open a model
+        self._changes += 1
+        try:
+            async with self._changing:  # one change after the other; the first that needs CLIP opens it
+                return await self._set(prompts)
+        finally:
+            self._changes -= 1
+            self._connections.allow(request.transport, ANSWER_WITHIN_S)
+
+    async def _set(self, prompts: list[str]) -> web.Response:
+        if self._is_closed:
+            return self._answer(503, "the run has ended")
+        self._change = asyncio.ensure_future(self._background.call(self._set_prompts, prompts))
+        try:
+            await self._change
+        except asyncio.CancelledError:
+            if not self._is_closed:
+                raise
+            return self._answer(503, "the run has ended")
+        except FastsamError as error:
+            return self._answer(422, str(error))
+        except Exception as error:  # noqa: BLE001 - the page tells what the run survives
+            _log.exception("the prompts could not be changed")
+            return self._answer(500, f"unexpected {type(error).__name__}: {error}")
         self._status.forget()
         return self._answer(200)
 

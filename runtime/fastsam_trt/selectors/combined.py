@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class CombinedSelector:
             chosen = _without(chosen, self._unwanted, frame, segments, np.ones(len(chosen.indices), np.bool_))
         if origin is None:
             return chosen
-        return Selection(origin[chosen.indices], chosen.prompt_ids, chosen.similarities, origin[chosen.pending])
+        return replace(chosen, indices=origin[chosen.indices], pending=origin[chosen.pending])
 
     def _union(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         if len(self._wanted) == 1:
@@ -66,15 +67,18 @@ class CombinedSelector:
         taken, pending = np.zeros((2, len(segments)), np.bool_)
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
+        crops = 0
         for selector in self._wanted:
             found = selector.select(frame, segments)
             taken[found.indices] = True
             pending[found.pending] = True
+            crops += found.crops
             answers = found.prompt_ids >= 0  # the text selector's alone; a box or point does not take them away
             prompt_ids[found.indices[answers]] = found.prompt_ids[answers]
             similarities[found.indices[answers]] = found.similarities[answers]
         indices = np.flatnonzero(taken)
-        return Selection(indices, prompt_ids[indices], similarities[indices], np.flatnonzero(pending & ~taken))
+        pending &= ~taken
+        return Selection(indices, prompt_ids[indices], similarities[indices], np.flatnonzero(pending), crops)
 
 
 def _without(
@@ -87,4 +91,5 @@ def _without(
     kept[places[against.indices]] = False
     kept[places[against.pending]] = False
     pending = np.union1d(chosen.pending, chosen.indices[places[against.pending]])
-    return Selection(chosen.indices[kept], chosen.prompt_ids[kept], chosen.similarities[kept], pending)
+    crops = chosen.crops + against.crops
+    return Selection(chosen.indices[kept], chosen.prompt_ids[kept], chosen.similarities[kept], pending, crops)

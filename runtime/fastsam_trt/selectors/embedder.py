@@ -19,20 +19,19 @@ class Embedded:
     Attributes:
         vectors: (n, d) float32, rows of length one; of zeros where none is known.
         known: (n,) bool; False where CLIP has not seen the segment yet, or not as it looks now.
+        crops: How many crops went through CLIP to make them.
     """
 
     vectors: NDArray[np.float32]
     known: NDArray[np.bool_]
+    crops: int = 0
 
 
 class Embedder(Protocol):
     """Gives embeddings of segments.
 
-    Attributes:
-        embedded: How many crops went through CLIP since `begin`.
+    One that keeps something from frame to frame takes frames in their order, one at a time.
     """
-
-    embedded: int
 
     def begin(self, segments: Segments, captured_s: float | None) -> None:
         """Start with a frame.
@@ -60,22 +59,20 @@ class Embedder(Protocol):
 
 
 class EveryCrop:
-    """The plain embedder: CLIP sees every segment that it is asked about."""
+    """The plain embedder: CLIP sees every segment that it is asked about. Any thread may ask."""
 
     def __init__(self, clip: Clip, *, masked: bool = False) -> None:
         """Take a CLIP model; `masked`: whether it sees a segment's mask alone, or all that is around it."""
-        self.embedded = 0
         self._clip = clip
         self._masked = masked
 
     def begin(self, segments: Segments, captured_s: float | None) -> None:
-        self.embedded = 0
+        pass
 
     def embed(self, frame: NDArray[np.uint8], segments: Segments) -> Embedded:
         clip = self._clip
         vectors = clip.embed_masked(frame, segments) if self._masked else clip.embed_boxes(frame, segments.boxes)
-        self.embedded += len(segments)
-        return Embedded(vectors, np.ones(len(segments), np.bool_))
+        return Embedded(vectors, np.ones(len(segments), np.bool_), len(segments))
 
     def judged(self, segments: Segments, margins: NDArray[np.float32]) -> None:
         pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,12 +20,14 @@ class Selection:
         prompt_ids: (k,) int32 into the text prompts; -1 where a box, a point or no prompt chose the segment.
         similarities: (k,) float32 in 0..1, how sure CLIP is; NaN where CLIP was not asked.
         pending: (m,) into the segments: not selected, and not refused either, until CLIP has seen them.
+        crops: How many crops went through CLIP for it.
     """
 
     indices: NDArray[np.intp]
     prompt_ids: NDArray[np.int32]
     similarities: NDArray[np.float32]
     pending: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    crops: int = 0
 
     @classmethod
     def without_prompt(cls, indices: NDArray[np.intp]) -> Selection:
@@ -47,8 +49,11 @@ def best(selection: Selection, scores: NDArray[np.float32], most: int) -> Select
     by_clip = ~np.isnan(selection.similarities)
     order = np.lexsort((-scores[selection.indices], -selection.similarities, by_clip))
     kept = np.sort(order[:most])
-    return Selection(
-        selection.indices[kept], selection.prompt_ids[kept], selection.similarities[kept], selection.pending
+    return replace(
+        selection,
+        indices=selection.indices[kept],
+        prompt_ids=selection.prompt_ids[kept],
+        similarities=selection.similarities[kept],
     )
 
 

@@ -62,14 +62,14 @@ class TextSelector:
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         """Choose the segments that answer a prompt."""
-        prompt_ids, similarities, labelled = self._match(frame, segments)
+        prompt_ids, similarities, labelled, crops = self._match(frame, segments)
         chosen = np.flatnonzero(labelled | (similarities >= self._threshold))
         pending = np.flatnonzero(prompt_ids < 0) if self._asks_clip else np.empty(0, np.intp)
-        return Selection(chosen, prompt_ids[chosen], similarities[chosen], pending)
+        return Selection(chosen, prompt_ids[chosen], similarities[chosen], pending, crops)
 
     def rank(self, frame: NDArray[np.uint8], segments: Segments) -> Ranking:
         """Sort the segments by how well they answer their best prompt, selected or not."""
-        prompt_ids, similarities, labelled = self._match(frame, segments)
+        prompt_ids, similarities, labelled, _ = self._match(frame, segments)
         order = np.lexsort((-segments.scores, -similarities, ~labelled))
         order = order[prompt_ids[order] >= 0]
         return Ranking(order, prompt_ids[order], similarities[order])
@@ -80,11 +80,12 @@ class TextSelector:
 
     def _match(
         self, frame: NDArray[np.uint8], segments: Segments
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_], int]:
         """Of each of n segments: its best prompt, CLIP's similarity to it, and whether its label answers it instead.
 
-        A segment that CLIP has not seen yet has no best prompt, -1.
+        A segment that CLIP has not seen yet has no best prompt, -1. Last, how many crops CLIP saw for this.
         """
+        crops = 0
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
         for class_id, prompt_id in self._labels.items():
@@ -94,6 +95,7 @@ class TextSelector:
         if self._clip is not None and self._embedder is not None and self._asks_clip and len(rest):
             asked = segments if len(rest) == len(segments) else segments.take(rest)
             found = self._embedder.embed(frame, asked)
+            crops = found.crops
             clip, seen = self._clip, rest[found.known]
             if len(seen):
                 vectors = found.vectors[found.known]
@@ -102,7 +104,7 @@ class TextSelector:
                 prompt_ids[seen] = self._text_ids[best]
                 similarities[seen] = matches[np.arange(len(seen)), best]
             self._embedder.judged(asked, np.abs(similarities[rest] - self._threshold))
-        return prompt_ids, similarities, labelled
+        return prompt_ids, similarities, labelled, crops
 
 
 def match_scores(

@@ -11,7 +11,13 @@ from fastsam_trt.sources import Frame
 
 
 class Sink(ABC):
-    """Takes results one after the other; a context manager that finishes its files."""
+    """Takes results one after the other; a context manager that finishes its files.
+
+    Attributes:
+        wants_end: Whether its user asked for the end of the run. It goes on taking what is given to it.
+    """
+
+    wants_end: bool = False
 
     @abstractmethod
     def write(self, frame: Frame, result: Result) -> None:

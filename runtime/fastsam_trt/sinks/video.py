@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from fastsam_engine.atomic_files import check_writable
@@ -92,6 +93,15 @@ class VideoSink(Sink):
         Raises:
             OutputStoppedError: There is no room for its end.
         """
+        self._finish(hurried=False)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Finish the file; after a KeyboardInterrupt without writing it again with its index in front."""
+        self._finish(hurried=kind is not None and issubclass(kind, KeyboardInterrupt))
+
+    def _finish(self, *, hurried: bool) -> None:
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
-            encoder.close(self._timeline.last_ticks(self._find_end_s()))
+            encoder.close(self._timeline.last_ticks(self._find_end_s()), hurried=hurried)

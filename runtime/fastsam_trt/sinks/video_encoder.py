@@ -114,11 +114,12 @@ class VideoEncoder:
         self.frames += 1
         self._raise_interrupt()
 
-    def close(self, duration: int) -> None:
+    def close(self, duration: int, *, hurried: bool = False) -> None:
         """Finish the file.
 
         Args:
             duration: For how many ticks the last picture is shown.
+            hurried: Whether to leave it in fragments, which takes no time.
 
         Raises:
             OutputStoppedError: There is no room for its end.
@@ -134,7 +135,7 @@ class VideoEncoder:
             with suppress(av.FFmpegError):
                 self._container.close()
             self._file.close()
-        if self._form.fast_start and not self._is_stream and self._file.error is None:
+        if self._form.fast_start and not hurried and not self._is_stream and self._file.error is None:
             write_index_first(self._path, self._form.muxer, self._packets)
         self._raise_interrupt()
 

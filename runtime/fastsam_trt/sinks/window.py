@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import cv2
 
@@ -18,7 +19,7 @@ _QUIT_KEYS = (27, ord("q"))
 
 
 class WindowSink(Sink):
-    """Shows every frame; Escape or q ends the run."""
+    """Shows every frame; Escape, q or the window's own button ask for the end of the run."""
 
     def __init__(self, overlay: Overlay | None = None) -> None:
         """Prepare; the window opens with the first frame.
@@ -33,24 +34,36 @@ class WindowSink(Sink):
         if sys.platform == "linux" and not any(map(os.environ.get, displays)):
             raise DisplayError(f"none of {', '.join(displays)} set")
         self._overlay = overlay or Overlay()
-        self._open = False
+        self._is_open = self._was_seen = False
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Show a frame.
+        """Show a frame, unless the window was closed.
 
         Raises:
             DisplayError: OpenCV was built without windows.
-            KeyboardInterrupt: The user pressed Escape or q.
         """
+        if self.wants_end and not self._is_open:
+            return
         try:
             cv2.imshow(_TITLE, self._overlay.of(result))
+            self._is_open = True
             key = cv2.waitKey(1) & 0xFF
         except cv2.error as error:
             raise DisplayError(f"OpenCV without windows ({error.err})") from error
-        self._open = True
-        if key in _QUIT_KEYS:
-            raise KeyboardInterrupt
+        self._look_whether_it_was_closed()
+        self.wants_end = self.wants_end or key in _QUIT_KEYS or not self._is_open
 
     def close(self) -> None:
-        if self._open:
-            cv2.destroyWindow(_TITLE)
+        if self._is_open:
+            self._is_open = False
+            with suppress(cv2.error):  # its button was pressed in between
+                cv2.destroyWindow(_TITLE)
+
+    def _look_whether_it_was_closed(self) -> None:
+        """OpenCV would open it again with the next frame. Not every window library tells."""
+        try:
+            is_seen = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) > 0
+        except cv2.error:  # of no window
+            is_seen = False
+        self._is_open = is_seen or not self._was_seen
+        self._was_seen = self._was_seen or is_seen

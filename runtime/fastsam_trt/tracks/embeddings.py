@@ -142,7 +142,7 @@ class TrackEmbeddings:
         table.add(ids[rows < 0])
 
     def embed(self, frame: NDArray[np.uint8], segments: Segments) -> Embedded:
-        rows = self._table.find(segments.track_ids)
+        before, rows = self.embedded, self._table.find(segments.track_ids)
         tracked, loose = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
         made = self._run(frame, segments, loose) if len(loose) else None
         self._watch(frame, segments, rows, tracked)
@@ -156,7 +156,7 @@ class TrackEmbeddings:
             vectors[tracked] = np.where(known[tracked, None], table.vectors[rows[tracked]], 0)
         if made is not None:
             vectors[loose] = made
-        return Embedded(vectors, known)
+        return Embedded(vectors, known, self.embedded - before)
 
     def judged(self, segments: Segments, margins: NDArray[np.float32]) -> None:
         rows = self._table.find(segments.track_ids)

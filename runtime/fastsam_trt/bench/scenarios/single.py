@@ -27,7 +27,7 @@ class SingleStream(Scenario):
         start = time.perf_counter()
         picture = self.frames.capture()
         captured = time.perf_counter()
-        result = self.opened.pipeline(picture)
+        result = self.opened.pipeline(picture, rectangle="smallest")
         result.crops()
         done = time.perf_counter()
         self.segments.append(len(result))
