@@ -14,6 +14,7 @@ from fastsam_engine.backends.onnxruntime_options import Providers, computed, eng
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.engine_cache import check_own_folder, keep_from_others
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, ModelFileError, OutputError, one_line
+from fastsam_engine.interruption import interruptible, named_interrupts
 from fastsam_engine.model_spec import ImageInput, ModelSpec
 from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
@@ -156,7 +157,15 @@ def _load(
     try:
         # Without fallback: else a provider that can't be had is replaced by the processor's, with a print.
         with beside_its_weights(path) as real:
-            session = onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
+
+            def create(_stop: object = None) -> onnxruntime.InferenceSession:
+                return onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
+
+            if device.kind == "tensorrt":  # which builds engines, for minutes
+                with named_interrupts(path):
+                    session = interruptible(create, lambda: options.set_load_cancellation_flag(True))
+            else:
+                session = create()
     except Exception as error:  # the library's own exceptions share no base but Exception
         if "graph capture feature" in str(error):
             raise BackendUnavailableError(
