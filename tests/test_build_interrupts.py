@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from io import BufferedWriter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import colour_models
-from fastsam_engine import find_graph, read_spec
+from fastsam_engine import atomic_files, find_graph, read_spec
 from fastsam_engine.build_request import BuildRequest
 from fastsam_engine.builders import choose_builder
 from fastsam_engine.engine_cache import EngineCache
@@ -154,6 +156,22 @@ def test_a_signal_while_the_plan_is_compared_keeps_nothing(machine: Machine, mon
         return {}
 
     monkeypatch.setattr("fastsam_engine.tensorrt.backend.check", interrupted)
+    with pytest.raises(BuildInterruptedError):
+        machine.build()
+    _assert_nothing_is_kept()
+
+
+def test_a_signal_while_the_plan_is_written_leaves_no_part_of_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.api.steps = 2
+
+    class Interrupted(BufferedWriter):
+        def write(self, data: Any, /) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return super().write(data)
+
+    monkeypatch.setattr(atomic_files, "BufferedWriter", Interrupted)
     with pytest.raises(BuildInterruptedError):
         machine.build()
     _assert_nothing_is_kept()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from fastsam_engine import engine_cache, find_graph, read_spec
 from fastsam_engine.backends import onnxruntime as onnxruntime_backend
 from fastsam_engine.backends.onnxruntime_devices import Device
-from fastsam_engine.errors import OutputError
+from fastsam_engine.errors import BuildInterruptedError, ModelFileError, OutputError
 from fastsam_engine.open_options import OpenOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX's")
@@ -80,6 +82,24 @@ def test_what_another_user_owns_is_not_loaded(folder: Path, monkeypatch: pytest.
         _open()
 
 
+def test_what_a_lax_umask_leaves_open_is_closed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_path: Path, _device: Any, told: Any, *_: Any) -> Any:
+        made = Path(told[0][1]["trt_engine_cache_path"])
+        (made / "a.engine").write_bytes(b"code")
+        return SimpleNamespace(get_inputs=list, get_outputs=list)
+
+    monkeypatch.setattr(onnxruntime_backend, "_load", load)
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            with pytest.raises(ModelFileError):  # the double has no inputs
+                _open()
+    finally:
+        os.umask(before)
+    (engine,) = (home / "engines" / "onnxruntime").rglob("*.engine")
+    assert engine.stat().st_mode & 0o002 == 0
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(folder: Path) -> None:
     for each in sorted(folder.rglob("*"), reverse=True):
         each.rmdir() if each.is_dir() else each.unlink()
@@ -89,3 +109,25 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(folder: Path) ->
         _open()
     assert os.path.lexists(folder)
     assert engine_cache.EngineCache().folder in folder.parents
+
+
+def test_an_interrupt_cancels_the_provider_that_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    cancelled = threading.Event()
+
+    class Options(onnxruntime.SessionOptions):  # type: ignore[misc]
+        def set_load_cancellation_flag(self, value: bool) -> None:
+            assert value
+            cancelled.set()
+
+    def build(*_: object, **__: object) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        assert cancelled.wait(30)
+        raise RuntimeError("Session initialization canceled due to user request.")
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", build)
+    with pytest.raises(BuildInterruptedError, match=r"the build of colours\.onnx was stopped"):
+        _open()
+    assert cancelled.is_set()

@@ -587,7 +587,7 @@ def test_a_plan_without_its_sidecar_or_of_no_known_kind_is_refused(machine: Mach
     facts["plan"]["backend"] = "sparks"
     del facts["plan"]["sidecar_sha256"]
     sidecar(plan).write_text(json.dumps(facts))
-    with pytest.raises(ValueError, match=r"expected a backend among .* found 'sparks'"):
+    with pytest.raises(ModelFileError, match=r"expected a plan of tensorrt or tensorrt-rtx, found one of 'sparks'"):
         open_session(plan)
 
 

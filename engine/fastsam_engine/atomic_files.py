@@ -84,10 +84,12 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
         if not in_place:
             part.replace(path.resolve())
-    except OSError as error:
+    except BaseException as error:
         if not in_place:
             part.unlink(missing_ok=True)
-        raise OutputError(path, f"it can't be written ({error.strerror})") from error
+        if isinstance(error, OSError):
+            raise OutputError(path, f"it can't be written ({error.strerror})") from error
+        raise
 
 
 class PartFile:

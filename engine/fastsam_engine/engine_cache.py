@@ -15,7 +15,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -217,6 +217,15 @@ def check_own_folder(folder: Path) -> None:
     """
     for each in (folder.parent, folder, *folder.rglob("*")):
         _check_owner(each)
+
+
+def keep_from_others(folder: Path) -> None:
+    """Take from other users the right to write what another library wrote, which the process's umask may have left."""
+    for each in folder.rglob("*"):
+        with suppress(OSError):  # such as a temporary file that is gone
+            mode = each.lstat().st_mode
+            if mode & stat.S_IWOTH and not stat.S_ISLNK(mode):
+                each.chmod(stat.S_IMODE(mode) & ~stat.S_IWOTH)
 
 
 def _check_own(path: Path) -> None:

@@ -16,7 +16,7 @@ _THREAD_NAME = "fastsam-trt build"
 _POLL_S = 0.1  # signal handlers run between two waits, on Windows too
 
 
-def interruptible(work: Callable[[threading.Event], T]) -> T:
+def interruptible(work: Callable[[threading.Event], T], cancel: Callable[[], object] = lambda: None) -> T:
     """Do work that holds its thread for long, so that an exception of a signal handler still gets through.
 
     Signal handlers run on the main thread only, and not while that is inside a library. So on the main thread the work
@@ -25,6 +25,7 @@ def interruptible(work: Callable[[threading.Event], T]) -> T:
 
     Args:
         work: Given an event that is set when it is to stop early.
+        cancel: Called, on the thread that waits, when it is to stop early.
 
     Returns:
         What the work returns.
@@ -52,6 +53,7 @@ def interruptible(work: Callable[[threading.Event], T]) -> T:
         _wait(thread, finished)
     except BaseException:
         stop.set()
+        cancel()
         _wait(thread, finished)
         raise
     return outcome.result()

@@ -12,8 +12,9 @@ from fastsam_engine.backends.onnxruntime_bound import OnnxRuntimeBoundSession, s
 from fastsam_engine.backends.onnxruntime_devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime_options import Providers, computed, engine_folder, providers
 from fastsam_engine.backends.registry import Backend, Readiness, register
-from fastsam_engine.engine_cache import check_own_folder
+from fastsam_engine.engine_cache import check_own_folder, keep_from_others
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, ModelFileError, OutputError, one_line
+from fastsam_engine.interruption import interruptible, named_interrupts
 from fastsam_engine.model_spec import ImageInput, ModelSpec
 from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
@@ -124,6 +125,8 @@ def open_bound(
         engines = _engines(path, spec, {**gpu, **lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
         told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
         session = _load(path, device, told, lengths, options)
+        if engines is not None:
+            keep_from_others(engines)
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
         check_assignment(session, device, cpu_fallback=options.cpu_fallback, cuda_graph=options.cuda_graph)
         return session
@@ -154,7 +157,15 @@ def _load(
     try:
         # Without fallback: else a provider that can't be had is replaced by the processor's, with a print.
         with beside_its_weights(path) as real:
-            session = onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
+
+            def create(_stop: object = None) -> onnxruntime.InferenceSession:
+                return onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
+
+            if device.kind == "tensorrt":  # which builds engines, for minutes
+                with named_interrupts(path):
+                    session = interruptible(create, lambda: options.set_load_cancellation_flag(True))
+            else:
+                session = create()
     except Exception as error:  # the library's own exceptions share no base but Exception
         if "graph capture feature" in str(error):
             raise BackendUnavailableError(
@@ -183,7 +194,8 @@ def _engines(path: Path, spec: ModelSpec, what: Mapping[str, object]) -> Path:
     """The folder for TensorRT's engines, made. All in it has to be ours, since an engine is code that runs as us."""
     folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), what)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for each in (folder.parent, folder):
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_own_folder(folder)
     except OutputError:
         raise

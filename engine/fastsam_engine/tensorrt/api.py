@@ -70,14 +70,14 @@ def driver_lacks(flavour: Flavour) -> str:
     return driver().lacks(majors[0]) if majors else ""
 
 
-def create_runtime(api: TensorRtApi) -> trt.Runtime:
+def create_runtime(api: TensorRtApi, logger: trt.Logger) -> trt.Runtime:
     """A runtime, which loads plans.
 
     Raises:
         BackendFailedError: TensorRT can't use the GPU: most often, its driver is too old.
     """
     try:
-        return api.Runtime(quiet_logger(api))
+        return api.Runtime(logger)
     except TypeError as error:  # of the bindings: the library made none
         raise _unusable(api, "runtime") from error
 

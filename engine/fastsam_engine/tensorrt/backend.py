@@ -15,7 +15,13 @@ from fastsam_engine import packages
 from fastsam_engine.backends.registry import Backend, Readiness, get_backend
 from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.engine_cache import EngineCache
-from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, OutputError
+from fastsam_engine.errors import (
+    BackendFailedError,
+    BackendUnavailableError,
+    BuildRequestError,
+    ModelFileError,
+    OutputError,
+)
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Computed, Session
@@ -78,7 +84,7 @@ class TensorRtBackend(Backend):
                 f"use --precision auto, or export it with --precision {precision}",
             )
         module = api.load(self.flavour)
-        api.create_runtime(module)  # so that a driver that is too old is found now, not after minutes of building
+        api.create_runtime(module, api.quiet_logger(module))  # finds a driver that is too old before a long build
         gpu = _gpu(device)
         target = self.target(gpu)
         cache = EngineCache()
@@ -162,7 +168,7 @@ class TensorRtBackend(Backend):
         try:
             return CudaDevice(gpu.index)
         except ImportError as error:
-            raise BackendUnavailableError(
+            raise BackendFailedError(
                 self.name, "cuda-core is not installed", api.install_command(self.flavour)
             ) from error
 
@@ -170,7 +176,7 @@ class TensorRtBackend(Backend):
         """Compares with ONNX Runtime; that there is one is found out now, not after minutes of building."""
         found = get_backend("onnxruntime").readiness()
         if not found.devices:
-            raise BackendUnavailableError(
+            raise BackendFailedError(
                 self.name, f"a new plan is compared with ONNX Runtime, and {found.reason}", found.mend
             )
 

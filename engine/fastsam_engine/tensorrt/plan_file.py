@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from fastsam_engine import ultralytics_metadata
 from fastsam_engine.atomic_files import write_atomically
 from fastsam_engine.build_request import BuildOptions
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
-from fastsam_engine.json_reader import parse_json, read_json
+from fastsam_engine.json_reader import parse_json, read_json, shown
 from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.tensorrt.api import Flavour
 
 PLAN_SUFFIXES = (".plan", ".engine")
 _BUILD_AGAIN = "build it again with: fastsam-trt build MODEL"
@@ -32,7 +34,7 @@ class PlanFacts:
     """What a plan was built from and for.
 
     Attributes:
-        backend: `tensorrt` or `tensorrt-rtx`; empty where its file does not say.
+        backend: `tensorrt` or `tensorrt-rtx`.
         version: Of the backend, which alone runs it unless it was built for later ones.
         gpu: The GPU it was built on, or the targets it was built for.
         graph_sha256: Of the ONNX file.
@@ -131,6 +133,9 @@ def _read_sidecar(path: Path) -> tuple[ModelSpec, PlanFacts, str]:
         if not isinstance(expected, str):
             raise ValueError("no sha256 of the plan")  # noqa: TRY301
         spec, facts = ModelSpec.from_document(document), read_json(PlanFacts, told, "plan")
+        if facts.backend not in get_args(Flavour):
+            known = " or ".join(get_args(Flavour))
+            raise ValueError(f"expected a plan of {known}, found one of {shown(facts.backend)}")  # noqa: TRY301
     except ValueError as error:
         raise ModelFileError(file, f"expected a plan's sidecar, found another ({error})", _BUILD_AGAIN) from error
     return spec, facts, expected
