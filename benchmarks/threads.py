@@ -106,6 +106,7 @@ def main() -> int:
             "by hand, threads=1": Case(graph, backend, one_cpu=True, by_hand=1),
         }
         found, busy = _measured(f"{backend} on one CPU", one_cpu, args, rows)
+        rows += harness.show_rows(f"{backend}: busy threads", [{"side": n, "threads": k} for n, k in busy.items()])
         figures += [
             harness.Figure(f"{backend} on one CPU: busy threads", busy["ours"], "==", 1),
             harness.Figure(f"{backend} on one CPU: ours / by hand", found, "<=", 1.05),
@@ -141,7 +142,6 @@ def _measured(
         busy = {name: each.busy_threads() for name, each in there.items()}
     first, second, *_ = cases
     rows += harness.show_times(title, times, [second])
-    rows += harness.show_rows(f"{title}: busy threads", [{"side": name, "threads": n} for name, n in busy.items()])
     return harness.ratio(times, first, second).median, busy
 
 

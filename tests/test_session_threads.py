@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from fastsam_engine import Session, find_graph, open_session, read_spec
 from fastsam_engine.backends.onnxruntime import open_bound
 from fastsam_engine.backends.onnxruntime_devices import Device
+from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, ThreadsError
 from fastsam_engine.model_spec import ArraysInput, ModelSpec, Output
@@ -283,7 +286,6 @@ def test_threads_are_heeded(backend: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_was_built_for_other_threads_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     openvino = pytest.importorskip("openvino")
-    from fastsam_engine.cpu_count import CpuCount
     from fastsam_trt.cli.main import main
 
     monkeypatch.setattr(CpuCount, "of_process", lambda: CpuCount(2, 2, 2, None))
@@ -299,3 +301,53 @@ def test_what_was_built_for_other_threads_is_not_used(monkeypatch: pytest.Monkey
         session.run({session.spec.input_names[0]: np.zeros((1, 256, 256, 3), np.uint8)})
         assert len(compiled) == built + more
     assert main(["build", "colours", "--backend", "openvino", "--threads", "0"]) == 2
+
+
+_FIRST_USE = """
+import faulthandler, sys, threading
+
+faulthandler.dump_traceback_later(60, exit=True)
+import numpy as np
+from fastsam_engine import open_session
+
+sys.setswitchinterval(1e-6)
+together, answers = threading.Barrier(4), []
+
+def work():
+    together.wait()
+    session = open_session(sys.argv[1], sys.argv[2], threads=1)
+    answers.append(session.run({session.spec.input_names[0]: np.zeros((1, 3, 64, 64), np.float32)}))
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+print(len(answers))
+"""
+
+
+def test_the_first_use_of_a_backend_may_be_on_many_threads(backend: str) -> None:
+    command = [sys.executable, "-c", _FIRST_USE, str(find_graph("colours")), backend]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "4\n"), ended.stderr
+
+
+@pytest.mark.parametrize(("cores", "threads", "pinned"), [(2, 2, "True"), (4, 2, "False"), (2, 1, "False")])
+def test_sessions_with_a_part_of_the_cpus_are_not_pinned_to_the_same(
+    cores: int, threads: int, pinned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    monkeypatch.setattr(CpuCount, "of_process", lambda: CpuCount(cores, cores, cores, None))
+    seen: list[str] = []
+    compile_model = openvino.Core.compile_model
+
+    def note(core: openvino.Core, *given: object) -> openvino.CompiledModel:
+        seen.append(str(given[2]["ENABLE_CPU_PINNING"] == "YES"))  # type: ignore[index]
+        return compile_model(core, *given)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", note)
+    (picture,) = _inputs([(1, 32, 32)])
+    session = open_session(find_graph("colours"), "openvino", threads=threads)
+    session.run({session.spec.input_names[0]: picture})
+    assert seen == [pinned]

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import platform
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_MAKING = threading.Lock()
 _TELEMETRY = "openvino_telemetry"
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _SIZES_KEPT = 12  # more than the few rectangles that frames are fitted into
@@ -90,7 +92,7 @@ class OpenVinoBackend(Backend):
             model, image = _taking_frames(model, spec.input)
             spec = dataclasses.replace(spec, input=image)
         dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
-        kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype, "threads": options.threads})
+        kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
         return OpenVinoSession(path, spec, core, model, precision, kept, options.threads)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
@@ -144,7 +146,7 @@ class OpenVinoSession(Session):
         self._core = core
         self._kept = kept
         self._model: openvino.Model | None = model
-        self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": str(threads)}
+        self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", **_scheduling(threads)}
         if precision != "auto":
             self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast("Precision", precision)]
         self._graphs = MadeOnce(self._make, _SIZES_KEPT, group=lambda shape: shape[1:])
@@ -225,9 +227,25 @@ class OpenVinoSession(Session):
         return model
 
 
-@cache
+def _scheduling(threads: int) -> dict[str, str]:
+    """OpenVINO's options for a number of threads.
+
+    It pins threads to the first CPUs that the process may use, in each session and each process alike: two that have
+    half of the CPUs would share one half. So pinning is left to sessions that use all of them.
+    """
+    pinned = threads >= CpuCount.of_process().cores
+    return {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "YES" if pinned else "NO"}
+
+
 def _core() -> openvino.Core:
-    """The process's one core, which lives as long as it does.
+    """The process's one core, made by the first thread that asks, which the others wait for."""
+    with _MAKING:
+        return _make_core()
+
+
+@cache
+def _make_core() -> openvino.Core:
+    """The core, which lives as long as the process does.
 
     A core gives the thread that first compiles with it a stack for signal handlers, and frees that when it goes, on
     whichever thread that happens: the next signal would then kill the process.
@@ -240,6 +258,12 @@ def _core() -> openvino.Core:
     finally:
         if silenced:
             del sys.modules[_TELEMETRY]
+    # The module makes its tables of dtypes when they are first used, during which it may let go of Python's lock: a
+    # second thread that uses them just then waits for the first with that lock held, and neither goes on.
+    for dtype in (np.float32, np.uint8, np.int64):
+        tensor = openvino.Tensor(np.zeros(1, dtype))
+        np.asarray(tensor.data)
+        tensor.element_type.to_dtype()
     return openvino.Core()
 
 
