@@ -18,7 +18,7 @@ import pytest
 
 import colour_models
 from fastsam_engine import atomic_files, find_graph, read_spec
-from fastsam_engine.build_request import BuildRequest
+from fastsam_engine.build_request import BuildOptions, BuildRequest
 from fastsam_engine.builders import choose_builder
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import BuildInterruptedError
@@ -288,6 +288,22 @@ def _slow_graph(path: Path) -> Path:
 
     spec = replace(spec, outputs=(replace(spec.outputs[0], layout=f"N {channels} H W"),))
     return colour_models.save(graph, path, spec)
+
+
+def test_the_real_builder_raises_what_progress_raises(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'fastsam-trt[tensorrt-rtx]'")
+    graph, told = find_graph("colours"), []
+
+    def progress(phase: str, _done: int, _of: int) -> None:
+        told.append(phase)
+        raise LookupError("the caller's own")
+
+    request = BuildRequest(graph, read_spec(graph), options=BuildOptions(targets=("sm89",)))
+    with pytest.raises(LookupError, match="the caller's own"):
+        choose_builder("tensorrt-rtx").build(request, "auto", progress)
+    assert len(told) == 1
+    assert capfd.readouterr().err == ""
+    _assert_nothing_is_kept()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="pip install 'fastsam-trt[tensorrt-rtx]'")

@@ -78,7 +78,7 @@ def _check_image(image: ImageInput) -> None:
 
 def _check_arrays(taken: FeatureInput | ArraysInput) -> None:
     counts = [len(taken.names), len(taken.layouts)]
-    axes: Mapping[str, tuple[int, int, int]] = {}
+    axes: Mapping[str, tuple[int, int, int]] = {"K": (1, 1, _MOST)}  # what another graph chose
     if isinstance(taken, ArraysInput):
         counts.append(len(taken.dtypes))
         axes = taken.axes
@@ -90,8 +90,8 @@ def _check_arrays(taken: FeatureInput | ArraysInput) -> None:
     for name, layout in zip(taken.names, taken.layouts, strict=True):
         _check_layout(f"input.{shown(name)}", layout)
         free = {axis for axis in layout.split() if not axis.isdigit()}
-        if isinstance(taken, ArraysInput) and free - axes.keys():
-            raise ValueError(f"input.axes: expected lengths for {shown(sorted(free - axes.keys()))}, found none")
+        if unknown := sorted(free - axes.keys()):
+            raise ValueError(f"input.axes: expected a length of {shown(unknown[0])}, found none")
 
 
 def _check_layout(where: str, layout: str) -> None:
