@@ -102,7 +102,7 @@ def execute(args: argparse.Namespace) -> int:
             )
             holding.callback(server.close)  # after the files, which clients are not to hold up
             sinks.append(outputs.enter_context(PreviewSink(server)))
-        pipeline = options.open_pipeline(args)
+        pipeline = worked_on.enter_context(options.open_pipeline(args))
         pipeline.track, pipeline.budget_ms = track, args.budget
         flow = Flow(source, pipeline, args.policy)
         if args.preview is not None:
