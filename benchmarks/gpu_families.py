@@ -22,7 +22,7 @@ import harness
 from gpu_case import OtherAnswerError, attempt
 from gpu_reference import frame_of
 from gpu_sides import Where, opened_at
-from seeded_models import SEGMENTERS, SMALL, Models, small_transformers
+from seeded_models import SEGMENTERS, SMALL, TRAINED, Models, small_transformers
 
 # isort: split
 import numpy as np
@@ -89,7 +89,7 @@ class Family:
     @property
     def _is_drawn(self) -> bool:
         """Whether its weights are drawn and untaught: a pixel's rounding moves such a network's boxes."""
-        return self.name in SEGMENTERS and self.name != "yolov8n-seg"
+        return self.name in SEGMENTERS and self.name not in TRAINED
 
     def _clip(self) -> dict[str, Any]:
         scene = draw_scene(1, 240, 320)

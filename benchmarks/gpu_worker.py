@@ -94,6 +94,7 @@ def side(given: Given) -> Rows:
     """Open one side, then compare and time it case by case."""
     from gpu_case import Case, Timing, attempt
     from gpu_reference import load_reference, operations
+    from seeded_models import TRAINED
 
     models, name, imgsz = _models(given), given["name"], given["imgsz"]
     start = time.perf_counter()
@@ -110,7 +111,7 @@ def side(given: Given) -> Rows:
 
         def rows(title: str = title, batch: int = batch, crops: int = crops) -> Rows:
             wanted = load_reference(models, name, imgsz, clip=crops > 0)
-            yield from Case(title, wanted, batch, crops).run(opened, timing)
+            yield from Case(title, wanted, batch, crops, name not in TRAINED).run(opened, timing)
 
         done, _ = attempt(partial(operations, models, name, imgsz, crops))
         for row in _answered(rows(), {"title": title, "side": opened.name}):

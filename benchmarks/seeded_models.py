@@ -46,6 +46,7 @@ import small_transformers
 CLIP = "clip-vit-base-patch32"
 _LARGE_BYTES, _LEAST_HOLLOW = 1 << 20, 0.95
 _OPERATIONS, _HOLLOW = "operations.json", "clip-hollow"
+TRAINED = ("yolov8n-seg",)  # where its checkpoint is in `shared/`; the others' weights are drawn
 SMALL = {f"small-{name}": name for name in small_transformers.FAMILIES}
 _TRAINED = harness.SHARED / "models"
 _LOGITS = (-6.0, 1.0)  # of classes: mean and deviation, so that a few dozen of all anchors are likely

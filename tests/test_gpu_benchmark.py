@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,13 @@ def test_a_side_that_answers_otherwise_is_told_and_not_timed(shift_px, cosine, w
     assert next(rows)["kind"] == "parity"
     with pytest.raises(OtherAnswerError, match=why):
         next(rows)
+
+
+def test_boxes_of_drawn_weights_are_told_not_held():
+    case = replace(_case(20), is_drawn=True)
+    parity, times = case.run(Answering(case.reference.boxes + np.float32(4)), Timing(3, 0, 10.0, 1))
+    assert parity["kept"] < 20
+    assert times["rounds"] == 3
 
 
 # --- the processes ------------------------------------------------------------------------------------------------
