@@ -7,13 +7,11 @@ Whatever would be undefined on a GPU (memory that was freed, a capture before th
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import enum
 import json
-import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +19,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fastsam_engine.errors import GpuError
+from fake_cuda import FakeCuda
+from fastsam_engine.tensorrt.cuda_device import CudaDevice
 
 _GARBAGE = 0xA5
 _WORKING_BYTES = 4096
@@ -29,176 +28,40 @@ _MAGIC = b"plan"
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(uint8)": "uint8", "tensor(float16)": "float16"}
 
 
-class FakeMemory:
-    """Memory of a `FakeDevice`."""
-
-    def __init__(self, device: FakeDevice, nbytes: int) -> None:
-        self._held = np.full(max(nbytes, 1), _GARBAGE, np.uint8)
-        self._device = device
-        self.nbytes = nbytes
-        self.address = self._held.ctypes.data
-        device.live[self.address] = nbytes
-        device.allocations += 1
-
-    def copy_in(self, source: np.ndarray) -> None:
-        assert source.flags.c_contiguous
-        assert source.nbytes == self.nbytes
-        self._device.queue(self._move(self.address, source.ctypes.data, source))
-
-    def copy_out(self, to: np.ndarray) -> None:
-        assert to.flags.c_contiguous
-        assert to.nbytes == self.nbytes
-        self._device.queue(self._move(to.ctypes.data, self.address, to))
-
-    def copy_from(self, address: int) -> None:
-        device, there, nbytes = self._device, self.address, self.nbytes
-
-        def move() -> None:
-            device.check(address, nbytes)
-            device.check(there, nbytes)
-            ctypes.memmove(there, address, nbytes)
-
-        device.queue(move)
-
-    def __del__(self) -> None:
-        held, device = self._held, self._device  # until the queue comes to it
-
-        def release() -> None:
-            del device.live[held.ctypes.data]
-            held.fill(_GARBAGE)
-
-        device.queue(release)
-
-    def _move(self, to: int, source: int, host: np.ndarray) -> Callable[[], None]:
-        """A copy whose host side is pinned memory, or an array that somebody keeps."""
-        device, there, nbytes, address = self._device, self.address, self.nbytes, host.ctypes.data
-        pinned = device.is_pinned(address)
-        kept = weakref.ref(host)
-
-        def move() -> None:
-            device.check(there, nbytes)
-            assert device.is_pinned(address) if pinned else kept() is not None, "the host's side is gone"
-            ctypes.memmove(to, source, nbytes)
-
-        return move
-
-
-class FakePinnedMemory:
-    """Pinned memory of a `FakeDevice`."""
-
-    def __init__(self, device: FakeDevice, nbytes: int) -> None:
-        self.array = np.full(max(nbytes, 1), _GARBAGE, np.uint8)[:nbytes]
-        self._device = device
-        device.pinned[self.array.ctypes.data] = nbytes
-        device.allocations += 1
-
-    def __del__(self) -> None:
-        self._device.run_queue()
-        del self._device.pinned[self.array.ctypes.data]
-        self.array.fill(_GARBAGE)
-
-
-class FakeGraph:
-    """Captured work of a `FakeDevice`."""
-
-    def __init__(self, device: FakeDevice, work: list[Callable[[], None]]) -> None:
-        self._device, self._work = device, work
-        device.graphs += 1
-
-    def launch(self) -> None:
-        self._device.launches += 1
-        for step in self._work:
-            self._device.queue(step)
-
-    def __del__(self) -> None:
-        self._device.graphs -= 1
-
-
-class FakeDevice:
-    """A GPU.
+class FakeDevice(CudaDevice):
+    """`CudaDevice` on a double of CUDA: see `FakeCuda`, whose attributes it has.
 
     Attributes:
-        live, pinned: Address to size of memory that is not freed, on the GPU and on the host.
-        allocations: How often memory was taken, ever.
-        captures, launches, graphs: Captures made, their launches, and graphs that somebody holds.
-        free_bytes: How much memory may still be taken; None: any.
+        cuda: The double.
     """
 
-    current = threading.local()
-    """`device`: the one that a thread last used; CUDA's current device."""
+    current = FakeCuda.current
 
     def __init__(self, stream: int = 5, index: int = 0) -> None:
-        self.stream = stream
-        self.index = index
-        self.name = f"cuda:{index}"
-        self.place = f"{self.name} stream {stream}"
-        self.live: dict[int, int] = {}
-        self.pinned: dict[int, int] = {}
-        self.allocations = self.captures = self.launches = self.graphs = 0
-        self.free_bytes: int | None = None
-        self._queue: list[Callable[[], None]] = []
-        self._recording: list[Callable[[], None]] | None = None
-        self._lock = threading.RLock()
-        self._used = 0
+        self.cuda = FakeCuda(stream, index)
+        super().__init__(index, self.cuda)
+        self.cuda.is_held = lambda: self._lock._depth > 0 and self._lock._lock._is_owned()
 
-    @contextlib.contextmanager
-    def using(self) -> Iterator[None]:
-        with self._lock:
-            self._used += 1
-            self.current.device = self
-            try:
-                yield
-            finally:
-                self._used -= 1
-
-    def allocate(self, nbytes: int) -> FakeMemory:
-        assert self._used
-        assert self._recording is None, "memory can't be taken during a capture"
-        if self.free_bytes is not None and nbytes > self.free_bytes:
-            raise GpuError(self.name, f"allocating {nbytes} bytes", "out of memory")
-        return FakeMemory(self, nbytes)
-
-    def allocate_pinned(self, nbytes: int) -> FakePinnedMemory:
-        assert self._used
-        return FakePinnedMemory(self, nbytes)
-
-    def synchronise(self) -> None:
-        assert self._used
-        assert self._recording is None, "waiting ends a capture"
-        self.run_queue()
-
-    def capture(self, work: Callable[[], None]) -> FakeGraph:
-        assert self._used
-        assert self._recording is None
-        self._recording = []
-        try:
-            work()
-            recorded = self._recording
-        finally:
-            self._recording = None
-        self.captures += 1
-        return FakeGraph(self, recorded)
+    def host(self, array: np.ndarray) -> Any:
+        assert array.flags.c_contiguous
+        buffer = super().host(array)
+        buffer.array = weakref.ref(array)
+        return buffer
 
     @property
-    def is_capturing(self) -> bool:
-        return self._recording is not None
+    def free_bytes(self) -> int | None:
+        return self.cuda.free_bytes
 
-    def queue(self, step: Callable[[], None]) -> None:
-        (self._queue if self._recording is None else self._recording).append(step)
+    @free_bytes.setter
+    def free_bytes(self, free_bytes: int | None) -> None:
+        self.cuda.free_bytes = free_bytes
 
     def run_queue(self) -> None:
-        with self._lock:
-            while self._queue:
-                self._queue.pop(0)()
+        with self.using():
+            self.synchronise()
 
-    def check(self, address: int, nbytes: int) -> None:
-        """Refuse addresses that lie in no live memory."""
-        assert any(start <= address and address + nbytes <= start + size for start, size in self.live.items()), (
-            f"{nbytes} bytes at {address:#x} are nobody's"
-        )
-
-    def is_pinned(self, address: int) -> bool:
-        return any(start <= address < start + max(size, 1) for start, size in self.pinned.items())
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["cuda"], name)
 
 
 class _TensorIOMode(enum.Enum):
@@ -327,7 +190,7 @@ class FakeRuntime:
 class FakeEngine:
     device_memory_size_v2 = _WORKING_BYTES
 
-    def __init__(self, api: FakeTensorRt, facts: dict[str, Any], device: FakeDevice) -> None:
+    def __init__(self, api: FakeTensorRt, facts: dict[str, Any], device: FakeCuda) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(facts["graph"], options, providers=["CPUExecutionProvider"])
@@ -436,7 +299,7 @@ class FakeContext:
         capturing = self._device.is_capturing
         if "execute" in broken or (capturing and ("capture" in broken or not self._has_run)):
             return False
-        self._device.queue(self._work(dict(self._addresses), dict(self.shapes), self._working))
+        self._device.queue(self._work(dict(self._addresses), dict(self.shapes), self._working), "execute_async_v3")
         self._has_run = True
         return True
 
