@@ -14,7 +14,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -78,6 +77,10 @@ class FakeCuda:
     @property
     def is_capturing(self) -> bool:
         return self._recording is not None
+
+    def is_busy(self, owner: object) -> bool:
+        """Whether work of an owner is queued: steps have an attribute `owner`."""
+        return any(getattr(step, "owner", None) is owner for step in self._queue)
 
     def error(self, name: str, what: str) -> CUDAError:
         """A call that the driver refuses; a capture that is going on is invalid from then on."""

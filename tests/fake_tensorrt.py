@@ -133,19 +133,30 @@ def make_plan(
     return _MAGIC + json.dumps(facts).encode()
 
 
+class FakeLogger:
+    """The class `ILogger`."""
+
+    INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
+
+    def __init__(self) -> None:
+        self.is_set_up = True
+
+
 class FakeTensorRt:
     """The module `tensorrt`, or `tensorrt_rtx`.
 
     Attributes:
         broken: What fails: `execute`, `capture`, `address`, `context`.
         diagnosis: What TensorRT-RTX says of every plan; None: that it is valid.
-        contexts: Those made, in order.
+        contexts: The shapes of those made, in order.
+        logger: The one that it logs to, weakly.
         configs: Runtime configurations made, in order; TensorRT-RTX only.
     """
 
     __version__ = "1.0"
     TensorIOMode = _TensorIOMode
     ExecutionContextAllocationStrategy = _Strategy
+    ILogger = FakeLogger
 
     def __init__(self, device: FakeDevice, *, rtx: bool = False) -> None:
         self.__name__ = "tensorrt_rtx" if rtx else "tensorrt"
@@ -153,14 +164,35 @@ class FakeTensorRt:
         self.rtx = rtx
         self.broken: set[str] = set()
         self.diagnosis: tuple[_Validity, int] | None = None
-        self.contexts: list[FakeContext] = []
+        self.contexts: list[SimpleNamespace] = []
         self.configs: list[SimpleNamespace] = []
-        self.Logger = type("Logger", (), {"INTERNAL_ERROR": 0, "__init__": lambda _self, _severity: None})
-        self.Runtime = lambda _logger: FakeRuntime(self)
+        self.logger: Any = None
+        self.Runtime = self._runtime
         if rtx:
             self.CudaGraphStrategy = _Graphs
             self.EngineValidity = _Validity
             self.EngineInvalidityDiagnostics = _Diagnostics
+
+    def _runtime(self, logger: Any) -> FakeRuntime:
+        self.use(logger)
+        return FakeRuntime(self)
+
+    def use(self, logger: Any) -> None:
+        """Log to a logger; as the library does, to the first that it is given, and that one has to live on."""
+        assert logger.is_set_up
+        if self.logger is None:
+            self.logger = weakref.ref(logger)
+        elif self.logger() is not logger:
+            self.say(FakeLogger.WARNING, "the logger passed differs from one already provided")
+
+    def say(self, severity: int, message: str) -> None:
+        self.logger().log(severity, message)
+
+    def fail(self, message: str) -> None:
+        """Log as the library does: what failed, what followed from it, and much that is no error."""
+        self.say(FakeLogger.VERBOSE, "trying")
+        self.say(FakeLogger.ERROR, message)
+        self.say(FakeLogger.ERROR, "[checkMacros.cpp::catchCudaError::250] Error Code 1: what followed from it")
 
     @staticmethod
     def nptype(dtype: str) -> Any:
@@ -178,13 +210,19 @@ class FakeRuntime:
 
     def deserialize_cuda_engine(self, plan: bytes) -> FakeEngine | None:
         if not plan.startswith(_MAGIC):
+            self._api.fail(
+                "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (magicTag failed.\nIn x.cpp:48)"
+            )
             return None
         facts = json.loads(plan[len(_MAGIC) :])
         device = FakeDevice.current.device
         fits = facts["gpus"] is None or device.index in facts["gpus"]
         allowed = self.engine_host_code_allowed or not facts["later"]  # such plans bring a runtime of their own
         loads = (facts["later"] or facts["version"] == self._api.__version__) and allowed
-        return FakeEngine(self._api, facts, device) if fits and loads else None
+        if not fits or not loads:
+            self._api.fail("IRuntime::deserializeCudaEngine: Error Code 6: it was built for another")
+            return None
+        return FakeEngine(self._api, facts, device)
 
 
 class FakeEngine:
@@ -226,16 +264,17 @@ class FakeEngine:
 
     def create_execution_context(self, how: Any) -> FakeContext | None:
         if "context" in self.api.broken:
+            self.api.fail("Error Code 2: OutOfMemory (Requested size was 7 bytes.)")
             return None
         assert (how is _Strategy.USER_MANAGED) != self.api.rtx, "TensorRT takes a strategy, TensorRT-RTX its config"
-        context = FakeContext(self)
-        self.api.contexts.append(context)
+        context = FakeContext(self, None if how is _Strategy.USER_MANAGED else how.cache)
+        self.api.contexts.append(SimpleNamespace(shapes=context.shapes))  # not what makes it live on
         return context
 
     def create_runtime_config(self) -> SimpleNamespace:
         assert self.api.rtx
         cache = SimpleNamespace(data=b"")
-        cache.serialize = lambda: cache.data + b"+kernels"
+        cache.serialize = lambda: cache.data
         cache.deserialize = lambda data: setattr(cache, "data", data)
         config = SimpleNamespace(cuda_graph_strategy=_Graphs.DISABLED, cache=None, allocation=None)
         config.create_runtime_cache = lambda: cache
@@ -246,10 +285,20 @@ class FakeEngine:
         return config
 
 
+def _destroy_context(device: FakeCuda, owner: object) -> None:
+    """It frees memory of its own at once, which must not be in use, and which a thread that captures may not do."""
+    if not device.is_held() or device.is_capturing or device.is_busy(owner):
+        device.broken.append("a context is destroyed while its work may go on, or in a capture")
+
+
 class FakeContext:
-    def __init__(self, engine: FakeEngine) -> None:
+    def __init__(self, engine: FakeEngine, kernels: SimpleNamespace | None) -> None:
         self._engine = engine
-        self._device = engine._device
+        self._kernels = kernels
+        self._device = device = engine._device
+        self._inside = np.empty(0)  # as of what cuda.core holds: see `Handle`
+        self._owner = object()
+        weakref.finalize(self._inside, _destroy_context, device, self._owner).atexit = False
         self._profile = 0
         self._addresses: dict[str, int] = {}
         self._working: tuple[int, int] = (0, 0)
@@ -289,7 +338,10 @@ class FakeContext:
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
-        return "address" not in self._engine.api.broken
+        if "address" in self._engine.api.broken:
+            self._engine.api.fail("Error Code 3: API Usage Error (address is not aligned)")
+            return False
+        return True
 
     def execute_async_v3(self, stream: int) -> bool:
         assert stream == self._device.stream
@@ -298,8 +350,12 @@ class FakeContext:
         broken = self._engine.api.broken
         capturing = self._device.is_capturing
         if "execute" in broken or (capturing and ("capture" in broken or not self._has_run)):
+            self._engine.api.fail("IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (cudaError 700)")
             return False
         self._device.queue(self._work(dict(self._addresses), dict(self.shapes), self._working), "execute_async_v3")
+        if self._kernels is not None and not self._has_run:
+            name = f"+{[shape for _, shape in sorted(self.shapes.items())]}".encode()
+            self._kernels.data += name if name not in self._kernels.data else b""
         self._has_run = True
         return True
 
@@ -324,4 +380,5 @@ class FakeContext:
                 wrong = array if engine.facts["gain"] == 1 else array * np.asarray(engine.facts["gain"], array.dtype)
                 np.copyto(at(name), wrong, casting="same_kind")
 
+        work.owner = self._owner
         return work

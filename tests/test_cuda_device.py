@@ -1,4 +1,4 @@
-"""CudaDevice on a double of CUDA: what is dropped while a stream is captured, on whichever thread, is freed after it."""
+"""CudaDevice on a double of CUDA: what any thread drops while a stream is captured is freed after that."""
 
 from __future__ import annotations
 

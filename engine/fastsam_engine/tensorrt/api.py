@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, one_line
 from fastsam_engine.packages import version
+from fastsam_engine.tensorrt.error_log import error_log
 from fastsam_engine.tensorrt.gpus import dotted, driver
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ class TensorRtApi(Protocol):
     """A module with TensorRT's API, of TensorRT 10 or later or of TensorRT-RTX."""
 
     __version__: str
-    Logger: type[trt.Logger]
     Builder: type[trt.Builder]
     BuilderFlag: type[trt.BuilderFlag]
     Dims: type[trt.Dims]
     HardwareCompatibilityLevel: type[trt.HardwareCompatibilityLevel]
+    ILogger: type[trt.ILogger]
     IProgressMonitor: type[trt.IProgressMonitor]
     MemoryPoolType: type[trt.MemoryPoolType]
     NetworkDefinitionCreationFlag: type[trt.NetworkDefinitionCreationFlag]
@@ -77,12 +78,12 @@ def create_runtime(api: TensorRtApi) -> trt.Runtime:
         BackendFailedError: TensorRT can't use the GPU: most often, its driver is too old.
     """
     try:
-        return api.Runtime(quiet_logger(api))
+        return api.Runtime(error_log(api).logger)
     except TypeError as error:  # of the bindings: the library made none
         raise _unusable(api, "runtime") from error
 
 
-def create_builder(api: TensorRtApi, logger: trt.Logger) -> trt.Builder:
+def create_builder(api: TensorRtApi, logger: trt.ILogger) -> trt.Builder:
     """A builder of plans.
 
     Raises:
@@ -119,8 +120,3 @@ def load(flavour: Flavour) -> TensorRtApi:
             flavour, f"its libraries can't be loaded ({one_line(error)})", install_command(flavour)
         ) from error
     return cast("TensorRtApi", module)
-
-
-def quiet_logger(api: TensorRtApi) -> trt.Logger:
-    """A logger that passes on internal errors only: what goes wrong comes back as errors of our own."""
-    return api.Logger(api.Logger.INTERNAL_ERROR)
