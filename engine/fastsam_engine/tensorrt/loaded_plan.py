@@ -83,7 +83,7 @@ class LoadedPlan:
 
         Raises:
             ModelFileError: The plan does not fit this GPU or this version, or has tensors that can't be served.
-            BackendFailedError: TensorRT can not use the GPU.
+            BackendFailedError: TensorRT can't use the GPU.
         """
         self._path = path
         self._device = device
