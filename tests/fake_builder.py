@@ -77,10 +77,14 @@ class FakeBuildingTensorRt(FakeTensorRt):
         self.refused: set[str] = set()
         self.steps = 2
         self.at_step: Callable[[int], None] = lambda _step: None
-        self.Builder = lambda _logger: FakeBuilder(self)
+        self.Builder = self._builder
         self.OnnxParser = lambda network, _logger: FakeParser(self, network)
         if rtx:
             self.ComputeCapability = _Capability
+
+    def _builder(self, logger: Any) -> FakeBuilder:
+        self.use(logger)
+        return FakeBuilder(self)
 
 
 class FakeNetwork:
@@ -214,6 +218,7 @@ class FakeBuilder:
 
     def build_serialized_network(self, network: FakeNetwork, config: FakeConfig) -> bytearray | None:
         if "build" in self._api.refused:
+            self._api.fail("IBuilder::buildSerializedNetwork: Error Code 10: Internal Error (no implementation)")
             return None
         device = getattr(FakeDevice.current, "device", None)
         config.graph, config.typed = network.graph, network.flags == 1 << _Created.STRONGLY_TYPED

@@ -7,13 +7,11 @@ Whatever would be undefined on a GPU (memory that was freed, a capture before th
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import enum
 import json
-import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +19,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fastsam_engine.errors import GpuError
+from fake_cuda import FakeCuda
+from fastsam_engine.tensorrt.cuda_device import CudaDevice
 
 _GARBAGE = 0xA5
 _WORKING_BYTES = 4096
@@ -29,176 +28,40 @@ _MAGIC = b"plan"
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(uint8)": "uint8", "tensor(float16)": "float16"}
 
 
-class FakeMemory:
-    """Memory of a `FakeDevice`."""
-
-    def __init__(self, device: FakeDevice, nbytes: int) -> None:
-        self._held = np.full(max(nbytes, 1), _GARBAGE, np.uint8)
-        self._device = device
-        self.nbytes = nbytes
-        self.address = self._held.ctypes.data
-        device.live[self.address] = nbytes
-        device.allocations += 1
-
-    def copy_in(self, source: np.ndarray) -> None:
-        assert source.flags.c_contiguous
-        assert source.nbytes == self.nbytes
-        self._device.queue(self._move(self.address, source.ctypes.data, source))
-
-    def copy_out(self, to: np.ndarray) -> None:
-        assert to.flags.c_contiguous
-        assert to.nbytes == self.nbytes
-        self._device.queue(self._move(to.ctypes.data, self.address, to))
-
-    def copy_from(self, address: int) -> None:
-        device, there, nbytes = self._device, self.address, self.nbytes
-
-        def move() -> None:
-            device.check(address, nbytes)
-            device.check(there, nbytes)
-            ctypes.memmove(there, address, nbytes)
-
-        device.queue(move)
-
-    def __del__(self) -> None:
-        held, device = self._held, self._device  # until the queue comes to it
-
-        def release() -> None:
-            del device.live[held.ctypes.data]
-            held.fill(_GARBAGE)
-
-        device.queue(release)
-
-    def _move(self, to: int, source: int, host: np.ndarray) -> Callable[[], None]:
-        """A copy whose host side is pinned memory, or an array that somebody keeps."""
-        device, there, nbytes, address = self._device, self.address, self.nbytes, host.ctypes.data
-        pinned = device.is_pinned(address)
-        kept = weakref.ref(host)
-
-        def move() -> None:
-            device.check(there, nbytes)
-            assert device.is_pinned(address) if pinned else kept() is not None, "the host's side is gone"
-            ctypes.memmove(to, source, nbytes)
-
-        return move
-
-
-class FakePinnedMemory:
-    """Pinned memory of a `FakeDevice`."""
-
-    def __init__(self, device: FakeDevice, nbytes: int) -> None:
-        self.array = np.full(max(nbytes, 1), _GARBAGE, np.uint8)[:nbytes]
-        self._device = device
-        device.pinned[self.array.ctypes.data] = nbytes
-        device.allocations += 1
-
-    def __del__(self) -> None:
-        self._device.run_queue()
-        del self._device.pinned[self.array.ctypes.data]
-        self.array.fill(_GARBAGE)
-
-
-class FakeGraph:
-    """Captured work of a `FakeDevice`."""
-
-    def __init__(self, device: FakeDevice, work: list[Callable[[], None]]) -> None:
-        self._device, self._work = device, work
-        device.graphs += 1
-
-    def launch(self) -> None:
-        self._device.launches += 1
-        for step in self._work:
-            self._device.queue(step)
-
-    def __del__(self) -> None:
-        self._device.graphs -= 1
-
-
-class FakeDevice:
-    """A GPU.
+class FakeDevice(CudaDevice):
+    """`CudaDevice` on a double of CUDA: see `FakeCuda`, whose attributes it has.
 
     Attributes:
-        live, pinned: Address to size of memory that is not freed, on the GPU and on the host.
-        allocations: How often memory was taken, ever.
-        captures, launches, graphs: Captures made, their launches, and graphs that somebody holds.
-        free_bytes: How much memory may still be taken; None: any.
+        cuda: The double.
     """
 
-    current = threading.local()
-    """`device`: the one that a thread last used; CUDA's current device."""
+    current = FakeCuda.current
 
     def __init__(self, stream: int = 5, index: int = 0) -> None:
-        self.stream = stream
-        self.index = index
-        self.name = f"cuda:{index}"
-        self.place = f"{self.name} stream {stream}"
-        self.live: dict[int, int] = {}
-        self.pinned: dict[int, int] = {}
-        self.allocations = self.captures = self.launches = self.graphs = 0
-        self.free_bytes: int | None = None
-        self._queue: list[Callable[[], None]] = []
-        self._recording: list[Callable[[], None]] | None = None
-        self._lock = threading.RLock()
-        self._used = 0
+        self.cuda = FakeCuda(stream, index)
+        super().__init__(index, self.cuda)
+        self.cuda.is_held = lambda: self._lock._depth > 0 and self._lock._lock._is_owned()
 
-    @contextlib.contextmanager
-    def using(self) -> Iterator[None]:
-        with self._lock:
-            self._used += 1
-            self.current.device = self
-            try:
-                yield
-            finally:
-                self._used -= 1
-
-    def allocate(self, nbytes: int) -> FakeMemory:
-        assert self._used
-        assert self._recording is None, "memory can't be taken during a capture"
-        if self.free_bytes is not None and nbytes > self.free_bytes:
-            raise GpuError(self.name, f"allocating {nbytes} bytes", "out of memory")
-        return FakeMemory(self, nbytes)
-
-    def allocate_pinned(self, nbytes: int) -> FakePinnedMemory:
-        assert self._used
-        return FakePinnedMemory(self, nbytes)
-
-    def synchronise(self) -> None:
-        assert self._used
-        assert self._recording is None, "waiting ends a capture"
-        self.run_queue()
-
-    def capture(self, work: Callable[[], None]) -> FakeGraph:
-        assert self._used
-        assert self._recording is None
-        self._recording = []
-        try:
-            work()
-            recorded = self._recording
-        finally:
-            self._recording = None
-        self.captures += 1
-        return FakeGraph(self, recorded)
+    def host(self, array: np.ndarray) -> Any:
+        assert array.flags.c_contiguous
+        buffer = super().host(array)
+        buffer.array = weakref.ref(array)
+        return buffer
 
     @property
-    def is_capturing(self) -> bool:
-        return self._recording is not None
+    def free_bytes(self) -> int | None:
+        return self.cuda.free_bytes
 
-    def queue(self, step: Callable[[], None]) -> None:
-        (self._queue if self._recording is None else self._recording).append(step)
+    @free_bytes.setter
+    def free_bytes(self, free_bytes: int | None) -> None:
+        self.cuda.free_bytes = free_bytes
 
     def run_queue(self) -> None:
-        with self._lock:
-            while self._queue:
-                self._queue.pop(0)()
+        with self.using():
+            self.synchronise()
 
-    def check(self, address: int, nbytes: int) -> None:
-        """Refuse addresses that lie in no live memory."""
-        assert any(start <= address and address + nbytes <= start + size for start, size in self.live.items()), (
-            f"{nbytes} bytes at {address:#x} are nobody's"
-        )
-
-    def is_pinned(self, address: int) -> bool:
-        return any(start <= address < start + max(size, 1) for start, size in self.pinned.items())
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["cuda"], name)
 
 
 class _TensorIOMode(enum.Enum):
@@ -270,19 +133,30 @@ def make_plan(
     return _MAGIC + json.dumps(facts).encode()
 
 
+class FakeLogger:
+    """The class `ILogger`."""
+
+    INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
+
+    def __init__(self) -> None:
+        self.is_set_up = True
+
+
 class FakeTensorRt:
     """The module `tensorrt`, or `tensorrt_rtx`.
 
     Attributes:
         broken: What fails: `execute`, `capture`, `address`, `context`.
         diagnosis: What TensorRT-RTX says of every plan; None: that it is valid.
-        contexts: Those made, in order.
+        contexts: The shapes of those made, in order.
+        logger: The one that it logs to, weakly.
         configs: Runtime configurations made, in order; TensorRT-RTX only.
     """
 
     __version__ = "1.0"
     TensorIOMode = _TensorIOMode
     ExecutionContextAllocationStrategy = _Strategy
+    ILogger = FakeLogger
 
     def __init__(self, device: FakeDevice, *, rtx: bool = False) -> None:
         self.__name__ = "tensorrt_rtx" if rtx else "tensorrt"
@@ -290,14 +164,35 @@ class FakeTensorRt:
         self.rtx = rtx
         self.broken: set[str] = set()
         self.diagnosis: tuple[_Validity, int] | None = None
-        self.contexts: list[FakeContext] = []
+        self.contexts: list[SimpleNamespace] = []
         self.configs: list[SimpleNamespace] = []
-        self.Logger = type("Logger", (), {"INTERNAL_ERROR": 0, "__init__": lambda _self, _severity: None})
-        self.Runtime = lambda _logger: FakeRuntime(self)
+        self.logger: Any = None
+        self.Runtime = self._runtime
         if rtx:
             self.CudaGraphStrategy = _Graphs
             self.EngineValidity = _Validity
             self.EngineInvalidityDiagnostics = _Diagnostics
+
+    def _runtime(self, logger: Any) -> FakeRuntime:
+        self.use(logger)
+        return FakeRuntime(self)
+
+    def use(self, logger: Any) -> None:
+        """Log to a logger; as the library does, to the first that it is given, and that one has to live on."""
+        assert logger.is_set_up
+        if self.logger is None:
+            self.logger = weakref.ref(logger)
+        elif self.logger() is not logger:
+            self.say(FakeLogger.WARNING, "the logger passed differs from one already provided")
+
+    def say(self, severity: int, message: str) -> None:
+        self.logger().log(severity, message)
+
+    def fail(self, message: str) -> None:
+        """Log as the library does: what failed, what followed from it, and much that is no error."""
+        self.say(FakeLogger.VERBOSE, "trying")
+        self.say(FakeLogger.ERROR, message)
+        self.say(FakeLogger.ERROR, "[checkMacros.cpp::catchCudaError::250] Error Code 1: what followed from it")
 
     @staticmethod
     def nptype(dtype: str) -> Any:
@@ -315,19 +210,25 @@ class FakeRuntime:
 
     def deserialize_cuda_engine(self, plan: bytes) -> FakeEngine | None:
         if not plan.startswith(_MAGIC):
+            self._api.fail(
+                "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (magicTag failed.\nIn x.cpp:48)"
+            )
             return None
         facts = json.loads(plan[len(_MAGIC) :])
         device = FakeDevice.current.device
         fits = facts["gpus"] is None or device.index in facts["gpus"]
         allowed = self.engine_host_code_allowed or not facts["later"]  # such plans bring a runtime of their own
         loads = (facts["later"] or facts["version"] == self._api.__version__) and allowed
-        return FakeEngine(self._api, facts, device) if fits and loads else None
+        if not fits or not loads:
+            self._api.fail("IRuntime::deserializeCudaEngine: Error Code 6: it was built for another")
+            return None
+        return FakeEngine(self._api, facts, device)
 
 
 class FakeEngine:
     device_memory_size_v2 = _WORKING_BYTES
 
-    def __init__(self, api: FakeTensorRt, facts: dict[str, Any], device: FakeDevice) -> None:
+    def __init__(self, api: FakeTensorRt, facts: dict[str, Any], device: FakeCuda) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(facts["graph"], options, providers=["CPUExecutionProvider"])
@@ -363,16 +264,17 @@ class FakeEngine:
 
     def create_execution_context(self, how: Any) -> FakeContext | None:
         if "context" in self.api.broken:
+            self.api.fail("Error Code 2: OutOfMemory (Requested size was 7 bytes.)")
             return None
         assert (how is _Strategy.USER_MANAGED) != self.api.rtx, "TensorRT takes a strategy, TensorRT-RTX its config"
-        context = FakeContext(self)
-        self.api.contexts.append(context)
+        context = FakeContext(self, None if how is _Strategy.USER_MANAGED else how.cache)
+        self.api.contexts.append(SimpleNamespace(shapes=context.shapes))  # not what makes it live on
         return context
 
     def create_runtime_config(self) -> SimpleNamespace:
         assert self.api.rtx
         cache = SimpleNamespace(data=b"")
-        cache.serialize = lambda: cache.data + b"+kernels"
+        cache.serialize = lambda: cache.data
         cache.deserialize = lambda data: setattr(cache, "data", data)
         config = SimpleNamespace(cuda_graph_strategy=_Graphs.DISABLED, cache=None, allocation=None)
         config.create_runtime_cache = lambda: cache
@@ -383,10 +285,20 @@ class FakeEngine:
         return config
 
 
+def _destroy_context(device: FakeCuda, owner: object) -> None:
+    """It frees memory of its own at once, which must not be in use, and which a thread that captures may not do."""
+    if not device.is_held() or device.is_capturing or device.is_busy(owner):
+        device.broken.append("a context is destroyed while its work may go on, or in a capture")
+
+
 class FakeContext:
-    def __init__(self, engine: FakeEngine) -> None:
+    def __init__(self, engine: FakeEngine, kernels: SimpleNamespace | None) -> None:
         self._engine = engine
-        self._device = engine._device
+        self._kernels = kernels
+        self._device = device = engine._device
+        self._inside = np.empty(0)  # as of what cuda.core holds: see `Handle`
+        self._owner = object()
+        weakref.finalize(self._inside, _destroy_context, device, self._owner).atexit = False
         self._profile = 0
         self._addresses: dict[str, int] = {}
         self._working: tuple[int, int] = (0, 0)
@@ -426,7 +338,10 @@ class FakeContext:
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
-        return "address" not in self._engine.api.broken
+        if "address" in self._engine.api.broken:
+            self._engine.api.fail("Error Code 3: API Usage Error (address is not aligned)")
+            return False
+        return True
 
     def execute_async_v3(self, stream: int) -> bool:
         assert stream == self._device.stream
@@ -435,8 +350,12 @@ class FakeContext:
         broken = self._engine.api.broken
         capturing = self._device.is_capturing
         if "execute" in broken or (capturing and ("capture" in broken or not self._has_run)):
+            self._engine.api.fail("IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (cudaError 700)")
             return False
-        self._device.queue(self._work(dict(self._addresses), dict(self.shapes), self._working))
+        self._device.queue(self._work(dict(self._addresses), dict(self.shapes), self._working), "execute_async_v3")
+        if self._kernels is not None and not self._has_run:
+            name = f"+{[shape for _, shape in sorted(self.shapes.items())]}".encode()
+            self._kernels.data += name if name not in self._kernels.data else b""
         self._has_run = True
         return True
 
@@ -461,4 +380,5 @@ class FakeContext:
                 wrong = array if engine.facts["gain"] == 1 else array * np.asarray(engine.facts["gain"], array.dtype)
                 np.copyto(at(name), wrong, casting="same_kind")
 
+        work.owner = self._owner
         return work

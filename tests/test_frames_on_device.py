@@ -7,6 +7,7 @@ what would lie on a device is told apart by wrapping it.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ import numpy as np
 import pytest
 
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
-from fastsam_engine.errors import ModelFileError
+from fastsam_engine.errors import GpuError, ModelFileError
 from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
+from fastsam_trt.batch_ladder import LADDER
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.demo.embedded import locate
+from fastsam_trt.demo.video import DemoVideo
 from fastsam_trt.device_helpers import takes
+from fastsam_trt.flow import Flow
+from fastsam_trt.prototype_decoding import PrototypeDecoding
 from fastsam_trt.result import Result
 from fastsam_trt.segmenter import Segmenter
 
@@ -121,6 +126,10 @@ def _pipeline(**options: Any) -> Pipeline:
     return Pipeline("demo-seg", backend="onnxruntime", **options)
 
 
+def _decoding(pipe: Pipeline) -> PrototypeDecoding:
+    return pipe.segmenter._decoder._masks
+
+
 def test_a_device_prepares_crops_and_decodes_by_itself(log: list[str]) -> None:
     pipe = _pipeline(prompts=PROMPTS)
     expected = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
@@ -141,9 +150,15 @@ def test_a_device_prepares_crops_and_decodes_by_itself(log: list[str]) -> None:
         _same(result, expected(frame))
 
 
-def test_results_that_are_kept_outlive_the_next_runs(log: list[str]) -> None:
+def test_results_that_are_kept_outlive_the_next_runs(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     frames = _frames(7)
     pipe = _pipeline()
+    first = pipe(frames[0])
+    (masks,) = [each() for each in _decoding(pipe)._made]
+    assert masks is not None
+    monkeypatch.setattr(_decoding(pipe), "_kept_bytes", 4 * masks.device_bytes)
+    del first, masks
+    log.clear()
     kept = [pipe(frame) for frame in frames]
     brought = [line for line in log if line.startswith("fetched") and "(1, 32, " in line]
     assert len(brought) == 2  # of the seven; the others' prototypes are still there
@@ -151,6 +166,64 @@ def test_results_that_are_kept_outlive_the_next_runs(log: list[str]) -> None:
     for result, frame in zip(kept, frames, strict=True):
         for one, other in zip(result.masks(), expected(frame).masks(), strict=True):
             assert (one & other).sum() / (one | other).sum() > 0.99
+
+
+def test_a_full_device_gives_room_to_the_host(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: _There) -> DeviceArray:
+        raise GpuError("far", "allocating", "out of memory")
+
+    monkeypatch.setattr(_There, "own", full)
+    frames = _frames(3)
+    pipe = _pipeline()
+    kept = [pipe(frame) for frame in frames]
+    assert len([line for line in log if line.startswith("fetched") and "(1, 32, " in line]) == 2
+    expected = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False)
+    for result, frame in zip(kept, frames, strict=True):
+        for one, other in zip(result.masks(), expected(frame).masks(), strict=True):
+            assert (one & other).sum() / (one | other).sum() > 0.99
+
+
+def test_all_that_a_flow_holds_stays_on_the_device(log: list[str]) -> None:
+    """Output is the bottleneck: the consumer waits until nothing moves before it."""
+    pipe = _pipeline()
+    with DemoVideo(60) as source, Flow(source, pipe, "every") as flow:
+        for number, (_, result) in enumerate(flow):
+            deadline_s = time.monotonic() + 2
+            while len(_decoding(pipe)._made) < 5 and time.monotonic() < deadline_s:
+                time.sleep(0.001)
+            result.crops()
+            if number == 8:
+                break
+    assert not [line for line in log if line.startswith("fetched") and "(1, 32, " in line]
+
+
+def test_where_shapes_are_kept_few_come(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [draw_scene(seed, height=360, width=640, items=(2 + seed, 3 + seed)).frame for seed in range(8)]
+    shapes: dict[str, set[tuple[int, ...]]] = {}
+    run_kept = _Far._run_kept
+
+    def record(self: _Far, inputs: Any, keep: Any) -> Any:
+        for name, array in inputs.items():
+            shapes.setdefault(f"{self.spec.task} {name}", set()).add(array.shape[:1])
+        return run_kept(self, inputs, keep)
+
+    monkeypatch.setattr(_Far, "_run_kept", record)
+    monkeypatch.setattr(_Far, "keeps_shapes", True)
+    pipe = _pipeline(prompts=PROMPTS)
+    host = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
+    everything = _pipeline()
+    host_everything = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False)
+    found = set()
+    for frame in frames:
+        result, expected = pipe(frame), host(frame)
+        found.add(len(result.segments))
+        assert len(result) == len(expected)
+        np.testing.assert_allclose(result.similarities, expected.similarities, atol=0.05)
+        _same(everything(frame), host_everything(frame))
+    allowed = {(n,) for n in LADDER}
+    for name in ("decode coefficients", "decode boxes", "crops windows", "embed-image pixel_values"):
+        assert shapes[name] <= allowed, name
+    assert len(found) > 2, "the test should meet several numbers"
 
 
 def test_results_that_nobody_holds_cost_nothing(log: list[str]) -> None:

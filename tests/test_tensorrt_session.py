@@ -21,7 +21,7 @@ import colour_models
 from fake_tensorrt import FakeDevice, FakeTensorRt, _Diagnostics, _Graphs, _Strategy, _Validity, make_plan
 from fastsam_engine import open_session
 from fastsam_engine.device_array import DeviceArray
-from fastsam_engine.errors import BackendUnavailableError, GpuError, InputMismatchError, ModelFileError
+from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError, InputMismatchError, ModelFileError
 from fastsam_engine.model_spec import FeatureInput, ModelSpec, Output
 from fastsam_engine.session import Session
 from fastsam_engine.spec_reader import read_spec
@@ -84,7 +84,11 @@ SUMMING = {"output1": ((1, 32, 8, 8), (1, 32, 64, 64)), "coefficients": ((1, 32)
 
 
 def _open(api: FakeTensorRt, graph: Path, *profiles: Any, spec: ModelSpec | None = None, **options: Any) -> Any:
-    keywords = {name: options.pop(name) for name in ("cuda_graphs", "shapes_kept", "kernels") if name in options}
+    keywords = {
+        name: options.pop(name)
+        for name in ("cuda_graphs", "sizes_kept", "batches_kept", "kernels", "keep_kernels")
+        if name in options
+    }
     plan = make_plan(graph, *profiles, **options)
     flavour = "tensorrt-rtx" if api.rtx else "tensorrt"
     return TensorRtSession(
@@ -231,7 +235,7 @@ def test_arrays_of_another_kind_or_queue(api: FakeTensorRt, crops: Path) -> None
     found = session.run_kept({"pixel_values": _Foreign(session.place)}, [])[0]
     _same(found, reference.run({"pixel_values": _random((1, 3, 32, 32), 7)}))
     other = _open(FakeTensorRt(FakeDevice(stream=9), rtx=api.rtx), crops, CROPS)
-    with pytest.raises(InputMismatchError, match=r"expected an array at cuda:0 stream 5, found one at cuda:0 stream 9"):
+    with pytest.raises(InputMismatchError, match=r"an array at .* stream 0x5, found one at .* stream 0x9"):
         session.run_kept({"pixel_values": other.upload(_random((1, 3, 32, 32)))}, [])
 
 
@@ -250,7 +254,7 @@ def test_an_output_of_its_own_comes_back_as_input_though_its_memory_is_given_up(
     )
     spec = ModelSpec("growing", "none", "masks", FeatureInput(("rows",), ("N 2",)), (Output("longer", "x", "M 2"),))
     path = colour_models.save(graph, tmp_path / "growing.onnx", spec)
-    session = _open(api, path, {"rows": ((1, 2), (16, 2))}, shapes_kept=1)
+    session = _open(api, path, {"rows": ((1, 2), (16, 2))}, batches_kept=1)
     rows = session.upload(np.zeros((1, 2), np.float32))
     for _ in range(4):
         _, kept = session.run_kept({"rows": rows}, ["longer"])
@@ -262,7 +266,8 @@ def test_an_output_of_its_own_comes_back_as_input_though_its_memory_is_given_up(
 @pytest.mark.parametrize("plan", [b"nothing of the kind", None])
 def test_a_plan_that_is_refused(api: FakeTensorRt, crops: Path, plan: bytes | None) -> None:
     plan = plan or make_plan(crops, CROPS, version="0.9")
-    with pytest.raises(ModelFileError, match=rf"{api.__name__} 1\.0 can't load .* cuda:0 .*: fastsam-trt build MODEL"):
+    why = r"\(IRuntime::deserializeCudaEngine: Error Code .*\); build it again"
+    with pytest.raises(ModelFileError, match=rf"^[^\n]* {api.__name__} 1\.0 can't load .* cuda:0 .*{why}[^\n]*$"):
         TensorRtSession(crops, read_spec(crops), "tensorrt", api, plan, api.device, "fp32")
 
 
@@ -272,7 +277,7 @@ def test_a_plan_that_is_refused(api: FakeTensorRt, crops: Path, plan: bytes | No
         (_Diagnostics.VERSION_MISMATCH, "another version of TensorRT-RTX"),
         (_Diagnostics.UNSUPPORTED_CC | _Diagnostics.OLD_CUDA_DRIVER, "compute capability, and the GPU's driver is too"),
         (_Diagnostics.MALFORMED_ENGINE, "cut short"),
-        (0, "it gave no reason"),
+        (0, "TensorRT gave no reason"),
     ],
 )
 def test_rtx_says_why_it_refuses_a_plan(device: FakeDevice, crops: Path, diagnostics: int, found: str) -> None:
@@ -300,10 +305,55 @@ def test_rtx_makes_its_own_graphs_and_shares_its_kernels(device: FakeDevice, cro
     (config,) = api.configs
     assert config.cuda_graph_strategy is _Graphs.WHOLE_GRAPH_CAPTURE
     assert config.allocation is _Strategy.USER_MANAGED
-    assert session.kernels() == b"earlier+kernels"
+    assert session.kernels().startswith(b"earlier+")
+    assert session.kernels().count(b"+") == 2, "for two shapes"
     _open(api, crops, CROPS, cuda_graphs=False)
     assert api.configs[1].cuda_graph_strategy is _Graphs.DISABLED
     assert _open(FakeTensorRt(device), crops, CROPS).kernels() == b""
+
+
+@pytest.mark.parametrize("how", ["close", "drop", "many runs", "exit"])
+def test_rtx_stores_the_kernels_that_it_compiled(device: FakeDevice, crops: Path, how: str) -> None:
+    api, stored = FakeTensorRt(device, rtx=True), list[bytes]()
+    session = _open(api, crops, CROPS, keep_kernels=stored.append)
+    inputs = {"pixel_values": _random((1, 3, 32, 32))}
+    for _ in range(10):
+        session.run(inputs)
+    assert not stored, "not while frames come"
+    if how == "many runs":
+        for _ in range(100):
+            session.run(inputs)
+    elif how == "exit":
+        session._ended()  # as weakref does at the interpreter's exit
+    elif how == "close":
+        session.close()
+    else:
+        del session
+        gc.collect()
+    assert len(stored) == 1
+    assert stored[0].count(b"+") == 1
+    later = _open(api, crops, CROPS, keep_kernels=stored.append, kernels=stored[0])
+    later.run(inputs)
+    later.close()
+    assert len(stored) == 1, "there are no more of them"
+    later = _open(api, crops, CROPS, keep_kernels=stored.append, kernels=stored[0])
+    later.run({"pixel_values": _random((2, 3, 32, 32))})
+    later.close()
+    assert stored[1].startswith(stored[0])
+    assert not device.broken
+
+
+def test_kernels_that_can_not_be_stored_are_no_error(
+    device: FakeDevice, crops: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(kernels: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    session = _open(FakeTensorRt(device, rtx=True), crops, CROPS, keep_kernels=full)
+    session.run({"pixel_values": _random((1, 3, 32, 32))})
+    with caplog.at_level(logging.INFO, "fastsam_engine.tensorrt"):
+        session.close()
+    assert "can't be stored: [Errno 28] No space left" in caplog.text
 
 
 def test_shapes_outside_the_profiles_are_refused_with_their_range(api: FakeTensorRt, crops: Path) -> None:
@@ -339,13 +389,18 @@ def test_work_that_can_not_be_queued_is_an_error_and_the_next_run_goes_on(api: F
     inputs = {"pixel_values": _random((2, 3, 32, 32), 1)}
     session.run(inputs)
     api.broken.add("execute")
-    with pytest.raises(GpuError, match=r"cuda:0: queueing a plan's work failed .* --backend onnxruntime"):
+    with pytest.raises(
+        GpuError, match=r"cuda:0: queueing a plan's work failed \(IExec.*cudaError 700\)\); .* --backend onnxruntime"
+    ):
         session.run({"pixel_values": _random((2, 3, 32, 32), 2)})
     api.broken.clear()
     _same(session.run(inputs), reference.run(inputs))
 
 
-@pytest.mark.parametrize(("broken", "found"), [("address", "binding 'pixel_values'"), ("context", "making a context")])
+@pytest.mark.parametrize(
+    ("broken", "found"),
+    [("address", "binding 'pixel_values' .*not aligned"), ("context", "making a context .*Requested size was 7 bytes")],
+)
 def test_what_tensorrt_will_not_do_is_an_error_and_leaks_nothing(
     api: FakeTensorRt, crops: Path, broken: str, found: str
 ) -> None:
@@ -357,6 +412,7 @@ def test_what_tensorrt_will_not_do_is_an_error_and_leaks_nothing(
     gc.collect()
     api.device.run_queue()
     assert not api.device.live
+    assert not api.device.broken
 
 
 def test_too_little_memory_is_an_error_and_leaks_nothing(api: FakeTensorRt, pictures: Path) -> None:
@@ -387,7 +443,7 @@ def test_without_graphs_where_capture_fails(device: FakeDevice, crops: Path, cap
 
 
 def test_shapes_that_go_out_of_use_give_their_memory_back(api: FakeTensorRt, crops: Path) -> None:
-    session, reference = _open(api, crops, CROPS, shapes_kept=2), open_session(crops, "onnxruntime")
+    session, reference = _open(api, crops, CROPS, batches_kept=2), open_session(crops, "onnxruntime")
     most = 0
     for seed, batch in enumerate([1, 1, 2, 2, 3, 3, 4, 4, 1, 1, 3, 2, 1, 4]):
         inputs = {"pixel_values": _random((batch, 3, 32, 32), seed)}
@@ -398,16 +454,48 @@ def test_shapes_that_go_out_of_use_give_their_memory_back(api: FakeTensorRt, cro
         assert api.device.graphs <= 2
     assert most == 5, "the working memory, and two tensors for each of two shapes"
     session.close()
+    assert not api.device.pinned
     api.device.run_queue()
     assert not api.device.live
-    assert not api.device.pinned
     assert not api.device.graphs
-    inputs = {"pixel_values": _random((1, 3, 32, 32))}
-    _same(session.run(inputs), reference.run(inputs))
+    assert not api.device.broken
+
+
+def test_sizes_that_go_out_of_use_go_with_all_their_batches(api: FakeTensorRt, pictures: Path) -> None:
+    session, reference = _open(api, pictures, PICTURES, sizes_kept=2), open_session(pictures, "onnxruntime")
+    made = 0
+    for seed, (batch, side, new) in enumerate(
+        [(1, 64, True), (2, 64, True), (1, 96, True), (1, 64, False), (2, 64, False), (1, 128, True), (2, 64, False),
+         (1, 96, True), (1, 128, True)]
+    ):  # fmt: skip
+        inputs = {"images": _random((batch, 3, side, side), seed)}
+        _same(session.run(inputs), reference.run(inputs))
+        made += new
+        assert len(api.contexts) == made
+    assert not api.device.broken
+
+
+def test_a_closed_session_is_no_longer_used(api: FakeTensorRt, crops: Path) -> None:
+    session = _open(api, crops, CROPS)
+    there = session.upload(_random((1, 3, 32, 32)))
+    session.run_kept({"pixel_values": there}, ["image_embeds"])
+    session.close()
+    session.close()
+    for use in (
+        lambda: session.run({"pixel_values": _random((1, 3, 32, 32))}),
+        lambda: session.run_kept({"pixel_values": there}, []),
+        lambda: session.upload(_random((1,))),
+        lambda: session.warm([{"pixel_values": (1, 3, 32, 32)}]),
+        session.kernels,
+    ):
+        with pytest.raises(ClosedError, match="the session of clip-colours"):
+            use()
+    assert there.to_host().shape == (1, 3, 32, 32), "arrays are their holders'"
+    assert not api.device.broken
 
 
 def test_the_shape_that_was_used_last_is_the_last_to_go(api: FakeTensorRt, crops: Path) -> None:
-    session = _open(api, crops, CROPS, shapes_kept=2)
+    session = _open(api, crops, CROPS, batches_kept=2)
     for batch in (1, 2, 1, 3, 1):
         session.run({"pixel_values": _random((batch, 3, 32, 32))})
     assert [context.shapes["pixel_values"][0] for context in api.contexts] == [1, 2, 3]
@@ -431,10 +519,54 @@ def test_a_session_that_is_dropped_gives_its_memory_back(api: FakeTensorRt, crop
     assert api.device.live
     del session
     gc.collect()
+    assert not api.device.pinned, "without a later use of the GPU"
     api.device.run_queue()
     assert not api.device.live
-    assert not api.device.pinned
     assert not api.device.graphs
+    assert not api.device.broken
+
+
+def test_a_session_that_is_dropped_while_another_captures(device: FakeDevice, crops: Path, summing: Path) -> None:
+    """What its threads drop, or garbage collection finds, while another thread captures on the shared stream."""
+    api = FakeTensorRt(device)
+    session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")
+    held: list[Any] = [session.upload(_random((1, 3, 32, 32))), _open(api, crops, CROPS)]
+    held[1].run_kept({"pixel_values": held[0]}, ["image_embeds"])
+    inputs = {"pixel_values": _random((2, 3, 32, 32))}
+    session.run(inputs)
+    capture = device.capture
+
+    def drop_meanwhile(work: Any) -> Any:
+        def work_and_drop() -> None:
+            work()
+            thread = threading.Thread(target=held.clear)
+            thread.start()
+            thread.join()
+            gc.collect()
+
+        return capture(work_and_drop)
+
+    device.capture = drop_meanwhile
+    for _ in range(3):
+        _same(session.run(inputs), reference.run(inputs))
+    device.run_queue()
+    assert not held
+    assert not device.broken
+    assert (device.captures, device.launches) == (1, 3)
+    assert len(device.live) == 3, "working memory, and two tensors"
+
+
+def test_a_capture_that_breaks_off_once_is_tried_again(device: FakeDevice, crops: Path) -> None:
+    api = FakeTensorRt(device)
+    session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")
+    inputs = {"pixel_values": _random((2, 3, 32, 32))}
+    session.run(inputs)
+    api.broken.add("capture")
+    _same(session.run(inputs), reference.run(inputs))
+    api.broken.clear()
+    for _ in range(2):
+        _same(session.run(inputs), reference.run(inputs))
+    assert (device.captures, device.launches) == (1, 2)
 
 
 def test_warming_makes_the_largest_first_and_leaves_nothing_to_do(device: FakeDevice, crops: Path) -> None:
@@ -584,8 +716,15 @@ def test_a_gpu_that_is_not_there() -> None:
 @pytest.mark.skipif(bool(gpus()), reason="there is a GPU")
 def test_real_rtx_refuses_plans_without_a_gpu(device: FakeDevice, crops: Path) -> None:
     api = pytest.importorskip("tensorrt_rtx")
-    for plan in (b"nothing of the kind" * 50, b""):
-        with pytest.raises(ModelFileError, match=r"TensorRT-RTX .* can't run this plan"):
+    ranges = {"pixel_values": ShapeRange(*((n, 3, 32, 32) for n in (1, 1, 4)))}
+    whole = build_plan(api, crops, ranges, BuildOptions(targets=("sm86",))).plan
+    for plan, found in (
+        (b"nothing of the kind" * 50, "it is no plan of TensorRT-RTX"),
+        (b"", "it is no plan of TensorRT-RTX"),
+        (whole, "Error reading CUDA GPU properties: .*Ensure that the GPU driver is installed and up to date"),
+        (whole[:-100], "Error reading CUDA GPU properties"),
+    ):
+        with pytest.raises(ModelFileError, match=rf"^[^\n]*TensorRT-RTX .* can't run this plan: {found}[^\n]*$"):
             TensorRtSession(crops, read_spec(crops), "tensorrt-rtx", api, plan, device, "fp32")
 
 
@@ -595,13 +734,13 @@ def test_the_doubles_have_nothing_that_the_real_modules_lack(module: str, device
     api = FakeTensorRt(device, rtx=module == "tensorrt_rtx")
     session = _open(api, crops, CROPS)
     session.run({"pixel_values": _random((1, 3, 32, 32))})
-    ours = {"device", "rtx", "broken", "diagnosis", "contexts", "configs"}
+    ours = {"device", "rtx", "broken", "diagnosis", "contexts", "configs", "logger", "use", "say", "fail", "_runtime"}
     assert not {name for name in dir(api) if not name.startswith("__")} - ours - set(dir(real))
     plan = session._plan
     for double, kind in (
         (plan._runtime, real.Runtime),
         (plan._engine, real.ICudaEngine),
-        (api.contexts[0], real.IExecutionContext),
+        (plan.create_context({"pixel_values": (1, 3, 32, 32)}).context, real.IExecutionContext),
     ):
         public = {name for name in dir(double) if not name.startswith("_")}
         own = {"session", "api", "facts", "inputs", "outputs", "graph_dtype", "shapes"}
@@ -615,6 +754,8 @@ def test_the_doubles_have_nothing_that_the_real_modules_lack(module: str, device
         for name in ("create_runtime_cache", "set_runtime_cache", "get_runtime_cache", "cuda_graph_strategy"):
             assert hasattr(real.IRuntimeConfig, name)
     assert hasattr(real.ExecutionContextAllocationStrategy, "USER_MANAGED")
+    for name in ("INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE"):
+        assert int(getattr(real.ILogger, name)) == getattr(api.ILogger, name)
 
 
 @pytest.mark.gpu

@@ -7,10 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
+from fastsam_trt.batch_ladder import LADDER
 from fastsam_trt.segments import Segments
 from fastsam_trt.tracks import TrackEmbeddings, Tracker
 from fastsam_trt.tracks.association import NEVER, affinities, best_first
-from fastsam_trt.tracks.batch_times import LADDER, BatchTimes
+from fastsam_trt.tracks.batch_times import BatchTimes
 from fastsam_trt.tracks.refresh import blend, urgency
 from fastsam_trt.tracks.table import TrackTable
 from made_results import CropMasks

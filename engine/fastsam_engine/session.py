@@ -71,6 +71,11 @@ class Session(ABC):
         """Where the arrays lie that `run_kept` leaves and takes: sessions of one place hand them on without a copy."""
         return "host"
 
+    @property
+    def keeps_shapes(self) -> bool:
+        """Whether each shape that comes takes time and memory of its own, as a recording does: few should come then."""
+        return False
+
     def upload(self, array: Array) -> DeviceArray:
         """Put an array where the session computes.
 

@@ -18,6 +18,7 @@ from fastsam_engine.home_folder import home
 from fastsam_engine.model_spec import ImageInput, TokenInput
 from fastsam_engine.model_store import beside
 from fastsam_engine.users import Users
+from fastsam_trt.batch_ladder import batches, filled
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers, takes
@@ -161,12 +162,12 @@ class Clip:
         parts = []
         most = min(self._input.batch[1] or _CROPS_A_RUN, _CROPS_A_RUN)
         with self._users.one():
-            for start in range(0, len(windows), most):
-                part = slice(start, start + most)
+            for part, size in batches(self._image, len(windows), most):
+                of = filled(np.arange(part.start, part.stop), size)
                 with self._turn:
-                    batch = self._batch(frame, windows[part], None if masks is None else masks[part])
+                    batch = self._batch(frame, windows[of], None if masks is None else [masks[i] for i in of])
                     outputs, _ = self._image.run_kept({self._input.name: batch}, ())
-                parts.append(np.asarray(outputs[name], np.float32))
+                parts.append(np.asarray(outputs[name][: part.stop - part.start], np.float32))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
     def _batch(

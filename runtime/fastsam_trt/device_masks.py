@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.device_array import Array, DeviceArray
+from fastsam_engine.errors import GpuError
 from fastsam_engine.model_spec import ArraysInput
+from fastsam_trt.batch_ladder import batches, filled
 from fastsam_trt.device_geometry import unpack_masks
 from fastsam_trt.masks import MaskCrop
 from fastsam_trt.prototype_masks import PrototypeMasks
+
+_logger = logging.getLogger(__name__)
+
+_NONE = -1  # a row that no mask is wanted of
 
 
 class DeviceMasks:
@@ -43,7 +52,8 @@ class DeviceMasks:
             width: Of the frame, px.
             on_host: Makes the same masks of prototypes (c, ph, pw) on the host.
         """
-        self._session, self._prototypes, self._geometry = session, prototypes, geometry
+        self._session, self._geometry = session, geometry
+        self._prototypes: DeviceArray | None = prototypes
         self._coefficients, self._boxes, self._width = coefficients, boxes, width
         self._on_host = on_host
         self._host: PrototypeMasks | None = None
@@ -66,38 +76,58 @@ class DeviceMasks:
         """
         chosen = np.fromiter(indices, np.intp)
         with self._lock:
-            if self._host is None:
+            if self._prototypes is not None:
                 crops: list[MaskCrop] = []
-                for start in range(0, len(chosen), self._most):
-                    crops += self._decode(chosen[start : start + self._most])
+                for part, size in batches(self._session, len(chosen), self._most):
+                    padded = np.concatenate([chosen[part], np.full(size - (part.stop - part.start), _NONE)])
+                    crops += self._decode(padded)
                 return crops
-        return self._host.decode(chosen.tolist())
+        return self.to_host().decode(chosen.tolist())
 
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
         """See `MaskSource.coarse`; brings the prototypes to the host."""
         return self.to_host().coarse(index, window, size_px)
 
-    def own(self) -> None:
-        """Move the prototypes out of the way of the segmenter's next run."""
+    @property
+    def device_bytes(self) -> int:
+        """How much lies on the device; 0 once it was brought to the host."""
+        prototypes = self._prototypes
+        return 0 if prototypes is None else math.prod(prototypes.shape) * prototypes.dtype.itemsize
+
+    def own(self) -> bool:
+        """Move the prototypes out of the way of the segmenter's next run: on the device, or to the host if it is full.
+
+        Returns:
+            Whether they are on the device.
+        """
         with self._lock:
-            if self._host is None and not self._owned:
-                self._prototypes, self._owned = self._prototypes.own(), True
+            if self._prototypes is not None and not self._owned:
+                try:
+                    self._prototypes, self._owned = self._prototypes.own(), True
+                except GpuError as error:
+                    _logger.info("masks are decoded on the host: %s", error)
+                    self.to_host()
+            return self._prototypes is not None
 
     def to_host(self) -> PrototypeMasks:
         """Bring the prototypes to the host, where masks are decoded from now on."""
         with self._lock:
-            if self._host is None:
+            if self._prototypes is not None:
                 self._host = self._on_host(np.asarray(self._prototypes.to_host()[0], np.float32))
-            return self._host
+                self._prototypes = None  # the device has its memory back
+            return cast("PrototypeMasks", self._host)  # one of the two is always there
 
-    def _decode(self, chosen: NDArray[np.intp]) -> list[MaskCrop]:
+    def _decode(self, rows: NDArray[np.intp]) -> list[MaskCrop]:
+        """Decode masks in one run, whose last rows may be none: they have empty boxes."""
+        chosen = rows[rows != _NONE]
         inputs: dict[str, Array | DeviceArray] = {
-            "prototypes": self._prototypes,
-            "coefficients": np.ascontiguousarray(self._coefficients[chosen]),
-            "boxes": np.ascontiguousarray(self._boxes[chosen]),
+            "prototypes": cast("DeviceArray", self._prototypes),
+            "coefficients": filled(self._coefficients[chosen], len(rows), "constant"),
+            "boxes": filled(self._boxes[chosen], len(rows), "constant"),
             **self._geometry,
         }
-        masks = unpack_masks(self._session.run_kept(inputs, ())[0]["masks"], self._width)
+        packed = self._session.run_kept(inputs, ())[0]["masks"][: len(chosen)]
+        masks = unpack_masks(packed, self._width)
         edges = np.ceil(self._boxes[chosen]).astype(np.intp).tolist()
         return [
             MaskCrop(x0, y0, mask[y0 : max(y1, y0), x0 : max(x1, x0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Mapping
 from functools import partial
@@ -18,19 +19,30 @@ from fastsam_trt.masks import MaskSource
 from fastsam_trt.plane_resize import PlaneResize, PlaneResizes
 from fastsam_trt.prototype_masks import PrototypeMasks
 
-_LEFT_ON_DEVICE = 4  # results of earlier frames; a caller may keep any number, and a device's memory is small
+_KEPT_BYTES = 512 << 20
+"""Prototypes that stay on the device, of earlier frames whose results somebody holds.
+
+Far more than the frames that are under way at once in a flow or on a few threads have (3 MB each at 640 px, 52 MB at
+2560), since what is copied back costs more than what stays; but a bound, because a caller may keep any number.
+"""
 
 
 class PrototypeDecoding:
-    """Makes the undecoded masks of one frame after the other."""
+    """Makes the undecoded masks of one frame after the other.
 
-    def __init__(self, session: Session | None) -> None:
+    Any thread may ask. From `settle` to the masks of the frame that was run after it, one frame at a time.
+    """
+
+    def __init__(self, session: Session | None, kept_bytes: int = _KEPT_BYTES) -> None:
         """Prepare.
 
         Args:
             session: The model's decode graph, open; None: all is done on the host.
+            kept_bytes: How much of earlier frames may stay on the device.
         """
         self._session = session
+        self._kept_bytes = kept_bytes
+        self._lock = threading.Lock()
         self._resizes = PlaneResizes()
         self._geometry: tuple[PlaneResize, Mapping[str, DeviceArray]] | None = None
         self._made: list[weakref.ref[DeviceMasks]] = []
@@ -57,33 +69,43 @@ class PrototypeDecoding:
             return make(np.asarray(whole[0], np.float32))
         geometry = self._uploaded(self._session, resize)
         masks = DeviceMasks(self._session, prototypes, coefficients, boxes, geometry, letterbox.frame_w, make)
-        self._made.append(weakref.ref(masks))
+        with self._lock:
+            self._made.append(weakref.ref(masks))
         return masks
 
     def settle(self) -> None:
         """Let earlier results keep what the segmenter's next run would overwrite.
 
-        The latest ones keep their prototypes on the device, older ones that somebody still holds on the host.
+        The latest ones keep their prototypes on the device. Older ones that somebody still holds, beyond what may stay
+        there, keep them on the host.
         """
-        alive = [masks for masks in (each() for each in self._made) if masks is not None]
-        for masks in alive[:-_LEFT_ON_DEVICE]:
-            masks.to_host()
-        if alive:
-            alive[-1].own()
-        self._made = [weakref.ref(masks) for masks in alive[-_LEFT_ON_DEVICE:]]
+        with self._lock:
+            alive = [masks for masks in (each() for each in self._made) if masks is not None]
+            kept: list[DeviceMasks] = []
+            room = self._kept_bytes
+            for masks in reversed(alive):
+                room -= masks.device_bytes
+                if room < 0 and masks is not alive[-1]:
+                    masks.to_host()
+                elif masks.own():
+                    kept.append(masks)
+            self._made = [weakref.ref(masks) for masks in reversed(kept)]
 
     def close(self) -> None:
         """Bring all prototypes that are still in use to the host."""
-        for masks in (each() for each in self._made):
-            if masks is not None:
-                masks.to_host()
+        with self._lock:
+            for masks in (each() for each in self._made):
+                if masks is not None:
+                    masks.to_host()
+            self._made.clear()
 
     def _uploaded(self, session: Session, resize: PlaneResize) -> Mapping[str, DeviceArray]:
-        if self._geometry is None or self._geometry[0] is not resize:
+        geometry = self._geometry
+        if geometry is None or geometry[0] is not resize:
             fine = "row_cells" in session.spec.input_names
             places = cell_places(resize.letterbox, resize.cells_h, resize.cells_w, fine=fine)
-            self._geometry = resize, {name: session.upload(array) for name, array in places.items()}
-        return self._geometry[1]
+            self._geometry = geometry = resize, {name: session.upload(array) for name, array in places.items()}
+        return geometry[1]
 
 
 def _on_host(

@@ -23,6 +23,7 @@ from fastsam_engine.errors import ClosedError
 from fastsam_engine.file_hash import file_sha256
 from fastsam_engine.home_folder import NOWHERE
 from fastsam_engine.model_spec import TokenInput
+from fastsam_trt.batch_ladder import batches, filled
 
 _logger = logging.getLogger(__name__)
 
@@ -122,7 +123,10 @@ class TextFeatures:
         tower = self._tower
         taken, given = cast("TokenInput", tower.spec.input), tower.spec.outputs[0].name
         most = taken.batch[1] or len(ids)  # a plan is built for a largest batch
-        parts = [tower.run({taken.name: ids[start : start + most]})[given] for start in range(0, len(ids), most)]
+        parts = [
+            tower.run({taken.name: filled(ids[part], size)})[given][: part.stop - part.start]
+            for part, size in batches(tower, len(ids), most)
+        ]
         self.tower_runs += len(parts)
         features = np.concatenate(parts).reshape(*tokens.shape[:2], -1)
         mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)

@@ -102,6 +102,10 @@ class OnnxRuntimeBoundSession(Session):
     def place(self) -> str:
         return f"onnxruntime:{self._memory}:{self._index}"
 
+    @property
+    def keeps_shapes(self) -> bool:
+        return self._graph_ids is not None
+
     def _upload(self, array: Array) -> DeviceArray:
         with nullcontext() if self._graph_ids is None else self._turn:
             return OrtDeviceArray(_put(array, self._memory, self._index), self.place)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, one_line
 from fastsam_engine.packages import version
+from fastsam_engine.tensorrt.error_log import Errors, error_log
 from fastsam_engine.tensorrt.gpus import dotted, driver
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ class TensorRtApi(Protocol):
     """A module with TensorRT's API, of TensorRT 10 or later or of TensorRT-RTX."""
 
     __version__: str
-    Logger: type[trt.Logger]
     Builder: type[trt.Builder]
     BuilderFlag: type[trt.BuilderFlag]
     Dims: type[trt.Dims]
     HardwareCompatibilityLevel: type[trt.HardwareCompatibilityLevel]
+    ILogger: type[trt.ILogger]
+    Logger: type[trt.Logger]
     IProgressMonitor: type[trt.IProgressMonitor]
     MemoryPoolType: type[trt.MemoryPoolType]
     NetworkDefinitionCreationFlag: type[trt.NetworkDefinitionCreationFlag]
@@ -70,36 +72,41 @@ def driver_lacks(flavour: Flavour) -> str:
     return driver().lacks(majors[0]) if majors else ""
 
 
-def create_runtime(api: TensorRtApi, logger: trt.Logger) -> trt.Runtime:
+def create_runtime(api: TensorRtApi) -> trt.Runtime:
     """A runtime, which loads plans.
 
     Raises:
         BackendFailedError: TensorRT can't use the GPU: most often, its driver is too old.
     """
+    log = error_log(api)
     try:
-        return api.Runtime(logger)
+        with log.listening() as told:
+            return api.Runtime(log.logger)
     except TypeError as error:  # of the bindings: the library made none
-        raise _unusable(api, "runtime") from error
+        raise _unusable(api, "runtime", told) from error
 
 
-def create_builder(api: TensorRtApi, logger: trt.Logger) -> trt.Builder:
+def create_builder(api: TensorRtApi) -> trt.Builder:
     """A builder of plans.
 
     Raises:
         BackendFailedError: See `create_runtime`.
     """
+    log = error_log(api)
     try:
-        return api.Builder(logger)
+        with log.listening() as told:
+            return api.Builder(log.logger)
     except TypeError as error:
-        raise _unusable(api, "builder") from error
+        raise _unusable(api, "builder", told) from error
 
 
-def _unusable(api: TensorRtApi, what: str) -> BackendFailedError:
+def _unusable(api: TensorRtApi, what: str, told: Errors) -> BackendFailedError:
     flavour: Flavour = "tensorrt-rtx" if hasattr(api, "ComputeCapability") else "tensorrt"
     found = driver()
     why = driver_lacks(flavour) or "; ".join(found.problems)
     if not why and found.cuda is not None:
         why = f"found an NVIDIA driver for CUDA {dotted(found.cuda)}, which may be too old for this version"
+    why = "; ".join(filter(None, (why, str(told) if told else "")))
     reason = f"it made no {what}, since it can't use the GPU{f' ({why})' if why else ''}"
     return BackendFailedError(flavour, reason, UPDATE_DRIVER)
 
@@ -119,8 +126,3 @@ def load(flavour: Flavour) -> TensorRtApi:
             flavour, f"its libraries can't be loaded ({one_line(error)})", install_command(flavour)
         ) from error
     return cast("TensorRtApi", module)
-
-
-def quiet_logger(api: TensorRtApi) -> trt.Logger:
-    """A logger that passes on internal errors only: what goes wrong comes back as errors of our own."""
-    return api.Logger(api.Logger.INTERNAL_ERROR)

@@ -8,6 +8,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -84,7 +85,7 @@ class TensorRtBackend(Backend):
                 f"use --precision auto, or export it with --precision {precision}",
             )
         module = api.load(self.flavour)
-        api.create_runtime(module, api.quiet_logger(module))  # finds a driver that is too old before a long build
+        api.create_runtime(module)  # finds a driver that is too old before a long build
         gpu = _gpu(device)
         target = self.target(gpu)
         cache = EngineCache()
@@ -146,13 +147,15 @@ class TensorRtBackend(Backend):
         return request
 
     def _session(
-        self, path: Path, plan: Plan, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache
+        self, path: Path, plan: Plan, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache, *, keep: bool = True
     ) -> TensorRtSession:
-        kernels = cache.byproduct(self._kernels_path(cache, plan))
+        """Open a plan; `keep` is whether the kernels that it compiles are stored."""
+        kept = self._kernels_path(cache, plan, gpu)
         device, precision = self._device(gpu), _computed(plan, gpu)
         return TensorRtSession(
             path, plan.spec, self.flavour, module, plan.data, device, precision,
-            kernels=kernels, host_code=_serves_later(plan.facts),
+            kernels=cache.byproduct(kept), keep_kernels=partial(cache.store_byproduct, kept) if keep else None,
+            host_code=_serves_later(plan.facts),
         )  # fmt: skip
 
     def _device(self, gpu: Gpu) -> Device:
@@ -184,25 +187,23 @@ class TensorRtBackend(Backend):
             from fastsam_engine.opening import open_session
 
             reference = open_session(request.graph, "onnxruntime", "cpu")
-            session = self._session(request.graph, plan, module, gpu, cache)
-            try:
+            with self._session(request.graph, plan, module, gpu, cache, keep=False) as session:
                 figures = check(request.graph, spec, session, reference, ranges)
                 if kernels := session.kernels():
                     with suppress(OutputError):  # they are compiled again where they can't be kept
-                        cache.store_byproduct(self._kernels_path(cache, plan), kernels)
-            finally:
-                session.close()
+                        cache.store_byproduct(self._kernels_path(cache, plan, gpu), kernels)
             return figures
 
         return compare
 
-    def _kernels_path(self, cache: EngineCache, plan: Plan) -> Path:
+    def _kernels_path(self, cache: EngineCache, plan: Plan, gpu: Gpu) -> Path:
         facts = plan.facts
         built = {
             "graph": facts.graph_sha256,
             "version": facts.version,
             "gpu": facts.gpu,
             "options": repr(facts.options),
+            "here": self.target(gpu),  # of a plan for several GPUs
         }
         key = {**built, "spec": plan.spec.to_json()}  # whose input holds the shapes
         return cache.byproduct_path("kernels", self.flavour, key)

@@ -68,17 +68,19 @@ class Binding:
             GpuError: There is too little memory.
         """
         self._device = device
+        self._errors = plan.errors
         self._captured: CapturedWork | None = None
         self.has_run = False
-        self._context = plan.create_context(shapes)
+        self._made = plan.create_context(shapes)
         self.inputs = {name: BoundTensor(device, shape, plan.inputs[name]) for name, shape in shapes.items()}
         self.outputs = {
-            name: BoundTensor(device, plan.output_shape(self._context, name), dtype)
+            name: BoundTensor(device, plan.output_shape(self._made, name), dtype)
             for name, dtype in plan.outputs.items()
         }
         for name, tensor in (self.inputs | self.outputs).items():
-            if not self._context.set_tensor_address(name, tensor.memory.address):
-                raise GpuError(device.name, f"binding {name!r}", f"its address {tensor.memory.address:#x} was refused")
+            with self._errors.listening() as errors:
+                if not self._made.context.set_tensor_address(name, tensor.memory.address):
+                    raise GpuError(device.name, f"binding {name!r} at {tensor.memory.address:#x}", str(errors))
 
     @property
     def is_captured(self) -> bool:
@@ -106,8 +108,9 @@ class Binding:
         self.has_run = True
 
     def _enqueue(self) -> None:
-        if not self._context.execute_async_v3(self._device.stream):
-            raise GpuError(
-                self._device.name, "queueing a plan's work", "TensorRT gave no reason",
-                "build the plan again with: fastsam-trt build MODEL, or use --backend onnxruntime",
-            )  # fmt: skip
+        with self._errors.listening() as errors:
+            if not self._made.context.execute_async_v3(self._device.stream):
+                raise GpuError(
+                    self._device.name, "queueing a plan's work", str(errors),
+                    "build the plan again with: fastsam-trt build MODEL, or use --backend onnxruntime",
+                )  # fmt: skip

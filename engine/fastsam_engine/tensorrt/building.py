@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from fastsam_engine.build_request import BuildOptions, Progress
 from fastsam_engine.errors import BuildError, BuildInterruptedError, BuildRequestError
 from fastsam_engine.interruption import interruptible, named_interrupts
-from fastsam_engine.tensorrt.api import TensorRtApi, create_builder, quiet_logger
+from fastsam_engine.tensorrt.api import TensorRtApi, create_builder
+from fastsam_engine.tensorrt.error_log import error_log
 from fastsam_engine.tensorrt.profiles import ShapeRange
 from fastsam_engine.weight_files import beside_its_weights
 
@@ -103,11 +104,12 @@ def _build(
     timings: bytes,
     steps: _Steps,
 ) -> BuiltPlan:
-    logger = quiet_logger(api)
-    builder = create_builder(api, logger)
+    log = error_log(api)
+    logger = log.logger
+    builder = create_builder(api)
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, logger)
-    with beside_its_weights(graph) as real:
+    with beside_its_weights(graph) as real, log.listening():  # the parser tells its errors itself
         parsed = parser.parse_from_file(str(real))
     if not parsed:
         errors = "; ".join(_describe(parser.get_error(i)) for i in range(min(parser.num_errors, _ERRORS_TOLD)))
@@ -124,11 +126,14 @@ def _build(
     monitor = _monitor(api, steps)
     config.progress_monitor = monitor
     steps.check(graph)
-    plan = builder.build_serialized_network(network, config)
+    with log.listening() as told:
+        plan = builder.build_serialized_network(network, config)
     steps.check(graph)
     if plan is None:
         raise BuildError(
-            graph, "the builder found no way to run it", "try a larger --workspace, or --backend onnxruntime"
+            graph,
+            f"the builder found no way to run it ({told})",
+            "try a larger --workspace, or --backend onnxruntime",
         )
     return BuiltPlan(_bytes(plan), b"" if kept_timings is None else _bytes(kept_timings.serialize()))
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import threading
+import importlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import GpuError, one_line
+from fastsam_engine.tensorrt.stream_lock import StreamLock
 
 if TYPE_CHECKING:
     from cuda.core import Buffer, Stream
@@ -23,105 +26,101 @@ _SMALLER = "free GPU memory, or use a smaller model, batch or --imgsz"
 class CudaMemory:
     """Memory on a GPU, of the driver's pool; given back in the stream's order."""
 
-    def __init__(self, buffer: Buffer, nbytes: int, stream: Stream, device: str) -> None:
+    def __init__(self, device: CudaDevice, buffer: Buffer, nbytes: int) -> None:
         self.address = int(buffer.handle)
         self.nbytes = nbytes
         self._buffer = buffer
-        self._stream = stream
         self._device = device
 
     def copy_in(self, source: Array) -> None:
-        self._copy(_view(source.ctypes.data, source.nbytes), self._buffer)
+        self._device.copy(self._buffer, self._device.host(source), self.nbytes)
 
     def copy_out(self, to: Array) -> None:
-        self._copy(self._buffer, _view(to.ctypes.data, to.nbytes))
+        self._device.copy(self._device.host(to), self._buffer, self.nbytes)
 
     def copy_from(self, address: int) -> None:
-        self._copy(_view(address, self.nbytes), self._buffer)
+        self._device.copy(self._buffer, self._device.view(address, self.nbytes), self.nbytes)
 
-    def _copy(self, source: Buffer, to: Buffer) -> None:
-        if not self.nbytes:
-            return
-        try:
-            source.copy_to(to, stream=self._stream)
-        except Exception as error:
-            raise GpuError(self._device, f"copying {_mib(self.nbytes)}", one_line(error)) from error
+    def __del__(self) -> None:
+        self._device.free(partial(self._buffer.close, self._device.queue))
 
 
 class CudaPinnedMemory:
     """Page-locked host memory; given back once the stream has done with it."""
 
-    def __init__(self, buffer: Buffer, nbytes: int, stream: Stream) -> None:
+    def __init__(self, device: CudaDevice, buffer: Buffer, nbytes: int) -> None:
         self._buffer = buffer
-        self._stream = stream
+        self._device = device
         self.array: Array = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(int(buffer.handle)))
 
     def __del__(self) -> None:
-        # Left to itself the buffer would wait for the default stream, which has no part in its copies.
-        with contextlib.suppress(Exception):  # the driver may be gone by then
-            self._buffer.close(self._stream)
+        # Left to itself, the buffer would wait for the default stream, which has no part in its copies.
+        self._device.free(partial(self._buffer.close, self._device.queue))
 
 
 class CudaGraph:
     """A CUDA graph, ready to launch."""
 
-    def __init__(self, graph: Graph, stream: Stream, device: str) -> None:
+    def __init__(self, device: CudaDevice, graph: Graph) -> None:
         self._graph = graph
-        self._stream = stream
         self._device = device
 
     def launch(self) -> None:
         try:
-            self._graph.launch(self._stream)
+            self._graph.launch(self._device.queue)
         except Exception as error:
-            raise GpuError(self._device, "launching a CUDA graph", one_line(error)) from error
+            raise GpuError(self._device.name, "launching a CUDA graph", one_line(error)) from error
+
+    def __del__(self) -> None:
+        self._device.free(self._graph.close)
 
 
 class CudaDevice:
     """A GPU; see `Device`.
 
     cuda.core's own errors, which share no public base, become `GpuError`.
+
+    Attributes:
+        queue: Its stream, as cuda.core has it.
     """
 
-    def __init__(self, index: int = 0) -> None:
+    def __init__(self, index: int = 0, cuda: Any = None) -> None:
         """Set a GPU up.
 
         Args:
             index: Its number among those that CUDA_VISIBLE_DEVICES leaves.
+            cuda: The package `cuda`, with `core` and `bindings.driver` loaded; None: the one that is installed.
 
         Raises:
             GpuError: There is no such GPU, or no driver.
         """
-        from cuda.core import Device, LegacyPinnedMemoryResource
-
+        self._cuda = _package() if cuda is None else cuda
         self.name = f"cuda:{index}"
         self._index = index
-        self._lock = threading.RLock()
+        self._lock = StreamLock(self._current)
         try:
-            gpu = Device(index)
-            gpu.set_current()
-            self._stream: Stream = gpu.create_stream()
-            self._pool = gpu.memory_resource
-            self._pinned = LegacyPinnedMemoryResource()
+            with self._current():
+                gpu = self._cuda.core.Device(index)
+                self.queue: Stream = gpu.create_stream()
+                self._pool = gpu.memory_resource
+                self._pinned = self._cuda.core.LegacyPinnedMemoryResource()
         except Exception as error:
             raise GpuError(self.name, "setting the GPU up", one_line(error)) from error
-        self.stream = int(self._stream.handle)
+        self.stream = int(self.queue.handle)
         self.place = f"{self.name} stream {self.stream:#x}"
 
-    @contextlib.contextmanager
-    def using(self) -> Iterator[None]:
-        from cuda.core import Device
+    def using(self) -> AbstractContextManager[None]:
+        return self._lock.holding()
 
-        with self._lock:
-            Device(self._index).set_current()  # cuda.core's devices are one a thread
-            yield
+    def free(self, free: Callable[[], object]) -> None:
+        self._lock.free(free)
 
     def allocate(self, nbytes: int) -> CudaMemory:
         try:
-            buffer = self._pool.allocate(max(nbytes, 1), stream=self._stream)
+            buffer = self._pool.allocate(max(nbytes, 1), stream=self.queue)
         except Exception as error:
             raise GpuError(self.name, f"allocating {_mib(nbytes)} on the GPU", one_line(error), _SMALLER) from error
-        return CudaMemory(buffer, nbytes, self._stream, self.name)
+        return CudaMemory(self, buffer, nbytes)
 
     def allocate_pinned(self, nbytes: int) -> CudaPinnedMemory:
         try:
@@ -130,16 +129,16 @@ class CudaDevice:
             raise GpuError(
                 self.name, f"allocating {_mib(nbytes)} of pinned host memory", one_line(error), "free host memory"
             ) from error
-        return CudaPinnedMemory(buffer, nbytes, self._stream)
+        return CudaPinnedMemory(self, buffer, nbytes)
 
     def synchronise(self) -> None:
         try:
-            self._stream.sync()
+            self.queue.sync()
         except Exception as error:
             raise GpuError(self.name, "what was queued", one_line(error)) from error
 
     def capture(self, work: Callable[[], None]) -> CudaGraph:
-        builder = self._stream.create_graph_builder()
+        builder = self.queue.create_graph_builder()
         try:
             builder.begin_building("thread_local")  # other threads' work on other streams goes on meanwhile
             work()
@@ -151,14 +150,48 @@ class CudaDevice:
         finally:
             with contextlib.suppress(Exception):  # ends a capture that broke off, and then says that it had broken off
                 builder.close()
-        return CudaGraph(graph, self._stream, self.name)
+        return CudaGraph(self, graph)
+
+    def view(self, address: int, nbytes: int) -> Buffer:
+        """Memory that another owns, on the GPU or the host, pinned or not: the driver tells by the address."""
+        return self._cuda.core.Buffer.from_handle(address, nbytes)
+
+    def host(self, array: Array) -> Buffer:
+        """A contiguous array of the host, as cuda.core has it; it does not hold the array."""
+        return self.view(array.ctypes.data, array.nbytes)
+
+    def copy(self, to: Buffer, source: Buffer, nbytes: int) -> None:
+        """Queue a copy.
+
+        Raises:
+            GpuError: It can't be queued.
+        """
+        if not nbytes:
+            return
+        try:
+            source.copy_to(to, stream=self.queue)
+        except Exception as error:
+            raise GpuError(self.name, f"copying {_mib(nbytes)}", one_line(error)) from error
+
+    @contextlib.contextmanager
+    def _current(self) -> Iterator[None]:
+        """Make the GPU the thread's, and then again the one that another library has chosen there, or none."""
+        core, driver = self._cuda.core, self._cuda.bindings.driver
+        core.Device(self._index)  # before the driver is asked for anything: this sets it up
+        failed, before = driver.cuCtxGetCurrent()
+        core.Device(self._index).set_current()  # cuda.core's devices are one a thread
+        try:
+            yield
+        finally:
+            if not failed:
+                driver.cuCtxSetCurrent(before)
 
 
-def _view(address: int, nbytes: int) -> Buffer:
-    """Memory that another owns, on the GPU or the host, pinned or not: the driver tells by the address."""
-    from cuda.core import Buffer
-
-    return Buffer.from_handle(address, nbytes)
+def _package() -> Any:
+    """The package `cuda`, of which no more is loaded than is needed."""
+    for name in ("cuda.core", "cuda.bindings.driver"):
+        importlib.import_module(name)
+    return importlib.import_module("cuda")
 
 
 def _mib(nbytes: int) -> str:

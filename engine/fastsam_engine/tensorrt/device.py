@@ -10,7 +10,7 @@ from fastsam_engine.device_array import Array
 
 
 class DeviceMemory(Protocol):
-    """Memory on a GPU, given back when nothing holds it, after all work that was queued before."""
+    """Memory on a GPU, given back when nothing holds it, after all work that was queued before; see `Device.free`."""
 
     @property
     def address(self) -> int:
@@ -53,7 +53,8 @@ class Device(Protocol):
     """A GPU with one queue of work (a stream of its own, not the default one), which its sessions share.
 
     What is queued runs in order, so that one session's output can be another's input without waiting. Everything but
-    the attributes, of memory and captures too, is to be called within `using`.
+    the attributes and `free`, of memory and captures too, is to be called within `using`. Memory and captures may be
+    dropped anywhere.
     """
 
     @property
@@ -69,7 +70,19 @@ class Device(Protocol):
         """Handle of the queue, a `cudaStream_t`."""
 
     def using(self) -> AbstractContextManager[None]:
-        """Make this GPU the calling thread's, and keep other threads off its queue: captures take in all that comes."""
+        """Make this GPU the calling thread's, and keep other threads off its queue: captures take in all that comes.
+
+        It may be entered again within. What was the thread's GPU before is so again afterwards.
+        """
+
+    def free(self, free: Callable[[], object]) -> None:
+        """Take over what frees something that work of the queue may still use, or that is not to be freed in a capture.
+
+        From any thread, within garbage collection too; it neither waits nor raises.
+
+        Args:
+            free: Called once: now, or where the queue is in use when that is over. What it holds goes then.
+        """
 
     def allocate(self, nbytes: int) -> DeviceMemory:
         """Take memory on the GPU.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
-from fastsam_engine.tensorrt.api import TensorRtApi, quiet_logger
+from fastsam_engine.tensorrt.api import TensorRtApi, create_runtime
 from fastsam_engine.tensorrt.device import Device, DeviceMemory
+from fastsam_engine.tensorrt.error_log import ErrorLog, error_log
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -31,6 +32,22 @@ _DIAGNOSES = {
 }
 
 
+class PlanContext:
+    """A context of a plan. It is destroyed when nobody is at work on the device: that frees memory of its own at once.
+
+    Attributes:
+        context: TensorRT's; to be reached through this object only, so that it goes with it.
+    """
+
+    def __init__(self, device: Device, context: Any) -> None:
+        self.context = context
+        self._device = device
+
+    def __del__(self) -> None:
+        held, self.context = [self.context], None
+        self._device.free(held.clear)
+
+
 class LoadedPlan:
     """A deserialised plan.
 
@@ -38,6 +55,8 @@ class LoadedPlan:
         inputs, outputs: Tensor name to dtype.
         captures: Whether its contexts make CUDA graphs of their own accord. TensorRT-RTX's do: they wait until the
             kernels for a shape are compiled, which from outside can't be seen.
+        compiles: Whether its contexts compile kernels as shapes come, as TensorRT-RTX's do.
+        errors: What TensorRT says when a call on the plan or its contexts fails.
     """
 
     def __init__(
@@ -64,40 +83,47 @@ class LoadedPlan:
 
         Raises:
             ModelFileError: The plan does not fit this GPU or this version, or has tensors that can't be served.
+            BackendFailedError: TensorRT can't use the GPU.
         """
         self._path = path
         self._device = device
         self._scratch: DeviceMemory | None = None
-        self._runtime = api.Runtime(quiet_logger(api))
+        self.errors = error_log(api)
+        self._runtime = create_runtime(api)
         if host_code:
             self._runtime.engine_host_code_allowed = True
-        _check_validity(path, api, self._runtime, plan)
+        _check_validity(path, api, self._runtime, plan, self.errors)
         extras: Any = api  # what one of the two modules lacks, or the declared part of both
-        engine = self._runtime.deserialize_cuda_engine(plan)
-        if engine is None:
+        with self.errors.listening() as errors:
+            self._engine: trt.ICudaEngine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
             raise ModelFileError(
                 path,
                 f"{extras.__name__} {api.__version__} can't load this plan: expected one built by this version, "
-                f"for the GPU {device.name} and this operating system",
+                f"for the GPU {device.name} and this operating system ({errors})",
                 _BUILD_AGAIN,
             )
-        self._engine: trt.ICudaEngine = engine
         self.inputs: dict[str, np.dtype[Any]] = {}
         self.outputs: dict[str, np.dtype[Any]] = {}
-        for index in range(engine.num_io_tensors):
-            name = engine.get_tensor_name(index)
-            if engine.is_shape_inference_io(name):
+        for index in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(index)
+            if self._engine.is_shape_inference_io(name):
                 raise ModelFileError(path, f"its tensor {name!r} decides shapes, which only constants may here")
-            kind = self.inputs if engine.get_tensor_mode(name) == api.TensorIOMode.INPUT else self.outputs
-            kind[name] = _dtype(path, api, name, engine.get_tensor_dtype(name))
+            kind = self.inputs if self._engine.get_tensor_mode(name) == api.TensorIOMode.INPUT else self.outputs
+            kind[name] = _dtype(path, api, name, self._engine.get_tensor_dtype(name))
         self._user_managed = extras.ExecutionContextAllocationStrategy.USER_MANAGED
         self._config: Any = None
         self.captures = False
-        if hasattr(api, "CudaGraphStrategy"):
-            self._config = _runtime_config(extras, engine, self._user_managed, kernels, cuda_graphs=cuda_graphs)
+        self.compiles = hasattr(api, "CudaGraphStrategy")
+        if self.compiles:
+            self._config = _runtime_config(extras, self._engine, self._user_managed, kernels, cuda_graphs=cuda_graphs)
             self.captures = cuda_graphs
 
-    def create_context(self, shapes: Mapping[str, Shape]) -> trt.IExecutionContext:
+    def __del__(self) -> None:
+        held = [self.__dict__.pop(name, None) for name in ("_runtime", "_engine", "_config")]  # cleared from its end
+        self._device.free(held.clear)
+
+    def create_context(self, shapes: Mapping[str, Shape]) -> PlanContext:
         """Make a context for inputs of some shapes; its tensors' addresses are to be set yet.
 
         All contexts share their working memory: they run one after the other, in the device's order.
@@ -108,28 +134,29 @@ class LoadedPlan:
         """
         profile = self._profile(shapes)
         how = self._user_managed if self._config is None else self._config
-        context = self._engine.create_execution_context(how)
-        if context is None:
-            raise GpuError(self._device.name, f"making a context for {self._path.name}", "no reason given")
-        if profile and not context.set_optimization_profile_async(profile, self._device.stream):
-            raise GpuError(self._device.name, f"choosing profile {profile} of {self._path.name}", "no reason given")
-        for name, shape in shapes.items():
-            if not context.set_input_shape(name, shape):
-                raise self._refusal(name, shape)
-        self._infer_shapes(context, shapes)
+        with self.errors.listening() as errors:
+            made = PlanContext(self._device, self._engine.create_execution_context(how))
+            if made.context is None:
+                raise GpuError(self._device.name, f"making a context for {self._path.name}", str(errors))
+            if profile and not made.context.set_optimization_profile_async(profile, self._device.stream):
+                raise GpuError(self._device.name, f"choosing profile {profile} of {self._path.name}", str(errors))
+            for name, shape in shapes.items():
+                if not made.context.set_input_shape(name, shape):
+                    raise self._refusal(name, shape)
+            self._infer_shapes(made, shapes)
         if self._engine.device_memory_size_v2:
             if self._scratch is None:
                 self._scratch = self._device.allocate(self._engine.device_memory_size_v2)
-            context.set_device_memory(self._scratch.address, self._scratch.nbytes)
-        return context
+            made.context.set_device_memory(self._scratch.address, self._scratch.nbytes)
+        return made
 
-    def output_shape(self, context: trt.IExecutionContext, name: str) -> Shape:
+    def output_shape(self, made: PlanContext, name: str) -> Shape:
         """Shape of an output, which a context's input shapes settle.
 
         Raises:
             ModelFileError: It depends on the inputs' values too.
         """
-        shape = _tuple(context.get_tensor_shape(name))
+        shape = _tuple(made.context.get_tensor_shape(name))
         if any(length < 0 for length in shape):
             raise ModelFileError(
                 self._path,
@@ -144,13 +171,9 @@ class LoadedPlan:
             return b""
         return bytes(memoryview(self._config.get_runtime_cache().serialize()))
 
-    def shrink(self) -> None:
-        """Give up the working memory; contexts that were made before are not to run any more."""
-        self._scratch = None
-
-    def _infer_shapes(self, context: trt.IExecutionContext, shapes: Mapping[str, Shape]) -> None:
+    def _infer_shapes(self, made: PlanContext, shapes: Mapping[str, Shape]) -> None:
         try:
-            unknown = context.infer_shapes()
+            unknown = made.context.infer_shapes()
         except RuntimeError as error:
             raise InputMismatchError(next(iter(shapes)), "shapes that fit each other", str(dict(shapes))) from error
         if unknown:
@@ -183,16 +206,17 @@ class LoadedPlan:
         return InputMismatchError(name, f"shape {ranges}, as the plan was built for", str(shape))
 
 
-def _check_validity(path: Path, api: TensorRtApi, runtime: Any, plan: bytes) -> None:
+def _check_validity(path: Path, api: TensorRtApi, runtime: Any, plan: bytes, log: ErrorLog) -> None:
     """Let TensorRT-RTX say why it would refuse a plan."""
     if not hasattr(runtime, "get_engine_validity"):
         return
     names: Any = api
-    validity, diagnostics = runtime.get_engine_validity(plan)
+    with log.listening() as errors:
+        validity, diagnostics = runtime.get_engine_validity(plan)
     if validity == names.EngineValidity.INVALID:
         flags = names.EngineInvalidityDiagnostics
         told = [why for name, why in _DIAGNOSES.items() if int(diagnostics) & int(getattr(flags, name))]
-        why = ", and ".join(told) or "it gave no reason, as where there is no GPU driver"
+        why = ", and ".join(told) or str(errors)
         raise ModelFileError(path, f"TensorRT-RTX {api.__version__} can't run this plan: {why}", _BUILD_AGAIN)
     if validity == names.EngineValidity.SUBOPTIMAL:
         _logger.info("%s: this plan runs here, though slower than one built on this machine would", path)

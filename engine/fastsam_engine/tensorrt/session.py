@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+import weakref
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,16 @@ from fastsam_engine.session import Computed, Session, check_names
 from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
 from fastsam_engine.tensorrt.array import TensorRtArray
 from fastsam_engine.tensorrt.binding import Binding, BoundTensor
+from fastsam_engine.tensorrt.bindings import Bindings
 from fastsam_engine.tensorrt.device import Device
+from fastsam_engine.tensorrt.kernels import Kernels
 from fastsam_engine.tensorrt.loaded_plan import LoadedPlan, Shape
 
 _logger = logging.getLogger(__name__)
 
-_SHAPES_KEPT = 8
+_SIZES_KEPT = 8
+_BATCHES_KEPT = 32  # of each size; a ladder of batches has far fewer
+_CAPTURES_TRIED = 3
 
 
 class TensorRtSession(Session):
@@ -30,7 +36,8 @@ class TensorRtSession(Session):
 
     Each set of input shapes gets a context and memory of its own, and the last few are kept: nothing is allocated while
     shapes come back. Uploads, work and downloads are queued together and waited for once. From the second time that a
-    shape comes, its work is one CUDA graph; a shape that comes once is not worth the capture.
+    shape comes, its work is one CUDA graph; a shape that comes once is not worth the capture. What counts segments or
+    pictures should come in few batches (`keeps_shapes`).
 
     Inputs that lie on the GPU are copied, there, into the session's own memory: that costs microseconds, and keeps the
     addresses that a CUDA graph is bound to.
@@ -47,8 +54,10 @@ class TensorRtSession(Session):
         precision: Computed,
         *,
         cuda_graphs: bool = True,
-        shapes_kept: int = _SHAPES_KEPT,
+        sizes_kept: int = _SIZES_KEPT,
+        batches_kept: int = _BATCHES_KEPT,
         kernels: bytes = b"",
+        keep_kernels: Callable[[bytes], None] | None = None,
         host_code: bool = False,
     ) -> None:
         """Load a plan.
@@ -62,8 +71,11 @@ class TensorRtSession(Session):
             device: The GPU; sessions that hand arrays on share it.
             precision: What the plan computes in.
             cuda_graphs: Whether to make CUDA graphs of shapes that come back.
-            shapes_kept: For how many sets of input shapes to keep contexts, memory and graphs.
+            sizes_kept: For how many sizes of inputs to keep contexts, memory and graphs; see `Bindings`.
+            batches_kept: For how many batches of each.
             kernels: What `kernels()` gave in an earlier process.
+            keep_kernels: Stores it, for later processes: called some runs after new shapes came and in the end, if
+                there are more of them than before. What it raises is logged.
             host_code: Whether code in the plan may run in this process, as plans for later versions need it.
 
         Raises:
@@ -72,21 +84,30 @@ class TensorRtSession(Session):
         """
         super().__init__(path, spec, backend, device.name, precision)
         self._device = device
-        self._shapes_kept = shapes_kept
-        self._bindings: OrderedDict[tuple[Shape, ...], Binding] = OrderedDict()
         self._in_flight = False
         with device.using():
             self._plan = LoadedPlan(
                 path, api, plan, device, cuda_graphs=cuda_graphs, kernels=kernels, host_code=host_code
             )
+            _check_tensors(path, spec, self._plan)
         self._cuda_graphs = cuda_graphs and not self._plan.captures
-        _check_tensors(path, spec, self._plan)
+        self._failed_captures = 0
+        self._kernels = None
+        if keep_kernels is not None and self._plan.compiles:
+            self._kernels = Kernels(self._plan, len(kernels), keep_kernels)
+        self._bindings = Bindings(spec, partial(Binding, self._plan, device), sizes_kept, batches_kept)
+        # When it is collected, and at the interpreter's exit while the driver is still there, too.
+        self._ended = weakref.finalize(self, device.free, partial(_end, self._bindings, self._kernels, device))
 
     @property
     def place(self) -> str:
         return self._device.place
 
-    def upload(self, array: Array) -> TensorRtArray:
+    @property
+    def keeps_shapes(self) -> bool:
+        return True
+
+    def _upload(self, array: Array) -> TensorRtArray:
         source = np.ascontiguousarray(array)
         with self._device.using():
             memory = self._device.allocate(source.nbytes)
@@ -99,11 +120,12 @@ class TensorRtSession(Session):
         """Make contexts, memory and CUDA graphs for input shapes that are to come, the largest first.
 
         Args:
-            shapes: Input name to shape, for each set of shapes, such as each size of a ladder of batches; the most
-                that are kept is the `shapes_kept` of the session.
+            shapes: Input name to shape, for each set of shapes, such as each size of a ladder of batches; see the
+                session's `sizes_kept` and `batches_kept`.
 
         Raises:
             InputMismatchError: The plan does not serve some of them.
+            ClosedError: The session was closed.
         """
         dtypes = dict(zip(self.spec.input_names, self.spec.input_dtypes, strict=True))
         outputs = [output.name for output in self.spec.outputs]
@@ -111,20 +133,23 @@ class TensorRtSession(Session):
             zeros = {name: np.zeros(shape, dtypes.get(name)) for name, shape in each.items()}
             for _ in range(2):  # the second run is captured
                 self.run_kept(zeros, outputs)
-        with self._device.using():
+        with self._users.one(), self._device.using():
             self._settle()
 
     def kernels(self) -> bytes:
-        """The kernels that TensorRT-RTX compiled for this GPU, for later processes to start with; else empty."""
-        with self._device.using():
+        """The kernels that TensorRT-RTX compiled for this GPU, for later processes to start with; else empty.
+
+        Raises:
+            ClosedError: The session was closed.
+        """
+        with self._users.one(), self._device.using():
             return self._plan.kernels()
 
-    def close(self) -> None:
-        """Give back all but the plan itself now, not when the session is collected; a later run makes it anew."""
+    def _release(self) -> None:
         with self._device.using():
-            self._settle()
-            self._bindings.clear()
-            self._plan.shrink()
+            if (ended := self._ended.detach()) is not None:
+                ended[2][0]()
+            del ended, self._bindings, self._kernels, self._plan  # here, where the GPU is this thread's
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._execute(inputs, ())[0]
@@ -138,7 +163,8 @@ class TensorRtSession(Session):
         self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
     ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
         with self._device.using():
-            binding = self._binding({name: inputs[name].shape for name in self.spec.input_names})
+            binding = self._bindings.get({name: tuple(inputs[name].shape) for name in self.spec.input_names})
+            had_run = binding.has_run
             self._settle()
             self._in_flight = True
             for name, array in inputs.items():
@@ -148,30 +174,24 @@ class TensorRtSession(Session):
             hosts = {name: tensor.fetch() for name, tensor in tensors.items() if name not in keep}
             if hosts:
                 self._settle()
-            while len(self._bindings) > self._shapes_kept:
-                self._bindings.popitem(last=False)
+            self._bindings.trim()
+            if self._kernels is not None:
+                self._kernels.ran(is_new=not had_run)
             kept: dict[str, DeviceArray] = {
                 name: TensorRtArray(self._device, tensors[name].memory, tensors[name].shape, tensors[name].dtype)
                 for name in keep
             }
             return {name: host.copy() for name, host in hosts.items()}, kept
 
-    def _binding(self, shapes: Mapping[str, Shape]) -> Binding:
-        key = tuple(shapes.values())
-        binding = self._bindings.get(key)
-        if binding is None:
-            binding = self._bindings[key] = Binding(self._plan, self._device, shapes)
-        else:
-            self._bindings.move_to_end(key)
-        return binding
-
     def _start(self, binding: Binding) -> None:
         if self._cuda_graphs and binding.has_run and not binding.is_captured:
             try:
                 binding.capture()
-            except GpuError as error:
-                self._cuda_graphs = False
-                _logger.info("%s runs without CUDA graphs: %s", self.spec.name, error)
+            except GpuError as error:  # perhaps by what another library did meanwhile on this thread
+                self._failed_captures += 1
+                if self._failed_captures >= _CAPTURES_TRIED:
+                    self._cuda_graphs = False
+                    _logger.info("%s runs without CUDA graphs: %s", self.spec.name, error)
         binding.run()
 
     def _settle(self) -> None:
@@ -179,6 +199,15 @@ class TensorRtSession(Session):
         if self._in_flight:
             self._device.synchronise()
             self._in_flight = False
+
+
+def _end(bindings: Bindings, kernels: Kernels | None, device: Device) -> None:
+    """End a session: its contexts go once their work is done. Its plan goes with the last that holds it."""
+    if kernels is not None:
+        kernels.store()
+    with contextlib.suppress(GpuError):  # what failed before; the memory goes all the same
+        device.synchronise()
+    bindings.clear()
 
 
 def _give(name: str, tensor: BoundTensor, array: Array | DeviceArray) -> None:

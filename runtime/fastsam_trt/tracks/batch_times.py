@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-LADDER = (16, 8, 4, 2, 1)
-"""The batch sizes that are run: few, because a backend compiles or captures each; largest first."""
+from fastsam_trt.batch_ladder import LADDER
 
 _FIRST_GUESS_MS = 10.0  # of one crop, where nothing was measured
 _SPREADS = 2.0  # mean deviations that an expected time lies above the mean

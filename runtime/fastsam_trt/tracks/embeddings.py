@@ -9,10 +9,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt.batch_ladder import LADDER
 from fastsam_trt.clip import Clip
 from fastsam_trt.segments import Segments
 from fastsam_trt.selectors.embedder import Embedded
-from fastsam_trt.tracks.batch_times import LADDER, BatchTimes
+from fastsam_trt.tracks.batch_times import BatchTimes
 from fastsam_trt.tracks.looks import Watch
 from fastsam_trt.tracks.refresh import blend, urgency
 from fastsam_trt.tracks.table import TrackTable
