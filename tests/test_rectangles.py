@@ -19,8 +19,19 @@ from fastsam_trt.rectangles import common
 
 SQUARE = letterbox_input(640, 640, size_multiple=32, batch=(1, None))
 SIZES = [(640, 640), (320, 320), (1024, 1024), (1280, 1280), (384, 640), (640, 384), (320, 640), (32, 32), (360, 640)]
-KEPT = 8  # shapes that a backend keeps at least
-CAMERAS = [(480, 640), (768, 1024), (1536, 2048), (3024, 4032), (720, 1280), (1080, 1920), (2160, 3840), (480, 854)]
+KEPT = 11  # shapes that a backend keeps at least
+CAMERAS = [
+    (427, 640),
+    (2000, 3000),
+    (480, 640),
+    (768, 1024),
+    (1536, 2048),
+    (3024, 4032),
+    (720, 1280),
+    (1080, 1920),
+    (2160, 3840),
+    (480, 854),
+]
 PICTURES = [
     (1, 1),
     (1, 5000),
@@ -64,8 +75,8 @@ def test_every_picture_fits_inside_one_of_a_few(size: tuple[int, int]) -> None:
     assert len(common(size, 32)) <= KEPT
 
 
-def test_photos_have_seven() -> None:
-    short = {384, 480, 512, 640}
+def test_photos_have_nine() -> None:
+    short = {384, 448, 480, 512, 640}
     assert set(common((640, 640), 32)) == {(640, side) for side in short} | {(side, 640) for side in short}
 
 
@@ -82,8 +93,8 @@ def test_the_next_larger_one_holds_what_is_between() -> None:
         assert placed.input_w == 640
         return placed.input_h
 
-    assert [side(height) for height in (513, 512, 481, 480, 427, 385, 384, 320, 1)] == [
-        640, 512, 512, 480, 480, 480, 384, 384, 384,
+    assert [side(height) for height in (513, 512, 481, 480, 449, 448, 427, 385, 384, 320, 1)] == [
+        640, 512, 512, 480, 480, 448, 448, 448, 384, 384, 384,
     ]  # fmt: skip
 
 

@@ -253,9 +253,9 @@ class Pipeline(Prompted):
             point_labels: The same; without them all points that are given are foreground.
             rectangle: Which size the input of a model that takes several shrinks to. `smallest`: the least that holds
                 the frame, each of which a backend may have to compile for; `common`: one of a few, the smallest for
-                4:3, 5:4 and 16:9, so that pictures of any shape compile little. None: the smallest where frames are
-                tracked, since they have one size, else a common one; `stream` takes the smallest for videos and live
-                sources.
+                16:9, 3:2, 4:3 and 5:4, so that pictures of any shape compile little. None: the smallest where frames
+                are tracked, since they have one size, else a common one; `stream` takes the smallest for videos and
+                live sources.
 
         Returns:
             The selected segments, masks not yet decoded, save those that a box or point made the selection look at;

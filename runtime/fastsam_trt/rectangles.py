@@ -2,7 +2,7 @@
 
 The smallest rectangle that holds the scaled picture is ultralytics', and right for frames of one size. Photos come in
 any shape, and a backend that compiles for each shape of its input, or keeps memory for it, would do so over and over.
-For them there are a few common rectangles, at most eight: those of the shapes that cameras give. Which one a picture
+For them there are a few common rectangles, at most eleven: those of the shapes that cameras give. Which one a picture
 gets depends on its size alone, never on the pictures before it, and is the same on every backend.
 """
 
@@ -18,10 +18,10 @@ RECTANGLES: tuple[Rectangle, ...] = get_args(Rectangle)
 Size = tuple[int, int]
 """(height, width), px."""
 
-COMMON_SHAPES: tuple[Size, ...] = ((9, 16), (3, 4), (4, 5), (1, 1), (5, 4), (4, 3), (16, 9))
-"""The pictures, height to width, whose smallest rectangles are the common ones: 16:9, 4:3, 5:4 and the square.
+COMMON_SHAPES: tuple[Size, ...] = ((9, 16), (2, 3), (3, 4), (4, 5), (1, 1), (5, 4), (4, 3), (3, 2), (16, 9))
+"""The pictures, height to width, whose smallest rectangles are the common ones: 16:9, 3:2, 4:3, 5:4 and the square.
 
-Chosen among the sets that benchmarks/many_shapes.py compares: seven shapes in all, the padding that they add to photos,
+Chosen among the sets that benchmarks/many_shapes.py compares: nine shapes in all, the padding that they add to photos,
 and the speed and detections that this costs.
 """
 

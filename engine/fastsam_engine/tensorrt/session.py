@@ -26,7 +26,7 @@ from fastsam_engine.tensorrt.loaded_plan import LoadedPlan, Shape
 
 _logger = logging.getLogger(__name__)
 
-_SIZES_KEPT = 8
+_SIZES_KEPT = 12  # more than the few rectangles that frames are fitted into
 _BATCHES_KEPT = 32  # of each size; a ladder of batches has far fewer
 _CAPTURES_TRIED = 3
 
