@@ -442,9 +442,9 @@ def test_a_stage_that_sleeps_is_named(
     """On real times: the whole way from the code that is slow to the comparison."""
     prepare = FramePreprocessor.__call__
 
-    def slow(self: FramePreprocessor, frame: np.ndarray) -> Any:
+    def slow(self: FramePreprocessor, *frame: Any) -> Any:
         time.sleep(0.1)
-        return prepare(self, frame)
+        return prepare(self, *frame)
 
     monkeypatch.setattr(FramePreprocessor, "__call__", slow)
     assert _run(*_SMALL, "--scenario", "single", "--crops", 0, "--out", tmp_path / "slow") == 0
