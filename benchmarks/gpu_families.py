@@ -162,7 +162,8 @@ class Family:
         else:
             height, width = array.shape[2:]
             script = self.models.folder / f"{self.name}.{height}x{width}.torchscript"  # tracing takes its time
-            harness.require(files=[script])
+            if not script.is_file():
+                raise harness.BenchmarkError(f"there is no TorchScript of {height} x {width}; see `at export`")
             network = torch.jit.load(str(script), map_location=self.torch_device).float()
             with torch.inference_mode():
                 named = dict(zip(("output0", "output1"), network(given), strict=True))

@@ -63,11 +63,12 @@ def main() -> int:
 def _calls(backend: str, args: argparse.Namespace) -> dict[str, Any]:
     pipe = Pipeline(SEGMENTER, backend=backend)
     asked = [(_frame(i), [_PROMPTS[i % len(_PROMPTS)]]) for i in range(args.threads)]
+    turns = max(args.calls // 10, 1)
     expected = [_told(pipe(frame, prompts=prompts)) for frame, prompts in asked]
     start_s = time.perf_counter()
-    for frame, prompts in asked * (args.calls // 10):
+    for frame, prompts in asked * turns:
         _told(pipe(frame, prompts=prompts))
-    alone = len(asked) * (args.calls // 10) / (time.perf_counter() - start_s)
+    alone = len(asked) * turns / (time.perf_counter() - start_s)
 
     def work(index: int) -> int:
         frame, prompts = asked[index]

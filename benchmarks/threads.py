@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session, find_graph, open_session
+from fastsam_trt.demo.embedded import locate
 
 _SIZE_PX = 384, 640
 _CALLERS = 8
@@ -96,7 +97,7 @@ def main() -> int:
     harness.require(*_BACKENDS)
     if not hasattr(os, "sched_setaffinity"):
         raise harness.BenchmarkError("expected Linux, whose processes can be kept to one CPU")
-    graph = find_graph(args.model)
+    graph = find_graph(locate(args.model))
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "numpy"))
     rows: list[dict[str, Any]] = []
     figures: list[harness.Figure] = []

@@ -60,7 +60,7 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_video() -> Callable[[Path, list[np.ndarray]], Path]:
     """Writes frames as a video; the suffix chooses the container."""
 

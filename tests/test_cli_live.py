@@ -21,12 +21,14 @@ import pytest
 
 from colour_models import scene
 from fastsam_trt import __version__
+from fastsam_trt.cli import summary
 from fastsam_trt.cli.main import main
 from fastsam_trt.drawing import draw
+from fastsam_trt.flow.figures import FlowFigures
 from fastsam_trt.result import Result
 from fastsam_trt.sinks import VideoSink
 from fastsam_trt.sinks.overlay import Overlay
-from fastsam_trt.sources import Frame
+from fastsam_trt.sources import Frame, SourceHealth
 from made_results import made_result
 from started_command import lines_of, start, wait_for
 
@@ -45,6 +47,11 @@ def long_video(tmp_path: Path, write_video: Write) -> Path:
 
 def _run(source: Path, *arguments: object) -> int:
     return main(["run", "--video", str(source), "--model", "colours", *map(str, arguments)])
+
+
+def test_what_shows_beside_the_bar_before_the_first_frame_is_done_has_no_figures_of_frames() -> None:
+    text = summary.live(FlowFigures({}, SourceHealth).snapshot())
+    assert text.startswith("0.0 FPS, dropped 0, ")
 
 
 def test_the_figures_of_a_run(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

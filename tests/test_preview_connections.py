@@ -58,6 +58,16 @@ def test_connections_that_end_no_headers_are_bounded_and_make_way(run: Run) -> N
         assert _descriptors() - before <= 5 * connections.MOST + 2
 
 
+def test_connections_that_come_while_the_process_is_busy_wait_to_be_taken() -> None:
+    run = Run()
+    with contextlib.ExitStack() as stack:
+        for _ in range(4 * connections.MOST):  # nobody takes them yet
+            address = ("127.0.0.1", run.server.address.port)
+            stack.enter_context(contextlib.closing(socket.create_connection(address, timeout=0.5)))
+        with run.server:
+            assert ask(run)[0] == 200
+
+
 @pytest.mark.parametrize("sent", [b"", b"G", _GET, b"POST /prompts HTTP/1.1\r\nHost: localhost\r\nX: "])
 def test_a_request_that_does_not_end_is_dropped(run: Run, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "REQUEST_WITHIN_S", 0.2)

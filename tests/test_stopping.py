@@ -51,9 +51,10 @@ def forever(marker):  # in a library, which no signal interrupts
 END_S = 40  # far below what is slept, far above what is needed
 
 
-@pytest.fixture
-def video(tmp_path: Path, write_video: Write) -> Path:
-    return write_video(tmp_path / "long.avi", [scene(("red", 1, 1), ("green", 5, 5))] * 3000)
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory, write_video: Write) -> Path:
+    """Longer than any of the runs."""
+    return write_video(tmp_path_factory.mktemp("videos") / "long.avi", [scene(("red", 1, 1), ("green", 5, 5))] * 3000)
 
 
 @pytest.fixture
@@ -106,15 +107,15 @@ def test_one_signal_ends_a_run_whose_threads_are_stuck(
 
 @pytest.mark.parametrize(("presses", "ending"), [(1, "stopped"), (2, "stopped"), (0, "over")])
 def test_a_run_waits_for_nobodys_prompt(
-    presses: int, ending: str, tmp_path: Path, marker: Path, write_video: Write
+    presses: int, ending: str, tmp_path: Path, marker: Path, video: Path, write_video: Write
 ) -> None:
     pytest.importorskip("aiohttp")
     slow = f"""{STUCK}
 from fastsam_trt.question import Question
 after(Question, "selectors", 2, {str(marker)!r})
 """
-    shown = [scene(("red", 1, 1), ("green", 5, 5))] * (75 if ending == "over" else 3000)
-    source = write_video(tmp_path / "clip.avi", shown)
+    shown = [scene(("red", 1, 1), ("green", 5, 5))] * 75
+    source = write_video(tmp_path / "clip.avi", shown) if ending == "over" else video
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     arguments = ("run", "--video", source, "--policy", "latest", "--model", "colours", "--prompt", "red")
     answers: list[str] = []

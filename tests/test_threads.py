@@ -7,7 +7,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,6 +52,20 @@ def told(result: Result) -> tuple[bytes, ...]:
 def cells(result: Result) -> set[tuple[int, int]]:
     middles = (result.boxes[:, :2] + result.boxes[:, 2:]) / 2 / CELL_PX - 0.5
     return {(round(float(y)), round(float(x))) for x, y in middles}
+
+
+def hold_prompts(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Let prompts that CLIP does not know take until the second event is set; the first says that they have begun."""
+    begun, go_on = threading.Event(), threading.Event()
+    real = TextFeatures._compute
+
+    def slow(self: TextFeatures, prompts: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+        begun.set()
+        assert go_on.wait(10)
+        return real(self, prompts, templates)
+
+    monkeypatch.setattr(TextFeatures, "_compute", slow)
+    return begun, go_on
 
 
 @pytest.fixture(autouse=True)
@@ -308,15 +322,7 @@ def test_clip_is_opened_once_however_many_threads_need_it(monkeypatch: pytest.Mo
 
 def test_a_known_prompt_does_not_wait_for_one_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    computing, go_on = threading.Event(), threading.Event()
-    real = TextFeatures._compute
-
-    def slow(self: TextFeatures, tokens: np.ndarray) -> np.ndarray:
-        computing.set()
-        assert go_on.wait(10)
-        return real(self, tokens)
-
-    monkeypatch.setattr(TextFeatures, "_compute", slow)
+    computing, go_on = hold_prompts(monkeypatch)
     setter = threading.Thread(target=lambda: setattr(pipe, "prompts", ["a green thing"]))
     setter.start()
     assert computing.wait(10)
@@ -373,15 +379,7 @@ def test_a_clip_that_was_given_stays_open() -> None:
 
 def test_closing_waits_for_calls_and_not_for_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    computing, go_on = threading.Event(), threading.Event()
-    real = TextFeatures._compute
-
-    def slow(self: TextFeatures, tokens: np.ndarray) -> np.ndarray:
-        computing.set()
-        assert go_on.wait(10)
-        return real(self, tokens)
-
-    monkeypatch.setattr(TextFeatures, "_compute", slow)
+    computing, go_on = hold_prompts(monkeypatch)
     errors: list[BaseException] = []
 
     def set_prompts() -> None:

@@ -99,23 +99,24 @@ class TextFeatures:
         missing = [prompt for prompt in dict.fromkeys(prompts) if (prompt, shape) not in self._memory]
         if not missing:
             return
-        # Also what is on disk, so that a text that is too long is named in every run.
-        ids = self._tokenize([template.replace("{}", prompt) for prompt in missing for template in shape])
-        tokens = dict(zip(missing, ids.reshape(len(missing), len(shape), -1), strict=True))
-        for prompt in list(missing):
-            stored = self._load(self._file(prompt, shape))
-            if stored is not None:
-                self._memory[prompt, shape] = stored
-                missing.remove(prompt)
-        if missing:
-            computed = self._compute(np.stack([tokens[prompt] for prompt in missing]))
-            for prompt, features in zip(missing, computed, strict=True):
-                self._memory[prompt, shape] = features
-                self._save(self._file(prompt, shape), features)
+        stored = {prompt: self._load(self._file(prompt, shape)) for prompt in missing}
+        found = {prompt: features for prompt, features in stored.items() if features is not None}
+        if found:
+            self._ids(list(found), shape)  # so that a text that is too long is named in every run
+        new = [prompt for prompt in missing if prompt not in found]
+        computed = dict(zip(new, self._compute(new, shape), strict=True)) if new else {}
+        for prompt, features in (found | computed).items():
+            self._memory[prompt, shape] = features
+        for prompt, features in computed.items():
+            self._save(self._file(prompt, shape), features)
 
-    def _compute(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Embed the tokens of n prompts in t templates, (n, t, length): (n, d)."""
-        ids = tokens.reshape(-1, tokens.shape[2])
+    def _ids(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.int64]:
+        """The tokens of n prompts in t templates, (n * t, length)."""
+        return self._tokenize([template.replace("{}", prompt) for prompt in prompts for template in templates])
+
+    def _compute(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
+        """Embed n prompts in templates: (n, d)."""
+        ids = self._ids(prompts, templates)
         if self._tower is None:
             self._tower = self._open_tower()
             if self._closed:
@@ -128,7 +129,7 @@ class TextFeatures:
             for part, size in batches(tower, len(ids), most)
         ]
         self.tower_runs += len(parts)
-        features = np.concatenate(parts).reshape(*tokens.shape[:2], -1)
+        features = np.concatenate(parts).reshape(len(prompts), len(templates), -1)
         mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)
         unit: NDArray[np.float32] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         return unit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from fastsam_trt.flow import Snapshot
 from fastsam_trt.sources import SourceHealth
 
@@ -36,9 +38,10 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
 def live(snapshot: Snapshot) -> str:
     """What shows beside the progress bar: the last ten seconds."""
     queues = "/".join(str(depth) for depth in snapshot.queues.values())
-    parts = [
-        f"{snapshot.fps_out:.1f} FPS",
-        f"age {snapshot.age_p50_live_ms:.0f}/{snapshot.age_p99_live_ms:.0f} ms",
+    parts = [f"{snapshot.fps_out:.1f} FPS"]
+    if not math.isnan(snapshot.age_p50_live_ms):  # as before the first figures are made
+        parts.append(f"age {snapshot.age_p50_live_ms:.0f}/{snapshot.age_p99_live_ms:.0f} ms")
+    parts += [
         f"dropped {snapshot.dropped}",
         f"crops {snapshot.embedded_per_frame:.1f}",
         f"queues {queues}",

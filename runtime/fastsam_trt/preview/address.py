@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fastsam_trt.errors import OptionError, PreviewError
 
 DEFAULT_HOST = "127.0.0.1"
+_BACKLOG = 1024  # connections that wait to be taken; a client whose connection finds no room tries again after a second
 _FORM = re.compile(r"(?:(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/\s]*)):)?(?P<port>[0-9]{1,5})", re.ASCII)
 
 
@@ -88,7 +89,7 @@ def listen(address: Address) -> list[socket.socket]:
         both = family == socket.AF_INET6 and address.is_everywhere and socket.has_dualstack_ipv6()
         try:
             where = (str(place[0]), port)
-            sockets.append(socket.create_server(where, family=family, backlog=64, dualstack_ipv6=both))
+            sockets.append(socket.create_server(where, family=family, backlog=_BACKLOG, dualstack_ipv6=both))
         except OSError as error:
             if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # a name may have more than the machine has
                 absent = error
