@@ -6,9 +6,11 @@ what would lie on a device is told apart by wrapping it.
 
 from __future__ import annotations
 
+import copy
+import pickle
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,15 @@ def test_results_are_those_of_the_host(backend: str, size: tuple[int, int]) -> N
     device = Pipeline("demo-seg", frames_on_device=True, **options)
     for frame in _frames(2, *size):
         _same(device(frame), host(frame))
+
+
+@pytest.mark.parametrize("act", [lambda each: pickle.loads(pickle.dumps(each)), copy.copy, copy.deepcopy])
+def test_a_result_whose_masks_lie_on_a_device_can_be_sent(act: Callable[[Result], Result]) -> None:
+    pipe = Pipeline("demo-seg", frames_on_device=True)
+    result = pipe(_frames(1)[0])
+    again = act(result)
+    assert len(again) > 2
+    np.testing.assert_array_equal(again.masks(), result.masks())
 
 
 class _There(DeviceArray):

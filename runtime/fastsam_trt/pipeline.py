@@ -201,10 +201,10 @@ class Pipeline(Prompted):
         """Give the models' memory back, after the calls under way; a later call raises `ClosedError`.
 
         Results stay whole. A CLIP model that was given open stays open. Another thread that is setting prompts is not
-        waited for, and fails.
+        waited for, and fails. A signal's handler that closes the pipeline in the middle of a call does not wait for
+        it: the call ends whole, and gives the memory back.
         """
-        self._users.close(self.segmenter.close)
-        self._clip.close()
+        self._users.close(self._release)
 
     @property
     def clip(self) -> Clip | None:
@@ -368,6 +368,10 @@ class Pipeline(Prompted):
             with self._streaming(tracked=tracked) as answers, Flow(frames, _Stream(self, answers), policy) as flow:
                 for _, result in flow:
                     yield result
+
+    def _release(self) -> None:
+        self.segmenter.close()
+        self._clip.close()
 
     def _segment(
         self,
