@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,10 +111,12 @@ def test_a_signal_handler_may_close_in_the_middle_of_a_call(monkeypatch: pytest.
     session, clip = pipe.segmenter.session, pipe.clip
     assert clip is not None
     real = Session.run_kept
-    before = signal.signal(signal.SIGTERM, lambda *_: pipe.close())
+    before = signal.signal(signal.SIGUSR1, lambda *_: pipe.close())
+    alarm = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("closing waits for the call that it interrupted"))
+    signal.alarm(10)
 
-    def interrupted(self: Session, *args: object) -> object:
-        os.kill(os.getpid(), signal.SIGTERM)
+    def interrupted(self: Session, *args: Any) -> object:
+        os.kill(os.getpid(), signal.SIGUSR1)
         return real(self, *args)
 
     try:
@@ -121,7 +124,9 @@ def test_a_signal_handler_may_close_in_the_middle_of_a_call(monkeypatch: pytest.
             patch.setattr(Session, "run_kept", interrupted)
             assert len(pipe(scene(*SHAPES))) == 2
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, alarm)
+        signal.signal(signal.SIGUSR1, before)
     boxes = np.zeros((1, 4), np.float32)
     for call in (lambda: pipe(scene()), lambda: session.run({}), lambda: clip.embed_boxes(scene(), boxes)):
         with pytest.raises(ClosedError):

@@ -133,6 +133,21 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return crossings
 
 
+def test_frames_of_many_threads_are_uploaded_once_each_and_let_go(log: list[str]) -> None:
+    pipe = _pipeline(prompts=PROMPTS)
+    frames = _frames(1, 120, 160) * 6
+    waiting = [pipe.segment(frame) for frame in frames]
+    results = [pipe.select(each) for each in waiting]
+    assert log.count("uploaded (120, 160, 3)") == len(frames)
+    assert len(pipe._uploads._begun) == len(frames)
+    waiting.clear()
+    assert len(results) == 6
+    assert not pipe._uploads._begun  # results that are kept keep no memory of the device
+    log.clear()
+    pipe.rank(results[0])
+    assert log.count("uploaded (120, 160, 3)") == 1
+
+
 def _pipeline(**options: Any) -> Pipeline:
     return Pipeline("demo-seg", backend="onnxruntime", **options)
 

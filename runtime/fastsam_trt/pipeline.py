@@ -333,7 +333,8 @@ class Pipeline(Prompted):
             ClosedError: `close` was called.
         """
         with self._users.one():
-            ranking = self._answers_of(result.frames).rank(result.frame, result.segments)
+            picture = self._uploads.begin(result.frame)
+            ranking = self._answers_of(result.frames).rank(picture, result.segments)
         if ranking is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
         return ranking
@@ -395,7 +396,7 @@ class Pipeline(Prompted):
         if most is not None:
             selection = best(selection, segments.scores, most)
         return Result(
-            segmented.picture,
+            segmented.picture.view(),  # results that are kept keep no upload
             segments,
             selection,
             class_names=self.segmenter.class_names,
