@@ -103,7 +103,7 @@ def test_all_options_of_a_call_leave_the_pipeline_as_it_is() -> None:
     assert cells(pipe(frame, prompts=[], boxes=[[150, 20, 210, 80]])) == {(1, 5)}
     assert cells(pipe(frame, prompts=[], points=[[48, 176]])) == {(5, 1)}
     assert cells(pipe(frame, prompts=[], points=[[48, 176]], point_labels=[0])) == {(1, 1), (1, 5), (5, 5)}
-    assert len(pipe(frame, max_selected=1)) == 1
+    assert len(pipe(frame, max_selected=1)) == len(pipe(frame, max_selected=np.int64(1))) == 1
     assert len(pipe(frame, prompts=[], max_segments=3).segments) == 3
     assert len(pipe(frame, conf=1.0)) == 0
     assert cells(pipe(frame, prompts=[], classes=["blue"])) == {(5, 1)}
@@ -130,6 +130,11 @@ def test_a_call_keeps_what_it_does_not_give() -> None:
         ({"points": [[999, 0]]}, PromptError),
         ({"point_labels": [1]}, PromptError),
         ({"conf": 2.0}, OptionError),
+        ({"conf": "0.5"}, OptionError),
+        ({"iou": "much"}, OptionError),
+        ({"max_segments": 1.5}, OptionError),
+        ({"max_selected": 2.0}, OptionError),
+        ({"threshold": "0.5"}, OptionError),
         ({"max_selected": 0}, OptionError),
         ({"max_segments": 0}, OptionError),
         ({"classes": ["violin"]}, OptionError),
