@@ -148,6 +148,13 @@ def test_frames_of_many_threads_are_uploaded_once_each_and_let_go(log: list[str]
     assert log.count("uploaded (120, 160, 3)") == 1
 
 
+def test_frames_that_are_done_are_not_kept_where_the_device_is_the_host() -> None:
+    pipe = Pipeline("demo-seg", frames_on_device=True)
+    results = [pipe(frame) for frame in _frames(2, 120, 160)]
+    assert len(results[0]) > 2
+    assert not pipe._uploads._begun
+
+
 def _pipeline(**options: Any) -> Pipeline:
     return Pipeline("demo-seg", backend="onnxruntime", **options)
 

@@ -38,5 +38,5 @@ class FrameUploads:
             return session.upload(frame)
         uploaded = found[1]
         if session.place not in uploaded:
-            uploaded[session.place] = session.upload(frame)
+            uploaded[session.place] = session.upload(frame.view())  # the host's own may keep what it is given
         return uploaded[session.place]

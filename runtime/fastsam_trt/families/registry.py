@@ -44,7 +44,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= value <= 1:
+            if not isinstance(value, Real) or not 0 <= float(value) <= 1:
                 raise OptionError(name, "a number from 0 to 1", value)
         if not isinstance(self.max_segments, Integral) or self.max_segments < 1:
             raise OptionError("max_segments", "a whole number of 1 or more", self.max_segments)
