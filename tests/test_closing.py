@@ -18,7 +18,6 @@ from fastsam_engine.session import Session
 from fastsam_engine.users import Users
 from fastsam_trt import Pipeline
 from fastsam_trt.clip import Clip
-from fastsam_trt.text_features import TextFeatures
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
 THREADS = 8
@@ -53,17 +52,9 @@ def test_a_clip_that_was_given_stays_open() -> None:
     assert len(Pipeline("things", clip=clip, prompts=["red"])(scene(*SHAPES))) == 2
 
 
-def test_closing_waits_for_calls_and_not_for_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_waits_for_calls_and_not_for_prompts(slow_prompts: tuple[threading.Event, threading.Event]) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    computing, go_on = threading.Event(), threading.Event()
-    real = TextFeatures._compute
-
-    def slow(self: TextFeatures, tokens: np.ndarray) -> np.ndarray:
-        computing.set()
-        assert go_on.wait(10)
-        return real(self, tokens)
-
-    monkeypatch.setattr(TextFeatures, "_compute", slow)
+    computing, go_on = slow_prompts
     errors: list[BaseException] = []
 
     def set_prompts() -> None:

@@ -22,7 +22,6 @@ from fastsam_trt.errors import ClipNotFoundError, NotSentError, OptionError, Pro
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.result import Result
 from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.text_features import TextFeatures
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
 COLOURS = ("red", "green", "blue")
@@ -328,17 +327,11 @@ def test_clip_is_opened_once_however_many_threads_need_it(monkeypatch: pytest.Mo
     assert len(opened) == 1
 
 
-def test_a_known_prompt_does_not_wait_for_one_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_prompt_does_not_wait_for_one_that_is_computed(
+    slow_prompts: tuple[threading.Event, threading.Event],
+) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    computing, go_on = threading.Event(), threading.Event()
-    real = TextFeatures._compute
-
-    def slow(self: TextFeatures, tokens: np.ndarray) -> np.ndarray:
-        computing.set()
-        assert go_on.wait(10)
-        return real(self, tokens)
-
-    monkeypatch.setattr(TextFeatures, "_compute", slow)
+    computing, go_on = slow_prompts
     setter = threading.Thread(target=lambda: setattr(pipe, "prompts", ["a green thing"]))
     setter.start()
     assert computing.wait(10)
