@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ import colour_models
 import small_transformers
 from fastsam_engine import read_spec
 from fastsam_trt.demo.embedded import locate
+from fastsam_trt.text_features import TextFeatures
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -41,6 +43,24 @@ def backend(request: pytest.FixtureRequest) -> str:
     """Each backend that serves a processor."""
     pytest.importorskip(request.param)
     return str(request.param)
+
+
+@pytest.fixture
+def slow_prompts(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Texts for CLIP, the first prompt's apart, are computed once the second event is set; the first says they wait."""
+    computing, go_on = threading.Event(), threading.Event()
+    real = TextFeatures._compute
+    begun: list[int] = []
+
+    def slow(self: TextFeatures, prompts: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+        begun.append(1)
+        if len(begun) > 1:
+            computing.set()
+            assert go_on.wait(10)
+        return real(self, prompts, templates)
+
+    monkeypatch.setattr(TextFeatures, "_compute", slow)
+    return computing, go_on
 
 
 @pytest.fixture

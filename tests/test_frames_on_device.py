@@ -6,9 +6,11 @@ what would lie on a device is told apart by wrapping it.
 
 from __future__ import annotations
 
+import copy
+import pickle
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,15 @@ def test_results_are_those_of_the_host(backend: str, size: tuple[int, int]) -> N
     device = Pipeline("demo-seg", frames_on_device=True, **options)
     for frame in _frames(2, *size):
         _same(device(frame), host(frame))
+
+
+@pytest.mark.parametrize("act", [lambda each: pickle.loads(pickle.dumps(each)), copy.copy, copy.deepcopy])
+def test_a_result_whose_masks_lie_on_a_device_can_be_sent(act: Callable[[Result], Result]) -> None:
+    pipe = Pipeline("demo-seg", frames_on_device=True)
+    result = pipe(_frames(1)[0])
+    again = act(result)
+    assert len(again) > 2
+    np.testing.assert_array_equal(again.masks(), result.masks())
 
 
 class _There(DeviceArray):
@@ -120,6 +131,28 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for module in ("segmenter", "clip", "device_helpers"):
         monkeypatch.setattr(f"fastsam_trt.{module}.open_session", far)
     return crossings
+
+
+def test_frames_of_many_threads_are_uploaded_once_each_and_let_go(log: list[str]) -> None:
+    pipe = _pipeline(prompts=PROMPTS)
+    frames = _frames(1, 120, 160) * 6
+    waiting = [pipe.segment(frame) for frame in frames]
+    results = [pipe.select(each) for each in waiting]
+    assert log.count("uploaded (120, 160, 3)") == len(frames)
+    assert len(pipe._uploads._begun) == len(frames)
+    waiting.clear()
+    assert len(results) == 6
+    assert not pipe._uploads._begun  # results that are kept keep no memory of the device
+    log.clear()
+    pipe.rank(results[0])
+    assert log.count("uploaded (120, 160, 3)") == 1
+
+
+def test_frames_that_are_done_are_not_kept_where_the_device_is_the_host() -> None:
+    pipe = Pipeline("demo-seg", frames_on_device=True)
+    results = [pipe(frame) for frame in _frames(2, 120, 160)]
+    assert len(results[0]) > 2
+    assert not pipe._uploads._begun
 
 
 def _pipeline(**options: Any) -> Pipeline:

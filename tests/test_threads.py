@@ -7,7 +7,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,15 +15,13 @@ import numpy as np
 import pytest
 
 from colour_models import CELL_PX, scene
-from fastsam_engine.errors import ClosedError
-from fastsam_trt import Pipeline
+from fastsam_trt import Pipeline, prompted
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.errors import ClipNotFoundError, NotSentError, OptionError, PromptError
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.result import Result
 from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.text_features import TextFeatures
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
 COLOURS = ("red", "green", "blue")
@@ -52,20 +50,6 @@ def told(result: Result) -> tuple[bytes, ...]:
 def cells(result: Result) -> set[tuple[int, int]]:
     middles = (result.boxes[:, :2] + result.boxes[:, 2:]) / 2 / CELL_PX - 0.5
     return {(round(float(y)), round(float(x))) for x, y in middles}
-
-
-def hold_prompts(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
-    """Let prompts that CLIP does not know take until the second event is set; the first says that they have begun."""
-    begun, go_on = threading.Event(), threading.Event()
-    real = TextFeatures._compute
-
-    def slow(self: TextFeatures, prompts: Sequence[str], templates: Sequence[str]) -> np.ndarray:
-        begun.set()
-        assert go_on.wait(10)
-        return real(self, prompts, templates)
-
-    monkeypatch.setattr(TextFeatures, "_compute", slow)
-    return begun, go_on
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +102,7 @@ def test_all_options_of_a_call_leave_the_pipeline_as_it_is() -> None:
     assert cells(pipe(frame, prompts=[], boxes=[[150, 20, 210, 80]])) == {(1, 5)}
     assert cells(pipe(frame, prompts=[], points=[[48, 176]])) == {(5, 1)}
     assert cells(pipe(frame, prompts=[], points=[[48, 176]], point_labels=[0])) == {(1, 1), (1, 5), (5, 5)}
-    assert len(pipe(frame, max_selected=1)) == 1
+    assert len(pipe(frame, max_selected=1)) == len(pipe(frame, max_selected=np.int64(1))) == 1
     assert len(pipe(frame, prompts=[], max_segments=3).segments) == 3
     assert len(pipe(frame, conf=1.0)) == 0
     assert cells(pipe(frame, prompts=[], classes=["blue"])) == {(5, 1)}
@@ -145,6 +129,11 @@ def test_a_call_keeps_what_it_does_not_give() -> None:
         ({"points": [[999, 0]]}, PromptError),
         ({"point_labels": [1]}, PromptError),
         ({"conf": 2.0}, OptionError),
+        ({"conf": "0.5"}, OptionError),
+        ({"iou": "much"}, OptionError),
+        ({"max_segments": 1.5}, OptionError),
+        ({"max_selected": 2.0}, OptionError),
+        ({"threshold": "0.5"}, OptionError),
         ({"max_selected": 0}, OptionError),
         ({"max_segments": 0}, OptionError),
         ({"classes": ["violin"]}, OptionError),
@@ -204,6 +193,24 @@ def test_no_change_of_what_is_asked_is_lost() -> None:
 
     at_once(change, 4)
     assert (pipe.prompts, len(pipe.boxes)) == (("red",), 1)
+
+
+def test_points_and_their_labels_are_set_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = Pipeline("colours", points=[[1, 1], [2, 2]])
+    others: list[threading.Thread] = []
+    real = prompted.check_point_labels
+
+    def meanwhile(labels: object, count: int) -> np.ndarray:
+        if not others:
+            others.append(threading.Thread(target=setattr, args=(pipe, "points", [[8, 8], [9, 9]])))
+            others[0].start()
+            others[0].join(0.2)  # it waits for its turn
+        return real(labels, count)
+
+    monkeypatch.setattr(prompted, "check_point_labels", meanwhile)
+    pipe.point_labels = [1, 0]
+    others[0].join(10)
+    assert (pipe.points.tolist(), pipe.point_labels.tolist()) == ([[8, 8], [9, 9]], [1, 0])
 
 
 def test_one_clip_serves_pipelines_in_many_threads(backend: str) -> None:
@@ -320,9 +327,11 @@ def test_clip_is_opened_once_however_many_threads_need_it(monkeypatch: pytest.Mo
     assert len(opened) == 1
 
 
-def test_a_known_prompt_does_not_wait_for_one_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_prompt_does_not_wait_for_one_that_is_computed(
+    slow_prompts: tuple[threading.Event, threading.Event],
+) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    computing, go_on = hold_prompts(monkeypatch)
+    computing, go_on = slow_prompts
     setter = threading.Thread(target=lambda: setattr(pipe, "prompts", ["a green thing"]))
     setter.start()
     assert computing.wait(10)
@@ -346,79 +355,6 @@ def test_a_frame_is_uploaded_for_what_its_array_holds_now() -> None:
     second = uploads.begin(buffer)
     assert uploads.at(session, second) is not held
     assert uploads.at(session, buffer) is not uploads.at(session, buffer)  # nobody says what it holds
-
-
-def test_a_closed_pipeline_says_so_and_leaves_results_whole() -> None:
-    with Pipeline("things", clip="clip-colours", prompts=["red"]) as pipe:
-        result, clip = pipe(scene(*SHAPES)), pipe.clip
-        segmented = pipe.segment(scene(*SHAPES))
-    assert clip is not None
-    assert result.masks().shape == (2, 256, 256)
-    for call in (
-        lambda: pipe(scene(*SHAPES)),
-        lambda: pipe(scene(*SHAPES), prompts=["green"]),
-        lambda: pipe.segment(scene(*SHAPES)),
-        lambda: pipe.select(segmented),
-        lambda: pipe.rank(result),
-        lambda: setattr(pipe, "prompts", ["a new text"]),
-        lambda: pipe.segmenter(scene(*SHAPES)),
-        lambda: clip.embed_boxes(scene(*SHAPES), result.boxes),
-        lambda: clip.text.embed(["red"], ["{}"]),
-    ):
-        with pytest.raises(ClosedError, match=r"expected .* to be open, found it closed"):
-            call()
-    pipe.close()  # once more is once
-
-
-def test_a_clip_that_was_given_stays_open() -> None:
-    clip = Clip("clip-colours")
-    with Pipeline("things", clip=clip, prompts=["red"]) as pipe:
-        assert len(pipe(scene(*SHAPES))) == 2
-    assert len(Pipeline("things", clip=clip, prompts=["red"])(scene(*SHAPES))) == 2
-
-
-def test_closing_waits_for_calls_and_not_for_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    computing, go_on = hold_prompts(monkeypatch)
-    errors: list[BaseException] = []
-
-    def set_prompts() -> None:
-        try:
-            pipe.prompts = ["a green thing"]
-        except ClosedError as error:
-            errors.append(error)
-
-    setter = threading.Thread(target=set_prompts)
-    setter.start()
-    assert computing.wait(10)
-    closer = threading.Thread(target=pipe.close)
-    closer.start()
-    closer.join(10)
-    assert not closer.is_alive()
-    go_on.set()
-    setter.join(10)
-    assert len(errors) == 1
-
-
-def test_calls_under_way_end_whole_when_the_pipeline_is_closed() -> None:
-    pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    frame, whole, closed = scene(*SHAPES), [], []
-
-    def work(index: int) -> None:
-        if index == 0:
-            time.sleep(0.05)
-            pipe.close()
-            return
-        for _ in range(200):
-            try:
-                whole.append(len(pipe(frame)))
-            except ClosedError:
-                closed.append(index)
-                return
-
-    at_once(work)
-    assert set(whole) == {2}
-    assert len(closed) == THREADS - 1
 
 
 @pytest.mark.parametrize("act", [pickle.dumps, copy.copy, copy.deepcopy])

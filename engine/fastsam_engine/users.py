@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,8 +22,9 @@ class Users:
         """
         self._what, self._mend = what, mend
         self._changed = threading.Condition()
-        self._count = 0
-        self._closed = self._released = False
+        self._calls: Counter[int] = Counter()  # of each thread that has one
+        self._closed = False
+        self._release: Callable[[], None] | None = None  # what is yet to be done
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -31,27 +33,39 @@ class Users:
         Raises:
             ClosedError: It was closed.
         """
+        thread = threading.get_ident()
         with self._changed:
-            if self._closed:
-                raise ClosedError(self._what, self._mend)
-            self._count += 1
+            self._calls[thread] += 1  # before the question: a signal's handler may close between the two
         try:
+            if self._closed and self._calls[thread] == 1:  # not a call within one that was there before
+                raise ClosedError(self._what, self._mend)
             yield
         finally:
             with self._changed:
-                self._count -= 1
-                if self._count == 0:
+                self._calls[thread] -= 1
+                if not self._calls[thread]:
+                    del self._calls[thread]
+                if not self._calls:
+                    self._release_once()
                     self._changed.notify_all()
 
     def close(self, release: Callable[[], None]) -> None:
         """Let no further call begin, wait for those under way, and release what they used, once.
 
+        In the middle of a call of the same thread, as a signal's handler is, nothing can be waited for: the last call
+        under way releases what it used then.
+
         Args:
-            release: Called by the first close; every close returns after it.
+            release: Called once, that of the first close; every other close returns after it.
         """
         with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: self._count == 0)
-            if not self._released:
-                self._released = True
-                release()
+            if not self._closed:
+                self._closed, self._release = True, release
+            if threading.get_ident() not in self._calls:
+                self._changed.wait_for(lambda: not self._calls)
+                self._release_once()
+
+    def _release_once(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()

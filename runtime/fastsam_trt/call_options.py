@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -100,7 +101,7 @@ def check_most(most: int | None) -> int | None:
     Raises:
         OptionError: It is none.
     """
-    if most is not None and (not isinstance(most, int) or most < 1):
+    if most is not None and (not isinstance(most, Integral) or most < 1):
         raise OptionError("max_selected", "a whole number of 1 or more", most)
     return most
 

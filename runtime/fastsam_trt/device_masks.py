@@ -62,6 +62,9 @@ class DeviceMasks:
         taken = session.spec.input
         self._most = taken.axes["K"][1] if isinstance(taken, ArraysInput) else len(boxes)  # the memory grows with it
 
+    def __reduce__(self) -> tuple[Callable[[PrototypeMasks], PrototypeMasks], tuple[PrototypeMasks]]:
+        return _itself, (self.to_host(),)  # what lies on a device can be neither sent nor copied
+
     def __len__(self) -> int:
         return len(self._boxes)
 
@@ -133,3 +136,7 @@ class DeviceMasks:
             MaskCrop(x0, y0, mask[y0 : max(y1, y0), x0 : max(x1, x0)])
             for mask, (x0, y0, x1, y1) in zip(masks, edges, strict=True)
         ]
+
+
+def _itself(masks: PrototypeMasks) -> PrototypeMasks:
+    return masks

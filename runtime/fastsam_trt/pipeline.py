@@ -201,10 +201,10 @@ class Pipeline(Prompted):
         """Give the models' memory back, after the calls under way; a later call raises `ClosedError`.
 
         Results stay whole. A CLIP model that was given open stays open. Another thread that is setting prompts is not
-        waited for, and fails.
+        waited for, and fails. A signal's handler that closes the pipeline in the middle of a call does not wait for
+        it: the call ends whole, and gives the memory back.
         """
-        self._users.close(self.segmenter.close)
-        self._clip.close()
+        self._users.close(self._release)
 
     @property
     def clip(self) -> Clip | None:
@@ -333,7 +333,8 @@ class Pipeline(Prompted):
             ClosedError: `close` was called.
         """
         with self._users.one():
-            ranking = self._answers_of(result.frames).rank(result.frame, result.segments)
+            picture = self._uploads.begin(result.frame)
+            ranking = self._answers_of(result.frames).rank(picture, result.segments)
         if ranking is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
         return ranking
@@ -369,6 +370,10 @@ class Pipeline(Prompted):
                 for _, result in flow:
                     yield result
 
+    def _release(self) -> None:
+        self.segmenter.close()
+        self._clip.close()
+
     def _segment(
         self,
         frame: NDArray[Any],
@@ -391,7 +396,7 @@ class Pipeline(Prompted):
         if most is not None:
             selection = best(selection, segments.scores, most)
         return Result(
-            segmented.picture,
+            segmented.picture.view(),  # results that are kept keep no upload
             segments,
             selection,
             class_names=self.segmenter.class_names,

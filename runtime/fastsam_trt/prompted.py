@@ -125,8 +125,10 @@ class Prompted:
 
     @points.setter
     def points(self, points: ArrayLike | None) -> None:
-        checked, asked = check_points(points), self.question
-        self.set_points(checked, asked.point_labels if asked.labelled and len(checked) else None)
+        checked = check_points(points)
+        with self._changing:
+            asked = self.question
+            self.set_points(checked, asked.point_labels if asked.labelled and len(checked) else None)
 
     @property
     def point_labels(self) -> NDArray[np.int32]:
@@ -135,7 +137,8 @@ class Prompted:
 
     @point_labels.setter
     def point_labels(self, labels: ArrayLike | None) -> None:
-        self.set_points(self.points, labels)
+        with self._changing:
+            self.set_points(self.points, labels)
 
     def set_points(self, points: ArrayLike | None, labels: ArrayLike | None = None) -> None:
         """Set `points` and `point_labels` together.

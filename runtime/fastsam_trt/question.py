@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -48,7 +49,7 @@ class TextRules:
     def __post_init__(self) -> None:
         if self.selector not in ("auto", "labels", "clip"):
             raise OptionError("selector", "auto, labels or clip", self.selector)
-        if not 0 <= self.threshold <= 1:
+        if not isinstance(self.threshold, Real) or not 0 <= self.threshold <= 1:
             raise OptionError("threshold", "a number from 0 to 1", self.threshold)
         if self.crop not in ("box", "masked"):
             raise OptionError("crop", "box or masked", self.crop)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral, Real
 from typing import Any, ClassVar, TypeAlias
 
 from fastsam_engine.discovery import import_modules
@@ -42,9 +43,10 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionError(name, "a number from 0 to 1", getattr(self, name))
-        if self.max_segments < 1:
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 <= float(value) <= 1:
+                raise OptionError(name, "a number from 0 to 1", value)
+        if not isinstance(self.max_segments, Integral) or self.max_segments < 1:
             raise OptionError("max_segments", "a whole number of 1 or more", self.max_segments)
 
 
