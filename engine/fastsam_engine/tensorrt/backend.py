@@ -155,7 +155,7 @@ class TensorRtBackend(Backend):
         return TensorRtSession(
             path, plan.spec, self.flavour, module, plan.data, device, precision,
             kernels=cache.byproduct(kept), keep_kernels=partial(cache.store_byproduct, kept) if keep else None,
-            host_code=_serves_later(plan.facts),
+            host_code=_serves_later(plan.facts), halves=plan.facts.options is None,
         )  # fmt: skip
 
     def _device(self, gpu: Gpu) -> Device:
