@@ -18,7 +18,7 @@ from fastsam_engine.interruption import interruptible, named_interrupts
 from fastsam_engine.model_spec import ImageInput, ModelSpec
 from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.packages import check_single_owner, owners, version
+from fastsam_engine.packages import check_single_owner, load_module, owners, version
 from fastsam_engine.session import Array, Computed, Session, check_names
 from fastsam_engine.tensorrt.gpus import gpus
 from fastsam_engine.tensorrt.profiles import bounded, shape_ranges
@@ -66,13 +66,13 @@ class OnnxRuntimeBackend(Backend):
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         where = Device.parse(device)
+        installed = owners("onnxruntime")[0]
+        onnxruntime = load_module("onnxruntime", self.name, f"pip install --force-reinstall {installed}")
         result = computed(spec, where, precision)
         if where.kind == "cpu":
             return OnnxRuntimeSession(
                 path, spec, _load(path, where, providers(spec, where, result), {}, options), result
             )
-        import onnxruntime
-
         load_libraries(onnxruntime, where)
         return open_bound(path, spec, where, result, options)
 

@@ -28,7 +28,7 @@ from fastsam_engine.interruption import named_interrupts
 from fastsam_engine.made_once import MadeOnce
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.packages import version
+from fastsam_engine.packages import load_module, version
 from fastsam_engine.session import Array, Session, check_names, picture_size
 from fastsam_engine.tensorrt.profiles import ShapeRange, shape_ranges
 from fastsam_engine.weight_files import beside_its_weights
@@ -254,10 +254,12 @@ def _make_core() -> openvino.Core:
     if silenced:  # it wants to keep a file there; without one it fails, or warns several times
         sys.modules[_TELEMETRY] = cast("ModuleType", None)
     try:
-        import openvino
+        load_module("openvino", OpenVinoBackend.name, "pip install --force-reinstall openvino")
     finally:
         if silenced:
             del sys.modules[_TELEMETRY]
+    import openvino
+
     # The module makes its tables of dtypes when they are first used, during which it may let go of Python's lock: a
     # second thread that uses them just then waits for the first with that lock held, and neither goes on.
     for dtype in (np.float32, np.uint8, np.int64):
