@@ -186,8 +186,12 @@ class OperatorFallbackError(RequestError, RuntimeError):
         )
 
 
-class GpuError(WorkError, RuntimeError):
-    """Work on a GPU that failed."""
+class ComputeError(WorkError, RuntimeError):
+    """Computing that failed, as where memory ran out."""
 
     def __init__(self, device: str, what: str, found: str, mend: str = "see: fastsam-trt doctor") -> None:
         super().__init__(f"{device}: {what} failed ({found}); {mend}")
+
+
+class GpuError(ComputeError):
+    """Work on a GPU that failed."""

@@ -29,7 +29,7 @@ from fastsam_engine.made_once import MadeOnce
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import load_module, version
-from fastsam_engine.session import Array, Session, check_names, picture_size
+from fastsam_engine.session import Array, Session, check_names, computing, picture_size
 from fastsam_engine.tensorrt.profiles import ShapeRange, shape_ranges
 from fastsam_engine.weight_files import beside_its_weights
 
@@ -159,7 +159,9 @@ class OpenVinoSession(Session):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         (array, *_) = inputs.values()
-        return self._graphs.get(self._compiled_for(array.shape)).run(inputs)
+        graph = self._graphs.get(self._compiled_for(array.shape))
+        with computing(self.device, f"running {self.spec.name}", -1):
+            return graph.run(inputs)
 
     def _release(self) -> None:
         self._graphs.clear()
@@ -217,7 +219,8 @@ class OpenVinoSession(Session):
         return size, made
 
     def _compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        return self._core.compile_model(self._reshaped(shape), "CPU", self._options)
+        with computing(self.device, f"compiling {self.spec.name}", -1):
+            return self._core.compile_model(self._reshaped(shape), "CPU", self._options)
 
     def _reshaped(self, shape: Shape) -> openvino.Model:
         model = cast("openvino.Model", self._model)
