@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from fastsam_engine.backends.openvino_compiled import CompiledGraphs, Shape
+from fastsam_engine.backends.openvino_frames import taking_frames
 from fastsam_engine.backends.openvino_graph import OpenVinoGraph, per_picture
 from fastsam_engine.backends.openvino_slices import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
@@ -89,7 +90,7 @@ class OpenVinoBackend(Backend):
         outputs = {name for port in model.outputs for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
         if options.frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
-            model, image = _taking_frames(model, spec.input)
+            model, image = taking_frames(model, spec.input)
             spec = dataclasses.replace(spec, input=image)
         dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
         kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
@@ -270,29 +271,6 @@ def _make_core() -> openvino.Core:
         np.asarray(tensor.data)
         tensor.element_type.to_dtype()
     return openvino.Core()
-
-
-def _taking_frames(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:
-    """Put the normalisation of pictures into the graph: fewer passes over memory than doing it before the graph."""
-    import openvino
-    from openvino.preprocess import ColorFormat, PrePostProcessor
-
-    prepared = PrePostProcessor(model)
-    picture = prepared.input(image.name)
-    picture.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    picture.tensor().set_color_format(ColorFormat.BGR)
-    picture.model().set_layout(openvino.Layout(image.layout))
-    steps = picture.preprocess()
-    if image.colour == "RGB":
-        steps.convert_color(ColorFormat.RGB)
-    steps.convert_element_type(openvino.Type(np.dtype(image.dtype)))
-    if any(image.mean):
-        steps.mean([mean / image.scale for mean in image.mean])
-    steps.scale([std / image.scale for std in image.std])
-    taken = dataclasses.replace(
-        image, layout="NHWC", dtype="uint8", colour="BGR", scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
-    )
-    return prepared.build(), taken
 
 
 def _precision(core: openvino.Core, spec: ModelSpec, asked: str) -> Precision:
