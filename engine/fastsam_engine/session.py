@@ -25,7 +25,8 @@ class Session(ABC):
     """A graph that is ready to run, until it is closed.
 
     Any thread may call any method at any time. Whether runs go side by side is the backend's: those of a session whose
-    `parallel` is true do, others wait for each other. `close` waits for the runs under way.
+    `parallel` is true do, others wait for each other. `close` waits for the runs under way. A fork of the process may
+    not use it, since threads do not come along: its calls raise `ForkedError`.
 
     Attributes:
         parallel: Whether runs of several threads go side by side.
