@@ -102,6 +102,8 @@ def _teach(model: transformers.Mask2FormerForUniversalSegmentation) -> None:
     wanted = torch.from_numpy(np.stack([cells == i for i in range(QUERIES)])).float()[None]
     classes = torch.arange(QUERIES)[None] % 6
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a model gains nothing by more, and on a busy machine they wait for each other
     model.train()
     for step in range(_STEPS):
         picture = tiles(*SIZE, seed=step)[..., ::-1] / 255
@@ -113,4 +115,5 @@ def _teach(model: transformers.Mask2FormerForUniversalSegmentation) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    torch.set_num_threads(threads)
     model.eval()

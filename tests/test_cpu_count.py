@@ -51,6 +51,8 @@ def lay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lay:
         ("0 100000", None, 8),
         ("100000 0", None, 8),
         ("nonsense", None, 8),
+        ("²³ 100000", None, 8),
+        ("9" * 5000, None, 8),
         ("", None, 8),
     ],
 )

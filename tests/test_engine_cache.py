@@ -19,7 +19,7 @@ from fastsam_engine import atomic_files, read_spec
 from fastsam_engine.build_request import BuildOptions
 from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError, OutputError
-from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_plan, sidecar, write_plan
+from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
 
 KEY = {"graph": "abc", "version": "1.0"}
 
@@ -174,6 +174,51 @@ def test_pruning_removes_what_was_not_used_and_what_is_broken(cache: EngineCache
     assert cache.byproduct(cache.byproduct_path("timings", "tensorrt", KEY)) == b"timings"
     assert cache.prune() > 0
     assert not [each for each in cache.folder.rglob("*") if each.is_file()]
+
+
+def test_what_can_not_be_read_is_listed_passed_over_and_removed(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's files, and those that another process removes meanwhile; modes do not keep root from reading."""
+    kept, refused = (cache.path("tensorrt", "m", {"n": n}) for n in range(2))
+    for each in (kept, refused):
+        cache.store(each, _plan())
+    gone = refused.with_name("m-gone.plan")
+    gone.symlink_to("nowhere")
+
+    def read(path: Path) -> Any:
+        if path == refused:
+            raise PermissionError(13, "Permission denied")
+        return read_facts(path)
+
+    monkeypatch.setattr("fastsam_engine.engine_cache.read_facts", read)
+    found = {each.path: (each.sound, each.what) for each in cache.entries()}
+    assert found.keys() == {kept, refused, gone}
+    assert found[kept][0]
+    assert found[refused] == (False, "broken: it can't be read (Permission denied)")
+    assert found[gone] == (False, "broken: it can't be read (No such file or directory)")
+    assert set(cache.plans("tensorrt", "m")) == found.keys()
+    assert cache.load(gone) is None
+    cache.prune(unused_s=3600)
+    assert cache.plans("tensorrt", "m") == [kept]
+
+
+def test_a_folder_in_which_nothing_can_be_reached_is_one_error(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cache.path("tensorrt", "m", {})
+    cache.store(path, _plan())
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fastsam_engine.atomic_files.open_in_place", refuse)
+    for method in ("exists", "glob", "unlink"):
+        monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(OutputError, match=r"it can't be written \(Permission denied\)"):
+        cache.store(path, _plan())
+    assert cache.load(path) is None
+    assert cache.plans("tensorrt", "m") == []
 
 
 def test_an_engine_file_of_ultralytics_is_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from fake_driver import GIB, FakeDriver, FakeGpu, install
 from fastsam_engine import find_graph, open_session, opening, read_spec
 from fastsam_engine.backends import all_backends, onnxruntime_devices
 from fastsam_engine.backends import onnxruntime as onnxruntime_backend
+from fastsam_engine.backends import openvino as openvino_backend
 from fastsam_engine.backends.registry import Readiness
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, BuildRequestError, GpuError
 from fastsam_engine.open_options import OpenOptions
@@ -186,6 +188,23 @@ def test_auto_passes_on_with_one_line_and_a_name_is_an_error(
     told = [each.getMessage() for each in caplog.records if "the next fastest backend is used" in each.getMessage()]
     assert len(told) == 1
     assert told[0].startswith(str(raised.value))
+
+
+@pytest.mark.parametrize(("name", "other"), [("openvino", "onnxruntime"), ("onnxruntime", "openvino")])
+def test_auto_passes_over_a_package_that_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, other: str
+) -> None:
+    """Installed, and yet it can't be imported: another Python's, or a library that it needs is not there."""
+    backend = all_backends()[name]
+    first = dataclasses.replace(backend.readiness(), speed_rank=1, device_ranks={})
+    monkeypatch.setattr(backend, "readiness", lambda: first)
+    if name == "openvino":  # as in a process that has not loaded it yet
+        monkeypatch.setattr(openvino_backend, "_make_core", openvino_backend._make_core.__wrapped__)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BackendFailedError, match=rf"libraries can't be loaded \(.*\); pip install .*{name}"):
+        open_session(find_graph("colours"), name)
+    assert open_session(find_graph("colours")).backend == other
+    assert len([each for each in caplog.records if "the next fastest backend" in each.getMessage()]) == 1
 
 
 def test_auto_does_not_hide_what_is_wrong_with_a_model(machine: Machine) -> None:

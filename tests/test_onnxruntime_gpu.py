@@ -20,6 +20,7 @@ from fastsam_engine.backends.onnxruntime_assignment import check_assignment
 from fastsam_engine.backends.onnxruntime_devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime_options import computed, engine_folder, providers
 from fastsam_engine.errors import (
+    BackendFailedError,
     BackendUnavailableError,
     OperatorFallbackError,
 )
@@ -70,7 +71,7 @@ _TENSORRT_FILES = ("tensorrt_libs/libnvinfer.so.10", "tensorrt_libs/libnvonnxpar
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """A machine with ONNX Runtime's package for GPUs, a driver or none, and wheels beside it."""
+    """A machine with ONNX Runtime's package for GPUs, a driver or none, and wheels in `tmp_path`/site, beside it."""
 
     def make(driver: _Driver | None, files: tuple[str, ...] = ()) -> Path:
         facts = tmp_path / "site" / "onnxruntime" / "capi" / "build_and_package_info.py"
@@ -86,6 +87,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 
         monkeypatch.setattr(ctypes, "CDLL", load)
         monkeypatch.setattr(onnxruntime_devices, "_package_folder", lambda _: tmp_path / "site" / "onnxruntime")
+        path = ["", str(tmp_path / "other"), str(tmp_path / "site"), str(tmp_path / "nowhere")]
+        monkeypatch.setattr(onnxruntime_devices, "sys", SimpleNamespace(platform=sys.platform, path=path))
         return tmp_path / "site"
 
     return make
@@ -101,6 +104,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
         (_Driver(1), _CUDA_FILES[2:], "cpu", "no cuda: libcublasLt.so.13, libcublas.so.13 not found; pip install"),
         (_Driver(2), _CUDA_FILES, "cuda cuda:1 cpu", "no tensorrt: libnvinfer.so.10, libnvonnxparser.so.10 not found"),
         (_Driver(2), _CUDA_FILES + _TENSORRT_FILES, "cuda cuda:1 tensorrt tensorrt:1 cpu", ""),
+        (_Driver(1), [f"../other/{each}" for each in _CUDA_FILES + _TENSORRT_FILES], "cuda tensorrt cpu", ""),
     ],
 )
 def test_devices_are_those_that_can_serve(
@@ -271,10 +275,31 @@ def test_loading_the_libraries_says_nothing(
     loaded: list[str] = []
     monkeypatch.setattr(ctypes, "CDLL", loaded.append)
     load_libraries(SimpleNamespace(preload_dlls=lambda: print("Failed to load libcufft")), _CUDA)  # noqa: T201
-    assert loaded == []
+    names = [Path(each).name for each in _CUDA_FILES]
+    assert loaded == names  # as `preload_dlls` left them
     load_libraries(SimpleNamespace(preload_dlls=lambda: None), Device("tensorrt"))
-    assert loaded == [str(site / each) for each in _TENSORRT_FILES]
+    assert loaded[len(names) :] == [*names, *(str(site / each) for each in _TENSORRT_FILES)]
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the libraries' names are Linux's")
+def test_libraries_of_wheels_elsewhere_on_the_path_are_loaded(
+    machine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime looks beside itself only: not in what `pip --target`, or a user's own folder, holds."""
+    site = machine(_Driver(1), (*_CUDA_FILES[2:], *(f"../other/{each}" for each in _CUDA_FILES)))
+    loaded: list[str] = []
+
+    def load(name: str) -> None:
+        if "/" not in name or "cudnn" in name:
+            raise OSError(f"{name}: cannot open shared object file")
+        loaded.append(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    with pytest.raises(BackendFailedError, match=r"libcudnn\.so\.9 can't be loaded \(.*; see: fastsam-trt doctor"):
+        load_libraries(SimpleNamespace(preload_dlls=lambda: None), _CUDA)
+    other = site.parent / "other"
+    assert loaded == [str((other if at < 2 else site) / each) for at, each in enumerate(_CUDA_FILES[:4])]
 
 
 # What runs where

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +22,7 @@ from fastsam_engine.backends.onnxruntime import open_bound
 from fastsam_engine.backends.onnxruntime_devices import Device
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.device_array import Array
-from fastsam_engine.errors import BackendUnavailableError, ClosedError, ThreadsError
+from fastsam_engine.errors import BackendUnavailableError, ClosedError, ForkedError, ThreadsError
 from fastsam_engine.model_spec import ArraysInput, ModelSpec, Output
 from fastsam_engine.open_options import OpenOptions
 
@@ -351,3 +353,27 @@ def test_sessions_with_a_part_of_the_cpus_are_not_pinned_to_the_same(
     session = open_session(find_graph("colours"), "openvino", threads=threads)
     session.run({session.spec.input_names[0]: picture})
     assert seen == [pinned]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.parametrize("kind", ["openvino fp32", "onnxruntime"])
+def test_a_fork_is_refused_at_once_and_leaves_the_session_alone(kind: str) -> None:
+    """Whatever lock a thread held when the process forked is held in the child for ever."""
+    session = _open(kind, "colours")
+    (picture,) = _inputs([(1, 96, 64)])
+    given = {session.spec.input_names[0]: picture}
+    before = session.run(given)
+    with session._users.one(), session._users._changed:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # ends a child that hangs
+            told = 1
+            try:
+                session.run(given)
+            except ForkedError:
+                session.close()
+                told = 0
+            os._exit(told)
+    assert os.waitpid(child, 0)[1] == 0
+    for name, array in session.run(given).items():
+        np.testing.assert_array_equal(array, before[name])

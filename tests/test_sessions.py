@@ -17,6 +17,7 @@ from fastsam_engine import find_graph, open_session, packages
 from fastsam_engine.backends import Readiness, all_backends
 from fastsam_engine.errors import (
     BackendUnavailableError,
+    ComputeError,
     InputMismatchError,
     ModelFileError,
     PackageClashError,
@@ -139,6 +140,22 @@ def test_a_graph_that_the_library_can_not_load_is_refused(backend: str, tmp_path
     with pytest.raises(ModelFileError, match="can't load it") as caught:
         open_session(path, backend)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_memory_does_not_suffice_for_is_one_line(
+    backend: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from onnx import helper, numpy_helper
+
+    graph = colour_models.segmenter_graph()
+    graph.initializer.append(numpy_helper.from_array(np.array([1 << 21, 1 << 21]), "lengths"))
+    graph.node.append(helper.make_node("ConstantOfShape", ["lengths"], ["terabytes"]))
+    graph.output.append(helper.make_tensor_value_info("terabytes", 1, [1 << 21, 1 << 21]))
+    path = colour_models.save(graph, tmp_path / "large.onnx", colour_models.segmenter_spec())
+    with pytest.raises(ComputeError, match=r"cpu: (running|compiling) colours failed \(.*; use a smaller") as caught:
+        open_session(path, backend).run({"images": _picture()})
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def _not_installed(name: str) -> str:

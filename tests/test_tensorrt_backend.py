@@ -837,6 +837,17 @@ def test_without_cuda_core_the_backend_says_what_it_needs(machine: Machine, monk
             make()
 
 
+def test_a_cuda_core_that_is_too_old_is_told_from_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def old(_index: int) -> None:
+        raise ModuleNotFoundError("No module named 'cuda.core.graph'")
+
+    monkeypatch.setattr("fastsam_engine.tensorrt.cuda_device.CudaDevice", old)
+    machine.packages["cuda-core"] = "0.3.2"
+    found = r"expected cuda-core 1, found 0\.3\.2 \(No module named 'cuda\.core\.graph'\); pip install 'fastsam-trt\["
+    with pytest.raises(BackendUnavailableError, match=found):
+        machine.build()
+
+
 def test_doctor_tells_what_serves_and_why_not(tensorrt: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     tensorrt.become(H100, flavours=("tensorrt", "tensorrt-rtx"))
     tensorrt.open()

@@ -22,7 +22,7 @@ from fake_tensorrt import FakeDevice, FakeTensorRt, _Diagnostics, _Graphs, _Stra
 from fastsam_engine import open_session
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError, InputMismatchError, ModelFileError
-from fastsam_engine.model_spec import FeatureInput, ModelSpec, Output
+from fastsam_engine.model_spec import ArraysInput, ModelSpec, Output
 from fastsam_engine.session import Session
 from fastsam_engine.spec_reader import read_spec
 from fastsam_engine.tensorrt import gpus as gpus_module
@@ -35,6 +35,7 @@ from fastsam_engine.tensorrt.session import TensorRtSession
 
 CROPS = {"pixel_values": ((1, 3, 32, 32), (4, 3, 32, 32))}
 PICTURES = {"images": ((1, 3, 32, 32), (4, 3, 256, 256))}
+SUMMED = {"H": (8, 8, 64), "W": (8, 8, 64), "K": (1, 3, 5)}
 FLAVOURS = {"tensorrt": False, "tensorrt-rtx": True}
 
 
@@ -75,7 +76,7 @@ def summing(tmp_path: Path) -> Path:
         [helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["k", "pixels"])],
         [onnx.numpy_helper.from_array(np.array([32, -1]), "channels")],
     )
-    taken = FeatureInput(("output1", "coefficients"), ("1 32 H W", "K 32"))
+    taken = ArraysInput(("output1", "coefficients"), ("1 32 H W", "K 32"), ("float32", "float32"), SUMMED)
     spec = ModelSpec("summing", "none", "masks", taken, (Output("sums", "masks", "K P"),))
     return colour_models.save(graph, tmp_path / "summing.onnx", spec)
 
@@ -86,7 +87,7 @@ SUMMING = {"output1": ((1, 32, 8, 8), (1, 32, 64, 64)), "coefficients": ((1, 32)
 def _open(api: FakeTensorRt, graph: Path, *profiles: Any, spec: ModelSpec | None = None, **options: Any) -> Any:
     keywords = {
         name: options.pop(name)
-        for name in ("cuda_graphs", "sizes_kept", "batches_kept", "kernels", "keep_kernels")
+        for name in ("cuda_graphs", "sizes_kept", "batches_kept", "kernels", "keep_kernels", "halves")
         if name in options
     }
     plan = make_plan(graph, *profiles, **options)
@@ -252,7 +253,8 @@ def test_an_output_of_its_own_comes_back_as_input_though_its_memory_is_given_up(
         [helper.make_tensor_value_info("longer", TensorProto.FLOAT, ["m", 2])],
         [onnx.numpy_helper.from_array(np.float32(1), "one")],
     )
-    spec = ModelSpec("growing", "none", "masks", FeatureInput(("rows",), ("N 2",)), (Output("longer", "x", "M 2"),))
+    rows = ArraysInput(("rows",), ("N 2",), ("float32",), {"N": (1, 1, 8)})
+    spec = ModelSpec("growing", "none", "masks", rows, (Output("longer", "x", "M 2"),))
     path = colour_models.save(graph, tmp_path / "growing.onnx", spec)
     session = _open(api, path, {"rows": ((1, 2), (16, 2))}, batches_kept=1)
     rows = session.upload(np.zeros((1, 2), np.float32))
@@ -585,9 +587,9 @@ def test_warming_makes_the_largest_first_and_leaves_nothing_to_do(device: FakeDe
         session.warm([{"crops": (1, 3, 32, 32)}])
 
 
-def test_half_precision_inputs_are_rounded_on_the_way(api: FakeTensorRt, crops: Path) -> None:
+def test_inputs_of_another_tools_plan_are_rounded_on_the_way(api: FakeTensorRt, crops: Path) -> None:
     halves = {"pixel_values": "float16", "image_embeds": "float16"}
-    session, reference = _open(api, crops, CROPS, dtypes=halves), open_session(crops, "onnxruntime")
+    session, reference = _open(api, crops, CROPS, dtypes=halves, halves=True), open_session(crops, "onnxruntime")
     given = _random((2, 3, 32, 32))
     found = session.run({"pixel_values": given})["image_embeds"]
     rounded = given.astype(np.float16).astype(np.float32)
@@ -602,7 +604,8 @@ def test_half_precision_inputs_are_rounded_on_the_way(api: FakeTensorRt, crops: 
     [
         ({"shape_inputs": ("pixel_values",)}, "tensor 'pixel_values' decides shapes"),
         ({"dtypes": {"image_embeds": "bfloat16"}}, "'image_embeds' is bfloat16, which numpy does not have"),
-        ({"dtypes": {"pixel_values": "int8"}}, "says float32 for input 'pixel_values', found int8"),
+        ({"dtypes": {"pixel_values": "float16"}}, "its spec says float32, found float16 in the plan"),
+        ({"dtypes": {"pixel_values": "int8"}}, "input 'pixel_values': its spec says float32, found int8 in the plan"),
     ],
 )
 def test_plans_with_tensors_that_can_not_be_served(
@@ -623,8 +626,8 @@ def test_a_spec_that_names_other_tensors_is_refused(api: FakeTensorRt, crops: Pa
     with pytest.raises(ModelFileError, match="its spec names embeds"):
         _open(api, crops, CROPS, spec=dataclasses.replace(spec, outputs=(Output("embeds", "embedding", "N D"),)))
     spec = read_spec(summing)
-    fewer = dataclasses.replace(spec, input=FeatureInput(("output1",), ("1 32 H W",)))
-    with pytest.raises(ModelFileError, match="wants an input 'coefficients'"):
+    fewer = dataclasses.replace(spec, input=ArraysInput(("output1",), ("1 32 H W",), ("float32",), SUMMED))
+    with pytest.raises(ModelFileError, match="its plan takes coefficients as well"):
         _open(api, summing, SUMMING, spec=fewer)
 
 

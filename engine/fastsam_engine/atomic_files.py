@@ -86,7 +86,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             part.replace(path.resolve())
     except BaseException as error:
         if not in_place:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # of a folder that nothing can be reached in
+                part.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OutputError(path, f"it can't be written ({error.strerror})") from error
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from fastsam_engine.errors import ThreadsError
 
 _ROOT = Path("/")
+_COUNT = re.compile(r"[1-9][0-9]{0,17}")  # above 0, as the kernel writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 def _ratio(quota: str = "", period: str = "100000") -> float | None:
     """Microseconds of CPU time for each period; None for `max`, -1 and what can't be read."""
-    if not (quota.isdigit() and period.isdigit() and int(quota) and int(period)):
+    if not (_COUNT.fullmatch(quota) and _COUNT.fullmatch(period)):
         return None
     return int(quota) / int(period)
 

@@ -79,9 +79,9 @@ class EngineCache:
 
     def load(self, path: Path) -> Plan | None:
         """The plan at a path of this cache; None where there is none that can be trusted and is whole."""
-        if not path.exists():
-            return None
         try:
+            if not path.exists():
+                return None
             _check_own(path)
             plan = read_plan(path)
         except (FastsamError, OSError) as error:
@@ -95,8 +95,12 @@ class EngineCache:
 
     def plans(self, backend: str, name: str) -> list[Path]:
         """The plans of all keys of a graph, the last used first."""
-        found = [(each.stat().st_mtime, each) for each in (self.folder / backend).glob(f"{glob.escape(name)}-*.plan")]
-        return [path for _, path in sorted(found, reverse=True)]
+        try:
+            paths = list((self.folder / backend).glob(f"{glob.escape(name)}-*.plan"))
+        except OSError as error:
+            _logger.debug("%s can't be read (%s)", self.folder, error)
+            return []
+        return sorted(paths, key=lambda path: (-_used_s(path), path))
 
     def store(self, path: Path, plan: Plan) -> None:
         """Keep a plan.
@@ -161,7 +165,7 @@ class EngineCache:
 
     def entries(self) -> list[CachedEngine]:
         """What is kept, the last used first."""
-        found = [_entry(path) for path in self.folder.glob("*/*.plan")]
+        found = [_entry(path) for path in self.folder.glob("*/*.plan") if os.path.lexists(path)]
         found += [_other(path, "graph compiled for the processor") for path in self.folder.glob("*/*.compiled")]
         found += [_other(path, "folder of ONNX Runtime's TensorRT provider") for path in self.folder.glob("*/*/")]
         return sorted(found, key=lambda each: -each.used_s)
@@ -181,15 +185,16 @@ class EngineCache:
         now = time.time()
         gone = [each.path for each in self.entries() if not each.sound or now - each.used_s >= unused_s]
         files = [file for path in gone if path.is_dir() for file in path.rglob("*") if file.is_file()]
-        files += [file for path in gone if path.is_file() for file in (path, sidecar(path), path.with_suffix(".lock"))]
-        files += [each for each in self.folder.glob("*/.*.part") if now - each.stat().st_mtime > _ABANDONED_S]
+        alone = [path for path in gone if not path.is_dir()]
+        files += [file for path in alone for file in (path, sidecar(path), path.with_suffix(".lock"))]
+        files += [each for each in self.folder.glob("*/.*.part") if now - _used_s(each) > _ABANDONED_S]
         for folder in self.folder.glob("*/"):
             if not set(folder.glob("*.plan")) - set(gone):
                 files += [*folder.glob("*.timings"), *folder.glob("*.kernels")]
         freed = 0
         for file in files:
             try:
-                size = file.stat().st_size
+                size = file.lstat().st_size
                 file.unlink()
                 freed += size
             except FileNotFoundError:
@@ -198,7 +203,10 @@ class EngineCache:
                 raise OutputError(file, f"it can't be removed ({error.strerror})", _MEND) from error
         for path in gone:
             if path.is_dir():
-                shutil.rmtree(path)
+                try:
+                    shutil.rmtree(path)
+                except OSError as error:
+                    raise OutputError(path, f"it can't be removed ({error.strerror})", _MEND) from error
         return freed
 
     def _make(self, folder: Path) -> None:
@@ -245,19 +253,33 @@ def _check_owner(path: Path) -> None:
 
 def _entry(path: Path) -> CachedEngine:
     beside = sidecar(path)
-    size = path.stat().st_size + (beside.stat().st_size if beside.is_file() else 0)
+    size = 0
     try:
+        size = path.stat().st_size
         if not beside.is_file():
             raise OutputError(beside, "expected a plan's sidecar, found none")
+        size += beside.stat().st_size
         spec, facts = read_facts(path)
-    except FastsamError as error:
-        return CachedEngine(path, size, path.stat().st_mtime, f"broken: {error}", sound=False)
+    except (FastsamError, OSError) as error:
+        why = error if isinstance(error, FastsamError) else f"it can't be read ({error.strerror})"
+        return CachedEngine(path, size, _used_s(path), f"broken: {why}", sound=False)
     what = f"{spec.name} {spec.task} {spec.precision}, {facts.backend} {facts.version}, {facts.gpu}"
-    return CachedEngine(path, size, path.stat().st_mtime, what, sound=True)
+    return CachedEngine(path, size, _used_s(path), what, sound=True)
+
+
+def _used_s(path: Path) -> float:
+    """When a file was last used, seconds since the epoch; 0 where it is gone, as another process may remove it."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _other(path: Path, what: str) -> CachedEngine:
     """An entry that says nothing of itself."""
     files = [each for each in path.rglob("*") if each.is_file()] if path.is_dir() else [path]
-    size = sum(each.stat().st_size for each in files)
-    return CachedEngine(path, size, path.stat().st_mtime, f"{what}, {path.parent.name}", sound=True)
+    size = 0
+    for each in files:
+        with suppress(OSError):  # it is gone
+            size += each.stat().st_size
+    return CachedEngine(path, size, _used_s(path), f"{what}, {path.parent.name}", sound=True)

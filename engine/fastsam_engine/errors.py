@@ -147,6 +147,16 @@ class ClosedError(WorkError, RuntimeError):
         super().__init__(f"expected {what} to be open, found it closed; {mend}")
 
 
+class ForkedError(WorkError, RuntimeError):
+    """Something was used in a fork of the process that opened it, where the threads and locks it needs are not."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"expected {what} to be used in the process that opened it, found a fork of that process; "
+            "open the model in each process, or start processes by 'spawn'"
+        )
+
+
 class OutputError(RequestError, OSError):
     """A path that can't be written."""
 
@@ -186,8 +196,12 @@ class OperatorFallbackError(RequestError, RuntimeError):
         )
 
 
-class GpuError(WorkError, RuntimeError):
-    """Work on a GPU that failed."""
+class ComputeError(WorkError, RuntimeError):
+    """Computing that failed, as where memory ran out."""
 
     def __init__(self, device: str, what: str, found: str, mend: str = "see: fastsam-trt doctor") -> None:
         super().__init__(f"{device}: {what} failed ({found}); {mend}")
+
+
+class GpuError(ComputeError):
+    """Work on a GPU that failed."""

@@ -1,8 +1,8 @@
-"""Whether a graph is what its spec says: names, dtypes, axes and batch, before any backend loads it."""
+"""Whether a graph, or a plan, is what its spec says: names, dtypes, axes and batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fastsam_engine.errors import ModelFileError
@@ -22,13 +22,7 @@ def check_graph(path: Path, spec: ModelSpec, graph: OnnxGraph) -> None:
     Raises:
         ModelFileError: They differ, or weights that lie in files of their own are not there.
     """
-    check_names(path, spec, graph.inputs, graph.outputs)
-    if extra := sorted(graph.inputs.keys() - set(spec.input_names)):
-        raise ModelFileError(path, f"its graph takes {', '.join(extra)} as well, which its spec does not name")
-    for name, dtype, axes in zip(spec.input_names, spec.input_dtypes, _input_axes(spec), strict=True):
-        _check(path, "input", name, dtype, axes, graph.inputs[name])
-    for output in spec.outputs:
-        _check(path, "output", output.name, None, _lengths(output.layout), graph.outputs[output.name])
+    check_tensors(path, spec, graph.inputs, graph.outputs)
     for location in graph.external:
         if Path(location).is_absolute() or ".." in Path(location).parts:
             raise ModelFileError(path, f"expected its weights beside it, found them in {location}")
@@ -40,22 +34,45 @@ def check_graph(path: Path, spec: ModelSpec, graph: OnnxGraph) -> None:
             )
 
 
-def _check(path: Path, kind: str, name: str, dtype: str | None, expected: Axes, found: Tensor) -> None:
-    if dtype is not None and found.dtype not in (dtype, "unknown"):
-        raise ModelFileError(path, f"{kind} {name!r}: its spec says {dtype}, found {found.dtype} in the graph")
+def check_tensors(
+    path: Path, spec: ModelSpec, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], of: str = "graph"
+) -> None:
+    """Compare what a graph takes and gives with its spec.
+
+    Args:
+        path: The file, for messages.
+        spec: What it says of itself.
+        inputs, outputs: By name.
+        of: What they are of, for messages.
+
+    Raises:
+        ModelFileError: They differ.
+    """
+    check_names(path, spec, inputs, outputs)
+    if extra := sorted(inputs.keys() - set(spec.input_names)):
+        raise ModelFileError(path, f"its {of} takes {', '.join(extra)} as well, which its spec does not name")
+    for name, dtype, axes in zip(spec.input_names, spec.input_dtypes, _input_axes(spec), strict=True):
+        if inputs[name].dtype not in (dtype, "unknown"):
+            raise ModelFileError(path, f"input {name!r}: its spec says {dtype}, found {inputs[name].dtype} in the {of}")
+        _check_axes(path, "input", name, axes, inputs[name], of)
+    for output in spec.outputs:
+        _check_axes(path, "output", output.name, _lengths(output.layout), outputs[output.name], of)
+
+
+def _check_axes(path: Path, kind: str, name: str, expected: Axes, found: Tensor, of: str) -> None:
     if found.axes is None:
         return
     if len(expected) != len(found.axes):
         raise ModelFileError(
             path, f"{kind} {name!r}: its spec says {len(expected)} axes ({_text(expected)}), "
-            f"found {len(found.axes)} in the graph ({_text(found.axes)})",
+            f"found {len(found.axes)} in the {of} ({_text(found.axes)})",
         )  # fmt: skip
     # A length of the spec needs the graph's to be the same or free; a free axis of the spec needs it to be free, but
     # only of inputs: what comes out may be fixed.
     for said, there in zip(expected, found.axes, strict=True):
         if isinstance(there, int) and said != there and (isinstance(said, int) or (kind == "input" and said)):
             raise ModelFileError(
-                path, f"{kind} {name!r}: its spec says ({_text(expected)}), found ({_text(found.axes)}) in the graph"
+                path, f"{kind} {name!r}: its spec says ({_text(expected)}), found ({_text(found.axes)}) in the {of}"
             )
 
 

@@ -1,10 +1,12 @@
-"""What is installed: versions, and distributions that overwrite each other."""
+"""What is installed: versions, modules, and distributions that overwrite each other."""
 
 from __future__ import annotations
 
+import importlib
 from importlib import metadata
+from types import ModuleType
 
-from fastsam_engine.errors import PackageClashError
+from fastsam_engine.errors import BackendFailedError, PackageClashError, one_line
 
 CLASHES: dict[str, tuple[str, ...]] = {
     "onnxruntime": (
@@ -30,6 +32,23 @@ def version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def load_module(module: str, backend: str, mend: str) -> ModuleType:
+    """Load the module of a backend that is installed.
+
+    Args:
+        module: Its name.
+        backend: For the message.
+        mend: Command that installs it anew.
+
+    Raises:
+        BackendFailedError: It, or a library that it needs, can't be loaded.
+    """
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # OSError, ImportError or RuntimeError, as the package's loader likes it
+        raise BackendFailedError(backend, f"its libraries can't be loaded ({one_line(error)})", mend) from error
 
 
 def owners(module: str) -> list[str]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
-from fastsam_engine.errors import InputMismatchError, ModelFileError
+from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, ModelFileError, one_line
 from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.users import Users
 
-__all__ = ["Array", "Computed", "Session", "check_names", "picture_size"]
+__all__ = ["Array", "Computed", "Session", "check_names", "computing", "picture_size"]
 
 Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
 
@@ -25,7 +25,8 @@ class Session(ABC):
     """A graph that is ready to run, until it is closed.
 
     Any thread may call any method at any time. Whether runs go side by side is the backend's: those of a session whose
-    `parallel` is true do, others wait for each other. `close` waits for the runs under way.
+    `parallel` is true do, others wait for each other. `close` waits for the runs under way. A fork of the process may
+    not use it, since threads do not come along: its calls raise `ForkedError`.
 
     Attributes:
         parallel: Whether runs of several threads go side by side.
@@ -58,6 +59,7 @@ class Session(ABC):
 
         Raises:
             InputMismatchError: A name, dtype or shape does not fit.
+            ComputeError: The backend can't compute it, as where memory runs out.
             ClosedError: The session was closed.
         """
         with self._users.one():
@@ -103,6 +105,7 @@ class Session(ABC):
 
         Raises:
             InputMismatchError: A name, dtype, shape or place does not fit.
+            ComputeError: As for `run`.
             ClosedError: The session was closed.
         """
         with self._users.one():
@@ -187,6 +190,27 @@ def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Ite
         raise ModelFileError(
             path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph"
         )
+
+
+@contextmanager
+def computing(device: str, what: str, which: int = 0) -> Iterator[None]:
+    """Say of what a library raises within that computing failed.
+
+    Args:
+        device: Where.
+        what: Such as `running yolov8n-seg`.
+        which: The line of the library's message that tells, see `one_line`.
+
+    Raises:
+        ComputeError: It raised something.
+    """
+    try:
+        yield
+    except FastsamError:
+        raise
+    except Exception as error:  # the libraries' own exceptions share no base but Exception
+        mend = "use a smaller batch or --imgsz if memory ran out, or another --backend"
+        raise ComputeError(device, what, one_line(error, which), mend) from error
 
 
 def picture_size(image: ImageInput, shape: tuple[int, ...]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from fastsam_engine.errors import ClosedError
+from fastsam_engine.errors import ClosedError, ForkedError
 
 
 class Users:
@@ -21,6 +22,7 @@ class Users:
             mend: What to do once it is closed.
         """
         self._what, self._mend = what, mend
+        self._process = os.getpid()
         self._changed = threading.Condition()
         self._calls: Counter[int] = Counter()  # of each thread that has one
         self._closed = False
@@ -32,7 +34,10 @@ class Users:
 
         Raises:
             ClosedError: It was closed.
+            ForkedError: This process is a fork of the one that opened it: a thread that held a lock is not here.
         """
+        if os.getpid() != self._process:
+            raise ForkedError(self._what)
         thread = threading.get_ident()
         with self._changed:
             self._calls[thread] += 1  # before the question: a signal's handler may close between the two
@@ -56,8 +61,11 @@ class Users:
         under way releases what it used then.
 
         Args:
-            release: Called once, that of the first close; every other close returns after it.
+            release: Called once, that of the first close; every other close returns after it. Not in a fork of the
+                process that opened it, which has none of the threads that would be waited for.
         """
+        if os.getpid() != self._process:
+            return
         with self._changed:
             if not self._closed:
                 self._closed, self._release = True, release

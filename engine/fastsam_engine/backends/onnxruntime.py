@@ -18,8 +18,8 @@ from fastsam_engine.interruption import interruptible, named_interrupts
 from fastsam_engine.model_spec import ImageInput, ModelSpec
 from fastsam_engine.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.packages import check_single_owner, owners, version
-from fastsam_engine.session import Array, Computed, Session, check_names
+from fastsam_engine.packages import check_single_owner, load_module, owners, version
+from fastsam_engine.session import Array, Computed, Session, check_names, computing
 from fastsam_engine.tensorrt.gpus import gpus
 from fastsam_engine.tensorrt.profiles import bounded, shape_ranges
 from fastsam_engine.weight_files import beside_its_weights
@@ -66,13 +66,13 @@ class OnnxRuntimeBackend(Backend):
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         where = Device.parse(device)
+        installed = owners("onnxruntime")[0]
+        onnxruntime = load_module("onnxruntime", self.name, f"pip install --force-reinstall {installed}")
         result = computed(spec, where, precision)
         if where.kind == "cpu":
             return OnnxRuntimeSession(
                 path, spec, _load(path, where, providers(spec, where, result), {}, options), result
             )
-        import onnxruntime
-
         load_libraries(onnxruntime, where)
         return open_bound(path, spec, where, result, options)
 
@@ -92,7 +92,8 @@ class OnnxRuntimeSession(Session):
         self._outputs = [output.name for output in spec.outputs]
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+        with computing(self.device, f"running {self.spec.name}"):
+            return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
 
     def _release(self) -> None:
         del self._session
@@ -146,7 +147,7 @@ def _load(
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is an error is raised as well
     options.intra_op_num_threads = chosen.threads
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(chosen.spin)))

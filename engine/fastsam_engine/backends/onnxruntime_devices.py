@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from fastsam_engine.errors import BackendFailedError, one_line
+from fastsam_engine.packages import owners
 from fastsam_engine.tensorrt.gpus import driver, gpu_count
 
 _logger = logging.getLogger(__name__)
@@ -87,18 +89,23 @@ def find_devices(distribution: str) -> tuple[tuple[str, ...], str]:
 
 
 def load_libraries(onnxruntime: ModuleType, device: Device) -> None:
-    """Load the libraries that a GPU's provider is linked with from their wheels, before it looks for them itself."""
+    """Load the libraries that a GPU's provider is linked with from their wheels, before it looks for them itself.
+
+    Raises:
+        BackendFailedError: One that is there can't be loaded.
+    """
     said = io.StringIO()
     with contextlib.redirect_stdout(said):  # it prints what it can't load
         onnxruntime.preload_dlls()
     if said.getvalue():
         _logger.debug("onnxruntime.preload_dlls: %s", said.getvalue().strip())
+    package = _package_folder(owners("onnxruntime")[0])
+    for name in _cuda_libraries(package):  # of wheels elsewhere on Python's path, of which it knows nothing
+        if not _loads(name):
+            _load_from(_wheel_folders(package), name)
     if device.kind == "tensorrt":
         for name in _TENSORRT_LIBRARIES:
-            for folder in _wheel_folders(_package_folder(GPU_DISTRIBUTION)):
-                if (folder / name).is_file():
-                    ctypes.CDLL(str(folder / name))
-                    break
+            _load_from(_wheel_folders(package), name)
 
 
 def _package_folder(distribution: str) -> Path:
@@ -122,8 +129,23 @@ def _cuda_major(package: Path) -> int:
 
 
 def _wheel_folders(package: Path) -> list[Path]:
-    """Where wheels beside ONNX Runtime keep their libraries."""
-    return [*sorted(package.parent.glob("nvidia/*/lib")), package.parent / "tensorrt_libs"]
+    """Where wheels keep their libraries: those beside ONNX Runtime first, then those elsewhere on Python's path."""
+    bases = dict.fromkeys([package.parent, *(Path(each) for each in sys.path if each)])
+    found = [[*sorted(base.glob("nvidia/*/lib")), base / "tensorrt_libs"] for base in bases]
+    return [folder for folders in found for folder in folders]
+
+
+def _load_from(folders: list[Path], name: str) -> None:
+    """Load a library from the first folder that has it, if one has."""
+    for folder in folders:
+        if (folder / name).is_file():
+            try:
+                ctypes.CDLL(str(folder / name))
+            except OSError as error:
+                raise BackendFailedError(
+                    "onnxruntime", f"{name} can't be loaded ({one_line(error)})", "see: fastsam-trt doctor"
+                ) from error
+            return
 
 
 def _missing(libraries: tuple[str, ...], package: Path) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from fastsam_engine.backends.openvino_compiled import CompiledGraphs, Shape
+from fastsam_engine.backends.openvino_frames import taking_frames
 from fastsam_engine.backends.openvino_graph import OpenVinoGraph, per_picture
 from fastsam_engine.backends.openvino_slices import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
@@ -28,8 +29,8 @@ from fastsam_engine.interruption import named_interrupts
 from fastsam_engine.made_once import MadeOnce
 from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.packages import version
-from fastsam_engine.session import Array, Session, check_names, picture_size
+from fastsam_engine.packages import load_module, version
+from fastsam_engine.session import Array, Session, check_names, computing, picture_size
 from fastsam_engine.tensorrt.profiles import ShapeRange, shape_ranges
 from fastsam_engine.weight_files import beside_its_weights
 
@@ -89,7 +90,7 @@ class OpenVinoBackend(Backend):
         outputs = {name for port in model.outputs for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
         if options.frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
-            model, image = _taking_frames(model, spec.input)
+            model, image = taking_frames(model, spec.input)
             spec = dataclasses.replace(spec, input=image)
         dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
         kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
@@ -159,7 +160,9 @@ class OpenVinoSession(Session):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         (array, *_) = inputs.values()
-        return self._graphs.get(self._compiled_for(array.shape)).run(inputs)
+        graph = self._graphs.get(self._compiled_for(array.shape))
+        with computing(self.device, f"running {self.spec.name}", -1):
+            return graph.run(inputs)
 
     def _release(self) -> None:
         self._graphs.clear()
@@ -217,7 +220,8 @@ class OpenVinoSession(Session):
         return size, made
 
     def _compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        return self._core.compile_model(self._reshaped(shape), "CPU", self._options)
+        with computing(self.device, f"compiling {self.spec.name}", -1):
+            return self._core.compile_model(self._reshaped(shape), "CPU", self._options)
 
     def _reshaped(self, shape: Shape) -> openvino.Model:
         model = cast("openvino.Model", self._model)
@@ -254,10 +258,12 @@ def _make_core() -> openvino.Core:
     if silenced:  # it wants to keep a file there; without one it fails, or warns several times
         sys.modules[_TELEMETRY] = cast("ModuleType", None)
     try:
-        import openvino
+        load_module("openvino", OpenVinoBackend.name, "pip install --force-reinstall openvino")
     finally:
         if silenced:
             del sys.modules[_TELEMETRY]
+    import openvino
+
     # The module makes its tables of dtypes when they are first used, during which it may let go of Python's lock: a
     # second thread that uses them just then waits for the first with that lock held, and neither goes on.
     for dtype in (np.float32, np.uint8, np.int64):
@@ -265,29 +271,6 @@ def _make_core() -> openvino.Core:
         np.asarray(tensor.data)
         tensor.element_type.to_dtype()
     return openvino.Core()
-
-
-def _taking_frames(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:
-    """Put the normalisation of pictures into the graph: fewer passes over memory than doing it before the graph."""
-    import openvino
-    from openvino.preprocess import ColorFormat, PrePostProcessor
-
-    prepared = PrePostProcessor(model)
-    picture = prepared.input(image.name)
-    picture.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    picture.tensor().set_color_format(ColorFormat.BGR)
-    picture.model().set_layout(openvino.Layout(image.layout))
-    steps = picture.preprocess()
-    if image.colour == "RGB":
-        steps.convert_color(ColorFormat.RGB)
-    steps.convert_element_type(openvino.Type(np.dtype(image.dtype)))
-    if any(image.mean):
-        steps.mean([mean / image.scale for mean in image.mean])
-    steps.scale([std / image.scale for std in image.std])
-    taken = dataclasses.replace(
-        image, layout="NHWC", dtype="uint8", colour="BGR", scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
-    )
-    return prepared.build(), taken
 
 
 def _precision(core: openvino.Core, spec: ModelSpec, asked: str) -> Precision:

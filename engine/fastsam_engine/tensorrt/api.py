@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, one_line
-from fastsam_engine.packages import version
+from fastsam_engine.errors import BackendFailedError, BackendUnavailableError
+from fastsam_engine.packages import load_module, version
 from fastsam_engine.tensorrt.error_log import Errors, error_log
 from fastsam_engine.tensorrt.gpus import dotted, driver
 
@@ -119,10 +118,4 @@ def load(flavour: Flavour) -> TensorRtApi:
     """
     if not installed_version(flavour):
         raise BackendUnavailableError(flavour, "it is not installed", install_command(flavour))
-    try:
-        module = importlib.import_module(_PACKAGES[flavour].module)
-    except Exception as error:  # OSError, ImportError or RuntimeError, as the package's loader likes it
-        raise BackendFailedError(
-            flavour, f"its libraries can't be loaded ({one_line(error)})", install_command(flavour)
-        ) from error
-    return cast("TensorRtApi", module)
+    return cast("TensorRtApi", load_module(_PACKAGES[flavour].module, flavour, install_command(flavour)))

@@ -22,6 +22,7 @@ from fastsam_engine.errors import (
     BuildRequestError,
     ModelFileError,
     OutputError,
+    one_line,
 )
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.open_options import OpenOptions
@@ -36,6 +37,7 @@ from fastsam_engine.tensorrt.profiles import ShapeRange
 from fastsam_engine.tensorrt.session import TensorRtSession
 
 _logger = logging.getLogger(__name__)
+_NO_CUDA_CORE = "cuda-core is not installed"
 _AMPERE = 8, 0  # the first compute capability with TF32
 
 
@@ -70,7 +72,7 @@ class TensorRtBackend(Backend):
         if lack := api.driver_lacks(self.flavour):
             return Readiness(version, (), lack, api.UPDATE_DRIVER)
         if not packages.version("cuda-core"):
-            return Readiness(version, (), "cuda-core is not installed", api.install_command(self.flavour))
+            return Readiness(version, (), _NO_CUDA_CORE, api.install_command(self.flavour))
         unknown = ", ".join(f"{gpu.device} {gpu.name} ({_capability(gpu)})" for gpu in here if not self.serves(gpu))
         broken = driver().problems if driver().is_broken else ()
         lacks = "; ".join(each for each in (unknown and f"it does not know {unknown}", *broken) if each)
@@ -155,7 +157,7 @@ class TensorRtBackend(Backend):
         return TensorRtSession(
             path, plan.spec, self.flavour, module, plan.data, device, precision,
             kernels=cache.byproduct(kept), keep_kernels=partial(cache.store_byproduct, kept) if keep else None,
-            host_code=_serves_later(plan.facts),
+            host_code=_serves_later(plan.facts), halves=plan.facts.options is None,
         )  # fmt: skip
 
     def _device(self, gpu: Gpu) -> Device:
@@ -171,9 +173,9 @@ class TensorRtBackend(Backend):
         try:
             return CudaDevice(gpu.index)
         except ImportError as error:
-            raise BackendFailedError(
-                self.name, "cuda-core is not installed", api.install_command(self.flavour)
-            ) from error
+            found = packages.version("cuda-core")
+            lack = f"expected cuda-core 1, found {found} ({one_line(error)})" if found else _NO_CUDA_CORE
+            raise BackendFailedError(self.name, lack, api.install_command(self.flavour)) from error
 
     def _check(self, request: BuildRequest, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache) -> Check:
         """Compares with ONNX Runtime; that there is one is found out now, not after minutes of building."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
+from fastsam_engine.onnx_graph import Axes
 from fastsam_engine.tensorrt.api import TensorRtApi, create_runtime
 from fastsam_engine.tensorrt.device import Device, DeviceMemory
 from fastsam_engine.tensorrt.error_log import ErrorLog, error_log
@@ -53,6 +54,7 @@ class LoadedPlan:
 
     Attributes:
         inputs, outputs: Tensor name to dtype.
+        axes: Tensor name to its axes; an empty text for one that is not fixed.
         captures: Whether its contexts make CUDA graphs of their own accord. TensorRT-RTX's do: they wait until the
             kernels for a shape are compiled, which from outside can't be seen.
         compiles: Whether its contexts compile kernels as shapes come, as TensorRT-RTX's do.
@@ -105,12 +107,14 @@ class LoadedPlan:
             )
         self.inputs: dict[str, np.dtype[Any]] = {}
         self.outputs: dict[str, np.dtype[Any]] = {}
+        self.axes: dict[str, Axes] = {}
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             if self._engine.is_shape_inference_io(name):
                 raise ModelFileError(path, f"its tensor {name!r} decides shapes, which only constants may here")
             kind = self.inputs if self._engine.get_tensor_mode(name) == api.TensorIOMode.INPUT else self.outputs
             kind[name] = _dtype(path, api, name, self._engine.get_tensor_dtype(name))
+            self.axes[name] = tuple("" if n < 0 else n for n in _tuple(self._engine.get_tensor_shape(name)))
         self._user_managed = extras.ExecutionContextAllocationStrategy.USER_MANAGED
         self._config: Any = None
         self.captures = False

@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from fastsam_engine.device_array import Array, DeviceArray
-from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
+from fastsam_engine.errors import GpuError, InputMismatchError
+from fastsam_engine.graph_check import check_tensors
 from fastsam_engine.model_spec import ModelSpec
-from fastsam_engine.session import Computed, Session, check_names
+from fastsam_engine.onnx_graph import Tensor
+from fastsam_engine.session import Computed, Session
 from fastsam_engine.tensorrt.api import Flavour, TensorRtApi
 from fastsam_engine.tensorrt.array import TensorRtArray
 from fastsam_engine.tensorrt.binding import Binding, BoundTensor
@@ -59,6 +61,7 @@ class TensorRtSession(Session):
         kernels: bytes = b"",
         keep_kernels: Callable[[bytes], None] | None = None,
         host_code: bool = False,
+        halves: bool = False,
     ) -> None:
         """Load a plan.
 
@@ -77,6 +80,7 @@ class TensorRtSession(Session):
             keep_kernels: Stores it, for later processes: called some runs after new shapes came and in the end, if
                 there are more of them than before. What it raises is logged.
             host_code: Whether code in the plan may run in this process, as plans for later versions need it.
+            halves: Whether the plan may take another floating-point dtype than its spec says, as another tool's may.
 
         Raises:
             ModelFileError: The plan does not fit this GPU, this version or the spec.
@@ -89,7 +93,7 @@ class TensorRtSession(Session):
             self._plan = LoadedPlan(
                 path, api, plan, device, cuda_graphs=cuda_graphs, kernels=kernels, host_code=host_code
             )
-            _check_tensors(path, spec, self._plan)
+            _check_tensors(path, spec, self._plan, halves=halves)
         self._cuda_graphs = cuda_graphs and not self._plan.captures
         self._failed_captures = 0
         self._kernels = None
@@ -222,13 +226,13 @@ def _give(name: str, tensor: BoundTensor, array: Array | DeviceArray) -> None:
         tensor.memory.copy_from(array.address)
 
 
-def _check_tensors(path: Path, spec: ModelSpec, plan: LoadedPlan) -> None:
+def _check_tensors(path: Path, spec: ModelSpec, plan: LoadedPlan, *, halves: bool) -> None:
     """Hold a plan's inputs and outputs against its spec."""
-    check_names(path, spec, plan.inputs, plan.outputs)
-    if unknown := plan.inputs.keys() - set(spec.input_names):
-        raise ModelFileError(path, f"it wants an input {min(unknown)!r}, which its spec does not name")
-    for name, dtype in zip(spec.input_names, spec.input_dtypes, strict=True):
-        if not np.can_cast(dtype, plan.inputs[name], "same_kind"):
-            raise ModelFileError(
-                path, f"its spec says {dtype} for input {name!r}, found {plan.inputs[name]} in the plan"
-            )
+    said = dict(zip(spec.input_names, spec.input_dtypes, strict=True))
+    inputs = {}
+    for name, found in plan.inputs.items():
+        wanted = np.dtype(said.get(name, found))
+        fits = halves and wanted.kind == found.kind == "f"
+        inputs[name] = Tensor(str(wanted if fits else found), plan.axes[name])
+    outputs = {name: Tensor(str(dtype), plan.axes[name]) for name, dtype in plan.outputs.items()}
+    check_tensors(path, spec, inputs, outputs, of="plan")
