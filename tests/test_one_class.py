@@ -114,15 +114,16 @@ def test_labels_in_the_commands_lines(tmp_path: Path) -> None:
 
 def test_files_that_do_not_state_it(home: Path) -> None:
     """Specs of before the field: FastSAM by its class's name, and thresholds as they were written."""
-    for names, agnostic in ((("object",), True), (("person",), False), (("object", "person"), False), ((), False)):
-        spec = dataclasses.replace(read_spec(find_graph("things")), class_names=names)
+    for names, agnostic in ((("object",), True), (("person",), False), (("object", "person", "car"), False)):
+        spec = dataclasses.replace(read_spec(find_graph("things" if len(names) == 1 else "colours")), class_names=names)
         document = json.loads(spec.to_json())
         del document["class_agnostic"]
         old = ModelSpec.from_json(json.dumps(document))
         assert old.class_agnostic is None
         assert old.is_class_agnostic == agnostic
         assert old.defaults == spec.defaults
-    stated = dataclasses.replace(spec, class_names=("object",), class_agnostic=False)
+    things = read_spec(find_graph("things"))
+    stated = dataclasses.replace(things, class_names=("object",), class_agnostic=False)
     assert not ModelSpec.from_json(stated.to_json()).is_class_agnostic
 
 

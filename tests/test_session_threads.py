@@ -182,6 +182,7 @@ def test_sizes_are_kept_with_all_their_batches_and_told_once(
     real = getattr(owner, method)
     monkeypatch.setattr(owner, method, lambda *given: (made.append(given), real(*given))[1])
     pictures = _inputs([(n, 32, 32 * width) for width in range(1, 11) for n in (1, 2, 3)])
+    caplog.clear()  # of what opening said
     with caplog.at_level(logging.INFO, "fastsam_engine"):
         for _ in range(2):
             for each in pictures:
