@@ -12,17 +12,15 @@ By the areas of their inputs alone the ten take 1.29 of the widest one's time, w
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import harness
 import rectangle_sets
+from apart import Apart
 
 # isort: split
 import cv2
@@ -33,7 +31,7 @@ from fastsam_trt import Pipeline
 from fastsam_trt.picture import read_picture
 from fastsam_trt.rectangles import Rectangle, common
 
-_BOUND, _KEPT_SHAPES = 1.3, 8
+_BOUND, _KEPT_SHAPES = 1.3, 12
 _SIDE_PX, _STRIDE_PX = 640, 32
 _PHOTOS = {"1:1": 1.0, "5:4": 1.25, "4:3": 4 / 3, "7:5": 1.4, "3:2": 1.5, "16:10": 1.6, "16:9": 16 / 9}
 _SCREENS = {"2:1": 2.0, "19.5:9": 19.5 / 9, "21:9": 21 / 9}
@@ -42,48 +40,6 @@ _DRAWN = 1000
 
 Order = Literal["in turn", "the widest alone", "each twice"]
 """Which pictures a turn has: all ten, the last ten times, or each one twice, of which the second counts."""
-
-
-class Side:
-    """A pipeline in a process of its own; a context manager, which ends it.
-
-    Attributes:
-        name: What it does.
-        first_ms: What its first turn took, the compiling included.
-        shapes: How many shapes of the network's input it has run.
-    """
-
-    def __init__(self, model: str, backend: str, rectangle: Rectangle, order: Order, photo: Path) -> None:
-        """Open a model and take the first turn."""
-        self.name = f"{rectangle}, {order}"
-        context = multiprocessing.get_context("spawn")
-        self._here, there = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(there, model, backend, rectangle, order, photo), daemon=True
-        )
-        self._process.start()
-        there.close()
-        self.first_ms, self.shapes = self._received()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._here.close()
-        self._process.join()
-
-    def time_ms(self) -> float:
-        """Take a turn: the median ms of its pictures."""
-        self._here.send(None)
-        return float(self._received())
-
-    def _received(self) -> Any:
-        try:
-            return self._here.recv()
-        except (EOFError, OSError):
-            raise harness.BenchmarkError("a side failed; its own error is above") from None
 
 
 def main() -> int:
@@ -134,12 +90,17 @@ def _timed(args: argparse.Namespace, backend: str) -> tuple[list[dict[str, Any]]
     """Time the sides of a backend in turn."""
     asked: list[tuple[Rectangle, Order]] = [("smallest", "in turn"), *(("common", order) for order in get_args(Order))]
     with ExitStack() as stack:
-        sides = [stack.enter_context(Side(args.model, backend, *each, args.image)) for each in asked]
-        times = harness.measure([harness.Side(side.name, side.time_ms) for side in sides], args.rounds, args.warmup)
-    names = [side.name for side in sides]
+        sides = {
+            ", ".join(each): stack.enter_context(Apart(make_side, args.model, backend, *each, args.image))
+            for each in asked
+        }
+        first = {name: side.ask() for name, side in sides.items()}
+        times = harness.measure([harness.Side(name, side.ask) for name, side in sides.items()], args.rounds,
+                                args.warmup)  # fmt: skip
+    names = list(sides)
     rows = harness.show_times(f"{backend}: a picture of a turn", times, names[:1] + names[2:])
     rows += harness.show_rows(f"{backend}: the first turn, and what is compiled where a backend compiles", [
-        {"side": side.name, "shapes": side.shapes, "first turn ms": round(side.first_ms)} for side in sides
+        {"side": name, "shapes": shapes, "first turn ms": round(first_ms)} for name, (first_ms, shapes) in first.items()
     ])  # fmt: skip
     figures = [
         harness.Figure(f"{backend}: ten shapes in turn / {name.removeprefix('common, ')}",
@@ -155,8 +116,8 @@ def _pictures(photo: Path) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.resize(picture, (640, height)), np.uint8) for height in range(640, 640 - 32 * 10, -32)]
 
 
-def _serve(there: Connection, model: str, backend: str, rectangle: Rectangle, order: Order, photo: Path) -> None:
-    """Take a turn on demand, until the other end is closed."""
+def make_side(model: str, backend: str, rectangle: Rectangle, order: Order, photo: Path) -> Callable[[object], Any]:
+    """What takes turns: the first answers what it took, ms, and how many shapes it ran; later ones a picture's ms."""
     pipeline = Pipeline(model, backend=backend)
     pictures = _pictures(photo)
     session = pipeline.segmenter.session
@@ -173,18 +134,17 @@ def _serve(there: Connection, model: str, backend: str, rectangle: Rectangle, or
                  for picture in shown]  # fmt: skip
         return spent[1::2] if order == "each twice" else spent
 
-    session.run_kept = watched  # type: ignore[method-assign]
-    start = time.perf_counter()
-    turn()
-    first_ms = (time.perf_counter() - start) * 1e3
-    session.run_kept = ran  # type: ignore[method-assign]
-    there.send((first_ms, len(shapes)))
-    while True:
-        try:
-            there.recv()
-        except EOFError:
-            return
-        there.send(float(np.median(turn())))
+    def answer(_: object) -> Any:
+        if shapes:
+            return float(np.median(turn()))
+        session.run_kept = watched  # type: ignore[method-assign]
+        start = time.perf_counter()
+        turn()
+        first_ms = (time.perf_counter() - start) * 1e3
+        session.run_kept = ran  # type: ignore[method-assign]
+        return first_ms, len(shapes)
+
+    return answer
 
 
 if __name__ == "__main__":

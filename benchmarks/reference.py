@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-import time
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import harness
+from apart import Apart
 
 # isort: split
 import numpy as np
@@ -36,7 +34,7 @@ def export_onnx(weights: Path, imgsz_px: int) -> Path:
     return Path(load(weights).export(format="onnx", imgsz=imgsz_px, verbose=False))
 
 
-class Peer:
+class Peer(Apart):
     """ultralytics in a process of its own: importing it changes how many threads OpenCV and OpenMP give everybody else.
 
     A context manager; it ends the process.
@@ -50,56 +48,36 @@ class Peer:
             imgsz_px: Longest side of the network's input.
             all_cores: Whether PyTorch gets all cores; ultralytics by itself leaves one idle.
         """
-        context = multiprocessing.get_context("spawn")
-        self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, path, imgsz_px, all_cores), daemon=True)
-        self._process.start()
-        there.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._here.close()
-        self._process.join()
+        super().__init__(make_peer, path, imgsz_px, all_cores)
 
     def show(self, frame: NDArray[np.uint8]) -> None:
         """Hand over the frame that is predicted from now on, (H, W, 3) uint8 BGR."""
-        self._here.send(frame)
-        self.time_ms()  # the first call sets the model up, and shows whether there is anybody to answer
+        self.ask(frame)
+        self.time_ms()  # the first call sets the model up
 
     def time_ms(self) -> float:
         """Predict the frame once, as a user asks for it, masks included; returns the ms it took over there."""
-        try:
-            self._here.send(None)
-            return float(self._here.recv())
-        except (EOFError, OSError):
-            raise harness.BenchmarkError("ultralytics can't predict here; its own error is above") from None
+        return float(self.ask())
 
 
-def _serve(connection: Connection, path: Path, imgsz_px: int, all_cores: bool) -> None:
-    """Predict on demand, until the other end is closed."""
+def make_peer(path: Path, imgsz_px: int, all_cores: bool) -> Callable[[Any], float]:
+    """What predicts the frame that it was given last: the ms of a prediction, or 0 for a frame."""
     yolo = load(path)
     options = {"imgsz": imgsz_px, "device": "cpu", "verbose": False}
-    frame = None
-    while True:
-        try:
-            received = connection.recv()
-        except EOFError:
-            return
-        if received is not None:
-            frame = received
-            yolo.predict(frame, **options)  # chooses the device, and with it the number of threads
-            if all_cores:
-                import torch
+    shown: list[NDArray[np.uint8]] = []
 
-                torch.set_num_threads(os.cpu_count() or 1)
-            continue
-        start = time.perf_counter()
-        yolo.predict(frame, **options)
-        connection.send((time.perf_counter() - start) * 1e3)
+    def answer(frame: NDArray[np.uint8] | None) -> float:
+        if frame is None:
+            return harness.wall_clock(lambda: yolo.predict(shown[-1], **options))()
+        shown[:] = [frame]
+        yolo.predict(frame, **options)  # chooses the device, and with it the number of threads
+        if all_cores:
+            import torch
+
+            torch.set_num_threads(os.cpu_count() or 1)
+        return 0.0
+
+    return answer
 
 
 def check_same_weights(model: str, weights: Path) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import harness
+from apart import Apart
 
 # isort: split
 import numpy as np
@@ -51,40 +51,6 @@ class Case:
     beside: bool = False
     callers: int = 1
     runs: int = 1
-
-
-class Apart:
-    """A side in a process of its own; a context manager, which ends the process."""
-
-    def __init__(self, case: Case) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, case), daemon=True)
-        with _on_one_cpu() if case.one_cpu else nullcontext():
-            self._process.start()
-        there.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._here.close()
-        self._process.join()
-
-    def time_ms(self) -> float:
-        """Milliseconds of one call."""
-        return float(self._ask("time"))
-
-    def busy_threads(self) -> int:
-        """How many threads computed in the calls so far."""
-        return int(self._ask("busy"))
-
-    def _ask(self, what: Literal["time", "busy"]) -> float:
-        try:
-            self._here.send(what)
-            return float(self._here.recv())
-        except (EOFError, OSError):
-            raise harness.BenchmarkError("a side can't run here; its own error is above") from None
 
 
 def main() -> int:
@@ -137,10 +103,13 @@ def _measured(
 ) -> tuple[float, dict[str, int]]:
     """Time sides in turn; the first's time over the second's, and how many threads computed on each."""
     with ExitStack() as stack:
-        there = {name: stack.enter_context(Apart(case)) for name, case in cases.items()}
-        times = harness.measure([harness.Side(name, each.time_ms) for name, each in there.items()],
+        there = {
+            name: stack.enter_context(Apart(make_side, case, starting=_on_one_cpu() if case.one_cpu else None))
+            for name, case in cases.items()
+        }
+        times = harness.measure([harness.Side(name, partial(each.ask, "time")) for name, each in there.items()],
                                 args.rounds, args.warmup)  # fmt: skip
-        busy = {name: each.busy_threads() for name, each in there.items()}
+        busy = {name: each.ask("busy") for name, each in there.items()}
     first, second, *_ = cases
     rows += harness.show_times(title, times, [second])
     return harness.ratio(times, first, second).median, busy
@@ -157,21 +126,19 @@ def _on_one_cpu() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _serve(connection: Connection, case: Case) -> None:
-    """Do what is asked for, until the other end is closed."""
+def make_side(case: Case) -> Callable[[Literal["time", "busy"]], float]:
+    """What answers for a side: the ms of a call, or how many threads computed in the calls so far."""
     call = _call(case)
     call()
     before = _thread_ticks()
-    while True:
-        try:
-            asked = connection.recv()
-        except EOFError:
-            return
+
+    def answer(asked: Literal["time", "busy"]) -> float:
         if asked == "time":
-            connection.send(call())
-            continue
+            return call()
         spent = [ticks - before.get(thread, 0) for thread, ticks in _thread_ticks().items()]
-        connection.send(sum(each > _BUSY * sum(spent) for each in spent))
+        return sum(each > _BUSY * sum(spent) for each in spent)
+
+    return answer
 
 
 def _call(case: Case) -> Callable[[], float]:
