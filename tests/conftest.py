@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,11 @@ import small_transformers
 from fastsam_engine import read_spec
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.text_features import TextFeatures
+
+# A job in a shell's background, as CI may be, is started to ignore interrupts, and so is all that it starts.
+for _number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
