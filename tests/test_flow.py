@@ -503,6 +503,8 @@ def test_what_was_selected_comes_out_after_the_time_too() -> None:
         flow.stop(0)
         time.sleep(0.01)
         assert len(numbers(flow)) >= 2
+    for thread in flow._threads:  # which the end does not wait for
+        thread.join(WAIT_S)
 
 
 def test_who_takes_results_waits_for_no_setting_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,5 +134,7 @@ def test_a_browser_comes_back_after_the_connection_was_lost(tmp_path: Path) -> N
                 await tab.until("document.querySelector('#chips li span').textContent", "dog")
                 await tab.until(state, "live")
 
-    with first.server:
+    with first.server, contextlib.ExitStack() as ending:
+        ending.callback(first.end)
         first.begin()
+        asyncio.run(browse())
