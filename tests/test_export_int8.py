@@ -374,7 +374,7 @@ def test_families_that_were_not_measured_are_refused(
     [
         ({"precision": "fp16"}, "int8: expected a graph in fp32, found demo-seg.onnx in fp16"),
         ({"family": "another"}, "found demo-seg.onnx of another"),
-        ({"defaults": {"conf": 0.9999, "iou": 0.7}}, "found nothing in them"),
+        ({"defaults": {"conf": 0.9999, "iou": 0.7, "max_segments": 300}}, "found nothing in them"),
     ],
 )
 def test_graphs_that_can_not_be_quantised_are_refused(
