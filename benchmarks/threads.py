@@ -80,7 +80,7 @@ def main() -> int:
         ]
     spinning = {"no spin": Case(graph, "onnxruntime"), "spin": Case(graph, "onnxruntime", spin=True)}
     found, _ = _measured("ONNX Runtime alone", spinning, args, rows)
-    figures.append(harness.Figure("ONNX Runtime alone: no spin / spin", found, "<=", 1.15))
+    figures.append(harness.Figure("ONNX Runtime alone: no spin / spin", found, "<=", 1.05))
     beside = {
         "ONNX Runtime beside, no spin": Case(graph, "openvino", beside=True),
         "alone": Case(graph, "openvino"),

@@ -16,7 +16,7 @@ class OpenOptions:
         cpu_fallback: Operators that the device has no kernel for may run on the processor, with a copy each way.
         cuda_graph: Record the GPU's work for an input shape that comes again, and replay it.
         threads: How many threads compute one run on the processor; within what `CpuCount` allows.
-        spin: Threads that have nothing to compute may keep their CPU busy for a while, waiting for the next run.
+        spin: Threads may keep their CPU busy for a while after a run, waiting for the next.
     """
 
     frames: bool = False

@@ -51,8 +51,8 @@ def open_session(
         threads: How many threads compute one run on the processor; None: one for each core that this process may use
             by its CPU affinity, and no more than its container's CPU quota, rounded up. On a GPU: those that compute
             what stays on the processor. See `fastsam_engine.cpu_count`.
-        spin: ONNX Runtime: let its threads wait for the next run by keeping their CPUs busy. That gains a little
-            where nothing else runs, and slows down whatever does, another library's threads in this process included.
+        spin: ONNX Runtime: let its threads wait for the next run, too, by keeping their CPUs busy. That slows down
+            whatever else runs, another library's threads in this process included. Within a run they always may.
         class_names: Names to use instead of the file's, see `read_spec`.
 
     Returns:

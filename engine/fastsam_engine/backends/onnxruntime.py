@@ -149,8 +149,8 @@ def _load(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is an error is raised as well
     options.intra_op_num_threads = chosen.threads
-    for pool in ("intra_op", "inter_op"):
-        options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(chosen.spin)))
+    # Within a run its threads may spin for the next operator, which gains a tenth; after it they let the CPUs go.
+    options.add_session_config_entry("session.force_spinning_stop", str(int(not chosen.spin)))
     for symbol, length in lengths.items():
         options.add_free_dimension_override_by_name(symbol, length)
     if device.kind != "cpu":
