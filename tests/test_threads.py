@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from colour_models import CELL_PX, scene
+from fastsam_engine.errors import NotSentError
 from fastsam_trt import Pipeline, prompted
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.errors import ClipNotFoundError, NotSentError, OptionError, PromptError
+from fastsam_trt.errors import ClipNotFoundError, OptionError, PromptError
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.result import Result
 from fastsam_trt.segmenter import Segmenter
@@ -360,7 +361,7 @@ def test_a_frame_is_uploaded_for_what_its_array_holds_now() -> None:
 @pytest.mark.parametrize("act", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_what_can_not_be_sent_says_how_to_do_without(act: Callable[[object], object]) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
-    for each in (pipe, pipe.segmenter, pipe.clip):
+    for each in (pipe, pipe.segmenter, pipe.clip, pipe.segmenter.session):
         with pytest.raises(NotSentError, match=f"open {type(each).__name__}; make one in each process"):
             act(each)
 

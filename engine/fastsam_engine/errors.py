@@ -140,6 +140,16 @@ class ThreadsError(RequestError, ValueError):
         )
 
 
+class NotSentError(RequestError, TypeError):
+    """An open model that was to be pickled, to be copied or sent to another process."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"expected something that can be copied or sent to another process, found an open {kind}; make one in each "
+            f"process instead, such as in the initializer of a ProcessPoolExecutor, or share this one among threads"
+        )
+
+
 class ClosedError(WorkError, RuntimeError):
     """Something was used after its `close`."""
 

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from fastsam_engine.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, ModelFileError, one_line
 from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
@@ -21,11 +22,12 @@ __all__ = ["Array", "Computed", "Session", "check_names", "computing", "picture_
 Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
 
 
-class Session(ABC):
+class Session(Closable, ABC):
     """A graph that is ready to run, until it is closed.
 
     Any thread may call any method at any time. Whether runs go side by side is the backend's: those of a session whose
-    `parallel` is true do, others wait for each other. `close` waits for the runs under way. A fork of the process may
+    `parallel` is true do, others wait for each other. `close` waits for the runs under way: outputs that were returned
+    stay valid, those that were kept do not. A fork of the process may
     not use it, since threads do not come along: its calls raise `ForkedError`.
 
     Attributes:
@@ -119,27 +121,11 @@ class Session(ABC):
             with self._turn:
                 return self._run_kept(inputs, keep)
 
-    def close(self) -> None:
-        """Give the memory back now, after the runs under way; the session can't be used from then on.
-
-        A second call does nothing more. Outputs that were returned stay valid; those that were kept do not.
-        """
-        self._users.close(self._release)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _release(self) -> None:  # noqa: B027 - not abstract: what holds nothing has nothing to do
-        """Give back what the session holds. Called once, when no call is under way, and none comes after."""
-
     def _upload(self, array: Array) -> DeviceArray:
         """Put an array where the session computes; here, where that is the host."""
         return HostArray(array)
 
-    def _prepare(self, inputs: Mapping[str, Array | DeviceArray]) -> None:  # noqa: B027 - nothing to do, as a rule
+    def _prepare(self, inputs: Mapping[str, Array | DeviceArray]) -> None:
         """Make, before the turn, what runs of these inputs' shapes need; runs of shapes that are ready go on."""
 
     @abstractmethod

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NoReturn, Self, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.home_folder import home
@@ -22,7 +23,6 @@ from fastsam_trt.batch_ladder import batches, filled
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers, takes
-from fastsam_trt.errors import NotSentError
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.segments import Segments
 from fastsam_trt.text_features import TextFeatures
@@ -31,12 +31,12 @@ from fastsam_trt.tokens import TextTokenizer
 _CROPS_A_RUN = 16
 
 
-class Clip:
+class Clip(Closable):
     """An exported CLIP model: image tower, text tower (opened on need), tokenizer.
 
     Any thread may call it, and any number of pipelines share it. Crops of several callers are cut side by side, and go
     through the tower side by side where its session allows that (see `Session`); where they are cut on a GPU, one batch
-    goes after the other.
+    goes after the other. `close` leaves every pipeline that shares it without it.
 
     Attributes:
         text: Embeddings of prompts.
@@ -96,22 +96,6 @@ class Clip:
             lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True, threads=threads),
             cache or home() / "text-features",
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise NotSentError("Clip")
-
-    def close(self) -> None:
-        """Give the model's memory back, after the calls under way; a later call raises `ClosedError`.
-
-        Every pipeline that shares it is left without it.
-        """
-        self._users.close(self._release)
 
     @property
     def name(self) -> str:

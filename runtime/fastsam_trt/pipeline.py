@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from fastsam_engine.closable import Closable
 from fastsam_engine.errors import ModelNotFoundError
 from fastsam_engine.users import Users
 from fastsam_trt.answers import Answering, Answers
@@ -19,7 +20,7 @@ from fastsam_trt.cached_masks import CachedMasks
 from fastsam_trt.call_options import CallOptions, Classes, check_most
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo import embedded
-from fastsam_trt.errors import ClipNotFoundError, NotSentError, PromptError
+from fastsam_trt.errors import ClipNotFoundError, PromptError
 from fastsam_trt.families import Thresholds
 from fastsam_trt.flow import Flow, Policy
 from fastsam_trt.frame_uploads import FrameUploads
@@ -48,7 +49,7 @@ DEFAULT_MODEL = "yolov8n-seg"
 DEFAULT_CLIP = "clip-vit-base-patch32"
 
 
-class Pipeline(Prompted):
+class Pipeline(Prompted, Closable):
     """Segments frames and selects what the prompts ask for, masks of the selected segments only.
 
     Text prompts, boxes and points are alternatives: a segment that answers any of them is selected, once, with the id
@@ -59,6 +60,9 @@ class Pipeline(Prompted):
     and go through a network side by side where its session allows that (see `fastsam_engine.Session`). Where frames are
     tracked they are selected from one at a time, in the order of the calls, and `rank` takes its turn between them.
     Each `stream` has tracks of its own. What is set holds for all threads; what is given with a call, for that call.
+
+    After `close` results stay whole, and a CLIP model that was given open stays open. Another thread that is setting
+    prompts is not waited for, and fails.
 
     Attributes:
         segmenter: The segmentation model and its thresholds.
@@ -187,24 +191,6 @@ class Pipeline(Prompted):
         self._users = Users("the pipeline", "make another")
         answers = partial(Answers, rules, self.segmenter.class_names, self._clip)
         super().__init__(question, answers, lambda: self.segmenter.thresholds.classes, track=track, budget_ms=budget_ms)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise NotSentError("Pipeline")
-
-    def close(self) -> None:
-        """Give the models' memory back, after the calls under way; a later call raises `ClosedError`.
-
-        Results stay whole. A CLIP model that was given open stays open. Another thread that is setting prompts is not
-        waited for, and fails. A signal's handler that closes the pipeline in the middle of a call does not wait for
-        it: the call ends whole, and gives the memory back.
-        """
-        self._users.close(self._release)
 
     @property
     def clip(self) -> Clip | None:

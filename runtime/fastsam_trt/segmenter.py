@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NoReturn, Self, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session, find_graph, open_session
+from fastsam_engine.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.model_spec import ImageInput
 from fastsam_engine.model_store import beside
@@ -22,7 +23,7 @@ from fastsam_trt.class_names import read_class_names
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers
 from fastsam_trt.device_preprocess import DevicePreprocessor
-from fastsam_trt.errors import NotSentError, OptionError
+from fastsam_trt.errors import OptionError
 from fastsam_trt.families import Thresholds, decoder_for
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.letterbox import Letterbox
@@ -33,11 +34,12 @@ from fastsam_trt.rectangles import Rectangle
 from fastsam_trt.segments import Segments
 
 
-class Segmenter:
+class Segmenter(Closable):
     """A segmentation model, from frame to segments.
 
     Any thread may call it. Frames are prepared and decoded side by side, and go through the network side by side where
     its session allows that (see `Session`). Where helper graphs do this on a GPU, one frame goes after the other.
+    Masks of earlier frames can be decoded after `close`.
 
     Attributes:
         session: The open model.
@@ -121,22 +123,6 @@ class Segmenter:
         # What is left on a device is valid until the next run, so that frames take turns there.
         self._turn: AbstractContextManager[object] = threading.Lock() if helpers else nullcontext()
         self._users = Users(f"the segmenter {spec.name}", "open it again")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise NotSentError("Segmenter")
-
-    def close(self) -> None:
-        """Give the model's memory back, after the calls under way; a later call raises `ClosedError`.
-
-        Masks of earlier frames can still be decoded.
-        """
-        self._users.close(self._release)
 
     @property
     def class_names(self) -> tuple[str, ...]:
