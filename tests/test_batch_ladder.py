@@ -32,6 +32,11 @@ def test_a_run_is_spared_where_that_costs_less_than_its_rows(count: int, sizes: 
     assert [size for _, size in batches(KEEPS, count, 16)] == sizes
 
 
+def test_texts_by_the_ten_thousand_are_split_as_few_are() -> None:
+    sizes = [size for _, size in batches(KEEPS, 50_003, 16)]
+    assert sizes == [16] * 3125 + [2, 1]
+
+
 def test_sessions_that_take_any_shape_get_the_rows_as_they_are() -> None:
     assert list(batches(TAKES_ANY, 21, 10)) == [(slice(0, 10), 10), (slice(10, 20), 10), (slice(20, 21), 1)]
     assert not list(batches(TAKES_ANY, 0, 10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -44,13 +45,20 @@ def _whole(count: int, most: int) -> Iterator[int]:
         yield min(most, count - start)
 
 
+def _rungs(count: int, most: int) -> Iterator[int]:
+    """The batches of the ladder that serve some rows: the largest as often as it is filled, then what costs least."""
+    largest = next(size for size in LADDER if size <= most)
+    full, rest = divmod(count, largest)
+    yield from repeat(largest, full)
+    yield from _last_rungs(rest, largest)
+
+
 @cache
-def _rungs(count: int, most: int) -> tuple[int, ...]:
-    """The batches of the ladder that serve some rows for the least: a run costs as a row does, beside its rows."""
-    if count <= 0:
+def _last_rungs(count: int, largest: int) -> tuple[int, ...]:
+    """The batches up to a size that serve fewer rows for the least: a run costs as a row does, beside its rows."""
+    if not count:
         return ()
-    rungs = [size for size in LADDER if size <= most]
-    below = next(size for size in rungs if size <= count)
-    split = (below, *_rungs(count - below, most))
-    above = min((size for size in rungs if size >= count), default=None)
-    return split if above is None or sum(split) + len(split) <= above + 1 else (above,)
+    below = next(size for size in LADDER if size <= count)
+    above = min(size for size in LADDER if count <= size <= largest)
+    split = (below, *_last_rungs(count - below, largest))
+    return split if sum(split) + len(split) <= above + 1 else (above,)
