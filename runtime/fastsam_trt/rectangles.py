@@ -8,6 +8,7 @@ gets depends on its size alone, never on the pictures before it, and is the same
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 Rectangle = Literal["smallest", "common"]
@@ -51,7 +52,13 @@ def common(size: Size, multiple: int) -> tuple[Size, ...]:
         size: The largest input, px.
         multiple: What the sides grow by, px.
     """
-    found = {smallest(scaled(shape, size), size, multiple) for shape in COMMON_SHAPES}
+    return _by_area(COMMON_SHAPES, size, multiple)
+
+
+@lru_cache(maxsize=16)
+def _by_area(shapes: tuple[Size, ...], size: Size, multiple: int) -> tuple[Size, ...]:
+    """The smallest inputs of some shapes, and the largest input, smallest area first; asked for with each frame."""
+    found = {smallest(scaled(shape, size), size, multiple) for shape in shapes}
     return tuple(sorted({*found, size}, key=lambda each: (each[0] * each[1], each)))
 
 
