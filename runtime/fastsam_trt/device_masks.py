@@ -22,8 +22,6 @@ from fastsam_trt.prototype_masks import PrototypeMasks
 
 _logger = logging.getLogger(__name__)
 
-_NONE = -1  # a row that no mask is wanted of
-
 
 class DeviceMasks:
     """Undecoded masks of one frame, whose prototypes lie on a device until they are in the way there.
@@ -82,8 +80,7 @@ class DeviceMasks:
             if self._prototypes is not None:
                 crops: list[MaskCrop] = []
                 for part, size in batches(self._session, len(chosen), self._most):
-                    padded = np.concatenate([chosen[part], np.full(size - (part.stop - part.start), _NONE)])
-                    crops += self._decode(padded)
+                    crops += self._decode(chosen[part], size)
                 return crops
         return self.to_host().decode(chosen.tolist())
 
@@ -120,13 +117,12 @@ class DeviceMasks:
                 self._prototypes = None  # the device has its memory back
             return cast("PrototypeMasks", self._host)  # one of the two is always there
 
-    def _decode(self, rows: NDArray[np.intp]) -> list[MaskCrop]:
-        """Decode masks in one run, whose last rows may be none: they have empty boxes."""
-        chosen = rows[rows != _NONE]
+    def _decode(self, chosen: NDArray[np.intp], size: int) -> list[MaskCrop]:
+        """Decode masks in one run of so many rows, the last of which have empty boxes."""
         inputs: dict[str, Array | DeviceArray] = {
             "prototypes": cast("DeviceArray", self._prototypes),
-            "coefficients": filled(self._coefficients[chosen], len(rows), "constant"),
-            "boxes": filled(self._boxes[chosen], len(rows), "constant"),
+            "coefficients": filled(self._coefficients[chosen], size, "constant"),
+            "boxes": filled(self._boxes[chosen], size, "constant"),
             **self._geometry,
         }
         packed = self._session.run_kept(inputs, ())[0]["masks"][: len(chosen)]
