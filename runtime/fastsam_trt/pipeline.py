@@ -26,7 +26,6 @@ from fastsam_trt.flow import Flow, Policy
 from fastsam_trt.frame_uploads import FrameUploads
 from fastsam_trt.lazy_clip import LazyClip
 from fastsam_trt.picture import as_bgr
-from fastsam_trt.places import check_boxes, check_point_labels, check_points
 from fastsam_trt.prompted import Prompted
 from fastsam_trt.prompts import SelectorName, check_prompts
 from fastsam_trt.question import (
@@ -145,15 +144,7 @@ class Pipeline(Prompted, Closable):
                 that can't be had.
         """
         rules = TextRules(selector, check_prompts(negatives), tuple(templates), threshold, crop)
-        checked = check_points(points)
-        question = Question(
-            check_prompts(prompts),
-            check_prompts(excluded),
-            check_boxes(boxes),
-            checked,
-            check_point_labels(point_labels, len(checked)),
-            point_labels is not None,
-        )
+        question = CallOptions(prompts, excluded, boxes, points, point_labels).question(Question())
         self._rules = rules
         self.max_selected = max_selected
         self._uploads = clip.uploads if isinstance(clip, Clip) else FrameUploads()
