@@ -122,8 +122,7 @@ def open_bound(
         spec = bounded(spec, ranges)
 
     def load(lengths: Mapping[str, int]) -> onnxruntime.InferenceSession:
-        gpu = {"GPU": next((each.name for each in gpus() if each.index == device.index), "")}
-        engines = _engines(path, spec, {**gpu, **lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
+        engines = _engines(path, spec, device, {**lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
         told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
         session = _load(path, device, told, lengths, options)
         if engines is not None:
@@ -191,9 +190,10 @@ def _load(
     return session
 
 
-def _engines(path: Path, spec: ModelSpec, what: Mapping[str, object]) -> Path:
+def _engines(path: Path, spec: ModelSpec, device: Device, shapes: Mapping[str, object]) -> Path:
     """The folder for TensorRT's engines, made. All in it has to be ours, since an engine is code that runs as us."""
-    folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), what)
+    gpu = next((each.name for each in gpus() if each.index == device.index), "")
+    folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), {"GPU": gpu, **shapes})
     try:
         for each in (folder.parent, folder):
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
