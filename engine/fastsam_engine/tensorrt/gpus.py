@@ -147,14 +147,14 @@ def _count(library: ctypes.CDLL) -> tuple[int, str]:
             fix = f"CUDA_VISIBLE_DEVICES is {chosen[:80]!r}: unset it, or name what nvidia-smi -L lists"
         return 0, f"the NVIDIA driver has none for this process{code}; {fix}"
     if status:
-        return 0, f"{_FAILS} ({_described(status)}"
+        return 0, _failed(_FAILS, status)
     return count.value, ""
 
 
-def _described(status: int) -> str:
-    """A status code in words, with a closing bracket and what fixes it."""
-    what, fix = _ERRORS.get(status, ("", "see: nvidia-smi"))
-    return f"CUDA error {status}{': ' if what else ''}{what}); {fix}"
+def _failed(what: str, status: int) -> str:
+    """What failed with a status code, the code in words, and what fixes it."""
+    cause, fix = _ERRORS.get(status, ("", "see: nvidia-smi"))
+    return f"{what} (CUDA error {status}{': ' if cause else ''}{cause}); {fix}"
 
 
 def _gpu(library: ctypes.CDLL, index: int) -> Gpu | str:
@@ -168,7 +168,7 @@ def _gpu(library: ctypes.CDLL, index: int) -> Gpu | str:
         or library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
     )
     if status:
-        return f"GPU {index} does not answer ({_described(status)}"
+        return _failed(f"GPU {index} does not answer", status)
     return Gpu(index, name.value.decode(errors="replace"), (major.value, minor.value), _memory_bytes(library, device))
 
 
