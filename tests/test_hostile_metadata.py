@@ -17,6 +17,7 @@ from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.build_request import BuildOptions
 from fastsam_engine.errors import FastsamError, ModelFileError
 from fastsam_engine.model_spec import METADATA_KEY, TokenInput
+from fastsam_engine.tensorrt import checking
 from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
 from fastsam_trt.bench.results_file import read_results
 from fastsam_trt.class_names import read_class_names
@@ -185,3 +186,4 @@ def test_a_hostile_tokenizer_is_an_error_of_its_file(tmp_path: Path) -> None:
     for data in (*texts(), *mutated(good, 40)):
         path.write_bytes(data)
         _holds(path, lambda path: TextTokenizer(path, taken))
+        _holds(path, checking._vocabulary)  # as a plan of the text tower is compared

@@ -5,13 +5,13 @@ A builder may choose kernels that are wrong for a graph, or fp16 may overflow; a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.errors import BuildError
+from fastsam_engine.errors import BuildError, ModelFileError, one_line
+from fastsam_engine.json_reader import parse_json
 from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.session import Session
 from fastsam_engine.tensorrt.output_bounds import nearest_bound
@@ -69,6 +69,15 @@ def check(
 
 
 def _vocabulary(graph: Path) -> int:
-    """How many tokens the tokenizer beside a graph has; 1 where there is none."""
+    """How many tokens the tokenizer beside a graph has; 1 where there is none.
+
+    Raises:
+        ModelFileError: The file is no tokenizer.
+    """
     file = graph.parent / "tokenizer.json"
-    return len(json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]) if file.is_file() else 1
+    if not file.is_file():
+        return 1
+    try:
+        return len(parse_json(file.read_bytes())["model"]["vocab"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(file, f"expected a tokenizer, found another file ({one_line(error)})") from error
