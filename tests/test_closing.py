@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from colour_models import scene
+from fastsam_engine.calls_under_way import CallsUnderWay
 from fastsam_engine.errors import ClosedError
 from fastsam_engine.session import Session
-from fastsam_engine.users import Users
 from fastsam_trt import Pipeline
 from fastsam_trt.clip import Clip
 
@@ -125,27 +125,27 @@ def test_a_signal_handler_may_close_in_the_middle_of_a_call(monkeypatch: pytest.
 
 
 def test_what_is_closed_within_a_call_is_released_at_the_end_of_the_last_one() -> None:
-    users, released = Users("it", "make another"), []
+    calls, released = CallsUnderWay("it", "make another"), []
     inside, go_on = threading.Event(), threading.Event()
 
     def call() -> None:
-        with users.one():
+        with calls.one():
             inside.set()
             assert go_on.wait(10)
 
     other = threading.Thread(target=call)
-    with users.one():
+    with calls.one():
         other.start()
         assert inside.wait(10)
-        users.close(lambda: released.append("first"))
-        users.close(lambda: released.append("second"))
-        with users.one():  # a part of the call that was there before
+        calls.close(lambda: released.append("first"))
+        calls.close(lambda: released.append("second"))
+        with calls.one():  # a part of the call that was there before
             pass
     assert released == []
-    with pytest.raises(ClosedError), users.one():
+    with pytest.raises(ClosedError), calls.one():
         pytest.fail("it was closed")
     go_on.set()
     other.join(10)
     assert released == ["first"]
-    users.close(lambda: released.append("third"))
+    calls.close(lambda: released.append("third"))
     assert released == ["first"]

@@ -362,7 +362,7 @@ def test_a_fork_is_refused_at_once_and_leaves_the_session_alone(kind: str) -> No
     (picture,) = _inputs([(1, 96, 64)])
     given = {session.spec.input_names[0]: picture}
     before = session.run(given)
-    with session._users.one(), session._users._changed:
+    with session._under_way.one(), session._under_way._changed:
         child = os.fork()
         if not child:
             signal.alarm(10)  # ends a child that hangs

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import NoReturn, Self
 
+from fastsam_engine.calls_under_way import CallsUnderWay
 from fastsam_engine.errors import NotSentError
-from fastsam_engine.users import Users
 
 
 class Closable:
     """An open model, or part of one; a context manager, which closes it.
 
-    A subclass makes `_users` and counts each of its calls by them. It can be neither pickled nor copied.
+    A subclass makes `_under_way`, and counts each of its calls there. It can be neither pickled nor copied.
     """
 
-    _users: Users
+    _under_way: CallsUnderWay
 
     def close(self) -> None:
         """Give the memory back now, after the calls under way; a later call raises `ClosedError`.
@@ -22,7 +22,7 @@ class Closable:
         Any thread may close it, and a second time does nothing more. A signal's handler that closes it in the middle of
         a call of the same thread does not wait for that: the call ends whole, and gives the memory back.
         """
-        self._users.close(self._release)
+        self._under_way.close(self._release)
 
     def __enter__(self) -> Self:
         return self

@@ -11,11 +11,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from fastsam_engine.calls_under_way import CallsUnderWay
 from fastsam_engine.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, ModelFileError, one_line
 from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
-from fastsam_engine.users import Users
 
 __all__ = ["Array", "Computed", "Session", "check_names", "computing", "picture_size"]
 
@@ -47,7 +47,7 @@ class Session(Closable, ABC):
         self.backend = backend
         self.device = device
         self.precision: Computed = precision
-        self._users = Users(f"the session of {spec.name}", "open the model again with open_session")
+        self._under_way = CallsUnderWay(f"the session of {spec.name}", "open the model again with open_session")
         self._turn: AbstractContextManager[object] = nullcontext() if self.parallel else threading.Lock()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -64,7 +64,7 @@ class Session(Closable, ABC):
             ComputeError: The backend can't compute it, as where memory runs out.
             ClosedError: The session was closed.
         """
-        with self._users.one():
+        with self._under_way.one():
             self._check(inputs)
             self._prepare(inputs)
             with self._turn:
@@ -89,7 +89,7 @@ class Session(Closable, ABC):
         Raises:
             ClosedError: The session was closed.
         """
-        with self._users.one():
+        with self._under_way.one():
             return self._upload(array)
 
     def run_kept(
@@ -110,7 +110,7 @@ class Session(Closable, ABC):
             ComputeError: As for `run`.
             ClosedError: The session was closed.
         """
-        with self._users.one():
+        with self._under_way.one():
             self._check(inputs)
             for name, array in inputs.items():
                 if isinstance(array, DeviceArray) and array.place != self.place:

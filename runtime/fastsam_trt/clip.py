@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.calls_under_way import CallsUnderWay
 from fastsam_engine.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.home_folder import home
 from fastsam_engine.model_spec import ImageInput, TokenInput
 from fastsam_engine.model_store import beside
-from fastsam_engine.users import Users
 from fastsam_trt.batch_ladder import batches, filled
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate
@@ -84,7 +84,7 @@ class Clip(Closable):
         self._crops = helpers.get("crops")
         # What the crops graph leaves is valid until its next run, so that batches take turns there.
         self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
-        self._users = Users(f"the CLIP model {spec.name}", "open it again")
+        self._under_way = CallsUnderWay(f"the CLIP model {spec.name}", "open it again")
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.even_cosine = spec.defaults.get("even_cosine")
         text_graph = beside(graph, "text", own="image")
@@ -145,7 +145,7 @@ class Clip(Closable):
         name = self._image.spec.outputs[0].name
         parts = []
         most = min(self._input.batch[1] or _CROPS_A_RUN, _CROPS_A_RUN)
-        with self._users.one():
+        with self._under_way.one():
             for part, size in batches(self._image, len(windows), most):
                 of = filled(np.arange(part.start, part.stop), size)
                 with self._turn:

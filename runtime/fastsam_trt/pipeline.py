@@ -12,9 +12,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from fastsam_engine.calls_under_way import CallsUnderWay
 from fastsam_engine.closable import Closable
 from fastsam_engine.errors import ModelNotFoundError
-from fastsam_engine.users import Users
 from fastsam_trt.answers import Answering, Answers
 from fastsam_trt.cached_masks import CachedMasks
 from fastsam_trt.call_options import CallOptions, Classes, check_most
@@ -179,7 +179,7 @@ class Pipeline(Prompted, Closable):
         )
         given = clip if isinstance(clip, Clip) else None
         self._clip = LazyClip(given, lambda prompt: self._open_clip(prompt, str(named), open_clip))
-        self._users = Users("the pipeline", "make another")
+        self._under_way = CallsUnderWay("the pipeline", "make another")
         answers = partial(Answers, rules, self.segmenter.class_names, self._clip)
         super().__init__(question, answers, lambda: self.segmenter.thresholds.classes, track=track, budget_ms=budget_ms)
 
@@ -250,7 +250,7 @@ class Pipeline(Prompted, Closable):
             prompts, excluded, boxes, points, point_labels, selector, threshold,
             conf, iou, max_segments, classes, max_selected,
         )  # fmt: skip
-        with self._users.one():
+        with self._under_way.one():
             most = call.most(self._max_selected)
             thresholds = call.thresholds(self.segmenter.thresholds, self.segmenter.class_names)
             answers = self._own
@@ -278,7 +278,7 @@ class Pipeline(Prompted, Closable):
             ImageFormatError: The array is no picture.
             ClosedError: `close` was called.
         """
-        with self._users.one():
+        with self._under_way.one():
             return self._segment(frame, captured_s, media_s, self.segmenter.thresholds, rectangle)
 
     def select(self, segmented: Segmented, answers: Answers | None = None) -> Result:
@@ -293,7 +293,7 @@ class Pipeline(Prompted, Closable):
             ClosedError: `close` was called.
         """
         answers = answers or self._own
-        with self._users.one():
+        with self._under_way.one():
             return self._select(segmented, answers, answers.answering, self._max_selected)
 
     def rank(self, result: Result) -> Ranking:
@@ -309,7 +309,7 @@ class Pipeline(Prompted, Closable):
             PromptError: There is no text prompt.
             ClosedError: `close` was called.
         """
-        with self._users.one():
+        with self._under_way.one():
             picture = self._uploads.begin(result.frame)
             ranking = self._answers_of(result.frames).rank(picture, result.segments)
         if ranking is None:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session, find_graph, open_session
+from fastsam_engine.calls_under_way import CallsUnderWay
 from fastsam_engine.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.model_spec import ImageInput
 from fastsam_engine.model_store import beside
-from fastsam_engine.users import Users
 from fastsam_trt.class_names import read_class_names
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers
@@ -122,7 +122,7 @@ class Segmenter(Closable):
             self._left = self._decoder.leave(helpers["decode"])
         # What is left on a device is valid until the next run, so that frames take turns there.
         self._turn: AbstractContextManager[object] = threading.Lock() if helpers else nullcontext()
-        self._users = Users(f"the segmenter {spec.name}", "open it again")
+        self._under_way = CallsUnderWay(f"the segmenter {spec.name}", "open it again")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ class Segmenter(Closable):
     ) -> tuple[Segments, dict[str, float]]:
         """Segment one frame: its segments, and the ms of `preprocess` and `segment`. See `__call__`."""
         thresholds = thresholds or self.thresholds
-        with self._users.one(), self._turn:
+        with self._under_way.one(), self._turn:
             if self._on_device is not None and self._on_device.takes(frame):
                 start = time.perf_counter()
                 return self._run(*self._on_device(frame, rectangle), self._left, thresholds, start)

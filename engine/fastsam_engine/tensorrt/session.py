@@ -137,7 +137,7 @@ class TensorRtSession(Session):
             zeros = {name: np.zeros(shape, dtypes.get(name)) for name, shape in each.items()}
             for _ in range(2):  # the second run is captured
                 self.run_kept(zeros, outputs)
-        with self._users.one(), self._device.using():
+        with self._under_way.one(), self._device.using():
             self._settle()
 
     def kernels(self) -> bytes:
@@ -146,7 +146,7 @@ class TensorRtSession(Session):
         Raises:
             ClosedError: The session was closed.
         """
-        with self._users.one(), self._device.using():
+        with self._under_way.one(), self._device.using():
             return self._plan.kernels()
 
     def _release(self) -> None:

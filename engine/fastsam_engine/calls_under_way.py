@@ -1,4 +1,4 @@
-"""Users: the calls that use something which can be closed."""
+"""CallsUnderWay: the calls that use something which can be closed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from fastsam_engine.errors import ClosedError, ForkedError
 
 
-class Users:
+class CallsUnderWay:
     """The calls under way, on any thread, of an object that can be closed."""
 
     def __init__(self, what: str, mend: str) -> None:
