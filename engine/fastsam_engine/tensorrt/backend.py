@@ -74,7 +74,8 @@ class TensorRtBackend(Backend):
         if not packages.version("cuda-core"):
             return Readiness(version, (), _NO_CUDA_CORE, api.install_command(self.flavour))
         unknown = ", ".join(f"{gpu.device} {gpu.name} ({_capability(gpu)})" for gpu in here if not self.serves(gpu))
-        broken = driver().problems if driver().is_broken else ()
+        asked = driver()
+        broken = asked.problems if asked.is_broken else ()
         lacks = "; ".join(each for each in (unknown and f"it does not know {unknown}", *broken) if each)
         reason = "runs a plan that was built for the GPU"
         return Readiness(version, devices, reason, speed_rank=self.speed_rank, lacks=lacks)
