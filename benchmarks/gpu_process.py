@@ -19,6 +19,8 @@ from queue import Empty, Queue
 from time import monotonic
 from typing import Any
 
+from fastsam_engine.packages import library_folders
+
 MARK = "ROW "
 _LINES_KEPT = 12
 
@@ -76,17 +78,6 @@ def worker_environment(extra: Mapping[str, str]) -> dict[str, str]:
     found["LD_LIBRARY_PATH"] = os.pathsep.join([*folders, *filter(None, [found.get("LD_LIBRARY_PATH")])])
     found.update(HF_HUB_OFFLINE="1", YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", PYTHONUNBUFFERED="1")
     return found | dict(extra)
-
-
-def library_folders(search: Sequence[str]) -> list[Path]:
-    """Folders of NVIDIA's wheels and TensorRT's that hold libraries, below the folders where Python looks."""
-    found: dict[Path, None] = {}
-    for each in search:
-        base = Path(each)
-        if each and base.is_dir():
-            found.update(dict.fromkeys(sorted(base.glob("nvidia/*/lib"))))
-            found.update(dict.fromkeys(sorted(base.glob("tensorrt*_libs"))))
-    return list(found)
 
 
 def _read(process: subprocess.Popen[str], lines: Queue[str | None]) -> None:

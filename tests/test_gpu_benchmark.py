@@ -27,9 +27,10 @@ sys.path.append(str(BENCHMARKS))
 import gpu_carry
 import gpu_tasks
 import hollow_graphs
+from fastsam_engine.packages import library_folders
 from gpu_budget import Budget, Row, Task, run_tasks
 from gpu_case import Case, OtherAnswerError, Timing, timed
-from gpu_process import MARK, library_folders, run_process, worker_environment
+from gpu_process import MARK, run_process, worker_environment
 from gpu_reference import Reference
 from gpu_sanitizer import command, errors_found
 from gpu_sides import Side

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 
 from fastsam_engine.errors import BackendFailedError, PackageClashError, one_line
@@ -49,6 +51,17 @@ def load_module(module: str, backend: str, mend: str) -> ModuleType:
         return importlib.import_module(module)
     except Exception as error:  # OSError, ImportError or RuntimeError, as the package's loader likes it
         raise BackendFailedError(backend, f"its libraries can't be loaded ({one_line(error)})", mend) from error
+
+
+def library_folders(search: Iterable[str | Path]) -> list[Path]:
+    """Folders of NVIDIA's and TensorRT's wheels that hold libraries, below those where Python looks, in order."""
+    found: dict[Path, None] = {}
+    for each in search:
+        base = Path(each)
+        if each and base.is_dir():
+            found.update(dict.fromkeys(sorted(base.glob("nvidia/*/lib"))))
+            found.update(dict.fromkeys(sorted(base.glob("tensorrt*_libs"))))
+    return list(found)
 
 
 def owners(module: str) -> list[str]:

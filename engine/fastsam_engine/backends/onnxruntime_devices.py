@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Literal
 
 from fastsam_engine.errors import BackendFailedError, one_line
-from fastsam_engine.packages import owners
+from fastsam_engine.packages import library_folders, owners
 from fastsam_engine.tensorrt.gpus import driver, gpu_count
 
 _logger = logging.getLogger(__name__)
@@ -130,9 +130,7 @@ def _cuda_major(package: Path) -> int:
 
 def _wheel_folders(package: Path) -> list[Path]:
     """Where wheels keep their libraries: those beside ONNX Runtime first, then those elsewhere on Python's path."""
-    bases = dict.fromkeys([package.parent, *(Path(each) for each in sys.path if each)])
-    found = [[*sorted(base.glob("nvidia/*/lib")), base / "tensorrt_libs"] for base in bases]
-    return [folder for folders in found for folder in folders]
+    return library_folders([package.parent, *sys.path])
 
 
 def _load_from(folders: list[Path], name: str) -> None:
