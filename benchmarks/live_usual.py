@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_bench.scenarios.baseline import TextTower, full_masks
 from fastsam_trt import Pipeline, Segmenter, open_source, rle
-from fastsam_trt.bench.usual_way import TextTower, full_masks
 from fastsam_trt.clip import Clip
 from fastsam_trt.flow import Flow
 from fastsam_trt.masks import MaskCrop

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_bench.scenarios.demo_accuracy import Counts, counting_items, mask_ious
 from fastsam_engine.errors import ModelNotFoundError
 from fastsam_trt.clip import Clip
 from fastsam_trt.demo.embedded import CLIP, SEGMENTER
-from fastsam_trt.demo.evaluation import Counts, counting_items, mask_ious
 from fastsam_trt.demo.scenes import Scene
 from fastsam_trt.demo.video import DemoVideo
 from fastsam_trt.masks import paste

@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 
 import made_bench
-from fastsam_trt.bench import curves, figures
-from fastsam_trt.bench.charts import scales
-from fastsam_trt.bench.charts.palette import COLOURS, GROUNDS
-from fastsam_trt.bench.records import Ceiling, Cell, Peer, Rate, Record, StageLimit, Sweep
-from fastsam_trt.bench.report_html import make_page
-from fastsam_trt.bench.report_markdown import BEGIN, END, make_report, table_for_readme, update_readme
-from fastsam_trt.bench.results_file import read_results
-from fastsam_trt.bench.runs import BenchRun, Results, by_machine
-from fastsam_trt.bench.wording import significant
-from fastsam_trt.errors import MarkersError
+from fastsam_bench.errors import MarkersError
+from fastsam_bench.report import bar_charts as figures
+from fastsam_bench.report import line_charts as curves
+from fastsam_bench.report.formatting import significant
+from fastsam_bench.report.html import make_page
+from fastsam_bench.report.markdown import BEGIN, END, make_report, table_for_readme, update_readme
+from fastsam_bench.report.svg import axes as scales
+from fastsam_bench.report.svg.palette import COLOURS, GROUNDS
+from fastsam_bench.results.records import Ceiling, Cell, Peer, Rate, Record, StageLimit, Sweep
+from fastsam_bench.results.results_file import read_results
+from fastsam_bench.results.runs import BenchRun, Results, by_machine
 
 EVIL = '<script>alert("1")</script> | `x` \\ *y*'
 

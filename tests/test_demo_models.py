@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from fastsam_bench.scenarios.demo_accuracy import BOUNDS, mask_ious, measure
 from fastsam_engine import find_graph, read_spec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.demo import draw_scene, embedded
 from fastsam_trt.demo.embedded import CLIP, SEGMENTER, EmbeddedModelError, locate
-from fastsam_trt.demo.evaluation import BOUNDS, mask_ious, measure
 
 PACKAGED = Path(embedded.__file__).parent / "models"
 SCENES = 24

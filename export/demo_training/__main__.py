@@ -17,10 +17,10 @@ from pathlib import Path
 import clip
 import segmenter
 
+from fastsam_bench.scenarios.demo_accuracy import BOUNDS, measure
 from fastsam_export import export_model
 from fastsam_trt import Pipeline
 from fastsam_trt.demo import embedded
-from fastsam_trt.demo.evaluation import BOUNDS, measure
 
 PACKAGED = Path(embedded.__file__).parent / "models"
 FIGURES = Path(__file__).parent / "figures.json"
