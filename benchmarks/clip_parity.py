@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelNotFoundError
-from fastsam_engine.model_spec import ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ImageInput, TokenInput
 from fastsam_trt import Pipeline
 from fastsam_trt.clip import Clip
 from fastsam_trt.crops import clip_batch, square_windows

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.yolo_seg import letterbox_input
+from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.letterbox import Letterbox, fit
 from fastsam_trt.masks import paste
 from fastsam_trt.plane_resize import PlaneResize

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_engine.yolo_seg import letterbox_input
+from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt import panoptic
 from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
 from fastsam_trt.letterbox import fit

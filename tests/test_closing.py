@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_engine.calls_under_way import CallsUnderWay
+from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.errors import ClosedError
 from fastsam_engine.session import Session
 from fastsam_trt import Pipeline

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.clip import Clip
 from fastsam_trt.comparison import Comparison, compare, draw_sheet, installed_segmenters, make_page

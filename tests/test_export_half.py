@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import small_transformers
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec
+from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip import Clip

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.crops import clip_batch

@@ -12,7 +12,7 @@ import pytest
 
 import small_transformers
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.model_spec import FeatureInput, ModelSpec
+from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.families import Thresholds

@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 
 from fake_driver import GIB, FakeDriver, FakeGpu, install
-from fastsam_engine import find_graph, open_session, opening, read_spec
-from fastsam_engine.backends import all_backends, onnxruntime_devices
-from fastsam_engine.backends import onnxruntime as onnxruntime_backend
-from fastsam_engine.backends import openvino as openvino_backend
+from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine import open_session as opening
+from fastsam_engine.backends import all_backends
+from fastsam_engine.backends.onnxruntime import backend as onnxruntime_backend
+from fastsam_engine.backends.onnxruntime import devices as onnxruntime_devices
+from fastsam_engine.backends.openvino import backend as openvino_backend
 from fastsam_engine.backends.registry import Readiness
+from fastsam_engine.backends.tensorrt import api as api_module
+from fastsam_engine.backends.tensorrt import backend as backend_module
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, BuildRequestError, GpuError
+from fastsam_engine.gpus import Gpu, driver, gpu_count, gpus
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version as installed_version
-from fastsam_engine.tensorrt import api as api_module
-from fastsam_engine.tensorrt import backend as backend_module
-from fastsam_engine.tensorrt.gpus import Gpu, driver, gpu_count, gpus
-from fastsam_engine.tensorrt.plan_file import read_plan
+from fastsam_engine.plans.plan_file import read_plan
 from fastsam_trt.cli.main import main
 from test_tensorrt_backend import A10, L4, Machine
 
@@ -163,7 +165,7 @@ def _breaks(machine: Machine, monkeypatch: pytest.MonkeyPatch, how: str) -> None
         def broken(_index: int) -> Any:
             raise GpuError("cuda:0", "setting the GPU up", "CUDA_ERROR_UNKNOWN")
 
-        monkeypatch.setattr("fastsam_engine.tensorrt.cuda_device.CudaDevice", broken)
+        monkeypatch.setattr("fastsam_engine.backends.tensorrt.cuda_device.CudaDevice", broken)
 
 
 @pytest.mark.parametrize("how", ["runtime", "builder", "load", "device"])

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.device_array import HostArray
-from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec
 from fastsam_engine.session import Session
+from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec
 from fastsam_trt import device_geometry
 from fastsam_trt.antialiased_resize import AntialiasedResize
 from fastsam_trt.cli.main import main

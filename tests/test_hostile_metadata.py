@@ -15,11 +15,11 @@ import colour_models
 import made_bench
 from fastsam_bench.results.results_file import read_results
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.build_request import BuildOptions
+from fastsam_engine.backends.tensorrt.plan_check import check_plan as checking
 from fastsam_engine.errors import FastsamError, ModelFileError
-from fastsam_engine.model_spec import METADATA_KEY, TokenInput
-from fastsam_engine.tensorrt import checking
-from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
+from fastsam_engine.plans.build_request import BuildOptions
+from fastsam_engine.plans.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
+from fastsam_engine.spec.model_spec import METADATA_KEY, TokenInput
 from fastsam_trt.class_names import read_class_names
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.ground_truth import GroundTruth

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastsam_engine.model_spec import ImageInput, ModelSpec, Output
 from fastsam_engine.session import Session
-from fastsam_engine.yolo_seg import letterbox_input
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Output
+from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt import device_geometry, rle
 from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
 from fastsam_trt.families import Thresholds

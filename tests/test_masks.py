@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from fastsam_engine.yolo_seg import letterbox_input
+from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt import rle
 from fastsam_trt.letterbox import Letterbox, fit
 from fastsam_trt.masks import MaskCrop, paste

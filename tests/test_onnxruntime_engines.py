@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from fastsam_engine import engine_cache, find_graph, read_spec
-from fastsam_engine.backends import onnxruntime as onnxruntime_backend
-from fastsam_engine.backends.onnxruntime_devices import Device
+from fastsam_engine import find_graph, read_spec
+from fastsam_engine.backends.onnxruntime import backend as onnxruntime_backend
+from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.errors import BuildInterruptedError, ModelFileError, OutputError
 from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.plans import engine_cache
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX's")
 

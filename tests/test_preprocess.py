@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_engine.yolo_seg import letterbox_input
+from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.letterbox import fit
 from fastsam_trt.preprocess import FramePreprocessor
 from fastsam_trt.rectangles import RECTANGLES, Rectangle

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from colour_models import BOX_PX, CELL_PX, COLOURS, SHAPE_PX
-from fastsam_engine.yolo_seg import letterbox_input
+from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt import Pipeline
 from fastsam_trt.errors import OptionError
 from fastsam_trt.letterbox import Letterbox, fit

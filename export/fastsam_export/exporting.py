@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import PackagesMissingError
-from fastsam_engine.home_folder import expand_user
-from fastsam_engine.model_store import models_folder
 from fastsam_engine.packages import version
+from fastsam_engine.store.catalog import CATALOG
+from fastsam_engine.store.home_folder import expand_user
+from fastsam_engine.store.model_store import models_folder
 from fastsam_export.errors import CalibrationError, ExportError, UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
 from fastsam_export.half_precision import halve

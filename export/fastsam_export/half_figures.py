@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.errors import ExportError
 from fastsam_export.families.registry import all_families
 from fastsam_export.parity import max_abs, max_rel, min_cosine

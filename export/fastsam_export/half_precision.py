@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, TokenInput
-from fastsam_engine.opening import open_session
+from fastsam_engine.open_session import open_session
 from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, TokenInput
 from fastsam_export.errors import ExportError, NotFiniteError
 from fastsam_export.families.registry import Exported
 from fastsam_export.half_conversion import simple, to_half

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.errors import ExportError
 from fastsam_export.parity import min_cosine
 from fastsam_export.ultralytics_models import box_ious

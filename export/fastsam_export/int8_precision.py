@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fastsam_engine.backends import all_backends
-from fastsam_engine.model_spec import ImageInput, ModelSpec
-from fastsam_engine.opening import open_session
+from fastsam_engine.open_session import open_session
 from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
 from fastsam_export.errors import ExportError, NotFiniteError
 from fastsam_export.families.registry import Exported
 from fastsam_export.int8_figures import Agreement, agreement, bounds

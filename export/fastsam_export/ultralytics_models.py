@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.catalog import CATALOG
 from fastsam_engine.errors import one_line
-from fastsam_engine.home_folder import expand_user
-from fastsam_engine.model_spec import ModelSpec, Output, Source
-from fastsam_engine.yolo_seg import is_fastsam, letterbox_input, prototypes_output, thresholds
+from fastsam_engine.spec.model_spec import ModelSpec, Output, Source
+from fastsam_engine.spec.yolo_seg import is_fastsam, letterbox_input, prototypes_output, thresholds
+from fastsam_engine.store.catalog import CATALOG
+from fastsam_engine.store.home_folder import expand_user
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family
 from fastsam_export.helper_graphs import export_helpers

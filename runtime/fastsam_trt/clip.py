@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.calls_under_way import CallsUnderWay
-from fastsam_engine.closable import Closable
+from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
+from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.home_folder import home
-from fastsam_engine.model_spec import ImageInput, TokenInput
-from fastsam_engine.model_store import beside
+from fastsam_engine.spec.model_spec import ImageInput, TokenInput
+from fastsam_engine.store.home_folder import home
+from fastsam_engine.store.model_store import beside
 from fastsam_trt.batch_ladder import batches, filled
 from fastsam_trt.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.demo.embedded import locate

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt.axis_resize import antialiased
 from fastsam_trt.content_cells import content_cells
 from fastsam_trt.letterbox import Letterbox

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fastsam_engine import Session, open_session
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.model_spec import ArraysInput
-from fastsam_engine.model_store import beside
+from fastsam_engine.spec.model_spec import ArraysInput
+from fastsam_engine.store.model_store import beside
 
 
 def open_helpers(

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.atomic_files import write_atomically
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt.png import encode_palette
 from fastsam_trt.result import Result
 

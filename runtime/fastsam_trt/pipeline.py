@@ -12,8 +12,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_engine.calls_under_way import CallsUnderWay
-from fastsam_engine.closable import Closable
+from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
+from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.errors import ModelNotFoundError
 from fastsam_trt.answers import Answering, Answers
 from fastsam_trt.cached_masks import CachedMasks

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt.antialiased_resize import AntialiasedResize
 from fastsam_trt.letterbox import Letterbox, fit
 from fastsam_trt.rectangles import Rectangle

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session, find_graph, open_session
-from fastsam_engine.calls_under_way import CallsUnderWay
-from fastsam_engine.closable import Closable
+from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
+from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
-from fastsam_engine.model_spec import ImageInput
-from fastsam_engine.model_store import beside
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.store.model_store import beside
 from fastsam_trt.class_names import read_class_names
 from fastsam_trt.demo.embedded import locate
 from fastsam_trt.device_helpers import open_helpers

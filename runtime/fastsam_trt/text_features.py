@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.errors import ClosedError
-from fastsam_engine.file_hash import file_sha256
-from fastsam_engine.home_folder import NOWHERE
-from fastsam_engine.model_spec import TokenInput
+from fastsam_engine.spec.model_spec import TokenInput
+from fastsam_engine.store.file_hash import file_sha256
+from fastsam_engine.store.home_folder import NOWHERE
 from fastsam_trt.batch_ladder import batches, filled
 
 _logger = logging.getLogger(__name__)

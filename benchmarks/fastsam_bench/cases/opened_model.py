@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fastsam_bench.cases.case import ModelCase
 from fastsam_bench.timing.stage_clock import StageClock
 from fastsam_engine import Session
-from fastsam_engine.model_spec import ImageInput
-from fastsam_engine.model_store import beside
-from fastsam_engine.opening import open_session
+from fastsam_engine.open_session import open_session
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.store.model_store import beside
 from fastsam_trt.clip import Clip
 from fastsam_trt.errors import OptionError
 from fastsam_trt.families.registry import Decoder, Thresholds, decoder_for

@@ -10,8 +10,8 @@ from fastsam_bench.cases.case import CellCase, ModelCase
 from fastsam_bench.cases.frames import VideoFrames
 from fastsam_bench.cases.opened_model import OpenedModel
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
-from fastsam_engine.home_folder import expand_user
-from fastsam_engine.model_store import find_graph
+from fastsam_engine.store.home_folder import expand_user
+from fastsam_engine.store.model_store import find_graph
 from fastsam_trt.comparison.comparing import installed_segmenters
 from fastsam_trt.demo import embedded
 from fastsam_trt.errors import OptionError

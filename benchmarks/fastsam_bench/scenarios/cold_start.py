@@ -23,8 +23,8 @@ from fastsam_bench.cases.fresh_process import run_child
 from fastsam_bench.errors import ChildFailedError
 from fastsam_bench.results.records import Cold, Interval
 from fastsam_bench.timing.blocks import state
-from fastsam_engine.home_folder import home
-from fastsam_engine.model_store import find_graph
+from fastsam_engine.store.home_folder import home
+from fastsam_engine.store.model_store import find_graph
 from fastsam_trt.demo.embedded import locate
 
 _KEEPS = {"openvino", "tensorrt", "tensorrt-rtx"}  # backends that `fastsam-trt build` compiles for

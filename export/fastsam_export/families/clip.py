@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_engine.model_spec import ImageInput, ModelSpec, Output, TokenInput
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Output, TokenInput
 from fastsam_export import transformers_models
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register

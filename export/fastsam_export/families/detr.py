@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_engine.model_spec import FeatureInput, ModelSpec, Output, Parity
+from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec, Output, Parity
 from fastsam_export import transformers_models
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
 from fastsam_export.helper_graphs import export_helpers

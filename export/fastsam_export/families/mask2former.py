@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_engine.model_spec import ModelSpec, Output
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export import deformable_attention, transformers_models
 from fastsam_export.families.registry import Exported, ExportRequest, Family, register
 from fastsam_export.helper_graphs import export_helpers

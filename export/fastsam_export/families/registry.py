@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fastsam_engine.discovery import import_modules
-from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.spec.model_spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

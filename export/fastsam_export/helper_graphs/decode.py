@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Output
 from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Output
 from fastsam_export.families.registry import Exported
 from fastsam_export.helper_graphs.building import GraphBuilder
 from fastsam_export.helper_graphs.preprocess import input_axes

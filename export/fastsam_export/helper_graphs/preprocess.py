@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Output
 from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Output
 from fastsam_export.families.registry import Exported
 from fastsam_export.helper_graphs.building import GraphBuilder
 from fastsam_export.helper_graphs.proving import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove

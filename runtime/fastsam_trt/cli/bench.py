@@ -137,7 +137,7 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
     from fastsam_bench.report.markdown import make_report, update_readme
     from fastsam_bench.report.tables import short_table
     from fastsam_bench.results.runs import by_machine
-    from fastsam_engine.atomic_files import write_atomically
+    from fastsam_engine.store.atomic_files import write_atomically
 
     readme = None if args.readme is None else update_readme(args.readme.read_text(encoding="utf-8"), results)
     _make_folder(args.out)
@@ -226,8 +226,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    from fastsam_engine.atomic_files import check_writable
     from fastsam_engine.errors import OutputError
+    from fastsam_engine.store.atomic_files import check_writable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

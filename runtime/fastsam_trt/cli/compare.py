@@ -54,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from fastsam_engine.atomic_files import write_atomically
+    from fastsam_engine.store.atomic_files import write_atomically
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.figures import HEADER, as_document, table_rows
     from fastsam_trt.demo.embedded import CLIP
@@ -121,8 +121,8 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
-    from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
+    from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
     from fastsam_trt.sinks import PICTURE_SUFFIXES
     from fastsam_trt.sources.naming import as_path
 

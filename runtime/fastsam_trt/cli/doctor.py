@@ -10,12 +10,12 @@ from pathlib import Path
 
 from fastsam_engine.backends import all_backends
 from fastsam_engine.cpu_count import CpuCount
-from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import PackageClashError
-from fastsam_engine.home_folder import home
-from fastsam_engine.model_store import installed, models_folder
+from fastsam_engine.gpus import dotted, driver
 from fastsam_engine.packages import CLASHES, check_single_owner, version
-from fastsam_engine.tensorrt.gpus import dotted, driver
+from fastsam_engine.plans.engine_cache import EngineCache
+from fastsam_engine.store.home_folder import home
+from fastsam_engine.store.model_store import installed, models_folder
 from fastsam_trt import __version__
 from fastsam_trt.cli import options
 from fastsam_trt.cli.table import table

@@ -12,7 +12,7 @@ from fastsam_trt.cli.standard_streams import STDOUT
 
 def input_path(text: str) -> Path:
     """The path of an option, `~` resolved: shells leave it where it is quoted or follows `=`."""
-    from fastsam_engine.home_folder import expand_user
+    from fastsam_engine.store.home_folder import expand_user
 
     return expand_user(text)
 

@@ -71,8 +71,8 @@ def output_paths(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     """Refuse outputs that would overwrite the source or one another."""
-    from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
+    from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
     from fastsam_trt.sources.naming import as_path
     from fastsam_trt.sources.pipe import name_in_files
 

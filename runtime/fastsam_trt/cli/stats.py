@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from fastsam_engine.atomic_files import write_atomically
+from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt import __version__
 from fastsam_trt.flow import Flow
 from fastsam_trt.machine import this_machine

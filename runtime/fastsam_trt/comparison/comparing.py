@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import read_spec
 from fastsam_engine.errors import ModelFileError, RequestError
-from fastsam_engine.model_store import find_graphs, installed
+from fastsam_engine.store.model_store import find_graphs, installed
 from fastsam_trt.clip import Clip
 from fastsam_trt.comparison.outcome import STAGES, Comparison, ModelOutcome
 from fastsam_trt.demo import embedded

@@ -1,6 +1,6 @@
 """Sinks: where results go."""
 
-from fastsam_engine.atomic_files import check_writable, write_atomically
+from fastsam_engine.store.atomic_files import check_writable, write_atomically
 from fastsam_trt.sinks.coco import CocoSink
 from fastsam_trt.sinks.coco_dataset import CocoDatasetSink
 from fastsam_trt.sinks.json_lines import JsonLinesSink

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_engine.atomic_files import PartFile, check_writable, is_written_in_place
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import PartFile, check_writable, is_written_in_place
 from fastsam_trt.coco import records
 from fastsam_trt.coco_ids import CocoIds
 from fastsam_trt.result import Result

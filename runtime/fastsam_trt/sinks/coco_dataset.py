@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from fastsam_engine.atomic_files import PartFile, is_written_in_place
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import PartFile, is_written_in_place
 from fastsam_trt import __version__
 from fastsam_trt.coco import as_annotations
 from fastsam_trt.coco_ids import CocoIds

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.atomic_files import check_writable, write_atomically
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import check_writable, write_atomically
 from fastsam_trt.drawing import draw_panels
 from fastsam_trt.frame_names import FrameNames
 from fastsam_trt.result import Result

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.atomic_files import write_atomically
+from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt.cutouts import cut_out
 from fastsam_trt.frame_names import FrameNames, slug
 from fastsam_trt.masks import paste

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from fastsam_engine.atomic_files import check_writable
+from fastsam_engine.store.atomic_files import check_writable
 from fastsam_trt.result import Result
 from fastsam_trt.sinks.canvas import Canvas
 from fastsam_trt.sinks.overlay import Overlay

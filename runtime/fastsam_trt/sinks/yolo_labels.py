@@ -6,8 +6,8 @@ import json
 import logging
 from pathlib import Path
 
-from fastsam_engine.atomic_files import write_atomically
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt.categories import Categories
 from fastsam_trt.frame_names import FrameNames
 from fastsam_trt.result import Result
