@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.spec.model_spec import ImageInput
-from fastsam_export.int8_pictures import CalibrationPictures
+from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_trt import Pipeline, Result
 from fastsam_trt.box_overlap import box_ious
 from fastsam_trt.picture import IMAGE_SUFFIXES, read_picture

@@ -210,7 +210,7 @@ def _one_graph(weights: Path, ours: Path, path: Path, size: tuple[int, int]) -> 
     import transformers
 
     from fastsam_engine.spec.model_spec import Output
-    from fastsam_export import transformers_models
+    from fastsam_export.frameworks import transformers_models
     from fastsam_export.onnx_file import write_spec
 
     class Whole(torch.nn.Module):  # type: ignore[misc]

@@ -158,7 +158,7 @@ def fp32(
 def fp16(fp32: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same in fp16."""
     from fastsam_export.families import Exported
-    from fastsam_export.half_precision import halve
+    from fastsam_export.fp16.convert import halve
 
     made = {}
     for name, source in fp32.items():

@@ -63,7 +63,7 @@ def test_the_types_are_strict(fp16: dict[str, Path], name: str) -> None:
     """Inputs and outputs as before, one type a node, Resize's scales in fp32, no cast that changes or feeds nothing."""
     import onnx
 
-    from fastsam_export.half_islands import float_types
+    from fastsam_export.fp16.fp32_islands import float_types
 
     for path in _graphs(fp16[name]):
         model = onnx.load(str(path))
@@ -171,7 +171,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
 ) -> None:  # fmt: skip
     import onnx
 
-    from fastsam_export import half_precision
+    from fastsam_export.fp16 import convert as half_precision
 
     real = half_precision.to_half
 
@@ -258,8 +258,9 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
     """
     from onnx.reference import ReferenceEvaluator
 
-    from fastsam_export import half_conversion, half_islands
-    from fastsam_export.half_conversion import simple, to_half
+    from fastsam_export.fp16 import fp32_islands as half_islands
+    from fastsam_export.fp16 import graph as half_conversion
+    from fastsam_export.fp16.graph import simple, to_half
 
     model = simple(_block(square, scale=400))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
@@ -282,8 +283,8 @@ def test_what_is_too_large_when_measured_stays_in_fp32() -> None:
     """Only measurement can tell of a layer whose outputs leave fp16's range."""
     from onnx.reference import ReferenceEvaluator
 
-    from fastsam_export.half_conversion import simple, to_half
-    from fastsam_export.half_islands import peaks
+    from fastsam_export.fp16.fp32_islands import peaks
+    from fastsam_export.fp16.graph import simple, to_half
 
     model = simple(_block("Pow", scale=40000))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from fastsam_engine.spec.model_spec import Output
 from fastsam_engine.spec.yolo_seg import detections_output
-from fastsam_export.families.registry import register
+from fastsam_export.family import register
+from fastsam_export.frameworks.ultralytics_models import Outputs, UltralyticsFamily, box_ious, min_mask_iou
 from fastsam_export.parity import max_abs
-from fastsam_export.ultralytics_models import Outputs, UltralyticsFamily, box_ious, min_mask_iou
 
 _COMPARED = 50
 

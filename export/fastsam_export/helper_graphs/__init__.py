@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
-from fastsam_export.families.registry import Exported
+from fastsam_export.family import Exported
 from fastsam_export.helper_graphs import crops, decode, preprocess
 
 __all__ = ["export_helpers"]

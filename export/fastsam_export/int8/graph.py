@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fastsam_engine.session import Array
 from fastsam_export.errors import ExportError, NotFiniteError
-from fastsam_export.int8_biases import lost_means
-from fastsam_export.int8_weights import LARGEST, weight_scales
+from fastsam_export.int8.bias_correction import lost_means
+from fastsam_export.int8.weight_scales import LARGEST, weight_scales
 
 if TYPE_CHECKING:
     import onnx

@@ -13,10 +13,10 @@ from fastsam_engine.open_session import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
 from fastsam_export.errors import ExportError, NotFiniteError
-from fastsam_export.families.registry import Exported
-from fastsam_export.int8_figures import Agreement, agreement, bounds
-from fastsam_export.int8_graph import CONVOLUTIONS, PRODUCTS, Int8Graph
-from fastsam_export.int8_pictures import CalibrationPictures, pictures_for
+from fastsam_export.family import Exported
+from fastsam_export.int8.agreement import Agreement, agreement, bounds
+from fastsam_export.int8.calibration_images import CalibrationPictures, pictures_for
+from fastsam_export.int8.graph import CONVOLUTIONS, PRODUCTS, Int8Graph
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import ParityRecorder
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.errors import ExportError
+from fastsam_export.frameworks.ultralytics_models import box_ious
 from fastsam_export.parity import min_cosine
-from fastsam_export.ultralytics_models import box_ious
 
 SAME_BOX_IOU = 0.9
 """Box IoU from which a detection of the same class counts as kept."""

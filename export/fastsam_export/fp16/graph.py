@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastsam_export.errors import ExportError
-from fastsam_export.half_islands import float_types, islands
+from fastsam_export.fp16.fp32_islands import float_types, islands
 
 if TYPE_CHECKING:
     import onnx

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_export.errors import CalibrationError, ExportError
-from fastsam_export.ultralytics_models import letterboxed
+from fastsam_export.frameworks.ultralytics_models import letterboxed
 
 LEAST, MOST = 8, 128  # fewer say nothing of ranges; more cost minutes and change them no more
 _HELD_BACK = 2  # every second: ranges settle soon, while a share of detections wants many of them

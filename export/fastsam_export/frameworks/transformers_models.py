@@ -16,7 +16,7 @@ from fastsam_engine.errors import one_line
 from fastsam_engine.spec.model_spec import ImageInput, Interpolation, ModelSpec, Source
 from fastsam_engine.store.home_folder import expand_user
 from fastsam_export.errors import ExportError, WeightsNotFoundError
-from fastsam_export.families.registry import Exported
+from fastsam_export.family import Exported
 from fastsam_export.onnx_file import sha256, versions, write_spec
 from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
 

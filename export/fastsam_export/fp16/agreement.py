@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.errors import ExportError
-from fastsam_export.families.registry import all_families
+from fastsam_export.family import all_families
+from fastsam_export.frameworks.ultralytics_models import UltralyticsFamily
 from fastsam_export.parity import max_abs, max_rel, min_cosine
-from fastsam_export.ultralytics_models import UltralyticsFamily
 
 _YOLO = {
     "max_abs_score": 2e-2,

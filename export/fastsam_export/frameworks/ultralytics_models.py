@@ -20,7 +20,7 @@ from fastsam_engine.spec.yolo_seg import is_fastsam, letterbox_input, prototypes
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_engine.store.home_folder import expand_user
 from fastsam_export.errors import ExportError, WeightsNotFoundError
-from fastsam_export.families.registry import Exported, ExportRequest, Family
+from fastsam_export.family import Exported, ExportRequest, Family
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import sha256, versions, write_spec
 from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, synthetic_pictures

@@ -12,10 +12,10 @@ from fastsam_engine.open_session import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, TokenInput
 from fastsam_export.errors import ExportError, NotFiniteError
-from fastsam_export.families.registry import Exported
-from fastsam_export.half_conversion import simple, to_half
-from fastsam_export.half_figures import agreement, tolerance
-from fastsam_export.half_islands import peaks
+from fastsam_export.family import Exported
+from fastsam_export.fp16.agreement import agreement, tolerance
+from fastsam_export.fp16.fp32_islands import peaks
+from fastsam_export.fp16.graph import simple, to_half
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import TEXTS, ParityRecorder, synthetic_pictures
 

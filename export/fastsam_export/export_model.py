@@ -15,10 +15,10 @@ from fastsam_engine.store.home_folder import expand_user
 from fastsam_engine.store.model_store import models_folder
 from fastsam_export.errors import CalibrationError, ExportError, UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
-from fastsam_export.half_precision import halve
-from fastsam_export.int8_pictures import CalibrationPictures
-from fastsam_export.int8_precision import FAMILIES as INT8_FAMILIES
-from fastsam_export.int8_precision import quantise
+from fastsam_export.fp16.convert import halve
+from fastsam_export.int8.calibration_images import CalibrationPictures
+from fastsam_export.int8.quantise import FAMILIES as INT8_FAMILIES
+from fastsam_export.int8.quantise import quantise
 
 __all__ = ["ExportPrecision", "ExportRequest", "Exported", "export_model"]
 

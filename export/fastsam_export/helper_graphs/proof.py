@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Output, Task
-from fastsam_export.families.registry import Exported
+from fastsam_export.family import Exported
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
 
