@@ -28,11 +28,11 @@ from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.families import Decoder, Thresholds, decoder_for
-from fastsam_trt.letterbox import Letterbox
-from fastsam_trt.masks import paste
-from fastsam_trt.preprocess import FramePreprocessor
-from fastsam_trt.segments import Segments
+from fastsam_trt.frames.letterbox import Letterbox
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.segmentation.families import Decoder, Thresholds, decoder_for
+from fastsam_trt.segmentation.segments import Segments
 
 PROMPT = "a red bus"
 _NETWORKS = ("segment", "embed-image")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.letterbox import fit
+from fastsam_trt.frames.letterbox import fit
 
 _EDGE_PX = 8
 _SAME_BOX_PX = 1.0

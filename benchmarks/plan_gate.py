@@ -28,7 +28,7 @@ from fastsam_engine.plans.shape_ranges import shape_ranges
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 from fastsam_engine.store.model_store import find_graphs
-from fastsam_trt.demo.embedded import locate
+from fastsam_trt.bundled_models import locate
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # the tests' rounding and faults
 from output_faults import ANY, FAULTS

@@ -35,8 +35,8 @@ def slow(stage: str) -> None:
     """Slow a stage's methods down, in this process."""
     from fastsam_bench.cases.frames import DrawnFrames
     from fastsam_bench.timing.stage_clock import StageClock
-    from fastsam_trt.preprocess import FramePreprocessor
-    from fastsam_trt.prototype_masks import PrototypeMasks
+    from fastsam_trt.frames.preprocess import FramePreprocessor
+    from fastsam_trt.masks.prototype import PrototypeMasks
 
     methods = {"capture": (DrawnFrames, "capture"), "preprocess": (FramePreprocessor, "__call__"),
                "decode": (PrototypeMasks, "decode")}  # fmt: skip

@@ -73,7 +73,7 @@ def test_the_pipeline_loads_no_framework_and_no_backend_before_use() -> None:
 
 
 def test_the_bench_loads_no_framework_and_no_backend_before_use() -> None:
-    loaded = _loaded("from fastsam_bench import ceilings, limits, operations")
+    loaded = _loaded("from fastsam_bench.roofline import ceilings, limits, operations")
     assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "pynvml"})
 
 

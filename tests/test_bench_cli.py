@@ -32,7 +32,7 @@ from fastsam_bench.timing import noise
 from fastsam_bench.timing.blocks import WHOLE, Block, Stated, state_rate
 from fastsam_trt.cli.main import main
 from fastsam_trt.errors import OptionError
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.preprocess import FramePreprocessor
 
 pytest.importorskip("onnxruntime")
 

@@ -39,9 +39,9 @@ from fastsam_bench.timing.noise import NoiseWatch
 from fastsam_bench.timing.paired import Side, measure, ratio
 from fastsam_bench.timing.stage_clock import StageClock
 from fastsam_trt import Pipeline, open_source
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.masks import paste
+from fastsam_trt.masks.mask_source import paste
 from made_videos import numbered, write_made
 
 CASE = ModelCase("colours", "clip-colours", "auto", "cpu", "auto")

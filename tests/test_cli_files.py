@@ -20,7 +20,7 @@ from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.store import home_folder
 from fastsam_engine.store.model_store import find_graph, installed
 from fastsam_trt.cli.main import main
-from fastsam_trt.cli.outputs import check_apart
+from fastsam_trt.cli.output_checks import check_apart
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 

@@ -15,7 +15,7 @@ from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo import draw_scene
 
 pytestmark = pytest.mark.usefixtures("export_extra")
@@ -171,9 +171,9 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
 ) -> None:  # fmt: skip
     import onnx
 
-    from fastsam_export.fp16 import convert as half_precision
+    from fastsam_export.fp16 import convert
 
-    real = half_precision.to_half
+    real = convert.to_half
 
     def broken(*arguments: Any) -> Any:
         model = real(*arguments)
@@ -182,7 +182,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
                 each.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(each) * factor, each.name))
         return model
 
-    monkeypatch.setattr(half_precision, "to_half", broken)
+    monkeypatch.setattr(convert, "to_half", broken)
     request = ["export", "mine", "--weights", str(small_checkpoints["detr"]), "--imgsz", "96", "128"]
     assert main([*request, "--precision", "fp16"]) == 1
     error = capsys.readouterr().err
@@ -258,13 +258,13 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
     """
     from onnx.reference import ReferenceEvaluator
 
-    from fastsam_export.fp16 import fp32_islands as half_islands
+    from fastsam_export.fp16 import fp32_islands
     from fastsam_export.fp16 import graph as half_conversion
     from fastsam_export.fp16.graph import simple, to_half
 
     model = simple(_block(square, scale=400))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
-    magnitudes = half_islands.peaks(model, [{"x": x}])
+    magnitudes = fp32_islands.peaks(model, [{"x": x}])
     assert max(magnitudes.values()) > 65504
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
     ours = to_half(model, magnitudes if measured else {})

@@ -18,11 +18,11 @@ from fastsam_engine import open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
 from fastsam_trt import Pipeline
+from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
-from fastsam_trt.crops import clip_batch
+from fastsam_trt.clip.crops import clip_batch
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.demo.embedded import locate
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.preprocess import FramePreprocessor
 
 if TYPE_CHECKING:
     from fastsam_export.int8.calibration_images import CalibrationPictures
@@ -410,11 +410,11 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
 ) -> None:
     """YOLO26 with its end-to-end head, small and seeded, untrained; then with ranges far too wide."""
     import small_yolo
-    from fastsam_export.int8 import agreement as int8_figures
+    from fastsam_export.int8 import agreement
     from fastsam_export.int8 import graph as int8_graph
     from fastsam_export.int8 import quantise as int8_precision
 
-    monkeypatch.setattr(int8_figures, "_DETECTIONS", dict.fromkeys(int8_figures._DETECTIONS, 0.5))
+    monkeypatch.setattr(agreement, "_DETECTIONS", dict.fromkeys(agreement._DETECTIONS, 0.5))
     small_yolo.save_yolo26(tmp_path / "small.pt")
     request = ["export", "mine", "--weights", str(tmp_path / "small.pt"), "--imgsz", "160", "192"]
     request += ["--precision", "int8", "--calibration", str(scenes)]

@@ -29,9 +29,9 @@ from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError, InputMismatchError, ModelFileError
 from fastsam_engine.gpus import Gpu, gpus
 from fastsam_engine.plans.shape_ranges import ShapeRange
-from fastsam_engine.read_spec import read_spec
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_spec import ArraysInput, ModelSpec, Output
+from fastsam_engine.spec_reader import read_spec
 
 CROPS = {"pixel_values": ((1, 3, 32, 32), (4, 3, 32, 32))}
 PICTURES = {"images": ((1, 3, 32, 32), (4, 3, 256, 256))}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.backends import all_backends
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.open_session import open_session
+from fastsam_engine.opener import open_session
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_spec import Parity
 from fastsam_export.errors import ParityError

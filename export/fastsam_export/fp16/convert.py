@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.open_session import open_session
+from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, TokenInput
 from fastsam_export.errors import ExportError, NotFiniteError

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import output_path
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.output_checks import output_path
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     from fastsam_bench.results.runs import Results

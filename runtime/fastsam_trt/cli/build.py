@@ -12,8 +12,8 @@ from tqdm import tqdm
 from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import output_path
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.output_checks import output_path
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     from fastsam_engine.spec.model_spec import ModelSpec
@@ -60,9 +60,9 @@ def execute(args: argparse.Namespace) -> int:
     """Build every graph of a model, and say what came of it."""
     from fastsam_engine.choose_builder import choose_builder
     from fastsam_engine.plans.plan_file import is_plan
-    from fastsam_engine.read_spec import read_spec
+    from fastsam_engine.spec_reader import read_spec
     from fastsam_engine.store.model_store import find_graphs
-    from fastsam_trt.demo.embedded import locate
+    from fastsam_trt.bundled_models import locate
 
     graphs = find_graphs(locate(args.model))
     if plans := [graph.name for graph in graphs if is_plan(graph)]:

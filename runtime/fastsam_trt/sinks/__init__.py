@@ -5,7 +5,7 @@ from fastsam_trt.sinks.coco import CocoSink
 from fastsam_trt.sinks.coco_dataset import CocoDatasetSink
 from fastsam_trt.sinks.json_lines import JsonLinesSink
 from fastsam_trt.sinks.label_maps import LabelMapSink
-from fastsam_trt.sinks.pictures import PICTURE_SUFFIXES, PictureSink
+from fastsam_trt.sinks.panels import PICTURE_SUFFIXES, PictureSink
 from fastsam_trt.sinks.segment_pictures import CutoutSink, MaskSink
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sinks.video import VideoSink

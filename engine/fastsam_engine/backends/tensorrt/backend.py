@@ -33,9 +33,9 @@ from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildR
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import Flavour, Plan, PlanFacts, is_plan, read_plan
 from fastsam_engine.plans.shape_ranges import ShapeRange
-from fastsam_engine.read_spec import read_spec
 from fastsam_engine.session import Computed, Session
 from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec_reader import read_spec
 
 _logger = logging.getLogger(__name__)
 _NO_CUDA_CORE = "cuda-core is not installed"
