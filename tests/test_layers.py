@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "engine/fastsam_engine": (
-        "import_names", "errors", "discovery", "concurrency", "packages", "cpu_count", "gpus", "device_array", "graph",
-        "store", "spec", "open_options", "plans", "spec_reader", "run_observers", "session", "backends",
-        "choose_builder", "opener",
+        "import_names", "errors", "concurrency", "packages", "cpu_count", "gpus", "device_array", "graph", "store",
+        "spec", "plans", "spec_reader", "input_check", "run_observers", "session", "backends", "backend_choice",
+        "opener",
     ),
     "export/fastsam_export": (
         "errors", "onnx_file", "parity", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",

@@ -18,7 +18,7 @@ from claims.common import harness
 from claims import transformers_families
 from claims.common.seeded_clip import save_clip
 from fastsam_engine import read_spec
-from fastsam_engine.choose_builder import choose_builder
+from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
 from fastsam_engine.store.model_store import find_graphs
 

@@ -1,4 +1,4 @@
-"""Load public names on first use, and keep old import paths working with a warning.
+"""Load public names on first use, import whole packages, and keep old import paths working with a warning.
 
 A package lists its moved modules in `moved_modules.txt`: one old and one new path per line. The list is read when an
 import of that package fails, so that it costs nothing else.
@@ -55,6 +55,14 @@ def moved_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any
         return getattr(importlib.import_module(modules[name]), name)
 
     return get
+
+
+def import_modules(package: str) -> None:
+    """Import every module of a package, such as `fastsam_engine.backends`, so that each can register itself."""
+    import pkgutil  # here, since this module is part of every import of the package
+
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
 
 
 def keep_old_paths(package: str, folder: Path) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from fastsam_engine.backends import Readiness, all_backends, get_backend
+from fastsam_engine.backend_choice import fastest_first, lacking_devices, plan_backend
+from fastsam_engine.backends import get_backend
 from fastsam_engine.cpu_count import CpuCount
-from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, GpuError, ModelFileError
-from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.plans.plan_file import is_plan, read_facts
-from fastsam_engine.session import Session
+from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, GpuError
+from fastsam_engine.plans.plan_file import is_plan
+from fastsam_engine.session import OpenOptions, Session
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.spec_reader import read_spec
 
@@ -73,10 +73,10 @@ def open_session(
     device = device.removesuffix(":0")
     options = OpenOptions(frames, cpu_fallback, cuda_graph, thread_count, spin)
     if is_plan(path):
-        return _open(path, spec, _plan_backend(path, backend), device, precision, options, "as built")
+        return _open(path, spec, plan_backend(path, backend), device, precision, options, "as built")
     if backend != "auto":
         return _open(path, spec, backend, device, precision, options, "as asked")
-    *faster, last = _fastest_first(device, gpu_only=cuda_graph)
+    *faster, last = fastest_first(device, gpu_only=cuda_graph)
     for name, where in faster:
         try:
             return _open(path, spec, name, where, precision, options, "fastest here")
@@ -95,7 +95,7 @@ def _open(
         raise BackendUnavailableError(name, readiness.reason, readiness.mend)
     if device not in ("auto", *readiness.devices):
         devices = ", ".join(readiness.devices)
-        why = _lacks({name: readiness})
+        why = lacking_devices({name: readiness})
         raise BackendUnavailableError(name, f"it has no device {device!r} here{why}", f"use one of: auto, {devices}")
     if device == "auto":
         device = readiness.devices[0]
@@ -109,42 +109,7 @@ def _open(
     return session
 
 
-def _plan_backend(path: Path, asked: str) -> str:
-    """The backend that a plan was built for."""
-    built_for = read_facts(path)[1].backend
-    if asked not in ("auto", built_for):
-        raise ModelFileError(path, f"expected a graph for {asked}, found a plan of {built_for}", "use --backend auto")
-    return built_for
-
-
-def _fastest_first(device: str, *, gpu_only: bool) -> list[tuple[str, str]]:
-    """Backends that can serve on a device, each with its device, the fastest first; one that also has `cpu`, twice."""
-    able = {name: backend.readiness() for name, backend in all_backends().items()}
-    if not any(each.devices for each in able.values()):
-        reasons = "; ".join(f"{name}: {each.reason}" for name, each in able.items() if each.version)
-        why = f"no backend that is installed can serve here ({reasons})" if reasons else "no backend is installed"
-        raise BackendUnavailableError("auto", why, "pip install 'fastsam-trt[cpu]'")
-    ranked = []
-    for name, each in able.items():
-        best = dict.fromkeys((*each.devices[:1], *(("cpu",) if "cpu" in each.devices else ())))
-        wanted = best if device == "auto" else [device] if device in each.devices else []
-        ranked += [(each.rank(where), name, where) for where in wanted]
-    found = [(name, where) for _, name, where in sorted(ranked)]
-    found = [each for each in found if each[1] != "cpu" or not gpu_only] or found
-    if not found:
-        devices = ", ".join(dict.fromkeys(where for each in able.values() for where in each.devices))
-        why = f"no backend here has a device {device!r}{_lacks(able)}"
-        raise BackendUnavailableError("auto", why, f"use --device auto, or one of: {devices}")
-    return found
-
-
 @cache
 def _tell_failure(name: str, error: str) -> None:
     """Say that a backend is passed over, once for all graphs that are opened."""
     _logger.warning("%s; the next fastest backend is used instead of %s", error, name)
-
-
-def _lacks(able: Mapping[str, Readiness]) -> str:
-    """Why devices are missing, in brackets; empty where no backend has something to say."""
-    found = "; ".join(f"{name}: {each.lacks}" for name, each in able.items() if each.lacks)
-    return f" ({found})" if found else ""

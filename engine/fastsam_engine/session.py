@@ -7,22 +7,41 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
+from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, one_line
+from fastsam_engine.input_check import check_inputs
 from fastsam_engine.run_observers import RunObserver, RunObservers
-from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 
-__all__ = ["Array", "Computed", "Session", "computing", "picture_size"]
+__all__ = ["Array", "Computed", "OpenOptions", "Session", "computing"]
 
 Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """What a caller of `open_session` allows or asks for; a backend that can't do it says so, or has no use for it.
+
+    Attributes:
+        frames: Pictures may be taken as cameras give them, see `open_session`.
+        cpu_fallback: Operators that the device has no kernel for may run on the processor, with a copy each way.
+        cuda_graph: Record the GPU's work for an input shape that comes again, and replay it.
+        threads: How many threads compute one run on the processor; within what `CpuCount` allows.
+        spin: Threads may keep their CPU busy for a while after a run, waiting for the next.
+    """
+
+    frames: bool = False
+    cpu_fallback: bool = False
+    cuda_graph: bool = False
+    threads: int = field(default_factory=lambda: CpuCount.of_process().default_threads)
+    spin: bool = False
 
 
 class Session(Closable, ABC):
@@ -70,7 +89,7 @@ class Session(Closable, ABC):
         """
         start_s = time.perf_counter()
         with self._under_way.one():
-            self._check(inputs)
+            check_inputs(self.spec, inputs)
             self._prepare(inputs)
             with self._turn:
                 outputs = self._run(inputs)
@@ -131,7 +150,7 @@ class Session(Closable, ABC):
         """
         start_s = time.perf_counter()
         with self._under_way.one():
-            self._check(inputs)
+            check_inputs(self.spec, inputs)
             for name, array in inputs.items():
                 if isinstance(array, DeviceArray) and array.place != self.place:
                     raise InputMismatchError(name, f"an array at {self.place}", f"one at {array.place}")
@@ -163,29 +182,6 @@ class Session(Closable, ABC):
         kept = {name: HostArray(outputs.pop(name)) for name in keep}
         return outputs, dict(kept)
 
-    def _check(self, inputs: Mapping[str, Array | DeviceArray]) -> None:
-        expected, names = self.spec.input, self.spec.input_names
-        if inputs.keys() != set(names):
-            wanted = "this one input" if len(names) == 1 else f"the inputs {', '.join(names)}"
-            raise InputMismatchError(names[0], wanted, ", ".join(inputs) or "none")
-        if isinstance(expected, FeatureInput | ArraysInput):
-            lengths: dict[str, int] = {}
-            for name, layout, dtype in zip(names, expected.layouts, self.spec.input_dtypes, strict=True):
-                _check_axes(name, layout, dtype, inputs[name], lengths)
-            return
-        array = inputs[expected.name]
-        if array.dtype != np.dtype(expected.dtype):
-            raise InputMismatchError(expected.name, expected.dtype, str(array.dtype))
-        if isinstance(expected, ImageInput):
-            shape, fits = _image_shape(expected), _fits_image(expected, array.shape)
-        else:
-            shape, fits = f"(n, {expected.length})", len(array.shape) == 2 and array.shape[1] == expected.length
-        low, high = expected.batch
-        if not fits or array.shape[0] < low or (high is not None and array.shape[0] > high):
-            raise InputMismatchError(
-                expected.name, f"shape {shape} with {low} <= n <= {high or 'any'}", str(array.shape)
-            )
-
 
 @contextmanager
 def computing(device: str, what: str, which: int = 0) -> Iterator[None]:
@@ -206,42 +202,3 @@ def computing(device: str, what: str, which: int = 0) -> Iterator[None]:
     except Exception as error:  # the libraries' own exceptions share no base but Exception
         mend = "use a smaller batch or --imgsz if memory ran out, or another --backend"
         raise ComputeError(device, what, one_line(error, which), mend) from error
-
-
-def picture_size(image: ImageInput, shape: tuple[int, ...]) -> str:
-    """Pictures of some shape in words, such as `384 x 640` or `384 x 640 in batches`; of the batch, -1 is any."""
-    count, *axes = shape
-    height, width = axes[1:] if image.layout == "NCHW" else axes[:2]
-    batches = {1: "", -1: " in batches"}.get(count, f" in batches of {count}")
-    return f"{height} x {width}{batches}"
-
-
-def _check_axes(name: str, layout: str, dtype: str, array: Array | DeviceArray, lengths: dict[str, int]) -> None:
-    """Hold an array against its layout; `lengths` gathers what the letters stand for, which must agree."""
-    axes = layout.split()
-    if array.dtype != np.dtype(dtype):
-        raise InputMismatchError(name, dtype, str(array.dtype))
-    fits = len(axes) == len(array.shape) and all(
-        length == (int(axis) if axis.isdigit() else lengths.setdefault(axis, length))
-        for axis, length in zip(axes, array.shape, strict=True)
-    )
-    if not fits:
-        known = ", ".join(f"{lengths[axis]} ({axis})" if axis in lengths else axis for axis in axes)
-        raise InputMismatchError(name, f"shape ({known})", str(array.shape))
-
-
-def _image_shape(image: ImageInput) -> str:
-    fixed = image.size_multiple is None
-    height, width = (str(image.height), str(image.width)) if fixed else ("h", "w")
-    axes = f"3, {height}, {width}" if image.layout == "NCHW" else f"{height}, {width}, 3"
-    return f"(n, {axes})" + ("" if fixed else f" with h and w multiples of {image.size_multiple}")
-
-
-def _fits_image(image: ImageInput, shape: tuple[int, ...]) -> bool:
-    if len(shape) != 4:
-        return False
-    channels, height, width = shape[1:] if image.layout == "NCHW" else (shape[3], *shape[1:3])
-    if image.size_multiple is None:
-        return (channels, height, width) == (3, image.height, image.width)
-    multiples = height % image.size_multiple == 0 and width % image.size_multiple == 0
-    return channels == 3 and min(height, width) > 0 and multiples

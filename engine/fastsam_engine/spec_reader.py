@@ -10,7 +10,7 @@ from fastsam_engine.errors import ClassNamesError, ModelFileError, ModelNotFound
 from fastsam_engine.graph.onnx_graph import read_graph
 from fastsam_engine.plans.plan_file import is_plan, read_facts
 from fastsam_engine.spec import ultralytics_metadata, yolo_graph
-from fastsam_engine.spec.graph_check import check_graph
+from fastsam_engine.spec.graph_agreement import check_graph
 from fastsam_engine.spec.json_reader import shown
 from fastsam_engine.spec.model_spec import METADATA_KEY, SCHEMA_VERSION, ModelSpec, schema_version
 from fastsam_engine.spec.onnx_metadata import read_metadata

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_tensorrt_backend import A10, L4, Machine
 
 from fastsam_engine import find_graph, open_session, opener, read_spec
 from fastsam_engine.backends import all_backends
@@ -22,11 +21,12 @@ from fastsam_engine.backends.tensorrt import api as api_module
 from fastsam_engine.backends.tensorrt import backend as backend_module
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, BuildRequestError, GpuError
 from fastsam_engine.gpus import Gpu, driver, gpu_count, gpus
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import version
 from fastsam_engine.plans.plan_file import read_plan
+from fastsam_engine.session import OpenOptions
 from fastsam_trt.cli.main import main
 from support.fake_driver import GIB, FakeDriver, FakeGpu, install
+from support.gpu_machine import A10, L4, Machine
 
 _A10 = FakeGpu("NVIDIA A10")
 _SLICES = (

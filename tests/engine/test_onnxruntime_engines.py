@@ -16,8 +16,8 @@ from fastsam_engine import find_graph, read_spec
 from fastsam_engine.backends.onnxruntime import backend
 from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.errors import BuildInterruptedError, ModelFileError, OutputError
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.plans import engine_cache
+from fastsam_engine.session import OpenOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX's")
 

@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.backends.tensorrt.plan_check.check_plan import check
+from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check
 from fastsam_engine.backends.tensorrt.plan_check.output_bounds import BOUNDS, nearest_bound
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.backends.tensorrt.plan_check.sample_pictures import SamplePictures

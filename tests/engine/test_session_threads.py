@@ -23,7 +23,7 @@ from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, ForkedError, ThreadsError
-from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.session import OpenOptions
 from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.backends.tensorrt import api
-from fastsam_engine.backends.tensorrt.build_plan import build_plan
-from fastsam_engine.backends.tensorrt.plans import Engine, Engines
-from fastsam_engine.choose_builder import choose_builder
+from fastsam_engine.backends.tensorrt.cached_plans import Engine, Engines
+from fastsam_engine.backends.tensorrt.plan_builder import build_plan
 from fastsam_engine.errors import BackendUnavailableError, BuildError, BuildRequestError, ModelFileError
 from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
 from fastsam_engine.plans.engine_cache import EngineCache

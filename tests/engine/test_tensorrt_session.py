@@ -20,8 +20,8 @@ from onnx import TensorProto, helper
 from fastsam_engine import gpus as gpus_module
 from fastsam_engine import open_session
 from fastsam_engine.backends.tensorrt.api import load
-from fastsam_engine.backends.tensorrt.build_plan import BuildOptions, build_plan, known_targets
 from fastsam_engine.backends.tensorrt.cuda_device import CudaDevice
+from fastsam_engine.backends.tensorrt.plan_builder import BuildOptions, build_plan, known_targets
 from fastsam_engine.backends.tensorrt.session import TensorRtSession
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError, InputMismatchError, ModelFileError

@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from fastsam_engine import ModelSpec, Session
 from fastsam_engine.backends import get_backend
 from fastsam_engine.device_array import DeviceArray
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.run_observers import ObservedRun
-from fastsam_engine.session import Array
+from fastsam_engine.session import Array, OpenOptions
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.frames.letterbox import Letterbox

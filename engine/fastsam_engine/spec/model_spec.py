@@ -14,7 +14,7 @@ from typing import Literal
 
 from fastsam_engine.spec.json_reader import parse_json, read_json
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
-from fastsam_engine.spec.spec_check import check_spec
+from fastsam_engine.spec.spec_limits import check_spec
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"

@@ -158,3 +158,9 @@ def beside(path: Path) -> Path:
     data = os.fsencode(target.name)
     name = target.name if len(data) <= _LONGEST_BYTES else hashlib.blake2b(data, digest_size=16).hexdigest()
     return target.with_name(f".{name}.{os.getpid()}.part")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

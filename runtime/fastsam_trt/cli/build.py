@@ -58,7 +58,7 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 
 def execute(args: argparse.Namespace) -> int:
     """Build every graph of a model, and say what came of it."""
-    from fastsam_engine.choose_builder import choose_builder
+    from fastsam_engine.backend_choice import choose_builder
     from fastsam_engine.plans.plan_file import is_plan
     from fastsam_engine.spec_reader import read_spec
     from fastsam_engine.store.model_store import find_graphs

@@ -9,8 +9,8 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeAlias
 
-from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import ModelFileError
+from fastsam_engine.import_names import import_modules
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.errors import OptionError

@@ -16,12 +16,11 @@ from fastsam_engine.concurrency.interruption import interruptible, named_interru
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, ModelFileError, OutputError, one_line
 from fastsam_engine.gpus import gpus
 from fastsam_engine.graph.onnx_graph import read_graph
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import check_single_owner, load_module, owners, version
 from fastsam_engine.plans.engine_cache import check_own_folder, keep_from_others
 from fastsam_engine.plans.shape_ranges import bounded, shape_ranges
-from fastsam_engine.session import Array, Computed, Session, computing
-from fastsam_engine.spec.graph_check import check_names
+from fastsam_engine.session import Array, Computed, OpenOptions, Session, computing
+from fastsam_engine.spec.graph_agreement import check_names
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.store.weight_files import beside_its_weights

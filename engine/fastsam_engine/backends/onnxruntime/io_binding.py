@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from fastsam_engine.backends.onnxruntime.devices import Device
-from fastsam_engine.concurrency.made_once import MadeOnce
+from fastsam_engine.concurrency.lazy_cache import MadeOnce
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, one_line
-from fastsam_engine.session import Computed, Session, picture_size
+from fastsam_engine.input_check import picture_size
+from fastsam_engine.session import Computed, Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
 

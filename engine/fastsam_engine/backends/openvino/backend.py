@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from fastsam_engine.backends.openvino.compiled_cache import CompiledGraphs, Shape
-from fastsam_engine.backends.openvino.frames import taking_frames
-from fastsam_engine.backends.openvino.graph import OpenVinoGraph, per_picture
+from fastsam_engine.backends.openvino.frame_input import taking_frames
+from fastsam_engine.backends.openvino.inference_request import OpenVinoGraph, per_picture
 from fastsam_engine.backends.openvino.slice_workaround import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.concurrency.interruption import named_interrupts
-from fastsam_engine.concurrency.made_once import MadeOnce
+from fastsam_engine.concurrency.lazy_cache import MadeOnce
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
-from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.input_check import picture_size
 from fastsam_engine.packages import load_module, version
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.shape_ranges import ShapeRange, shape_ranges
-from fastsam_engine.session import Array, Session, computing, picture_size
-from fastsam_engine.spec.graph_check import check_names
+from fastsam_engine.session import Array, OpenOptions, Session, computing
+from fastsam_engine.spec.graph_agreement import check_names
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 from fastsam_engine.store.home_folder import has_writable_home

@@ -15,9 +15,9 @@ from typing import ClassVar
 from fastsam_engine import packages
 from fastsam_engine.backends.registry import Backend, Readiness, get_backend
 from fastsam_engine.backends.tensorrt import api
-from fastsam_engine.backends.tensorrt.device import Device
-from fastsam_engine.backends.tensorrt.plan_check.check_plan import check
-from fastsam_engine.backends.tensorrt.plans import Check, Engines
+from fastsam_engine.backends.tensorrt.cached_plans import Check, Engines
+from fastsam_engine.backends.tensorrt.gpu_interface import Device
+from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check
 from fastsam_engine.backends.tensorrt.session import TensorRtSession
 from fastsam_engine.errors import (
     BackendFailedError,
@@ -28,12 +28,11 @@ from fastsam_engine.errors import (
     one_line,
 )
 from fastsam_engine.gpus import Gpu, driver, gpus
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import Flavour, Plan, PlanFacts, is_plan, read_plan
 from fastsam_engine.plans.shape_ranges import ShapeRange
-from fastsam_engine.session import Computed, Session
+from fastsam_engine.session import Computed, OpenOptions, Session
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.spec_reader import read_spec
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsam_engine.backends.tensorrt.api import TensorRtApi, create_runtime
-from fastsam_engine.backends.tensorrt.device import Device, DeviceMemory
 from fastsam_engine.backends.tensorrt.error_log import ErrorLog, error_log
+from fastsam_engine.backends.tensorrt.gpu_interface import Device, DeviceMemory
 from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
 from fastsam_engine.graph.onnx_graph import Axes
 

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from fastsam_engine.backends.tensorrt.api import TensorRtApi
-from fastsam_engine.backends.tensorrt.bindings import Bindings
-from fastsam_engine.backends.tensorrt.bound_context import Binding, BoundTensor
-from fastsam_engine.backends.tensorrt.device import Device
-from fastsam_engine.backends.tensorrt.gpu_array import TensorRtArray
-from fastsam_engine.backends.tensorrt.kernels import Kernels
+from fastsam_engine.backends.tensorrt.binding import Binding, BoundTensor
+from fastsam_engine.backends.tensorrt.binding_cache import Bindings
+from fastsam_engine.backends.tensorrt.gpu_interface import Device
+from fastsam_engine.backends.tensorrt.kernel_store import Kernels
 from fastsam_engine.backends.tensorrt.loaded_plan import LoadedPlan, Shape
+from fastsam_engine.backends.tensorrt.tensorrt_array import TensorRtArray
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, InputMismatchError
 from fastsam_engine.graph.onnx_graph import Tensor
 from fastsam_engine.plans.plan_file import Flavour
 from fastsam_engine.session import Computed, Session
-from fastsam_engine.spec.graph_check import check_tensors
+from fastsam_engine.spec.graph_agreement import check_tensors
 from fastsam_engine.spec.model_spec import ModelSpec
 
 _logger = logging.getLogger(__name__)

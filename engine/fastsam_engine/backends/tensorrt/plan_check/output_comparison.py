@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.backends.tensorrt.plan_check.row_matching import compare_rows
-from fastsam_engine.backends.tensorrt.plan_check.score_logits import clear_logits, log_probabilities
+from fastsam_engine.backends.tensorrt.plan_check.row_matching import clear_logits, compare_rows, log_probabilities
 from fastsam_engine.device_array import Array
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output

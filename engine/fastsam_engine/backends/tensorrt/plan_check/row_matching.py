@@ -5,13 +5,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.backends.tensorrt.plan_check.score_logits import clear_logits
+from fastsam_engine.device_array import Array
 
 _CLEAR = 0.5  # logits above the lowest score of the other side: such a row can't have fallen off its end
 _SAME_PX, _SAME_PART = 8.0, 0.1  # the same box: px, or part of its longer side
 _SAME_LOGIT = 1.0
 _UNIT_PX, _UNIT_LOGIT = 4.0, 0.2  # what counts alike when the most alike row is sought
 _OTHER_CLASS = 1e3
+_LEAST = 3e-6  # above what the exact and fast sigmoids of runtimes disagree on
+_REST = 1e-2  # near 1 half precision steps by 5e-4, bfloat16 by 4e-3
+
+
+def clear_logits(scores: Array) -> NDArray[np.float32]:
+    """Logits of scores in 0..1, flat where rounding decides; a factor of 0.5 then shows at 0.01 as it does at 0.9."""
+    clipped = np.asarray(scores, np.float32).clip(0, 1)
+    return np.asarray(np.log(clipped + np.float32(_LEAST)) - np.log(1 - clipped + np.float32(_REST)))
+
+
+def log_probabilities(logits: Array) -> NDArray[np.float32]:
+    """Logarithms of the softmax over the last axis."""
+    shifted = np.asarray(logits, np.float32) - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def compare_rows(expected: NDArray[np.float32], found: NDArray[np.float32]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsam_engine.backends.tensorrt.api import TensorRtApi
-from fastsam_engine.backends.tensorrt.build_plan import build_plan, check_options
+from fastsam_engine.backends.tensorrt.plan_builder import build_plan, check_options
 from fastsam_engine.concurrency.interruption import named_interrupts
 from fastsam_engine.errors import FastsamError, OutputError
 from fastsam_engine.plans.build_request import BuildRequest, Progress
@@ -19,8 +19,7 @@ from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import Flavour, Plan, PlanFacts, read_facts, write_plan
 from fastsam_engine.plans.shape_ranges import ShapeRange, bounded, shape_ranges
 from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_engine.store.atomic_files import check_writable
-from fastsam_engine.store.file_hash import file_sha256
+from fastsam_engine.store.atomic_files import check_writable, file_sha256
 
 _logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-from fastsam_engine.backends.tensorrt.bound_context import Binding
+from fastsam_engine.backends.tensorrt.binding import Binding
 from fastsam_engine.backends.tensorrt.loaded_plan import Shape
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.device import CapturedWork, Device, PinnedMemory
+from fastsam_engine.backends.tensorrt.gpu_interface import CapturedWork, Device, PinnedMemory
 from fastsam_engine.backends.tensorrt.loaded_plan import LoadedPlan, Shape
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import GpuError

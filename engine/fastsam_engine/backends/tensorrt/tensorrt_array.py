@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.device import Device, DeviceMemory
+from fastsam_engine.backends.tensorrt.gpu_interface import Device, DeviceMemory
 from fastsam_engine.device_array import Array, DeviceArray
 
 
