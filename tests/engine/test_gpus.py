@@ -26,7 +26,7 @@ from fastsam_engine.plans.plan_file import read_plan
 from fastsam_engine.session import OpenOptions
 from fastsam_trt.cli.main import main
 from support.fake_driver import GIB, FakeDriver, FakeGpu, install
-from support.gpu_machine import A10, L4, Machine
+from support.tensorrt_machine import A10, L4, Machine
 
 _A10 = FakeGpu("NVIDIA A10")
 _SLICES = (

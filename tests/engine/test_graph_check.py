@@ -19,7 +19,7 @@ from fastsam_engine.graph.onnx_graph import Tensor, read_graph
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from support import colour_models
-from support.colour_models import ULTRALYTICS
+from support.ultralytics_metadata import ULTRALYTICS
 
 NAMES = ("red", "green", "blue")
 

@@ -12,7 +12,7 @@ from fastsam_engine.errors import ModelFileError, ModelNotFoundError, SpecVersio
 from fastsam_engine.spec.model_spec import METADATA_KEY
 from fastsam_engine.spec.onnx_metadata import read_metadata
 from support import colour_models
-from support.colour_models import ULTRALYTICS
+from support.ultralytics_metadata import ULTRALYTICS
 
 
 def test_metadata_equals_what_the_onnx_package_reads(home: Path) -> None:

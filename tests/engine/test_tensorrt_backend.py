@@ -37,7 +37,7 @@ from fastsam_trt.cli.main import main
 from support import colour_models, fake_builder
 from support.fake_builder import FakeBuilder, FakeBuildingTensorRt, _BuilderFlag, _Hardware, _Pool
 from support.fake_tensorrt import FakeDevice, make_plan
-from support.gpu_machine import A10, FLAVOURS, H100, L4, T4, Machine
+from support.tensorrt_machine import A10, BACKENDS, H100, L4, T4, Machine
 
 _EXACT = {
     "output0 box_px": 0, "output0 anchor_box_px": 0, "output0 score_logit": 0, "output0 coefficient": 0,
@@ -45,7 +45,7 @@ _EXACT = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=FLAVOURS)
+@pytest.fixture(params=BACKENDS)
 def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Each flavour, on one A10."""
     return Machine(monkeypatch, request.param)
@@ -504,8 +504,8 @@ def test_plans_for_others_are_refused(machine: Machine, plan: Path) -> None:
     machine.become(L4)
     with pytest.raises(ModelFileError, match=r"expected a plan for .*sm89\)?, found one for .*sm86\)?; build it again"):
         open_session(plan)
-    machine.become(A10, flavours=tuple(FLAVOURS))
-    (other,) = FLAVOURS.keys() - {machine.flavour}
+    machine.become(A10, flavours=tuple(BACKENDS))
+    (other,) = BACKENDS.keys() - {machine.flavour}
     for asked in (other, "onnxruntime"):
         with pytest.raises(ModelFileError, match=f"expected a graph for {asked}, found a plan of {machine.flavour}"):
             open_session(plan, asked)
@@ -673,11 +673,11 @@ def test_what_opens_at_once_builds_once(machine: Machine, monkeypatch: pytest.Mo
     monkeypatch.setattr(FakeBuilder, "build_serialized_network", slow)
     graph = find_graph("colours")
     spec = read_spec(graph)
-    shared = FLAVOURS[machine.flavour]()
+    shared = BACKENDS[machine.flavour]()
     sessions: list[Session] = []
 
     def work() -> None:
-        backend = FLAVOURS[machine.flavour]() if processes else shared
+        backend = BACKENDS[machine.flavour]() if processes else shared
         together.wait()
         sessions.append(backend.open(graph, spec, "cuda", "auto", SimpleNamespace()))
 

@@ -25,21 +25,6 @@ TOKENS = 16
 
 # One minus half the others: 1 on the pure colour, 0 on grey, negative on the other colours.
 _PURITY = np.array([[1, -0.5, -0.5], [-0.5, 1, -0.5], [-0.5, -0.5, 1]], np.float32)
-ULTRALYTICS = {
-    "description": "Ultralytics YOLOv8n-seg model trained on coco.yaml",
-    "author": "Ultralytics",
-    "version": "8.4.0",
-    "license": "AGPL-3.0 License",
-    "stride": "32",
-    "task": "segment",
-    "batch": "1",
-    "imgsz": "[256, 256]",
-    "names": "{0: 'red', 1: 'green', 2: 'blue'}",
-    "args": "{'batch': 1, 'half': False, 'dynamic': True, 'simplify': True, 'nms': False}",
-    "channels": "3",
-    "end2end": "False",
-}
-"""Metadata of the colour model, as ultralytics' own export writes it."""
 
 
 def segmenter_spec(name: str = "colours", *, classes: tuple[str, ...] = tuple(COLOURS)) -> ModelSpec:

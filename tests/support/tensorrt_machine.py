@@ -1,4 +1,4 @@
-"""A machine with GPUs and TensorRT, made of the doubles of both."""
+"""A machine with GPUs and TensorRT's packages, made of doubles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ A10, L4, T4, H100 = (
     Gpu(0, "Tesla T4", (7, 5)),
     Gpu(0, "NVIDIA H100", (9, 0)),
 )
-FLAVOURS = {"tensorrt": TensorRt, "tensorrt-rtx": TensorRtRtx}
+BACKENDS = {"tensorrt": TensorRt, "tensorrt-rtx": TensorRtRtx}
 
 
 class Machine:
@@ -82,7 +82,7 @@ class Machine:
             module.builds.clear()
             module.contexts.clear()
             module.configs.clear()
-            self._monkeypatch.setitem(all_backends(), name, FLAVOURS[name]())
+            self._monkeypatch.setitem(all_backends(), name, BACKENDS[name]())
 
     def open(self, name: str = "colours", part: str = "", **options: Any) -> Session:
         return open_session(find_graph(name, part), self.flavour, **options)
