@@ -58,12 +58,12 @@ def fastest_first(device: str, *, gpu_only: bool) -> list[tuple[str, str]]:
     found = [each for each in found if each[1] != "cpu" or not gpu_only] or found
     if not found:
         devices = ", ".join(dict.fromkeys(where for each in able.values() for where in each.devices))
-        why = f"no backend here has a device {device!r}{lacking_devices(able)}"
+        why = f"no backend here has a device {device!r}{missing_devices(able)}"
         raise BackendUnavailableError("auto", why, f"use --device auto, or one of: {devices}")
     return found
 
 
-def lacking_devices(able: Mapping[str, Readiness]) -> str:
+def missing_devices(able: Mapping[str, Readiness]) -> str:
     """Why devices are missing, in brackets; empty where no backend has something to say."""
-    found = "; ".join(f"{name}: {each.lacks}" for name, each in able.items() if each.lacks)
+    found = "; ".join(f"{name}: {each.missing}" for name, each in able.items() if each.missing)
     return f" ({found})" if found else ""

@@ -15,11 +15,11 @@ class DeviceArray(ABC):
     """An array at a place.
 
     Attributes:
-        place: Where it lies; sessions of the same `place` take it as it is.
+        memory: Where it lies; sessions of the same `memory` take it as it is.
         shape, dtype: As numpy's.
     """
 
-    place: str
+    memory: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
@@ -28,14 +28,14 @@ class DeviceArray(ABC):
         """The array on the host: a copy, unless it lies there."""
 
     @abstractmethod
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         """The array at the same place, in memory that no later run overwrites."""
 
 
 class HostArray(DeviceArray):
     """An array that lies on the host."""
 
-    place = "host"
+    memory = "host"
 
     def __init__(self, array: Array) -> None:
         self._array = array
@@ -44,5 +44,5 @@ class HostArray(DeviceArray):
     def to_host(self) -> Array:
         return self._array
 
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         return self  # what sessions of the host return is the caller's to keep

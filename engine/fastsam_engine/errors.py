@@ -59,8 +59,8 @@ class ModelNotFoundError(RequestError, FileNotFoundError):
 class ModelFileError(RequestError, ValueError):
     """A model file that can't be used."""
 
-    def __init__(self, path: Path, found: str, mend: str = "export it again with: fastsam-trt export NAME") -> None:
-        super().__init__(f"{path}: {brief(found)}; {mend}")
+    def __init__(self, path: Path, found: str, fix: str = "export it again with: fastsam-trt export NAME") -> None:
+        super().__init__(f"{path}: {brief(found)}; {fix}")
 
 
 class ClassNamesError(ModelFileError):
@@ -95,8 +95,8 @@ class UnknownBackendError(RequestError, ValueError):
 class BackendUnavailableError(RequestError, ImportError):
     """A backend that was asked for and can't serve here."""
 
-    def __init__(self, name: str, reason: str, mend: str) -> None:
-        super().__init__(f"backend {name!r} can't serve: {reason}; {mend}")
+    def __init__(self, name: str, reason: str, fix: str) -> None:
+        super().__init__(f"backend {name!r} can't serve: {reason}; {fix}")
 
 
 class BackendFailedError(BackendUnavailableError):
@@ -153,8 +153,8 @@ class NotSentError(RequestError, TypeError):
 class ClosedError(WorkError, RuntimeError):
     """Something was used after its `close`."""
 
-    def __init__(self, what: str, mend: str = "open it again") -> None:
-        super().__init__(f"expected {what} to be open, found it closed; {mend}")
+    def __init__(self, what: str, fix: str = "open it again") -> None:
+        super().__init__(f"expected {what} to be open, found it closed; {fix}")
 
 
 class ForkedError(WorkError, RuntimeError):
@@ -170,22 +170,22 @@ class ForkedError(WorkError, RuntimeError):
 class OutputError(RequestError, OSError):
     """A path that can't be written."""
 
-    def __init__(self, path: Path, found: str, mend: str = "choose another path") -> None:
-        super().__init__(f"output {path}: {found}; {mend}")
+    def __init__(self, path: Path, found: str, fix: str = "choose another path") -> None:
+        super().__init__(f"output {path}: {found}; {fix}")
 
 
 class BuildRequestError(RequestError, ValueError):
     """A build that was asked for and can't be made."""
 
-    def __init__(self, option: str, expected: str, found: object, mend: str = "see: fastsam-trt build --help") -> None:
-        super().__init__(f"{option}: expected {expected}, found {found}; {mend}")
+    def __init__(self, option: str, expected: str, found: object, fix: str = "see: fastsam-trt build --help") -> None:
+        super().__init__(f"{option}: expected {expected}, found {found}; {fix}")
 
 
 class BuildError(WorkError, RuntimeError):
     """A graph that can't be made into a plan, or whose plan computes something else."""
 
-    def __init__(self, graph: Path, found: str, mend: str) -> None:
-        super().__init__(f"{graph.name}: {found}; {mend}")
+    def __init__(self, graph: Path, found: str, fix: str) -> None:
+        super().__init__(f"{graph.name}: {found}; {fix}")
 
 
 class BuildInterruptedError(KeyboardInterrupt):
@@ -209,8 +209,8 @@ class OperatorFallbackError(RequestError, RuntimeError):
 class ComputeError(WorkError, RuntimeError):
     """Computing that failed, as where memory ran out."""
 
-    def __init__(self, device: str, what: str, found: str, mend: str = "see: fastsam-trt doctor") -> None:
-        super().__init__(f"{device}: {what} failed ({found}); {mend}")
+    def __init__(self, device: str, what: str, found: str, fix: str = "see: fastsam-trt doctor") -> None:
+        super().__init__(f"{device}: {what} failed ({found}); {fix}")
 
 
 class GpuError(ComputeError):

@@ -32,7 +32,6 @@ _ERRORS = {
     ),
     999: ("unknown error", "restart the machine, or reload the driver's module nvidia_uvm"),
 }
-_FAILS = "the NVIDIA driver does not work"
 _FIRST_RELEASES = {11: 450, 12: 525, 13: 580}  # of the driver that serve a major version of CUDA
 
 
@@ -65,6 +64,21 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuCount:
+    """How many GPUs the driver offers to this process.
+
+    Attributes:
+        count: 0 where there is none.
+        problem: Why there is none, and what fixes it; empty otherwise.
+        has_failed: Whether there is none because the driver does not work.
+    """
+
+    count: int
+    problem: str = ""
+    has_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """The NVIDIA driver.
 
@@ -82,7 +96,7 @@ class Driver:
     problems: tuple[str, ...]
     is_broken: bool = False
 
-    def lacks(self, major: int) -> str:
+    def problem_for(self, major: int) -> str:
         """What the driver lacks for packages of a major version of CUDA; empty where it lacks nothing."""
         if self.cuda is None or self.cuda >= (major, 0):
             return ""
@@ -96,15 +110,15 @@ def driver() -> Driver:
     try:
         library = ctypes.CDLL(_DRIVER)
         cuda, release = _cuda(library), _release()
-        count, why = _count(library)
-        found = [_gpu(library, index) for index in range(count)]
+        counted = _count(library)
+        found = [_gpu(library, index) for index in range(counted.count)]
     except OSError:
         return Driver(None, "", (), (_absent(),))
     except AttributeError:
         return Driver(None, "", (), (_strange(),))
     answering = tuple(each for each in found if isinstance(each, Gpu))
-    problems = [each for each in (why, *found) if isinstance(each, str) and each]
-    is_broken = len(answering) < count or why.startswith(_FAILS)
+    problems = [each for each in (counted.problem, *found) if isinstance(each, str) and each]
+    is_broken = counted.has_failed or len(answering) < counted.count
     return Driver(cuda, release, answering, tuple(problems), is_broken)
 
 
@@ -113,14 +127,14 @@ def gpus() -> tuple[Gpu, ...]:
     return driver().gpus
 
 
-def gpu_count() -> tuple[int, str]:
-    """How many GPUs the NVIDIA driver has for this process; and where there are none, why."""
+def gpu_count() -> GpuCount:
+    """Count the GPUs that the NVIDIA driver offers to this process. Never raises."""
     try:
         return _count(ctypes.CDLL(_DRIVER))
     except OSError:
-        return 0, _absent()
+        return GpuCount(0, _absent())
     except AttributeError:
-        return 0, _strange()
+        return GpuCount(0, _strange())
 
 
 def dotted(version: tuple[int, int]) -> str:
@@ -136,7 +150,7 @@ def _strange() -> str:
     return f"expected the NVIDIA driver, found another library called {_DRIVER}; see: nvidia-smi"
 
 
-def _count(library: ctypes.CDLL) -> tuple[int, str]:
+def _count(library: ctypes.CDLL) -> GpuCount:
     count = ctypes.c_int()
     status = library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count))
     if status == _NO_DEVICE or (not status and not count.value):
@@ -145,10 +159,10 @@ def _count(library: ctypes.CDLL) -> tuple[int, str]:
         fix = "see: nvidia-smi -L, where a GPU in MIG mode needs slices"
         if chosen is not None:
             fix = f"CUDA_VISIBLE_DEVICES is {chosen[:80]!r}: unset it, or name what nvidia-smi -L lists"
-        return 0, f"the NVIDIA driver has none for this process{code}; {fix}"
+        return GpuCount(0, f"the NVIDIA driver has none for this process{code}; {fix}")
     if status:
-        return 0, _failed(_FAILS, status)
-    return count.value, ""
+        return GpuCount(0, _failed("the NVIDIA driver does not work", status), has_failed=True)
+    return GpuCount(count.value)
 
 
 def _failed(what: str, status: int) -> str:

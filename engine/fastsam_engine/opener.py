@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from fastsam_engine.backend_choice import fastest_first, lacking_devices, plan_backend
+from fastsam_engine.backend_choice import fastest_first, missing_devices, plan_backend
 from fastsam_engine.backends import get_backend
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, GpuError
@@ -81,7 +81,7 @@ def open_session(
         try:
             return _open(path, spec, name, where, precision, options, "fastest here")
         except (BackendFailedError, GpuError) as error:
-            _tell_failure(name, str(error))
+            _warn_once(name, str(error))
     return _open(path, spec, *last, precision, options, "fastest here")
 
 
@@ -92,10 +92,10 @@ def _open(
     chosen = get_backend(name)
     readiness = chosen.readiness()
     if not readiness.devices:
-        raise BackendUnavailableError(name, readiness.reason, readiness.mend)
+        raise BackendUnavailableError(name, readiness.reason, readiness.fix)
     if device not in ("auto", *readiness.devices):
         devices = ", ".join(readiness.devices)
-        why = lacking_devices({name: readiness})
+        why = missing_devices({name: readiness})
         raise BackendUnavailableError(name, f"it has no device {device!r} here{why}", f"use one of: auto, {devices}")
     if device == "auto":
         device = readiness.devices[0]
@@ -110,6 +110,6 @@ def _open(
 
 
 @cache
-def _tell_failure(name: str, error: str) -> None:
+def _warn_once(name: str, error: str) -> None:
     """Say that a backend is passed over, once for all graphs that are opened."""
     _logger.warning("%s; the next fastest backend is used instead of %s", error, name)

@@ -36,13 +36,13 @@ def version(distribution: str) -> str:
         return ""
 
 
-def load_module(module: str, backend: str, mend: str) -> ModuleType:
+def load_module(module: str, backend: str, fix: str) -> ModuleType:
     """Load the module of a backend that is installed.
 
     Args:
         module: Its name.
         backend: For the message.
-        mend: Command that installs it anew.
+        fix: Command that installs it anew.
 
     Raises:
         BackendFailedError: It, or a library that it needs, can't be loaded.
@@ -50,7 +50,7 @@ def load_module(module: str, backend: str, mend: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except Exception as error:  # OSError, ImportError or RuntimeError, as the package's loader likes it
-        raise BackendFailedError(backend, f"its libraries can't be loaded ({one_line(error)})", mend) from error
+        raise BackendFailedError(backend, f"its libraries can't be loaded ({one_line(error)})", fix) from error
 
 
 def library_folders(search: Iterable[str | Path]) -> list[Path]:

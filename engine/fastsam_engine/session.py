@@ -20,9 +20,9 @@ from fastsam_engine.input_check import check_inputs
 from fastsam_engine.run_observers import RunObserver, RunObservers
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 
-__all__ = ["Array", "Computed", "OpenOptions", "Session", "computing"]
+__all__ = ["Array", "ComputePrecision", "OpenOptions", "Session", "compute_errors"]
 
-Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
+ComputePrecision = Precision | Literal["tf32"]  # TF32: fp32 whose products round their factors to 10 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,12 @@ class Session(Closable, ABC):
 
     parallel: ClassVar[bool] = False
 
-    def __init__(self, path: Path, spec: ModelSpec, backend: str, device: str, precision: Computed) -> None:
+    def __init__(self, path: Path, spec: ModelSpec, backend: str, device: str, precision: ComputePrecision) -> None:
         self.path = path
         self.spec = spec
         self.backend = backend
         self.device = device
-        self.precision: Computed = precision
+        self.precision: ComputePrecision = precision
         self._under_way = CallsUnderWay(f"the session of {spec.name}", "open the model again with open_session")
         self._observers = RunObservers(spec.name)
         self._turn: AbstractContextManager[object] = nullcontext() if self.parallel else threading.Lock()
@@ -109,12 +109,12 @@ class Session(Closable, ABC):
         return self._observers.add(observer)
 
     @property
-    def place(self) -> str:
+    def memory(self) -> str:
         """Where the arrays lie that `run_kept` leaves and takes: sessions of one place hand them on without a copy."""
         return "host"
 
     @property
-    def keeps_shapes(self) -> bool:
+    def prefers_few_shapes(self) -> bool:
         """Whether each shape that comes takes time and memory of its own, as a recording does: few should come then."""
         return False
 
@@ -136,7 +136,7 @@ class Session(Closable, ABC):
         """Run the graph once, and leave some outputs where they were computed.
 
         Args:
-            inputs: As for `run`; those that lie at this session's `place` are not copied.
+            inputs: As for `run`; those that lie at this session's `memory` are not copied.
             keep: Names of the outputs to leave.
 
         Returns:
@@ -152,8 +152,8 @@ class Session(Closable, ABC):
         with self._under_way.one():
             check_inputs(self.spec, inputs)
             for name, array in inputs.items():
-                if isinstance(array, DeviceArray) and array.place != self.place:
-                    raise InputMismatchError(name, f"an array at {self.place}", f"one at {array.place}")
+                if isinstance(array, DeviceArray) and array.memory != self.memory:
+                    raise InputMismatchError(name, f"an array at {self.memory}", f"one at {array.memory}")
             if unknown := set(keep) - {output.name for output in self.spec.outputs}:
                 raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
             self._prepare(inputs)
@@ -184,7 +184,7 @@ class Session(Closable, ABC):
 
 
 @contextmanager
-def computing(device: str, what: str, which: int = 0) -> Iterator[None]:
+def compute_errors(device: str, what: str, which: int = 0) -> Iterator[None]:
     """Say of what a library raises within that computing failed.
 
     Args:
@@ -200,5 +200,5 @@ def computing(device: str, what: str, which: int = 0) -> Iterator[None]:
     except FastsamError:
         raise
     except Exception as error:  # the libraries' own exceptions share no base but Exception
-        mend = "use a smaller batch or --imgsz if memory ran out, or another --backend"
-        raise ComputeError(device, what, one_line(error, which), mend) from error
+        fix = "use a smaller batch or --imgsz if memory ran out, or another --backend"
+        raise ComputeError(device, what, one_line(error, which), fix) from error

@@ -41,9 +41,9 @@ def read_spec(path: Path, class_names: Sequence[str] | None = None) -> ModelSpec
     if METADATA_KEY in metadata:
         spec = _renamed(path, _own(path, metadata[METADATA_KEY]), class_names)
     elif ultralytics_metadata.is_ultralytics(metadata):
-        spec = yolo_graph.fitted(path, ultralytics_metadata.read_spec(path, metadata), graph, class_names)
-    elif yolo_graph.looks_like(graph):
-        spec = yolo_graph.assumed(path, graph, class_names)
+        spec = yolo_graph.fit_spec(path, ultralytics_metadata.read_spec(path, metadata), graph, class_names)
+    elif yolo_graph.is_yolo_segmenter(graph):
+        spec = yolo_graph.assume_spec(path, graph, class_names)
     else:
         raise ModelFileError(
             path,

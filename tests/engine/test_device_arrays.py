@@ -37,7 +37,7 @@ class _Elsewhere(DeviceArray):
     def to_host(self) -> Array:
         raise AssertionError
 
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         raise AssertionError
 
 
@@ -47,7 +47,7 @@ def test_an_output_that_stays_is_the_next_input() -> None:
     fetched, kept = session.run_kept({"rows": rows, "to": np.arange(3)}, ["sum"])
     assert fetched.keys() == {"twice"}
     assert kept.keys() == {"sum"}
-    assert (kept["sum"].shape, kept["sum"].place) == ((3, 2), session.place)
+    assert (kept["sum"].shape, kept["sum"].memory) == ((3, 2), session.memory)
     again = session.run({"rows": kept["sum"].to_host(), "to": np.arange(3)})
     np.testing.assert_array_equal(again["sum"], [[0, 0], [2, 2], [4, 4]])
     fetched, _ = session.run_kept({"rows": kept["sum"], "to": np.arange(3)}, [])

@@ -44,8 +44,8 @@ def test_a_plan_is_found_again_and_another_key_is_not(cache: EngineCache, home: 
     assert cache.path("tensorrt", "colours", {**KEY, "version": "1.1"}) != path
     assert cache.path("tensorrt", "colours", dict(reversed(KEY.items()))) == path
     (entry,) = cache.entries()
-    assert entry.sound
-    assert "NVIDIA X" in entry.what
+    assert entry.is_valid
+    assert "NVIDIA X" in entry.description
     assert entry.size == path.stat().st_size + sidecar(path).stat().st_size
 
 
@@ -193,7 +193,7 @@ def test_what_can_not_be_read_is_listed_passed_over_and_removed(
         return read_facts(path)
 
     monkeypatch.setattr("fastsam_engine.plans.engine_cache.read_facts", read)
-    found = {each.path: (each.sound, each.what) for each in cache.entries()}
+    found = {each.path: (each.is_valid, each.description) for each in cache.entries()}
     assert found.keys() == {kept, refused, gone}
     assert found[kept][0]
     assert found[refused] == (False, "broken: it can't be read (Permission denied)")

@@ -20,7 +20,7 @@ from fastsam_engine.backends.registry import Readiness
 from fastsam_engine.backends.tensorrt import api as api_module
 from fastsam_engine.backends.tensorrt import backend as backend_module
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, BuildRequestError, GpuError
-from fastsam_engine.gpus import Gpu, driver, gpu_count, gpus
+from fastsam_engine.gpus import Gpu, GpuCount, driver, gpu_count, gpus
 from fastsam_engine.packages import version
 from fastsam_engine.plans.plan_file import read_plan
 from fastsam_engine.session import OpenOptions
@@ -38,7 +38,7 @@ _SLICES = (
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    opener._tell_failure.cache_clear()
+    opener._warn_once.cache_clear()
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_driver_that_fails_says_what_fixes_it(monkeypatch: pytest.MonkeyPatch,
     assert (found.gpus, found.is_broken) == ((), True)
     (problem,) = found.problems
     assert message in problem
-    assert gpu_count() == (0, problem)
+    assert gpu_count() == GpuCount(0, problem, has_failed=True)
 
 
 def test_no_driver_and_no_gpu_are_no_faults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_no_driver_and_no_gpu_are_no_faults(monkeypatch: pytest.MonkeyPatch) -> 
     assert "CUDA_VISIBLE_DEVICES is 'MIG-6e3c': unset it" in driver().problems[0]
     install(monkeypatch, SimpleNamespace())
     assert "another library called" in driver().problems[0]
-    assert gpu_count()[0] == 0
+    assert gpu_count().count == 0
 
 
 def test_a_gpu_that_does_not_answer_is_passed_over_and_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ def test_an_output_that_is_kept_feeds_another_session_without_a_copy(
     embeds = kept["image_embeds"]
     assert fetched == {}
     assert isinstance(embeds, OrtDeviceArray)
-    assert (embeds.place, embeds.shape, embeds.dtype) == (head.place, (3, 4), np.float32)
+    assert (embeds.memory, embeds.shape, embeds.dtype) == (head.memory, (3, 4), np.float32)
     more = head.upload(np.ones((3, 4), np.float32))
     for _ in range(2):
         bound_inputs.clear()
@@ -181,11 +181,11 @@ def test_any_layout_in_memory_is_uploaded_as_it_reads(doubler: Path, rows: np.nd
 
 def test_arrays_of_another_place_are_refused(doubler: Path) -> None:
     session = _bound(doubler)
-    assert session.place == "onnxruntime:cpu:0"
+    assert session.memory == "onnxruntime:cpu:0"
     rows = np.ones((3, 4), np.float32)
     elsewhere = OrtDeviceArray(onnxruntime.OrtValue.ortvalue_from_numpy(rows), "onnxruntime:cuda:1")
     for other in (HostArray(rows), elsewhere):
-        with pytest.raises(InputMismatchError, match=f"an array at onnxruntime:cpu:0, found one at {other.place}"):
+        with pytest.raises(InputMismatchError, match=f"an array at onnxruntime:cpu:0, found one at {other.memory}"):
             session.run_kept({"image_embeds": rows, "more": other}, [])
     with pytest.raises(InputMismatchError, match=r"'more': expected shape \(3 \(K\), 4\)"):
         session.run_kept({"image_embeds": rows, "more": session.upload(rows[:2])}, [])
@@ -294,7 +294,7 @@ def test_a_gpu_answers_as_the_processor(kind: str, cuda_graph: bool) -> None:
     graph = find_graph("colours")
     session = open_session(graph, "onnxruntime", kind, precision, cuda_graph=cuda_graph)
     plain = open_session(graph, "onnxruntime", "cpu")
-    assert session.place == "onnxruntime:cuda:0"
+    assert session.memory == "onnxruntime:cuda:0"
     for seed, shape in enumerate([(1, 3, 256, 256), (1, 3, 128, 256), (1, 3, 256, 256), (1, 3, 256, 256)]):
         picture = _pictures(*shape, seed=seed)
         found, expected = session.run({"images": picture}), plain.run({"images": picture})

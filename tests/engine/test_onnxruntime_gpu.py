@@ -18,7 +18,7 @@ from fastsam_engine.backends.onnxruntime import backend as backend_module
 from fastsam_engine.backends.onnxruntime import devices as onnxruntime_devices
 from fastsam_engine.backends.onnxruntime.devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime.node_placement import check_assignment
-from fastsam_engine.backends.onnxruntime.provider_options import computed, engine_folder, providers
+from fastsam_engine.backends.onnxruntime.provider_options import compute_precision, engine_folder, providers
 from fastsam_engine.errors import (
     BackendFailedError,
     BackendUnavailableError,
@@ -109,13 +109,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     ],
 )
 def test_devices_are_those_that_can_serve(
-    machine: Callable[..., Path], driver: _Driver | None, files: tuple[str, ...], devices: str, lacks: str
+    machine: Callable[..., Path], driver: _Driver | None, files: tuple[str, ...], devices: str, missing: str
 ) -> None:
     machine(driver, files)
     found, why = find_devices("onnxruntime-gpu")
     assert " ".join(found) == devices
-    assert lacks in why
-    assert bool(why) == bool(lacks)
+    assert missing in why
+    assert bool(why) == bool(missing)
 
 
 def test_the_package_for_processors_never_looks_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_readiness_says_why_a_gpu_is_not_used(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(backend_module, "owners", lambda _: ["onnxruntime-gpu"])
     monkeypatch.setattr(backend_module, "find_devices", lambda _: (("cpu",), "no GPU: none is plugged in"))
     readiness = backend.readiness()
-    assert (readiness.devices, readiness.mend, readiness.rank("auto")) == (("cpu",), "", 50)
+    assert (readiness.devices, readiness.fix, readiness.rank("auto")) == (("cpu",), "", 50)
     assert readiness.reason == "runs every graph as it was exported; no GPU: none is plugged in"
     with pytest.raises(
         BackendUnavailableError, match=r"device 'cuda' here \(onnxruntime: no GPU: none is plugged in\)"
@@ -247,10 +247,10 @@ def test_options_of_tensorrt(tmp_path: Path) -> None:
 def test_precision_is_what_is_really_computed(precision: Any, device: str, asked: str, found: str | None) -> None:
     spec = dataclasses.replace(_SPEC, precision=precision)
     if found is not None:
-        assert computed(spec, Device.parse(device), asked) == found
+        assert compute_precision(spec, Device.parse(device), asked) == found
         return
     with pytest.raises(BackendUnavailableError, match=f"which is {precision}, in .* on {device}, not in {asked}"):
-        computed(spec, Device.parse(device), asked)
+        compute_precision(spec, Device.parse(device), asked)
 
 
 def test_engines_of_other_weights_shapes_and_versions_lie_apart(home: Path, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_shapes_that_depend_on_data_rule_a_recording_out() -> None:
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_session_that_falls_back_whole_is_refused(with_gpu: None, capfd: pytest.CaptureFixture[str]) -> None:
     """The library warns, and opens the graph on the processor."""
-    if onnxruntime_devices.gpu_count()[0]:
+    if onnxruntime_devices.gpu_count().count:
         pytest.skip("a GPU is here")
     with pytest.raises(BackendUnavailableError, match="expected CUDAExecutionProvider, got CPUExecutionProvider"):
         open_session(find_graph("colours"), "onnxruntime", device="cuda")

@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check
+from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check_accuracy
 from fastsam_engine.backends.tensorrt.plan_check.output_bounds import BOUNDS, nearest_bound
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.backends.tensorrt.plan_check.sample_pictures import SamplePictures
@@ -61,7 +61,7 @@ class Case:
         spec = spec or self.spec
         if precision:
             spec = dataclasses.replace(spec, precision=precision)
-        return check(self.graph, spec, Recorded(found), Recorded(self.expected), self.ranges)  # type: ignore[arg-type]
+        return check_accuracy(self.graph, spec, Recorded(found), Recorded(self.expected), self.ranges)  # type: ignore[arg-type]
 
     def rounded(self, folder: Path, rounding: Rounding) -> list[Answer]:
         """The answers of a plan that rounds as a device does."""

@@ -395,14 +395,14 @@ def test_sessions_of_one_gpu_share_its_queue(machine: Machine, monkeypatch: pyte
 
     def work() -> None:
         together.wait()
-        places.append(machine.open().place)
+        places.append(machine.open().memory)
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert places == [machine.open().place] * 2
+    assert places == [machine.open().memory] * 2
     assert len(machine.devices) == 1
 
 
@@ -688,7 +688,7 @@ def test_what_opens_at_once_builds_once(machine: Machine, monkeypatch: pytest.Mo
         thread.join()
     assert len(machine.api.builds) == 1
     assert len(sessions) == count
-    assert len({session.place for session in sessions}) == (count if processes else 1)
+    assert len({session.memory for session in sessions}) == (count if processes else 1)
     for session in sessions:
         _same_as_onnxruntime(session, _pictures())
 
@@ -728,7 +728,7 @@ def test_auto_takes_the_fastest_that_is_there(tensorrt: Machine, monkeypatch: py
 
 def test_gpus_that_a_flavour_does_not_serve_are_none_of_its_devices(machine: Machine) -> None:
     ready = all_backends()[machine.flavour].readiness()
-    assert (ready.version, ready.devices, ready.mend) == ("1.0", ("cuda",), "")
+    assert (ready.version, ready.devices, ready.fix) == ("1.0", ("cuda",), "")
     old = dataclasses.replace(A10, name="Tesla P4", compute_capability=(6, 1))
     machine.become(old, H100, A10)
     ready = all_backends()[machine.flavour].readiness()

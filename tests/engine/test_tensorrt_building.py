@@ -16,13 +16,13 @@ import pytest
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.backends.tensorrt import api
-from fastsam_engine.backends.tensorrt.cached_plans import Engine, Engines
+from fastsam_engine.backends.tensorrt.cached_plans import AvailablePlan, CachedPlans
 from fastsam_engine.backends.tensorrt.plan_builder import build_plan
 from fastsam_engine.errors import BackendUnavailableError, BuildError, BuildRequestError, ModelFileError
 from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import read_plan
-from fastsam_engine.plans.shape_ranges import ShapeRange, bounded, shape_ranges
+from fastsam_engine.plans.shape_ranges import ShapeRange, plan_spec, shape_ranges
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.cli.main import main
@@ -55,10 +55,10 @@ def test_shapes_follow_the_spec_and_what_is_asked_for() -> None:
     wide = (2 * multiple, 4 * multiple)
     (fixed,) = shape_ranges(spec, batch=(2, 4), imgsz=wide).values()
     assert fixed == ShapeRange((1, 3, *wide), (2, 3, *wide), (4, 3, *wide))
-    plan_spec = bounded(spec, {spec.input.name: fixed})
-    assert isinstance(plan_spec.input, ImageInput)
-    assert (plan_spec.input.batch, plan_spec.input.size_multiple) == ((1, 4), None)
-    assert (plan_spec.input.height, plan_spec.input.width) == wide
+    taken = plan_spec(spec, {spec.input.name: fixed})
+    assert isinstance(taken.input, ImageInput)
+    assert (taken.input.batch, taken.input.size_multiple) == ((1, 4), None)
+    assert (taken.input.height, taken.input.width) == wide
 
 
 @pytest.mark.parametrize(
@@ -75,32 +75,32 @@ def test_shapes_that_a_model_does_not_take_are_refused(given: dict[str, Any], me
 
 
 def test_every_graph_builds_for_gpus_that_are_not_here(rtx: api.TensorRtApi) -> None:
-    engines = Engines("tensorrt-rtx", rtx, "", EngineCache())
+    plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
     for name in ("colours", "things", "clip-colours"):
         for graph in find_graphs(name):
             request = dataclasses.replace(_request(), graph=graph, spec=read_spec(graph))
             seen: set[str] = set()
-            engine = engines.get(request, progress=lambda phase, _done, _of, seen=seen: seen.add(phase))
+            built = plans.find_or_build(request, progress=lambda phase, _done, _of, seen=seen: seen.add(phase))
             assert seen
-            assert engine.path is not None
-            assert len(engine.plan.data) > 1000
-            assert engine.plan.facts.gpu == "sm86, sm89, sm120"
-            assert engines.get(request) == Engine(engine.plan, engine.path, None)  # the cache has it
+            assert built.path is not None
+            assert len(built.plan.data) > 1000
+            assert built.plan.facts.gpu == "sm86, sm89, sm120"
+            assert plans.find_or_build(request) == AvailablePlan(built.plan, built.path, None)  # the cache has it
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_every_family_builds(
     rtx: api.TensorRtApi, fp32: dict[str, Path], fp16: dict[str, Path], precision: str
 ) -> None:
-    engines = Engines("tensorrt-rtx", rtx, "", EngineCache())
+    plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
     for folder in (fp32 if precision == "fp32" else fp16).values():
         for graph in find_graphs(folder):
             request = BuildRequest(graph, read_spec(graph), options=BuildOptions(targets=TARGETS))
-            assert engines.get(request).built_s
+            assert plans.find_or_build(request).built_s
 
 
 def test_the_key_holds_all_that_decides_what_a_plan_is(rtx: api.TensorRtApi) -> None:
-    engines = Engines("tensorrt-rtx", rtx, "", EngineCache())
+    plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
     requests = [
         _request(),
         _request(batch=(1, 2)),
@@ -109,18 +109,18 @@ def test_the_key_holds_all_that_decides_what_a_plan_is(rtx: api.TensorRtApi) -> 
         dataclasses.replace(_request(), options=BuildOptions(targets=TARGETS, tf32=False)),
         _request("things"),
     ]
-    assert len({engines.get(each).path for each in requests}) == len(requests)
+    assert len({plans.find_or_build(each).path for each in requests}) == len(requests)
     assert len(EngineCache().entries()) == len(requests)
 
 
 def test_a_harmed_plan_is_built_again(rtx: api.TensorRtApi) -> None:
-    engines = Engines("tensorrt-rtx", rtx, "", EngineCache())
-    first = engines.get(_request())
+    plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
+    first = plans.find_or_build(_request())
     assert first.path is not None
     data = bytearray(first.path.read_bytes())
     data[len(data) // 2] ^= 1
     first.path.write_bytes(data)
-    again = engines.get(_request())
+    again = plans.find_or_build(_request())
     assert again.built_s is not None
     assert read_plan(first.path) == again.plan
 
@@ -130,9 +130,9 @@ def test_a_cache_that_cannot_be_written_costs_the_plan_only(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    engine = Engines("tensorrt-rtx", rtx, "", EngineCache(blocked)).get(_request())
-    assert engine.path is None
-    assert engine.plan.data
+    built = CachedPlans("tensorrt-rtx", rtx, "", EngineCache(blocked)).get(_request())
+    assert built.path is None
+    assert built.plan.data
     assert "is not kept" in caplog.text
 
 
@@ -147,7 +147,7 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_loaded(rtx: api.TensorRtA
         EngineCache().prune()
     assert main(["build", "colours", "--target", *TARGETS]) == 0
     (entry,) = EngineCache().entries()
-    assert entry.sound
+    assert entry.is_valid
     assert EngineCache().load(entry.path) is not None
 
 
@@ -164,7 +164,7 @@ def test_options_that_a_builder_does_not_have_are_refused(
     rtx: api.TensorRtApi, options: BuildOptions, message: str
 ) -> None:
     with pytest.raises(BuildRequestError, match=message):
-        Engines("tensorrt-rtx", rtx, "", EngineCache()).get(dataclasses.replace(_request(), options=options))
+        CachedPlans("tensorrt-rtx", rtx, "", EngineCache()).get(dataclasses.replace(_request(), options=options))
 
 
 def test_a_graph_that_the_parser_refuses_is_named(rtx: api.TensorRtApi, tmp_path: Path) -> None:

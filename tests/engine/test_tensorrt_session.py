@@ -160,7 +160,7 @@ def test_kept_outputs_feed_another_session_without_the_host(api: FakeTensorRt, p
         picture, rows = {"images": _random((1, 3, *size), seed)}, _random((count, 32), seed + 100)
         fetched, kept = segmenter.run_kept(picture, ["output1"])
         assert fetched.keys() == {"output0"}
-        assert (kept["output1"].place, kept["output1"].dtype) == (masks.place, np.float32)
+        assert (kept["output1"].memory, kept["output1"].dtype) == (masks.memory, np.float32)
         found = masks.run_kept({"output1": kept["output1"], "coefficients": rows}, [])[0]
         whole = references[0].run(picture)
         _same(fetched, {"output0": whole["output0"]})
@@ -208,7 +208,7 @@ def test_uploaded_arrays_serve_many_runs(api: FakeTensorRt, crops: Path) -> None
     strided = _random((3, 32, 32, 3)).transpose(0, 3, 1, 2)
     there = session.upload(strided)
     session.upload(_random((1, 3, 32, 32)))  # what is not kept disturbs nothing
-    assert (there.place, there.shape, there.dtype) == (session.place, (3, 3, 32, 32), np.float32)
+    assert (there.memory, there.shape, there.dtype) == (session.memory, (3, 3, 32, 32), np.float32)
     for _ in range(3):
         _same(session.run_kept({"pixel_values": there}, [])[0], reference.run({"pixel_values": strided}))
     np.testing.assert_array_equal(there.to_host(), strided)
@@ -223,18 +223,18 @@ class _Foreign(DeviceArray):
     shape, dtype = (1, 3, 32, 32), np.dtype(np.float32)
 
     def __init__(self, place: str) -> None:
-        self.place = place
+        self.memory = place
 
     def to_host(self) -> np.ndarray:
         return _random(self.shape, 7)
 
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         return self
 
 
 def test_arrays_of_another_kind_or_queue(api: FakeTensorRt, crops: Path) -> None:
     session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")
-    found = session.run_kept({"pixel_values": _Foreign(session.place)}, [])[0]
+    found = session.run_kept({"pixel_values": _Foreign(session.memory)}, [])[0]
     _same(found, reference.run({"pixel_values": _random((1, 3, 32, 32), 7)}))
     other = _open(FakeTensorRt(FakeDevice(stream=9), rtx=api.rtx), crops, CROPS)
     with pytest.raises(InputMismatchError, match=r"an array at .* stream 0x5, found one at .* stream 0x9"):
@@ -327,7 +327,7 @@ def test_rtx_stores_the_kernels_that_it_compiled(device: FakeDevice, crops: Path
         for _ in range(100):
             session.run(inputs)
     elif how == "exit":
-        session._ended()  # as weakref does at the interpreter's exit
+        session._finalizer()  # as weakref does at the interpreter's exit
     elif how == "close":
         session.close()
     else:

@@ -227,9 +227,9 @@ class FakeBuilder:
         monitor = config.progress_monitor
         assert monitor.is_set_up
         monitor.phase_start("Building", None, self._api.steps)
-        goes_on = all(self._step(monitor, step) for step in range(self._api.steps))
+        report_step = all(self._step(monitor, step) for step in range(self._api.steps))
         monitor.phase_finish("Building")
-        if not goes_on:
+        if not report_step:
             return None
         if config.timings is not None:
             config.timings.data = (config.timings.data or _TIMINGS) + b"+"

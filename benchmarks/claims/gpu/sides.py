@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import ModelSpec, Session
 from fastsam_engine.backends import get_backend
+from fastsam_engine.backends.onnxruntime.provider_options import compute_precision
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.run_observers import ObservedRun
 from fastsam_engine.session import Array, OpenOptions
@@ -229,10 +230,9 @@ def _bound(path: Path, spec: ModelSpec, precision: str, options: OpenOptions) ->
     """A session of ONNX Runtime on the processor that does what it would do on a GPU: its arrays stay there."""
     from fastsam_engine.backends.onnxruntime.backend import open_bound
     from fastsam_engine.backends.onnxruntime.devices import Device
-    from fastsam_engine.backends.onnxruntime.provider_options import computed
 
     device = Device.parse("cpu")
-    return open_bound(path, spec, device, computed(spec, device, precision), options)
+    return open_bound(path, spec, device, compute_precision(spec, device, precision), options)
 
 
 def no_part(part: str) -> Session:

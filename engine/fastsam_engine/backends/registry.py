@@ -24,19 +24,19 @@ class Readiness:
         version: Version of its package; empty where it is not installed.
         devices: Devices it can use here, best first; empty where it can't serve.
         reason: Why it is fast, or why it can't serve.
-        mend: Command that makes it serve; empty where it does.
+        fix: Command that makes it serve; empty where it does.
         speed_rank: Order among the backends that can serve, smaller is faster; on the best of the devices.
         device_ranks: The same on the devices where it is another.
-        lacks: Why devices that it knows are not among them, and what mends it; empty where there is nothing to say.
+        missing: Why devices that it knows are not among them, and what mends it; empty where there is nothing to say.
     """
 
     version: str
     devices: tuple[str, ...]
     reason: str
-    mend: str = ""
+    fix: str = ""
     speed_rank: int = 100
     device_ranks: Mapping[str, int] = field(default_factory=dict)
-    lacks: str = ""
+    missing: str = ""
 
     def rank(self, device: str) -> int:
         """The `speed_rank` on a device, `auto` being the best."""

@@ -14,14 +14,14 @@ from fastsam_engine.errors import ClosedError, ForkedError
 class CallsUnderWay:
     """The calls under way, on any thread, of an object that can be closed."""
 
-    def __init__(self, what: str, mend: str) -> None:
+    def __init__(self, what: str, fix: str) -> None:
         """Count none.
 
         Args:
             what: What is used, such as `the session of yolov8n-seg`.
-            mend: What to do once it is closed.
+            fix: What to do once it is closed.
         """
-        self._what, self._mend = what, mend
+        self._what, self._fix = what, fix
         self._process = os.getpid()
         self._changed = threading.Condition()
         self._calls: Counter[int] = Counter()  # of each thread that has one
@@ -43,7 +43,7 @@ class CallsUnderWay:
             self._calls[thread] += 1  # before the question: a signal's handler may close between the two
         try:
             if self._closed and self._calls[thread] == 1:  # not a call within one that was there before
-                raise ClosedError(self._what, self._mend)
+                raise ClosedError(self._what, self._fix)
             yield
         finally:
             with self._changed:

@@ -1,4 +1,4 @@
-"""MadeOnce: what is made when it is first asked for, once however many threads ask, and kept while it is used."""
+"""LazyCache: what is made when it is first asked for, once however many threads ask, and kept while it is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
 
 
-class MadeOnce(Generic[Key, Made]):
+class LazyCache(Generic[Key, Made]):
     """A cache of the things used last; any thread may ask.
 
     Threads that ask for what is being made wait for it; those that ask for what is there do not.

@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 Byproduct = Literal["timings", "kernels", "compiled"]
 """The builder's timings, which later builds start from; kernels that were compiled when a plan first ran; graphs that
 OpenVINO compiled."""
-_MEND = "make it writable, set FASTSAM_TRT_HOME to another folder, or name a file with --out"
+_FIX = "make it writable, set FASTSAM_TRT_HOME to another folder, or name a file with --out"
 _REMOVE = "remove it, or set FASTSAM_TRT_HOME to another folder"
 _ABANDONED_S = 3600.0  # after which a part of a file is of a process that was killed
 
@@ -44,15 +44,15 @@ class CachedEngine:
         path: The plan.
         size: Bytes, with its sidecar.
         used_s: Seconds since the epoch when it was last built or loaded.
-        what: Model, backend and GPU in words, or what is wrong with it.
-        sound: Whether its sidecar can be read.
+        description: Model, backend and GPU in words, or what is wrong with it.
+        is_valid: Whether its sidecar can be read.
     """
 
     path: Path
     size: int
     used_s: float
-    what: str
-    sound: bool
+    description: str
+    is_valid: bool
 
 
 class EngineCache:
@@ -82,7 +82,7 @@ class EngineCache:
         try:
             if not path.exists():
                 return None
-            _check_own(path)
+            _check_private(path)
             plan = read_plan(path)
         except (FastsamError, OSError) as error:
             _logger.warning("%s: not used, will be built again: %s", path.name, error)
@@ -131,7 +131,7 @@ class EngineCache:
                 waiting()
                 lock.acquire()
         except OSError as error:
-            raise OutputError(path, f"the engine cache can't be written ({error.strerror or error})", _MEND) from error
+            raise OutputError(path, f"the engine cache can't be written ({error.strerror or error})", _FIX) from error
         try:
             yield
         finally:
@@ -144,7 +144,7 @@ class EngineCache:
     def byproduct(self, path: Path) -> bytes:
         """What was kept at a path; empty where there is nothing that is whole and ours."""
         try:
-            _check_own(path)
+            _check_private(path)
             data = path.read_bytes()
         except (FastsamError, OSError):
             return b""
@@ -183,7 +183,7 @@ class EngineCache:
             OutputError: Something can't be removed.
         """
         now = time.time()
-        gone = [each.path for each in self.entries() if not each.sound or now - each.used_s >= unused_s]
+        gone = [each.path for each in self.entries() if not each.is_valid or now - each.used_s >= unused_s]
         files = [file for path in gone if path.is_dir() for file in path.rglob("*") if file.is_file()]
         alone = [path for path in gone if not path.is_dir()]
         files += [file for path in alone for file in (path, sidecar(path), path.with_suffix(".lock"))]
@@ -200,23 +200,23 @@ class EngineCache:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise OutputError(file, f"it can't be removed ({error.strerror})", _MEND) from error
+                raise OutputError(file, f"it can't be removed ({error.strerror})", _FIX) from error
         for path in gone:
             if path.is_dir():
                 try:
                     shutil.rmtree(path)
                 except OSError as error:
-                    raise OutputError(path, f"it can't be removed ({error.strerror})", _MEND) from error
+                    raise OutputError(path, f"it can't be removed ({error.strerror})", _FIX) from error
         return freed
 
     def _make(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", _MEND) from error
+            raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", _FIX) from error
 
 
-def check_own_folder(folder: Path) -> None:
+def check_private_folder(folder: Path) -> None:
     """Refuse a folder of executable files, such as plans, if another user made or may change it or what is in it.
 
     Raises:
@@ -227,7 +227,7 @@ def check_own_folder(folder: Path) -> None:
         _check_owner(each)
 
 
-def keep_from_others(folder: Path) -> None:
+def restrict_to_owner(folder: Path) -> None:
     """Take from other users the right to write what another library wrote, which the process's umask may have left."""
     for each in folder.rglob("*"):
         with suppress(OSError):  # such as a temporary file that is gone
@@ -236,7 +236,7 @@ def keep_from_others(folder: Path) -> None:
                 each.chmod(stat.S_IMODE(mode) & ~stat.S_IWOTH)
 
 
-def _check_own(path: Path) -> None:
+def _check_private(path: Path) -> None:
     """Refuse a file that another user made or may change: what is in it would run on the GPU as us."""
     for each in (path, path.parent):
         _check_owner(each)
@@ -262,9 +262,9 @@ def _entry(path: Path) -> CachedEngine:
         spec, facts = read_facts(path)
     except (FastsamError, OSError) as error:
         why = error if isinstance(error, FastsamError) else f"it can't be read ({error.strerror})"
-        return CachedEngine(path, size, _used_s(path), f"broken: {why}", sound=False)
+        return CachedEngine(path, size, _used_s(path), f"broken: {why}", is_valid=False)
     what = f"{spec.name} {spec.task} {spec.precision}, {facts.backend} {facts.version}, {facts.gpu}"
-    return CachedEngine(path, size, _used_s(path), what, sound=True)
+    return CachedEngine(path, size, _used_s(path), what, is_valid=True)
 
 
 def _used_s(path: Path) -> float:
@@ -282,4 +282,4 @@ def _other(path: Path, what: str) -> CachedEngine:
     for each in files:
         with suppress(OSError):  # it is gone
             size += each.stat().st_size
-    return CachedEngine(path, size, _used_s(path), f"{what}, {path.parent.name}", sound=True)
+    return CachedEngine(path, size, _used_s(path), f"{what}, {path.parent.name}", is_valid=True)

@@ -59,7 +59,7 @@ def shape_ranges(
     return {name: _range(layout, axes) for name, layout in zip(given.names, given.layouts, strict=True)}
 
 
-def bounded(spec: ModelSpec, ranges: Mapping[str, ShapeRange]) -> ModelSpec:
+def plan_spec(spec: ModelSpec, ranges: Mapping[str, ShapeRange]) -> ModelSpec:
     """The spec of a plan: its graph's, with the batch and the picture's size that the plan serves."""
     given = spec.input
     if not isinstance(given, ImageInput | TokenInput):

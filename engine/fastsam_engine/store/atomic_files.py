@@ -78,7 +78,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         OutputError: The file can't be written.
     """
     in_place = is_written_in_place(path)
-    part = path if in_place else beside(path)
+    part = path if in_place else part_path(path)
     try:
         with BufferedWriter(open_in_place(part)) as file:
             file.write(data)
@@ -110,7 +110,7 @@ class PartFile:
         """
         self._path = path
         self._in_place = is_written_in_place(path)
-        self._part = path if self._in_place else beside(path)
+        self._part = path if self._in_place else part_path(path)
         try:
             self._file = TextIOWrapper(BufferedWriter(open_in_place(self._part)), encoding="utf-8")
         except OSError as error:
@@ -152,7 +152,7 @@ class PartFile:
         raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
 
 
-def beside(path: Path) -> Path:
+def part_path(path: Path) -> Path:
     """Where a file grows before it takes the place of the one at `path`."""
     target = path.resolve()
     data = os.fsencode(target.name)

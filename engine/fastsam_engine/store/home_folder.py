@@ -34,7 +34,7 @@ def home() -> Path:
     except RuntimeError:  # newer versions say so, older ones give the path with its `~`
         folder = Path("~")
     if folder.parts[:1] and folder.parts[0].startswith("~"):
-        _tell_once()
+        _warn_once()
         return NOWHERE
     return folder
 
@@ -46,5 +46,5 @@ def has_writable_home() -> bool:
 
 
 @cache
-def _tell_once() -> None:
+def _warn_once() -> None:
     _logger.warning("this user has no home folder: nothing is cached; set FASTSAM_TRT_HOME to a folder to have it so")

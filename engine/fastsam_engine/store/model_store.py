@@ -57,7 +57,7 @@ def find_graph(name: str | Path, part: str = "") -> Path:
     raise ModelFileError(folder, f"expected {wanted}, found {found}")
 
 
-def beside(graph: Path, part: str, own: str = "") -> Path:
+def sibling_graph(graph: Path, part: str, own: str = "") -> Path:
     """Another graph of a model of several: `M.masks.onnx` beside `M.onnx`, `M.text.plan` beside `M.image.plan`.
 
     Args:

@@ -45,11 +45,11 @@ def refuse_other_formats(path: Path) -> None:
         name = path.stem.lower() if path.stem.lower() in CATALOG else "NAME"
         raise _refused(path, _CHECKPOINTS[suffix], f"export it with: fastsam-trt export {name} --weights {path}")
     if suffix in _FOLDERS_OF_WEIGHTS:
-        mend = f"export its folder with: fastsam-trt export NAME --weights {path.parent}"
-        raise _refused(path, _FOLDERS_OF_WEIGHTS[suffix], mend)
+        fix = f"export its folder with: fastsam-trt export NAME --weights {path.parent}"
+        raise _refused(path, _FOLDERS_OF_WEIGHTS[suffix], fix)
     if suffix in _COMPILED:
-        mend = "export the checkpoint that it was made of: fastsam-trt export NAME --weights WEIGHTS.pt"
-        raise _refused(path, _COMPILED[suffix], mend)
+        fix = "export the checkpoint that it was made of: fastsam-trt export NAME --weights WEIGHTS.pt"
+        raise _refused(path, _COMPILED[suffix], fix)
     if path.is_dir() and not any(each.suffix in (".onnx", ".plan", ".engine") for each in path.iterdir()):
         for each in sorted(path.iterdir()):
             if each.suffix.lower() in {*_CHECKPOINTS, *_FOLDERS_OF_WEIGHTS, *_COMPILED}:
@@ -61,5 +61,5 @@ def refuse_other_formats(path: Path) -> None:
                 )
 
 
-def _refused(path: Path, found: str, mend: str) -> ModelFileError:
-    return ModelFileError(path, f"expected an ONNX file or a plan, found {found}", mend)
+def _refused(path: Path, found: str, fix: str) -> ModelFileError:
+    return ModelFileError(path, f"expected an ONNX file or a plan, found {found}", fix)

@@ -13,7 +13,7 @@ from fastsam_engine.graph.onnx_graph import read_graph
 
 
 @contextmanager
-def beside_its_weights(path: Path) -> Iterator[Path]:
+def resolved_weights(path: Path) -> Iterator[Path]:
     """A path of an ONNX file whose weights' files lie beside it, really and not by links, while the context lasts.
 
     Model hubs' caches hold links to files of other names in another folder, which backends refuse to follow, or follow

@@ -80,8 +80,8 @@ def _print_backends() -> bool:
         except PackageClashError:
             rows.append((name, "-", "packages clash, see below"))
             continue
-        lacks = readiness.lacks if readiness.devices and readiness.lacks not in readiness.reason else ""
-        first, *more = "; ".join(filter(None, (readiness.reason, readiness.mend, lacks))).split("; ")
+        missing = readiness.missing if readiness.devices and readiness.missing not in readiness.reason else ""
+        first, *more = "; ".join(filter(None, (readiness.reason, readiness.fix, missing))).split("; ")
         rows.append((name, ", ".join(readiness.devices) or "-", first))
         rows += [("", "", remark) for remark in more]
     print(table(("backend", "devices", "remark"), rows), end="\n\n")
@@ -117,7 +117,12 @@ def _print_engines(cache: EngineCache) -> None:
     entries = cache.entries()
     print(f"engines in {cache.folder}: {len(entries)}, {_megabytes(cache.folder):.1f} MB")
     rows = [
-        (each.path.stem, f"{each.size / 1e6:.1f} MB", f"{(time.time() - each.used_s) / _DAY_S:.0f} days ago", each.what)
+        (
+            each.path.stem,
+            f"{each.size / 1e6:.1f} MB",
+            f"{(time.time() - each.used_s) / _DAY_S:.0f} days ago",
+            each.description,
+        )
         for each in entries
     ]
     if rows:

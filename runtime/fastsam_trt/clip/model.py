@@ -18,7 +18,7 @@ from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.store.home_folder import home
-from fastsam_engine.store.model_store import beside
+from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.clip.text_embeddings import TextFeatures
@@ -87,7 +87,7 @@ class Clip(Closable):
         self._under_way = CallsUnderWay(f"the CLIP model {spec.name}", "open it again")
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.even_cosine = spec.defaults.get("even_cosine")
-        text_graph = beside(graph, "text", own="image")
+        text_graph = sibling_graph(graph, "text", own="image")
         tokens = cast("TokenInput", read_spec(text_graph).input)
         text_precision = "fp32" if precision == "auto" and self._image.device == "cpu" else precision
         self.text = TextFeatures(

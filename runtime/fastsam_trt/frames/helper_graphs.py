@@ -8,7 +8,7 @@ from pathlib import Path
 from fastsam_engine import Session, open_session
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.spec.model_input import ArraysInput
-from fastsam_engine.store.model_store import beside
+from fastsam_engine.store.model_store import sibling_graph
 
 
 def open_helpers(
@@ -35,9 +35,9 @@ def open_helpers(
     Raises:
         ModelFileError: They are wanted, and the first is not there.
     """
-    files = {part: beside(graph, part, own) for part in parts}
+    files = {part: sibling_graph(graph, part, own) for part in parts}
     there = {part: file for part, file in files.items() if file.is_file()}
-    if wanted is False or (wanted is None and session.place == "host"):
+    if wanted is False or (wanted is None and session.memory == "host"):
         return {}
     if wanted and parts[0] not in there:
         raise ModelFileError(graph, f"expected {files[parts[0]].name} beside it, found none")

@@ -37,6 +37,6 @@ class FrameUploads:
         if found is None:
             return session.upload(frame)
         uploaded = found[1]
-        if session.place not in uploaded:
-            uploaded[session.place] = session.upload(frame.view())  # the host's own may keep what it is given
-        return uploaded[session.place]
+        if session.memory not in uploaded:
+            uploaded[session.memory] = session.upload(frame.view())  # the host's own may keep what it is given
+        return uploaded[session.memory]

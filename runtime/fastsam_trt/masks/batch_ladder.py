@@ -20,7 +20,7 @@ def batches(session: Session, count: int, most: int) -> Iterator[tuple[slice, in
     """Split rows into the batches that a session is to run.
 
     Args:
-        session: To run them; whether it `keeps_shapes` decides.
+        session: To run them; whether it `prefers_few_shapes` decides.
         count: How many rows there are.
         most: How many a run may have.
 
@@ -28,7 +28,7 @@ def batches(session: Session, count: int, most: int) -> Iterator[tuple[slice, in
         The rows of a run, and how many rows it is to have: those, and then rows that do not matter.
     """
     start = 0
-    for size in _rungs(count, most) if session.keeps_shapes else _whole(count, most):
+    for size in _rungs(count, most) if session.prefers_few_shapes else _whole(count, most):
         stop = min(start + size, count)
         yield slice(start, stop), size
         start = stop

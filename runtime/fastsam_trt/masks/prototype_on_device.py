@@ -103,7 +103,7 @@ class DeviceMasks:
         with self._lock:
             if self._prototypes is not None and not self._owned:
                 try:
-                    self._prototypes, self._owned = self._prototypes.own(), True
+                    self._prototypes, self._owned = self._prototypes.copy_owned(), True
                 except GpuError as error:
                     _logger.info("masks are decoded on the host: %s", error)
                     self.to_host()

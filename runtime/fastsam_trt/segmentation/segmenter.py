@@ -18,7 +18,7 @@ from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_engine.store.model_store import beside
+from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.helper_graphs import open_helpers
@@ -96,7 +96,9 @@ class Segmenter(Closable):
         )
         self._decoder = decoder_for(
             self.session,
-            lambda part: self._keep(open_session(beside(graph, part), backend, device, precision, threads=threads)),
+            lambda part: self._keep(
+                open_session(sibling_graph(graph, part), backend, device, precision, threads=threads)
+            ),
         )
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from fastsam_engine.store.atomic_files import beside
+from fastsam_engine.store.atomic_files import part_path
 from fastsam_trt.sinks.recording_file import RecordingFile, file_url
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def write_index_first(path: Path, muxer: str, packets: int) -> None:
         packets: How many are in it.
     """
     target = path.resolve()  # a link stays a link
-    part = beside(target)
+    part = part_path(target)
     try:
         if packets > _MOST_PACKETS or target.stat().st_size > _LONGEST_B:
             return

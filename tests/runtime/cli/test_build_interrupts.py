@@ -33,14 +33,14 @@ _SAID = "fastsam-trt: interrupted: the build of {} was stopped, and nothing of i
 _STEPS = 3000  # of ten ms: a build that nobody stops outlasts the test
 _CHILD = """
 import sys
-from fastsam_engine.backends.tensorrt import build_plan
+from fastsam_engine.backends.tensorrt import plan_builder
 from fastsam_trt.cli.main import entry
-goes_on, told = build_plan._Steps.goes_on, []
+report_step, told = plan_builder._Steps.report_step, []
 def tell(self, *step):
     if not told:
         told.append(print("building", flush=True))
-    return goes_on(self, *step)
-build_plan._Steps.goes_on = tell
+    return report_step(self, *step)
+plan_builder._Steps.report_step = tell
 sys.argv = ["fastsam-trt", *sys.argv[1:]]
 entry()
 """

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_engine.store.atomic_files import beside, write_atomically
+from fastsam_engine.store.atomic_files import part_path, write_atomically
 from fastsam_trt.errors import OutputUnreadError
 from fastsam_trt.sinks import JsonLinesSink
 from fastsam_trt.sources import Frame
@@ -241,7 +241,7 @@ def test_a_long_name_is_written_beside_its_target(tmp_path: Path) -> None:
     write_atomically(path, b"[]")
     assert path.read_bytes() == b"[]"
     assert not list(tmp_path.glob(".*.part"))
-    others = {beside(tmp_path / ("x" * 250 + f".{number}")) for number in range(2)}
+    others = {part_path(tmp_path / ("x" * 250 + f".{number}")) for number in range(2)}
     assert len(others) == 2
 
 

@@ -71,14 +71,14 @@ class _There(DeviceArray):
     """What a session of `_Far` left; gone once that session runs again, as memory that is used again."""
 
     def __init__(self, array: Array, log: list[str]) -> None:
-        self.place, self.shape, self.dtype = "far", array.shape, array.dtype
+        self.memory, self.shape, self.dtype = "far", array.shape, array.dtype
         self._array, self._log = array, log
 
     def to_host(self) -> Array:
         self._log.append(f"fetched {self.shape}")
         return self._array.copy()
 
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         self._log.append(f"owned {self.shape}")
         return _There(self._array.copy(), self._log)
 
@@ -95,7 +95,7 @@ class _Far(Session):
         self._left: list[_There] = []
 
     @property
-    def place(self) -> str:
+    def memory(self) -> str:
         return "far"
 
     def upload(self, array: Array) -> DeviceArray:
@@ -241,7 +241,7 @@ def test_where_shapes_are_kept_few_come(log: list[str], monkeypatch: pytest.Monk
         return run_kept(self, inputs, keep)
 
     monkeypatch.setattr(_Far, "_run_kept", record)
-    monkeypatch.setattr(_Far, "keeps_shapes", True)
+    monkeypatch.setattr(_Far, "prefers_few_shapes", True)
     pipe = _pipeline(prompts=PROMPTS)
     host = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
     everything = _pipeline()
@@ -306,4 +306,4 @@ def test_models_without_helpers(log: list[str], tmp_path: Path) -> None:
 
 def test_arrays_of_the_host_are_their_own() -> None:
     array = HostArray(np.ones(3))
-    assert array.own() is array
+    assert array.copy_owned() is array

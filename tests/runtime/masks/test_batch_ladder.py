@@ -9,7 +9,7 @@ import pytest
 
 from fastsam_trt.masks.batch_ladder import LADDER, batches, filled
 
-KEEPS, TAKES_ANY = SimpleNamespace(keeps_shapes=True), SimpleNamespace(keeps_shapes=False)
+KEEPS, TAKES_ANY = SimpleNamespace(prefers_few_shapes=True), SimpleNamespace(prefers_few_shapes=False)
 
 
 @pytest.mark.parametrize("most", [1, 3, 10, 16, 300])

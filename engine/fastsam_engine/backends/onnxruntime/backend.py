@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from fastsam_engine.backends.onnxruntime.devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime.io_binding import OnnxRuntimeBoundSession, symbols
 from fastsam_engine.backends.onnxruntime.node_placement import RECORD, check_assignment
-from fastsam_engine.backends.onnxruntime.provider_options import Providers, computed, engine_folder, providers
+from fastsam_engine.backends.onnxruntime.provider_options import Providers, compute_precision, engine_folder, providers
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.concurrency.interruption import interruptible, named_interrupts
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, ModelFileError, OutputError, one_line
 from fastsam_engine.gpus import gpus
 from fastsam_engine.graph.onnx_graph import read_graph
 from fastsam_engine.packages import check_single_owner, load_module, owners, version
-from fastsam_engine.plans.engine_cache import check_own_folder, keep_from_others
-from fastsam_engine.plans.shape_ranges import bounded, shape_ranges
-from fastsam_engine.session import Array, Computed, OpenOptions, Session, computing
+from fastsam_engine.plans.engine_cache import check_private_folder, restrict_to_owner
+from fastsam_engine.plans.shape_ranges import plan_spec, shape_ranges
+from fastsam_engine.session import Array, ComputePrecision, OpenOptions, Session, compute_errors
 from fastsam_engine.spec.graph_agreement import check_names
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_engine.store.weight_files import beside_its_weights
+from fastsam_engine.store.weight_files import resolved_weights
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -37,7 +37,7 @@ _MACHINE = re.compile(
 
 @register
 class OnnxRuntimeBackend(Backend):
-    """ONNX Runtime; computes in the graph's own precision, save for what `computed` says.
+    """ONNX Runtime; computes in the graph's own precision, save for what `compute_precision` says.
 
     Devices: `cpu`, `cuda`, `cuda:1`, and `tensorrt`, `tensorrt:1` for its TensorRT provider, which builds engines of
     its own first and leaves to CUDA what TensorRT does not take.
@@ -49,27 +49,27 @@ class OnnxRuntimeBackend(Backend):
         check_single_owner("onnxruntime")
         installed = owners("onnxruntime")
         if not installed:
-            mend = "pip install 'fastsam-trt[cpu]', or 'fastsam-trt[gpu]' for an NVIDIA GPU"
-            return Readiness("", (), "onnxruntime is not installed", mend)
-        devices, lacks = find_devices(installed[0])
+            fix = "pip install 'fastsam-trt[cpu]', or 'fastsam-trt[gpu]' for an NVIDIA GPU"
+            return Readiness("", (), "onnxruntime is not installed", fix)
+        devices, missing = find_devices(installed[0])
         on_gpu = devices != ("cpu",)
         reason = "runs every graph as it was exported"
-        if lacks and installed[0] != "onnxruntime":
-            reason = f"{reason}; {lacks}"
+        if missing and installed[0] != "onnxruntime":
+            reason = f"{reason}; {missing}"
         return Readiness(
             version(installed[0]),
             devices,
             reason,
             speed_rank=_GPU_RANK if on_gpu else _CPU_RANK,
             device_ranks={"cpu": _CPU_RANK},
-            lacks=lacks,
+            missing=missing,
         )
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         where = Device.parse(device)
         installed = owners("onnxruntime")[0]
         onnxruntime = load_module("onnxruntime", self.name, f"pip install --force-reinstall {installed}")
-        result = computed(spec, where, precision)
+        result = compute_precision(spec, where, precision)
         if where.kind == "cpu":
             return OnnxRuntimeSession(
                 path, spec, _load(path, where, providers(spec, where, result), {}, options), result
@@ -86,14 +86,16 @@ class OnnxRuntimeSession(Session):
 
     parallel = True
 
-    def __init__(self, path: Path, spec: ModelSpec, session: onnxruntime.InferenceSession, precision: Computed) -> None:
+    def __init__(
+        self, path: Path, spec: ModelSpec, session: onnxruntime.InferenceSession, precision: ComputePrecision
+    ) -> None:
         super().__init__(path, spec, OnnxRuntimeBackend.name, "cpu", precision)
         self._session = session
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
         self._outputs = [output.name for output in spec.outputs]
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        with computing(self.device, f"running {self.spec.name}"):
+        with compute_errors(self.device, f"running {self.spec.name}"):
             return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
 
     def _release(self) -> None:
@@ -101,7 +103,7 @@ class OnnxRuntimeSession(Session):
 
 
 def open_bound(
-    path: Path, spec: ModelSpec, device: Device, precision: Computed, options: OpenOptions
+    path: Path, spec: ModelSpec, device: Device, precision: ComputePrecision, options: OpenOptions
 ) -> OnnxRuntimeBoundSession:
     """Open a graph with its arrays on the device; on the processor too, where it does the same for nothing.
 
@@ -120,14 +122,14 @@ def open_bound(
     ranges = None
     if device.kind == "tensorrt" and not sized and any(True for _ in symbols(axes, spec.input_names)):
         ranges = shape_ranges(spec)
-        spec = bounded(spec, ranges)
+        spec = plan_spec(spec, ranges)
 
     def load(lengths: Mapping[str, int]) -> onnxruntime.InferenceSession:
         engines = _engines(path, spec, device, {**lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
         told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
         session = _load(path, device, told, lengths, options)
         if engines is not None:
-            keep_from_others(engines)
+            restrict_to_owner(engines)
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
         check_assignment(session, device, cpu_fallback=options.cpu_fallback, cuda_graph=options.cuda_graph)
         return session
@@ -157,7 +159,7 @@ def _load(
         options.add_session_config_entry(*RECORD)
     try:
         # Without fallback: else a provider that can't be had is replaced by the processor's, with a print.
-        with beside_its_weights(path) as real:
+        with resolved_weights(path) as real:
 
             def create(_stop: object = None) -> onnxruntime.InferenceSession:
                 return onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
@@ -198,10 +200,10 @@ def _engines(path: Path, spec: ModelSpec, device: Device, shapes: Mapping[str, o
     try:
         for each in (folder.parent, folder):
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
-        check_own_folder(folder)
+        check_private_folder(folder)
     except OutputError:
         raise
     except OSError as error:
-        mend = "make it writable, or set FASTSAM_TRT_HOME to another folder"
-        raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", mend) from error
+        fix = "make it writable, or set FASTSAM_TRT_HOME to another folder"
+        raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", fix) from error
     return folder

@@ -71,21 +71,21 @@ def find_devices(distribution: str) -> tuple[tuple[str, ...], str]:
     """
     if distribution != GPU_DISTRIBUTION:
         return ("cpu",), f"for an NVIDIA GPU: pip uninstall -y {distribution} && {_INSTALL_GPU}"
-    count, why = gpu_count()
-    if not count:
-        return ("cpu",), f"no GPU: {why}"
+    gpus = gpu_count()
+    if not gpus.count:
+        return ("cpu",), f"no GPU: {gpus.problem}"
     package = _package_folder(distribution)
     if missing := _missing(_cuda_libraries(package), package):
         return ("cpu",), f"no cuda: {', '.join(missing)} not found; {_INSTALL_GPU}"
-    if lack := driver().lacks(_cuda_major(package)):
+    if lack := driver().problem_for(_cuda_major(package)):
         return ("cpu",), f"no cuda: {lack}; update the driver"
-    devices = [str(Device("cuda", index)) for index in range(count)]
-    lacks = ""
+    devices = [str(Device("cuda", index)) for index in range(gpus.count)]
+    absent = ""
     if missing := _missing(_TENSORRT_LIBRARIES if sys.platform == "linux" else (), package):
-        lacks = f"no tensorrt: {', '.join(missing)} not found; {_INSTALL_TENSORRT}"
+        absent = f"no tensorrt: {', '.join(missing)} not found; {_INSTALL_TENSORRT}"
     else:
-        devices += [str(Device("tensorrt", index)) for index in range(count)]
-    return (*devices, "cpu"), lacks
+        devices += [str(Device("tensorrt", index)) for index in range(gpus.count)]
+    return (*devices, "cpu"), absent
 
 
 def load_libraries(onnxruntime: ModuleType, device: Device) -> None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from fastsam_engine.backends.onnxruntime.devices import Device
-from fastsam_engine.concurrency.lazy_cache import MadeOnce
+from fastsam_engine.concurrency.lazy_cache import LazyCache
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, one_line
 from fastsam_engine.input_check import picture_size
-from fastsam_engine.session import Computed, Session
+from fastsam_engine.session import ComputePrecision, Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
@@ -37,7 +37,7 @@ class OrtDeviceArray(DeviceArray):
 
     def __init__(self, value: onnxruntime.OrtValue, place: str) -> None:
         self.value = value
-        self.place = place
+        self.memory = place
         self.shape = tuple(value.shape())
         name = value.data_type().removeprefix("tensor(").removesuffix(")")
         self.dtype = np.dtype(_DTYPES.get(name, name))
@@ -45,11 +45,11 @@ class OrtDeviceArray(DeviceArray):
     def to_host(self) -> Array:
         return cast("Array", self.value.numpy())
 
-    def own(self) -> OrtDeviceArray:
-        _, memory, index = self.place.split(":")
+    def copy_owned(self) -> OrtDeviceArray:
+        _, memory, index = self.memory.split(":")
         value = _empty(self.shape, self.dtype, memory, int(index))
         value.update_inplace(self.value)
-        return OrtDeviceArray(value, self.place)
+        return OrtDeviceArray(value, self.memory)
 
 
 class OnnxRuntimeBoundSession(Session):
@@ -71,7 +71,7 @@ class OnnxRuntimeBoundSession(Session):
         path: Path,
         spec: ModelSpec,
         device: Device,
-        precision: Computed,
+        precision: ComputePrecision,
         axes: Axes,
         open_graph: Open,
         *,
@@ -95,22 +95,22 @@ class OnnxRuntimeBoundSession(Session):
         self._open = open_graph
         self._shared = None if sized else open_graph({})
         self._graph_ids = itertools.count(1) if cuda_graph else None
-        self._bound = MadeOnce(
+        self._bound = LazyCache(
             self._bind, _SIZES_KEPT, group=_without_batch if sized else lambda key: key, drop=_BoundShape.release
         )
-        self._told = set[Shapes]()
+        self._reported = set[Shapes]()
 
     @property
-    def place(self) -> str:
+    def memory(self) -> str:
         return f"onnxruntime:{self._memory}:{self._index}"
 
     @property
-    def keeps_shapes(self) -> bool:
+    def prefers_few_shapes(self) -> bool:
         return self._graph_ids is not None
 
     def _upload(self, array: Array) -> DeviceArray:
         with nullcontext() if self._graph_ids is None else self._turn:
-            return OrtDeviceArray(_put(array, self._memory, self._index), self.place)
+            return OrtDeviceArray(_put(array, self._memory, self._index), self.memory)
 
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Open the graph for shapes of its inputs, by name, if that is not done."""
@@ -135,9 +135,9 @@ class OnnxRuntimeBoundSession(Session):
             outputs = bound.run(inputs)
             fetched = {name: self._fetched(value) for name, value in outputs.items() if name not in keep}
         except Exception as error:  # the library's own exceptions share no base but Exception
-            mend = "use a smaller batch or --imgsz if memory ran out, or --device cpu"
-            raise GpuError(self.device, f"running {self.spec.name}", one_line(error), mend) from error
-        return fetched, {name: OrtDeviceArray(outputs[name], self.place) for name in keep}
+            fix = "use a smaller batch or --imgsz if memory ran out, or --device cpu"
+            raise GpuError(self.device, f"running {self.spec.name}", one_line(error), fix) from error
+        return fetched, {name: OrtDeviceArray(outputs[name], self.memory) for name in keep}
 
     def _fetched(self, value: onnxruntime.OrtValue) -> Array:
         array = cast("Array", value.numpy())
@@ -149,8 +149,8 @@ class OnnxRuntimeBoundSession(Session):
     def _bind(self, key: Shapes) -> _BoundShape:
         session = self._shared
         if session is None:
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._reported:
+                self._reported.add(key)
                 size = picture_size(cast("ImageInput", self.spec.input), key[0])
                 _logger.info("compiling %s for %s on %s %s, done once", self.spec.name, size, self.backend, self.device)
             session = self._open(_lengths(self._axes, dict(zip(self.spec.input_names, key, strict=True))))

@@ -13,7 +13,7 @@ from pathlib import Path
 from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.plans.shape_ranges import ShapeRange
-from fastsam_engine.session import Computed
+from fastsam_engine.session import ComputePrecision
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.store.atomic_files import file_sha256
@@ -22,7 +22,7 @@ from fastsam_engine.store.home_folder import home
 Providers = list[tuple[str, dict[str, str]]]
 
 
-def computed(spec: ModelSpec, device: Device, asked: str) -> Computed:
+def compute_precision(spec: ModelSpec, device: Device, asked: str) -> ComputePrecision:
     """What a graph is computed in.
 
     The processor's provider casts around fp16, for which it has hardly a kernel. CUDA's computes an int8 graph in
@@ -37,7 +37,9 @@ def computed(spec: ModelSpec, device: Device, asked: str) -> Computed:
     Raises:
         BackendUnavailableError: It can't be computed in what was asked for.
     """
-    own: Computed = "fp32" if (spec.precision, device.kind) in (("fp16", "cpu"), ("int8", "cuda")) else spec.precision
+    own: ComputePrecision = (
+        "fp32" if (spec.precision, device.kind) in (("fp16", "cpu"), ("int8", "cuda")) else spec.precision
+    )
     able = [own]
     if own == "fp32" and device.kind != "cpu":
         able = ["tf32", "fp32"] if device.kind == "cuda" else ["tf32"]
@@ -55,7 +57,7 @@ def computed(spec: ModelSpec, device: Device, asked: str) -> Computed:
 def providers(
     spec: ModelSpec,
     device: Device,
-    precision: Computed,
+    precision: ComputePrecision,
     *,
     cuda_graph: bool = False,
     ranges: Mapping[str, ShapeRange] | None = None,
@@ -66,7 +68,7 @@ def providers(
     Args:
         spec: Of the graph.
         device: To run on.
-        precision: What `computed` said.
+        precision: What `compute_precision` said.
         cuda_graph: Whether runs will be recorded and replayed.
         ranges: TensorRT: shapes of the inputs that are not fixed; none where all are.
         engines: TensorRT: folder for engines and timings, of this graph alone; see `engine_folder`.

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from fastsam_engine.backends.openvino.compiled_cache import CompiledGraphs, Shape
-from fastsam_engine.backends.openvino.frame_input import taking_frames
-from fastsam_engine.backends.openvino.inference_request import OpenVinoGraph, per_picture
+from fastsam_engine.backends.openvino.compiled_cache import CompiledCache, Shape
+from fastsam_engine.backends.openvino.frame_input import with_frame_input
+from fastsam_engine.backends.openvino.inference_request import InferenceRequest, per_picture
 from fastsam_engine.backends.openvino.slice_workaround import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.concurrency.interruption import named_interrupts
-from fastsam_engine.concurrency.lazy_cache import MadeOnce
+from fastsam_engine.concurrency.lazy_cache import LazyCache
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
 from fastsam_engine.input_check import picture_size
@@ -29,12 +29,12 @@ from fastsam_engine.packages import load_module, version
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.shape_ranges import ShapeRange, shape_ranges
-from fastsam_engine.session import Array, OpenOptions, Session, computing
+from fastsam_engine.session import Array, OpenOptions, Session, compute_errors
 from fastsam_engine.spec.graph_agreement import check_names
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 from fastsam_engine.store.home_folder import has_writable_home
-from fastsam_engine.store.weight_files import beside_its_weights
+from fastsam_engine.store.weight_files import resolved_weights
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -83,7 +83,7 @@ class OpenVinoBackend(Backend):
                 self.name, f"this processor does not compute in {precision}", "use --precision auto or fp32"
             )
         try:
-            with beside_its_weights(path) as real:
+            with resolved_weights(path) as real:
                 model = core.read_model(real)
             split_before_gather(model)
         except Exception as error:  # the library raises plain RuntimeError and its own
@@ -92,10 +92,10 @@ class OpenVinoBackend(Backend):
         outputs = {name for port in model.outputs for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
         if options.frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
-            model, image = taking_frames(model, spec.input)
+            model, image = with_frame_input(model, spec.input)
             spec = dataclasses.replace(spec, input=image)
         dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
-        kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
+        kept = CompiledCache(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
         return OpenVinoSession(path, spec, core, model, precision, kept, options.threads)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
@@ -130,7 +130,7 @@ class OpenVinoSession(Session):
     comes, for batches of any number: a dynamic batch costs one picture 5 percent, and batches nothing measurable. The
     last sizes are kept. Else it is compiled once.
 
-    Runs of different sizes go side by side, those of one size wait for each other: see `OpenVinoGraph`. Threads that
+    Runs of different sizes go side by side, those of one size wait for each other: see `InferenceRequest`. Threads that
     are to compute side by side take a session each, with a part of the `threads`.
     """
 
@@ -143,7 +143,7 @@ class OpenVinoSession(Session):
         core: openvino.Core,
         model: openvino.Model,
         precision: str,
-        kept: CompiledGraphs,
+        kept: CompiledCache,
         threads: int,
     ) -> None:
         self._core = core
@@ -152,8 +152,8 @@ class OpenVinoSession(Session):
         self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", **_scheduling(threads)}
         if precision != "auto":
             self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast("Precision", precision)]
-        self._graphs = MadeOnce(self._make, _SIZES_KEPT, group=lambda shape: shape[1:])
-        self._told = set[Shape]()
+        self._graphs = LazyCache(self._make, _SIZES_KEPT, group=lambda shape: shape[1:])
+        self._reported = set[Shape]()
         indices = {name: index for index, port in enumerate(model.outputs) for name in port.get_names()}
         self._outputs = {output.name: indices[output.name] for output in spec.outputs}
         image = spec.input if isinstance(spec.input, ImageInput) else None
@@ -163,7 +163,7 @@ class OpenVinoSession(Session):
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         (array, *_) = inputs.values()
         graph = self._graphs.get(self._compiled_for(array.shape))
-        with computing(self.device, f"running {self.spec.name}", -1):
+        with compute_errors(self.device, f"running {self.spec.name}", -1):
             return graph.run(inputs)
 
     def _release(self) -> None:
@@ -177,18 +177,18 @@ class OpenVinoSession(Session):
         low, high = cast("ImageInput", self.spec.input).batch
         return shape if shape[0] == 1 or low == high else (-1, *shape[1:])
 
-    def _make(self, shape: Shape) -> OpenVinoGraph:
+    def _make(self, shape: Shape) -> InferenceRequest:
         compiled = self._kept.load(shape, self._options)
         if compiled is None:
-            if shape and shape not in self._told:
-                self._told.add(shape)
+            if shape and shape not in self._reported:
+                self._reported.add(shape)
                 size = picture_size(cast("ImageInput", self.spec.input), shape)
                 _logger.info("compiling %s for %s on %s, done once", self.spec.name, size, self.backend)
             compiled = self._compile(shape)
         ports = per_picture(self._reshaped(shape), self._outputs) if shape else None
         if not shape:
             self._model = None  # compiled once: the weights need not be held twice
-        return OpenVinoGraph(compiled, self._outputs, ports)
+        return InferenceRequest(compiled, self._outputs, ports)
 
     def keep(self, ranges: Mapping[str, ShapeRange], progress: Progress, *, again: bool) -> tuple[int, bool]:
         """Compile for the usual and largest pictures, one at a time, and keep that for later processes.
@@ -222,7 +222,7 @@ class OpenVinoSession(Session):
         return size, made
 
     def _compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        with computing(self.device, f"compiling {self.spec.name}", -1):
+        with compute_errors(self.device, f"compiling {self.spec.name}", -1):
             return self._core.compile_model(self._reshaped(shape), "CPU", self._options)
 
     def _reshaped(self, shape: Shape) -> openvino.Model:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-class CompiledGraphs:
+class CompiledCache:
     """What was compiled of one graph, by input shape."""
 
     def __init__(self, core: openvino.Core, graph: Path, what: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import openvino
 
 
-def taking_frames(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:
+def with_frame_input(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:
     """Put the normalisation of pictures into the graph: fewer passes over memory than doing it before the graph."""
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor

@@ -1,4 +1,4 @@
-"""OpenVinoGraph: a graph that OpenVINO compiled, and the request that runs it."""
+"""InferenceRequest: a graph that OpenVINO compiled, and the request that runs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Ports = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
 
 
-class OpenVinoGraph:
+class InferenceRequest:
     """A compiled graph. Any thread may run it; it runs for one of them at a time, on all the threads it has.
 
     One request, not a pool of them: a graph that is compiled for latency has one stream, and requests wait for it. Two

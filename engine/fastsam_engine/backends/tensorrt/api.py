@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from fastsam_engine.backends.tensorrt.error_log import Errors, error_log
+from fastsam_engine.backends.tensorrt.error_log import LoggedErrors, error_log
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError
 from fastsam_engine.gpus import dotted, driver
 from fastsam_engine.packages import load_module, version
@@ -63,11 +63,11 @@ def install_command(flavour: Flavour) -> str:
     return f"pip install 'fastsam-trt[{_PACKAGES[flavour].extra}]'"
 
 
-def driver_lacks(flavour: Flavour) -> str:
+def driver_problem(flavour: Flavour) -> str:
     """What the NVIDIA driver here lacks for the package of a flavour; empty where it lacks nothing, or is not there."""
     names = _PACKAGES[flavour].distributions
     majors = [int(name[-2:]) for name in names if name[-4:-2] == "cu" and version(name)]
-    return driver().lacks(majors[0]) if majors else ""
+    return driver().problem_for(majors[0]) if majors else ""
 
 
 def create_runtime(api: TensorRtApi) -> trt.Runtime:
@@ -98,10 +98,10 @@ def create_builder(api: TensorRtApi) -> trt.Builder:
         raise _unusable(api, "builder", told) from error
 
 
-def _unusable(api: TensorRtApi, what: str, told: Errors) -> BackendFailedError:
+def _unusable(api: TensorRtApi, what: str, told: LoggedErrors) -> BackendFailedError:
     flavour: Flavour = "tensorrt-rtx" if hasattr(api, "ComputeCapability") else "tensorrt"
     found = driver()
-    why = driver_lacks(flavour) or "; ".join(found.problems)
+    why = driver_problem(flavour) or "; ".join(found.problems)
     if not why and found.cuda is not None:
         why = f"found an NVIDIA driver for CUDA {dotted(found.cuda)}, which may be too old for this version"
     why = "; ".join(filter(None, (why, str(told) if told else "")))

@@ -15,9 +15,9 @@ from typing import ClassVar
 from fastsam_engine import packages
 from fastsam_engine.backends.registry import Backend, Readiness, get_backend
 from fastsam_engine.backends.tensorrt import api
-from fastsam_engine.backends.tensorrt.cached_plans import Check, Engines
-from fastsam_engine.backends.tensorrt.gpu_interface import Device
-from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check
+from fastsam_engine.backends.tensorrt.cached_plans import CachedPlans, Check
+from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface
+from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check_accuracy
 from fastsam_engine.backends.tensorrt.session import TensorRtSession
 from fastsam_engine.errors import (
     BackendFailedError,
@@ -32,7 +32,7 @@ from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildR
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import Flavour, Plan, PlanFacts, is_plan, read_plan
 from fastsam_engine.plans.shape_ranges import ShapeRange
-from fastsam_engine.session import Computed, OpenOptions, Session
+from fastsam_engine.session import ComputePrecision, OpenOptions, Session
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.spec_reader import read_spec
 
@@ -48,11 +48,11 @@ class TensorRtBackend(Backend):
     speed_rank: ClassVar[int]
 
     def __init__(self) -> None:
-        self._devices: dict[int, Device] = {}
+        self._devices: dict[int, GpuInterface] = {}
         self._lock = threading.Lock()
 
     @abstractmethod
-    def serves(self, gpu: Gpu) -> bool:
+    def supports(self, gpu: Gpu) -> bool:
         """Whether the library knows a GPU."""
 
     @abstractmethod
@@ -64,21 +64,21 @@ class TensorRtBackend(Backend):
         if not version:
             return Readiness("", (), f"{self.flavour} is not installed", api.install_command(self.flavour))
         here = gpus()
-        devices = tuple(_device_name(gpu) for gpu in here if self.serves(gpu))
+        devices = tuple(_device_name(gpu) for gpu in here if self.supports(gpu))
         if not devices:
             found = ", ".join(f"{gpu.name} ({_capability(gpu)})" for gpu in here)
             why = found or f"no GPU with a driver: {'; '.join(driver().problems)}"
             return Readiness(version, (), f"expected a GPU that it knows, found {why}", "use --backend auto")
-        if lack := api.driver_lacks(self.flavour):
+        if lack := api.driver_problem(self.flavour):
             return Readiness(version, (), lack, api.UPDATE_DRIVER)
         if not packages.version("cuda-core"):
             return Readiness(version, (), _NO_CUDA_CORE, api.install_command(self.flavour))
-        unknown = ", ".join(f"{gpu.device} {gpu.name} ({_capability(gpu)})" for gpu in here if not self.serves(gpu))
+        unknown = ", ".join(f"{gpu.device} {gpu.name} ({_capability(gpu)})" for gpu in here if not self.supports(gpu))
         asked = driver()
         broken = asked.problems if asked.is_broken else ()
-        lacks = "; ".join(each for each in (unknown and f"it does not know {unknown}", *broken) if each)
+        missing = "; ".join(each for each in (unknown and f"it does not know {unknown}", *broken) if each)
         reason = "runs a plan that was built for the GPU"
-        return Readiness(version, devices, reason, speed_rank=self.speed_rank, lacks=lacks)
+        return Readiness(version, devices, reason, speed_rank=self.speed_rank, missing=missing)
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         if precision not in ("auto", spec.precision):
@@ -101,9 +101,9 @@ class TensorRtBackend(Backend):
                     "use --precision auto, or build it again with --no-tf32",
                 )  # fmt: skip
             return self._session(path, plan, module, gpu, cache)
-        engines = Engines(self.flavour, module, target, cache)
+        plans = CachedPlans(self.flavour, module, target, cache)
         request = BuildRequest(path, spec, options=BuildOptions(tf32=precision != "fp32"))
-        kept = engines.find(path, exact=precision == "fp32")
+        kept = plans.find(path, exact=precision == "fp32")
         if kept is not None:
             try:
                 return self._session(path, kept, module, gpu, cache)
@@ -116,7 +116,7 @@ class TensorRtBackend(Backend):
             path.name, target,
         )  # fmt: skip
         using = self._new_device(gpu).using  # TensorRT builds for the GPU that is the thread's
-        built = engines.get(self._for_here(request, target), check=check_plan, using=using).plan
+        built = plans.find_or_build(self._with_local_target(request, target), check=check_plan, using=using).plan
         return self._session(path, built, module, gpu, cache)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
@@ -124,18 +124,18 @@ class TensorRtBackend(Backend):
         cache = EngineCache()
         here = self._gpus_to_build_on(device.removesuffix(":0"), request.options)
         target = self.target(here[0]) if here else ""
-        request = self._for_here(request, target) if here else request
+        request = self._with_local_target(request, target) if here else request
         runs_here = bool(here) and target in (request.options.targets or (target,))
         check_plan = self._check(request, module, here[0], cache) if runs_here else None
         using = self._new_device(here[0]).using if runs_here else nullcontext
-        engines = Engines(self.flavour, module, target, cache)
-        engine = engines.get(request, check=check_plan, progress=progress, using=using)
-        facts = engine.plan.facts
-        return BuildReport(engine.path, len(engine.plan.data), engine.built_s, facts.gpu, facts.parity)
+        plans = CachedPlans(self.flavour, module, target, cache)
+        built = plans.find_or_build(request, check=check_plan, progress=progress, using=using)
+        facts = built.plan.facts
+        return BuildReport(built.path, len(built.plan.data), built.built_s, facts.gpu, facts.parity)
 
     def _gpus_to_build_on(self, device: str, options: BuildOptions) -> list[Gpu]:
         """The GPUs of a device's name; none where the build needs none."""
-        known = [gpu for gpu in gpus() if self.serves(gpu)]
+        known = [gpu for gpu in gpus() if self.supports(gpu)]
         here = [gpu for gpu in known if device in ("auto", _device_name(gpu))]
         without = "use --backend tensorrt-rtx --target sm89, which needs no GPU"
         if not here and device != "auto":
@@ -145,7 +145,7 @@ class TensorRtBackend(Backend):
             raise BuildRequestError("target", "a GPU here, or the ones to build for", "neither", without)
         return here
 
-    def _for_here(self, request: BuildRequest, target: str) -> BuildRequest:
+    def _with_local_target(self, request: BuildRequest, target: str) -> BuildRequest:
         """The request, for the GPU here where it names none."""
         return request
 
@@ -161,13 +161,13 @@ class TensorRtBackend(Backend):
             host_code=_serves_later(plan.facts), halves=plan.facts.options is None,
         )  # fmt: skip
 
-    def _device(self, gpu: Gpu) -> Device:
+    def _device(self, gpu: Gpu) -> GpuInterface:
         with self._lock:
             if gpu.index not in self._devices:
                 self._devices[gpu.index] = self._new_device(gpu)
             return self._devices[gpu.index]
 
-    def _new_device(self, gpu: Gpu) -> Device:
+    def _new_device(self, gpu: Gpu) -> GpuInterface:
         """A GPU with a queue of its own."""
         from fastsam_engine.backends.tensorrt.cuda_device import CudaDevice
 
@@ -183,18 +183,18 @@ class TensorRtBackend(Backend):
         found = get_backend("onnxruntime").readiness()
         if not found.devices:
             raise BackendFailedError(
-                self.name, f"a new plan is compared with ONNX Runtime, and {found.reason}", found.mend
+                self.name, f"a new plan is compared with ONNX Runtime, and {found.reason}", found.fix
             )
 
         def compare(spec: ModelSpec, plan: Plan, ranges: Mapping[str, ShapeRange]) -> dict[str, float]:
             graph_spec = read_spec(request.graph)
             reference = get_backend("onnxruntime").open(request.graph, graph_spec, "cpu", "auto", OpenOptions())
             with self._session(request.graph, plan, module, gpu, cache, keep=False) as session:
-                figures = check(request.graph, spec, session, reference, ranges)
+                metrics = check_accuracy(request.graph, spec, session, reference, ranges)
                 if kernels := session.kernels():
                     with suppress(OutputError):  # they are compiled again where they can't be kept
                         cache.store_byproduct(self._kernels_path(cache, plan, gpu), kernels)
-            return figures
+            return metrics
 
         return compare
 
@@ -238,7 +238,7 @@ def _fits(facts: PlanFacts, target: str) -> bool:
     return hardware == "ampere-plus" or target in (facts.gpu, *facts.gpu.split(", "))
 
 
-def _computed(plan: Plan, gpu: Gpu) -> Computed:
+def _computed(plan: Plan, gpu: Gpu) -> ComputePrecision:
     """What a plan computes in on a GPU."""
     rounds = plan.facts.options is not None and plan.facts.options.tf32 and gpu.compute_capability >= _AMPERE
     return "tf32" if rounds and plan.spec.precision == "fp32" else plan.spec.precision

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.gpu_interface import CapturedWork, Device, PinnedMemory
+from fastsam_engine.backends.tensorrt.gpu_interface import CapturedWork, GpuInterface, PinnedMemory
 from fastsam_engine.backends.tensorrt.loaded_plan import LoadedPlan, Shape
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import GpuError
@@ -25,7 +25,7 @@ class BoundTensor:
         memory: On the GPU.
     """
 
-    def __init__(self, device: Device, shape: Shape, dtype: np.dtype[Any]) -> None:
+    def __init__(self, device: GpuInterface, shape: Shape, dtype: np.dtype[Any]) -> None:
         self.shape = shape
         self.dtype = dtype
         self.memory = device.allocate(math.prod(shape) * dtype.itemsize)
@@ -59,7 +59,7 @@ class Binding:
         has_run: Whether it has run, which a capture wants: the first run may allocate.
     """
 
-    def __init__(self, plan: LoadedPlan, device: Device, shapes: Mapping[str, Shape]) -> None:
+    def __init__(self, plan: LoadedPlan, device: GpuInterface, shapes: Mapping[str, Shape]) -> None:
         """Bind memory for inputs of some shapes.
 
         Raises:

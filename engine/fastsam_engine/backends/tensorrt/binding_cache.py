@@ -1,4 +1,4 @@
-"""Bindings: those of a plan for the shapes that came last."""
+"""BindingCache: those of a plan for the shapes that came last."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastsam_engine.spec.model_spec import ModelSpec
 _COUNTED = ("N", "K")  # axes of pictures, of segments
 
 
-class Bindings:
+class BindingCache:
     """A binding for each set of input shapes, for the sizes that came last, and of each for the last batches.
 
     A size is what is left of the shapes without the axes that count pictures or segments: a source has one size, and

@@ -1,4 +1,4 @@
-"""Engines: the plan of a graph, from the cache or built and checked now."""
+"""Find the plan of a graph in the cache, or build and check it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastsam_engine.errors import FastsamError, OutputError
 from fastsam_engine.plans.build_request import BuildRequest, Progress
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import Flavour, Plan, PlanFacts, read_facts, write_plan
-from fastsam_engine.plans.shape_ranges import ShapeRange, bounded, shape_ranges
+from fastsam_engine.plans.shape_ranges import ShapeRange, plan_spec, shape_ranges
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.store.atomic_files import check_writable, file_sha256
 
@@ -31,7 +31,7 @@ Using = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class AvailablePlan:
     """A plan that is there.
 
     Attributes:
@@ -45,7 +45,7 @@ class Engine:
     built_s: float | None
 
 
-class Engines:
+class CachedPlans:
     """The plans of one builder on one machine."""
 
     def __init__(self, flavour: Flavour, api: TensorRtApi, gpu: str, cache: EngineCache) -> None:
@@ -62,14 +62,14 @@ class Engines:
         self._gpu = gpu
         self._cache = cache
 
-    def get(
+    def find_or_build(
         self,
         request: BuildRequest,
         *,
         check: Check | None = None,
         progress: Progress = lambda _phase, _done, _of: None,
         using: Using = nullcontext,
-    ) -> Engine:
+    ) -> AvailablePlan:
         """The plan of a graph, built if it has to be.
 
         Args:
@@ -84,9 +84,11 @@ class Engines:
             OutputError: `request.out` can't be written. A cache that can't be is passed over with a warning.
         """
         with named_interrupts(request.graph):
-            return self._get(request, check, progress, using)
+            return self._find_or_build(request, check, progress, using)
 
-    def _get(self, request: BuildRequest, check: Check | None, progress: Progress, using: Using) -> Engine:
+    def _find_or_build(
+        self, request: BuildRequest, check: Check | None, progress: Progress, using: Using
+    ) -> AvailablePlan:
         check_options(self._api, request.options)
         ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
         facts = self._facts(request)
@@ -94,24 +96,24 @@ class Engines:
             check_writable(request.out)
             plan, built_s = self._build(request, facts, ranges, check, progress, using)
             write_plan(request.out, plan)
-            return Engine(plan, request.out, built_s)
+            return AvailablePlan(plan, request.out, built_s)
         path = self._cache.path(self._flavour, request.graph.stem, self._key(request, facts, ranges))
         found = None if request.again else self._cache.load(path)
         if found is not None:
-            return Engine(found, path, None)
+            return AvailablePlan(found, path, None)
         built = None
         try:
             with self._cache.building(path, lambda: progress("waiting for another build", 0, 1)):
                 found = None if request.again else self._cache.load(path)  # another process may have built it meanwhile
                 if found is not None:
-                    return Engine(found, path, None)
+                    return AvailablePlan(found, path, None)
                 built = self._build(request, facts, ranges, check, progress, using)
                 self._cache.store(path, built[0])
-                return Engine(built[0], path, built[1])
+                return AvailablePlan(built[0], path, built[1])
         except OutputError as error:
             _logger.warning("the plan of %s is not kept: %s", request.graph.name, error)
         plan, built_s = built or self._build(request, facts, ranges, check, progress, using)
-        return Engine(plan, None, built_s)
+        return AvailablePlan(plan, None, built_s)
 
     def find(self, graph: Path, *, exact: bool) -> Plan | None:
         """The plan of a graph that the cache has for this builder and GPU, the last used of several.
@@ -151,7 +153,7 @@ class Engines:
         start = time.perf_counter()
         timings = self._cache.byproduct(kept_at)
         built = build_plan(self._api, request.graph, ranges, request.options, timings, progress, using)
-        plan = Plan(bounded(request.spec, ranges), facts, built.plan)
+        plan = Plan(plan_spec(request.spec, ranges), facts, built.plan)
         if check is not None:
             progress("comparing with the graph", 0, 1)
             figures = check(request.spec, plan, ranges)

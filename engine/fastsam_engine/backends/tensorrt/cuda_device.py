@@ -76,7 +76,7 @@ class CudaGraph:
 
 
 class CudaDevice:
-    """A GPU; see `Device`.
+    """A GPU; see `GpuInterface`.
 
     cuda.core's own errors, which share no public base, become `GpuError`.
 
@@ -107,7 +107,7 @@ class CudaDevice:
         except Exception as error:
             raise GpuError(self.name, "setting the GPU up", one_line(error)) from error
         self.stream = int(self.queue.handle)
-        self.place = f"{self.name} stream {self.stream:#x}"
+        self.memory = f"{self.name} stream {self.stream:#x}"
 
     def using(self) -> AbstractContextManager[None]:
         return self._lock.holding()

@@ -21,7 +21,7 @@ _LONGEST = 400  # characters of a message that are told
 _SILENCE = "TensorRT gave no reason"
 
 
-class Errors:
+class LoggedErrors:
     """The errors that were logged while somebody listened."""
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class ErrorLog:
         own = getattr(api, "ILogger", None)
         self.logger = api.Logger(api.Logger.INTERNAL_ERROR) if own is None else _trt_logger(own, self)
         self._lock = threading.RLock()  # what garbage collection frees within may log too
-        self._listeners: list[Errors] = []
+        self._listeners: list[LoggedErrors] = []
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Errors]:
+    def listening(self) -> Iterator[LoggedErrors]:
         """Listen to what is logged within."""
-        errors = Errors()
+        errors = LoggedErrors()
         with self._lock:
             self._listeners.append(errors)
         try:

@@ -20,7 +20,7 @@ class TensorRt(TensorRtBackend):
     name = flavour = "tensorrt"
     speed_rank = 5
 
-    def serves(self, gpu: Gpu) -> bool:
+    def supports(self, gpu: Gpu) -> bool:
         return gpu.compute_capability >= _OLDEST
 
     def target(self, gpu: Gpu) -> str:
@@ -34,12 +34,12 @@ class TensorRtRtx(TensorRtBackend):
     name = flavour = "tensorrt-rtx"
     speed_rank = 6
 
-    def serves(self, gpu: Gpu) -> bool:
+    def supports(self, gpu: Gpu) -> bool:
         return gpu.compute_capability in _RTX_KNOWS
 
     def target(self, gpu: Gpu) -> str:
         return "sm{}{}".format(*gpu.compute_capability)
 
-    def _for_here(self, request: BuildRequest, target: str) -> BuildRequest:
+    def _with_local_target(self, request: BuildRequest, target: str) -> BuildRequest:
         targets = request.options.targets or (target,)
         return dataclasses.replace(request, options=dataclasses.replace(request.options, targets=targets))

@@ -9,8 +9,8 @@ from typing import Protocol
 from fastsam_engine.device_array import Array
 
 
-class DeviceMemory(Protocol):
-    """Memory on a GPU, given back when nothing holds it, after all work that was queued before; see `Device.free`."""
+class GpuMemory(Protocol):
+    """Memory on a GPU, freed when nothing refers to it, after all work queued before; see `GpuInterface.free`."""
 
     @property
     def address(self) -> int:
@@ -49,7 +49,7 @@ class CapturedWork(Protocol):
         """Queue it."""
 
 
-class Device(Protocol):
+class GpuInterface(Protocol):
     """A GPU with one queue of work (a stream of its own, not the default one), which its sessions share.
 
     What is queued runs in order, so that one session's output can be another's input without waiting. Everything but
@@ -62,7 +62,7 @@ class Device(Protocol):
         """Such as `cuda:0`."""
 
     @property
-    def place(self) -> str:
+    def memory(self) -> str:
         """Where its arrays lie: the GPU and the queue, since work of another queue would have to wait for this one."""
 
     @property
@@ -84,7 +84,7 @@ class Device(Protocol):
             free: Called once: now, or where the queue is in use when that is over. What it holds goes then.
         """
 
-    def allocate(self, nbytes: int) -> DeviceMemory:
+    def allocate(self, nbytes: int) -> GpuMemory:
         """Take memory on the GPU.
 
         Raises:

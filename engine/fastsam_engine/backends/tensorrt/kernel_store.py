@@ -1,4 +1,4 @@
-"""Kernels: what TensorRT-RTX compiled for a GPU as shapes came, stored for the processes that come later."""
+"""KernelStore: what TensorRT-RTX compiled for a GPU as shapes came, stored for the processes that come later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _logger = logging.getLogger(__name__)
 _RUNS = 50  # of a new shape, by when the kernels that TensorRT-RTX compiles meanwhile are there
 
 
-class Kernels:
+class KernelStore:
     """Stores a plan's kernels where there are more than were stored before.
 
     TensorRT-RTX compiles kernels when a context is made and, better ones, beside its first runs. So they are looked at

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastsam_engine.backends.tensorrt.api import TensorRtApi, create_runtime
 from fastsam_engine.backends.tensorrt.error_log import ErrorLog, error_log
-from fastsam_engine.backends.tensorrt.gpu_interface import Device, DeviceMemory
+from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface, GpuMemory
 from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
 from fastsam_engine.graph.onnx_graph import Axes
 
@@ -40,7 +40,7 @@ class PlanContext:
         context: TensorRT's; to be reached through this object only, so that it goes with it.
     """
 
-    def __init__(self, device: Device, context: Any) -> None:
+    def __init__(self, device: GpuInterface, context: Any) -> None:
         self.context = context
         self._device = device
 
@@ -66,7 +66,7 @@ class LoadedPlan:
         path: Path,
         api: TensorRtApi,
         plan: bytes,
-        device: Device,
+        device: GpuInterface,
         *,
         cuda_graphs: bool,
         kernels: bytes = b"",
@@ -89,7 +89,7 @@ class LoadedPlan:
         """
         self._path = path
         self._device = device
-        self._scratch: DeviceMemory | None = None
+        self._scratch: GpuMemory | None = None
         self.errors = error_log(api)
         self._runtime = create_runtime(api)
         if host_code:

@@ -18,7 +18,7 @@ from fastsam_engine.concurrency.interruption import interruptible, named_interru
 from fastsam_engine.errors import BuildError, BuildInterruptedError, BuildRequestError
 from fastsam_engine.plans.build_request import BuildOptions, Progress
 from fastsam_engine.plans.shape_ranges import ShapeRange
-from fastsam_engine.store.weight_files import beside_its_weights
+from fastsam_engine.store.weight_files import resolved_weights
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -78,7 +78,7 @@ class _Steps:
         self._stop = stop
         self._failure: BaseException | None = None
 
-    def goes_on(self, phase: str, done: int, of: int) -> bool:
+    def report_step(self, phase: str, done: int, of: int) -> bool:
         """Tell of a step. Never raises: TensorRT would print that and lose it."""
         if not self._stop.is_set():
             try:
@@ -109,7 +109,7 @@ def _build(
     builder = create_builder(api)
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, logger)
-    with beside_its_weights(graph) as real, log.listening():  # the parser tells its errors itself
+    with resolved_weights(graph) as real, log.listening():  # the parser tells its errors itself
         parsed = parser.parse_from_file(str(real))
     if not parsed:
         errors = "; ".join(_describe(parser.get_error(i)) for i in range(min(parser.num_errors, _ERRORS_TOLD)))
@@ -228,7 +228,7 @@ def _monitor(api: TensorRtApi, steps: _Steps) -> trt.IProgressMonitor:
             self._steps.pop(phase_name, None)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            return steps.goes_on(phase_name, step + 1, self._steps.get(phase_name, step + 1))
+            return steps.report_step(phase_name, step + 1, self._steps.get(phase_name, step + 1))
 
     return Monitor()
 

@@ -14,16 +14,16 @@ import numpy as np
 
 from fastsam_engine.backends.tensorrt.api import TensorRtApi
 from fastsam_engine.backends.tensorrt.binding import Binding, BoundTensor
-from fastsam_engine.backends.tensorrt.binding_cache import Bindings
-from fastsam_engine.backends.tensorrt.gpu_interface import Device
-from fastsam_engine.backends.tensorrt.kernel_store import Kernels
+from fastsam_engine.backends.tensorrt.binding_cache import BindingCache
+from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface
+from fastsam_engine.backends.tensorrt.kernel_store import KernelStore
 from fastsam_engine.backends.tensorrt.loaded_plan import LoadedPlan, Shape
 from fastsam_engine.backends.tensorrt.tensorrt_array import TensorRtArray
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, InputMismatchError
 from fastsam_engine.graph.onnx_graph import Tensor
 from fastsam_engine.plans.plan_file import Flavour
-from fastsam_engine.session import Computed, Session
+from fastsam_engine.session import ComputePrecision, Session
 from fastsam_engine.spec.graph_agreement import check_tensors
 from fastsam_engine.spec.model_spec import ModelSpec
 
@@ -40,7 +40,7 @@ class TensorRtSession(Session):
     Each set of input shapes gets a context and memory of its own, and the last few are kept: nothing is allocated while
     shapes come back. Uploads, work and downloads are queued together and waited for once. From the second time that a
     shape comes, its work is one CUDA graph; a shape that comes once is not worth the capture. What counts segments or
-    pictures should come in few batches (`keeps_shapes`).
+    pictures should come in few batches (`prefers_few_shapes`).
 
     Inputs that lie on the GPU are copied, there, into the session's own memory: that costs microseconds, and keeps the
     addresses that a CUDA graph is bound to.
@@ -53,8 +53,8 @@ class TensorRtSession(Session):
         backend: Flavour,
         api: TensorRtApi,
         plan: bytes,
-        device: Device,
-        precision: Computed,
+        device: GpuInterface,
+        precision: ComputePrecision,
         *,
         cuda_graphs: bool = True,
         sizes_kept: int = _SIZES_KEPT,
@@ -75,7 +75,7 @@ class TensorRtSession(Session):
             device: The GPU; sessions that hand arrays on share it.
             precision: What the plan computes in.
             cuda_graphs: Whether to make CUDA graphs of shapes that come back.
-            sizes_kept: For how many sizes of inputs to keep contexts, memory and graphs; see `Bindings`.
+            sizes_kept: For how many sizes of inputs to keep contexts, memory and graphs; see `BindingCache`.
             batches_kept: For how many batches of each.
             kernels: What `kernels()` gave in an earlier process.
             keep_kernels: Stores it, for later processes: called some runs after new shapes came and in the end, if
@@ -99,17 +99,18 @@ class TensorRtSession(Session):
         self._failed_captures = 0
         self._kernels = None
         if keep_kernels is not None and self._plan.compiles:
-            self._kernels = Kernels(self._plan, len(kernels), keep_kernels)
-        self._bindings = Bindings(spec, partial(Binding, self._plan, device), sizes_kept, batches_kept)
-        # When it is collected, and at the interpreter's exit while the driver is still there, too.
-        self._ended = weakref.finalize(self, device.free, partial(_end, self._bindings, self._kernels, device))
+            self._kernels = KernelStore(self._plan, len(kernels), keep_kernels)
+        self._bindings = BindingCache(spec, partial(Binding, self._plan, device), sizes_kept, batches_kept)
+        self._end = partial(_end, self._bindings, self._kernels, device)
+        # Runs when the session is collected, and at the interpreter's exit, while the driver is still loaded.
+        self._finalizer = weakref.finalize(self, device.free, self._end)
 
     @property
-    def place(self) -> str:
-        return self._device.place
+    def memory(self) -> str:
+        return self._device.memory
 
     @property
-    def keeps_shapes(self) -> bool:
+    def prefers_few_shapes(self) -> bool:
         return True
 
     def _upload(self, array: Array) -> TensorRtArray:
@@ -118,7 +119,7 @@ class TensorRtSession(Session):
             memory = self._device.allocate(source.nbytes)
             memory.copy_in(source)
             self._in_flight = True
-            self._settle()  # from now on the caller's array may go
+            self._synchronise()  # from now on the caller's array may go
         return TensorRtArray(self._device, memory, array.shape, array.dtype)
 
     def warm(self, shapes: Iterable[Mapping[str, Shape]]) -> None:
@@ -139,7 +140,7 @@ class TensorRtSession(Session):
             for _ in range(2):  # the second run is captured
                 self.run_kept(zeros, outputs)
         with self._under_way.one(), self._device.using():
-            self._settle()
+            self._synchronise()
 
     def kernels(self) -> bytes:
         """The kernels that TensorRT-RTX compiled for this GPU, for later processes to start with; else empty.
@@ -152,9 +153,10 @@ class TensorRtSession(Session):
 
     def _release(self) -> None:
         with self._device.using():
-            if (ended := self._ended.detach()) is not None:
-                ended[2][0]()
-            del ended, self._bindings, self._kernels, self._plan  # here, where the GPU is this thread's
+            if self._finalizer.detach() is not None:  # it has not run yet
+                self._end()
+            # Dropped here, where the GPU is the current one of this thread.
+            del self._end, self._finalizer, self._bindings, self._kernels, self._plan
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._execute(inputs, ())[0]
@@ -170,7 +172,7 @@ class TensorRtSession(Session):
         with self._device.using():
             binding = self._bindings.get({name: tuple(inputs[name].shape) for name in self.spec.input_names})
             had_run = binding.has_run
-            self._settle()
+            self._synchronise()
             self._in_flight = True
             for name, array in inputs.items():
                 _give(name, binding.inputs[name], array)
@@ -178,7 +180,7 @@ class TensorRtSession(Session):
             tensors = {output.name: binding.outputs[output.name] for output in self.spec.outputs}
             hosts = {name: tensor.fetch() for name, tensor in tensors.items() if name not in keep}
             if hosts:
-                self._settle()
+                self._synchronise()
             self._bindings.trim()
             if self._kernels is not None:
                 self._kernels.ran(is_new=not had_run)
@@ -199,14 +201,14 @@ class TensorRtSession(Session):
                     _logger.info("%s runs without CUDA graphs: %s", self.spec.name, error)
         binding.run()
 
-    def _settle(self) -> None:
+    def _synchronise(self) -> None:
         """Wait for a run that left all its outputs on the GPU: until then its pinned memory is being read."""
         if self._in_flight:
             self._device.synchronise()
             self._in_flight = False
 
 
-def _end(bindings: Bindings, kernels: Kernels | None, device: Device) -> None:
+def _end(bindings: BindingCache, kernels: KernelStore | None, device: GpuInterface) -> None:
     """End a session: its contexts go once their work is done. Its plan goes with the last that holds it."""
     if kernels is not None:
         kernels.store()

@@ -6,39 +6,39 @@ from typing import Any
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.gpu_interface import Device, DeviceMemory
+from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface, GpuMemory
 from fastsam_engine.device_array import Array, DeviceArray
 
 
 class TensorRtArray(DeviceArray):
     """An array on a GPU, in the order of its device's queue."""
 
-    def __init__(self, device: Device, memory: DeviceMemory, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, device: GpuInterface, buffer: GpuMemory, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Describe memory on a GPU.
 
         Args:
             device: Whose memory it is.
-            memory: Of exactly the array's size.
+            buffer: Its memory, of exactly the array's size.
             shape, dtype: As numpy's.
         """
-        self.place, self.shape, self.dtype = device.place, shape, dtype
-        self.memory = memory
+        self.memory, self.shape, self.dtype = device.memory, shape, dtype
+        self._buffer = buffer
         self._device = device
 
     @property
     def address(self) -> int:
         """Where it begins on the GPU."""
-        return self.memory.address
+        return self._buffer.address
 
     def to_host(self) -> Array:
         array = np.empty(self.shape, self.dtype)
         with self._device.using():
-            self.memory.copy_out(array)
+            self._buffer.copy_out(array)
             self._device.synchronise()
         return array
 
-    def own(self) -> TensorRtArray:
+    def copy_owned(self) -> TensorRtArray:
         with self._device.using():
-            memory = self._device.allocate(self.memory.nbytes)
-            memory.copy_from(self.memory.address)
-        return TensorRtArray(self._device, memory, self.shape, self.dtype)
+            buffer = self._device.allocate(self._buffer.nbytes)
+            buffer.copy_from(self._buffer.address)
+        return TensorRtArray(self._device, buffer, self.shape, self.dtype)

@@ -20,7 +20,7 @@ from fastsam_engine.spec.json_reader import parse_json
 from fastsam_engine.spec.model_spec import ModelSpec
 
 
-def check(
+def check_accuracy(
     graph: Path, spec: ModelSpec, plan: Session, reference: Session, ranges: Mapping[str, ShapeRange]
 ) -> dict[str, float]:
     """Compare a plan with its graph on sample inputs, of the usual shapes and the largest.
