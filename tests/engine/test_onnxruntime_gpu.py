@@ -97,7 +97,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the libraries' names are Linux's")
 @pytest.mark.parametrize(
-    ("driver", "files", "devices", "lacks"),
+    ("driver", "files", "devices", "missing"),
     [
         (None, (), "cpu", "no GPU: the NVIDIA driver's libcuda.so.1 is not found; install the driver"),
         (_Driver(1, status=100), _CUDA_FILES, "cpu", "none for this process (CUDA error 100); see: nvidia-smi"),
