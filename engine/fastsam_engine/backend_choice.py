@@ -11,12 +11,12 @@ from fastsam_engine.plans.plan_file import read_facts
 
 
 def choose_builder(name: str = "auto", device: str = "auto", targets: Collection[str] = ()) -> Backend:
-    """The backend to build with.
+    """Choose the backend to build with.
 
     Args:
-        name: A backend, or `auto`: the one that `open_session` would take, of those that build.
+        name: A backend, or `auto`: of those that build, the one that `open_session` would use.
         device: `auto` or a device of the backend.
-        targets: GPUs to build for that need not be here; only TensorRT-RTX does that.
+        targets: GPUs to build for, which need not be in this machine; only TensorRT-RTX can do that.
 
     Raises:
         UnknownBackendError, BackendUnavailableError: There is none.
@@ -30,12 +30,14 @@ def choose_builder(name: str = "auto", device: str = "auto", targets: Collection
     ready = [each for each, found in able.items() if found.devices and device in ("auto", *found.devices)]
     if not ready:
         reasons = "; ".join(f"{each}: {found.reason}" for each, found in able.items())
-        raise BackendUnavailableError("auto", f"none that builds can serve here ({reasons})", "see: fastsam-trt doctor")
+        raise BackendUnavailableError(
+            "auto", f"no backend that builds works here ({reasons})", "see: fastsam-trt doctor"
+        )
     return builders[min(ready, key=lambda each: able[each].rank(device))]
 
 
 def plan_backend(path: Path, asked: str) -> str:
-    """The backend that a plan was built for."""
+    """The backend that a plan was built for; `asked` must be that one or `auto`."""
     built_for = read_facts(path)[1].backend
     if asked not in ("auto", built_for):
         raise ModelFileError(path, f"expected a graph for {asked}, found a plan of {built_for}", "use --backend auto")
@@ -43,11 +45,11 @@ def plan_backend(path: Path, asked: str) -> str:
 
 
 def fastest_first(device: str, *, gpu_only: bool) -> list[tuple[str, str]]:
-    """Backends that can serve on a device, each with its device, the fastest first; one that also has `cpu`, twice."""
+    """Usable (backend, device) pairs for a device, fastest first; a backend with a GPU also comes with `cpu`."""
     able = {name: backend.readiness() for name, backend in all_backends().items()}
     if not any(each.devices for each in able.values()):
         reasons = "; ".join(f"{name}: {each.reason}" for name, each in able.items() if each.version)
-        why = f"no backend that is installed can serve here ({reasons})" if reasons else "no backend is installed"
+        why = f"no installed backend works here ({reasons})" if reasons else "no backend is installed"
         raise BackendUnavailableError("auto", why, "pip install 'fastsam-trt[cpu]'")
     ranked = []
     for name, each in able.items():
@@ -64,6 +66,6 @@ def fastest_first(device: str, *, gpu_only: bool) -> list[tuple[str, str]]:
 
 
 def missing_devices(able: Mapping[str, Readiness]) -> str:
-    """Why devices are missing, in brackets; empty where no backend has something to say."""
+    """Why devices are missing, in brackets; empty if no backend knows of any."""
     found = "; ".join(f"{name}: {each.missing}" for name, each in able.items() if each.missing)
     return f" ({found})" if found else ""

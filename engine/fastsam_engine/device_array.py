@@ -1,4 +1,4 @@
-"""Arrays that stay where a session computes, so that one graph's output is the next one's input without a copy."""
+"""Arrays in a device's memory, which pass from one session to the next without a copy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Array = NDArray[Any]
 
 
 class DeviceArray(ABC):
-    """An array at a place.
+    """An array in the memory of a device.
 
     Attributes:
-        memory: Where it lies; sessions of the same `memory` take it as it is.
-        shape, dtype: As numpy's.
+        memory: Name of the memory that holds it. Sessions of the same `memory` take it without a copy.
+        shape, dtype: As for a numpy array.
     """
 
     memory: str
@@ -25,15 +25,15 @@ class DeviceArray(ABC):
 
     @abstractmethod
     def to_host(self) -> Array:
-        """The array on the host: a copy, unless it lies there."""
+        """The array on the host; a copy, unless it is there already."""
 
     @abstractmethod
     def copy_owned(self) -> DeviceArray:
-        """The array at the same place, in memory that no later run overwrites."""
+        """A copy in the same memory that no later run overwrites."""
 
 
 class HostArray(DeviceArray):
-    """An array that lies on the host."""
+    """An array on the host."""
 
     memory = "host"
 
@@ -45,4 +45,4 @@ class HostArray(DeviceArray):
         return self._array
 
     def copy_owned(self) -> DeviceArray:
-        return self  # what sessions of the host return is the caller's to keep
+        return self  # no later run overwrites what sessions of the host return

@@ -40,7 +40,7 @@ def check_inputs(spec: ModelSpec, inputs: Mapping[str, Array | DeviceArray]) -> 
 
 
 def picture_size(image: ImageInput, shape: tuple[int, ...]) -> str:
-    """Pictures of some shape in words, such as `384 x 640` or `384 x 640 in batches`; of the batch, -1 is any."""
+    """A shape of pictures in words, such as `384 x 640` or `384 x 640 in batches`; a batch of -1 means any."""
     count, *axes = shape
     height, width = axes[1:] if image.layout == "NCHW" else axes[:2]
     batches = {1: "", -1: " in batches"}.get(count, f" in batches of {count}")
@@ -48,7 +48,7 @@ def picture_size(image: ImageInput, shape: tuple[int, ...]) -> str:
 
 
 def _check_axes(name: str, layout: str, dtype: str, array: Array | DeviceArray, lengths: dict[str, int]) -> None:
-    """Hold an array against its layout; `lengths` gathers what the letters stand for, which must agree."""
+    """Compare an array with its layout. `lengths` collects what each letter stands for, the same for all inputs."""
     axes = layout.split()
     if array.dtype != np.dtype(dtype):
         raise InputMismatchError(name, dtype, str(array.dtype))

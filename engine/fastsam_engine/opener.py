@@ -1,4 +1,4 @@
-"""open_session: choose a backend and open a graph on it."""
+"""Open a graph on a backend of the machine."""
 
 from __future__ import annotations
 
@@ -35,36 +35,37 @@ def open_session(
     """Open an exported graph.
 
     Args:
-        path: An ONNX file with a spec, or a plan that was built from one and lies where it was named.
-        backend: `onnxruntime`, `openvino`, `tensorrt`, `tensorrt-rtx`, or `auto`: the fastest that can serve on this
-            machine; where that fails for a reason of the machine, such as its driver, the next fastest, with a warning.
-            The last two build a plan first, once, where the engine cache has none: that can take minutes.
-        device: `auto` (the backend's best here) or a device of it: `cpu`; `cuda`, or `cuda:1` for another GPU;
-            `tensorrt`, or `tensorrt:1`, for ONNX Runtime's TensorRT provider.
-        precision: `auto` (the backend's fastest that its library holds accurate) or `fp32`, `bf16`, `fp16`.
-        frames: Let the backend take pictures as cameras give them, (n, h, w, 3) uint8 BGR, and normalise them itself
-            where it can do that faster; the session's `spec.input` says whether it does.
-        cpu_fallback: Let operators that the device has no kernel for run on the processor, which costs a copy each
-            way; else such a graph is refused.
-        cuda_graph: Record the GPU's work for an input shape when it comes the second time, and replay it from then
-            on; a graph that does not allow it is refused.
-        threads: How many threads compute one run on the processor; None: one for each core that this process may use
-            by its CPU affinity, and no more than its container's CPU quota, rounded up. On a GPU: those that compute
-            what stays on the processor. See `fastsam_engine.cpu_count`.
-        spin: ONNX Runtime: let its threads wait for the next run, too, by keeping their CPUs busy. That slows down
-            whatever else runs, another library's threads in this process included. Within a run they always may.
-        class_names: Names to use instead of the file's, see `read_spec`.
+        path: An ONNX file with a spec, or a plan that was built from one.
+        backend: `onnxruntime`, `openvino`, `tensorrt`, `tensorrt-rtx`, or `auto`: the fastest one that works on this
+            machine. If that fails for a reason of the machine, such as its driver, `auto` uses the next fastest and
+            logs a warning. The two TensorRT backends first build a plan if the engine cache has none, which can take
+            minutes.
+        device: `auto` (the backend's best on this machine) or one of its devices: `cpu`; `cuda`, or `cuda:1` for
+            another GPU; `tensorrt`, or `tensorrt:1`, for ONNX Runtime's TensorRT provider.
+        precision: `auto` (the backend's fastest that is accurate enough) or `fp32`, `bf16`, `fp16`.
+        frames: Let the backend take pictures as cameras deliver them, (n, h, w, 3) uint8 BGR, and normalise them
+            itself if that is faster. The session's `spec.input` shows whether it does.
+        cpu_fallback: Run operators on the CPU for which the device has no kernel, at the cost of a copy each way;
+            without it such a graph is refused.
+        cuda_graph: Record the GPU's work when an input shape comes for the second time, and replay it afterwards. A
+            graph that does not allow it is refused.
+        threads: Number of threads for one run on the CPU. None: one per core in the CPU affinity of this process, at
+            most its container's CPU quota, rounded up. On a GPU: the threads for work that stays on the CPU. See
+            `fastsam_engine.cpu_count`.
+        spin: ONNX Runtime only: its threads keep their CPUs busy between runs, too. This slows down everything else
+            on the machine, including other libraries' threads in this process. Within a run they always may spin.
+        class_names: Class names to use instead of the file's, see `read_spec`.
 
     Returns:
-        A session, which says what it really got.
+        A session; its attributes tell the backend, device and precision that it runs with.
 
     Raises:
-        ThreadsError: `threads` is no number of CPUs that may be used.
+        ThreadsError: `threads` is not between 1 and the number of usable CPUs.
         ModelNotFoundError, ModelFileError: The file is missing or can't be used.
-        UnknownBackendError, BackendUnavailableError: The backend, device or precision can't be had. A backend asked
-            for by name is never replaced by another.
-        OperatorFallbackError: Operators would run on the processor, without `cpu_fallback`.
-        BuildError: A plan had to be built, and can't be, or computes something else than the graph.
+        UnknownBackendError, BackendUnavailableError: The backend, device or precision is not available. A backend
+            requested by name is never replaced by another.
+        OperatorFallbackError: Operators would run on the CPU without `cpu_fallback`.
+        BuildError: A plan was needed but can't be built, or does not compute what the graph does.
         PackageClashError: A backend's package is installed twice.
     """
     path = Path(path)
@@ -88,7 +89,7 @@ def open_session(
 def _open(
     path: Path, spec: ModelSpec, name: str, device: str, precision: str, options: OpenOptions, how: str
 ) -> Session:
-    """Open a graph on a backend and no other."""
+    """Open a graph on one backend."""
     chosen = get_backend(name)
     readiness = chosen.readiness()
     if not readiness.devices:
@@ -100,7 +101,7 @@ def _open(
     if device == "auto":
         device = readiness.devices[0]
     if options.cuda_graph and device == "cpu":
-        raise BackendUnavailableError(name, "a CUDA graph needs a GPU, found device 'cpu'", "leave cuda_graph out")
+        raise BackendUnavailableError(name, "a CUDA graph needs a GPU, found device 'cpu'", "omit cuda_graph")
     session = chosen.open(path, spec, device, precision, options)
     _logger.info(
         "%s runs on %s %s, %s, %s (%s: %s)",
@@ -111,5 +112,5 @@ def _open(
 
 @cache
 def _warn_once(name: str, error: str) -> None:
-    """Say that a backend is passed over, once for all graphs that are opened."""
+    """Warn that a backend is skipped, once for all graphs."""
     _logger.warning("%s; the next fastest backend is used instead of %s", error, name)

@@ -1,4 +1,4 @@
-"""Session: one graph, opened on one backend, run on named arrays."""
+"""Run one graph that was opened on one backend."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ComputePrecision = Precision | Literal["tf32"]  # TF32: fp32 whose products roun
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
-    """What a caller of `open_session` allows or asks for; a backend that can't do it says so, or has no use for it.
+    """What a caller of `open_session` allows or requests. A backend refuses or ignores what it can't do.
 
     Attributes:
-        frames: Pictures may be taken as cameras give them, see `open_session`.
-        cpu_fallback: Operators that the device has no kernel for may run on the processor, with a copy each way.
-        cuda_graph: Record the GPU's work for an input shape that comes again, and replay it.
-        threads: How many threads compute one run on the processor; within what `CpuCount` allows.
-        spin: Threads may keep their CPU busy for a while after a run, waiting for the next.
+        frames: The session may take pictures as cameras deliver them; see `open_session`.
+        cpu_fallback: Operators without a kernel on the device may run on the CPU, with a copy each way.
+        cuda_graph: Record the GPU's work for an input shape that repeats, and replay it.
+        threads: Number of threads for one run on the CPU, within what `CpuCount` allows.
+        spin: Threads may keep their CPUs busy for a while after a run, waiting for the next one.
     """
 
     frames: bool = False
@@ -45,20 +45,19 @@ class OpenOptions:
 
 
 class Session(Closable, ABC):
-    """A graph that is ready to run, until it is closed.
+    """A graph that is ready to run until it is closed.
 
-    Any thread may call any method at any time. Whether runs go side by side is the backend's: those of a session whose
-    `parallel` is true do, others wait for each other. `close` waits for the runs under way: outputs that were returned
-    stay valid, those that were kept do not. A fork of the process may
-    not use it, since threads do not come along: its calls raise `ForkedError`.
+    Any thread may call any method at any time. If `parallel` is true, runs of several threads execute concurrently;
+    otherwise they wait for each other. `close` waits for runs in progress. Arrays that were returned stay valid after
+    it; arrays that were kept on the device do not. In a fork of the process every call raises `ForkedError`.
 
     Attributes:
-        parallel: Whether runs of several threads go side by side.
+        parallel: Whether runs of several threads execute concurrently.
         path: The file it was opened from.
-        spec: What the file says of itself; its input is what `run` takes.
-        backend: Name of the backend that really runs it.
-        device: Device that it really runs on, such as `cpu`.
-        precision: Precision that it really computes in.
+        spec: The file's spec; its `input` describes what `run` takes.
+        backend: Name of the backend that runs it.
+        device: Device that it runs on, such as `cpu`.
+        precision: Precision that it computes in.
     """
 
     parallel: ClassVar[bool] = False
@@ -77,14 +76,14 @@ class Session(Closable, ABC):
         """Run the graph once.
 
         Args:
-            inputs: Input name to array, as the spec says.
+            inputs: Input name to array, with the dtypes and shapes of the spec.
 
         Returns:
-            Output name to array; the arrays are the caller's to keep.
+            Output name to array. No later run overwrites them.
 
         Raises:
             InputMismatchError: A name, dtype or shape does not fit.
-            ComputeError: The backend can't compute it, as where memory runs out.
+            ComputeError: The backend failed, for example because memory ran out.
             ClosedError: The session was closed.
         """
         start_s = time.perf_counter()
@@ -110,19 +109,19 @@ class Session(Closable, ABC):
 
     @property
     def memory(self) -> str:
-        """Where the arrays lie that `run_kept` leaves and takes: sessions of one place hand them on without a copy."""
+        """Name of the memory where `run_kept` keeps arrays. Sessions of the same memory share them without a copy."""
         return "host"
 
     @property
     def prefers_few_shapes(self) -> bool:
-        """Whether each shape that comes takes time and memory of its own, as a recording does: few should come then."""
+        """Whether every new input shape costs time and memory, as a CUDA graph does; callers then use few shapes."""
         return False
 
     def upload(self, array: Array) -> DeviceArray:
-        """Put an array where the session computes.
+        """Copy an array to the session's memory.
 
         Args:
-            array: May be kept without a copy; it must not change while it is used.
+            array: On the CPU it may be used without a copy, so it must not change while it is in use.
 
         Raises:
             ClosedError: The session was closed.
@@ -133,18 +132,18 @@ class Session(Closable, ABC):
     def run_kept(
         self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
     ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
-        """Run the graph once, and leave some outputs where they were computed.
+        """Run the graph once, and keep some outputs on the device.
 
         Args:
-            inputs: As for `run`; those that lie at this session's `memory` are not copied.
-            keep: Names of the outputs to leave.
+            inputs: As for `run`; arrays that are already in this session's `memory` are not copied.
+            keep: Names of the outputs to keep on the device.
 
         Returns:
-            The other outputs, and those that were left, by name. What was left is valid until the next run, of any
-            thread, unless the session is `parallel`: then it is the caller's.
+            The other outputs, and the kept ones, by name. Kept outputs are valid until the next run on any thread,
+            or without limit if the session is `parallel`.
 
         Raises:
-            InputMismatchError: A name, dtype, shape or place does not fit.
+            InputMismatchError: A name, dtype, shape or memory does not fit.
             ComputeError: As for `run`.
             ClosedError: The session was closed.
         """
@@ -153,7 +152,7 @@ class Session(Closable, ABC):
             check_inputs(self.spec, inputs)
             for name, array in inputs.items():
                 if isinstance(array, DeviceArray) and array.memory != self.memory:
-                    raise InputMismatchError(name, f"an array at {self.memory}", f"one at {array.memory}")
+                    raise InputMismatchError(name, f"an array in {self.memory}", f"one in {array.memory}")
             if unknown := set(keep) - {output.name for output in self.spec.outputs}:
                 raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
             self._prepare(inputs)
@@ -163,20 +162,20 @@ class Session(Closable, ABC):
         return outputs
 
     def _upload(self, array: Array) -> DeviceArray:
-        """Put an array where the session computes; here, where that is the host."""
+        """Copy an array to the session's memory; this default is for the host."""
         return HostArray(array)
 
     def _prepare(self, inputs: Mapping[str, Array | DeviceArray]) -> None:
-        """Make, before the turn, what runs of these inputs' shapes need; runs of shapes that are ready go on."""
+        """Prepare for these inputs' shapes without holding up runs of other shapes."""
 
     @abstractmethod
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run on inputs that fit the spec."""
+        """Run on inputs that fit the spec; called by one thread at a time unless `parallel`."""
 
     def _run_kept(
         self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
     ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
-        """Run on inputs that fit the spec and the place; here, where the place is the host."""
+        """Run on inputs that fit the spec and the memory; this default is for the host."""
         given = {name: each.to_host() if isinstance(each, DeviceArray) else each for name, each in inputs.items()}
         outputs = self._run(given)
         kept = {name: HostArray(outputs.pop(name)) for name in keep}
@@ -185,20 +184,20 @@ class Session(Closable, ABC):
 
 @contextmanager
 def compute_errors(device: str, what: str, which: int = 0) -> Iterator[None]:
-    """Say of what a library raises within that computing failed.
+    """Turn any exception of a library into a `ComputeError`.
 
     Args:
-        device: Where.
-        what: Such as `running yolov8n-seg`.
-        which: The line of the library's message that tells, see `one_line`.
+        device: The device that computes.
+        what: What is being done, such as `running yolov8n-seg`.
+        which: Which line of the library's message is meaningful, see `one_line`.
 
     Raises:
-        ComputeError: It raised something.
+        ComputeError: The library raised an exception.
     """
     try:
         yield
     except FastsamError:
         raise
-    except Exception as error:  # the libraries' own exceptions share no base but Exception
+    except Exception as error:  # the libraries' exceptions have no common base but Exception
         fix = "use a smaller batch or --imgsz if memory ran out, or another --backend"
         raise ComputeError(device, what, one_line(error, which), fix) from error

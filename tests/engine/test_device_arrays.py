@@ -62,7 +62,7 @@ def test_an_output_that_stays_is_the_next_input() -> None:
         ({"rows": np.zeros((3, 3), np.float32), "to": np.arange(3)}, (), r"'rows': expected shape \(3 \(N\), 2\)"),
         ({"rows": np.zeros((3, 2), np.float32)}, (), "the inputs rows, to"),
         ({"rows": np.zeros((3, 2), np.float32), "to": np.arange(3)}, ["all"], "'all'"),
-        ({"rows": _Elsewhere(), "to": np.arange(3)}, (), "expected an array at host, found one at the moon"),
+        ({"rows": _Elsewhere(), "to": np.arange(3)}, (), "expected an array in host, found one in the moon"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(inputs: dict[str, Any], keep: Any, found: str) -> None:

@@ -185,7 +185,7 @@ def test_arrays_of_another_place_are_refused(doubler: Path) -> None:
     rows = np.ones((3, 4), np.float32)
     elsewhere = OrtDeviceArray(onnxruntime.OrtValue.ortvalue_from_numpy(rows), "onnxruntime:cuda:1")
     for other in (HostArray(rows), elsewhere):
-        with pytest.raises(InputMismatchError, match=f"an array at onnxruntime:cpu:0, found one at {other.memory}"):
+        with pytest.raises(InputMismatchError, match=f"an array in onnxruntime:cpu:0, found one in {other.memory}"):
             session.run_kept({"image_embeds": rows, "more": other}, [])
     with pytest.raises(InputMismatchError, match=r"'more': expected shape \(3 \(K\), 4\)"):
         session.run_kept({"image_embeds": rows, "more": session.upload(rows[:2])}, [])

@@ -327,9 +327,7 @@ def test_operators_on_the_processor_are_named_unless_they_are_allowed() -> None:
         ("CPUExecutionProvider", "Shape Gather LpNormalization"),
         ("CPUExecutionProvider", "RoiAlign LpNormalization"),
     )
-    expected = (
-        r"every operator on cuda, found on the processor: LpNormalization \(2\), RoiAlign \(1\); .*cpu_fallback=T"
-    )
+    expected = r"every operator on cuda, found on the CPU: LpNormalization \(2\), RoiAlign \(1\); .*cpu_fallback=T"
     with pytest.raises(OperatorFallbackError, match=expected):
         _check(session)
     _check(session, cpu_fallback=True)

@@ -76,7 +76,7 @@ def test_a_backend_asked_for_is_never_replaced(monkeypatch: pytest.MonkeyPatch) 
     for name in ("openvino", "onnxruntime"):
         with pytest.raises(BackendUnavailableError) as caught:
             open_session(find_graph("colours"), name)
-        assert f"backend {name!r} can't serve: {name} is not installed; pip install" in str(caught.value)
+        assert f"backend {name!r} can't be used: {name} is not installed; pip install" in str(caught.value)
 
 
 def test_unknown_names_are_refused() -> None:

@@ -271,7 +271,7 @@ def test_without_onnxruntime_nothing_is_built(machine: Machine, monkeypatch: pyt
     absent = Readiness("", (), "onnxruntime is not installed", "pip install 'fastsam-trt[cpu]'")
     monkeypatch.setattr(all_backends()["onnxruntime"], "readiness", lambda: absent)
     message = (
-        f"backend '{machine.flavour}' can't serve: a new plan is compared with ONNX Runtime, "
+        f"backend '{machine.flavour}' can't be used: a new plan is compared with ONNX Runtime, "
         r"and onnxruntime is not installed; pip install 'fastsam-trt\[cpu\]'"
     )
     for make in (machine.open, machine.build):

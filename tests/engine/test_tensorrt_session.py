@@ -237,7 +237,7 @@ def test_arrays_of_another_kind_or_queue(api: FakeTensorRt, crops: Path) -> None
     found = session.run_kept({"pixel_values": _Foreign(session.memory)}, [])[0]
     _same(found, reference.run({"pixel_values": _random((1, 3, 32, 32), 7)}))
     other = _open(FakeTensorRt(FakeDevice(stream=9), rtx=api.rtx), crops, CROPS)
-    with pytest.raises(InputMismatchError, match=r"an array at .* stream 0x5, found one at .* stream 0x9"):
+    with pytest.raises(InputMismatchError, match=r"an array in .* stream 0x5, found one in .* stream 0x9"):
         session.run_kept({"pixel_values": other.upload(_random((1, 3, 32, 32)))}, [])
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the processor and on NVIDIA GPUs."""
+"""Open graphs on ONNX Runtime, on the CPU and on NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _CPU_RANK, _GPU_RANK = 50, 10
 _MACHINE = re.compile(
     r"CUDA (failure|error)|CUDNN failure|CUBLAS failure|cudaError|driver|out of memory|cannot open shared"
 )
-"""Text of errors that come of the machine and not of the graph."""
+"""Text of errors that are caused by the machine and not by the graph."""
 
 
 @register
 class OnnxRuntimeBackend(Backend):
-    """ONNX Runtime; computes in the graph's own precision, save for what `compute_precision` says.
+    """ONNX Runtime. It computes in the graph's precision, except where `compute_precision` says otherwise.
 
-    Devices: `cpu`, `cuda`, `cuda:1`, and `tensorrt`, `tensorrt:1` for its TensorRT provider, which builds engines of
-    its own first and leaves to CUDA what TensorRT does not take.
+    Devices: `cpu`, `cuda`, `cuda:1`, and `tensorrt`, `tensorrt:1` for its TensorRT provider, which first builds engines
+    and runs on CUDA what TensorRT does not support.
     """
 
     name = "onnxruntime"
@@ -79,9 +79,9 @@ class OnnxRuntimeBackend(Backend):
 
 
 class OnnxRuntimeSession(Session):
-    """A graph on ONNX Runtime on the processor; every run returns new arrays.
+    """A graph on ONNX Runtime on the CPU; every run returns new arrays.
 
-    Runs of several threads go side by side: each computes on its own thread, and all share the session's others.
+    Runs of several threads execute concurrently: each uses its own thread, and all share the session's thread pool.
     """
 
     parallel = True
@@ -105,14 +105,14 @@ class OnnxRuntimeSession(Session):
 def open_bound(
     path: Path, spec: ModelSpec, device: Device, precision: ComputePrecision, options: OpenOptions
 ) -> OnnxRuntimeBoundSession:
-    """Open a graph with its arrays on the device; on the processor too, where it does the same for nothing.
+    """Open a graph with its arrays on the device. It also works on the CPU, without any gain.
 
-    A graph of pictures of any size is opened for its default size at once, so that what is wrong is told now.
+    A graph that takes pictures of any size is opened for its default size at once, so that errors appear now.
 
     Raises:
-        BackendUnavailableError, OperatorFallbackError: The device, or an option, can't be had for this graph.
+        BackendUnavailableError, OperatorFallbackError: The device or an option is not available for this graph.
         ModelFileError: ONNX Runtime can't load it.
-        OutputError: TensorRT's engines can't be kept.
+        OutputError: TensorRT's engines can't be written.
     """
     axes = read_graph(path).input_axes
     if missing := set(spec.input_names) - axes.keys():
@@ -126,8 +126,8 @@ def open_bound(
 
     def load(lengths: Mapping[str, int]) -> onnxruntime.InferenceSession:
         engines = _engines(path, spec, device, {**lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
-        told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
-        session = _load(path, device, told, lengths, options)
+        chosen = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
+        session = _load(path, device, chosen, lengths, options)
         if engines is not None:
             restrict_to_owner(engines)
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
@@ -144,32 +144,32 @@ def open_bound(
 
 
 def _load(
-    path: Path, device: Device, told: Providers, lengths: Mapping[str, int], chosen: OpenOptions
+    path: Path, device: Device, chosen: Providers, lengths: Mapping[str, int], wanted: OpenOptions
 ) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is an error is raised as well
-    options.intra_op_num_threads = chosen.threads
-    # Within a run its threads may spin for the next operator, which gains a tenth; after it they let the CPUs go.
-    options.add_session_config_entry("session.force_spinning_stop", str(int(not chosen.spin)))
+    options.log_severity_level = 4  # errors are raised as exceptions anyway
+    options.intra_op_num_threads = wanted.threads
+    # Within a run, threads may spin for the next operator, which is a tenth faster; after it they free the CPUs.
+    options.add_session_config_entry("session.force_spinning_stop", str(int(not wanted.spin)))
     for symbol, length in lengths.items():
         options.add_free_dimension_override_by_name(symbol, length)
     if device.kind != "cpu":
         options.add_session_config_entry(*RECORD)
     try:
-        # Without fallback: else a provider that can't be had is replaced by the processor's, with a print.
+        # Without fallback: otherwise an unavailable provider is replaced by the CPU's, with a print.
         with resolved_weights(path) as real:
 
             def create(_stop: object = None) -> onnxruntime.InferenceSession:
-                return onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
+                return onnxruntime.InferenceSession(str(real), options, providers=chosen, enable_fallback=0)
 
-            if device.kind == "tensorrt":  # which builds engines, for minutes
+            if device.kind == "tensorrt":  # builds engines, for minutes
                 with named_interrupts(path):
                     session = interruptible(create, lambda: options.set_load_cancellation_flag(True))
             else:
                 session = create()
-    except Exception as error:  # the library's own exceptions share no base but Exception
+    except Exception as error:  # the library's exceptions have no common base but Exception
         if "graph capture feature" in str(error):
             raise BackendUnavailableError(
                 OnnxRuntimeBackend.name,
@@ -194,7 +194,7 @@ def _load(
 
 
 def _engines(path: Path, spec: ModelSpec, device: Device, shapes: Mapping[str, object]) -> Path:
-    """The folder for TensorRT's engines, made. All in it has to be ours, since an engine is code that runs as us."""
+    """Make the folder for TensorRT's engines. Engines are executable code, so only this user may write there."""
     gpu = next((each.name for each in gpus() if each.index == device.index), "")
     folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), {"GPU": gpu, **shapes})
     try:

@@ -1,4 +1,4 @@
-"""Graphs of OpenVINO that take frames as cameras give them."""
+"""Make graphs of OpenVINO take frames as cameras deliver them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def with_frame_input(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:
-    """Put the normalisation of pictures into the graph: fewer passes over memory than doing it before the graph."""
+    """Put the normalisation of pictures into the graph, which saves passes over memory."""
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 

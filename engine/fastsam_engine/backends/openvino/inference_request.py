@@ -1,4 +1,4 @@
-"""InferenceRequest: a graph that OpenVINO compiled, and the request that runs it."""
+"""Run a graph that OpenVINO compiled."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Ports = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
 
 
 class InferenceRequest:
-    """A compiled graph. Any thread may run it; it runs for one of them at a time, on all the threads it has.
+    """The one request of a compiled graph. Any thread may run it; runs take turns, each on all of OpenVINO's threads.
 
-    One request, not a pool of them: a graph that is compiled for latency has one stream, and requests wait for it. Two
-    of them that took turns answered no faster than one.
+    A pool of requests would not help: a graph compiled for latency has one stream that requests wait for. Two requests
+    in turn were no faster than one.
     """
 
     def __init__(self, compiled: openvino.CompiledModel, outputs: Mapping[str, int], per_picture: Ports | None) -> None:
@@ -28,8 +28,8 @@ class InferenceRequest:
 
         Args:
             compiled: The graph.
-            outputs: Names of the outputs that are wanted, and which they are.
-            per_picture: Their shapes without the batch axis, and dtypes, where the input's first axis decides the rest.
+            outputs: Name to index of the wanted outputs.
+            per_picture: Their shapes without the batch axis, and dtypes, if the batch determines the rest.
         """
         self._request = compiled.create_infer_request()
         self._outputs = outputs
@@ -37,7 +37,7 @@ class InferenceRequest:
         self._running = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once; the arrays are the caller's to keep."""
+        """Run once. No later run overwrites the returned arrays."""
         if self._per_picture is None:
             with self._running:
                 self._request.infer(dict(inputs), share_inputs=True)
@@ -45,7 +45,7 @@ class InferenceRequest:
         import openvino
 
         (array,) = inputs.values()
-        # Shapes are known, so the library writes straight into arrays that the caller keeps.
+        # The shapes are known, so the library writes directly into the returned arrays.
         outputs = {name: np.empty((len(array), *shape), dtype) for name, (shape, dtype) in self._per_picture.items()}
         with self._running:
             for name, index in self._outputs.items():
@@ -55,11 +55,11 @@ class InferenceRequest:
 
 
 def per_picture(model: openvino.Model, outputs: Mapping[str, int]) -> Ports | None:
-    """Shapes and dtypes of outputs for each picture of a batch; None where a batch does not say the whole shape.
+    """Shapes and dtypes of outputs per picture of a batch; None if the batch does not determine the whole shape.
 
     Args:
-        model: Which takes pictures of one size.
-        outputs: Names of outputs, and which they are.
+        model: A model that takes pictures of one size.
+        outputs: Name to index of the outputs.
     """
     probe = model.clone()
     picture = probe.input(0).get_partial_shape()

@@ -1,4 +1,4 @@
-"""The part of TensorRT's API that is used here, and which packages bring it."""
+"""Load TensorRT's or TensorRT-RTX's module, and make its runtimes and builders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UPDATE_DRIVER = "update the NVIDIA driver, or use --backend onnxruntime; see: fa
 
 
 class TensorRtApi(Protocol):
-    """A module with TensorRT's API, of TensorRT 10 or later or of TensorRT-RTX."""
+    """The part of the module's API that is used here, of TensorRT 10 or later or of TensorRT-RTX."""
 
     __version__: str
     Builder: type[trt.Builder]
@@ -35,7 +35,7 @@ class TensorRtApi(Protocol):
     TensorIOMode: type[trt.TensorIOMode]
 
     def nptype(self, trt_type: trt.DataType) -> Any:
-        """The numpy type of a type of TensorRT's."""
+        """The numpy type of a TensorRT type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ _PACKAGES: dict[Flavour, _Package] = {
 
 
 def installed_version(flavour: Flavour) -> str:
-    """Version of a flavour's package, without loading it; empty where it is not installed."""
+    """Version of a flavour's package, without loading it; empty if it is not installed."""
     return next(filter(None, map(version, _PACKAGES[flavour].distributions)), "")
 
 
@@ -64,47 +64,47 @@ def install_command(flavour: Flavour) -> str:
 
 
 def driver_problem(flavour: Flavour) -> str:
-    """What the NVIDIA driver here lacks for the package of a flavour; empty where it lacks nothing, or is not there."""
+    """Why the NVIDIA driver is too old for the package of a flavour; empty if it is not, or if there is no driver."""
     names = _PACKAGES[flavour].distributions
     majors = [int(name[-2:]) for name in names if name[-4:-2] == "cu" and version(name)]
     return driver().problem_for(majors[0]) if majors else ""
 
 
 def create_runtime(api: TensorRtApi) -> trt.Runtime:
-    """A runtime, which loads plans.
+    """Make a runtime, which loads plans.
 
     Raises:
-        BackendFailedError: TensorRT can't use the GPU: most often, its driver is too old.
+        BackendFailedError: TensorRT can't use the GPU, usually because the driver is too old.
     """
     log = error_log(api)
     try:
-        with log.listening() as told:
+        with log.listening() as errors:
             return api.Runtime(log.logger)
-    except TypeError as error:  # of the bindings: the library made none
-        raise _unusable(api, "runtime", told) from error
+    except TypeError as error:  # from the bindings, if the library returns nothing
+        raise _unusable(api, "runtime", errors) from error
 
 
 def create_builder(api: TensorRtApi) -> trt.Builder:
-    """A builder of plans.
+    """Make a builder, which builds plans.
 
     Raises:
         BackendFailedError: See `create_runtime`.
     """
     log = error_log(api)
     try:
-        with log.listening() as told:
+        with log.listening() as errors:
             return api.Builder(log.logger)
     except TypeError as error:
-        raise _unusable(api, "builder", told) from error
+        raise _unusable(api, "builder", errors) from error
 
 
-def _unusable(api: TensorRtApi, what: str, told: LoggedErrors) -> BackendFailedError:
+def _unusable(api: TensorRtApi, what: str, errors: LoggedErrors) -> BackendFailedError:
     flavour: Flavour = "tensorrt-rtx" if hasattr(api, "ComputeCapability") else "tensorrt"
     found = driver()
     why = driver_problem(flavour) or "; ".join(found.problems)
     if not why and found.cuda is not None:
         why = f"found an NVIDIA driver for CUDA {dotted(found.cuda)}, which may be too old for this version"
-    why = "; ".join(filter(None, (why, str(told) if told else "")))
+    why = "; ".join(filter(None, (why, str(errors) if errors else "")))
     reason = f"it made no {what}, since it can't use the GPU{f' ({why})' if why else ''}"
     return BackendFailedError(flavour, reason, UPDATE_DRIVER)
 

@@ -1,6 +1,6 @@
-"""Binding: a context with its own memory, for inputs of some shapes.
+"""Bind a plan's context to memory for inputs of certain shapes.
 
-All its addresses stay as they are while it lives, so what it queues can be captured once and launched ever after.
+Its addresses never change, so its work can be captured once and launched many times.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from fastsam_engine.errors import GpuError
 
 
 class BoundTensor:
-    """One tensor of a binding: memory on the GPU, and pinned host memory from its first copy on.
+    """One tensor of a binding: memory on the GPU, and pinned host memory once it was copied.
 
     Attributes:
-        shape, dtype: As numpy's.
+        shape, dtype: As for a numpy array.
         memory: On the GPU.
     """
 
@@ -38,14 +38,14 @@ class BoundTensor:
             self._pinned = self._device.allocate_pinned(self.memory.nbytes)
         return self._pinned.array.view(self.dtype).reshape(self.shape)
 
-    def give(self, array: Array) -> None:
-        """Queue an upload, of an array of this shape and a dtype that this one takes in."""
+    def upload(self, array: Array) -> None:
+        """Queue the upload of an array of this shape and of a dtype that can be cast to this one."""
         host = self.host()
         np.copyto(host, array)
         self.memory.copy_in(host)
 
-    def fetch(self) -> Array:
-        """Queue a download: the pinned memory that it ends in."""
+    def download(self) -> Array:
+        """Queue a download. Returns the pinned memory that it writes to."""
         host = self.host()
         self.memory.copy_out(host)
         return host
@@ -56,15 +56,15 @@ class Binding:
 
     Attributes:
         inputs, outputs: Name to tensor.
-        has_run: Whether it has run, which a capture wants: the first run may allocate.
+        has_run: Whether it has run. A capture requires that, since the first run may allocate.
     """
 
     def __init__(self, plan: LoadedPlan, device: GpuInterface, shapes: Mapping[str, Shape]) -> None:
-        """Bind memory for inputs of some shapes.
+        """Bind memory for inputs of certain shapes.
 
         Raises:
             InputMismatchError: The plan does not serve these shapes.
-            ModelFileError: The outputs' shapes do not follow from them.
+            ModelFileError: They do not determine the outputs' shapes.
             GpuError: There is too little memory.
         """
         self._device = device
@@ -88,7 +88,7 @@ class Binding:
         return self._captured is not None
 
     def capture(self) -> None:
-        """Capture its work as a CUDA graph, which later runs launch. It must have run, and that run be done.
+        """Capture its work as a CUDA graph, which later runs launch. It must have run, and the run must be finished.
 
         Raises:
             GpuError: It can't be captured.

@@ -1,4 +1,4 @@
-"""BindingCache: those of a plan for the shapes that came last."""
+"""Keep a plan's bindings for the most recent input shapes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from fastsam_engine.backends.tensorrt.loaded_plan import Shape
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
-_COUNTED = ("N", "K")  # axes of pictures, of segments
+_COUNTED = ("N", "K")  # axes that count pictures and segments
 
 
 class BindingCache:
-    """A binding for each set of input shapes, for the sizes that came last, and of each for the last batches.
+    """A binding per set of input shapes, for the most recent sizes and, per size, the most recent batches.
 
-    A size is what is left of the shapes without the axes that count pictures or segments: a source has one size, and
-    its frames have few segments and many, in turn.
+    A size is the shapes without the axes that count pictures or segments: a source has one size, and the number of
+    segments changes from frame to frame.
     """
 
     def __init__(
         self, spec: ModelSpec, bind: Callable[[Mapping[str, Shape]], Binding], sizes: int, batches: int
     ) -> None:
-        """Begin with none.
+        """Make an empty cache.
 
         Args:
             spec: Of the plan.
             bind: Makes a binding for input shapes.
             sizes: How many sizes to keep.
-            batches: How many batches of each.
+            batches: How many batches to keep per size.
         """
         self._spec, self._bind = spec, bind
         self._most_sizes, self._most_batches = sizes, batches
         self._sizes: OrderedDict[tuple[Shape, ...], OrderedDict[tuple[Shape, ...], Binding]] = OrderedDict()
 
     def get(self, shapes: Mapping[str, Shape]) -> Binding:
-        """The binding for input shapes, by name in the order of the spec; made, if there is none.
+        """The binding for input shapes, by name in the order of the spec; a new one if there is none.
 
         Raises:
             InputMismatchError, ModelFileError, GpuError: See `Binding`.
@@ -50,7 +50,7 @@ class BindingCache:
         return binding
 
     def trim(self) -> None:
-        """Drop the bindings that came longest ago, where there are too many."""
+        """Drop the least recently used bindings, if there are too many."""
         while len(self._sizes) > self._most_sizes:
             self._sizes.popitem(last=False)
         for batches in self._sizes.values():

@@ -24,20 +24,20 @@ from fastsam_engine.store.atomic_files import check_writable, file_sha256
 _logger = logging.getLogger(__name__)
 
 Check = Callable[[ModelSpec, Plan, Mapping[str, ShapeRange]], dict[str, float]]
-"""Holds a plan against its graph (spec of the graph, plan, shapes): the figures, or a BuildError."""
+"""Compares a plan with its graph, given the graph's spec, the plan and its shapes: metrics, or a BuildError."""
 
 Using = Callable[[], AbstractContextManager[None]]
-"""Makes a GPU the current one of a thread."""
+"""Makes a GPU the calling thread's current one."""
 
 
 @dataclass(frozen=True, slots=True)
 class AvailablePlan:
-    """A plan that is there.
+    """A plan from the cache or from a build.
 
     Attributes:
         plan: The plan.
-        path: Its file; None where the cache could not be written.
-        built_s: How long the build took, seconds; None where the cache had it.
+        path: Its file; None if the cache could not be written.
+        built_s: How long the build took, seconds; None if the plan was in the cache.
     """
 
     plan: Plan
@@ -52,10 +52,10 @@ class CachedPlans:
         """Prepare.
 
         Args:
-            flavour: Which builder.
+            flavour: The builder.
             api: Its module.
-            gpu: The GPU here, in words; part of the key of what is built for it.
-            cache: Where plans are kept.
+            gpu: This machine's GPU, in words; part of the key of its plans.
+            cache: The cache of plans.
         """
         self._flavour: Flavour = flavour
         self._api = api
@@ -70,18 +70,18 @@ class CachedPlans:
         progress: Progress = lambda _phase, _done, _of: None,
         using: Using = nullcontext,
     ) -> AvailablePlan:
-        """The plan of a graph, built if it has to be.
+        """The plan of a graph, from the cache or newly built.
 
         Args:
-            request: What is wanted.
-            check: Holds a built plan against its graph; None: there is no GPU to run it on.
-            progress: See `build_plan`; also told of waiting for another process that builds the same.
+            request: The graph, and how to build it.
+            check: Compares a built plan with its graph; None: there is no GPU to run it on.
+            progress: See `build_plan`; also called while another process builds the same plan.
             using: See `build_plan`.
 
         Raises:
             BuildRequestError, BuildError: See `build_plan`, and what `check` raises.
-            BuildInterruptedError: It was interrupted, in whatever it was doing; nothing is kept then.
-            OutputError: `request.out` can't be written. A cache that can't be is passed over with a warning.
+            BuildInterruptedError: It was interrupted at any point; nothing is kept.
+            OutputError: `request.out` can't be written. A cache that can't be written only causes a warning.
         """
         with named_interrupts(request.graph):
             return self._find_or_build(request, check, progress, using)
@@ -111,22 +111,22 @@ class CachedPlans:
                 self._cache.store(path, built[0])
                 return AvailablePlan(built[0], path, built[1])
         except OutputError as error:
-            _logger.warning("the plan of %s is not kept: %s", request.graph.name, error)
+            _logger.warning("the plan of %s is not cached: %s", request.graph.name, error)
         plan, built_s = built or self._build(request, facts, ranges, check, progress, using)
         return AvailablePlan(plan, None, built_s)
 
     def find(self, graph: Path, *, exact: bool) -> Plan | None:
-        """The plan of a graph that the cache has for this builder and GPU, the last used of several.
+        """The most recently used plan of a graph in the cache for this builder and GPU; None if there is none.
 
         Args:
             graph: The ONNX file.
-            exact: Whether products of fp32 must not be rounded to TF32.
+            exact: Whether TF32 is not allowed.
         """
         paths = self._cache.plans(self._flavour, graph.stem)
         wanted = file_sha256(graph) if paths else ""
         for path in paths:
             try:
-                facts = read_facts(path)[1]  # those that do not serve are neither read nor marked as used
+                facts = read_facts(path)[1]  # unsuitable plans are neither read nor marked as used
             except (FastsamError, OSError):
                 continue
             serves = facts.graph_sha256 == wanted and facts.version == self._api.__version__
@@ -156,8 +156,8 @@ class CachedPlans:
         plan = Plan(plan_spec(request.spec, ranges), facts, built.plan)
         if check is not None:
             progress("comparing with the graph", 0, 1)
-            figures = check(request.spec, plan, ranges)
-            plan = dataclasses.replace(plan, facts=dataclasses.replace(facts, parity=figures))
+            metrics = check(request.spec, plan, ranges)
+            plan = dataclasses.replace(plan, facts=dataclasses.replace(facts, parity=metrics))
         if built.timings and built.timings != timings:
             try:
                 self._cache.store_byproduct(kept_at, built.timings)

@@ -1,4 +1,4 @@
-"""The two flavours of TensorRT as backends: `tensorrt` and `tensorrt-rtx`."""
+"""Register the backends `tensorrt` and `tensorrt-rtx`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from fastsam_engine.backends.tensorrt.backend import TensorRtBackend
 from fastsam_engine.gpus import Gpu
 from fastsam_engine.plans.build_request import BuildRequest
 
-_OLDEST = 7, 5  # compute capability of the oldest GPUs that TensorRT 10 knows, Turing
-_RTX_KNOWS = ((7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1))  # compute capabilities, as its documentation lists them
+_OLDEST = 7, 5  # Turing, the oldest compute capability that TensorRT 10 supports
+_RTX_SUPPORTED = (
+    (7, 5),
+    (8, 0),
+    (8, 6),
+    (8, 9),
+    (12, 0),
+    (12, 1),
+)  # compute capabilities, as its documentation lists them
 
 
 @register
@@ -35,7 +42,7 @@ class TensorRtRtx(TensorRtBackend):
     speed_rank = 6
 
     def supports(self, gpu: Gpu) -> bool:
-        return gpu.compute_capability in _RTX_KNOWS
+        return gpu.compute_capability in _RTX_SUPPORTED
 
     def target(self, gpu: Gpu) -> str:
         return "sm{}{}".format(*gpu.compute_capability)

@@ -1,4 +1,4 @@
-"""Device: what running a plan needs of a GPU. `CudaDevice` is the real one; tests put a double in its place."""
+"""Define what running a plan needs of a GPU. `CudaDevice` implements it; tests use a double of CUDA."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ class GpuMemory(Protocol):
 
     @property
     def address(self) -> int:
-        """Where it begins, aligned to 256 bytes at least."""
+        """Its first address, aligned to at least 256 bytes."""
 
     @property
     def nbytes(self) -> int:
-        """Its size, as it was asked for."""
+        """Its size, as requested."""
 
     def copy_in(self, source: Array) -> None:
         """Queue a copy from the host, of a contiguous array of the same size.
 
         Args:
-            source: Must neither change nor go before the copy is done.
+            source: Must neither change nor be freed before the copy is done.
         """
 
     def copy_out(self, to: Array) -> None:
-        """Queue a copy to the host, into a contiguous array of the same size; it is there after `synchronise`."""
+        """Queue a copy to the host, into a contiguous array of the same size; finished after `synchronise`."""
 
     def copy_from(self, address: int) -> None:
-        """Queue a copy from elsewhere on the GPU, of the same size."""
+        """Queue a copy of the same size from another address on the GPU."""
 
 
 class PinnedMemory(Protocol):
-    """Host memory that the GPU copies to and from by itself, given back when nothing holds it, after such copies."""
+    """Page-locked host memory for asynchronous copies, freed when nothing refers to it, after these copies."""
 
     @property
     def array(self) -> Array:
-        """The memory, (nbytes,) uint8; it does not hold it."""
+        """The memory as (nbytes,) uint8; the array does not keep it alive."""
 
 
 class CapturedWork(Protocol):
-    """Work that was recorded once and is queued again in one call: a CUDA graph."""
+    """A CUDA graph: recorded work that one call queues."""
 
     def launch(self) -> None:
         """Queue it."""
 
 
 class GpuInterface(Protocol):
-    """A GPU with one queue of work (a stream of its own, not the default one), which its sessions share.
+    """A GPU with one stream, not the default one, which all sessions on it share.
 
-    What is queued runs in order, so that one session's output can be another's input without waiting. Everything but
-    the attributes and `free`, of memory and captures too, is to be called within `using`. Memory and captures may be
-    dropped anywhere.
+    Queued work runs in order, so one session's output can be another's input without waiting. All methods except
+    `free`, also those of memory and captured work, must be called within `using`. References to memory and captured
+    work may be dropped anywhere.
     """
 
     @property
@@ -63,36 +63,36 @@ class GpuInterface(Protocol):
 
     @property
     def memory(self) -> str:
-        """Where its arrays lie: the GPU and the queue, since work of another queue would have to wait for this one."""
+        """Name of its memory: the GPU and the stream, since another stream would have to wait for this one."""
 
     @property
     def stream(self) -> int:
-        """Handle of the queue, a `cudaStream_t`."""
+        """Handle of the stream, a `cudaStream_t`."""
 
     def using(self) -> AbstractContextManager[None]:
-        """Make this GPU the calling thread's, and keep other threads off its queue: captures take in all that comes.
+        """Make this GPU the calling thread's current one, and lock the stream, since a capture takes in everything.
 
-        It may be entered again within. What was the thread's GPU before is so again afterwards.
+        It can be entered again inside. Afterwards the thread's previous GPU is current again.
         """
 
     def free(self, free: Callable[[], object]) -> None:
-        """Take over what frees something that work of the queue may still use, or that is not to be freed in a capture.
+        """Free something that queued work may still use, or that must not be freed during a capture.
 
-        From any thread, within garbage collection too; it neither waits nor raises.
+        It may be called on any thread, also by garbage collection; it neither waits nor raises.
 
         Args:
-            free: Called once: now, or where the queue is in use when that is over. What it holds goes then.
+            free: Called once: now or, if the stream is in use, after that. References that it holds are dropped then.
         """
 
     def allocate(self, nbytes: int) -> GpuMemory:
-        """Take memory on the GPU.
+        """Allocate memory on the GPU.
 
         Raises:
             GpuError: There is too little.
         """
 
     def allocate_pinned(self, nbytes: int) -> PinnedMemory:
-        """Take pinned host memory.
+        """Allocate pinned host memory.
 
         Raises:
             GpuError: There is too little.
@@ -106,8 +106,8 @@ class GpuInterface(Protocol):
         """
 
     def capture(self, work: Callable[[], None]) -> CapturedWork:
-        """Record the work that a function queues, without doing it.
+        """Record the work that a function queues, without running it.
 
         Raises:
-            GpuError: It can't be recorded; the queue is as it was before.
+            GpuError: It can't be recorded; the stream is unchanged.
         """

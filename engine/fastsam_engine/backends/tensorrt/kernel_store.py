@@ -1,4 +1,4 @@
-"""KernelStore: what TensorRT-RTX compiled for a GPU as shapes came, stored for the processes that come later."""
+"""Store the kernels that TensorRT-RTX compiles at run time, for later processes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from fastsam_engine.backends.tensorrt.loaded_plan import LoadedPlan
 
 _logger = logging.getLogger(__name__)
 
-_RUNS = 50  # of a new shape, by when the kernels that TensorRT-RTX compiles meanwhile are there
+_RUNS = 50  # of a new shape, after which TensorRT-RTX has compiled its kernels in the background
 
 
 class KernelStore:
-    """Stores a plan's kernels where there are more than were stored before.
+    """Stores a plan's kernels when there are more than before.
 
-    TensorRT-RTX compiles kernels when a context is made and, better ones, beside its first runs. So they are looked at
-    some runs after a shape came, not in each, and in the end.
+    TensorRT-RTX compiles kernels when a context is made and better ones during its first runs. So the kernels are
+    checked some runs after a new shape and at the end, not in every run.
     """
 
     def __init__(self, plan: LoadedPlan, stored: int, store: Callable[[bytes], None]) -> None:
-        """Begin.
+        """Prepare.
 
         Args:
-            plan: Whose kernels they are.
-            stored: Bytes that are stored already.
+            plan: The plan.
+            stored: Size of the kernels that are already stored, bytes.
             store: Stores them; what it raises is logged.
         """
         self._plan = plan
@@ -34,7 +34,7 @@ class KernelStore:
         self._is_new = False
 
     def ran(self, *, is_new: bool) -> None:
-        """Take notice of a run, the first of its shape or a later one."""
+        """Count a run; `is_new`: the first one of its shape."""
         if is_new:
             self._runs_left, self._is_new = _RUNS, True
         elif self._runs_left:
@@ -43,7 +43,7 @@ class KernelStore:
                 self.store()
 
     def store(self) -> None:
-        """Store the kernels if there are more of them since a shape came. Never raises."""
+        """Store the kernels if new shapes have added some. Never raises."""
         if not self._is_new:
             return
         self._is_new = self._runs_left > 0
@@ -52,5 +52,5 @@ class KernelStore:
             if len(kernels) > self._stored:
                 self._store(kernels)
                 self._stored = len(kernels)
-        except Exception as error:  # noqa: BLE001 - whatever it is, they are compiled again
+        except Exception as error:  # noqa: BLE001 - next time they are compiled again
             _logger.info("the kernels that were compiled can't be stored: %s", error)

@@ -1,6 +1,6 @@
-"""build_plan: an ONNX graph to a serialised plan, on TensorRT 10 or later or on TensorRT-RTX.
+"""Build an ONNX graph into a serialised plan, with TensorRT 10 or later or with TensorRT-RTX.
 
-Networks are strongly typed: precision is what the graph says. TensorRT-RTX builds for GPUs that are not there.
+Networks are strongly typed: the graph determines the precision. TensorRT-RTX also builds for GPUs of other machines.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ERRORS_TOLD = 3
 
 @dataclass(frozen=True, slots=True)
 class BuiltPlan:
-    """A serialised plan, and the timings that later builds start from (empty where the builder keeps none)."""
+    """A serialised plan, and timings that speed up later builds (empty if the builder has none)."""
 
     plan: bytes
     timings: bytes
@@ -44,17 +44,17 @@ def build_plan(
     progress: Progress = lambda _phase, _done, _of: None,
     using: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> BuiltPlan:
-    """Build a plan, on a thread of its own where this is the main one: Ctrl-C stops the build at its next step.
+    """Build a plan. On the main thread it runs in a new thread, so that Ctrl-C stops it at its next step.
 
     Args:
         api: TensorRT or TensorRT-RTX.
         graph: An ONNX file.
-        ranges: The shapes to serve, by input.
-        options: See there; `check_options` has passed them.
-        timings: Of earlier builds with the same version on the same GPU; what does not fit is passed over.
-        progress: Told a phase's name, its steps done and how many there are, from the builder's threads. What it
+        ranges: The shapes to support, by input name.
+        options: Options that `check_options` has accepted.
+        timings: From earlier builds with the same version on the same GPU; unsuitable ones are ignored.
+        progress: Called with a phase's name, its finished steps and their number, on the builder's threads. What it
             raises stops the build and is raised again.
-        using: Makes a GPU the current one of the thread that builds.
+        using: Makes a GPU the current one of the building thread.
 
     Raises:
         BuildError: The graph can't be parsed or built.
@@ -71,7 +71,7 @@ def build_plan(
 
 
 class _Steps:
-    """Passes on how far a build is, and says whether it is to go on."""
+    """Reports the progress of a build, and stops it on request."""
 
     def __init__(self, progress: Progress, stop: threading.Event) -> None:
         self._progress = progress
@@ -79,7 +79,7 @@ class _Steps:
         self._failure: BaseException | None = None
 
     def report_step(self, phase: str, done: int, of: int) -> bool:
-        """Tell of a step. Never raises: TensorRT would print that and lose it."""
+        """Report a step; False stops the build. Never raises, since TensorRT would print the exception and lose it."""
         if not self._stop.is_set():
             try:
                 self._progress(phase, done, of)
@@ -89,7 +89,7 @@ class _Steps:
         return not self._stop.is_set()
 
     def check(self, graph: Path) -> None:
-        """Raise what stopped the build, if anything did."""
+        """Raise the reason why the build was stopped, if it was."""
         if self._failure is not None:
             raise self._failure
         if self._stop.is_set():
@@ -109,52 +109,52 @@ def _build(
     builder = create_builder(api)
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, logger)
-    with resolved_weights(graph) as real, log.listening():  # the parser tells its errors itself
+    with resolved_weights(graph) as real, log.listening():  # the parser returns its errors
         parsed = parser.parse_from_file(str(real))
     if not parsed:
-        errors = "; ".join(_describe(parser.get_error(i)) for i in range(min(parser.num_errors, _ERRORS_TOLD)))
-        raise BuildError(graph, f"the parser refused it ({errors})", "use --backend onnxruntime for this model")
+        refusals = "; ".join(_describe(parser.get_error(i)) for i in range(min(parser.num_errors, _ERRORS_TOLD)))
+        raise BuildError(graph, f"the parser refused it ({refusals})", "use --backend onnxruntime for this model")
     config = builder.create_builder_config()
     _configure(api, config, options)
-    kept_timings = None
-    if not known_targets(api):  # TensorRT-RTX, which times nothing while it builds, passes over timings
-        kept_timings = config.create_timing_cache(timings)
-        if not config.set_timing_cache(kept_timings, ignore_mismatch=False):
-            kept_timings = config.create_timing_cache(b"")
-            config.set_timing_cache(kept_timings, ignore_mismatch=False)
+    timing_cache = None
+    if not known_targets(api):  # TensorRT-RTX measures nothing while it builds and ignores timings
+        timing_cache = config.create_timing_cache(timings)
+        if not config.set_timing_cache(timing_cache, ignore_mismatch=False):
+            timing_cache = config.create_timing_cache(b"")
+            config.set_timing_cache(timing_cache, ignore_mismatch=False)
     config.add_optimization_profile(_profile(api, builder, network, ranges, graph))
     monitor = _monitor(api, steps)
     config.progress_monitor = monitor
     steps.check(graph)
-    with log.listening() as told:
+    with log.listening() as errors:
         plan = builder.build_serialized_network(network, config)
     steps.check(graph)
     if plan is None:
         raise BuildError(
             graph,
-            f"the builder found no way to run it ({told})",
+            f"the builder can't build it ({errors})",
             "try a larger --workspace, or --backend onnxruntime",
         )
-    return BuiltPlan(_bytes(plan), b"" if kept_timings is None else _bytes(kept_timings.serialize()))
+    return BuiltPlan(_bytes(plan), b"" if timing_cache is None else _bytes(timing_cache.serialize()))
 
 
 def known_targets(api: TensorRtApi) -> tuple[str, ...]:
-    """The compute capabilities that a builder can build for without such a GPU; none for TensorRT."""
+    """The compute capabilities that a builder can target without such a GPU; none for TensorRT."""
     capabilities = getattr(api, "ComputeCapability", None)
     names = [] if capabilities is None else [name for name in dir(capabilities) if name.startswith("SM")]
     return tuple(sorted((name.lower() for name in names), key=lambda name: int(name[2:])))
 
 
 def check_options(api: TensorRtApi, options: BuildOptions) -> None:
-    """Refuse options that a builder does not have, before any work.
+    """Refuse options that a builder does not support, before any work.
 
     Raises:
-        BuildRequestError: See there.
+        BuildRequestError: An option is unknown or out of range.
     """
     known = known_targets(api)
     if options.targets and not known:
         raise BuildRequestError(
-            "target", "none, since TensorRT builds for the GPU that is here", options.targets[0],
+            "target", "none, since TensorRT builds for this machine's GPU", options.targets[0],
             "use --backend tensorrt-rtx to build for other GPUs",
         )  # fmt: skip
     for target in options.targets:
@@ -170,7 +170,7 @@ def check_options(api: TensorRtApi, options: BuildOptions) -> None:
 
 
 def _configure(api: TensorRtApi, config: Any, options: BuildOptions) -> None:
-    """Set what does not depend on the network. `config` has methods that one of the two builders lacks."""
+    """Set the options that do not depend on the network. Some methods of `config` exist in one of the builders only."""
     config.builder_optimization_level = options.optimization_level
     if options.workspace_mb is not None:
         config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace_mb * _MEBIBYTE)
@@ -214,7 +214,7 @@ def _profile(
 
 
 def _monitor(api: TensorRtApi, steps: _Steps) -> trt.IProgressMonitor:
-    """TensorRT's observer of a build; it must live as long as the build."""
+    """TensorRT's monitor of a build; it must outlive the build."""
 
     class Monitor(api.IProgressMonitor):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
@@ -239,5 +239,5 @@ def _describe(error: trt.ParserError) -> str:
 
 
 def _bytes(memory: Any) -> bytes:
-    """A copy of TensorRT's host memory: a buffer, which not all of its stubs know."""
+    """A copy of TensorRT's host memory, which is a buffer although some of its type stubs do not say so."""
     return bytes(memoryview(memory))

@@ -1,4 +1,4 @@
-"""TensorRtArray: an array on a GPU, as sessions leave it and take it."""
+"""Arrays on a GPU that TensorRT's sessions keep and take."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fastsam_engine.device_array import Array, DeviceArray
 
 
 class TensorRtArray(DeviceArray):
-    """An array on a GPU, in the order of its device's queue."""
+    """An array on a GPU, valid in the order of its device's stream."""
 
     def __init__(self, device: GpuInterface, buffer: GpuMemory, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Describe memory on a GPU.
 
         Args:
-            device: Whose memory it is.
+            device: The GPU.
             buffer: Its memory, of exactly the array's size.
-            shape, dtype: As numpy's.
+            shape, dtype: As for a numpy array.
         """
         self.memory, self.shape, self.dtype = device.memory, shape, dtype
         self._buffer = buffer
@@ -27,7 +27,7 @@ class TensorRtArray(DeviceArray):
 
     @property
     def address(self) -> int:
-        """Where it begins on the GPU."""
+        """Its first address on the GPU."""
         return self._buffer.address
 
     def to_host(self) -> Array:
