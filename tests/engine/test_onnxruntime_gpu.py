@@ -340,7 +340,7 @@ def test_the_arithmetic_of_shapes_belongs_on_the_processor() -> None:
 
 def test_a_provider_that_takes_nothing_is_refused() -> None:
     mixed = _assigned(("CUDAExecutionProvider", "Conv"))
-    with pytest.raises(BackendUnavailableError, match="TensorrtExecutionProvider takes no operator of this graph"):
+    with pytest.raises(BackendUnavailableError, match="TensorrtExecutionProvider supports no operator of this graph"):
         _check(mixed, Device("tensorrt"))
     _check(_assigned(("TensorrtExecutionProvider", "Conv"), ("CUDAExecutionProvider", "NonZero")), Device("tensorrt"))
 

@@ -234,7 +234,7 @@ def test_the_pipeline_answers_as_on_onnxruntime_within_the_batches_of_its_plans(
         for name in batches.keys() & context.shapes.keys():
             batches[name].add(context.shapes[name][0])
     assert batches["pixel_values"] == {1, 2}
-    assert max(batches["input_ids"]) == 2, "the largest of the ladder that the plan serves"
+    assert max(batches["input_ids"]) == 2, "the largest batch that the plan supports"
     for ours, theirs in zip(found, answer("onnxruntime")[1], strict=True):
         assert len(ours) == 4
         for name in ("boxes", "scores", "prompt_ids", "similarities"):
@@ -285,7 +285,7 @@ def test_without_onnxruntime_nothing_is_built(machine: Machine, monkeypatch: pyt
     ("refused", "message"),
     [
         ("parse", r"the parser refused it \(Odd node 0: no way; Odd node 1: no way; Odd node 2: no way\)"),
-        ("build", "found no way to run it .*Error Code 10.*; try a larger --workspace"),
+        ("build", "can't build it .*Error Code 10.*; try a larger --workspace"),
     ],
 )
 def test_what_can_not_be_built_is_told(machine: Machine, refused: str, message: str) -> None:
@@ -306,7 +306,7 @@ def test_timings_are_kept_between_builds(tensorrt: Machine) -> None:
     (file,) = tensorrt.kept("timings")
     file.write_bytes(file.read_bytes()[:-1])
     tensorrt.build(again=True)
-    assert tensorrt.api.builds[-1].given == [b""], "a harmed file is begun anew"
+    assert tensorrt.api.builds[-1].given == [b""], "a damaged file is started again"
     EngineCache().store_byproduct(file, b"another machine's")
     tensorrt.build(again=True)
     assert tensorrt.api.builds[-1].given == [b"another machine's", b""], "TensorRT refused the first"
@@ -432,7 +432,7 @@ def test_rtx_builds_for_other_gpus_without_one(rtx: Machine, tmp_path: Path) -> 
     report = rtx.build(options={"targets": ("sm86", "sm89")}, out=plan)
     assert (report.parity, rtx.api.builds[0].gpu) == ({}, None)
     assert not rtx.devices
-    with pytest.raises(BuildRequestError, match="expected a GPU here, or the ones to build for, found neither"):
+    with pytest.raises(BuildRequestError, match="expected a GPU in this machine, or targets to build for, found neither"):
         rtx.build()
 
 
@@ -634,7 +634,7 @@ def test_a_cache_that_can_not_be_written_costs_the_build_only(
         machine.begin()
         _same_as_onnxruntime(machine.open(), _pictures(2))
         assert len(machine.api.builds) == 1
-    assert "the plan of colours.onnx is not kept" in caplog.text
+    assert "the plan of colours.onnx is not cached" in caplog.text
     assert machine.build().path is None
     assert not machine.kept()
 
@@ -718,7 +718,7 @@ def test_auto_takes_the_fastest_that_is_there(tensorrt: Machine, monkeypatch: py
     tensorrt.become(flavours=("tensorrt", "tensorrt-rtx"))
     assert open_session(graph).device == "cuda", "no GPU that TensorRT sees"
     tensorrt.become(H100, flavours=("tensorrt-rtx",))
-    assert open_session(graph).backend == "onnxruntime", "TensorRT-RTX does not know an H100"
+    assert open_session(graph).backend == "onnxruntime", "TensorRT-RTX does not support an H100"
     with pytest.raises(BackendUnavailableError, match=r"found NVIDIA H100 \(sm90\); use --backend auto"):
         open_session(graph, "tensorrt-rtx")
     tensorrt.become(A10)

@@ -133,7 +133,7 @@ def test_a_cache_that_cannot_be_written_costs_the_plan_only(
     built = CachedPlans("tensorrt-rtx", rtx, "", EngineCache(blocked)).get(_request())
     assert built.path is None
     assert built.plan.data
-    assert "is not kept" in caplog.text
+    assert "is not cached" in caplog.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
