@@ -1,4 +1,4 @@
-"""Driver and Gpu: the NVIDIA driver and its GPUs, asked of the driver itself, so that no package is needed to ask."""
+"""Query the NVIDIA driver and its GPUs, without any package."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _RELEASE = Path("/sys/module/nvidia/version")
 _NAME_BYTES = 256
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR, of cuda.h
 _MIG = re.compile(r"\bMIG \d\S*")
-_NO_DEVICE = 100  # CUresult, of cuda.h, as are the codes below
+_NO_DEVICE = 100  # CUresult of cuda.h, like the codes below
 _ERRORS = {
     2: ("out of memory", "free GPU memory"),
     3: ("the driver is not initialised", "restart the machine"),
     34: ("CUDA's stub for linking instead of the driver", "remove the folder 'stubs' from LD_LIBRARY_PATH"),
-    46: ("another process has the GPU for itself", "end that process; see: nvidia-smi"),
+    46: ("another process uses the GPU exclusively", "end that process; see: nvidia-smi"),
     101: ("no such GPU", "see: nvidia-smi -L"),
     802: ("the system is not ready", "start the service nvidia-fabricmanager, or wait for it"),
     803: (
@@ -27,23 +27,23 @@ _ERRORS = {
         "restart the machine, which ends an update of the driver, or the container",
     ),
     804: (
-        "CUDA's forward compatibility package, which this GPU does not take",
+        "CUDA's forward compatibility package, which this GPU does not support",
         "remove the folder 'compat' from LD_LIBRARY_PATH, or update the driver",
     ),
     999: ("unknown error", "restart the machine, or reload the driver's module nvidia_uvm"),
 }
-_FIRST_RELEASES = {11: 450, 12: 525, 13: 580}  # of the driver that serve a major version of CUDA
+_FIRST_RELEASES = {11: 450, 12: 525, 13: 580}  # first driver releases that support a major version of CUDA
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU, or a MIG slice of one, which CUDA takes for a GPU of its own.
+    """A GPU, or a MIG slice of one, which CUDA treats as a separate GPU.
 
     Attributes:
-        index: Its number among those that CUDA_VISIBLE_DEVICES leaves, from 0.
-        name: As the driver says it, such as `NVIDIA GeForce RTX 4090`, or `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.
+        index: Its number among the GPUs that CUDA_VISIBLE_DEVICES allows, from 0.
+        name: From the driver, such as `NVIDIA GeForce RTX 4090`, or `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.
         compute_capability: Major and minor, such as (8, 9).
-        memory_bytes: Of the GPU, or of the slice; 0 where the driver does not say.
+        memory_bytes: Of the GPU, or of the slice; 0 if the driver does not tell.
     """
 
     index: int
@@ -53,7 +53,7 @@ class Gpu:
 
     @property
     def device(self) -> str:
-        """What sessions call it: `cuda:0`."""
+        """Its name as a device, such as `cuda:0`."""
         return f"cuda:{self.index}"
 
     @property
@@ -83,11 +83,11 @@ class Driver:
     """The NVIDIA driver.
 
     Attributes:
-        cuda: Major and minor of the newest CUDA that it serves; None where there is no driver.
-        release: Its own version, such as `580.65.06`; empty where the system does not say.
-        gpus: Those that CUDA can use here, in its order.
-        problems: Why there are none, or not all, and what fixes it.
-        is_broken: Whether it has GPUs that do not work, or does not work itself.
+        cuda: Major and minor of the newest CUDA that it supports; None if there is no driver.
+        release: Its version, such as `580.65.06`; empty if the system does not tell.
+        gpus: The GPUs that CUDA can use here, in CUDA's order.
+        problems: Why GPUs are missing, and how to fix that.
+        is_broken: Whether the driver or one of its GPUs does not work.
     """
 
     cuda: tuple[int, int] | None
@@ -97,7 +97,7 @@ class Driver:
     is_broken: bool = False
 
     def problem_for(self, major: int) -> str:
-        """What the driver lacks for packages of a major version of CUDA; empty where it lacks nothing."""
+        """Why the driver is too old for packages of a major version of CUDA; empty if it is not."""
         if self.cuda is None or self.cuda >= (major, 0):
             return ""
         first = f" ({_FIRST_RELEASES[major]} or later)" if major in _FIRST_RELEASES else ""
@@ -106,7 +106,7 @@ class Driver:
 
 
 def driver() -> Driver:
-    """Ask the driver. Never raises, and makes no context on any GPU."""
+    """Query the driver. Never raises, and makes no context on any GPU."""
     try:
         library = ctypes.CDLL(_DRIVER)
         cuda, release = _cuda(library), _release()
@@ -123,7 +123,7 @@ def driver() -> Driver:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The GPUs that CUDA can use here, in its order; see `driver`."""
+    """The GPUs that CUDA can use here, in CUDA's order; see `driver`."""
     return driver().gpus
 
 
@@ -143,7 +143,7 @@ def dotted(version: tuple[int, int]) -> str:
 
 
 def _absent() -> str:
-    return f"the NVIDIA driver's {_DRIVER} is not found; install the driver, or give the container its GPUs"
+    return f"the NVIDIA driver's {_DRIVER} is not found; install the driver, or give the container access to the GPUs"
 
 
 def _strange() -> str:
@@ -166,7 +166,7 @@ def _count(library: ctypes.CDLL) -> GpuCount:
 
 
 def _failed(what: str, status: int) -> str:
-    """What failed with a status code, the code in words, and what fixes it."""
+    """A failure with its status code, the code in words, and how to fix it."""
     cause, fix = _ERRORS.get(status, ("", "see: nvidia-smi"))
     return f"{what} (CUDA error {status}{': ' if cause else ''}{cause}); {fix}"
 

@@ -32,7 +32,7 @@ class _Adder(Session):
 
 
 class _Elsewhere(DeviceArray):
-    place, shape, dtype = "the moon", (3, 2), np.dtype(np.float32)
+    memory, shape, dtype = "the moon", (3, 2), np.dtype(np.float32)
 
     def to_host(self) -> Array:
         raise AssertionError

@@ -198,7 +198,7 @@ def test_deep_metadata_is_refused(tmp_path: Path) -> None:
         ("model.safetensors", "fastsam-trt export NAME --weights"),
         ("best.tflite", "a TFLite model; export the checkpoint"),
         ("best.torchscript", "a TorchScript model"),
-        ("best.xml", "OpenVINO's own format"),
+        ("best.xml", "OpenVINO's format"),
     ],
 )
 def test_another_tools_model_is_refused_with_the_way_to_export_it(

@@ -53,7 +53,9 @@ def _open() -> None:
 @pytest.mark.parametrize("name", ["..", ".", "a.engine", "sub", "sub/b.timing"])
 def test_what_everybody_can_write_is_not_loaded(folder: Path, name: str) -> None:
     (folder / name).chmod(0o777)
-    with pytest.raises(OutputError, match=r"only this user can write, found that every user can; remove it, or set"):
+    with pytest.raises(
+        OutputError, match=r"only this user can write, found one that every user can write; remove it, or set"
+    ):
         _open()
     (folder / name).chmod(0o700)
     with pytest.raises(_OpenedError):
@@ -65,7 +67,7 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path, name: str) -> None
     elsewhere = tmp_path / "elsewhere"
     (folder / name).resolve().rename(elsewhere)
     (folder / name).resolve().symlink_to(elsewhere)
-    with pytest.raises(OutputError, match="expected an engine of our own, found a link; remove it"):
+    with pytest.raises(OutputError, match="expected an engine file, found a link; remove it"):
         _open()
 
 
@@ -79,7 +81,7 @@ def test_what_another_user_owns_is_not_loaded(folder: Path, monkeypatch: pytest.
         return SimpleNamespace(st_mode=told.st_mode, st_uid=owner)
 
     monkeypatch.setattr(Path, "lstat", lstat)
-    with pytest.raises(OutputError, match="only this user can write, found another user's; remove it"):
+    with pytest.raises(OutputError, match="only this user can write, found one of another user; remove it"):
         _open()
 
 

@@ -173,7 +173,7 @@ def test_an_error_is_one_line_that_says_what_by_how_much_and_what_fixes_it() -> 
         case.check(found)
     assert str(raised.value) == (
         "colours.onnx: expected the plan's output0 box_px to be within 0.5 of onnxruntime's, found 3 (median error of "
-        "the surest boxes, px); the plan was thrown away; try another --level, or --no-tf32"
+        "the surest boxes, px); the plan was discarded; try another --level, or --no-tf32"
     )
     with pytest.raises(BuildError, match=r"try another --level$"):
         case.check(found, precision="fp16")

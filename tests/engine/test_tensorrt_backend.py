@@ -248,9 +248,9 @@ def test_the_pipeline_answers_as_on_onnxruntime_within_the_batches_of_its_plans(
 @pytest.mark.parametrize(("gain", "found"), [(float("nan"), r"\d+ NaN or infinite in output0"), (1.1, r"\S+ \(median")])
 def test_a_plan_that_computes_something_else_is_not_kept(machine: Machine, gain: float, found: str) -> None:
     machine.api.gain = gain
-    with pytest.raises(BuildError, match=rf"colours\.onnx: expected .*found {found}.*the plan was thrown away"):
+    with pytest.raises(BuildError, match=rf"colours\.onnx: expected .*found {found}.*the plan was discarded"):
         machine.open()
-    with pytest.raises(BuildError, match="the plan was thrown away"):
+    with pytest.raises(BuildError, match="the plan was discarded"):
         machine.build()
     assert not [each for ending in ("plan", "json", "timings", "kernels") for each in machine.kept(ending)]
     machine.api.gain = 1
@@ -259,7 +259,7 @@ def test_a_plan_that_computes_something_else_is_not_kept(machine: Machine, gain:
 
 def test_a_plan_for_a_file_is_checked_before_it_is_written(machine: Machine, tmp_path: Path) -> None:
     machine.api.gain = 2
-    with pytest.raises(BuildError, match="the plan was thrown away"):
+    with pytest.raises(BuildError, match="the plan was discarded"):
         machine.build(out=tmp_path / "colours.plan")
     assert not list(tmp_path.glob("*.plan*"))
     machine.api.gain = 1
@@ -432,7 +432,9 @@ def test_rtx_builds_for_other_gpus_without_one(rtx: Machine, tmp_path: Path) -> 
     report = rtx.build(options={"targets": ("sm86", "sm89")}, out=plan)
     assert (report.parity, rtx.api.builds[0].gpu) == ({}, None)
     assert not rtx.devices
-    with pytest.raises(BuildRequestError, match="expected a GPU in this machine, or targets to build for, found neither"):
+    with pytest.raises(
+        BuildRequestError, match="expected a GPU in this machine, or targets to build for, found neither"
+    ):
         rtx.build()
 
 
@@ -736,10 +738,10 @@ def test_gpus_that_a_flavour_does_not_serve_are_none_of_its_devices(machine: Mac
     assert machine.open().device == {"tensorrt": "cuda:1", "tensorrt-rtx": "cuda:2"}[machine.flavour]
     machine.become(old)
     ready = all_backends()[machine.flavour].readiness()
-    assert (ready.devices, ready.reason) == ((), "expected a GPU that it knows, found Tesla P4 (sm61)")
+    assert (ready.devices, ready.reason) == ((), "expected a GPU that it supports, found Tesla P4 (sm61)")
     with pytest.raises(BackendUnavailableError, match=r"found Tesla P4 \(sm61\)"):
         machine.open()
-    with pytest.raises(BuildRequestError, match="a GPU here, or the ones to build for"):
+    with pytest.raises(BuildRequestError, match="a GPU in this machine, or targets to build for"):
         machine.build()
 
 
@@ -773,7 +775,7 @@ def test_doctor_tells_what_serves_and_why_not(tensorrt: Machine, capsys: pytest.
     rows = {line.split()[0]: line for line in told if line.startswith("tensorrt")}
     (serves,) = (line for line in told if line.startswith("tensorrt ") and "runs a plan" in line)
     assert serves.split()[1] == "cuda"
-    assert "expected a GPU that it knows, found NVIDIA H100 (sm90)" in rows["tensorrt-rtx"]
+    assert "expected a GPU that it supports, found NVIDIA H100 (sm90)" in rows["tensorrt-rtx"]
     assert told[told.index(rows["tensorrt-rtx"]) + 1].strip() == "use --backend auto"
     assert any("colours segment fp32, tensorrt 1.0, NVIDIA H100 (sm90)" in line for line in told)
 
@@ -794,7 +796,7 @@ def test_the_command_tells_what_it_built(machine: Machine, capsys: pytest.Captur
     assert "the folder can't be made (File exists)" in capsys.readouterr().err
     machine.api.gain = 3
     assert main(["build", "colours"]) == 1
-    assert "the plan was thrown away" in capsys.readouterr().err
+    assert "the plan was discarded" in capsys.readouterr().err
 
 
 # The doubles

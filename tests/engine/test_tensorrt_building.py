@@ -130,7 +130,7 @@ def test_a_cache_that_cannot_be_written_costs_the_plan_only(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    built = CachedPlans("tensorrt-rtx", rtx, "", EngineCache(blocked)).get(_request())
+    built = CachedPlans("tensorrt-rtx", rtx, "", EngineCache(blocked)).find_or_build(_request())
     assert built.path is None
     assert built.plan.data
     assert "is not cached" in caplog.text
@@ -164,7 +164,7 @@ def test_options_that_a_builder_does_not_have_are_refused(
     rtx: api.TensorRtApi, options: BuildOptions, message: str
 ) -> None:
     with pytest.raises(BuildRequestError, match=message):
-        CachedPlans("tensorrt-rtx", rtx, "", EngineCache()).get(dataclasses.replace(_request(), options=options))
+        CachedPlans("tensorrt-rtx", rtx, "", EngineCache()).find_or_build(dataclasses.replace(_request(), options=options))
 
 
 def test_a_graph_that_the_parser_refuses_is_named(rtx: api.TensorRtApi, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_without_a_gpu_the_backend_says_what_it_needs(
     monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.gpus", lambda: ())
     with pytest.raises(BackendUnavailableError, match="found no GPU with a driver"):
         open_session(find_graph("colours"), "tensorrt-rtx")
-    with pytest.raises(BuildRequestError, match="a GPU here, or the ones to build for"):
+    with pytest.raises(BuildRequestError, match="a GPU in this machine, or targets to build for"):
         choose_builder("tensorrt-rtx").build(
             dataclasses.replace(_request(), options=BuildOptions()), "auto", lambda *_: None
         )

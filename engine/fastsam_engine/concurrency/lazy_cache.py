@@ -1,4 +1,4 @@
-"""LazyCache: what is made when it is first asked for, once however many threads ask, and kept while it is used."""
+"""Cache values that are made on first use, once for all threads."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
-class LazyCache(Generic[Key, Made]):
-    """A cache of the things used last; any thread may ask.
+class LazyCache(Generic[Key, Value]):
+    """A cache of the most recently used values, for any thread.
 
-    Threads that ask for what is being made wait for it; those that ask for what is there do not.
+    Threads that need a value that is being made wait for it; threads that need an existing one do not wait.
     """
 
     def __init__(
         self,
-        make: Callable[[Key], Made],
+        make: Callable[[Key], Value],
         most: int,
         *,
         group: Callable[[Key], Hashable] = lambda key: key,
-        drop: Callable[[Made], None] = lambda _: None,
+        drop: Callable[[Value], None] = lambda _: None,
     ) -> None:
-        """Make nothing yet.
+        """Make an empty cache.
 
         Args:
-            make: Makes the thing of a key; what it raises goes to the caller, and the next one tries again.
+            make: Makes the value of a key. What it raises reaches the caller, and the next caller tries again.
             most: How many groups to keep.
-            group: The group of a key, which is kept and dropped as a whole; without it each key is one.
-            drop: Told what is no longer kept; threads may still use it.
+            group: The group of a key. Groups are kept and dropped as a whole; by default every key is one.
+            drop: Called with a dropped value; threads may still use it.
         """
         self._make, self._most, self._group, self._drop = make, most, group, drop
         self._lock = threading.Lock()
-        self._slots: OrderedDict[Key, _Slot[Made]] = OrderedDict()
+        self._slots: OrderedDict[Key, _Slot[Value]] = OrderedDict()
 
-    def get(self, key: Key) -> Made:
-        """The thing of a key, made if it is not there."""
+    def get(self, key: Key) -> Value:
+        """The value of a key; made if it is not there."""
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
             group = self._group(key)
@@ -59,7 +59,7 @@ class LazyCache(Generic[Key, Made]):
         return slot.made[0]
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Drop all values."""
         self._trim(0)
 
     def _trim(self, most: int) -> None:
@@ -73,11 +73,11 @@ class LazyCache(Generic[Key, Made]):
                 self._drop(slot.made[0])
 
 
-class _Slot(Generic[Made]):
-    """Room for one thing, and the lock of the thread that makes it."""
+class _Slot(Generic[Value]):
+    """Holds one value, and the lock of the thread that makes it."""
 
     __slots__ = ("made", "making")
 
     def __init__(self) -> None:
         self.making = threading.Lock()
-        self.made: tuple[Made] | tuple[()] = ()
+        self.made: tuple[Value] | tuple[()] = ()

@@ -1,4 +1,4 @@
-"""Whether a graph, or a plan, is what its spec says: names, dtypes, axes and batch."""
+"""Check that a graph or plan matches its spec: names, dtypes, axes and batch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from fastsam_engine.spec.model_spec import ModelSpec
 
 
 def check_graph(path: Path, spec: ModelSpec, graph: OnnxGraph) -> None:
-    """Compare a graph with its spec. What the file does not say of the graph, such as free axes, fits.
+    """Compare a graph with its spec. Whatever the file does not state, such as free axes, matches.
 
     Args:
         path: The file, for messages.
-        spec: What it says of itself.
-        graph: What is in it.
+        spec: The file's spec.
+        graph: The file's graph.
 
     Raises:
-        ModelFileError: They differ, or weights that lie in files of their own are not there.
+        ModelFileError: They differ, or external weight files are missing.
     """
     check_tensors(path, spec, graph.inputs, graph.outputs)
     for location in graph.external:
@@ -37,13 +37,13 @@ def check_graph(path: Path, spec: ModelSpec, graph: OnnxGraph) -> None:
 def check_tensors(
     path: Path, spec: ModelSpec, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], of: str = "graph"
 ) -> None:
-    """Compare what a graph takes and gives with its spec.
+    """Compare inputs and outputs of a graph with its spec.
 
     Args:
         path: The file, for messages.
-        spec: What it says of itself.
+        spec: The file's spec.
         inputs, outputs: By name.
-        of: What they are of, for messages.
+        of: `graph` or `plan`, for messages.
 
     Raises:
         ModelFileError: They differ.
@@ -60,7 +60,7 @@ def check_tensors(
 
 
 def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Iterable[str]) -> None:
-    """Hold the names that a graph has against those its spec promises.
+    """Check that a graph has the inputs and outputs of its spec.
 
     Raises:
         ModelFileError: An input or output of the spec is not in the graph.
@@ -80,17 +80,17 @@ def _check_axes(path: Path, kind: str, name: str, expected: Axes, found: Tensor,
             path, f"{kind} {name!r}: its spec says {len(expected)} axes ({_text(expected)}), "
             f"found {len(found.axes)} in the {of} ({_text(found.axes)})",
         )  # fmt: skip
-    # A length of the spec needs the graph's to be the same or free; a free axis of the spec needs it to be free, but
-    # only of inputs: what comes out may be fixed.
-    for said, there in zip(expected, found.axes, strict=True):
-        if isinstance(there, int) and said != there and (isinstance(said, int) or (kind == "input" and said)):
+    # A length in the spec requires the same length or a free axis in the graph. A free axis in the spec requires a free
+    # axis in the graph, but only of inputs: outputs may be fixed.
+    for stated, there in zip(expected, found.axes, strict=True):
+        if isinstance(there, int) and stated != there and (isinstance(stated, int) or (kind == "input" and stated)):
             raise ModelFileError(
                 path, f"{kind} {name!r}: its spec says ({_text(expected)}), found ({_text(found.axes)}) in the {of}"
             )
 
 
 def _input_axes(spec: ModelSpec) -> Iterator[Axes]:
-    """The axes of each input: lengths where they are fixed, letters where they have to be free."""
+    """The axes per input: lengths if they are fixed, letters if they must be free."""
     taken = spec.input
     if isinstance(taken, ImageInput):
         size: Axes = (taken.height, taken.width) if taken.size_multiple is None else ("h", "w")
@@ -109,7 +109,7 @@ def _batch(batch: tuple[int, int | None]) -> int | str:
 
 
 def _lengths(layout: str) -> Axes:
-    """`N 4+80+32 ANCHORS` as ("N", 116, "ANCHORS"): sums are lengths, all else is free."""
+    """`N 4+80+32 ANCHORS` as ("N", 116, "ANCHORS"): sums are lengths, anything else is a free axis."""
     return tuple(sum(map(int, axis.split("+"))) if axis.replace("+", "").isdigit() else axis for axis in layout.split())
 
 

@@ -1,4 +1,4 @@
-"""Whether a spec that was read from a file makes sense: sizes, counts and names within what any model has."""
+"""Check that the values of a spec are plausible: sizes, counts and names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastsam_engine.spec.model_spec import ModelSpec
 
 _MOST_SIDE_PX = 1 << 15
-_MOST = 1 << 24  # of what is counted: pictures of a batch, tokens of a text, elements of an axis
+_MOST = 1 << 24  # pictures per batch, tokens per text, elements per axis
 _MOST_NAME_CHARS = 255
 _AXIS = re.compile(r"[0-9]{1,9}(\+[0-9]{1,9})*|[A-Za-z_][A-Za-z0-9_/+*-]*", re.ASCII)
 _DETECTIONS = re.compile(r"\S+ 4\+([0-9]+)\+[0-9]+ \S+")
@@ -21,10 +21,10 @@ _SCORES = {"conf": (0.0, 1.0), "iou": (0.0, 1.0), "max_segments": (1.0, float(_M
 
 
 def check_spec(spec: ModelSpec) -> None:
-    """Refuse a spec that no export writes.
+    """Refuse a spec that no export would write.
 
     Raises:
-        ValueError: A number is out of range, names are missing or come twice, or lists differ in length.
+        ValueError: A number is out of range, names are missing or repeated, or lists differ in length.
     """
     _check_name(spec.name)
     taken = spec.input
@@ -54,7 +54,7 @@ def check_spec(spec: ModelSpec) -> None:
 
 
 def _check_name(name: str) -> None:
-    """A name, which is part of file names too."""
+    """Check a name, which is also part of file names."""
     if not 0 < len(name) <= _MOST_NAME_CHARS or not name.isprintable() or set(name) & set("/\\") or name in (".", ".."):
         raise ValueError(f"name: expected a name that a file can have, found {shown(name)}")
 
@@ -62,7 +62,7 @@ def _check_name(name: str) -> None:
 def _check_names(where: str, names: Iterable[str]) -> None:
     found = list(names)
     if not all(found) or len(set(found)) < len(found):
-        raise ValueError(f"{where}: expected a name of its own for each, found {shown(found)}")
+        raise ValueError(f"{where}: expected a different name for each, found {shown(found)}")
 
 
 def _check_image(image: ImageInput) -> None:
@@ -82,7 +82,7 @@ def _check_image(image: ImageInput) -> None:
 
 def _check_arrays(taken: FeatureInput | ArraysInput) -> None:
     counts = [len(taken.names), len(taken.layouts)]
-    axes: Mapping[str, tuple[int, int, int]] = {"K": (1, 1, _MOST)}  # what another graph chose
+    axes: Mapping[str, tuple[int, int, int]] = {"K": (1, 1, _MOST)}  # number of elements that another graph selected
     if isinstance(taken, ArraysInput):
         counts.append(len(taken.dtypes))
         axes = taken.axes

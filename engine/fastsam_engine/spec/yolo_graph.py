@@ -1,4 +1,4 @@
-"""What a YOLO segmenter's graph says of itself: names, dtype, batch, size, classes, and whether NMS is in it."""
+"""Make the spec of a YOLO segmenter from its graph: names, dtype, batch, size, classes, and whether it includes NMS."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ _STRIDE, _SIDE, _CHANNELS = 32, 640, 32  # of YOLOv8, YOLO11, YOLO26 and FastSAM
 
 
 def fit_spec(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str] | None) -> ModelSpec:
-    """Fit a spec that was made of ultralytics' metadata to the graph, which is what runs.
+    """Correct a spec from ultralytics' metadata by the graph, which is what runs.
 
     Args:
         path: The file, for messages.
         spec: From the metadata.
-        graph: What is in the file.
+        graph: The file's graph.
         names: Class names to use instead of the metadata's.
 
     Raises:
-        ModelFileError: It is no graph of a YOLO segmenter, or one that takes something else than pictures as we make
-            them.
-        ClassNamesError: There are more or fewer classes than names.
+        ModelFileError: It is not the graph of a YOLO segmenter, or takes unsupported input.
+        ClassNamesError: The number of names differs from the number of classes.
     """
     image = _image(path, cast("ImageInput", spec.input), graph)
     classes = tuple(spec.class_names if names is None else names)
@@ -47,7 +46,7 @@ def fit_spec(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str]
             path, f"expected detections (n, 4 + classes + {channels}, anchors) or (n, k, {6 + channels}), found "
             f"({', '.join(map(str, axes))})", _FIX,
         )  # fmt: skip
-    scored = axes[1] == 4 + len(classes) + channels  # a row for each side of a box, class and coefficient
+    scored = axes[1] == 4 + len(classes) + channels  # a row per box side, class and coefficient
     end_to_end = kind == "end2end" or (kind == "either" and spec.family == "yolo-end2end" and not scored)
     if not end_to_end and isinstance(axes[1], int) and axes[1] - 4 - channels != len(classes):
         raise ClassNamesError(path, axes[1] - 4 - channels, len(classes))
@@ -68,17 +67,17 @@ def fit_spec(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str]
 
 
 def is_yolo_segmenter(graph: OnnxGraph) -> bool:
-    """Whether inputs and outputs are those of a YOLO segmenter: pictures in, detections and prototypes out."""
+    """Whether a graph has the inputs and outputs of a YOLO segmenter: pictures; detections and prototypes."""
     taken = [each.axes for each in graph.inputs.values()]
     ranks = [len(each.axes) for each in graph.outputs.values() if each.axes is not None]
     return len(taken) == 1 and len(taken[0] or ()) == 4 and 3 in ranks and 4 in ranks
 
 
 def assume_spec(path: Path, graph: OnnxGraph, names: Sequence[str] | None) -> ModelSpec:
-    """The spec of a graph without metadata, which is that of a YOLO segmenter by its inputs and outputs.
+    """The spec of a graph without metadata that `is_yolo_segmenter`.
 
     Raises:
-        ModelFileError, ClassNamesError: See `fit_spec`; or there are no names.
+        ModelFileError, ClassNamesError: See `fit_spec`; or `names` is None.
     """
     if names is None:
         (_, axes), (_, channels) = _outputs(path, graph, None)
@@ -117,7 +116,7 @@ def _image(path: Path, image: ImageInput, graph: OnnxGraph) -> ImageInput:
 
 
 def _outputs(path: Path, graph: OnnxGraph, classes: int | None) -> tuple[tuple[str, Axes], tuple[str, int]]:
-    """Detections with their axes, and prototypes with their number: the outputs that fit best, whatever their names."""
+    """The outputs that fit best, independent of their names: detections with axes, prototypes with their number."""
     ranks: dict[int, list[tuple[str, Axes]]] = {3: [], 4: []}
     for name, tensor in graph.outputs.items():
         if tensor.axes is not None and len(tensor.axes) in ranks:
@@ -143,7 +142,7 @@ def _outputs(path: Path, graph: OnnxGraph, classes: int | None) -> tuple[tuple[s
 
 
 def _kind(axes: Axes, channels: int) -> Literal["raw", "end2end", "either", "neither"]:
-    """Which detections an output is: (n, 4 + classes + c, anchors), or (n, k, 6 + c), which need no NMS."""
+    """The kind of detections: `raw` (n, 4 + classes + c, anchors), or `end2end` (n, k, 6 + c), which need no NMS."""
     _, rows, columns = axes
     if columns == 6 + channels:
         return "end2end"

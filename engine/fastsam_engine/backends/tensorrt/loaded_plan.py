@@ -28,7 +28,7 @@ _DIAGNOSES = {
     "OLD_CUDA_DRIVER": "the GPU's driver is too old for it",
     "OLD_CUDA_RUNTIME": "the CUDA runtime is too old for it",
     "INSUFFICIENT_GPU_MEMORY": "the GPU has too little free memory for it",
-    "MALFORMED_ENGINE": "it is no plan of TensorRT-RTX, or is truncated",
+    "MALFORMED_ENGINE": "it is no plan of TensorRT-RTX, or is cut short",
     "CUDA_ERROR": "the GPU's driver or the CUDA runtime does not work",
 }
 

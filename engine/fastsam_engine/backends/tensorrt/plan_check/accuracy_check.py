@@ -1,6 +1,6 @@
-"""Whether a plan computes what its graph does: the same inputs through both, once it is built.
+"""Check that a built plan computes what its graph does, by running both on the same inputs.
 
-A builder may choose kernels that are wrong for a graph, or fp16 may overflow; a plan that fails here is thrown away.
+A builder may choose kernels that are wrong for a graph, or fp16 may overflow. A plan that fails is discarded.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from fastsam_engine.spec.model_spec import ModelSpec
 def check_accuracy(
     graph: Path, spec: ModelSpec, plan: Session, reference: Session, ranges: Mapping[str, ShapeRange]
 ) -> dict[str, float]:
-    """Compare a plan with its graph on sample inputs, of the usual shapes and the largest.
+    """Compare a plan with its graph on sample inputs of the usual and the largest shapes.
 
     Args:
         graph: The ONNX file, for messages.
         spec: Of the graph.
-        plan: The plan, opened.
-        reference: The graph, opened on another backend.
-        ranges: The shapes that the plan serves.
+        plan: A session of the plan.
+        reference: A session of the graph on another backend.
+        ranges: The shapes that the plan supports.
 
     Returns:
-        `OUTPUT METRIC` to the worst value found, such as `output0 box_px`; see `output_bounds.BOUNDS` for the metrics.
+        `OUTPUT METRIC`, such as `output0 box_px`, to its worst value; see `output_bounds.BOUNDS` for the metrics.
 
     Raises:
-        BuildError: An output is not finite, or further off than the precision explains.
+        BuildError: An output is not finite, or differs by more than the precision explains.
     """
     worst: dict[str, float] = {}
     for inputs in sample_inputs(spec, ranges, tokens=_vocabulary(graph)):
@@ -47,13 +47,13 @@ def check_accuracy(
                 raise BuildError(
                     graph,
                     f"expected {output.name} of shape {expected[output.name].shape} from the plan, found {array.shape}",
-                    "the plan was thrown away; try another --level",
+                    "the plan was discarded; try another --level",
                 )
             if wrong := array.size - int(np.count_nonzero(np.isfinite(array))):
                 raise BuildError(
                     graph,
                     f"expected finite numbers from the plan, found {wrong} NaN or infinite in {output.name}",
-                    f"the plan was thrown away; use a graph of another precision than {spec.precision}",
+                    f"the plan was discarded; use a graph of another precision than {spec.precision}",
                 )
         for name, value in compare(Answers(spec, expected, found)).items():
             worst[name] = max(worst.get(name, 0.0), value)
@@ -62,17 +62,17 @@ def check_accuracy(
         raise BuildError(
             graph,
             f"expected the plan's {nearest.name} to be within {nearest.limit:g} of {reference.backend}'s, found "
-            f"{nearest.value:.3g} ({nearest.words})",
-            "the plan was thrown away; try another --level" + (", or --no-tf32" if spec.precision == "fp32" else ""),
+            f"{nearest.value:.3g} ({nearest.description})",
+            "the plan was discarded; try another --level" + (", or --no-tf32" if spec.precision == "fp32" else ""),
         )
     return worst
 
 
 def _vocabulary(graph: Path) -> int:
-    """How many tokens the tokenizer beside a graph has; 1 where there is none.
+    """Number of tokens of the tokenizer beside a graph; 1 if there is none.
 
     Raises:
-        ModelFileError: The file is no tokenizer.
+        ModelFileError: The file is not a tokenizer.
     """
     file = graph.parent / "tokenizer.json"
     if not file.is_file():
