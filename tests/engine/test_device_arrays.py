@@ -1,4 +1,4 @@
-"""Arrays that stay where a session computes, and the checks of graphs of several inputs."""
+"""Test arrays that stay on the device, and the input checks of graphs with several inputs."""
 
 from __future__ import annotations
 

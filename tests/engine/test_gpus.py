@@ -1,4 +1,4 @@
-"""GPUs and their driver: too old, broken or missing ones, MIG slices, several GPUs; on doubles of the driver."""
+"""Test GPUs and their driver on doubles: outdated, broken or missing ones, MIG slices, several GPUs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_gpu_that_does_not_answer_is_passed_over_and_named(monkeypatch: pytest
     ("tensorrt", 11080, ""),  # which does not say what it needs
     ("tensorrt-cu13", 13000, ""),
 ])  # fmt: skip
-def test_a_driver_too_old_for_the_installed_package_is_told(
+def test_a_driver_too_old_for_the_installed_package_is_reported(
     monkeypatch: pytest.MonkeyPatch, package: str, cuda: int, lacking: str
 ) -> None:
     install(monkeypatch, FakeDriver(_A10, cuda=cuda), "550.54")
@@ -214,7 +214,7 @@ def test_auto_does_not_hide_what_is_wrong_with_a_model(machine: Machine) -> None
         open_session(find_graph("colours"))
 
 
-def test_auto_uses_the_processor_of_a_backend_whose_gpu_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_uses_the_cpu_of_a_backend_whose_gpu_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = all_backends()["onnxruntime"]
     others = {name: each for name, each in all_backends().items() if each is not backend}
     for each in others.values():

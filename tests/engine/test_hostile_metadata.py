@@ -1,4 +1,4 @@
-"""What files say of themselves, written by somebody who means no good: an error of the file, on one short line."""
+"""Test hostile specs and metadata: they raise an error of the file, in one short line."""
 
 from __future__ import annotations
 

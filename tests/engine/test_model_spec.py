@@ -1,4 +1,4 @@
-"""ModelSpec: what is written is read back, and what does not fit is refused with its place."""
+"""Test that ModelSpec survives a round trip, and that invalid specs are refused by field."""
 
 from __future__ import annotations
 

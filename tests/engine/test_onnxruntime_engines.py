@@ -1,4 +1,4 @@
-"""The folder of ONNX Runtime's TensorRT engines: code in it runs as us, so that nobody else may write there."""
+"""Test the folder of ONNX Runtime's TensorRT engines: they are executable, so only this user may write there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and mode
 
 
 class _OpenedError(Exception):
-    """ONNX Runtime was told to load engines from a folder."""
+    """ONNX Runtime got a folder to load engines from."""
 
 
 @pytest.fixture

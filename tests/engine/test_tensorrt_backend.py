@@ -1,4 +1,4 @@
-"""The backends of TensorRT, from build to run, on doubles of GPUs, of TensorRT and of its builder."""
+"""Test TensorRT's backends from build to run, on doubles of GPUs, of TensorRT and of its builder."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_the_plan_that_was_used_last_is_taken(machine: Machine) -> None:
         assert _image(machine.open()).batch[1] == (4 if second is wide else 2)
 
 
-def test_what_a_plan_does_not_serve_is_told_with_its_range(machine: Machine) -> None:
+def test_shapes_that_a_plan_does_not_support_are_reported_with_its_range(machine: Machine) -> None:
     machine.build(batch=(1, 4))
     session = machine.open()
     with pytest.raises(InputMismatchError, match=r"1 <= n <= 4, found \(5, 3, 96, 128\)"):
@@ -142,7 +142,7 @@ def test_what_a_plan_does_not_serve_is_told_with_its_range(machine: Machine) -> 
     _same_as_onnxruntime(session, _pictures(4))
 
 
-def test_another_graph_version_or_gpu_is_built_for_anew(machine: Machine) -> None:
+def test_another_graph_version_or_gpu_is_built_for_again(machine: Machine) -> None:
     machine.open()
     machine.become(A10, version="1.1")
     machine.open()
@@ -160,7 +160,7 @@ def test_another_graph_version_or_gpu_is_built_for_anew(machine: Machine) -> Non
     assert len(machine.kept()) == 4
 
 
-def test_a_plan_of_the_cache_that_can_not_be_loaded_is_built_again(
+def test_a_plan_of_the_cache_that_cannot_be_loaded_is_built_again(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine.open()
@@ -288,7 +288,7 @@ def test_without_onnxruntime_nothing_is_built(machine: Machine, monkeypatch: pyt
         ("build", "can't build it .*Error Code 10.*; try a larger --workspace"),
     ],
 )
-def test_what_can_not_be_built_is_told(machine: Machine, refused: str, message: str) -> None:
+def test_what_cannot_be_built_is_reported(machine: Machine, refused: str, message: str) -> None:
     machine.api.refused.add(refused)
     with pytest.raises(BuildError, match=message):
         machine.open()
@@ -621,7 +621,7 @@ def test_gpus_without_tf32_compute_fp32(tensorrt: Machine) -> None:
 
 
 @pytest.mark.parametrize("harm", ["read-only", "full"])
-def test_a_cache_that_can_not_be_written_costs_the_build_only(
+def test_a_cache_that_cannot_be_written_costs_the_build_only(
     machine: Machine, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
     if harm == "read-only":
@@ -656,7 +656,7 @@ def test_a_cache_that_can_only_be_read_serves(machine: Machine, monkeypatch: pyt
     _same_as_onnxruntime(session, _pictures())
 
 
-def test_a_file_that_can_not_be_written_is_told_before_the_build(machine: Machine, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported_before_the_build(machine: Machine, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"expected the folder .* found none"):
         machine.build(out=tmp_path / "none" / "colours.plan")
     assert not machine.api.builds
@@ -756,7 +756,9 @@ def test_without_cuda_core_the_backend_says_what_it_needs(machine: Machine, monk
             make()
 
 
-def test_a_cuda_core_that_is_too_old_is_told_from_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cuda_core_that_is_too_old_is_distinguished_from_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def old(_index: int) -> None:
         raise ModuleNotFoundError("No module named 'cuda.core.graph'")
 

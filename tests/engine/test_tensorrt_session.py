@@ -1,4 +1,4 @@
-"""TensorRtSession against ONNX Runtime, on doubles of the GPU and of TensorRT; on the real ones where they are."""
+"""Test TensorRtSession against ONNX Runtime, on doubles of the GPU and of TensorRT, or on real ones if present."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_rtx_says_why_it_refuses_a_plan(device: FakeDevice, crops: Path, diagnos
         _open(api, crops, CROPS)
 
 
-def test_a_plan_that_is_slower_here_than_it_could_be_is_told(
+def test_a_plan_that_is_slower_here_than_it_could_be_is_reported(
     device: FakeDevice, crops: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = FakeTensorRt(device, rtx=True)
@@ -346,7 +346,7 @@ def test_rtx_stores_the_kernels_that_it_compiled(device: FakeDevice, crops: Path
     assert not device.broken
 
 
-def test_kernels_that_can_not_be_stored_are_no_error(
+def test_kernels_that_cannot_be_stored_are_no_error(
     device: FakeDevice, crops: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(kernels: bytes) -> None:
@@ -387,7 +387,7 @@ def test_shapes_that_no_one_profile_serves_together_are_refused(api: FakeTensorR
     _same(session.run(inputs), open_session(summing, "onnxruntime").run(inputs))
 
 
-def test_work_that_can_not_be_queued_is_an_error_and_the_next_run_goes_on(api: FakeTensorRt, crops: Path) -> None:
+def test_work_that_cannot_be_queued_is_an_error_and_the_next_run_goes_on(api: FakeTensorRt, crops: Path) -> None:
     session, reference = _open(api, crops, CROPS, cuda_graphs=False), open_session(crops, "onnxruntime")
     inputs = {"pixel_values": _random((2, 3, 32, 32), 1)}
     session.run(inputs)
@@ -609,7 +609,7 @@ def test_inputs_of_another_tools_plan_are_rounded_on_the_way(api: FakeTensorRt, 
         ({"dtypes": {"pixel_values": "int8"}}, "input 'pixel_values': its spec says float32, found int8 in the plan"),
     ],
 )
-def test_plans_with_tensors_that_can_not_be_served(
+def test_plans_with_tensors_that_cannot_be_served(
     api: FakeTensorRt, crops: Path, changes: dict[str, Any], found: str
 ) -> None:
     with pytest.raises(ModelFileError, match=found):
@@ -640,7 +640,7 @@ def test_sessions_of_two_threads_share_a_gpu(api: FakeTensorRt, pictures: Path, 
             for seed in range(12):
                 inputs = {name: _random(shapes[seed % len(shapes)], seed)}
                 _same(session.run(inputs), reference.run(inputs))
-        except BaseException as error:  # noqa: BLE001  # told below, in the test's own thread
+        except BaseException as error:  # noqa: BLE001  # raised below, in the test's thread
             failed.append(error)
 
     work = [
@@ -659,7 +659,7 @@ def test_sessions_of_two_threads_share_a_gpu(api: FakeTensorRt, pictures: Path, 
 
 
 class _Driver:
-    """libcuda, as far as it is asked which GPUs there are."""
+    """libcuda, for queries about GPUs."""
 
     def __init__(self, names: list[str], *, init: int = 0, broken: int | None = None) -> None:
         self._names, self._init, self._broken = names, init, broken

@@ -1,4 +1,4 @@
-"""Doubles of TensorRT's builder and ONNX parser: what they build, the doubles of `fake_tensorrt` run."""
+"""Doubles of TensorRT's builder and ONNX parser; the doubles of `fake_tensorrt` run their plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A double of the NVIDIA driver's library, as far as it is asked about GPUs."""
+"""A double of the NVIDIA driver's library, for queries about GPUs."""
 
 from __future__ import annotations
 

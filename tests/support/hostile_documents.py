@@ -1,4 +1,4 @@
-"""Documents that nobody means well with: seeded changes of valid ones."""
+"""Make hostile JSON documents: seeded changes of valid ones."""
 
 from __future__ import annotations
 

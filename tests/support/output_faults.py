@@ -1,4 +1,4 @@
-"""Wrong answers of graphs, by what their outputs mean: what a plan may compute that a user would see."""
+"""Faults of outputs that a user would see, by the meaning of the output."""
 
 from __future__ import annotations
 

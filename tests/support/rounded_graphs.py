@@ -1,4 +1,4 @@
-"""Graphs that round as devices do: honest plans, for tests of what a plan's outputs are compared with.
+"""Make graphs that round like devices, as stand-ins for correct plans.
 
 They are computed in fp32 and rounded where a device rounds: TF32 and bf16 before products, fp16 after every operation
 of a graph in fp16.

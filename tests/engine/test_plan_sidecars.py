@@ -1,4 +1,4 @@
-"""Plans whose sidecar says what is not so: refused by name, with what is wrong, before anything runs."""
+"""Test plans with a wrong sidecar: they are refused with the reason before anything runs."""
 
 from __future__ import annotations
 

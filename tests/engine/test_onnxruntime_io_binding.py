@@ -1,4 +1,4 @@
-"""ONNX Runtime with its arrays bound to a device: on the processor, and on a GPU where there is one (marked `gpu`)."""
+"""Test ONNX Runtime with arrays bound to a device: on the CPU, and on a GPU if there is one (marked `gpu`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SPEC = colour_models.segmenter_spec()
 
 
 def _bound(graph: Path, **options: bool) -> OnnxRuntimeBoundSession:
-    """The session that GPUs get, on the processor."""
+    """The session that GPUs get, on the CPU."""
     return open_bound(graph, read_spec(graph), Device("cpu"), "fp32", OpenOptions(**options))
 
 
@@ -191,7 +191,7 @@ def test_arrays_of_another_place_are_refused(doubler: Path) -> None:
         session.run_kept({"image_embeds": rows, "more": session.upload(rows[:2])}, [])
 
 
-def test_a_run_that_fails_is_told_in_one_line(doubler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_fails_is_reported_in_one_line(doubler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("CUDA failure 2: out of memory\n at somewhere.cc:7")
 
@@ -203,18 +203,18 @@ def test_a_run_that_fails_is_told_in_one_line(doubler: Path, monkeypatch: pytest
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_can_not_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "odd.onnx", colour_models.clip_specs()[0])
     with pytest.raises(ModelFileError, match=r"its spec names .*pixel_values"):
         _bound(path)
 
 
-# Recordings: the processor ignores them, so that what is counted is what a GPU would be told
+# Recordings: the CPU ignores them, so the options that a GPU would get are counted
 
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """The `gpu_graph_id` of each bound run; None where nothing was told."""
+    """The `gpu_graph_id` of each bound run; None for a run without one."""
     told: list[str | None] = []
     real = onnxruntime.InferenceSession.run_with_iobinding
 
@@ -226,7 +226,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     return told
 
 
-def test_without_recordings_nothing_is_told(runs: list[str | None]) -> None:
+def test_without_recordings_nothing_is_reported(runs: list[str | None]) -> None:
     session = _bound(find_graph("clip-colours", "image"))
     for _ in range(3):
         session.run({"pixel_values": _pictures(1, 3, 32, 32)})
@@ -287,7 +287,7 @@ def _gpu_devices() -> list[str]:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("kind", "cuda_graph"), [("cuda", False), ("cuda", True), ("tensorrt", False)])
-def test_a_gpu_answers_as_the_processor(kind: str, cuda_graph: bool) -> None:
+def test_a_gpu_answers_as_the_cpu(kind: str, cuda_graph: bool) -> None:
     if kind not in _gpu_devices():
         pytest.skip(f"no device {kind}: {all_backends()['onnxruntime'].readiness().reason}")
     precision = "fp32" if kind == "cuda" else "auto"

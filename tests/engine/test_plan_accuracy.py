@@ -1,4 +1,4 @@
-"""What a plan is compared with its graph by: honest rounding passes, what a user would see does not."""
+"""Test the comparison of a plan with its graph: correct rounding passes, visible faults do not."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_a_fault_of_the_coarsest_anchors_is_refused(fp32: dict[str, Path]) -> No
 
 
 def _rows(count: int = 300, seed: int = 0) -> np.ndarray:
-    """Detections (1, count, 38) of five classes, best first, all told apart by their boxes."""
+    """Detections (1, count, 38) of five classes, best first, distinguished by their boxes."""
     generator = np.random.default_rng(seed)
     rows = generator.normal(size=(1, count, 38)).astype(np.float32)
     rows[..., :2] = generator.uniform(0, 500, (1, count, 2))

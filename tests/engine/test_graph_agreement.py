@@ -1,4 +1,4 @@
-"""ONNX files against their own graphs: what does not fit is refused when the file is opened, with the cure."""
+"""Test that ONNX files that do not match their spec are refused on opening, with a way to fix them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_outputs_are_known_by_their_shapes(tmp_path: Path, backend: str) -> None
         (lambda m: _axes(m.graph.output[0], "n", 116, "a"), "expected 80 class names, found 3; give a name for every"),
     ],
 )  # fmt: skip
-def test_a_graph_that_can_not_run_is_refused_at_opening(
+def test_a_graph_that_cannot_run_is_refused_at_opening(
     tmp_path: Path, change: Callable[[onnx.ModelProto], Any], found: str
 ) -> None:
     path = _saved(tmp_path / "bad.onnx", change)

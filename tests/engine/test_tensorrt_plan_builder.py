@@ -1,4 +1,4 @@
-"""Building plans: the builder's logic on TensorRT-RTX, which shares TensorRT's API and builds where no GPU is."""
+"""Test building plans with TensorRT-RTX, which shares TensorRT's API and builds without a GPU."""
 
 from __future__ import annotations
 
@@ -164,7 +164,9 @@ def test_options_that_a_builder_does_not_have_are_refused(
     rtx: api.TensorRtApi, options: BuildOptions, message: str
 ) -> None:
     with pytest.raises(BuildRequestError, match=message):
-        CachedPlans("tensorrt-rtx", rtx, "", EngineCache()).find_or_build(dataclasses.replace(_request(), options=options))
+        CachedPlans("tensorrt-rtx", rtx, "", EngineCache()).find_or_build(
+            dataclasses.replace(_request(), options=options)
+        )
 
 
 def test_a_graph_that_the_parser_refuses_is_named(rtx: api.TensorRtApi, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Graphs that OpenVINO compiled in a build: read by later sessions, and nothing that was harmed."""
+"""Test graphs that OpenVINO compiled in a build: later sessions load them, unless they are damaged."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_was_built_is_not_compiled_again(
 
 
 @pytest.mark.parametrize("harm", [lambda data: data[: len(data) // 2], lambda data: data[:-9] + b"\1" + data[-8:]])
-def test_what_was_harmed_is_compiled_anew(monkeypatch: pytest.MonkeyPatch, harm: object) -> None:
+def test_damaged_files_are_compiled_again(monkeypatch: pytest.MonkeyPatch, harm: object) -> None:
     expected = _answer()
     assert main(["build", "colours", "--backend", "openvino"]) == 0
     for path in _kept():
