@@ -36,11 +36,13 @@ def choose_builder(name: str = "auto", device: str = "auto", targets: Collection
     return builders[min(ready, key=lambda each: able[each].rank(device))]
 
 
-def plan_backend(path: Path, asked: str) -> str:
-    """The backend that a plan was built for; `asked` must be that one or `auto`."""
+def plan_backend(path: Path, requested: str) -> str:
+    """The backend that a plan was built for; `requested` must be that one or `auto`."""
     built_for = read_facts(path)[1].backend
-    if asked not in ("auto", built_for):
-        raise ModelFileError(path, f"expected a graph for {asked}, found a plan of {built_for}", "use --backend auto")
+    if requested not in ("auto", built_for):
+        raise ModelFileError(
+            path, f"expected a graph for {requested}, found a plan of {built_for}", "use --backend auto"
+        )
     return built_for
 
 

@@ -58,20 +58,20 @@ class CpuCount:
         """
         return self._within_quota(self.cores)
 
-    def threads(self, asked: int | None) -> int:
+    def threads(self, requested: int | None) -> int:
         """Check a requested number of threads.
 
         Args:
-            asked: The requested number; None: `default_threads`.
+            requested: The requested number; None: `default_threads`.
 
         Raises:
             ThreadsError: It is not a whole number from 1 to `usable`.
         """
-        if asked is None:
+        if requested is None:
             return self.default_threads
-        if not isinstance(asked, int) or isinstance(asked, bool) or not 1 <= asked <= self.usable:
-            raise ThreadsError(self.usable, str(self), asked)
-        return asked
+        if not isinstance(requested, int) or isinstance(requested, bool) or not 1 <= requested <= self.usable:
+            raise ThreadsError(self.usable, str(self), requested)
+        return requested
 
     def __str__(self) -> str:
         limits = [] if self.allowed == self.machine else [f"affinity allows {self.allowed}"]

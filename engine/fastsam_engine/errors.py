@@ -140,7 +140,7 @@ class ThreadsError(RequestError, ValueError):
         )
 
 
-class NotSentError(RequestError, TypeError):
+class NotPicklableError(RequestError, TypeError):
     """An open model was pickled, which copying it or sending it to another process does."""
 
     def __init__(self, kind: str) -> None:

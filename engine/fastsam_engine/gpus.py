@@ -188,14 +188,14 @@ def _gpu(library: ctypes.CDLL, index: int) -> Gpu | str:
 
 def _memory_bytes(library: ctypes.CDLL, device: ctypes.c_int) -> int:
     size = ctypes.c_size_t()
-    ask = getattr(library, "cuDeviceTotalMem_v2", None)
-    return 0 if ask is None or ask(ctypes.byref(size), device) else size.value
+    query = getattr(library, "cuDeviceTotalMem_v2", None)
+    return 0 if query is None or query(ctypes.byref(size), device) else size.value
 
 
 def _cuda(library: ctypes.CDLL) -> tuple[int, int] | None:
     version = ctypes.c_int()
-    ask = getattr(library, "cuDriverGetVersion", None)
-    if ask is None or ask(ctypes.byref(version)):
+    query = getattr(library, "cuDriverGetVersion", None)
+    if query is None or query(ctypes.byref(version)):
         return None
     return version.value // 1000, version.value % 1000 // 10
 

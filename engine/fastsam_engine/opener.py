@@ -76,7 +76,7 @@ def open_session(
     if is_plan(path):
         return _open(path, spec, plan_backend(path, backend), device, precision, options, "as built")
     if backend != "auto":
-        return _open(path, spec, backend, device, precision, options, "as asked")
+        return _open(path, spec, backend, device, precision, options, "as requested")
     *faster, last = fastest_first(device, gpu_only=cuda_graph)
     for name, where in faster:
         try:

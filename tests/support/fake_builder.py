@@ -141,7 +141,7 @@ class FakeTimings:
 
 
 class FakeConfig:
-    """How a plan was built; whatever else is set fails.
+    """How a plan was built; setting anything else fails.
 
     Attributes:
         graph, gpu: Of the build: the file, and the index of the GPU that was the thread's, None without one.
@@ -241,7 +241,7 @@ class FakeBuilder:
         return bytearray(make_plan(network.graph, ranges, version=version, later=later, gpus=gpus, gain=gain))
 
     def _step(self, monitor: Any, step: int) -> bool:
-        """Tell of a step; as the bindings do, print what that raises, and take it for a no."""
+        """Report a step. Like the bindings, print an exception and treat it as False."""
         self._api.at_step(step)
         try:
             return bool(monitor.step_complete("Building", step))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn, Self
 
 from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
-from fastsam_engine.errors import NotSentError
+from fastsam_engine.errors import NotPicklableError
 
 
 class Closable:
@@ -31,7 +31,7 @@ class Closable:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise NotSentError(type(self).__name__)
+        raise NotPicklableError(type(self).__name__)
 
     def _release(self) -> None:
         """Free all resources. Called once, when no call is in progress and none can follow."""

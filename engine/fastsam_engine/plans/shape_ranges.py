@@ -75,10 +75,12 @@ def plan_spec(spec: ModelSpec, ranges: Mapping[str, ShapeRange]) -> ModelSpec:
     return dataclasses.replace(spec, input=taken)
 
 
-def _batches(spec: ModelSpec, given: ImageInput | TokenInput, asked: tuple[int, int] | None) -> tuple[int, int, int]:
+def _batches(
+    spec: ModelSpec, given: ImageInput | TokenInput, requested: tuple[int, int] | None
+) -> tuple[int, int, int]:
     low, high = given.batch
-    usual, most = asked or _BATCHES[spec.task][1:]
-    if asked is None:
+    usual, most = requested or _BATCHES[spec.task][1:]
+    if requested is None:
         most = max(low, most if high is None else min(most, high))
         usual = min(max(usual, low), most)
     if not low <= usual <= most or (high is not None and most > high):
@@ -87,16 +89,16 @@ def _batches(spec: ModelSpec, given: ImageInput | TokenInput, asked: tuple[int, 
     return low, usual, most
 
 
-def _sizes(image: ImageInput, asked: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
+def _sizes(image: ImageInput, requested: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
     whole, multiple = (image.height, image.width), image.size_multiple
     if multiple is None:
-        if asked not in (None, whole):
-            raise BuildRequestError("imgsz", f"{whole[0]} {whole[1]}, the only size of this model", f"{asked}")
+        if requested not in (None, whole):
+            raise BuildRequestError("imgsz", f"{whole[0]} {whole[1]}, the only size of this model", f"{requested}")
         return whole, whole, whole
-    if asked is not None:
-        if min(asked) < multiple or asked[0] % multiple or asked[1] % multiple:
-            raise BuildRequestError("imgsz", f"multiples of {multiple} px", f"{asked[0]} {asked[1]}")
-        return asked, asked, asked
+    if requested is not None:
+        if min(requested) < multiple or requested[0] % multiple or requested[1] % multiple:
+            raise BuildRequestError("imgsz", f"multiples of {multiple} px", f"{requested[0]} {requested[1]}")
+        return requested, requested, requested
     wide = min(-(-round(whole[1] * _WIDE) // multiple) * multiple, whole[0])
     return (multiple, multiple), (wide, whole[1]), whole
 

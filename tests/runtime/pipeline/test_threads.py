@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastsam_engine.errors import NotSentError
+from fastsam_engine.errors import NotPicklableError
 from fastsam_trt import Pipeline
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
@@ -363,7 +363,7 @@ def test_a_frame_is_uploaded_for_what_its_array_holds_now() -> None:
 def test_what_can_not_be_sent_says_how_to_do_without(act: Callable[[object], object]) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
     for each in (pipe, pipe.segmenter, pipe.clip, pipe.segmenter.session):
-        with pytest.raises(NotSentError, match=f"open {type(each).__name__}; open one in each process"):
+        with pytest.raises(NotPicklableError, match=f"open {type(each).__name__}; open one in each process"):
             act(each)
 
 

@@ -22,7 +22,7 @@ from fastsam_engine.store.home_folder import home
 Providers = list[tuple[str, dict[str, str]]]
 
 
-def compute_precision(spec: ModelSpec, device: Device, asked: str) -> ComputePrecision:
+def compute_precision(spec: ModelSpec, device: Device, requested: str) -> ComputePrecision:
     """The precision that a graph is computed in.
 
     The CPU provider has almost no fp16 kernels and casts to fp32. The CUDA provider computes an int8 graph in floating
@@ -32,7 +32,7 @@ def compute_precision(spec: ModelSpec, device: Device, asked: str) -> ComputePre
     Args:
         spec: Of the graph.
         device: The device it runs on.
-        asked: `auto` or a precision.
+        requested: `auto` or a precision.
 
     Raises:
         BackendUnavailableError: The requested precision is not available.
@@ -43,12 +43,12 @@ def compute_precision(spec: ModelSpec, device: Device, asked: str) -> ComputePre
     able = [own]
     if own == "fp32" and device.kind != "cpu":
         able = ["tf32", "fp32"] if device.kind == "cuda" else ["tf32"]
-    chosen = able[0] if asked == "auto" else next((each for each in able if each == asked), None)
+    chosen = able[0] if requested == "auto" else next((each for each in able if each == requested), None)
     if chosen is None:
         found = " or ".join(able)
         raise BackendUnavailableError(
             "onnxruntime",
-            f"it computes this graph, which is {spec.precision}, in {found} on {device}, not in {asked}",
+            f"it computes this graph, which is {spec.precision}, in {found} on {device}, not in {requested}",
             "use --precision auto, or another backend",
         )
     return chosen

@@ -275,11 +275,11 @@ def _make_core() -> openvino.Core:
     return openvino.Core()
 
 
-def _precision(core: openvino.Core, spec: ModelSpec, asked: str) -> Precision:
+def _precision(core: openvino.Core, spec: ModelSpec, requested: str) -> Precision:
     """The precision that the CPU computes in: the requested one, the graph's int8, or the library's choice."""
     if spec.precision == "int8":
         return "int8"
-    if asked != "auto":
-        return cast("Precision", asked)  # one of `_HINTS`, as `open` has checked
+    if requested != "auto":
+        return cast("Precision", requested)  # one of `_HINTS`, as `open` has checked
     chosen = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
     return next(name for name, hint in _HINTS.items() if hint == chosen)
