@@ -83,7 +83,7 @@ def test_a_graph_that_was_written_anew_is_another(monkeypatch: pytest.MonkeyPatc
 def test_what_openvino_does_not_have_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for more in (["--out", str(tmp_path)], ["--no-tf32"], ["--device", "cuda"]):
         assert main(["build", "colours", "--backend", "openvino", *more]) == 2
-        assert "none but --imgsz and --batch for OpenVINO" in capsys.readouterr().err
+        assert "only --imgsz and --batch for OpenVINO" in capsys.readouterr().err
 
 
 def test_a_model_with_helper_graphs_builds(capsys: pytest.CaptureFixture[str]) -> None:
