@@ -125,11 +125,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = make_parser()
     argv = sys.argv[1:] if argv is None else argv
-    if not argv:
-        parser.print_help(sys.stderr)
-        parser.error("expected a command, found none")
     debug = "--debug" in argv  # until the options are known
     try:
+        if not argv:
+            parser.print_help()
+            sys.stdout.flush()
+            parser.error("expected a command, found none")
         args = parser.parse_args(argv)
         debug = args.debug
         _quieten(debug=debug)
