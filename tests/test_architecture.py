@@ -51,7 +51,7 @@ def test_imports_run_one_way(wing: str) -> None:
 
 def test_ultralytics_is_imported_in_one_file_only() -> None:
     users = [p for wing, root in WINGS.items() for p in (root / wing).rglob("*.py") if "ultralytics" in _imports(p)]
-    assert users == [ROOT / "export" / "fastsam_export" / "ultralytics_models.py"]
+    assert users == [ROOT / "export" / "fastsam_export" / "frameworks" / "ultralytics_models.py"]
 
 
 def _loaded(code: str) -> set[str]:
@@ -73,7 +73,7 @@ def test_the_pipeline_loads_no_framework_and_no_backend_before_use() -> None:
 
 
 def test_the_bench_loads_no_framework_and_no_backend_before_use() -> None:
-    loaded = _loaded("from fastsam_bench import ceilings, limits, operations")
+    loaded = _loaded("from fastsam_bench.roofline import ceilings, limits, operations")
     assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "pynvml"})
 
 

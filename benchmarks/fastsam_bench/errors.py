@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsam_engine.errors import RequestError, WorkError, brief
-from fastsam_engine.json_reader import shown
+from fastsam_engine.spec.json_reader import shown
 
 
 class ResultsFileError(RequestError, ValueError):

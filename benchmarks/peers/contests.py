@@ -19,9 +19,8 @@ from our_side import Wanted
 from pins import HERE
 from same_models import DETR_SIZE, SeededModels
 
-import harness
-import reference
-from fastsam_trt.picture import read_picture
+from claims.common import harness, reference
+from fastsam_trt.frames.image import read_picture
 
 _CONF, _IOU, _FASTSAM_IOU = 0.25, 0.7, 0.9
 _NEAR = 0.05  # a score this near to the threshold may fall on either side of it by rounding

@@ -1,6 +1,6 @@
 """Select by boxes and points, px of the frame: the segment that fits a box, and what lies under a point.
 
-    python boxes_and_points.py [PHOTO] [MODEL]
+python boxes_and_points.py [PHOTO] [MODEL]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Change the prompts while a stream runs, from another thread: nothing is exported or built again.
 
-    python change_prompts.py [SOURCE] [FIRST] [SECOND] [MODEL]
+python change_prompts.py [SOURCE] [FIRST] [SECOND] [MODEL]
 """
 
 import sys
@@ -11,7 +11,7 @@ from fastsam_trt.cli import one_line_errors
 
 
 def main(
-    source: str = "demo", first: str = "red circle", second: str = "blue square", model: str = "demo-seg"
+    source: str = "demo", first: str = "red circle", second: str = "green square", model: str = "demo-seg"
 ) -> None:
     with Pipeline(model, prompts=[first]) as pipe:
 
@@ -20,7 +20,7 @@ def main(
 
         frames = dict.fromkeys((first, second), 0)
         for index, result in enumerate(pipe.stream(source, policy="every")):
-            if index == 10:
+            if index == 2:
                 threading.Thread(target=change).start()
             frames[result.prompts[0]] += 1
     print(", ".join(f"{count} frames with {prompt!r}" for prompt, count in frames.items()))

@@ -1,6 +1,6 @@
 """Count the objects of a video, each once, however many frames show it.
 
-    python count_tracks.py [VIDEO] [PROMPT] [MODEL]
+python count_tracks.py [VIDEO] [PROMPT] [MODEL]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Write results in a format of your own: a sink takes frames and results, and finishes its file.
 
-    python custom_sink.py [SOURCE] [PROMPT] [MODEL]
+python custom_sink.py [SOURCE] [PROMPT] [MODEL]
 """
 
 import csv
@@ -8,20 +8,20 @@ import sys
 
 from fastsam_trt import Pipeline, Result, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.flow import Flow
 from fastsam_trt.sinks import Sink
 from fastsam_trt.sources import Frame
+from fastsam_trt.streaming import Flow
 
 
 class CsvSink(Sink):
     def __init__(self, path: str) -> None:
-        self._file = open(path, "w", newline="", encoding="utf-8")
+        self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._rows = csv.writer(self._file)
         self._rows.writerow(["frame", "track", "x0", "y0", "x1", "y1", "area_px"])
 
     def write(self, frame: Frame, result: Result) -> None:
-        for track_id, box, crop in zip(result.track_ids, result.boxes, result.mask_crops(), strict=True):
-            self._rows.writerow([frame.index, track_id, *box.round(1), crop.pixels.sum()])
+        for track_id, box, mask in zip(result.track_ids, result.boxes, result.masks(), strict=True):
+            self._rows.writerow([frame.index, track_id, *box.round(1), mask.sum()])
 
     def close(self) -> None:
         self._file.close()

@@ -1,6 +1,6 @@
 """Exclude by text: select one thing without what resembles it.
 
-    python exclude_texts.py [PHOTO] [PROMPT] [EXCLUDED] [MODEL]
+python exclude_texts.py [PHOTO] [PROMPT] [EXCLUDED] [MODEL]
 """
 
 import sys
@@ -9,9 +9,7 @@ from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
 
 
-def main(
-    photo: str = "demo", prompt: str = "circle", excluded: str = "a red circle", model: str = "demo-seg"
-) -> None:
+def main(photo: str = "demo", prompt: str = "pink", excluded: str = "star", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
         picture = next(iter(source)).picture
         before = pipe(picture)

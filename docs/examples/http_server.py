@@ -1,8 +1,8 @@
 """Serve selections over HTTP with aiohttp: POST an image to /select?prompt=TEXT, get boxes and COCO RLE masks.
 
-    pip install 'fastsam-trt[cpu,preview]'
-    python http_server.py [PORT] [MODEL]
-    curl --data-binary @photo.jpg 'http://127.0.0.1:8080/select?prompt=cat'
+pip install 'fastsam-trt[cpu,preview]'
+python http_server.py [PORT] [MODEL]
+curl --data-binary @photo.jpg 'http://127.0.0.1:8080/select?prompt=cat'
 """
 
 import asyncio

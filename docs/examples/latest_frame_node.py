@@ -1,12 +1,13 @@
-"""A node as in ROS: a callback keeps the newest image, a worker selects in it and publishes what it found.
+"""Write a node as for ROS: a callback keeps the newest image, and a worker selects in it and publishes the result.
 
-    python latest_frame_node.py [SOURCE] [PROMPT] [MODEL]
+python latest_frame_node.py [SOURCE] [PROMPT] [MODEL]
 """
 
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, Queue
+from threading import Thread
 
 from fastsam_trt import Pipeline, Result, open_source
 from fastsam_trt.cli import one_line_errors
@@ -14,38 +15,34 @@ from fastsam_trt.sources import Frame
 
 
 class SelectorNode:
-    def __init__(self, pipe: Pipeline, publish: Callable[[float, Result], None]) -> None:
+    def __init__(self, pipe: Pipeline, publish: Callable[[Result], None]) -> None:
         self._pipe, self._publish = pipe, publish
-        self._newest: deque[Frame] = deque(maxlen=1)  # a newer image replaces one that nobody has taken
-        self._arrived, self._ended = threading.Event(), False
+        self._newest: Queue[Frame | None] = Queue(maxsize=1)
 
-    def on_image(self, frame: Frame) -> None:  # the subscription's callback, which returns at once
-        self._newest.append(frame)
-        self._arrived.set()
-
-    def end(self) -> None:
-        self._ended = True
-        self._arrived.set()
+    def on_image(self, frame: Frame) -> None:  # the callback of the subscription: it returns at once
+        with suppress(Empty):
+            self._newest.get_nowait()  # drop the image that the worker has not taken
+        self._newest.put(frame)
 
     def spin(self) -> None:
-        while self._arrived.wait() and not (self._ended and not self._newest):
-            self._arrived.clear() if not self._ended else None
-            if self._newest:
-                frame = self._newest.pop()
-                self._publish(frame.captured_s, self._pipe(frame.picture, captured_s=frame.captured_s))
+        while (frame := self._newest.get()) is not None:
+            self._publish(self._pipe(frame.picture, captured_s=frame.captured_s))
+
+    def end(self) -> None:
+        self._newest.put(None)
 
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     published: list[Result] = []
     with Pipeline(model, prompts=[prompt], track=True) as pipe, open_source(source) as frames:
-        node = SelectorNode(pipe, lambda _, result: published.append(result))
-        worker = threading.Thread(target=node.spin)
+        node = SelectorNode(pipe, published.append)
+        worker = Thread(target=node.spin)
         worker.start()
-        for images, frame in enumerate(frames, 1):
+        for frame in frames:
             node.on_image(frame)
         node.end()
         worker.join()
-    print(f"{images} images arrived, {len(published)} results, the last with {len(published[-1])} segments")
+    print(f"{frame.index + 1} images, {len(published)} results, the last with {len(published[-1])} segments")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Loop over live video and print statistics: frames per second, age of frames, dropped frames.
 
-    python live_loop.py [SOURCE] [PROMPT] [MODEL]
+python live_loop.py [SOURCE] [PROMPT] [MODEL]
 """
 
 import sys
 
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.flow import Flow
+from fastsam_trt.streaming import Flow
 
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:

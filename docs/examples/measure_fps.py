@@ -1,6 +1,6 @@
 """Measure the speed of your own loop: median time of each stage, and frames per second.
 
-    python measure_fps.py [SOURCE] [PROMPT] [MODEL]
+python measure_fps.py [SOURCE] [PROMPT] [MODEL]
 """
 
 import sys
@@ -19,11 +19,11 @@ def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-se
         pictures = [frame.picture for frame in frames]
     with Pipeline(model, prompts=[prompt]) as pipe:
         for picture in pictures[:WARM_UP]:
-            pipe(picture).mask_crops()
+            pipe(picture).masks()
         start_s, results = time.perf_counter(), []
         for picture in pictures:
             results.append(pipe(picture))
-            results[-1].mask_crops()  # masks are decoded on first use: without this they are not timed
+            results[-1].masks()  # masks are decoded on first use: without this they are not timed
         seconds = time.perf_counter() - start_s
     for stage in results[0].speed:
         print(f"{stage:10} {np.median([result.speed[stage] for result in results]):7.2f} ms")

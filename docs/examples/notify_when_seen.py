@@ -1,6 +1,6 @@
 """Watch a stream and call a function when a prompt appears and when it is gone.
 
-    python notify_when_seen.py [SOURCE] [PROMPT] [MODEL]
+python notify_when_seen.py [SOURCE] [PROMPT] [MODEL]
 """
 
 import sys
@@ -13,14 +13,13 @@ GONE_AFTER = 5  # frames without a match
 
 
 def watch(pipe: Pipeline, source: str, notify: Callable[[str], None]) -> None:
-    seen, missing = False, 0
+    missing = GONE_AFTER  # frames in a row
     for index, result in enumerate(pipe.stream(source)):
-        missing = 0 if len(result) else missing + 1
-        if len(result) and not seen:
+        if len(result) and missing >= GONE_AFTER:
             notify(f"result {index}: {pipe.prompts[0]} appeared at {result.boxes[0].round().tolist()}")
-        elif seen and missing == GONE_AFTER:
+        missing = 0 if len(result) else missing + 1
+        if missing == GONE_AFTER:
             notify(f"result {index}: {pipe.prompts[0]} is gone")
-        seen = len(result) > 0 or (seen and missing < GONE_AFTER)
 
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:

@@ -1,6 +1,6 @@
 """Give frames as numpy arrays or Pillow images: BGR as OpenCV has it, grey, BGRA, 16-bit.
 
-    python numpy_and_pillow.py [PHOTO] [PROMPT] [MODEL]
+python numpy_and_pillow.py [PHOTO] [PROMPT] [MODEL]
 """
 
 import sys

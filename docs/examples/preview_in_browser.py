@@ -1,7 +1,7 @@
-"""Show a webcam (or the demo) in a browser, where the prompts can be changed: http://127.0.0.1:8080/
+"""Show a webcam or the demo in a browser, at http://127.0.0.1:8080/, where the prompts can be changed.
 
-    pip install 'fastsam-trt[cpu,preview]'
-    python preview_in_browser.py [SOURCE] [PROMPT] [PORT] [MODEL]
+pip install 'fastsam-trt[cpu,preview]'
+python preview_in_browser.py [SOURCE] [PROMPT] [PORT] [MODEL]
 """
 
 import sys
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.flow import Flow
 from fastsam_trt.preview import PreviewServer, PreviewSink, parse_address
+from fastsam_trt.streaming import Flow
 
 
 def main(source: str = "demo", prompt: str = "red circle", port: str = "8080", model: str = "demo-seg") -> None:

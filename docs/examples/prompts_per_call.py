@@ -1,6 +1,6 @@
 """Serve requests with prompts of their own from several threads: one pipeline, and no locks in your code.
 
-    python prompts_per_call.py [PHOTO] [MODEL] [PROMPT ...]
+python prompts_per_call.py [PHOTO] [MODEL] [PROMPT ...]
 """
 
 import sys
@@ -17,7 +17,7 @@ def main(photo: str = "demo", model: str = "demo-seg", *prompts: str) -> None:
         def select(prompt: str) -> Result:
             return pipe(picture, prompts=[prompt])  # for this call only; pipe.prompts stays as it is
 
-        wanted = prompts or ("red circle", "blue square", "green triangle", "circle")
+        wanted = prompts or ("red circle", "green square", "pink", "black cat")
         for prompt, result in zip(wanted, pool.map(select, wanted), strict=True):
             print(f"{prompt}: {len(result)} segments")
 

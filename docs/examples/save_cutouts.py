@@ -1,6 +1,6 @@
 """Save each selected segment as a PNG file with a transparent background.
 
-    python save_cutouts.py [PHOTO] [PROMPT] [MODEL]
+python save_cutouts.py [PHOTO] [PROMPT] [MODEL]
 """
 
 import sys

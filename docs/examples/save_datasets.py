@@ -1,6 +1,6 @@
 """Save COCO results with RLE masks (results.json) and YOLO labels (labels/*.txt) for a video.
 
-    python save_datasets.py [SOURCE] [PROMPT] [MODEL]
+python save_datasets.py [SOURCE] [PROMPT] [MODEL]
 """
 
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.coco import CocoRecord, as_records
-from fastsam_trt.yolo_labels import label_lines
+from fastsam_trt.results.coco import CocoRecord, as_records
+from fastsam_trt.results.yolo_labels import label_lines
 
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
@@ -20,7 +20,7 @@ def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-se
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(source, vid_stride=10) as frames:
         for frame in frames:
             result = pipe(frame.picture)
-            records += as_records(result, frame.index, [1] * len(result))  # the only category
+            records += as_records(result, image_id=frame.index)
             (labels / f"{frame.index:06}.txt").write_text(label_lines(result, result.prompt_ids.tolist()))
     Path("results.json").write_text(json.dumps(records))
     print(f"{len(records)} records in results.json, {len(list(labels.iterdir()))} files in {labels}/")

@@ -1,6 +1,6 @@
 """Save label maps as PNG files in PASCAL VOC's colours: classes.png and instances.png.
 
-    python save_label_maps.py [PHOTO] [MODEL]
+python save_label_maps.py [PHOTO] [MODEL]
 """
 
 import sys
@@ -9,7 +9,7 @@ import numpy as np
 
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.label_map import instance_map, label_map, save
+from fastsam_trt.results.label_map import instance_map, label_map, save
 
 
 def main(photo: str = "demo", model: str = "demo-seg") -> None:

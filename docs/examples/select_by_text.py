@@ -1,6 +1,6 @@
 """Select segments in one photo by text and save the overlay.
 
-    python select_by_text.py [PHOTO] [PROMPT] [MODEL]
+python select_by_text.py [PHOTO] [PROMPT] [MODEL]
 """
 
 import sys
@@ -9,7 +9,7 @@ import cv2
 
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.drawing import draw
+from fastsam_trt.drawing.overlay import draw
 
 
 def main(photo: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:

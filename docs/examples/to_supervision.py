@@ -1,7 +1,7 @@
 """Draw results with supervision's annotators: masks into `sv.Detections`.
 
-    pip install 'fastsam-trt[supervision]'
-    python to_supervision.py [PHOTO] [PROMPT] [MODEL]
+pip install 'fastsam-trt[supervision]'
+python to_supervision.py [PHOTO] [PROMPT] [MODEL]
 """
 
 import sys

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fastsam_trt import Pipeline
-from fastsam_trt.drawing import draw
+from fastsam_trt.drawing.overlay import draw
 
 FOLDER = Path(__file__).parent
 WIDTH, GAP = 596, 8  # px; of a panel, and between the two

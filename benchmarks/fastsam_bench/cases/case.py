@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastsam_bench.cases.frames import DrawnFrames, Frames, VideoFrames
-from fastsam_engine.json_reader import read_json
+from fastsam_engine.spec.json_reader import read_json
 
 Scenario = Literal["single", "offline", "live"]
 

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from fastsam_bench.cases.case import ModelCase
 from fastsam_bench.timing.stage_clock import StageClock
 from fastsam_engine import Session
-from fastsam_engine.model_spec import ImageInput
-from fastsam_engine.model_store import beside
-from fastsam_engine.opening import open_session
-from fastsam_trt.clip import Clip
+from fastsam_engine.opener import open_session
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.store.model_store import beside
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError
-from fastsam_trt.families.registry import Decoder, Thresholds, decoder_for
-from fastsam_trt.letterbox import Letterbox, fit
-from fastsam_trt.pipeline import Pipeline
-from fastsam_trt.rectangles import Rectangle
-from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.segments import Segments
+from fastsam_trt.frames.letterbox import Letterbox, fit
+from fastsam_trt.frames.rectangles import Rectangle
+from fastsam_trt.pipeline.pipeline import Pipeline
+from fastsam_trt.segmentation.decoder import Decoder, Thresholds, decoder_for
+from fastsam_trt.segmentation.segmenter import Segmenter
+from fastsam_trt.segmentation.segments import Segments
 
 PROMPT = "a red circle"
 _LOWER_CONF = (0.1, 0.01, 0.001, 0.0)

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from fastsam_bench.report import tables
 from fastsam_bench.report.formatting import REST, case, doubts, significant, stage_names
-from fastsam_bench.report.svg import axes as scales
+from fastsam_bench.report.svg import axes
 from fastsam_bench.report.svg.palette import colour, stage_colour
 from fastsam_bench.report.svg.rows import Bar, Dot, Group, Mark, Row, Sign, Span, rows_chart
 from fastsam_bench.report.tables import Table
@@ -63,7 +63,7 @@ def _speed(name: str, model: str, cells: Sequence[tuple[int, str, Cell]]) -> Fig
             Span(cell.fps.low, cell.fps.high),
         ]
         rows.append(Row(label, shown, marks, bool(doubts(cell))))
-    scale = scales.linear(rate for *_, cell in cells for rate in (cell.fps.median, cell.fps.high))
+    scale = axes.linear(rate for *_, cell in cells for rate in (cell.fps.median, cell.fps.high))
     described = f"Frames a second of {model}: " + "; ".join(f"{row.label} {row.value}" for row in rows)
     return Figure(
         model,
@@ -102,7 +102,7 @@ def stages(name: str, cells: Sequence[Cell]) -> Figure | None:
         "Where the time goes",
         "Share of each stage's median; the figure is the whole call's.",
         rows_chart(name, "Where the time goes", f"Shares of the stages of {len(cells)} cells.",
-                   [Group(model, rows) for model, rows in groups.items()], scales.Scale(0, 100, ticks, "linear")),
+                   [Group(model, rows) for model, rows in groups.items()], axes.Scale(0, 100, ticks, "linear")),
         tables.stages_table(cells),
         legend=(*legend, *([("slate faded", REST)] if rest_seen else [])),
     )  # fmt: skip
@@ -130,7 +130,7 @@ def latencies(name: str, cells: Sequence[Cell]) -> Figure | None:
         "Strokes and figures: p50 and p99.",
         rows_chart(name, "How steady it is", f"Distributions of the times of {len(sampled)} cells over their medians.",
                    [Group(model, rows) for model, rows in groups.items()],
-                   scales.Scale(_FASTEST, _SLOWEST, ticks, "linear")),
+                   axes.Scale(_FASTEST, _SLOWEST, ticks, "linear")),
         tables.latencies_table(sampled),
     )  # fmt: skip
 
@@ -170,7 +170,7 @@ def cold_starts(name: str, colds: Sequence[Cold]) -> Figure | None:
         time = cold.first_result_ms
         row = Row(label, f"{significant(time.p50)} ms", marks)
         groups.setdefault(cold.model, []).append(row)
-    scale = scales.linear([*(c.first_result_ms.high for c in colds), *(sum(c.parts.values()) for c in colds)])
+    scale = axes.linear([*(c.first_result_ms.high for c in colds), *(sum(c.parts.values()) for c in colds)])
     return Figure(
         "Cold starts",
         "From a new process to the first result, ms: medians of the parts, and the 95 percent interval of the whole.",
@@ -183,14 +183,14 @@ def cold_starts(name: str, colds: Sequence[Cold]) -> Figure | None:
 def peers(name: str, found: Sequence[Peer]) -> list[Figure]:
     """Times of other projects over ours: a figure for each engine of ours, all on one scale."""
     every = [1.0, *(value for peer in found for value in (peer.ratio.low, peer.ratio.high))]
-    scale = scales.logarithmic(every)
+    scale = axes.logarithmic(every)
     groups: dict[str, list[Peer]] = {}
     for peer in found:
         groups.setdefault(peer.ours, []).append(peer)
     return [_peers(f"{name}-{i}", ours, group, scale) for i, (ours, group) in enumerate(groups.items())]
 
 
-def _peers(name: str, ours: str, found: Sequence[Peer], scale: scales.Scale) -> Figure:
+def _peers(name: str, ours: str, found: Sequence[Peer], scale: axes.Scale) -> Figure:
     groups: dict[str, list[Row]] = {}
     for peer in found:
         ratio = peer.ratio

@@ -6,17 +6,14 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from string import ascii_uppercase
 
-from fastsam_bench.report import bar_charts as figures
-from fastsam_bench.report import formatting as wording
-from fastsam_bench.report import line_charts as curves
-from fastsam_bench.report import tables
+from fastsam_bench.report import bar_charts, formatting, line_charts, tables
 from fastsam_bench.report.bar_charts import Figure
 from fastsam_bench.report.markdown import HOW_TO_READ
 from fastsam_bench.report.style import STYLE
 from fastsam_bench.report.tables import Table
 from fastsam_bench.results.runs import MachineRuns, Results, by_machine
 from fastsam_trt import __version__
-from fastsam_trt.web_page import POLICY, html_table
+from fastsam_trt.reports.html_page import POLICY, html_table
 
 
 def make_page(results: Results) -> str:
@@ -30,7 +27,7 @@ def make_page(results: Results) -> str:
     """
     machines = by_machine(results.runs)
     names = [_letter(i) if len(machines) > 1 else "" for i in range(len(machines))]
-    speed = figures.speed("speed", [(name, each.cells) for name, each in zip(names, machines, strict=True)])
+    speed = bar_charts.speed("speed", [(name, each.cells) for name, each in zip(names, machines, strict=True)])
     sections = "".join(_machine(i, *each) for i, each in enumerate(zip(names, machines, strict=True)))
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -65,24 +62,25 @@ def make_page(results: Results) -> str:
 def _machine(place: int, name: str, machine: MachineRuns) -> str:
     run = machine.runs[-1].run
     facts = "".join(
-        f"<dt>{escape(fact)}</dt><dd>{escape(value)}</dd>" for fact, value in wording.facts(machine.host, run.memory_gb)
+        f"<dt>{escape(fact)}</dt><dd>{escape(value)}</dd>"
+        for fact, value in formatting.facts(machine.host, run.memory_gb)
     )
     runs = ", ".join(f"{each.name} ({each.run.time})" for each in machine.runs)
-    doubts = [f"{cell.id}: {'; '.join(told)}" for cell in machine.cells if (told := wording.doubts(cell))]
+    doubts = [f"{cell.id}: {'; '.join(told)}" for cell in machine.cells if (told := formatting.doubts(cell))]
     mark = f"m{place}"
     shown = [
-        figures.stages(f"{mark}-stages", machine.cells),
-        figures.latencies(f"{mark}-latencies", machine.cells),
-        *curves.segments(f"{mark}-segments", machine.sweeps),
-        *curves.crops(f"{mark}-crops", machine.cells),
-        curves.roofline(f"{mark}-roofline", machine.cells, machine.ceilings),
-        figures.cold_starts(f"{mark}-cold", machine.colds),
-        *figures.peers(f"{mark}-peers", machine.peers),
+        bar_charts.stages(f"{mark}-stages", machine.cells),
+        bar_charts.latencies(f"{mark}-latencies", machine.cells),
+        *line_charts.segments(f"{mark}-segments", machine.sweeps),
+        *line_charts.crops(f"{mark}-crops", machine.cells),
+        line_charts.roofline(f"{mark}-roofline", machine.cells, machine.ceilings),
+        bar_charts.cold_starts(f"{mark}-cold", machine.colds),
+        *bar_charts.peers(f"{mark}-peers", machine.peers),
     ]
     return f"""<section id="{mark}">
 <h2>{escape(_named(name, machine))}</h2>
 <dl>{facts}<dt>runs</dt><dd>{escape(runs)}</dd><dt>command</dt><dd>{escape(" ".join(run.command) or "-")}</dd></dl>
-{_notes(wording.all_notes(machine))}
+{_notes(formatting.all_notes(machine))}
 {_notes((f"{each.id}: {each.error}" for each in machine.failed), "Failed")}
 {_folded(doubts, f"Why {len(doubts)} of {len(machine.cells)} cells are doubtful")}
 <div class="charts">{"".join(_figure(each) for each in shown if each is not None)}</div>
@@ -134,7 +132,7 @@ def _contents(names: list[str], machines: tuple[MachineRuns, ...]) -> str:
 
 
 def _named(name: str, machine: MachineRuns) -> str:
-    title = wording.title(machine.host)
+    title = formatting.title(machine.host)
     return f"{name}: {title}" if name else title
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 
 from fastsam_bench.errors import MarkersError
-from fastsam_bench.report import formatting as wording
-from fastsam_bench.report import tables
+from fastsam_bench.report import formatting, tables
 from fastsam_bench.report.tables import Table
 from fastsam_bench.results.runs import MachineRuns, Results, by_machine
 
@@ -37,11 +36,11 @@ def table_for_readme(results: Results) -> str:
     for machine in by_machine(results.runs):
         run = machine.runs[-1].run
         versions = ", ".join(f"{name} {version}" for name, version in machine.host.versions.items())
-        named = f"**{escape(wording.title(machine.host))}**, {escape(wording.day(run.time))}; {escape(versions)}"
+        named = f"**{escape(formatting.title(machine.host))}**, {escape(formatting.day(run.time))}; {escape(versions)}"
         parts.append(named)
         parts += _section("", tables.short_table(machine.cells))
         failed = (f"{each.id} failed: {each.error}" for each in machine.failed)
-        parts += _remarks([*wording.meanings(machine.cells), *wording.all_notes(machine), *failed])
+        parts += _remarks([*formatting.meanings(machine.cells), *formatting.all_notes(machine), *failed])
     parts += _remarks(results.remarks)
     return "\n\n".join(parts) or "No results yet."
 
@@ -71,13 +70,13 @@ def escape(text: str) -> str:
 
 def _machine(machine: MachineRuns) -> list[str]:
     run = machine.runs[-1].run
-    facts = wording.facts(machine.host, run.memory_gb)
-    parts = [f"## {escape(wording.title(machine.host))}"]
+    facts = formatting.facts(machine.host, run.memory_gb)
+    parts = [f"## {escape(formatting.title(machine.host))}"]
     parts.append("\n".join(f"- {name}: {escape(value)}" for name, value in facts))
     told = ", ".join(f"{escape(each.name)} ({escape(each.run.time)})" for each in machine.runs)
     command = escape(" ".join(run.command))
     parts.append(f"Runs: {told}." + (f" Command: {command}" if command else ""))
-    parts += _remarks(wording.all_notes(machine))
+    parts += _remarks(formatting.all_notes(machine))
     parts += _section("Failed", tables.failed_table(machine.failed))
     parts += _section("Speed", tables.cells_table(machine.cells))
     parts += _section("Stages, p50 / p99 ms", tables.stages_table(machine.cells))

@@ -1,10 +1,10 @@
 """The style sheet of the page of results, beside what all pages share."""
 
 from fastsam_bench.report.svg import palette
-from fastsam_trt import web_page
+from fastsam_trt.reports import html_page
 
 STYLE = (
-    web_page.STYLE
+    html_page.STYLE
     + palette.css()
     + """
 body { max-width: 1180px; }

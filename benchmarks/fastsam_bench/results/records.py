@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from fastsam_trt.machine import Machine
+from fastsam_trt.reports.machine import Machine
 
 SCHEMA = "fastsam-trt.bench/1"
 

@@ -14,7 +14,7 @@ from fastsam_bench.errors import ResultsFileError, ResultsLineError, ResultsSche
 from fastsam_bench.results.records import KINDS, SCHEMA, Cell, End, Failed, Record, Run
 from fastsam_bench.results.runs import BenchRun, Results
 from fastsam_engine.errors import OutputError
-from fastsam_engine.json_reader import parse_json, read_json
+from fastsam_engine.spec.json_reader import parse_json, read_json
 
 _DIGITS = 7  # of numbers in the file: more than any clock has
 

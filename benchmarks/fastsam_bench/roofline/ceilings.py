@@ -24,8 +24,8 @@ from fastsam_bench.roofline.memory_bandwidth import HostMemory, free_memory, las
 from fastsam_bench.roofline.probe_graphs import Probe, draw_input, write_probe
 from fastsam_engine import Session, open_session
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import Precision
 from fastsam_engine.session import Computed
+from fastsam_engine.spec.model_spec import Precision
 
 _SAMPLES = 7
 _SAMPLE_S = 0.1  # time that a sample may take

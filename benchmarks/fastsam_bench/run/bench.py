@@ -21,7 +21,7 @@ from fastsam_bench.scenarios.segment_sweep import COUNTS, measure_sweep
 from fastsam_bench.timing.gpu_watch import GpuWatch
 from fastsam_engine import Session
 from fastsam_engine.errors import FastsamError, one_line
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError
 
 _QUICK_COUNTS, _QUICK_ROUNDS, _ROUNDS = (5, 20, 50), 3, 6

@@ -10,12 +10,12 @@ from fastsam_bench.cases.case import CellCase, ModelCase
 from fastsam_bench.cases.frames import VideoFrames
 from fastsam_bench.cases.opened_model import OpenedModel
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
-from fastsam_engine.home_folder import expand_user
-from fastsam_engine.model_store import find_graph
-from fastsam_trt.comparison.comparing import installed_segmenters
-from fastsam_trt.demo import embedded
+from fastsam_engine.store.home_folder import expand_user
+from fastsam_engine.store.model_store import find_graph
+from fastsam_trt import bundled_models
+from fastsam_trt.comparison.compare import installed_segmenters
 from fastsam_trt.errors import OptionError
-from fastsam_trt.pipeline import DEFAULT_CLIP
+from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
 
 SCENARIOS = ("single", "offline", "live", "cold", "sweep")
 BATCHES = (1, 8)
@@ -100,10 +100,10 @@ class Plan:
             ModelNotFoundError, ModelFileError: No such model.
             SourceNotFoundError, SourceUnreadableError: No such video.
         """
-        names = options.models or tuple(dict.fromkeys([*installed_segmenters(), embedded.SEGMENTER]))
+        names = options.models or tuple(dict.fromkeys([*installed_segmenters(), bundled_models.SEGMENTER]))
         clips = {name: options.clip or _usual_clip(name) for name in names}
         for name in names:
-            find_graph(embedded.locate(name))
+            find_graph(bundled_models.locate(name))
         crops = options.crops or (QUICK_CROPS if options.quick else CROPS)
         wants_clip = max(crops) > 0 and bool({"single", "live", "sweep"} & set(options.scenarios))
         lacking = {name: clip for name, clip in clips.items() if wants_clip and not _is_there(clip)}
@@ -168,12 +168,12 @@ class Plan:
 
 
 def _usual_clip(model: str) -> str:
-    return embedded.CLIP if model == embedded.SEGMENTER else DEFAULT_CLIP
+    return bundled_models.CLIP if model == bundled_models.SEGMENTER else DEFAULT_CLIP
 
 
 def _is_there(clip: str) -> bool:
     try:
-        find_graph(embedded.locate(clip), "image")
+        find_graph(bundled_models.locate(clip), "image")
     except (ModelNotFoundError, ModelFileError):
         return False
     return True

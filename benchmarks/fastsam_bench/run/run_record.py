@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from fastsam_bench.results.records import Host, Run
 from fastsam_bench.timing.gpu_watch import GpuWatch
-from fastsam_trt.machine import this_machine
+from fastsam_trt.reports.machine import this_machine
 
 _PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
              "tensorrt-rtx-cu13")  # fmt: skip

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.model_spec import TokenInput
-from fastsam_engine.model_store import beside
-from fastsam_trt.demo.embedded import locate
-from fastsam_trt.segments import Segments
-from fastsam_trt.tokens import TextTokenizer
+from fastsam_engine.spec.model_spec import TokenInput
+from fastsam_engine.store.model_store import beside
+from fastsam_trt.bundled_models import locate
+from fastsam_trt.clip.tokenizer import TextTokenizer
+from fastsam_trt.segmentation.segments import Segments
 
 
 class TextTower:

@@ -23,9 +23,9 @@ from fastsam_bench.cases.fresh_process import run_child
 from fastsam_bench.errors import ChildFailedError
 from fastsam_bench.results.records import Cold, Interval
 from fastsam_bench.timing.blocks import state
-from fastsam_engine.home_folder import home
-from fastsam_engine.model_store import find_graph
-from fastsam_trt.demo.embedded import locate
+from fastsam_engine.store.home_folder import home
+from fastsam_engine.store.model_store import find_graph
+from fastsam_trt.bundled_models import locate
 
 _KEEPS = {"openvino", "tensorrt", "tensorrt-rtx"}  # backends that `fastsam-trt build` compiles for
 _HOME = "FASTSAM_TRT_HOME"
@@ -88,8 +88,8 @@ def first_result(asked: Mapping[str, Any]) -> dict[str, float]:
         asked: The fields of a `ModelCase`, and `picture`, a file.
     """
     begun_s = time.time()
-    from fastsam_trt.picture import read_picture
-    from fastsam_trt.pipeline import Pipeline
+    from fastsam_trt.frames.image import read_picture
+    from fastsam_trt.pipeline.pipeline import Pipeline
 
     imported_s = time.time()
     pipeline = Pipeline(asked["model"], backend=asked["backend"], device=asked["device"], precision=asked["precision"])

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fastsam_trt.demo.scenes import ALL_PAIRS, HELD_OUT_PAIRS, Scene, draw_scene
 from fastsam_trt.demo.shapes import COLOURS, SHAPES
-from fastsam_trt.pipeline import Pipeline
-from fastsam_trt.result import Result
+from fastsam_trt.pipeline.pipeline import Pipeline
+from fastsam_trt.results.result import Result
 
 UNSEEN_SEED = 9_000_000  # far from every seed that training draws
 _MATCH_IOU = 0.5

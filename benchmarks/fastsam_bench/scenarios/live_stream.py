@@ -12,9 +12,9 @@ from fastsam_bench.cases.opened_model import OpenedModel
 from fastsam_bench.scenarios.scenario import Scenario
 from fastsam_bench.scenarios.single_stream import split
 from fastsam_bench.timing.blocks import WHOLE, Block, Times
-from fastsam_trt.flow import Flow
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.source import Source
+from fastsam_trt.streaming import Flow
 
 SOURCE_FPS = 30.0
 _LED_IN = 3  # frames that start the threads

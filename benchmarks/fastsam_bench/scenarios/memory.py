@@ -32,7 +32,7 @@ def memory_of(case: CellCase) -> dict[str, float | None]:
     """
     from fastsam_bench.cases.opened_model import OpenedModel
     from fastsam_bench.scenarios import make_scenario
-    from fastsam_trt.clip import Clip
+    from fastsam_trt.clip.model import Clip
 
     watch = GpuWatch()
     asked = case.model

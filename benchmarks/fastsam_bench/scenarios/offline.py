@@ -12,7 +12,7 @@ from fastsam_bench.cases.case import CellCase
 from fastsam_bench.cases.opened_model import OpenedModel
 from fastsam_bench.scenarios.scenario import Scenario
 from fastsam_bench.timing.blocks import WHOLE, Times
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.preprocess import FramePreprocessor
 
 
 class Offline(Scenario):

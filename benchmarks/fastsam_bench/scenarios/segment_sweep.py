@@ -24,9 +24,9 @@ from fastsam_bench.results.records import Interval, Sweep
 from fastsam_bench.scenarios.baseline import TextTower, full_masks, has_full_masks
 from fastsam_bench.timing.blocks import state
 from fastsam_bench.timing.paired import wall_clock
-from fastsam_trt.clip import Clip
-from fastsam_trt.question import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
-from fastsam_trt.segments import Segments
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import TextSelector, match_scores
 
 COUNTS = (5, 20, 50, 100, 300)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, get_args
 
 from tqdm import tqdm
 
-from fastsam_trt.cli.outputs import output_path
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.output_checks import output_path
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     from fastsam_bench.results.runs import Results
@@ -69,9 +69,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _add_measured_options(parser: argparse.ArgumentParser) -> None:
     from fastsam_bench.run import plan
     from fastsam_engine.backends import all_backends
-    from fastsam_engine.model_spec import Precision
-    from fastsam_trt.demo.embedded import CLIP, SEGMENTER
-    from fastsam_trt.pipeline import DEFAULT_CLIP
+    from fastsam_engine.spec.model_spec import Precision
+    from fastsam_trt.bundled_models import CLIP, SEGMENTER
+    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
 
     group = parser.add_argument_group("what to measure", "Items of a LIST are separated by commas.")
     group.add_argument(
@@ -173,7 +173,7 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
     from fastsam_bench.report.markdown import make_report, update_readme
     from fastsam_bench.report.tables import short_table
     from fastsam_bench.results.runs import by_machine
-    from fastsam_engine.atomic_files import write_atomically
+    from fastsam_engine.store.atomic_files import write_atomically
 
     readme = None if args.readme is None else update_readme(args.readme.read_text(encoding="utf-8"), results)
     _make_folder(args.out)
@@ -261,8 +261,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    from fastsam_engine.atomic_files import check_writable
     from fastsam_engine.errors import OutputError
+    from fastsam_engine.store.atomic_files import check_writable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

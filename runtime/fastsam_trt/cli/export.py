@@ -10,8 +10,8 @@ from typing import get_args
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import input_path, output_path
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.output_checks import input_path, output_path
+from fastsam_trt.cli.text_table import table
 
 _EXAMPLES = """\
 examples:
@@ -28,7 +28,7 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    from fastsam_export.exporting import ExportPrecision
+    from fastsam_export.exporter import ExportPrecision
 
     parser.usage = "%(prog)s NAME [--weights PATH_OR_ID] [options]"
     parser.description = (
@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _models() -> str:
     """The published models that have a name, a line per family."""
-    from fastsam_engine.catalog import CATALOG
+    from fastsam_engine.store.catalog import CATALOG
 
     families: dict[str, list[str]] = {}
     for published in CATALOG.values():

@@ -6,10 +6,10 @@ import argparse
 from typing import TYPE_CHECKING, get_args
 
 from fastsam_trt.cli.help_text import one_of
-from fastsam_trt.cli.outputs import input_path
+from fastsam_trt.cli.output_checks import input_path
 
 if TYPE_CHECKING:
-    from fastsam_trt.pipeline import Pipeline
+    from fastsam_trt.pipeline.pipeline import Pipeline
 
 
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    from fastsam_trt.demo.embedded import CLIP, SEGMENTER
-    from fastsam_trt.pipeline import DEFAULT_CLIP, DEFAULT_MODEL
+    from fastsam_trt.bundled_models import CLIP, SEGMENTER
+    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP, DEFAULT_MODEL
 
     models = parser.add_argument_group("models")
     models.add_argument(
@@ -71,7 +71,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_selection_options(parser: argparse.ArgumentParser) -> None:
-    from fastsam_trt.question import CropName
+    from fastsam_trt.prompts.prompt_set import CropName
 
     choice = parser.add_argument_group("selection")
     add_text_options(choice)
@@ -106,8 +106,8 @@ def _add_selection_options(parser: argparse.ArgumentParser) -> None:
 
 def add_text_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of a selection by text."""
-    from fastsam_trt.prompts import SelectorName
-    from fastsam_trt.question import DEFAULT_THRESHOLD
+    from fastsam_trt.prompts.prompt_set import DEFAULT_THRESHOLD
+    from fastsam_trt.prompts.texts import SelectorName
 
     group.add_argument(
         "--selector", default="auto",
@@ -126,7 +126,7 @@ def add_text_options(group: argparse._ArgumentGroup) -> None:
 def add_backend_options(group: argparse._ArgumentGroup) -> None:
     """Add the options for what runs a model."""
     from fastsam_engine.backends import all_backends
-    from fastsam_engine.model_spec import Precision
+    from fastsam_engine.spec.model_spec import Precision
 
     group.add_argument(
         "--backend",
@@ -150,9 +150,9 @@ def add_backend_options(group: argparse._ArgumentGroup) -> None:
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline that the options describe."""
-    from fastsam_trt.demo.embedded import SEGMENTER
-    from fastsam_trt.opencv_threads import limit_opencv_threads
-    from fastsam_trt.pipeline import Pipeline
+    from fastsam_trt.bundled_models import SEGMENTER
+    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.sources.naming import is_demo
 
     given = {
