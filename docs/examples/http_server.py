@@ -27,6 +27,8 @@ def main(port: str = "8080", model: str = "demo-seg") -> None:
 
     def select(body: bytes, prompts: list[str]) -> list[dict[str, Any]]:
         picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise web.HTTPUnsupportedMediaType(text="expected an image that OpenCV reads")
         result = pipe(picture, prompts=prompts)
         return [{"box": box.tolist(), "mask": mask} for box, mask in zip(result.boxes, result.rle(), strict=True)]
 
@@ -39,7 +41,8 @@ def main(port: str = "8080", model: str = "demo-seg") -> None:
 
     app = web.Application(client_max_size=20 << 20)
     app.add_routes([web.post("/select", answer)])
-    web.run_app(app, host="127.0.0.1", port=int(port))
+    with pipe:
+        web.run_app(app, host="127.0.0.1", port=int(port))
 
 
 if __name__ == "__main__":

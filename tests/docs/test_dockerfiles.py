@@ -1,4 +1,4 @@
-"""The Dockerfiles: pinned bases, no root, no caches, extras that exist; and what hadolint says where it is installed."""
+"""The Dockerfiles: pinned bases, no root, no caches, extras that exist; and hadolint, where it is installed."""
 
 from __future__ import annotations
 

@@ -347,14 +347,17 @@ def test_http_server(tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{port}/select"
             (segment,) = json.loads(_fetch(f"{url}?prompt=red+circle", photo))
             assert len(json.loads(_fetch(url, photo))) == 9
-            with pytest.raises(urllib.error.HTTPError) as refused:
+            with pytest.raises(urllib.error.HTTPError) as no_picture:
                 _fetch(url, b"no picture")
+            with pytest.raises(urllib.error.HTTPError) as no_prompt:
+                _fetch(f"{url}?prompt=", photo)
         finally:
             server.send_signal(signal.SIGINT)
             server.communicate(timeout=30)
     x0, y0, x1, y1 = segment["box"]
     assert 0.6 * (x1 - x0) * (y1 - y0) < coco.area(segment["mask"]) < (x1 - x0) * (y1 - y0)
-    assert refused.value.code == 400
+    assert (no_picture.value.code, no_prompt.value.code) == (415, 400)
+    assert "prompt" in no_prompt.value.read().decode()
 
 
 def test_http_server_without_aiohttp_says_how_to_get_it(
