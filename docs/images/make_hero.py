@@ -8,13 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fastsam_trt import Pipeline
+from fastsam_trt import Pipeline, open_source
 from fastsam_trt.drawing.overlay import draw
 
 FOLDER = Path(__file__).parent
 WIDTH, GAP = 596, 8  # px; of a panel, and between the two
 
-photo = cv2.imread(str(FOLDER / "chelsea.png"))
+with open_source(str(FOLDER / "chelsea.png")) as source:
+    photo = next(iter(source)).picture
 height = round(WIDTH * photo.shape[0] / photo.shape[1])
 with Pipeline("yolov8n-seg", prompts=["cat"], imgsz=320) as pipe:  # the photo is smaller than the model's usual input
     selected = draw(pipe(photo), size=(height, WIDTH), text_scale=0.9)

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run_script(name: str, *arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
-        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        with warnings.catch_warnings():  # no example uses what is deprecated
+            warnings.filterwarnings("error", category=DeprecationWarning, module="__main__")
+            runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
         return capsys.readouterr().out
 
     return run_script

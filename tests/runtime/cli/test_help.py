@@ -164,7 +164,7 @@ def test_no_arguments_show_the_first_steps_before_the_error(capsys: pytest.Captu
 def test_an_import_that_fails_while_options_are_made_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "fastsam_trt.pipeline", None)
+    monkeypatch.setitem(sys.modules, "fastsam_trt.pipeline.pipeline", None)
     assert main(["run", "--video", "demo"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("fastsam-trt: error: unexpected ModuleNotFoundError: ")
