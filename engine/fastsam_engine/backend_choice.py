@@ -10,6 +10,11 @@ from fastsam_engine.errors import BackendUnavailableError, ModelFileError
 from fastsam_engine.plans.plan_file import read_facts
 
 
+def all_builders() -> dict[str, Backend]:
+    """The backends that build, by name."""
+    return {name: backend for name, backend in all_backends().items() if type(backend).build is not Backend.build}
+
+
 def choose_builder(name: str = "auto", device: str = "auto", targets: Collection[str] = ()) -> Backend:
     """Choose the backend to build with.
 
@@ -25,7 +30,7 @@ def choose_builder(name: str = "auto", device: str = "auto", targets: Collection
         return get_backend(name)
     if targets:
         return get_backend("tensorrt-rtx")
-    builders = {each: backend for each, backend in all_backends().items() if type(backend).build is not Backend.build}
+    builders = all_builders()
     able = {each: backend.readiness() for each, backend in builders.items()}
     ready = [each for each, found in able.items() if found.devices and device in ("auto", *found.devices)]
     if not ready:
