@@ -56,7 +56,7 @@ def fastest_first(device: str, *, gpu_only: bool) -> list[tuple[str, str]]:
     able = {name: backend.readiness() for name, backend in all_backends().items()}
     if not any(each.devices for each in able.values()):
         reasons = "; ".join(f"{name}: {each.reason}" for name, each in able.items() if each.version)
-        why = f"no installed backend works here ({reasons})" if reasons else "no backend is installed"
+        why = f"no backend that is installed works here ({reasons})" if reasons else "no backend is installed"
         raise BackendUnavailableError("auto", why, "pip install 'fastsam-trt[cpu]'")
     ranked = []
     for name, each in able.items():

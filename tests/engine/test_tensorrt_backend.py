@@ -349,7 +349,7 @@ def test_plans_are_built_as_asked(tensorrt: Machine) -> None:
 @pytest.mark.parametrize(
     ("flavour", "options", "message"),
     [
-        ("tensorrt", {"targets": ("sm86",)}, "target: expected none, since TensorRT builds for the GPU that is here"),
+        ("tensorrt", {"targets": ("sm86",)}, "target: expected none, since TensorRT builds for this machine's GPU"),
         ("tensorrt-rtx", {"targets": ("sm90",)}, "target: expected one of sm86, sm89, sm120, found sm90"),
         ("tensorrt-rtx", {"hardware": "ampere-plus"}, "targets instead, found ampere-plus; use --target"),
         ("tensorrt-rtx", {"version_compatible": True}, "targets instead, found version compatible; use --target"),
@@ -606,7 +606,9 @@ def test_fp32_by_name_is_not_rounded(machine: Machine) -> None:
     assert not machine.api.builds
     for path in machine.kept():
         if (options := read_plan(path).facts.options) is not None and options.tf32:
-            with pytest.raises(BackendUnavailableError, match=r"may round .* build it again with --no-tf32"):
+            with pytest.raises(
+                BackendUnavailableError, match=r"may compute fp32 products in TF32 .* build it again with --no-tf32"
+            ):
                 open_session(path, precision="fp32")
         else:
             assert open_session(path, precision="fp32").precision == "fp32"

@@ -618,7 +618,7 @@ def test_plans_with_tensors_that_cannot_be_served(
 
 def test_outputs_whose_shapes_depend_on_values_are_refused(api: FakeTensorRt, crops: Path) -> None:
     session = _open(api, crops, CROPS, unsettled=("image_embeds",))
-    with pytest.raises(ModelFileError, match=r"found \(-1,\) for 'image_embeds', which depends on their values"):
+    with pytest.raises(ModelFileError, match=r"found \(-1,\) for 'image_embeds', which depends on input values"):
         session.run({"pixel_values": _random((1, 3, 32, 32))})
 
 
