@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelNotFoundError
-from fastsam_engine.model_spec import ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ImageInput, TokenInput
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
-from fastsam_trt.crops import clip_batch, square_windows
-from fastsam_trt.picture import read_picture
-from fastsam_trt.tokens import TextTokenizer
+from fastsam_trt.clip.crops import clip_batch, square_windows
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.clip.tokenizer import TextTokenizer
+from fastsam_trt.frames.image import read_picture
 
 _COSINE_BOUND = 0.9999
 _BACKENDS = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("auto", "auto"))

@@ -14,12 +14,12 @@ import harness
 # isort: split
 import cv2
 
+from fastsam_bench.scenarios.demo_accuracy import BOUNDS, measure
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt import Pipeline
+from fastsam_trt.bundled_models import CLIP, SEGMENTER, locate
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.demo.embedded import CLIP, SEGMENTER, locate
-from fastsam_trt.demo.evaluation import BOUNDS, measure
 
 _ENGINES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "auto"))
 _INT8_ENGINES = (("openvino", "auto"), ("onnxruntime", "auto"))

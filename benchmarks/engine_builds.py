@@ -17,9 +17,9 @@ import harness
 # isort: split
 import transformers_families
 from fastsam_engine import read_spec
-from fastsam_engine.build_request import BuildOptions, BuildRequest
-from fastsam_engine.builders import choose_builder
-from fastsam_engine.model_store import find_graphs
+from fastsam_engine.choose_builder import choose_builder
+from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
+from fastsam_engine.store.model_store import find_graphs
 from seeded_clip import save_clip
 
 TARGETS = ("sm86", "sm89", "sm120")

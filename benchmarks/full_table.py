@@ -27,13 +27,13 @@ import harness
 from seeded_models import CLIP, Models
 
 # isort: split
+from fastsam_bench.report.compare_text import describe
+from fastsam_bench.results.compare import compare
+from fastsam_bench.results.results_file import read_results
+from fastsam_bench.run.bench import Bench
+from fastsam_bench.run.plan import BenchOptions
+from fastsam_bench.run.recording import record
 from fastsam_engine.errors import FastsamError
-from fastsam_trt.bench.bench import Bench
-from fastsam_trt.bench.comparing import compare
-from fastsam_trt.bench.comparison_text import describe
-from fastsam_trt.bench.plan import BenchOptions
-from fastsam_trt.bench.recording import record
-from fastsam_trt.bench.results_file import read_results
 
 _AGREEING = 0.9
 _SECONDS, _QUICK_SECONDS = 4.0, 1.0

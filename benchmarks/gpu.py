@@ -39,7 +39,7 @@ from gpu_process import run_process, worker_environment
 from seeded_models import SEGMENTERS
 
 # isort: split
-from fastsam_engine.tensorrt.gpus import gpu_count, gpus
+from fastsam_engine.gpus import gpu_count, gpus
 
 _NAMES = ("yolov8n-seg", "fastsam-s")
 _SHARE_BOUND = 0.9

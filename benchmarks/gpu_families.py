@@ -29,14 +29,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.session import Array
-from fastsam_trt.box_overlap import box_ious
-from fastsam_trt.clip import Clip
-from fastsam_trt.demo.embedded import CLIP, SEGMENTER
+from fastsam_trt.bundled_models import CLIP, SEGMENTER
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.masks import paste
-from fastsam_trt.preprocess import FramePreprocessor
-from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.segments import Segments
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.segmenter import Segmenter
+from fastsam_trt.segmentation.segments import Segments
 
 FAMILIES = ("yolov8n-seg", SEGMENTER, CLIP, *SMALL, "yolo26n-seg", "fastsam-s")
 """What most would miss first; the demo's models come with the package, in fp32."""

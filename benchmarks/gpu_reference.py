@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.model_spec import ImageInput
-from fastsam_trt.clip import Clip
-from fastsam_trt.crops import square_windows
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_trt.clip.crops import square_windows
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.families import Thresholds, decoder_for
-from fastsam_trt.letterbox import Letterbox, fit
-from fastsam_trt.picture import read_picture
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.letterbox import Letterbox, fit
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.segmentation.families import Thresholds, decoder_for
 
 FRAME = (1080, 1920)
 WINDOWS = 10  # whose embeddings are compared

@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from fastsam_engine import ModelSpec, Session
 from fastsam_engine.backends import get_backend
 from fastsam_engine.device_array import DeviceArray
-from fastsam_engine.model_spec import ImageInput
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.families import Decoder, Thresholds, decoder_for
-from fastsam_trt.letterbox import Letterbox
-from fastsam_trt.masks import paste
-from fastsam_trt.preprocess import FramePreprocessor
-from fastsam_trt.segments import Segments
+from fastsam_trt.frames.letterbox import Letterbox
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.segmentation.families import Decoder, Thresholds, decoder_for
+from fastsam_trt.segmentation.segments import Segments
 
 PROMPT = "a red bus"
 _NETWORKS = ("segment", "embed-image")
@@ -229,9 +229,9 @@ def opened_at(where: Where, opened: list[Session] | None = None) -> Iterator[Non
 
 def _bound(path: Path, spec: ModelSpec, precision: str, options: OpenOptions) -> Session:
     """A session of ONNX Runtime on the processor that does what it would do on a GPU: its arrays stay there."""
-    from fastsam_engine.backends.onnxruntime import open_bound
-    from fastsam_engine.backends.onnxruntime_devices import Device
-    from fastsam_engine.backends.onnxruntime_options import computed
+    from fastsam_engine.backends.onnxruntime.backend import open_bound
+    from fastsam_engine.backends.onnxruntime.devices import Device
+    from fastsam_engine.backends.onnxruntime.provider_options import computed
 
     device = Device.parse("cpu")
     return open_bound(path, spec, device, computed(spec, device, precision), options)

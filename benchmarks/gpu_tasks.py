@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fastsam_trt.demo.embedded import CLIP as DEMO_CLIP
-from fastsam_trt.demo.embedded import SEGMENTER as DEMO_SEGMENTER
+from fastsam_trt.bundled_models import CLIP as DEMO_CLIP
+from fastsam_trt.bundled_models import SEGMENTER as DEMO_SEGMENTER
 from gpu_budget import Task
 from gpu_case import SCRIPT, ULTRALYTICS
 from gpu_families import FAMILIES

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session
 from fastsam_engine.session import Array
-from fastsam_trt.families import Thresholds, decoder_for
-from fastsam_trt.masks import paste
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.segmentation.families import Thresholds, decoder_for
 
 
 class UsualClip:

@@ -156,9 +156,9 @@ def sanitize(given: Given) -> Rows:
 
 def watched(given: Given) -> Rows:
     """The short run: the demo's segmenter, which comes with the package, frames in and masks out."""
-    from fastsam_trt.demo.embedded import SEGMENTER
+    from fastsam_trt.bundled_models import SEGMENTER
     from fastsam_trt.demo.scenes import draw_scene
-    from fastsam_trt.segmenter import Segmenter
+    from fastsam_trt.segmentation.segmenter import Segmenter
     from gpu_sides import Where, opened_at
 
     where = Where(**given["where"])

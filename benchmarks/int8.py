@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.model_spec import ImageInput
-from fastsam_export.int8_pictures import CalibrationPictures
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_trt import Pipeline, Result
-from fastsam_trt.box_overlap import box_ious
-from fastsam_trt.picture import IMAGE_SUFFIXES, read_picture
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.image import IMAGE_SUFFIXES, read_picture
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.segmentation.box_iou import box_ious
 
 _BACKENDS = ("openvino", "onnxruntime")
 _FASTER, _KEPT, _KEPT_IOU = 1.5, 0.97, 0.9

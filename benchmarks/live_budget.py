@@ -20,11 +20,11 @@ import harness
 # isort: split
 import numpy as np
 
+from fastsam_bench.timing.noise import NoiseWatch
 from fastsam_trt import Pipeline
-from fastsam_trt.bench.noise import NoiseWatch
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.flow import Flow
 from fastsam_trt.sources import Frame, Source
+from fastsam_trt.streaming import Flow
 
 _FPS = 25.0
 _DECIDED_S = 1.0

@@ -19,9 +19,9 @@ import harness
 import numpy as np
 
 from fastsam_trt import Pipeline
-from fastsam_trt.demo.video import DemoVideo
-from fastsam_trt.flow import Flow
 from fastsam_trt.sinks import JsonLinesSink, VideoSink
+from fastsam_trt.sources.demo_video import DemoVideo
+from fastsam_trt.streaming import Flow
 
 _GROWTH = 0.02
 _EVERY = 100

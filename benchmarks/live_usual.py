@@ -22,14 +22,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt import Pipeline, Segmenter, open_source, rle
-from fastsam_trt.bench.usual_way import TextTower, full_masks
-from fastsam_trt.clip import Clip
-from fastsam_trt.flow import Flow
-from fastsam_trt.masks import MaskCrop
-from fastsam_trt.question import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_bench.scenarios.baseline import TextTower, full_masks
+from fastsam_trt import Pipeline, Segmenter, open_source
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_trt.results import rle
 from fastsam_trt.selectors import match_scores
 from fastsam_trt.sinks import JsonLinesSink
+from fastsam_trt.streaming import Flow
 
 _FASTER = 8.0
 _SAME_IOU = 0.9

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import Pipeline
-from fastsam_trt.picture import read_picture
-from fastsam_trt.rectangles import Rectangle, common
+from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.rectangles import Rectangle, common
 
 _BOUND, _KEPT_SHAPES = 1.3, 12
 _SIDE_PX, _STRIDE_PX = 640, 32

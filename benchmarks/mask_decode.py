@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.yolo_seg import letterbox_input
-from fastsam_trt.letterbox import Letterbox, fit
-from fastsam_trt.masks import paste
-from fastsam_trt.plane_resize import PlaneResize
-from fastsam_trt.prototype_masks import PrototypeMasks
+from fastsam_engine.spec.yolo_seg import letterbox_input
+from fastsam_trt.frames.letterbox import Letterbox, fit
+from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.masks.prototype import PrototypeMasks
 
 _FRAME_H, _FRAME_W = 1080, 1920
 _PROTOTYPES, _STRIDE_PX = 32, 4  # as many, and one for so many px of the network's input, as YOLOv8-seg makes them

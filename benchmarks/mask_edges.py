@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.letterbox import fit
+from fastsam_trt.frames.letterbox import fit
 
 _EDGE_PX = 8
 _SAME_BOX_PX = 1.0

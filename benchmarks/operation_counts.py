@@ -19,7 +19,7 @@ from typing import Any
 import harness
 
 # isort: split
-from fastsam_trt.bench.operations import count
+from fastsam_bench.roofline.operations import count
 
 _OPSET = 18
 _BOUND = 0.02

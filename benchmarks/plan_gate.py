@@ -20,15 +20,15 @@ import harness
 import numpy as np
 
 from fastsam_engine import open_session, read_spec
+from fastsam_engine.backends.tensorrt.plan_check.output_bounds import BOUNDS, nearest_bound
+from fastsam_engine.backends.tensorrt.plan_check.output_comparison import Answers, compare
+from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import ModelSpec, Precision
-from fastsam_engine.model_store import find_graphs
+from fastsam_engine.plans.shape_ranges import shape_ranges
 from fastsam_engine.session import Array
-from fastsam_engine.tensorrt.output_bounds import BOUNDS, nearest_bound
-from fastsam_engine.tensorrt.output_comparison import Answers, compare
-from fastsam_engine.tensorrt.profiles import shape_ranges
-from fastsam_engine.tensorrt.sample_inputs import sample_inputs
-from fastsam_trt.demo.embedded import locate
+from fastsam_engine.spec.model_spec import ModelSpec, Precision
+from fastsam_engine.store.model_store import find_graphs
+from fastsam_trt.bundled_models import locate
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # the tests' rounding and faults
 from output_faults import ANY, FAULTS

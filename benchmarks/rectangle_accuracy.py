@@ -20,12 +20,12 @@ import rectangle_sets
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_bench.scenarios.demo_accuracy import UNSEEN_SEED, counting_items, mask_ious
 from fastsam_trt import Pipeline, Result
-from fastsam_trt.box_overlap import box_ious
+from fastsam_trt.bundled_models import SEGMENTER
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.demo.embedded import SEGMENTER
-from fastsam_trt.demo.evaluation import UNSEEN_SEED, counting_items, mask_ious
-from fastsam_trt.picture import read_picture
+from fastsam_trt.frames.image import read_picture
+from fastsam_trt.segmentation.box_iou import box_ious
 
 _LONGEST = 2.4  # long side to short
 _SCORE, _LEAST_SCORE, _SAME_IOU = 0.25, 0.1, 0.5

@@ -9,8 +9,8 @@ from unittest import mock
 import harness  # noqa: F401 - says what is missing, where this package is
 
 # isort: split
-from fastsam_trt import rectangles
-from fastsam_trt.rectangles import Rectangle, Size, input_size, scaled
+from fastsam_trt.frames import rectangles
+from fastsam_trt.frames.rectangles import Rectangle, Size, input_size, scaled
 
 SMALLEST = "smallest"
 """No set: each picture gets the smallest rectangle that holds it."""

@@ -32,9 +32,9 @@ from transformers_families import CASES
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_bench.roofline.operations import count
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.model_spec import ImageInput
-from fastsam_trt.bench.operations import count
+from fastsam_engine.spec.model_spec import ImageInput
 
 if TYPE_CHECKING:
     import torch

@@ -27,10 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
-from fastsam_trt.demo.embedded import CLIP, SEGMENTER
+from fastsam_trt.bundled_models import CLIP, SEGMENTER
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 
 _PACKAGES = ("fastsam-trt", "onnxruntime", "openvino", "numpy", "opencv-python")
 _PROMPTS = ("red circle", "a green thing", "blue square", "something yellow", "triangle", "a red shape", "star", "ring")

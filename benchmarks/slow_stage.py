@@ -20,11 +20,11 @@ from typing import Any
 import harness
 
 # isort: split
-from fastsam_trt.bench.compared_time import ENOUGH_RUNS
-from fastsam_trt.bench.comparing import compare, figures
-from fastsam_trt.bench.comparison_text import describe
-from fastsam_trt.bench.results_file import read_results
-from fastsam_trt.bench.runs import Results
+from fastsam_bench.report.compare_text import describe
+from fastsam_bench.results.compare import compare, figures
+from fastsam_bench.results.compared_time import ENOUGH_RUNS
+from fastsam_bench.results.results_file import read_results
+from fastsam_bench.results.runs import Results
 
 _SLOWER = 1.2
 _SLOW_MODE = "--slowed"
@@ -33,10 +33,10 @@ _PLAIN = "plain"
 
 def slow(stage: str) -> None:
     """Slow a stage's methods down, in this process."""
-    from fastsam_trt.bench.frames import DrawnFrames
-    from fastsam_trt.bench.stage_clock import StageClock
-    from fastsam_trt.preprocess import FramePreprocessor
-    from fastsam_trt.prototype_masks import PrototypeMasks
+    from fastsam_bench.cases.frames import DrawnFrames
+    from fastsam_bench.timing.stage_clock import StageClock
+    from fastsam_trt.frames.preprocess import FramePreprocessor
+    from fastsam_trt.masks.prototype import PrototypeMasks
 
     methods = {"capture": (DrawnFrames, "capture"), "preprocess": (FramePreprocessor, "__call__"),
                "decode": (PrototypeMasks, "decode")}  # fmt: skip

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import Pipeline
-from fastsam_trt.demo.embedded import SEGMENTER
+from fastsam_trt.bundled_models import SEGMENTER
 from fastsam_trt.demo.scenes import Scene, draw_scene
 
 _HEIGHT, _WIDTH, _ITEMS, _RADIUS_PX = 480, 640, (36, 40), (16.0, 62.0)

@@ -76,5 +76,5 @@ def _opened_graphs() -> Iterator[list[Path]]:
         opened.append(path)
         return open_session(path, *args, **kwargs)
 
-    with mock.patch("fastsam_trt.clip.open_session", noted):
+    with mock.patch("fastsam_trt.clip.model.open_session", noted):
         yield opened

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session, find_graph, open_session
-from fastsam_trt.demo.embedded import locate
+from fastsam_trt.bundled_models import locate
 
 _SIZE_PX = 384, 640
 _CALLERS = 8

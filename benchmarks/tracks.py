@@ -16,18 +16,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_bench.scenarios.demo_accuracy import Counts, counting_items, mask_ious
 from fastsam_engine.errors import ModelNotFoundError
-from fastsam_trt.clip import Clip
-from fastsam_trt.demo.embedded import CLIP, SEGMENTER
-from fastsam_trt.demo.evaluation import Counts, counting_items, mask_ious
+from fastsam_trt.bundled_models import CLIP, SEGMENTER
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.clip.track_embedder import TrackEmbeddings
 from fastsam_trt.demo.scenes import Scene
-from fastsam_trt.demo.video import DemoVideo
-from fastsam_trt.masks import paste
-from fastsam_trt.question import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
-from fastsam_trt.segmenter import Segmenter
-from fastsam_trt.segments import Segments
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_trt.segmentation.segmenter import Segmenter
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import Embedder, EveryCrop, TextSelector
-from fastsam_trt.tracks import TrackEmbeddings, Tracker
+from fastsam_trt.sources.demo_video import DemoVideo
+from fastsam_trt.tracking import Tracker
 
 _VIDEOS = ((7, 10), (31, 6), (32, 10), (34, 16))  # seed and items; the first is the demo, the others were not tuned on
 _OF_A_KIND = 3  # colours and shapes that are asked for alone, of each video

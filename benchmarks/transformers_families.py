@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_trt import panoptic
-from fastsam_trt.letterbox import fit
-from fastsam_trt.plane_resize import PlaneResize
-from fastsam_trt.preprocess import FramePreprocessor
-from fastsam_trt.segmenter import Segmenter
+from fastsam_trt.frames.letterbox import fit
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.segmentation import panoptic_merge
+from fastsam_trt.segmentation.segmenter import Segmenter
 
 _KEPT = 10
 _OURS = (("openvino", "auto"), ("openvino", "fp32"), ("onnxruntime", "fp32"))
@@ -156,7 +156,7 @@ def _conf(graph: Path, frame: NDArray[np.uint8]) -> float:
     session = open_session(graph, "onnxruntime")
     array, _ = FramePreprocessor(session.spec.input)(frame)  # type: ignore[arg-type]
     logits = session.run({session.spec.input_names[0]: array})["class_logits"][0]
-    scores = np.sort(panoptic.queries(logits, 0.0, len(logits)).scores)[::-1]
+    scores = np.sort(panoptic_merge.queries(logits, 0.0, len(logits)).scores)[::-1]
     if len(scores) <= _KEPT:
         raise harness.BenchmarkError(f"expected more than {_KEPT} queries with an object, found {len(scores)}")
     return float((scores[_KEPT - 1] + scores[_KEPT]) / 2)
@@ -209,8 +209,8 @@ def _one_graph(weights: Path, ours: Path, path: Path, size: tuple[int, int]) -> 
     import torch
     import transformers
 
-    from fastsam_engine.model_spec import Output
-    from fastsam_export import transformers_models
+    from fastsam_engine.spec.model_spec import Output
+    from fastsam_export.frameworks import transformers_models
     from fastsam_export.onnx_file import write_spec
 
     class Whole(torch.nn.Module):  # type: ignore[misc]
@@ -240,10 +240,10 @@ def _whole(path: Path, frame: NDArray[np.uint8]) -> Callable[[], object]:
     def call() -> object:
         array, letterbox = preprocess(frame)
         outputs = session.run({image.name: array})
-        found = panoptic.queries(outputs["class_logits"][0], 0.0, _KEPT)
+        found = panoptic_merge.queries(outputs["class_logits"][0], 0.0, _KEPT)
         logits = outputs["mask_logits"][0][found.indices]
         resize = PlaneResize(letterbox, *logits.shape[1:])
-        segments = panoptic.merge(panoptic.sigmoid(logits), found, resize, None)
+        segments = panoptic_merge.merge(panoptic_merge.sigmoid(logits), found, resize, None)
         return segments.masks.decode(range(len(segments)))
 
     return call

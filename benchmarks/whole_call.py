@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session, open_session
-from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.picture import read_picture
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.preprocess import FramePreprocessor
 
 _IMGSZ_PX = 640
 _PROMPT = "person"

@@ -16,8 +16,8 @@ import pytest
 import colour_models
 import small_transformers
 from fastsam_engine import read_spec
-from fastsam_trt.demo.embedded import locate
-from fastsam_trt.text_features import TextFeatures
+from fastsam_trt.bundled_models import locate
+from fastsam_trt.clip.text_embeddings import TextFeatures
 
 # A job in a shell's background, as CI may be, is started to ignore interrupts, and so is all that it starts.
 for _number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)):
@@ -158,7 +158,7 @@ def fp32(
 def fp16(fp32: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same in fp16."""
     from fastsam_export.families import Exported
-    from fastsam_export.half_precision import halve
+    from fastsam_export.fp16.convert import halve
 
     made = {}
     for name, source in fp32.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastsam_engine.tensorrt import gpus as gpus_module
+from fastsam_engine import gpus as gpus_module
 
 GIB = 1 << 30
 

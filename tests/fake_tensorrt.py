@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 
 from fake_cuda import FakeCuda
-from fastsam_engine.tensorrt.cuda_device import CudaDevice
+from fastsam_engine.backends.tensorrt.cuda_device import CudaDevice
 
 _GARBAGE = 0xA5
 _WORKING_BYTES = 4096

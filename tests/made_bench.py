@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_trt.bench.records import (
+from fastsam_bench.results.records import (
     Ceiling,
     Cell,
     Cold,
@@ -28,8 +28,8 @@ from fastsam_trt.bench.records import (
     StageTime,
     Sweep,
 )
-from fastsam_trt.bench.results_file import ResultsWriter
-from fastsam_trt.bench.runs import BenchRun, Results
+from fastsam_bench.results.results_file import ResultsWriter
+from fastsam_bench.results.runs import BenchRun, Results
 
 BLOCKS, CALLS = 12, 20  # blocks a cell, calls a block
 MODELS = {

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fastsam_trt.masks import MaskCrop
-from fastsam_trt.result import Result
-from fastsam_trt.segments import Segments
+from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.results.result import Result
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import Selection
 
 HEIGHT, WIDTH = 60, 80

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from fastsam_engine.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
 
 Harm = Callable[[np.ndarray, ModelSpec], np.ndarray]
 _BOX_PX = 3

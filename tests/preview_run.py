@@ -16,7 +16,7 @@ import aiohttp
 import numpy as np
 
 from fastsam_trt.preview import Address, PreviewServer, PreviewSink
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame
 from made_results import made_result
 

@@ -10,10 +10,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WINGS = {"fastsam_export": ROOT / "export", "fastsam_engine": ROOT / "engine", "fastsam_trt": ROOT / "runtime"}
-ALLOWED = {"fastsam_export": {"fastsam_engine"}, "fastsam_engine": set(), "fastsam_trt": {"fastsam_engine"}}
-EXCEPTIONS = {("fastsam_trt/cli/export.py", "fastsam_export")}
-OF_EXTRAS = {("fastsam_trt/bench/onnx_package.py", "onnx")}
+WINGS = {
+    "fastsam_export": ROOT / "export",
+    "fastsam_engine": ROOT / "engine",
+    "fastsam_trt": ROOT / "runtime",
+    "fastsam_bench": ROOT / "benchmarks",
+}
+ALLOWED = {
+    "fastsam_export": {"fastsam_engine"},
+    "fastsam_engine": set(),
+    "fastsam_trt": {"fastsam_engine"},
+    "fastsam_bench": {"fastsam_trt", "fastsam_engine"},
+}
+EXCEPTIONS = {("fastsam_trt/cli/export.py", "fastsam_export"), ("fastsam_trt/cli/bench.py", "fastsam_bench")}
+OF_EXTRAS = {("fastsam_bench/roofline/onnx_package.py", "onnx")}
 FRAMEWORKS = {"torch", "torchvision", "transformers", "ultralytics", "onnx", "onnxslim"}
 
 
@@ -41,7 +51,7 @@ def test_imports_run_one_way(wing: str) -> None:
 
 def test_ultralytics_is_imported_in_one_file_only() -> None:
     users = [p for wing, root in WINGS.items() for p in (root / wing).rglob("*.py") if "ultralytics" in _imports(p)]
-    assert users == [ROOT / "export" / "fastsam_export" / "ultralytics_models.py"]
+    assert users == [ROOT / "export" / "fastsam_export" / "frameworks" / "ultralytics_models.py"]
 
 
 def _loaded(code: str) -> set[str]:
@@ -63,7 +73,7 @@ def test_the_pipeline_loads_no_framework_and_no_backend_before_use() -> None:
 
 
 def test_the_bench_loads_no_framework_and_no_backend_before_use() -> None:
-    loaded = _loaded("from fastsam_trt.bench import ceilings, limits, operations")
+    loaded = _loaded("from fastsam_bench.roofline import ceilings, limits, operations")
     assert not loaded & (FRAMEWORKS | {"onnxruntime", "openvino", "fastsam_export", "pynvml"})
 
 

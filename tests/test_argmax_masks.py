@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_engine.yolo_seg import letterbox_input
-from fastsam_trt import panoptic
-from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.letterbox import fit
-from fastsam_trt.masks import paste
-from fastsam_trt.plane_resize import PlaneResize
+from fastsam_engine.spec.yolo_seg import letterbox_input
+from fastsam_trt.frames.letterbox import fit
+from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
+from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.segmentation import panoptic_merge
 
 
 def _planes(count: int, height: int, width: int, seed: int, coarse: int = 5) -> np.ndarray:
@@ -101,11 +101,12 @@ def _plain_merge(
     return kept
 
 
-def _queries(seed: int) -> tuple[np.ndarray, panoptic.Queries]:
+def _queries(seed: int) -> tuple[np.ndarray, panoptic_merge.Queries]:
     generator = np.random.default_rng(seed)
     scores = generator.uniform(0.55, 0.99, 14).astype(np.float32)
     class_ids = generator.integers(0, 5, 14).astype(np.int32)
-    return panoptic.sigmoid(_planes(14, 96, 128, seed) - 2), panoptic.Queries(np.arange(14), scores, class_ids)
+    queries = panoptic_merge.Queries(np.arange(14), scores, class_ids)
+    return panoptic_merge.sigmoid(_planes(14, 96, 128, seed) - 2), queries
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -113,7 +114,7 @@ def test_merging_equals_the_plain_one(seed: int) -> None:
     frame = (270, 330)
     probabilities, queries = _queries(seed)
     expected = _plain_merge(probabilities, queries.scores, queries.class_ids, frame)
-    found = panoptic.merge(probabilities.copy(), queries, _stretch(frame, (96, 128)), None)
+    found = panoptic_merge.merge(probabilities.copy(), queries, _stretch(frame, (96, 128)), None)
     masks = paste(found.masks.decode(range(len(found))), *frame)
     assert sorted(found.class_ids.tolist()) == sorted(class_id for class_id, _, _ in expected)
     assert (np.diff(found.scores) <= 0).all()
@@ -134,27 +135,28 @@ def test_the_seeds_above_are_no_trivial_ones() -> None:
 def test_queries_are_chosen_by_score_and_never_for_no_object() -> None:
     logits = np.full((5, 4), -5, np.float32)
     logits[0, 1], logits[1, 3], logits[2, 0], logits[3, 2] = 3, 9, 6, -4.9
-    found = panoptic.queries(logits, conf=0.5, most=10)
+    found = panoptic_merge.queries(logits, conf=0.5, most=10)
     assert found.indices.tolist() == [0, 2]
     assert found.class_ids.tolist() == [1, 0]
-    assert panoptic.queries(logits, conf=0.5, most=1).indices.tolist() == [2]
-    assert len(panoptic.queries(logits, conf=1.0, most=10)) == 0
+    assert panoptic_merge.queries(logits, conf=0.5, most=1).indices.tolist() == [2]
+    assert len(panoptic_merge.queries(logits, conf=1.0, most=10)) == 0
 
 
 def test_classes_left_out_still_compete() -> None:
-    probabilities = panoptic.sigmoid(_planes(8, 24, 32, 4, coarse=6) - 2)
-    queries = panoptic.Queries(np.arange(8), np.linspace(0.6, 0.95, 8).astype(np.float32), np.arange(8, dtype=np.int32))
+    probabilities = panoptic_merge.sigmoid(_planes(8, 24, 32, 4, coarse=6) - 2)
+    scores = np.linspace(0.6, 0.95, 8).astype(np.float32)
+    queries = panoptic_merge.Queries(np.arange(8), scores, np.arange(8, dtype=np.int32))
     resize = _stretch((270, 330), (24, 32))
-    everything = panoptic.merge(probabilities.copy(), queries, resize, None)
+    everything = panoptic_merge.merge(probabilities.copy(), queries, resize, None)
     wanted = int(everything.class_ids[0])
-    alone = panoptic.merge(probabilities.copy(), queries, resize, (wanted,))
+    alone = panoptic_merge.merge(probabilities.copy(), queries, resize, (wanted,))
     assert alone.class_ids.tolist() == [wanted]
     np.testing.assert_array_equal(alone.masks.decode([0])[0].pixels, everything.masks.decode([0])[0].pixels)
 
 
 def test_no_queries_no_segments() -> None:
-    none = panoptic.queries(np.zeros((3, 4), np.float32), conf=0.5, most=10)
-    found = panoptic.merge(np.empty((0, 24, 32), np.float32), none, _stretch((270, 330), (24, 32)), None)
+    none = panoptic_merge.queries(np.zeros((3, 4), np.float32), conf=0.5, most=10)
+    found = panoptic_merge.merge(np.empty((0, 24, 32), np.float32), none, _stretch((270, 330), (24, 32)), None)
     assert len(found) == 0
     assert found.masks.decode([]) == []
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastsam_trt.batch_ladder import LADDER, batches, filled
+from fastsam_trt.masks.batch_ladder import LADDER, batches, filled
 
 KEEPS, TAKES_ANY = SimpleNamespace(keeps_shapes=True), SimpleNamespace(keeps_shapes=False)
 

@@ -17,19 +17,22 @@ import numpy as np
 import pytest
 
 from colour_models import save, scene, segmenter_graph, segmenter_spec
-from fastsam_trt.bench import ceilings, cell_limits, measured_cell, noise, plan
-from fastsam_trt.bench.bench import Bench
-from fastsam_trt.bench.measured_cell import MeasuredCell
-from fastsam_trt.bench.plan import BenchOptions
-from fastsam_trt.bench.probe_graphs import Probe
-from fastsam_trt.bench.records import Ceiling, Cell, Cold, Failed, Sweep
-from fastsam_trt.bench.results_file import read_results
-from fastsam_trt.bench.runs import BenchRun
-from fastsam_trt.bench.scenarios import SingleStream
-from fastsam_trt.bench.timing import WHOLE, Block, Stated, state_rate
+from fastsam_bench.results.records import Ceiling, Cell, Cold, Failed, Sweep
+from fastsam_bench.results.results_file import read_results
+from fastsam_bench.results.runs import BenchRun
+from fastsam_bench.roofline import ceilings, cell_limits
+from fastsam_bench.roofline.probe_graphs import Probe
+from fastsam_bench.run import cell as measured_cell
+from fastsam_bench.run import plan
+from fastsam_bench.run.bench import Bench
+from fastsam_bench.run.cell import MeasuredCell
+from fastsam_bench.run.plan import BenchOptions
+from fastsam_bench.scenarios import SingleStream
+from fastsam_bench.timing import noise
+from fastsam_bench.timing.blocks import WHOLE, Block, Stated, state_rate
 from fastsam_trt.cli.main import main
 from fastsam_trt.errors import OptionError
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.preprocess import FramePreprocessor
 
 pytest.importorskip("onnxruntime")
 
@@ -67,7 +70,7 @@ def _read(folder: Path) -> BenchRun:
 def test_everything_is_measured_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastsam_trt.bench.bench._QUICK_STARTS", 1)
+    monkeypatch.setattr("fastsam_bench.run.bench._QUICK_STARTS", 1)
     out = tmp_path / "new" / "out"
     assert _run(*_SMALL, "--crops", "0,3", "--batch", "1,2", "--out", out) == 0
     printed = capsys.readouterr()

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import made_bench
-from fastsam_trt.bench.compared_time import ComparedTime, student_t
-from fastsam_trt.bench.comparing import WHOLE, Comparison, compare
-from fastsam_trt.bench.comparison_text import describe
-from fastsam_trt.bench.records import Cell, End, Failed, Interval, Run, Sweep
-from fastsam_trt.bench.runs import BenchRun, Results
+from fastsam_bench.report.compare_text import describe
+from fastsam_bench.results.compare import WHOLE, Comparison, compare
+from fastsam_bench.results.compared_time import ComparedTime, student_t
+from fastsam_bench.results.records import Cell, End, Failed, Interval, Run, Sweep
+from fastsam_bench.results.runs import BenchRun, Results
 
 NAMES = made_bench.ids()[:8]
 NOISE = {

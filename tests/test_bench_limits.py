@@ -11,16 +11,16 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
+from fastsam_bench.results.records import Ceiling  # noqa: E402
+from fastsam_bench.roofline import ceilings as measuring  # noqa: E402
+from fastsam_bench.roofline import cell_limits  # noqa: E402
+from fastsam_bench.roofline.ceilings import Ceilings, MemorySpeed, measure_ceilings  # noqa: E402
+from fastsam_bench.roofline.limits import graph_limit, stage_limit  # noqa: E402
+from fastsam_bench.roofline.memory_bandwidth import HostMemory, free_memory, last_level_cache  # noqa: E402
+from fastsam_bench.roofline.operations import GraphCosts, NodeCost, count  # noqa: E402
+from fastsam_bench.roofline.probe_graphs import Probe, draw_input, write_probe  # noqa: E402
 from fastsam_engine import open_session, read_spec  # noqa: E402
 from fastsam_engine.errors import BackendUnavailableError  # noqa: E402
-from fastsam_trt.bench import ceilings as measuring  # noqa: E402
-from fastsam_trt.bench import cell_limits  # noqa: E402
-from fastsam_trt.bench.ceilings import Ceilings, MemorySpeed, measure_ceilings  # noqa: E402
-from fastsam_trt.bench.host_memory import HostMemory, free_memory, last_level_cache  # noqa: E402
-from fastsam_trt.bench.limits import graph_limit, stage_limit  # noqa: E402
-from fastsam_trt.bench.operations import GraphCosts, NodeCost, count  # noqa: E402
-from fastsam_trt.bench.probe_graphs import Probe, draw_input, write_probe  # noqa: E402
-from fastsam_trt.bench.records import Ceiling  # noqa: E402
 from fastsam_trt.errors import OptionError  # noqa: E402
 
 MB = 1 << 20

@@ -12,20 +12,17 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_trt import Pipeline, open_source
-from fastsam_trt.bench import noise
-from fastsam_trt.bench.case import CellCase, ModelCase
-from fastsam_trt.bench.child import run_child
-from fastsam_trt.bench.frames import DrawnFrames, VideoFrames
-from fastsam_trt.bench.gpu_watch import GpuWatch
-from fastsam_trt.bench.memory import host_peak_mb
-from fastsam_trt.bench.noise import NoiseWatch
-from fastsam_trt.bench.opened_model import OpenedModel
-from fastsam_trt.bench.scenarios import make_scenario
-from fastsam_trt.bench.sides import Side, measure, ratio
-from fastsam_trt.bench.stage_clock import StageClock
-from fastsam_trt.bench.sweep import measure_sweep
-from fastsam_trt.bench.timing import (
+from fastsam_bench.cases.case import CellCase, ModelCase
+from fastsam_bench.cases.frames import DrawnFrames, VideoFrames
+from fastsam_bench.cases.fresh_process import run_child
+from fastsam_bench.cases.opened_model import OpenedModel
+from fastsam_bench.errors import ChildFailedError
+from fastsam_bench.scenarios import make_scenario
+from fastsam_bench.scenarios.baseline import TextTower, full_masks
+from fastsam_bench.scenarios.memory import host_peak_mb
+from fastsam_bench.scenarios.segment_sweep import measure_sweep
+from fastsam_bench.timing import noise
+from fastsam_bench.timing.blocks import (
     WHOLE,
     Block,
     Stated,
@@ -37,16 +34,14 @@ from fastsam_trt.bench.timing import (
     time_block,
     warm_up,
 )
-from fastsam_trt.bench.usual_way import TextTower, full_masks
-from fastsam_trt.clip import Clip
-from fastsam_trt.errors import (
-    ChildFailedError,
-    OptionError,
-    SourceNotFoundError,
-    SourceUnreadableError,
-    TruncatedSourceError,
-)
-from fastsam_trt.masks import paste
+from fastsam_bench.timing.gpu_watch import GpuWatch
+from fastsam_bench.timing.noise import NoiseWatch
+from fastsam_bench.timing.paired import Side, measure, ratio
+from fastsam_bench.timing.stage_clock import StageClock
+from fastsam_trt import Pipeline, open_source
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
+from fastsam_trt.masks.mask_source import paste
 from made_videos import numbered, write_made
 
 CASE = ModelCase("colours", "clip-colours", "auto", "cpu", "auto")

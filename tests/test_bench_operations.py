@@ -11,10 +11,10 @@ import pytest
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from fastsam_bench.errors import GraphCountError  # noqa: E402
+from fastsam_bench.roofline.operations import count, session_costs  # noqa: E402
 from fastsam_engine import open_session  # noqa: E402
 from fastsam_engine.errors import PackagesMissingError  # noqa: E402
-from fastsam_trt.bench.operations import count, session_costs  # noqa: E402
-from fastsam_trt.errors import GraphCountError  # noqa: E402
 
 
 def graph(nodes: list, given: dict[str, list], made: str, dtypes: dict | None = None, **weights: object) -> object:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import made_bench
+from fastsam_bench.errors import ResultsFileError, ResultsLineError, ResultsSchemaError
+from fastsam_bench.results.records import KINDS, SCHEMA, Cell, Failed, Run
+from fastsam_bench.results.results_file import ResultsWriter, read_results
+from fastsam_bench.results.runs import by_machine
 from fastsam_engine.errors import OutputError
-from fastsam_trt.bench.records import KINDS, SCHEMA, Cell, Failed, Run
-from fastsam_trt.bench.results_file import ResultsWriter, read_results
-from fastsam_trt.bench.runs import by_machine
-from fastsam_trt.errors import ResultsFileError, ResultsLineError, ResultsSchemaError
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_run_that_is_killed_leaves_whole_lines(tmp_path: Path) -> None:
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import made_bench
-from fastsam_trt.bench.results_file import ResultsWriter
+from fastsam_bench.results.results_file import ResultsWriter
 writer = ResultsWriter(__import__("pathlib").Path({str(path)!r}), "killed")
 for record in made_bench.whole_run()[:9]:
     writer.write(record)

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 import made_bench
-from fastsam_trt.bench import curves, figures
-from fastsam_trt.bench.charts import scales
-from fastsam_trt.bench.charts.palette import COLOURS, GROUNDS
-from fastsam_trt.bench.records import Ceiling, Cell, Peer, Rate, Record, StageLimit, Sweep
-from fastsam_trt.bench.report_html import make_page
-from fastsam_trt.bench.report_markdown import BEGIN, END, make_report, table_for_readme, update_readme
-from fastsam_trt.bench.results_file import read_results
-from fastsam_trt.bench.runs import BenchRun, Results, by_machine
-from fastsam_trt.bench.wording import significant
-from fastsam_trt.errors import MarkersError
+from fastsam_bench.errors import MarkersError
+from fastsam_bench.report import bar_charts, line_charts
+from fastsam_bench.report.formatting import significant
+from fastsam_bench.report.html import make_page
+from fastsam_bench.report.markdown import BEGIN, END, make_report, table_for_readme, update_readme
+from fastsam_bench.report.svg import axes
+from fastsam_bench.report.svg.palette import COLOURS, GROUNDS
+from fastsam_bench.results.records import Ceiling, Cell, Peer, Rate, Record, StageLimit, Sweep
+from fastsam_bench.results.results_file import read_results
+from fastsam_bench.results.runs import BenchRun, Results, by_machine
 
 EVIL = '<script>alert("1")</script> | `x` \\ *y*'
 
@@ -261,7 +261,7 @@ def _bars(svg: str, colour: str) -> list[tuple[float, float]]:
 
 def test_bars_are_as_long_as_their_rates() -> None:
     cells = [record for record in made_bench.whole_run(1) if isinstance(record, Cell) and record.model == "fastsam-s"]
-    (figure,) = figures.speed("x", [("", cells)])
+    (figure,) = bar_charts.speed("x", [("", cells)])
     bars = _bars(figure.svg, "blue")
     widths = np.array([width for _, width in bars])
     rates = np.array([cell.fps.median for cell in cells])
@@ -271,7 +271,7 @@ def test_bars_are_as_long_as_their_rates() -> None:
 
 def test_stages_fill_their_bar() -> None:
     cell = next(record for record in made_bench.whole_run(1) if isinstance(record, Cell) and record.crops)
-    figure = figures.stages("x", [cell])
+    figure = bar_charts.stages("x", [cell])
     assert figure is not None
     rects = re.findall(r'<rect x="([\d.]+)%" y="[\d.]+" width="([\d.]+)%"', figure.svg)
     ends = np.array(rects, float)
@@ -284,7 +284,7 @@ def test_stages_fill_their_bar() -> None:
 def test_a_point_under_the_roof_lies_under_its_line() -> None:
     records = made_bench.whole_run(1)
     cells, ceilings = ([r for r in records if isinstance(r, kind)] for kind in (Cell, Ceiling))
-    figure = curves.roofline("x", cells, ceilings)
+    figure = line_charts.roofline("x", cells, ceilings)
     assert figure is not None
     flat = [
         float(y)
@@ -302,7 +302,7 @@ def test_caches_have_a_roof_of_their_own() -> None:
     records = made_bench.whole_run(1)
     cells, ceilings = ([r for r in records if isinstance(r, kind)] for kind in (Cell, Ceiling))
     plain, cached = (
-        curves.roofline("x", cells, [dataclasses.replace(each, copy_gbytes=speed) for each in ceilings])
+        line_charts.roofline("x", cells, [dataclasses.replace(each, copy_gbytes=speed) for each in ceilings])
         for speed in (9.0, 4.5)  # the cells were held against 9
     )
     assert plain is not None
@@ -312,10 +312,10 @@ def test_caches_have_a_roof_of_their_own() -> None:
 
 def test_peers_that_are_not_slower_are_coloured_otherwise() -> None:
     peers = [record for record in made_bench.whole_run(1) if isinstance(record, Peer)]
-    (figure,) = figures.peers("x", peers)
+    (figure,) = bar_charts.peers("x", peers)
     assert re.findall(r'class="dot c-(\w+)"', figure.svg) == ["blue", "blue", "orange"]
     assert "0.95x our time" in figure.svg
-    assert figures.peers("x", []) == []
+    assert bar_charts.peers("x", []) == []
 
 
 def test_peers_are_held_against_each_engine_of_ours_apart() -> None:
@@ -324,7 +324,7 @@ def test_peers_are_held_against_each_engine_of_ours_apart() -> None:
         dataclasses.replace(each, ours="onnxruntime cpu fp32", ratio=dataclasses.replace(each.ratio, median=0.5))
         for each in peers
     ]
-    found = figures.peers("x", [*peers, *slower])
+    found = bar_charts.peers("x", [*peers, *slower])
     assert [each.title for each in found] == [f"Against others: ours on {each[0].ours}" for each in (peers, slower)]
     assert [each.svg.count("0.50x our time") for each in found] == [0, len(slower)]
     assert [len(each.table.rows) for each in found] == [len(peers), len(slower)]
@@ -347,7 +347,7 @@ def test_of_ceilings_the_highest_of_all_runs_are_shown() -> None:
 
 def test_sweeps_and_crops_have_a_line_each() -> None:
     records = made_bench.whole_run(1)
-    (segments,) = curves.segments("x", [r for r in records if isinstance(r, Sweep)])
+    (segments,) = line_charts.segments("x", [r for r in records if isinstance(r, Sweep)])
     assert [name for _, name in segments.legend] == [
         "usual way, CLIP",
         "usual way, labels",
@@ -356,30 +356,30 @@ def test_sweeps_and_crops_have_a_line_each() -> None:
     ]
     assert segments.svg.count("<circle") == 4 * 7
     assert segments.svg.count("dashed") == 2 * 6
-    bf16, fp32 = curves.crops("x", [r for r in records if isinstance(r, Cell)])
+    bf16, fp32 = line_charts.crops("x", [r for r in records if isinstance(r, Cell)])
     assert (bf16.svg.count("<circle"), fp32.svg.count("<circle")) == (4 * 3, 4 * 3)
-    assert curves.crops("x", [r for r in records if isinstance(r, Cell) and r.crops == 10]) == []
+    assert line_charts.crops("x", [r for r in records if isinstance(r, Cell) and r.crops == 10]) == []
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.0], [], [0.037, 0.2], [3.0, 4.1, 999.0], [1e-4, 1e6], [5e7]])
-@pytest.mark.parametrize("make", [scales.linear, scales.logarithmic])
-def test_scales_hold_their_values_and_few_ticks(make: Callable[..., scales.Scale], values: list[float]) -> None:
+@pytest.mark.parametrize("make", [axes.linear, axes.logarithmic])
+def test_scales_hold_their_values_and_few_ticks(make: Callable[..., axes.Scale], values: list[float]) -> None:
     scale = make(values)
     assert 2 <= len(scale.ticks) <= 12
     places = [scale.place(at) for at, _ in scale.ticks]
     assert places == sorted(places)
     assert len({name for _, name in scale.ticks}) == len(scale.ticks)
     for value in values:
-        assert scale.low * (1 - 1e-9) <= value <= scale.high * (1 + 1e-9) or (make is scales.logarithmic and value == 0)
+        assert scale.low * (1 - 1e-9) <= value <= scale.high * (1 + 1e-9) or (make is axes.logarithmic and value == 0)
         assert 0 <= scale.place(value) <= 1
 
 
 def test_counts_have_a_place_for_none() -> None:
-    scale = scales.counts([0, 1, 300])
+    scale = axes.counts([0, 1, 300])
     assert [name for _, name in scale.ticks] == ["0", "1", "10", "100"]
     assert scale.place(0) == 0 < scale.place(1) < scale.place(10)
     assert scale.place(300) == 1
-    assert scales.counts([0]).place(0) == 0
+    assert axes.counts([0]).place(0) == 0
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 import colour_models
-from fastsam_engine import atomic_files, find_graph, read_spec
-from fastsam_engine.build_request import BuildOptions, BuildRequest
-from fastsam_engine.builders import choose_builder
-from fastsam_engine.engine_cache import EngineCache
+from fastsam_engine import find_graph, read_spec
+from fastsam_engine.choose_builder import choose_builder
+from fastsam_engine.concurrency.interruption import interruptible
 from fastsam_engine.errors import BuildInterruptedError
-from fastsam_engine.interruption import interruptible
+from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
+from fastsam_engine.plans.engine_cache import EngineCache
+from fastsam_engine.store import atomic_files
 from fastsam_trt.cli.main import main
 from test_tensorrt_backend import Machine
 
@@ -32,7 +33,7 @@ _SAID = "fastsam-trt: interrupted: the build of {} was stopped, and nothing of i
 _STEPS = 3000  # of ten ms: a build that nobody stops outlasts the test
 _CHILD = """
 import sys
-from fastsam_engine.tensorrt import building
+from fastsam_engine.backends.tensorrt import building
 from fastsam_trt.cli.main import entry
 goes_on, told = building._Steps.goes_on, []
 def tell(self, *step):
@@ -155,7 +156,7 @@ def test_a_signal_while_the_plan_is_compared_keeps_nothing(machine: Machine, mon
         signal.raise_signal(signal.SIGINT)
         return {}
 
-    monkeypatch.setattr("fastsam_engine.tensorrt.backend.check", interrupted)
+    monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.check", interrupted)
     with pytest.raises(BuildInterruptedError):
         machine.build()
     _assert_nothing_is_kept()

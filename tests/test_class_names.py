@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import colour_models
-from fastsam_trt.class_names import read_class_names
 from fastsam_trt.cli.main import main
 from fastsam_trt.errors import ClassNamesFileError
+from fastsam_trt.prompts.class_names import read_class_names
 
 NAMES = ("person", "red bus", "it's")
 

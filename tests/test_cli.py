@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 
 from colour_models import save, scene, segmenter_graph, segmenter_spec
 from fastsam_engine import packages
-from fastsam_engine.model_spec import METADATA_KEY
+from fastsam_engine.spec.model_spec import METADATA_KEY
 from fastsam_trt.cli.main import main
 
 Write = Callable[[Path, list[np.ndarray]], Path]

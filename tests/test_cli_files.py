@@ -15,12 +15,12 @@ import platformdirs
 import pytest
 
 from colour_models import scene
-from fastsam_engine import home_folder
-from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import ModelNotFoundError, OutputError
-from fastsam_engine.model_store import find_graph, installed
+from fastsam_engine.plans.engine_cache import EngineCache
+from fastsam_engine.store import home_folder
+from fastsam_engine.store.model_store import find_graph, installed
 from fastsam_trt.cli.main import main
-from fastsam_trt.cli.outputs import check_apart
+from fastsam_trt.cli.output_checks import check_apart
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -273,7 +273,7 @@ def test_openvino_opens_where_its_telemetry_has_no_home() -> None:
         "def unknown(_): raise KeyError\n"
         "pwd.getpwuid = pwd.getpwnam = unknown\n"
         "os.environ.pop('HOME', None)\n"
-        "from fastsam_engine.backends.openvino import _core\n"
+        "from fastsam_engine.backends.openvino.backend import _core\n"
         "assert _core().available_devices\n"
         "import openvino_telemetry\n"
     )

@@ -23,12 +23,12 @@ from colour_models import scene
 from fastsam_trt import __version__
 from fastsam_trt.cli import summary
 from fastsam_trt.cli.main import main
-from fastsam_trt.drawing import draw
-from fastsam_trt.flow.figures import FlowFigures
-from fastsam_trt.result import Result
+from fastsam_trt.drawing.overlay import draw
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import VideoSink
 from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sources import Frame, SourceHealth
+from fastsam_trt.streaming.stats import FlowFigures
 from made_results import made_result
 from started_command import lines_of, start, wait_for
 

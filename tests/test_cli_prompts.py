@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from colour_models import scene
 from fastsam_trt.cli.main import main
-from fastsam_trt.demo.video import DemoVideo
+from fastsam_trt.sources.demo_video import DemoVideo
 
 # The shapes lie in cells of 32 px: red is centred on (48, 48), green on (176, 48), blue on (48, 176).
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1))

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_engine.atomic_files import beside, write_atomically
+from fastsam_engine.store.atomic_files import beside, write_atomically
 from fastsam_trt.errors import OutputUnreadError
 from fastsam_trt.sinks import JsonLinesSink
 from fastsam_trt.sources import Frame

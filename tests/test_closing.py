@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_engine.calls_under_way import CallsUnderWay
+from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.errors import ClosedError
 from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
 THREADS = 8

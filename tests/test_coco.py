@@ -17,9 +17,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from fastsam_engine.errors import OutputError
-from fastsam_trt.coco import CATEGORY_IDS, as_records, official_ids
 from fastsam_trt.errors import OptionError
-from fastsam_trt.result import Result
+from fastsam_trt.results.coco import CATEGORY_IDS, as_records, official_ids
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import CocoSink, JsonLinesSink
 from fastsam_trt.sources import Frame
 from made_results import HEIGHT, WIDTH, hard_masks, made_result

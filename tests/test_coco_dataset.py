@@ -15,11 +15,11 @@ from pycocotools import mask as masks
 from pycocotools.coco import COCO
 
 from fastsam_engine.errors import OutputError
-from fastsam_trt.coco import CATEGORY_IDS
-from fastsam_trt.coco_ids import CocoIds
 from fastsam_trt.errors import OptionError
-from fastsam_trt.result import Result
+from fastsam_trt.results.coco import CATEGORY_IDS
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import CocoDatasetSink, CocoSink
+from fastsam_trt.sinks.coco_ids import CocoIds
 from fastsam_trt.sources import Frame
 from made_results import HEIGHT, WIDTH, hard_masks, made_result
 

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_engine.model_spec import ModelSpec
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.comparison import Comparison, compare, draw_sheet, installed_segmenters, make_page
 from fastsam_trt.comparison.outcome import STAGES
 from fastsam_trt.comparison.panels import heat, panel_size, panels
 from fastsam_trt.comparison.sheet import CAPTION_PX, GAP_PX, HEADING_PX, MARGIN_PX, NOTE_PX, TITLE_PX
-from fastsam_trt.demo.video import DemoVideo
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
-from fastsam_trt.machine import this_machine
-from fastsam_trt.question import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
-from fastsam_trt.segmenter import Segmenter
+from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
+from fastsam_trt.reports.machine import this_machine
+from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.selectors import match_scores
+from fastsam_trt.sources.demo_video import DemoVideo
 
 SHAPES = (("red", 1, 1), ("green", 5, 5), ("blue", 1, 5))
 TEXTS = ("a red shape", "a blue shape")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from colour_models import clip_specs
-from fastsam_trt.axis_resize import antialiased, bilinear
-from fastsam_trt.content_cells import ContentCells
-from fastsam_trt.crops import clip_batch, middle_square, resize_shortest_edge, square_windows
+from fastsam_trt.clip.crops import clip_batch, middle_square, resize_shortest_edge, square_windows
+from fastsam_trt.frames.axis_resize import antialiased, bilinear
+from fastsam_trt.frames.content_cells import ContentCells
 
 IMAGE = clip_specs()[0].input
 

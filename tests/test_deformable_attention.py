@@ -14,7 +14,7 @@ def test_it_gives_what_transformers_gives(batch: int) -> None:
     import torch
     from transformers.models.mask2former.modeling_mask2former import multi_scale_deformable_attention
 
-    from fastsam_export.deformable_attention import attend
+    from fastsam_export.frameworks.deformable_attention import attend
 
     torch.manual_seed(0)
     shapes = [(3, 5), (6, 10), (1, 1)]
@@ -31,7 +31,7 @@ def test_an_export_holds_it_and_transformers_is_left_as_it_was(small_exports: di
     from transformers.models.mask2former import modeling_mask2former
 
     from fastsam_engine import find_graph
-    from fastsam_export.deformable_attention import attend
+    from fastsam_export.frameworks.deformable_attention import attend
 
     graph = onnx.load(find_graph(small_exports["mask2former"])).graph
     sampled = [node.output[0] for node in graph.node if node.op_type == "GridSample"]

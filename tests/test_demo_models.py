@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
+from fastsam_bench.scenarios.demo_accuracy import BOUNDS, mask_ious, measure
 from fastsam_engine import find_graph, read_spec
-from fastsam_trt import Pipeline
+from fastsam_trt import Pipeline, bundled_models
+from fastsam_trt.bundled_models import CLIP, SEGMENTER, BundledModelError, locate
 from fastsam_trt.cli.main import main
-from fastsam_trt.demo import draw_scene, embedded
-from fastsam_trt.demo.embedded import CLIP, SEGMENTER, EmbeddedModelError, locate
-from fastsam_trt.demo.evaluation import BOUNDS, mask_ious, measure
+from fastsam_trt.demo import draw_scene
 
-PACKAGED = Path(embedded.__file__).parent / "models"
+PACKAGED = Path(bundled_models.__file__).parent / "models"
 SCENES = 24
 # Fewer scenes than the benchmark's 200, so a little slack: two percent of the figures' own spread.
 SLACK = 0.03
@@ -54,13 +54,11 @@ def test_a_damaged_model_is_noticed_by_its_checksum(damaged: Path) -> None:
     data = bytearray(graph.read_bytes())
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
-    with pytest.raises(
-        EmbeddedModelError, match=r"expected the file that came with the package, found another content"
-    ):
+    with pytest.raises(BundledModelError, match=r"expected the file that came with the package, found another content"):
         locate(SEGMENTER, damaged)
     assert locate(CLIP, damaged) == damaged / CLIP  # the other one is whole
     graph.unlink()
-    with pytest.raises(EmbeddedModelError, match="found no file"):
+    with pytest.raises(BundledModelError, match="found no file"):
         locate(SEGMENTER, damaged)
 
 
@@ -68,7 +66,7 @@ def test_a_damaged_model_is_one_line_of_the_command(
     damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (damaged / CLIP / "tokenizer.json").write_text("{}")
-    monkeypatch.setattr("fastsam_trt.clip.locate", lambda name: locate(name, damaged))
+    monkeypatch.setattr("fastsam_trt.clip.model.locate", lambda name: locate(name, damaged))
     assert main(["run", "--video", "demo", "--prompt", "red circle", "--vid-stride", "100"]) == 1
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fastsam-trt: error")]
     assert len(error) == 1

@@ -9,7 +9,7 @@ from fastsam_trt import open_source
 from fastsam_trt.demo import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, SHAPES, Item, draw_scene
 from fastsam_trt.demo.scenes import Look, compose
 from fastsam_trt.demo.shapes import coverage, outline
-from fastsam_trt.demo.video import DemoVideo
+from fastsam_trt.sources.demo_video import DemoVideo
 
 PLAIN = Look(np.ones((80, 100), np.float32), np.zeros((80, 100), np.int16), 0.0)
 GREY = np.full((80, 100, 3), 128, np.uint8)

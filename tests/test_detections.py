@@ -11,7 +11,7 @@ from colour_models import scene
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_engine.packages import owners
 from fastsam_trt import Pipeline
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 from made_results import hard_masks, made_result
 
 MASKS = [hard_masks()[name] for name in ("disc", "ring", "one pixel", "nothing")]

@@ -6,9 +6,9 @@ import numpy as np
 
 from colour_models import CELL_PX, scene, shape_mask
 from fastsam_trt import Pipeline
-from fastsam_trt.drawing import captions, draw, draw_panels, tint
-from fastsam_trt.lettering import Tags
-from fastsam_trt.masks import MaskCrop
+from fastsam_trt.drawing.labels import Tags
+from fastsam_trt.drawing.overlay import captions, draw, draw_panels, tint
+from fastsam_trt.masks.mask_source import MaskCrop
 
 SHAPES = (("red", 1, 1), ("green", 5, 5))
 

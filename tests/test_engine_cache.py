@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from colour_models import segmenter_spec
-from fastsam_engine import atomic_files, read_spec
-from fastsam_engine.build_request import BuildOptions
-from fastsam_engine.engine_cache import EngineCache
+from fastsam_engine import read_spec
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError, OutputError
-from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
+from fastsam_engine.plans.build_request import BuildOptions
+from fastsam_engine.plans.engine_cache import EngineCache
+from fastsam_engine.plans.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
+from fastsam_engine.store import atomic_files
 
 KEY = {"graph": "abc", "version": "1.0"}
 
@@ -133,7 +134,7 @@ def test_timings_are_kept_and_a_harmed_file_is_begun_anew(cache: EngineCache) ->
 def test_one_process_builds_and_the_next_waits_and_a_killed_one_lets_go(cache: EngineCache) -> None:
     path = cache.path("tensorrt", "colours", KEY)
     code = (
-        "import sys, time, pathlib; from fastsam_engine.engine_cache import EngineCache\n"
+        "import sys, time, pathlib; from fastsam_engine.plans.engine_cache import EngineCache\n"
         "with EngineCache(pathlib.Path(sys.argv[1])).building(pathlib.Path(sys.argv[2])):\n"
         "    print('building', flush=True); time.sleep(60)"
     )
@@ -191,7 +192,7 @@ def test_what_can_not_be_read_is_listed_passed_over_and_removed(
             raise PermissionError(13, "Permission denied")
         return read_facts(path)
 
-    monkeypatch.setattr("fastsam_engine.engine_cache.read_facts", read)
+    monkeypatch.setattr("fastsam_engine.plans.engine_cache.read_facts", read)
     found = {each.path: (each.sound, each.what) for each in cache.entries()}
     assert found.keys() == {kept, refused, gone}
     assert found[kept][0]
@@ -212,7 +213,7 @@ def test_a_folder_in_which_nothing_can_be_reached_is_one_error(
     def refuse(*_: object, **__: object) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("fastsam_engine.atomic_files.open_in_place", refuse)
+    monkeypatch.setattr("fastsam_engine.store.atomic_files.open_in_place", refuse)
     for method in ("exists", "glob", "unlink"):
         monkeypatch.setattr(Path, method, refuse)
     with pytest.raises(OutputError, match=r"it can't be written \(Permission denied\)"):

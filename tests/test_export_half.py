@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 import small_transformers
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec
+from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo import draw_scene
 
 pytestmark = pytest.mark.usefixtures("export_extra")
@@ -63,7 +63,7 @@ def test_the_types_are_strict(fp16: dict[str, Path], name: str) -> None:
     """Inputs and outputs as before, one type a node, Resize's scales in fp32, no cast that changes or feeds nothing."""
     import onnx
 
-    from fastsam_export.half_islands import float_types
+    from fastsam_export.fp16.fp32_islands import float_types
 
     for path in _graphs(fp16[name]):
         model = onnx.load(str(path))
@@ -171,9 +171,9 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
 ) -> None:  # fmt: skip
     import onnx
 
-    from fastsam_export import half_precision
+    from fastsam_export.fp16 import convert
 
-    real = half_precision.to_half
+    real = convert.to_half
 
     def broken(*arguments: Any) -> Any:
         model = real(*arguments)
@@ -182,7 +182,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
                 each.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(each) * factor, each.name))
         return model
 
-    monkeypatch.setattr(half_precision, "to_half", broken)
+    monkeypatch.setattr(convert, "to_half", broken)
     request = ["export", "mine", "--weights", str(small_checkpoints["detr"]), "--imgsz", "96", "128"]
     assert main([*request, "--precision", "fp16"]) == 1
     error = capsys.readouterr().err
@@ -258,12 +258,13 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
     """
     from onnx.reference import ReferenceEvaluator
 
-    from fastsam_export import half_conversion, half_islands
-    from fastsam_export.half_conversion import simple, to_half
+    from fastsam_export.fp16 import fp32_islands
+    from fastsam_export.fp16 import graph as half_conversion
+    from fastsam_export.fp16.graph import simple, to_half
 
     model = simple(_block(square, scale=400))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
-    magnitudes = half_islands.peaks(model, [{"x": x}])
+    magnitudes = fp32_islands.peaks(model, [{"x": x}])
     assert max(magnitudes.values()) > 65504
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
     ours = to_half(model, magnitudes if measured else {})
@@ -282,8 +283,8 @@ def test_what_is_too_large_when_measured_stays_in_fp32() -> None:
     """Only measurement can tell of a layer whose outputs leave fp16's range."""
     from onnx.reference import ReferenceEvaluator
 
-    from fastsam_export.half_conversion import simple, to_half
-    from fastsam_export.half_islands import peaks
+    from fastsam_export.fp16.fp32_islands import peaks
+    from fastsam_export.fp16.graph import simple, to_half
 
     model = simple(_block("Pow", scale=40000))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)

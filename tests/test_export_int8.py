@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from fastsam_engine import open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
 from fastsam_trt import Pipeline
+from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
-from fastsam_trt.crops import clip_batch
+from fastsam_trt.clip.crops import clip_batch
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.demo.embedded import locate
-from fastsam_trt.preprocess import FramePreprocessor
+from fastsam_trt.frames.preprocess import FramePreprocessor
 
 if TYPE_CHECKING:
-    from fastsam_export.int8_pictures import CalibrationPictures
+    from fastsam_export.int8.calibration_images import CalibrationPictures
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -45,7 +45,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pictures(scenes: Path, export_extra: None) -> CalibrationPictures:
-    from fastsam_export.int8_pictures import CalibrationPictures
+    from fastsam_export.int8.calibration_images import CalibrationPictures
 
     return CalibrationPictures.of(scenes)
 
@@ -65,7 +65,7 @@ def int8(pictures: CalibrationPictures, tmp_path_factory: pytest.TempPathFactory
 
 def _quantise(name: str, folder: Path, pictures: CalibrationPictures, change: Callable[[ModelSpec], ModelSpec]) -> Path:
     from fastsam_export.families import Exported
-    from fastsam_export.int8_precision import quantise
+    from fastsam_export.int8.quantise import quantise
 
     shutil.copytree(_fp32(name).parent, folder)
     graphs = sorted(folder.glob("*.onnx"))
@@ -134,7 +134,7 @@ def test_the_file_says_so(int8: dict[str, Path]) -> None:
 
 
 def test_weights_on_a_grid_keep_it_and_others_lose_less_than_by_their_largest() -> None:
-    from fastsam_export.int8_weights import weight_scales
+    from fastsam_export.int8.weight_scales import weight_scales
 
     generator = np.random.default_rng(0)
     drawn = generator.normal(size=(6, 3, 3, 3)).astype(np.float32)
@@ -162,7 +162,7 @@ def test_weights_on_a_grid_keep_it_and_others_lose_less_than_by_their_largest() 
 def test_biases_make_good_what_rounding_takes_from_means(tmp_path: Path, groups: int, bias: bool) -> None:
     import onnx
 
-    from fastsam_export.int8_graph import Int8Graph
+    from fastsam_export.int8.graph import Int8Graph
 
     generator = np.random.default_rng(1)
     weights = generator.normal(size=(8, 4 // groups, 3, 3)).astype(np.float32)
@@ -252,7 +252,7 @@ def test_what_int8_hurts_is_found_by_measurement_and_left_out(
     """One module gets a range far too wide: alone it is to be left out, and then the bounds hold."""
     import onnx
 
-    from fastsam_export import int8_graph
+    from fastsam_export.int8 import graph as int8_graph
 
     real = int8_graph._ranges
 
@@ -283,7 +283,7 @@ def test_backends_compute_it_in_int8_or_not_at_all(int8: dict[str, Path], backen
 
 @pytest.mark.parametrize("name", ["demo-seg", "demo-clip"])
 def test_pictures_are_laid_as_the_runtime_lays_frames(scenes: Path, name: str) -> None:
-    from fastsam_export.int8_pictures import pictures_for
+    from fastsam_export.int8.calibration_images import pictures_for
 
     image = read_spec(_fp32(name)).input
     assert isinstance(image, ImageInput)
@@ -304,7 +304,7 @@ def test_pictures_are_laid_as_the_runtime_lays_frames(scenes: Path, name: str) -
 
 
 def test_many_pictures_are_used_evenly(tmp_path: Path) -> None:
-    from fastsam_export.int8_pictures import MOST, CalibrationPictures
+    from fastsam_export.int8.calibration_images import MOST, CalibrationPictures
 
     picture = np.zeros((8, 8, 3), np.uint8)
     for index in range(1_000):
@@ -333,7 +333,7 @@ def test_a_calibration_that_will_not_do_is_refused_before_any_work(
     options: list[str], expected: str, scenes: Path, home: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    from fastsam_export.ultralytics_models import UltralyticsFamily
+    from fastsam_export.frameworks.ultralytics_models import UltralyticsFamily
 
     monkeypatch.setattr(UltralyticsFamily, "export", lambda *_: pytest.fail("it went to work"))
     shutil.copytree(scenes, tmp_path / "bad")
@@ -349,7 +349,7 @@ def test_a_calibration_that_will_not_do_is_refused_before_any_work(
 
 def test_an_image_that_is_cut_short_is_named(tmp_path: Path, scenes: Path) -> None:
     from fastsam_export.errors import CalibrationError
-    from fastsam_export.int8_pictures import CalibrationPictures, pictures_for
+    from fastsam_export.int8.calibration_images import CalibrationPictures, pictures_for
 
     shutil.copytree(scenes, tmp_path / "cut")
     path = tmp_path / "cut" / "04.png"
@@ -391,7 +391,7 @@ def test_numbers_that_are_not_finite_are_refused(pictures: CalibrationPictures, 
 
     from fastsam_export.errors import NotFiniteError
     from fastsam_export.families import Exported
-    from fastsam_export.int8_precision import quantise
+    from fastsam_export.int8.quantise import quantise
 
     graph = tmp_path / "demo-clip.image.onnx"
     model = onnx.load(str(_fp32("demo-clip")))
@@ -410,9 +410,11 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
 ) -> None:
     """YOLO26 with its end-to-end head, small and seeded, untrained; then with ranges far too wide."""
     import small_yolo
-    from fastsam_export import int8_figures, int8_graph, int8_precision
+    from fastsam_export.int8 import agreement
+    from fastsam_export.int8 import graph as int8_graph
+    from fastsam_export.int8 import quantise as int8_precision
 
-    monkeypatch.setattr(int8_figures, "_DETECTIONS", dict.fromkeys(int8_figures._DETECTIONS, 0.5))
+    monkeypatch.setattr(agreement, "_DETECTIONS", dict.fromkeys(agreement._DETECTIONS, 0.5))
     small_yolo.save_yolo26(tmp_path / "small.pt")
     request = ["export", "mine", "--weights", str(tmp_path / "small.pt"), "--imgsz", "160", "192"]
     request += ["--precision", "int8", "--calibration", str(scenes)]

@@ -12,14 +12,14 @@ import pytest
 
 import small_transformers
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.model_spec import FeatureInput, ModelSpec
+from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
-from fastsam_trt.families import Thresholds
-from fastsam_trt.letterbox import fit
-from fastsam_trt.masks import paste
-from fastsam_trt.preprocess import FramePreprocessor
-from fastsam_trt.segmenter import Segmenter
+from fastsam_trt.frames.letterbox import fit
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.segmentation.families import Thresholds
+from fastsam_trt.segmentation.segmenter import Segmenter
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 

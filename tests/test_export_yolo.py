@@ -73,7 +73,7 @@ def test_thresholds_can_be_recorded_in_place_of_the_familys(seeded_weights: Path
 def test_a_graph_that_computes_something_else_is_not_kept(
     seeded_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fastsam_export import ultralytics_models
+    from fastsam_export.frameworks import ultralytics_models
 
     real = ultralytics_models._outputs
     monkeypatch.setattr(ultralytics_models, "_outputs", lambda *a: tuple(each + 0.5 for each in real(*a)))

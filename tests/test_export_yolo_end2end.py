@@ -14,8 +14,8 @@ from fastsam_engine import open_session, read_spec
 from fastsam_export.parity import synthetic_pictures
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
-from fastsam_trt.families import Thresholds, decoder_for
-from fastsam_trt.letterbox import fit
+from fastsam_trt.frames.letterbox import fit
+from fastsam_trt.segmentation.families import Thresholds, decoder_for
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 from fastsam_trt.errors import FlowNotEnteredError, OptionError, TruncatedSourceError
-from fastsam_trt.flow import Flow, FlowFigures, Policy, resolve_policy
-from fastsam_trt.flow.channel import Channel, LatestSlot
-from fastsam_trt.flow.histogram import Histogram, RollingHistogram
-from fastsam_trt.flow.pace import Pace
-from fastsam_trt.rectangles import Rectangle
-from fastsam_trt.result import Result
+from fastsam_trt.frames.rectangles import Rectangle
+from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame, Kind, Source, SourceHealth
+from fastsam_trt.streaming import Flow, FlowFigures, Policy, resolve_policy
+from fastsam_trt.streaming.channel import Channel, LatestSlot
+from fastsam_trt.streaming.histogram import Histogram, RollingHistogram
+from fastsam_trt.streaming.pace import Pace
 from made_results import made_result
 
 WAIT_S = 20.0
@@ -509,7 +509,7 @@ def test_what_was_selected_comes_out_after_the_time_too() -> None:
 
 def test_who_takes_results_waits_for_no_setting_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     """`reserve_ms` may wait for whoever sets prompts."""
-    monkeypatch.setattr("fastsam_trt.flow.flow._TELLING_S", 0.0)
+    monkeypatch.setattr("fastsam_trt.streaming.flow._TELLING_S", 0.0)
     tellers: list[threading.Thread] = []
 
     class Told(MadePipeline):
@@ -664,7 +664,7 @@ def test_memory_of_figures_does_not_grow() -> None:
 def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(1)
     now_s = [1000.0]
-    monkeypatch.setattr("fastsam_trt.flow.figures.time.perf_counter", lambda: now_s[0])
+    monkeypatch.setattr("fastsam_trt.streaming.stats.time.perf_counter", lambda: now_s[0])
     slot, channel = LatestSlot[int](), Channel[int](2)
     figures = FlowFigures({"captured": slot, "selected": channel}, lambda: SourceHealth(1, 0, 1, 2.0))
     assert json.dumps(figures.snapshot().as_record(), allow_nan=False)  # nothing is known yet

@@ -10,10 +10,11 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from colour_models import scene
-from fastsam_trt import Pipeline, lettering
-from fastsam_trt.drawing import captions, draw, draw_panels
-from fastsam_trt.fonts import Fonts
-from fastsam_trt.lettering import Tags, can_write, cut, width_px, write
+from fastsam_trt import Pipeline
+from fastsam_trt.drawing import labels
+from fastsam_trt.drawing.fonts import Fonts
+from fastsam_trt.drawing.labels import Tags, can_write, cut, width_px, write
+from fastsam_trt.drawing.overlay import captions, draw, draw_panels
 
 
 def _save_font(path: Path, characters: str) -> Path:
@@ -50,8 +51,8 @@ def squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fonts:
 
 
 def _use(fonts: Fonts, monkeypatch: pytest.MonkeyPatch) -> Fonts:
-    lettering._letters.cache_clear()
-    monkeypatch.setattr("fastsam_trt.lettering.installed_fonts", lambda: fonts)
+    labels._letters.cache_clear()
+    monkeypatch.setattr("fastsam_trt.drawing.labels.installed_fonts", lambda: fonts)
     return fonts
 
 

@@ -21,15 +21,15 @@ from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import GpuError, ModelFileError
 from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
-from fastsam_trt.batch_ladder import LADDER
+from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.demo.embedded import locate
-from fastsam_trt.demo.video import DemoVideo
-from fastsam_trt.device_helpers import takes
-from fastsam_trt.flow import Flow
-from fastsam_trt.prototype_decoding import PrototypeDecoding
-from fastsam_trt.result import Result
-from fastsam_trt.segmenter import Segmenter
+from fastsam_trt.frames.helper_graphs import takes
+from fastsam_trt.masks.batch_ladder import LADDER
+from fastsam_trt.masks.prototype_maker import PrototypeDecoding
+from fastsam_trt.results.result import Result
+from fastsam_trt.segmentation.segmenter import Segmenter
+from fastsam_trt.sources.demo_video import DemoVideo
+from fastsam_trt.streaming import Flow
 
 PROMPTS = ["a red circle", "a blue square", "circle"]
 

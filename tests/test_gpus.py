@@ -12,18 +12,19 @@ import numpy as np
 import pytest
 
 from fake_driver import GIB, FakeDriver, FakeGpu, install
-from fastsam_engine import find_graph, open_session, opening, read_spec
-from fastsam_engine.backends import all_backends, onnxruntime_devices
-from fastsam_engine.backends import onnxruntime as onnxruntime_backend
-from fastsam_engine.backends import openvino as openvino_backend
+from fastsam_engine import find_graph, open_session, opener, read_spec
+from fastsam_engine.backends import all_backends
+from fastsam_engine.backends.onnxruntime import backend as onnxruntime_backend
+from fastsam_engine.backends.onnxruntime import devices as onnxruntime_devices
+from fastsam_engine.backends.openvino import backend as openvino_backend
 from fastsam_engine.backends.registry import Readiness
+from fastsam_engine.backends.tensorrt import api as api_module
+from fastsam_engine.backends.tensorrt import backend as backend_module
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, BuildRequestError, GpuError
+from fastsam_engine.gpus import Gpu, driver, gpu_count, gpus
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.packages import version as installed_version
-from fastsam_engine.tensorrt import api as api_module
-from fastsam_engine.tensorrt import backend as backend_module
-from fastsam_engine.tensorrt.gpus import Gpu, driver, gpu_count, gpus
-from fastsam_engine.tensorrt.plan_file import read_plan
+from fastsam_engine.packages import version
+from fastsam_engine.plans.plan_file import read_plan
 from fastsam_trt.cli.main import main
 from test_tensorrt_backend import A10, L4, Machine
 
@@ -37,7 +38,7 @@ _SLICES = (
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    opening._tell_failure.cache_clear()
+    opener._tell_failure.cache_clear()
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def _breaks(machine: Machine, monkeypatch: pytest.MonkeyPatch, how: str) -> None
         def broken(_index: int) -> Any:
             raise GpuError("cuda:0", "setting the GPU up", "CUDA_ERROR_UNKNOWN")
 
-        monkeypatch.setattr("fastsam_engine.tensorrt.cuda_device.CudaDevice", broken)
+        monkeypatch.setattr("fastsam_engine.backends.tensorrt.cuda_device.CudaDevice", broken)
 
 
 @pytest.mark.parametrize("how", ["runtime", "builder", "load", "device"])
@@ -325,7 +326,7 @@ def test_doctor_without_a_driver_says_so_and_finds_no_fault(
 def test_doctor_reports_a_driver_that_is_too_old(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if not installed_version("tensorrt-rtx-cu13"):
+    if not version("tensorrt-rtx-cu13"):
         pytest.skip("pip install 'fastsam-trt[tensorrt-rtx]'")
     install(monkeypatch, FakeDriver(_A10, cuda=12040), "550.54")
     main(["doctor"])

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 import colour_models
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ClassNamesError, ModelFileError
-from fastsam_engine.onnx_graph import Tensor, read_graph
+from fastsam_engine.graph.onnx_graph import Tensor, read_graph
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from test_model_files import ULTRALYTICS

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_trt.categories import Categories
 from fastsam_trt.errors import GroundTruthError
-from fastsam_trt.ground_truth import GroundTruth
-from fastsam_trt.result import Result
+from fastsam_trt.results.categories import Categories
+from fastsam_trt.results.ground_truth import GroundTruth
+from fastsam_trt.results.result import Result
 from made_results import hard_masks, made_result
 
 CATEGORIES = {3: "Cat", 7: "dog", 9: "traffic light"}

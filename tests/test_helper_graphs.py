@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.device_array import HostArray
-from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec
 from fastsam_engine.session import Session
-from fastsam_trt import device_geometry
-from fastsam_trt.antialiased_resize import AntialiasedResize
+from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec
+from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
-from fastsam_trt.crops import clip_batch, square_windows
-from fastsam_trt.demo.embedded import locate
+from fastsam_trt.clip.crops import clip_batch, square_windows
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.device_masks import DeviceMasks
-from fastsam_trt.families import Thresholds, decoder_for
-from fastsam_trt.letterbox import Letterbox, fit
-from fastsam_trt.masks import paste
-from fastsam_trt.plane_resize import PlaneResize
-from fastsam_trt.preprocess import FramePreprocessor
-from fastsam_trt.prototype_decoding import PrototypeDecoding
-from fastsam_trt.prototype_masks import PrototypeMasks
+from fastsam_trt.frames import device_geometry
+from fastsam_trt.frames.antialiased_resize import AntialiasedResize
+from fastsam_trt.frames.letterbox import Letterbox, fit
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.masks.prototype import PrototypeMasks
+from fastsam_trt.masks.prototype_maker import PrototypeDecoding
+from fastsam_trt.masks.prototype_on_device import DeviceMasks
+from fastsam_trt.segmentation.families import Thresholds, decoder_for
 
 SIZES = [(300, 400), (720, 1280), (90, 70), (333, 641), (1200, 200), (17, 16)]
 STRETCHED = {

@@ -13,17 +13,17 @@ import pytest
 
 import colour_models
 import made_bench
+from fastsam_bench.results.results_file import read_results
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.build_request import BuildOptions
+from fastsam_engine.backends.tensorrt.plan_check import check_plan
 from fastsam_engine.errors import FastsamError, ModelFileError
-from fastsam_engine.model_spec import METADATA_KEY, TokenInput
-from fastsam_engine.tensorrt import checking
-from fastsam_engine.tensorrt.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
-from fastsam_trt.bench.results_file import read_results
-from fastsam_trt.class_names import read_class_names
-from fastsam_trt.demo.embedded import locate
-from fastsam_trt.ground_truth import GroundTruth
-from fastsam_trt.tokens import TextTokenizer
+from fastsam_engine.plans.build_request import BuildOptions
+from fastsam_engine.plans.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
+from fastsam_engine.spec.model_spec import METADATA_KEY, TokenInput
+from fastsam_trt.bundled_models import locate
+from fastsam_trt.clip.tokenizer import TextTokenizer
+from fastsam_trt.prompts.class_names import read_class_names
+from fastsam_trt.results.ground_truth import GroundTruth
 from hostile_documents import mutated, texts
 
 _LONGEST = 500  # characters of a message, beside the file's name
@@ -186,4 +186,4 @@ def test_a_hostile_tokenizer_is_an_error_of_its_file(tmp_path: Path) -> None:
     for data in (*texts(), *mutated(good, 40)):
         path.write_bytes(data)
         _holds(path, lambda path: TextTokenizer(path, taken))
-        _holds(path, checking._vocabulary)  # as a plan of the text tower is compared
+        _holds(path, check_plan._vocabulary)  # as a plan of the text tower is compared

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from fastsam_engine.errors import OutputError
-from fastsam_trt.label_map import encode, instance_map, label_map, save, voc_palette
-from fastsam_trt.png import encode_palette
+from fastsam_trt.results.label_map import encode, instance_map, label_map, save, voc_palette
+from fastsam_trt.results.palette_png import encode_palette
 from fastsam_trt.sinks import LabelMapSink
 from fastsam_trt.sources import Frame
 from made_results import HEIGHT, WIDTH, hard_masks, made_result

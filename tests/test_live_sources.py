@@ -32,7 +32,7 @@ from fastsam_trt.errors import (
 )
 from fastsam_trt.sources import SourceHealth
 from fastsam_trt.sources import live as live_module
-from fastsam_trt.sources.absence import find_device, hide_password, why_absent
+from fastsam_trt.sources.diagnosis import find_device, hide_password, why_absent
 from fastsam_trt.sources.shot import Ended
 from live_senders import free_port, numbered, open_captures, pictures, shown, until
 from scripted_capture import Script

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastsam_engine.model_spec import ImageInput, ModelSpec, Output
 from fastsam_engine.session import Session
-from fastsam_engine.yolo_seg import letterbox_input
-from fastsam_trt import device_geometry, rle
-from fastsam_trt.argmax_masks import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.families import Thresholds
-from fastsam_trt.families.segformer import SegformerDecoder
-from fastsam_trt.letterbox import Letterbox, fit
-from fastsam_trt.masks import paste
-from fastsam_trt.panoptic import Queries, merge
-from fastsam_trt.plane_resize import PlaneResize
-from fastsam_trt.polygons import polygons
-from fastsam_trt.prototype_masks import PrototypeMasks
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Output
+from fastsam_engine.spec.yolo_seg import letterbox_input
+from fastsam_trt.frames import device_geometry
+from fastsam_trt.frames.letterbox import Letterbox, fit
+from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
+from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.masks.prototype import PrototypeMasks
+from fastsam_trt.results import rle
+from fastsam_trt.results.polygons import polygons
+from fastsam_trt.segmentation.families import Thresholds
+from fastsam_trt.segmentation.families.segformer import SegformerDecoder
+from fastsam_trt.segmentation.panoptic_merge import Queries, merge
 
 INPUTS = {
     "square": letterbox_input(640, 640, size_multiple=None, batch=(1, 1)),

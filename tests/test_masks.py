@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from fastsam_engine.yolo_seg import letterbox_input
-from fastsam_trt import rle
-from fastsam_trt.letterbox import Letterbox, fit
-from fastsam_trt.masks import MaskCrop, paste
-from fastsam_trt.plane_resize import PlaneResize
-from fastsam_trt.prototype_masks import PrototypeMasks
+from fastsam_engine.spec.yolo_seg import letterbox_input
+from fastsam_trt.frames.letterbox import Letterbox, fit
+from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.mask_source import MaskCrop, paste
+from fastsam_trt.masks.prototype import PrototypeMasks
+from fastsam_trt.results import rle
 
 INPUT = letterbox_input(640, 640, size_multiple=32, batch=(1, None))
 

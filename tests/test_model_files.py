@@ -10,8 +10,8 @@ import pytest
 import colour_models
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError, SpecVersionError
-from fastsam_engine.model_spec import METADATA_KEY
-from fastsam_engine.onnx_metadata import read_metadata
+from fastsam_engine.spec.model_spec import METADATA_KEY
+from fastsam_engine.spec.onnx_metadata import read_metadata
 
 ULTRALYTICS = {
     "description": "Ultralytics YOLOv8n-seg model trained on coco.yaml",

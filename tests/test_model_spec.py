@@ -7,7 +7,7 @@ import json
 import pytest
 
 from colour_models import clip_specs, segmenter_spec
-from fastsam_engine.model_spec import ModelSpec, Parity, schema_version
+from fastsam_engine.spec.model_spec import ModelSpec, Parity, schema_version
 
 
 def test_specs_survive_json() -> None:

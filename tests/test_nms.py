@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_trt.nms import nms
+from fastsam_trt.segmentation.nms import nms
 
 
 def _random(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

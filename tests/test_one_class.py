@@ -11,14 +11,15 @@ import pytest
 
 import colour_models
 from colour_models import scene
-from fastsam_engine import find_graph, read_spec, ultralytics_metadata
-from fastsam_engine.model_spec import ModelSpec
-from fastsam_engine.yolo_seg import is_fastsam
+from fastsam_engine import find_graph, read_spec
+from fastsam_engine.spec import ultralytics_metadata
+from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.yolo_seg import is_fastsam
 from fastsam_trt import Pipeline
+from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
-from fastsam_trt.coco import as_records
-from fastsam_trt.demo.embedded import locate
-from fastsam_trt.label_map import label_map
+from fastsam_trt.results.coco import as_records
+from fastsam_trt.results.label_map import label_map
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1))
 OWN = {

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper
 import colour_models
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.backends import all_backends
-from fastsam_engine.backends import onnxruntime as backend_module
-from fastsam_engine.backends.onnxruntime import open_bound
-from fastsam_engine.backends.onnxruntime_bound import OnnxRuntimeBoundSession, OrtDeviceArray
-from fastsam_engine.backends.onnxruntime_devices import Device
+from fastsam_engine.backends.onnxruntime import backend as backend_module
+from fastsam_engine.backends.onnxruntime.backend import open_bound
+from fastsam_engine.backends.onnxruntime.devices import Device
+from fastsam_engine.backends.onnxruntime.io_binding import OnnxRuntimeBoundSession, OrtDeviceArray
 from fastsam_engine.device_array import HostArray
 from fastsam_engine.errors import (
     GpuError,
@@ -24,9 +24,9 @@ from fastsam_engine.errors import (
     ModelFileError,
     OperatorFallbackError,
 )
-from fastsam_engine.model_spec import FeatureInput, ModelSpec, Output
-from fastsam_engine.onnx_graph import read_graph
+from fastsam_engine.graph.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec, Output
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

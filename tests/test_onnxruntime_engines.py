@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from fastsam_engine import engine_cache, find_graph, read_spec
-from fastsam_engine.backends import onnxruntime as onnxruntime_backend
-from fastsam_engine.backends.onnxruntime_devices import Device
+from fastsam_engine import find_graph, read_spec
+from fastsam_engine.backends.onnxruntime import backend
+from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.errors import BuildInterruptedError, ModelFileError, OutputError
 from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.plans import engine_cache
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX's")
 
@@ -32,7 +33,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Path:
     def load(_path: Path, _device: Any, told: Any, *_: Any) -> Any:
         raise _OpenedError(told[0][1]["trt_engine_cache_path"])
 
-    monkeypatch.setattr(onnxruntime_backend, "_load", load)
+    monkeypatch.setattr(backend, "_load", load)
     with pytest.raises(_OpenedError) as opened:
         _open()
     made = Path(str(opened.value))
@@ -46,7 +47,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _open() -> None:
     graph = find_graph("colours")
-    onnxruntime_backend.open_bound(graph, read_spec(graph), Device("tensorrt"), "tf32", OpenOptions())
+    backend.open_bound(graph, read_spec(graph), Device("tensorrt"), "tf32", OpenOptions())
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a.engine", "sub", "sub/b.timing"])
@@ -88,7 +89,7 @@ def test_what_a_lax_umask_leaves_open_is_closed(home: Path, monkeypatch: pytest.
         (made / "a.engine").write_bytes(b"code")
         return SimpleNamespace(get_inputs=list, get_outputs=list)
 
-    monkeypatch.setattr(onnxruntime_backend, "_load", load)
+    monkeypatch.setattr(backend, "_load", load)
     before = os.umask(0)
     try:
         for _ in range(2):

@@ -14,18 +14,19 @@ import pytest
 
 import colour_models
 from fastsam_engine import find_graph, open_session
-from fastsam_engine.backends import Readiness, all_backends, onnxruntime_devices
-from fastsam_engine.backends import onnxruntime as backend_module
-from fastsam_engine.backends.onnxruntime_assignment import check_assignment
-from fastsam_engine.backends.onnxruntime_devices import Device, find_devices, load_libraries
-from fastsam_engine.backends.onnxruntime_options import computed, engine_folder, providers
+from fastsam_engine.backends import Readiness, all_backends
+from fastsam_engine.backends.onnxruntime import backend as backend_module
+from fastsam_engine.backends.onnxruntime import devices as onnxruntime_devices
+from fastsam_engine.backends.onnxruntime.devices import Device, find_devices, load_libraries
+from fastsam_engine.backends.onnxruntime.node_placement import check_assignment
+from fastsam_engine.backends.onnxruntime.provider_options import computed, engine_folder, providers
 from fastsam_engine.errors import (
     BackendFailedError,
     BackendUnavailableError,
     OperatorFallbackError,
 )
-from fastsam_engine.model_spec import ModelSpec
-from fastsam_engine.tensorrt.profiles import ShapeRange
+from fastsam_engine.plans.shape_ranges import ShapeRange
+from fastsam_engine.spec.model_spec import ModelSpec
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

@@ -9,7 +9,7 @@ import pytest
 
 import colour_models
 from fastsam_engine import find_graph, open_session
-from fastsam_engine.engine_cache import EngineCache
+from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_trt.cli.main import main
 
 pytest.importorskip("openvino")

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from colour_models import scene
-from fastsam_trt.bench.records import Failed, Peer
-from fastsam_trt.bench.report_html import make_page
-from fastsam_trt.bench.report_markdown import make_report
-from fastsam_trt.bench.results_file import read_results
+from fastsam_bench.report.html import make_page
+from fastsam_bench.report.markdown import make_report
+from fastsam_bench.results.records import Failed, Peer
+from fastsam_bench.results.results_file import read_results
 
 pytest.importorskip("onnxruntime")
 

@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 from fastsam_engine.errors import PackagesMissingError
-from fastsam_trt import content, open_source, picture_file, tiff_pages
-from fastsam_trt.content import sniff, sniff_file
+from fastsam_trt import open_source
 from fastsam_trt.errors import PictureSizeError, SourceUnreadableError
-from fastsam_trt.picture import as_bgr, decode_picture, read_picture
+from fastsam_trt.frames import content_type, image_file, tiff_pages
+from fastsam_trt.frames.content_type import sniff, sniff_file
+from fastsam_trt.frames.image import as_bgr, decode_picture, read_picture
 
 _UPRIGHT = np.zeros((48, 80, 3), np.uint8)  # RGB, no two of its eight turns alike
 _UPRIGHT[:24, :40], _UPRIGHT[:24, 40:], _UPRIGHT[24:, :40] = (230, 20, 20), (20, 230, 20), (20, 20, 230)
@@ -122,7 +123,7 @@ def test_every_page_of_a_deep_tiff_is_its_own(tmp_path: Path) -> None:
     data = cv2.imencodemulti(".tiff", list(deep))[1].tobytes()
     (tmp_path / "x.tif").write_bytes(data)
     for opened in (io.BytesIO(data), (tmp_path / "x.tif").open("rb")):
-        with picture_file.PictureFile(opened, sniff(data), "x") as file:
+        with image_file.PictureFile(opened, sniff(data), "x") as file:
             assert file.count == 3
             for number in (0, 2, 1):
                 np.testing.assert_array_equal(as_bgr(file.read(number)), as_bgr(deep[number]))
@@ -189,9 +190,9 @@ def test_a_bomb_is_refused_before_it_is_decoded(form: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("form", ["WEBP", "AVIF", "JPEG2000", "HEIF", "PNG"])
 def test_the_limit_holds_for_every_format(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = _encode(_UPRIGHT, form)
-    monkeypatch.setattr(picture_file, "MOST_PX", 80 * 48)
+    monkeypatch.setattr(image_file, "MOST_PX", 80 * 48)
     assert decode_picture(data, "x").shape == (48, 80, 3)
-    monkeypatch.setattr(picture_file, "MOST_PX", 80 * 48 - 1)
+    monkeypatch.setattr(image_file, "MOST_PX", 80 * 48 - 1)
     with pytest.raises(PictureSizeError, match="found 80 x 48"):
         decode_picture(data, "x")
 
@@ -256,7 +257,7 @@ def test_moving_pictures_are_told_from_still_ones(tmp_path: Path) -> None:
     long = tmp_path / "long.png"
     data = _encode(frames[0], "PNG", save_all=True, append_images=frames[1:], icc_profile=_noise(40_000).tobytes())
     long.write_bytes(data)
-    assert data.index(b"acTL") > content.HEAD_B or data.index(b"iCCP") > data.index(b"acTL")
+    assert data.index(b"acTL") > content_type.HEAD_B or data.index(b"iCCP") > data.index(b"acTL")
     assert sniff_file(long).kind == "animation"
 
 
@@ -328,7 +329,7 @@ def test_big_tiffs_are_read() -> None:
     pages = [_noise(40, 60, 3), _noise(20, 30, 3)]
     data = _encode(pages[0], "TIFF", save_all=True, append_images=[Image.fromarray(pages[1])], big_tiff=True)
     assert data.startswith(b"II+\0")
-    with picture_file.PictureFile(io.BytesIO(data), sniff(data), "x") as file:
+    with image_file.PictureFile(io.BytesIO(data), sniff(data), "x") as file:
         assert file.count == 2
         np.testing.assert_array_equal(file.read(1), pages[1][..., ::-1])
 

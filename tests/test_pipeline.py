@@ -12,7 +12,7 @@ import fastsam_trt
 from colour_models import BOX_PX, CELL_PX, scene, shape_mask
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import ClipNotFoundError, ImageFormatError, OptionError, PromptError
 from fastsam_trt.selectors import match_scores
 
@@ -131,8 +131,8 @@ def test_a_new_prompt_costs_one_text_run_and_nothing_else(monkeypatch: pytest.Mo
     clip = pipe.clip
     assert clip is not None
     runs, opened = clip.text.tower_runs, []
-    monkeypatch.setattr("fastsam_trt.segmenter.open_session", lambda *args, **_: opened.append(args))
-    monkeypatch.setattr("fastsam_trt.clip.open_session", lambda *args, **_: opened.append(args))
+    monkeypatch.setattr("fastsam_trt.segmentation.segmenter.open_session", lambda *args, **_: opened.append(args))
+    monkeypatch.setattr("fastsam_trt.clip.model.open_session", lambda *args, **_: opened.append(args))
     pipe.prompts = ["a green shape"]
     pipe(frame)
     assert clip.text.tower_runs == runs + 1

@@ -20,14 +20,14 @@ import numpy as np
 import pytest
 
 from fastsam_trt import open_source
-from fastsam_trt.content import sniff
 from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.flow import resolve_policy
-from fastsam_trt.frame_names import FrameNames
+from fastsam_trt.frames.content_type import sniff
+from fastsam_trt.sinks.frame_names import FrameNames
 from fastsam_trt.sources import Frame
 from fastsam_trt.sources.picture_bytes import read_picture_bytes
 from fastsam_trt.sources.picture_source import PictureSource
 from fastsam_trt.sources.pipe import Peekable
+from fastsam_trt.streaming import resolve_policy
 from live_senders import numbered, pictures, read_number, shown
 from made_videos import silent_wav
 

@@ -16,13 +16,13 @@ import pytest
 
 import colour_models
 from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.backends.tensorrt.plan_check.check_plan import check
+from fastsam_engine.backends.tensorrt.plan_check.output_bounds import BOUNDS, nearest_bound
+from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
+from fastsam_engine.backends.tensorrt.plan_check.sample_pictures import SamplePictures
 from fastsam_engine.errors import BuildError
-from fastsam_engine.model_spec import ModelSpec
-from fastsam_engine.tensorrt.checking import check
-from fastsam_engine.tensorrt.output_bounds import BOUNDS, nearest_bound
-from fastsam_engine.tensorrt.profiles import shape_ranges
-from fastsam_engine.tensorrt.sample_inputs import sample_inputs
-from fastsam_engine.tensorrt.sample_pictures import SamplePictures
+from fastsam_engine.plans.shape_ranges import shape_ranges
+from fastsam_engine.spec.model_spec import ModelSpec
 from output_faults import ANY, FAULTS
 from rounded_graphs import Rounding, save_rounded
 
@@ -258,7 +258,7 @@ def _rows(count: int = 300, seed: int = 0) -> np.ndarray:
 
 
 def _row_metrics(found: np.ndarray, expected: np.ndarray | None = None) -> dict[str, float]:
-    from fastsam_engine.tensorrt.row_matching import compare_rows
+    from fastsam_engine.backends.tensorrt.plan_check.row_matching import compare_rows
 
     return compare_rows((_rows() if expected is None else expected)[0], found[0])
 

@@ -11,7 +11,7 @@ import pytest
 
 from fastsam_engine import find_graph, open_session
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.tensorrt.plan_file import sidecar
+from fastsam_engine.plans.plan_file import sidecar
 from test_tensorrt_backend import _BACKENDS, A10, Machine
 
 Document = dict[str, Any]

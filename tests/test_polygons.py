@@ -8,9 +8,9 @@ import pytest
 from pycocotools import mask as coco
 
 from fastsam_trt.errors import OptionError
-from fastsam_trt.masks import MaskCrop
-from fastsam_trt.outlines import centre_rings, join
-from fastsam_trt.polygons import coco_polygons, polygons
+from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.results.outlines import centre_rings, join
+from fastsam_trt.results.polygons import coco_polygons, polygons
 from made_results import HEIGHT, WIDTH, cut, hard_masks, made_result
 
 MASKS = hard_masks()

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_engine.yolo_seg import letterbox_input
-from fastsam_trt.letterbox import fit
-from fastsam_trt.preprocess import FramePreprocessor
-from fastsam_trt.rectangles import RECTANGLES, Rectangle
+from fastsam_engine.spec.yolo_seg import letterbox_input
+from fastsam_trt.frames.letterbox import fit
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.frames.rectangles import RECTANGLES, Rectangle
 
 RECTANGLE = letterbox_input(640, 640, size_multiple=32, batch=(1, None))
 SQUARE = letterbox_input(640, 640, size_multiple=None, batch=(1, 1))

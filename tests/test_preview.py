@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_trt.drawing import draw
+from fastsam_trt.drawing.overlay import draw
 from fastsam_trt.errors import ClipNotFoundError
-from fastsam_trt.preview import Address, PreviewServer, feed, pictures, site, status, watcher
-from fastsam_trt.result import Result
+from fastsam_trt.preview import Address, PreviewServer, feed, site, status
+from fastsam_trt.preview import client as watcher
+from fastsam_trt.preview import jpeg as pictures
+from fastsam_trt.results.result import Result
 from made_results import made_result
 from preview_run import (
     Run,

@@ -14,7 +14,7 @@ import pytest
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.errors import OptionError, PreviewError
 from fastsam_trt.preview import Address, PreviewServer, parse_address, site
-from fastsam_trt.preview.guard import Guard
+from fastsam_trt.preview.origin_guard import Guard
 from preview_run import Run, ask, change, serving
 
 

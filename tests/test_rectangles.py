@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from colour_models import BOX_PX, CELL_PX, COLOURS, SHAPE_PX
-from fastsam_engine.yolo_seg import letterbox_input
+from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt import Pipeline
 from fastsam_trt.errors import OptionError
-from fastsam_trt.letterbox import Letterbox, fit
-from fastsam_trt.rectangles import common
+from fastsam_trt.frames.letterbox import Letterbox, fit
+from fastsam_trt.frames.rectangles import common
 
 SQUARE = letterbox_input(640, 640, size_multiple=32, batch=(1, None))
 SIZES = [(640, 640), (320, 320), (1024, 1024), (1280, 1280), (384, 640), (640, 384), (320, 640), (32, 32), (360, 640)]

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from colour_models import scene
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
-from fastsam_trt.label_map import label_map
+from fastsam_trt.results.label_map import label_map
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 Run = Callable[..., str]

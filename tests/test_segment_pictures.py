@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from fastsam_engine.errors import OutputError
-from fastsam_trt.frame_names import FrameNames, bounded, slug
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import CutoutSink, MaskSink
+from fastsam_trt.sinks.frame_names import FrameNames, bounded, slug
 from fastsam_trt.sources import Frame, Kind
 from made_results import HEIGHT, WIDTH, hard_masks, made_result
 

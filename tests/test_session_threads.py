@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 
 from fastsam_engine import Session, find_graph, open_session, read_spec
-from fastsam_engine.backends.onnxruntime import open_bound
-from fastsam_engine.backends.onnxruntime_devices import Device
+from fastsam_engine.backends.onnxruntime.backend import open_bound
+from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, ForkedError, ThreadsError
-from fastsam_engine.model_spec import ArraysInput, ModelSpec, Output
 from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.spec.model_spec import ArraysInput, ModelSpec, Output
 
 _THREADS, _RUNS = 8, 25
 _KINDS = ("onnxruntime", "openvino fp32", "openvino bf16", "bound")

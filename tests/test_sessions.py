@@ -164,7 +164,7 @@ def _not_installed(name: str) -> str:
 
 def test_a_session_that_takes_frames_gives_the_same_answers(backend: str, tmp_path: Path) -> None:
     """Where the backend normalises by itself, its spec says so, and the outputs are those of the plain way."""
-    from fastsam_trt.preprocess import FramePreprocessor
+    from fastsam_trt.frames.preprocess import FramePreprocessor
 
     spec = colour_models.segmenter_spec()
     for name, change in (

@@ -22,8 +22,8 @@ from fastsam_trt.errors import (
     SourceUnreadableError,
     TruncatedSourceError,
 )
-from fastsam_trt.flow import Flow
 from fastsam_trt.sources.found_file import look_into
+from fastsam_trt.streaming import Flow
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 

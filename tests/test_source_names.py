@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt import open_source
-from fastsam_trt.cli.outputs import place_video
+from fastsam_trt.cli.output_checks import place_video
 from fastsam_trt.errors import (
     AmbiguousSourceError,
     OptionError,
@@ -20,7 +20,7 @@ from fastsam_trt.errors import (
     SourceTypeError,
     SourceUnreadableError,
 )
-from fastsam_trt.sources import opening
+from fastsam_trt.sources import opener
 from fastsam_trt.sources.naming import as_path, printable
 
 
@@ -38,8 +38,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
     """Targets of the cameras and streams that were to be opened."""
     opened: list[str | int] = []
-    for opener in ("LiveSource", "open_address"):
-        monkeypatch.setattr(opening, opener, lambda _name, target, *_, **__: opened.append(target))
+    for name in ("LiveSource", "open_address"):
+        monkeypatch.setattr(opener, name, lambda _name, target, *_, **__: opened.append(target))
     return opened
 
 

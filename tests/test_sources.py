@@ -17,7 +17,7 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.picture import as_bgr, read_picture
+from fastsam_trt.frames.image import as_bgr, read_picture
 from fastsam_trt.sources import SourceHealth
 
 Write = Callable[[Path, list[np.ndarray]], Path]
@@ -86,7 +86,7 @@ def test_stop_ends_every_kind_between_frames_without_an_error(tmp_path: Path, wr
 
 
 def test_sources_and_the_demo_import_in_any_order() -> None:
-    for modules in (["fastsam_trt.demo.video", "fastsam_trt.sources"], ["fastsam_trt.sources.live"]):
+    for modules in (["fastsam_trt.sources.demo_video", "fastsam_trt.sources"], ["fastsam_trt.sources.live"]):
         code = "\n".join(f"import {module}" for module in modules)
         subprocess.run([sys.executable, "-c", code], check=True)
 

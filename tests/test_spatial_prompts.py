@@ -113,7 +113,7 @@ def test_texts_boxes_and_points_are_alternatives() -> None:
 
 
 def test_masks_that_a_prompt_looked_at_are_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastsam_trt.prototype_masks import PrototypeMasks
+    from fastsam_trt.masks.prototype import PrototypeMasks
 
     decoded: list[int] = []
     real = PrototypeMasks.decode

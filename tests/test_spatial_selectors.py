@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fastsam_trt import Pipeline
-from fastsam_trt.cached_masks import CachedMasks
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.masks import MaskCrop, paste
-from fastsam_trt.places import check_boxes, check_points
-from fastsam_trt.segments import Segments
+from fastsam_trt.masks.cached import CachedMasks
+from fastsam_trt.masks.mask_source import MaskCrop, paste
+from fastsam_trt.prompts.regions import check_boxes, check_points
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import BoxSelector, CombinedSelector, PointSelector, Selection
 
 HEIGHT, WIDTH = 60, 80

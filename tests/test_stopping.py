@@ -111,7 +111,7 @@ def test_a_run_waits_for_nobodys_prompt(
 ) -> None:
     pytest.importorskip("aiohttp")
     slow = f"""{STUCK}
-from fastsam_trt.question import Question
+from fastsam_trt.prompts.prompt_set import Question
 after(Question, "selectors", 2, {str(marker)!r})
 """
     shown = [scene(("red", 1, 1), ("green", 5, 5))] * 75

@@ -21,13 +21,11 @@ import colour_models
 import fake_builder
 from fake_builder import FakeBuilder, FakeBuildingTensorRt, _BuilderFlag, _Hardware, _Pool
 from fake_tensorrt import FakeDevice, make_plan
-from fastsam_engine import Session, atomic_files, find_graph, open_session, read_spec
+from fastsam_engine import Session, find_graph, open_session, read_spec
 from fastsam_engine.backends import Readiness, all_backends
-from fastsam_engine.backends.tensorrt import TensorRt
-from fastsam_engine.backends.tensorrt_rtx import TensorRtRtx
-from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest
-from fastsam_engine.builders import choose_builder
-from fastsam_engine.engine_cache import EngineCache
+from fastsam_engine.backends.tensorrt import api as api_module
+from fastsam_engine.backends.tensorrt.flavours import TensorRt, TensorRtRtx
+from fastsam_engine.choose_builder import choose_builder
 from fastsam_engine.errors import (
     BackendUnavailableError,
     BuildError,
@@ -36,10 +34,12 @@ from fastsam_engine.errors import (
     ModelFileError,
     OutputError,
 )
-from fastsam_engine.model_spec import ImageInput
-from fastsam_engine.tensorrt import api as api_module
-from fastsam_engine.tensorrt.gpus import Gpu
-from fastsam_engine.tensorrt.plan_file import Plan, read_plan, sidecar, write_plan
+from fastsam_engine.gpus import Gpu
+from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
+from fastsam_engine.plans.engine_cache import EngineCache
+from fastsam_engine.plans.plan_file import Plan, read_plan, sidecar, write_plan
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.store import atomic_files
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 
@@ -77,10 +77,10 @@ class Machine:
         spec = colour_models.segmenter_spec()  # small, since each build is compared at its largest shape
         small = dataclasses.replace(spec, input=dataclasses.replace(spec.input, height=128, width=128))
         colour_models.save(colour_models.segmenter_graph(), find_graph("colours"), small)
-        monkeypatch.setattr("fastsam_engine.tensorrt.backend.gpus", lambda: self._gpus)
+        monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.gpus", lambda: self._gpus)
         installed = SimpleNamespace(version=lambda name: self.packages.get(name, ""))
-        monkeypatch.setattr("fastsam_engine.tensorrt.backend.packages", installed)
-        monkeypatch.setattr("fastsam_engine.tensorrt.cuda_device.CudaDevice", self._device)
+        monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.packages", installed)
+        monkeypatch.setattr("fastsam_engine.backends.tensorrt.cuda_device.CudaDevice", self._device)
         monkeypatch.setattr(api_module, "load", self._modules.__getitem__)
         monkeypatch.setattr(
             api_module, "installed_version", lambda name: getattr(self._modules.get(name), "__version__", "")
@@ -474,7 +474,7 @@ def test_sessions_of_one_gpu_share_its_queue(machine: Machine, monkeypatch: pyte
         time.sleep(0.1)
         return machine._device(index)
 
-    monkeypatch.setattr("fastsam_engine.tensorrt.cuda_device.CudaDevice", slow)
+    monkeypatch.setattr("fastsam_engine.backends.tensorrt.cuda_device.CudaDevice", slow)
 
     def work() -> None:
         together.wait()
@@ -781,7 +781,7 @@ def test_what_opens_at_once_builds_once(machine: Machine, monkeypatch: pytest.Mo
 
 def _put_onnxruntime_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime's package for GPUs, with all it needs."""
-    module = "fastsam_engine.backends.onnxruntime"
+    module = "fastsam_engine.backends.onnxruntime.backend"
     monkeypatch.setattr(f"{module}.owners", lambda _module: ["onnxruntime-gpu"])
     monkeypatch.setattr(f"{module}.check_single_owner", lambda _module: None)
     monkeypatch.setattr(f"{module}.find_devices", lambda _distribution: (("cuda", "cpu"), ""))
@@ -831,7 +831,7 @@ def test_without_cuda_core_the_backend_says_what_it_needs(machine: Machine, monk
         raise ModuleNotFoundError("No module named 'cuda'")
 
     machine.packages.clear()
-    monkeypatch.setattr("fastsam_engine.tensorrt.cuda_device.CudaDevice", absent)
+    monkeypatch.setattr("fastsam_engine.backends.tensorrt.cuda_device.CudaDevice", absent)
     for make in (machine.open, machine.build):
         with pytest.raises(BackendUnavailableError, match=r"cuda-core is not installed; pip install 'fastsam-trt\["):
             make()
@@ -841,7 +841,7 @@ def test_a_cuda_core_that_is_too_old_is_told_from_none(machine: Machine, monkeyp
     def old(_index: int) -> None:
         raise ModuleNotFoundError("No module named 'cuda.core.graph'")
 
-    monkeypatch.setattr("fastsam_engine.tensorrt.cuda_device.CudaDevice", old)
+    monkeypatch.setattr("fastsam_engine.backends.tensorrt.cuda_device.CudaDevice", old)
     machine.packages["cuda-core"] = "0.3.2"
     found = r"expected cuda-core 1, found 0\.3\.2 \(No module named 'cuda\.core\.graph'\); pip install 'fastsam-trt\["
     with pytest.raises(BackendUnavailableError, match=found):

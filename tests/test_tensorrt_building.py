@@ -15,17 +15,17 @@ import pytest
 
 import colour_models
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.build_request import BuildOptions, BuildRequest
-from fastsam_engine.builders import choose_builder
-from fastsam_engine.engine_cache import EngineCache
+from fastsam_engine.backends.tensorrt import api
+from fastsam_engine.backends.tensorrt.build_plan import build_plan
+from fastsam_engine.backends.tensorrt.plans import Engine, Engines
+from fastsam_engine.choose_builder import choose_builder
 from fastsam_engine.errors import BackendUnavailableError, BuildError, BuildRequestError, ModelFileError
-from fastsam_engine.model_spec import ImageInput
-from fastsam_engine.model_store import find_graphs
-from fastsam_engine.tensorrt import api
-from fastsam_engine.tensorrt.building import build_plan
-from fastsam_engine.tensorrt.engines import Engine, Engines
-from fastsam_engine.tensorrt.plan_file import read_plan
-from fastsam_engine.tensorrt.profiles import ShapeRange, bounded, shape_ranges
+from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
+from fastsam_engine.plans.engine_cache import EngineCache
+from fastsam_engine.plans.plan_file import read_plan
+from fastsam_engine.plans.shape_ranges import ShapeRange, bounded, shape_ranges
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.cli.main import main
 
 TARGETS = ("sm86", "sm89", "sm120")
@@ -226,7 +226,7 @@ def test_requests_that_cannot_be_built_are_refused(
 def test_without_a_gpu_the_backend_says_what_it_needs(
     rtx: api.TensorRtApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("fastsam_engine.tensorrt.backend.gpus", lambda: ())
+    monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.gpus", lambda: ())
     with pytest.raises(BackendUnavailableError, match="found no GPU with a driver"):
         open_session(find_graph("colours"), "tensorrt-rtx")
     with pytest.raises(BuildRequestError, match="a GPU here, or the ones to build for"):

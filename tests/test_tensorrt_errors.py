@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 from fake_tensorrt import FakeDevice, FakeLogger, FakeTensorRt
-from fastsam_engine.tensorrt.error_log import error_log
+from fastsam_engine.backends.tensorrt.error_log import error_log
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_errors_go_to_the_thread_that_they_are_of(api: FakeTensorRt) -> None:
 def test_errors_that_nobody_waits_for_are_logged(api: FakeTensorRt, caplog: pytest.LogCaptureFixture) -> None:
     log = error_log(api)
     api.use(log.logger)
-    with caplog.at_level(logging.WARNING, "fastsam_engine.tensorrt"):
+    with caplog.at_level(logging.WARNING, "fastsam_engine.backends.tensorrt"):
         with log.listening():
             api.say(FakeLogger.ERROR, "heard")
         assert not caplog.records

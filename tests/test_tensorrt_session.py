@@ -19,19 +19,19 @@ from onnx import TensorProto, helper
 
 import colour_models
 from fake_tensorrt import FakeDevice, FakeTensorRt, _Diagnostics, _Graphs, _Strategy, _Validity, make_plan
+from fastsam_engine import gpus as gpus_module
 from fastsam_engine import open_session
+from fastsam_engine.backends.tensorrt.api import load
+from fastsam_engine.backends.tensorrt.build_plan import BuildOptions, build_plan, known_targets
+from fastsam_engine.backends.tensorrt.cuda_device import CudaDevice
+from fastsam_engine.backends.tensorrt.session import TensorRtSession
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError, InputMismatchError, ModelFileError
-from fastsam_engine.model_spec import ArraysInput, ModelSpec, Output
+from fastsam_engine.gpus import Gpu, gpus
+from fastsam_engine.plans.shape_ranges import ShapeRange
 from fastsam_engine.session import Session
+from fastsam_engine.spec.model_spec import ArraysInput, ModelSpec, Output
 from fastsam_engine.spec_reader import read_spec
-from fastsam_engine.tensorrt import gpus as gpus_module
-from fastsam_engine.tensorrt.api import load
-from fastsam_engine.tensorrt.building import BuildOptions, build_plan, known_targets
-from fastsam_engine.tensorrt.cuda_device import CudaDevice
-from fastsam_engine.tensorrt.gpus import Gpu, gpus
-from fastsam_engine.tensorrt.profiles import ShapeRange
-from fastsam_engine.tensorrt.session import TensorRtSession
 
 CROPS = {"pixel_values": ((1, 3, 32, 32), (4, 3, 32, 32))}
 PICTURES = {"images": ((1, 3, 32, 32), (4, 3, 256, 256))}
@@ -294,7 +294,7 @@ def test_a_plan_that_is_slower_here_than_it_could_be_is_told(
 ) -> None:
     api = FakeTensorRt(device, rtx=True)
     api.diagnosis = _Validity.SUBOPTIMAL, 0
-    with caplog.at_level(logging.INFO, "fastsam_engine.tensorrt"):
+    with caplog.at_level(logging.INFO, "fastsam_engine.backends.tensorrt"):
         _open(api, crops, CROPS)
     assert "slower than one built on this machine" in caplog.text
 
@@ -353,7 +353,7 @@ def test_kernels_that_can_not_be_stored_are_no_error(
 
     session = _open(FakeTensorRt(device, rtx=True), crops, CROPS, keep_kernels=full)
     session.run({"pixel_values": _random((1, 3, 32, 32))})
-    with caplog.at_level(logging.INFO, "fastsam_engine.tensorrt"):
+    with caplog.at_level(logging.INFO, "fastsam_engine.backends.tensorrt"):
         session.close()
     assert "can't be stored: [Errno 28] No space left" in caplog.text
 
@@ -435,7 +435,7 @@ def test_without_graphs_where_capture_fails(device: FakeDevice, crops: Path, cap
     api = FakeTensorRt(device)
     api.broken.add("capture")
     session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")
-    with caplog.at_level(logging.INFO, "fastsam_engine.tensorrt"):
+    with caplog.at_level(logging.INFO, "fastsam_engine.backends.tensorrt"):
         for seed, batch in enumerate([1, 1, 2, 2, 1, 2]):
             inputs = {"pixel_values": _random((batch, 3, 32, 32), seed)}
             _same(session.run(inputs), reference.run(inputs))

@@ -10,8 +10,8 @@ import pytest
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelFileError
-from fastsam_trt.clip import Clip
-from fastsam_trt.tokens import TextTokenizer
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.clip.tokenizer import TextTokenizer
 
 TEMPLATES = ("a photo of a {}.", "{}")
 

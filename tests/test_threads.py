@@ -16,13 +16,14 @@ import pytest
 
 from colour_models import CELL_PX, scene
 from fastsam_engine.errors import NotSentError
-from fastsam_trt import Pipeline, prompted
-from fastsam_trt.clip import Clip
+from fastsam_trt import Pipeline
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.errors import ClipNotFoundError, OptionError, PromptError
-from fastsam_trt.frame_uploads import FrameUploads
-from fastsam_trt.result import Result
-from fastsam_trt.segmenter import Segmenter
+from fastsam_trt.frames.uploads import FrameUploads
+from fastsam_trt.pipeline import properties
+from fastsam_trt.results.result import Result
+from fastsam_trt.segmentation.segmenter import Segmenter
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
 COLOURS = ("red", "green", "blue")
@@ -199,7 +200,7 @@ def test_no_change_of_what_is_asked_is_lost() -> None:
 def test_points_and_their_labels_are_set_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("colours", points=[[1, 1], [2, 2]])
     others: list[threading.Thread] = []
-    real = prompted.check_point_labels
+    real = properties.check_point_labels
 
     def meanwhile(labels: object, count: int) -> np.ndarray:
         if not others:
@@ -208,7 +209,7 @@ def test_points_and_their_labels_are_set_one_after_the_other(monkeypatch: pytest
             others[0].join(0.2)  # it waits for its turn
         return real(labels, count)
 
-    monkeypatch.setattr(prompted, "check_point_labels", meanwhile)
+    monkeypatch.setattr(properties, "check_point_labels", meanwhile)
     pipe.point_labels = [1, 0]
     others[0].join(10)
     assert (pipe.points.tolist(), pipe.point_labels.tolist()) == ([[8, 8], [9, 9]], [1, 0])

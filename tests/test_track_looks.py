@@ -10,11 +10,12 @@ import pytest
 
 from colour_models import scene as colour_scene
 from fastsam_trt import Pipeline
-from fastsam_trt.demo.video import DemoVideo
-from fastsam_trt.segments import Segments
-from fastsam_trt.tracks import TrackEmbeddings, Tracker
-from fastsam_trt.tracks.scene_cut import SceneCut
-from fastsam_trt.tracks.signature import sign
+from fastsam_trt.clip.track_embedder import TrackEmbeddings
+from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.sources.demo_video import DemoVideo
+from fastsam_trt.tracking import Tracker
+from fastsam_trt.tracking.scene_cut import SceneCut
+from fastsam_trt.tracking.signature import sign
 from made_results import CropMasks
 
 HEIGHT, WIDTH = 240, 320

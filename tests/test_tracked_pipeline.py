@@ -11,9 +11,9 @@ import pytest
 
 from colour_models import CELL_PX, scene
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, PromptError
-from fastsam_trt.segments import Segments
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import CombinedSelector, Embedded, EveryCrop, Selection, TextSelector
 from fastsam_trt.sinks.json_lines import as_record
 from fastsam_trt.sources import Frame

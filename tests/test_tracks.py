@@ -7,13 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
-from fastsam_trt.batch_ladder import LADDER
-from fastsam_trt.segments import Segments
-from fastsam_trt.tracks import TrackEmbeddings, Tracker
-from fastsam_trt.tracks.association import NEVER, affinities, best_first
-from fastsam_trt.tracks.batch_times import BatchTimes
-from fastsam_trt.tracks.refresh import blend, urgency
-from fastsam_trt.tracks.table import TrackTable
+from fastsam_trt.clip.batch_latency import BatchTimes
+from fastsam_trt.clip.refresh import blend, urgency
+from fastsam_trt.clip.track_embedder import TrackEmbeddings
+from fastsam_trt.clip.track_table import TrackTable
+from fastsam_trt.masks.batch_ladder import LADDER
+from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.tracking import Tracker
+from fastsam_trt.tracking.association import NEVER, affinities, best_first
 from made_results import CropMasks
 
 FRAME = np.zeros((480, 640, 3), np.uint8)

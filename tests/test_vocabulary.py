@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fastsam_trt.coco import CATEGORY_IDS
 from fastsam_trt.errors import OptionError, PromptError
-from fastsam_trt.prompts import check_apart, check_prompts, class_ids, route
-from fastsam_trt.vocabulary import Vocabulary, did_you_mean
+from fastsam_trt.prompts.texts import check_apart, check_prompts, class_ids, route
+from fastsam_trt.prompts.vocabulary import Vocabulary, did_you_mean
+from fastsam_trt.results.coco import CATEGORY_IDS
 
 COCO = tuple(CATEGORY_IDS)
 CITYSCAPES = ("road", "sidewalk", "wall", "traffic sign", "person", "rider", "car", "truck", "motorcycle", "bicycle")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from fastsam_engine.errors import OutputError
-from fastsam_trt.frame_names import FrameNames
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
+from fastsam_trt.results.yolo_labels import label_lines
 from fastsam_trt.sinks import YoloLabelSink
+from fastsam_trt.sinks.frame_names import FrameNames
 from fastsam_trt.sources import Frame, Kind
-from fastsam_trt.yolo_labels import label_lines
 from made_results import HEIGHT, WIDTH, hard_masks, made_result
 
 MASKS = {name: mask for name, mask in hard_masks().items() if name not in {"nothing", "noise"}}

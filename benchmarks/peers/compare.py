@@ -28,10 +28,10 @@ from setup import ENVIRONMENTS, interpreter
 
 import harness
 import reference
-from fastsam_trt.bench.gpu_watch import GpuWatch
-from fastsam_trt.bench.records import End, Failed, Peer
-from fastsam_trt.bench.results_file import ResultsWriter
-from fastsam_trt.bench.run_head import new_run_id, run_head
+from fastsam_bench.results.records import End, Failed, Peer
+from fastsam_bench.results.results_file import ResultsWriter
+from fastsam_bench.run.run_record import new_run_id, run_head
+from fastsam_bench.timing.gpu_watch import GpuWatch
 
 _RESULTS = "results.jsonl"
 

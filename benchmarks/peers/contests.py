@@ -21,7 +21,7 @@ from same_models import DETR_SIZE, SeededModels
 
 import harness
 import reference
-from fastsam_trt.picture import read_picture
+from fastsam_trt.frames.image import read_picture
 
 _CONF, _IOU, _FASTSAM_IOU = 0.25, 0.7, 0.9
 _NEAR = 0.05  # a score this near to the threshold may fall on either side of it by rounding

@@ -22,8 +22,8 @@ from peer_errors import DisagreementError, PeerDiedError, PeerFailedError, PeerR
 from peer_process import PeerProcess
 
 import harness
-from fastsam_trt.bench.records import Failed, Interval, Peer, Rate
-from fastsam_trt.bench.timing import state
+from fastsam_bench.results.records import Failed, Interval, Peer, Rate
+from fastsam_bench.timing.blocks import state
 
 _WENT_WRONG = (DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError)
 

@@ -11,14 +11,14 @@ import numpy as np
 from answer import Answer, boxes_of
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import ImageInput
+from fastsam_engine.spec.model_spec import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.clip import Clip
-from fastsam_trt.crops import square_windows
+from fastsam_trt.clip.crops import square_windows
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import PromptError
-from fastsam_trt.letterbox import fit
-from fastsam_trt.masks import paste
-from fastsam_trt.result import Result
+from fastsam_trt.frames.letterbox import fit
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.results.result import Result
 
 _AS_IT_IS = ("{}",)  # peers put the prompt to CLIP as it was typed
 

@@ -14,7 +14,7 @@ import wings  # noqa: F401 - finds what follows
 # isort: split
 import harness
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.file_hash import file_sha256
+from fastsam_engine.store.file_hash import file_sha256
 from seeded_clip import save_clip
 from transformers_families import CASES
 

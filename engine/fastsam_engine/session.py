@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from fastsam_engine.calls_under_way import CallsUnderWay
-from fastsam_engine.closable import Closable
+from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
+from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
-from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, ModelFileError, one_line
-from fastsam_engine.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
+from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, one_line
+from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
 
-__all__ = ["Array", "Computed", "Session", "check_names", "computing", "picture_size"]
+__all__ = ["Array", "Computed", "Session", "computing", "picture_size"]
 
 Computed = Precision | Literal["tf32"]  # fp32, but for the factors of products, which keep 10 bits of their fractions
 
@@ -163,19 +163,6 @@ class Session(Closable, ABC):
             raise InputMismatchError(
                 expected.name, f"shape {shape} with {low} <= n <= {high or 'any'}", str(array.shape)
             )
-
-
-def check_names(path: Path, spec: ModelSpec, inputs: Iterable[str], outputs: Iterable[str]) -> None:
-    """Hold the names that a graph has against those its spec promises.
-
-    Raises:
-        ModelFileError: An input or output of the spec is not in the graph.
-    """
-    missing = set(spec.input_names) - set(inputs) | {output.name for output in spec.outputs} - set(outputs)
-    if missing:
-        raise ModelFileError(
-            path, f"its spec names {', '.join(sorted(missing))}, found no such input or output in the graph"
-        )
 
 
 @contextmanager

@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_engine import ultralytics_metadata, yolo_graph
 from fastsam_engine.errors import ClassNamesError, ModelFileError, ModelNotFoundError, SpecVersionError
-from fastsam_engine.graph_check import check_graph
-from fastsam_engine.json_reader import shown
-from fastsam_engine.model_spec import METADATA_KEY, SCHEMA_VERSION, ModelSpec, schema_version
-from fastsam_engine.onnx_graph import read_graph
-from fastsam_engine.onnx_metadata import read_metadata
-from fastsam_engine.other_formats import refuse_other_formats
-from fastsam_engine.tensorrt.plan_file import is_plan, read_facts
+from fastsam_engine.graph.onnx_graph import read_graph
+from fastsam_engine.plans.plan_file import is_plan, read_facts
+from fastsam_engine.spec import ultralytics_metadata, yolo_graph
+from fastsam_engine.spec.graph_check import check_graph
+from fastsam_engine.spec.json_reader import shown
+from fastsam_engine.spec.model_spec import METADATA_KEY, SCHEMA_VERSION, ModelSpec, schema_version
+from fastsam_engine.spec.onnx_metadata import read_metadata
+from fastsam_engine.store.other_formats import refuse_other_formats
 
 
 def read_spec(path: Path, class_names: Sequence[str] | None = None) -> ModelSpec:

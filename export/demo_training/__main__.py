@@ -17,12 +17,11 @@ from pathlib import Path
 import clip
 import segmenter
 
+from fastsam_bench.scenarios.demo_accuracy import BOUNDS, measure
 from fastsam_export import export_model
-from fastsam_trt import Pipeline
-from fastsam_trt.demo import embedded
-from fastsam_trt.demo.evaluation import BOUNDS, measure
+from fastsam_trt import Pipeline, bundled_models
 
-PACKAGED = Path(embedded.__file__).parent / "models"
+PACKAGED = bundled_models.FOLDER
 FIGURES = Path(__file__).parent / "figures.json"
 AGREEMENT = 0.02
 EVALUATION_SCENES = 200
@@ -49,15 +48,16 @@ def main() -> int:
     weights = args.trained or segmenter.train(args.out, scenes=args.scenes, epochs=args.epochs, seed=args.seed)
     models = args.out / "models"
     export_model(
-        embedded.SEGMENTER,
+        bundled_models.SEGMENTER,
         weights=weights,
         imgsz=(640, 640),
-        out=models / embedded.SEGMENTER,
+        out=models / bundled_models.SEGMENTER,
         defaults=segmenter.THRESHOLDS,
         class_agnostic=True,
     )
-    export_model(embedded.CLIP, weights=towers, out=models / embedded.CLIP)
-    pipeline = Pipeline(models / embedded.SEGMENTER, clip=models / embedded.CLIP, selector="clip", precision="fp32")
+    export_model(bundled_models.CLIP, weights=towers, out=models / bundled_models.CLIP)
+    named, clip_named = models / bundled_models.SEGMENTER, models / bundled_models.CLIP
+    pipeline = Pipeline(named, clip=clip_named, selector="clip", precision="fp32")
     figures = measure(pipeline, EVALUATION_SCENES).figures()
     print(f"trained, exported and measured in {time.perf_counter() - start:.0f} s, seed {args.seed}")
     code = _compare(figures)
@@ -80,9 +80,9 @@ def _compare(figures: dict[str, float]) -> int:
 def _install(models: Path, figures: dict[str, float], settings: dict[str, int]) -> None:
     """Make the models the package's, with their checksums and stated figures."""
     shutil.rmtree(PACKAGED, ignore_errors=True)
-    for name in (embedded.SEGMENTER, embedded.CLIP):
+    for name in (bundled_models.SEGMENTER, bundled_models.CLIP):
         shutil.copytree(models / name, PACKAGED / name)
-    embedded.write_checksums(PACKAGED)
+    bundled_models.write_checksums(PACKAGED)
     FIGURES.write_text(json.dumps({"figures": figures, "settings": settings}, indent=1) + "\n")
     print(f"installed into {PACKAGED}")
 

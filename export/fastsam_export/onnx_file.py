@@ -6,7 +6,7 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-from fastsam_engine.model_spec import METADATA_KEY, ModelSpec
+from fastsam_engine.spec.model_spec import METADATA_KEY, ModelSpec
 
 
 def write_spec(path: Path, spec: ModelSpec) -> None:

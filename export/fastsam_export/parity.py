@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fastsam_engine.backends import all_backends
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.model_spec import Parity
-from fastsam_engine.opening import open_session
+from fastsam_engine.opener import open_session
 from fastsam_engine.session import Session
+from fastsam_engine.spec.model_spec import Parity
 from fastsam_export.errors import ParityError
 
 TEXTS = (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastsam_engine.errors import FastsamError
-    from fastsam_trt.pipeline import Pipeline
-    from fastsam_trt.result import Result
-    from fastsam_trt.segmenter import Segmenter
+    from fastsam_trt.pipeline.pipeline import Pipeline
+    from fastsam_trt.results.result import Result
+    from fastsam_trt.segmentation.segmenter import Segmenter
     from fastsam_trt.sources import open_source
 
 __version__ = "0.1.0"
@@ -20,9 +20,9 @@ __all__ = ["FastsamError", "Pipeline", "Result", "Segmenter", "__version__", "op
 
 _HOMES = {
     "FastsamError": "fastsam_engine.errors",
-    "Pipeline": "fastsam_trt.pipeline",
-    "Result": "fastsam_trt.result",
-    "Segmenter": "fastsam_trt.segmenter",
+    "Pipeline": "fastsam_trt.pipeline.pipeline",
+    "Result": "fastsam_trt.results.result",
+    "Segmenter": "fastsam_trt.segmentation.segmenter",
     "open_source": "fastsam_trt.sources",
 }
 

@@ -1,4 +1,4 @@
-"""Backends, one file each. A file that defines a `Backend` under `@register` is found by being in this folder."""
+"""Backends, one folder each. A folder that defines a `Backend` under `@register` is found by being here."""
 
 from fastsam_engine.backends.registry import Backend, Readiness, all_backends, get_backend, register
 

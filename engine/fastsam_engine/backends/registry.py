@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from fastsam_engine.build_request import BuildReport, BuildRequest, Progress
 from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import BuildRequestError, UnknownBackendError
-from fastsam_engine.model_spec import ModelSpec
 from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.plans.build_request import BuildReport, BuildRequest, Progress
 from fastsam_engine.session import Session
+from fastsam_engine.spec.model_spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_engine.model_spec import FeatureInput, ModelSpec, Output, Parity
-from fastsam_export import transformers_models
-from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec, Output, Parity
+from fastsam_export.family import Exported, ExportRequest, Family, register
+from fastsam_export.frameworks import transformers_models
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import ParityRecorder, compare_queries, describe, fp32_sessions, max_abs, synthetic_pictures

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_engine.model_spec import ModelSpec, Output
-from fastsam_export import transformers_models
-from fastsam_export.families.registry import Exported, ExportRequest, Family, register
+from fastsam_engine.spec.model_spec import ModelSpec, Output
+from fastsam_export.family import Exported, ExportRequest, Family, register
+from fastsam_export.frameworks import transformers_models
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.parity import max_rel, synthetic_pictures
 

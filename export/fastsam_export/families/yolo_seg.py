@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.model_spec import Output
-from fastsam_engine.yolo_seg import detections_output
-from fastsam_export.families.registry import register
+from fastsam_engine.spec.model_spec import Output
+from fastsam_engine.spec.yolo_seg import detections_output
+from fastsam_export.family import register
+from fastsam_export.frameworks.ultralytics_models import Outputs, UltralyticsFamily, box_ious, min_mask_iou
 from fastsam_export.parity import max_abs
-from fastsam_export.ultralytics_models import Outputs, UltralyticsFamily, box_ious, min_mask_iou
 
 _COMPARED = 50
 

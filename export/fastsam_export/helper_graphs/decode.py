@@ -25,12 +25,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.model_spec import ArraysInput, ImageInput, ModelSpec, Output
 from fastsam_engine.session import Array
-from fastsam_export.families.registry import Exported
-from fastsam_export.helper_graphs.building import GraphBuilder
+from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Output
+from fastsam_export.family import Exported
+from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.preprocess import input_axes
-from fastsam_export.helper_graphs.proving import FRAME_AXES, Case, helper_spec, prove
+from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, prove
 from fastsam_export.helper_graphs.steps import interpolated
 
 _BITS = 8

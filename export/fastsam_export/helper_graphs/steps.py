@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastsam_engine.model_spec import ImageInput
-from fastsam_export.helper_graphs.building import GraphBuilder
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 
 
 def interpolated(graph: GraphBuilder, values: str, places: str, axis: int, rank: int) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import output_path
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.output_checks import output_path
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
-    from fastsam_trt.bench.plan import BenchOptions
-    from fastsam_trt.bench.runs import Results
+    from fastsam_bench.results.runs import Results
+    from fastsam_bench.run.plan import BenchOptions
 
 _OUT = Path("fastsam-trt-bench")
 _RESULTS, _REPORT, _PAGE = "results.jsonl", "report.md", "report.html"
@@ -84,11 +84,11 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 
 def execute(args: argparse.Namespace) -> int:
     """Measure and report, report alone, or compare."""
-    from fastsam_trt.bench.results_file import read_results
+    from fastsam_bench.results.results_file import read_results
 
     if args.compare is not None:
-        from fastsam_trt.bench.comparing import compare
-        from fastsam_trt.bench.comparison_text import describe
+        from fastsam_bench.report.compare_text import describe
+        from fastsam_bench.results.compare import compare
 
         before, after = args.compare
         print(describe(compare(read_results(before), read_results(after))))
@@ -103,9 +103,9 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
-    from fastsam_trt.bench.bench import Bench
-    from fastsam_trt.bench.recording import record
-    from fastsam_trt.bench.results_file import read_results
+    from fastsam_bench.results.results_file import read_results
+    from fastsam_bench.run.bench import Bench
+    from fastsam_bench.run.recording import record
 
     path, interrupted = args.out / _RESULTS, False
     if path.exists():
@@ -132,12 +132,12 @@ def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
 
 def _write_reports(args: argparse.Namespace, results: Results) -> None:
     """Write the reports of results, and print the short table."""
-    from fastsam_engine.atomic_files import write_atomically
-    from fastsam_trt.bench.report_html import make_page
-    from fastsam_trt.bench.report_markdown import make_report, update_readme
-    from fastsam_trt.bench.runs import by_machine
-    from fastsam_trt.bench.tables import short_table
-    from fastsam_trt.bench.wording import doubts
+    from fastsam_bench.report.formatting import doubts
+    from fastsam_bench.report.html import make_page
+    from fastsam_bench.report.markdown import make_report, update_readme
+    from fastsam_bench.report.tables import short_table
+    from fastsam_bench.results.runs import by_machine
+    from fastsam_engine.store.atomic_files import write_atomically
 
     readme = None if args.readme is None else update_readme(args.readme.read_text(encoding="utf-8"), results)
     _make_folder(args.out)
@@ -163,7 +163,7 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
 
 
 def _options(args: argparse.Namespace) -> BenchOptions:
-    from fastsam_trt.bench.plan import BenchOptions
+    from fastsam_bench.run.plan import BenchOptions
 
     scenarios = {} if args.scenario is None else {"scenarios": _listed(args.scenario)}
     return BenchOptions(
@@ -213,9 +213,9 @@ def _sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, a README without its markers and a folder that is a file."""
+    from fastsam_bench.report.markdown import update_readme
+    from fastsam_bench.results.runs import Results
     from fastsam_engine.errors import OutputError
-    from fastsam_trt.bench.report_markdown import update_readme
-    from fastsam_trt.bench.runs import Results
 
     if args.readme is not None:
         if not args.readme.is_file():
@@ -226,8 +226,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    from fastsam_engine.atomic_files import check_writable
     from fastsam_engine.errors import OutputError
+    from fastsam_engine.store.atomic_files import check_writable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

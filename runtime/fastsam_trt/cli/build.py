@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from fastsam_engine.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_engine.errors import BuildRequestError, OutputError
+from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import output_path
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.output_checks import output_path
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
-    from fastsam_engine.model_spec import ModelSpec
+    from fastsam_engine.spec.model_spec import ModelSpec
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
@@ -58,11 +58,11 @@ def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser
 
 def execute(args: argparse.Namespace) -> int:
     """Build every graph of a model, and say what came of it."""
-    from fastsam_engine.builders import choose_builder
-    from fastsam_engine.model_store import find_graphs
+    from fastsam_engine.choose_builder import choose_builder
+    from fastsam_engine.plans.plan_file import is_plan
     from fastsam_engine.spec_reader import read_spec
-    from fastsam_engine.tensorrt.plan_file import is_plan
-    from fastsam_trt.demo.embedded import locate
+    from fastsam_engine.store.model_store import find_graphs
+    from fastsam_trt.bundled_models import locate
 
     graphs = find_graphs(locate(args.model))
     if plans := [graph.name for graph in graphs if is_plan(graph)]:
@@ -94,7 +94,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: bool) -> BuildRequest:
-    from fastsam_engine.model_spec import ArraysInput, ImageInput, TokenInput
+    from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, TokenInput
 
     takes_batch, takes_size = isinstance(spec.input, ImageInput | TokenInput), isinstance(spec.input, ImageInput)
     return BuildRequest(
@@ -125,7 +125,7 @@ def _batch(asked: list[int] | None) -> tuple[int, int] | None:
 
 
 def _row(graph: Path, spec: ModelSpec, report: BuildReport) -> tuple[str, ...]:
-    from fastsam_engine.tensorrt.output_bounds import nearest_bound
+    from fastsam_engine.backends.tensorrt.plan_check.output_bounds import nearest_bound
 
     worst = nearest_bound(report.parity, spec.precision)
     return (

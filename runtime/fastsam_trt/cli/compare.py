@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import check_apart, output_path
+from fastsam_trt.cli.output_checks import check_apart, output_path
 from fastsam_trt.cli.standard_streams import stdout_for
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,14 +54,14 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from fastsam_engine.atomic_files import write_atomically
+    from fastsam_engine.store.atomic_files import write_atomically
+    from fastsam_trt.bundled_models import CLIP
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
-    from fastsam_trt.comparison.figures import HEADER, as_document, table_rows
-    from fastsam_trt.demo.embedded import CLIP
+    from fastsam_trt.comparison.records import HEADER, as_document, table_rows
     from fastsam_trt.errors import OptionError
-    from fastsam_trt.machine import this_machine
-    from fastsam_trt.opencv_threads import limit_opencv_threads
-    from fastsam_trt.sinks.pictures import write_picture
+    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.reports.machine import this_machine
+    from fastsam_trt.sinks.panels import write_picture
     from fastsam_trt.sources.naming import is_demo, printable
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
@@ -101,11 +101,11 @@ def _compare(args: argparse.Namespace) -> int:
 def _read(image: str) -> NDArray[np.uint8]:
     """The picture to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
-    from fastsam_trt.picture import read_picture
+    from fastsam_trt.frames.image import read_picture
     from fastsam_trt.sources.naming import as_path, is_demo
 
     if is_demo(image):
-        from fastsam_trt.demo.video import DemoVideo
+        from fastsam_trt.sources.demo_video import DemoVideo
 
         return DemoVideo().scene(0).frame
     path = as_path(image)
@@ -121,8 +121,8 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
-    from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
+    from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
     from fastsam_trt.sinks import PICTURE_SUFFIXES
     from fastsam_trt.sources.naming import as_path
 

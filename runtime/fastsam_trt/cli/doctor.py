@@ -10,16 +10,16 @@ from pathlib import Path
 
 from fastsam_engine.backends import all_backends
 from fastsam_engine.cpu_count import CpuCount
-from fastsam_engine.engine_cache import EngineCache
 from fastsam_engine.errors import PackageClashError
-from fastsam_engine.home_folder import home
-from fastsam_engine.model_store import installed, models_folder
+from fastsam_engine.gpus import dotted, driver
 from fastsam_engine.packages import CLASHES, check_single_owner, version
-from fastsam_engine.tensorrt.gpus import dotted, driver
+from fastsam_engine.plans.engine_cache import EngineCache
+from fastsam_engine.store.home_folder import home
+from fastsam_engine.store.model_store import installed, models_folder
 from fastsam_trt import __version__
+from fastsam_trt.bundled_models import CLIP, SEGMENTER, BundledModelError, locate
 from fastsam_trt.cli import options
-from fastsam_trt.cli.table import table
-from fastsam_trt.demo.embedded import CLIP, SEGMENTER, EmbeddedModelError, locate
+from fastsam_trt.cli.text_table import table
 
 _PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
              "tensorrt-rtx-cu13", "cuda-core", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
@@ -56,7 +56,7 @@ def execute(args: argparse.Namespace) -> int:
     for name in (SEGMENTER, CLIP):
         try:
             locate(name)
-        except EmbeddedModelError as error:
+        except BundledModelError as error:
             problems.append(str(error))
     models = [(name, f"{_megabytes(models_folder() / name):.1f} MB") for name in installed()]
     print(f"models of the package: {SEGMENTER}, {CLIP}")

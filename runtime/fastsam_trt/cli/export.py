@@ -8,8 +8,8 @@ import sys
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.outputs import input_path, output_path
-from fastsam_trt.cli.table import table
+from fastsam_trt.cli.output_checks import input_path, output_path
+from fastsam_trt.cli.text_table import table
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:

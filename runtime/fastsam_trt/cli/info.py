@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastsam_engine import read_spec
-from fastsam_engine.model_store import find_graphs
-from fastsam_engine.tensorrt.plan_file import is_plan, read_facts
+from fastsam_engine.plans.plan_file import is_plan, read_facts
+from fastsam_engine.store.model_store import find_graphs
+from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli import options
-from fastsam_trt.cli.table import table
-from fastsam_trt.demo.embedded import locate
+from fastsam_trt.cli.text_table import table
 
 
 def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:

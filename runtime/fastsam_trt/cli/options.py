@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
-from fastsam_trt.cli.outputs import input_path
+from fastsam_trt.cli.output_checks import input_path
 
 if TYPE_CHECKING:
-    from fastsam_trt.pipeline import Pipeline
+    from fastsam_trt.pipeline.pipeline import Pipeline
 
     Subcommands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
 
@@ -80,9 +80,9 @@ def add_backend_options(group: argparse._ActionsContainer) -> None:
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline that the options describe."""
-    from fastsam_trt.demo.embedded import SEGMENTER
-    from fastsam_trt.opencv_threads import limit_opencv_threads
-    from fastsam_trt.pipeline import Pipeline
+    from fastsam_trt.bundled_models import SEGMENTER
+    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.sources.naming import is_demo
 
     given = {

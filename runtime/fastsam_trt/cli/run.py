@@ -13,17 +13,17 @@ from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.interrupts import INTERRUPTED
-from fastsam_trt.cli.outputs import place_video
+from fastsam_trt.cli.output_checks import place_video
 from fastsam_trt.cli.run_outputs import add_output_options, open_sinks, output_paths
 from fastsam_trt.cli.standard_streams import stdout_for
 
 if TYPE_CHECKING:
     from fastsam_trt.cli.interrupts import Interrupts
-    from fastsam_trt.flow import Flow
-    from fastsam_trt.pipeline import Pipeline
-    from fastsam_trt.result import Result
+    from fastsam_trt.pipeline.pipeline import Pipeline
+    from fastsam_trt.results.result import Result
     from fastsam_trt.sinks import Sink
     from fastsam_trt.sources import Frame, Source
+    from fastsam_trt.streaming import Flow
 
 _SHOWN_EVERY_S = 0.5
 _COME_OUT_S = 3.0  # that an interrupt leaves for frames that have begun to come out
@@ -74,8 +74,8 @@ def _add_live_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the pipeline over a source."""
-    from fastsam_trt.flow import Flow, resolve_policy
     from fastsam_trt.sources import open_source
+    from fastsam_trt.streaming import Flow, resolve_policy
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
     interrupts: Interrupts = args.interrupts
@@ -186,7 +186,7 @@ def _report(
 
 
 def _describe(frame: Frame, result: Result) -> None:
-    from fastsam_trt.drawing import captions
+    from fastsam_trt.drawing.overlay import captions
 
     found = ", ".join(captions(result)) or "nothing selected"
     tqdm.write(f"{frame.source}: {len(result)} of {len(result.segments)} segments: {found}", file=sys.stdout)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsam_trt.cli.outputs import check_apart, input_path, output_path
+from fastsam_trt.cli.output_checks import check_apart, input_path, output_path
 from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def output_paths(args: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     """Refuse outputs that would overwrite the source or one another."""
-    from fastsam_engine.atomic_files import check_writable, is_written_in_place
     from fastsam_engine.errors import OutputError
+    from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
     from fastsam_trt.sources.naming import as_path
     from fastsam_trt.sources.pipe import name_in_files
 
@@ -136,10 +136,10 @@ def _video_sink(path: Path, source: Source, overlay: Overlay, sound: Path | None
 
 def _dataset_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     """The sinks of COCO's formats, labels and pictures of segments."""
-    from fastsam_trt.coco_ids import CocoIds
     from fastsam_trt.errors import OptionError
-    from fastsam_trt.frame_names import FrameNames
     from fastsam_trt.sinks import CocoDatasetSink, CocoSink, CutoutSink, MaskSink, YoloLabelSink
+    from fastsam_trt.sinks.coco_ids import CocoIds
+    from fastsam_trt.sinks.frame_names import FrameNames
 
     sinks: list[Sink] = []
     if args.coco is not None or args.coco_dataset is not None:

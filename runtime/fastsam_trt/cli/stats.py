@@ -6,15 +6,15 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from fastsam_engine.atomic_files import write_atomically
+from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt import __version__
-from fastsam_trt.flow import Flow
-from fastsam_trt.machine import this_machine
-from fastsam_trt.sources.absence import hide_password
+from fastsam_trt.reports.machine import this_machine
+from fastsam_trt.sources.diagnosis import hide_password
 from fastsam_trt.sources.naming import printable
+from fastsam_trt.streaming import Flow
 
 if TYPE_CHECKING:
-    from fastsam_trt.pipeline import Pipeline
+    from fastsam_trt.pipeline.pipeline import Pipeline
 
 _PACKAGES = (
     "numpy",

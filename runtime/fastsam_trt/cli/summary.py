@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from fastsam_trt.flow import Snapshot
 from fastsam_trt.sources import SourceHealth
+from fastsam_trt.streaming import Snapshot
 
 
 def ending(snapshot: Snapshot, *, aged: bool) -> str:

@@ -1,6 +1,6 @@
 """Comparisons: several segmenters on one picture, under one selection by text."""
 
-from fastsam_trt.comparison.comparing import compare, installed_segmenters
+from fastsam_trt.comparison.compare import compare, installed_segmenters
 from fastsam_trt.comparison.outcome import Comparison, ModelOutcome, RankedSegment
 from fastsam_trt.comparison.page import make_page
 from fastsam_trt.comparison.sheet import draw_sheet

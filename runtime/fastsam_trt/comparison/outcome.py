@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 from fastsam_trt.selectors import Ranking
 
 STAGES = ("preprocess", "segment", "select", "decode", "total")

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import __version__
-from fastsam_trt.comparison.figures import HEADER, table_rows
+from fastsam_trt.clip.crops import square_windows
 from fastsam_trt.comparison.outcome import Comparison, ModelOutcome, RankedSegment
 from fastsam_trt.comparison.panels import heat, panels
+from fastsam_trt.comparison.records import HEADER, table_rows
 from fastsam_trt.comparison.style import STYLE
-from fastsam_trt.crops import square_windows
-from fastsam_trt.machine import Machine
-from fastsam_trt.mask_resize import resize_picture
-from fastsam_trt.web_page import POLICY, html_table
+from fastsam_trt.drawing.scaled import resize_picture
+from fastsam_trt.reports.html_page import POLICY, html_table
+from fastsam_trt.reports.machine import Machine
 
 _JPEG_QUALITY = 88
 _THUMBNAIL_PX = 96

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt import lettering
 from fastsam_trt.comparison.outcome import ModelOutcome, RankedSegment
-from fastsam_trt.drawing import draw, drawn_name, palette, tint
-from fastsam_trt.lettering import Colour
-from fastsam_trt.mask_resize import resize_crops, resize_picture
-from fastsam_trt.masks import MaskCrop
+from fastsam_trt.drawing import labels
+from fastsam_trt.drawing.labels import Colour
+from fastsam_trt.drawing.overlay import draw, drawn_name, palette, tint
+from fastsam_trt.drawing.scaled import resize_crops, resize_picture
+from fastsam_trt.masks.mask_source import MaskCrop
 
 _LONGEST_PX = 800
 _MOST_UPSCALE = 4
@@ -98,7 +98,7 @@ def _draw_ranking(
     for each in outcome.ranked(top):
         place = _inner_point(crops[each.index], free)
         if place is not None:
-            lettering.badge(picture, str(each.rank), *place, _BADGE_PX)
+            labels.badge(picture, str(each.rank), *place, _BADGE_PX)
             cv2.circle(free, place, 2 * _BADGE_PX, 0, cv2.FILLED)
     return picture
 

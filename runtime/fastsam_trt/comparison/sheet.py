@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt import lettering
 from fastsam_trt.comparison.outcome import Comparison, ModelOutcome
 from fastsam_trt.comparison.panels import Panel, heat, panel_size, panels
+from fastsam_trt.drawing import labels
 
 MARGIN_PX = 12
 GAP_PX = 12
@@ -34,7 +34,7 @@ def draw_sheet(comparison: Comparison, top: int = 5) -> NDArray[np.uint8]:
     """
     shown = [panels(outcome, top) for outcome in comparison.models]
     cell = cell_px(*comparison.picture.shape[:2])
-    notes = [lettering.wrap(row[1].notes, cell - 8, 0.45) for row in shown]
+    notes = [labels.wrap(row[1].notes, cell - 8, 0.45) for row in shown]
     lines = max(map(len, notes))
     rows = [
         _row(outcome, row, note, lines, cell)
@@ -53,7 +53,7 @@ def _title(comparison: Comparison, width: int) -> NDArray[np.uint8]:
     height, wide = comparison.picture.shape[:2]
     clip = f"   CLIP: {comparison.clip}" if comparison.clip else ""
     text = f"select: {' | '.join(comparison.prompts)}{clip}   picture: {wide} x {height}"
-    lettering.write(strip, lettering.cut(text, width - 2 * MARGIN_PX, 0.7), MARGIN_PX, 28, scale=0.7)
+    labels.write(strip, labels.cut(text, width - 2 * MARGIN_PX, 0.7), MARGIN_PX, 28, scale=0.7)
     return strip
 
 
@@ -71,21 +71,21 @@ def _row(
         if panel.heat:
             room -= _bar(strip, left + cell, HEADING_PX + 5)
         baseline = HEADING_PX + 18
-        lettering.write(strip, lettering.cut(panel.title, room, 0.5), left, baseline, scale=0.5)
+        labels.write(strip, labels.cut(panel.title, room, 0.5), left, baseline, scale=0.5)
         top = HEADING_PX + CAPTION_PX
         strip[top : top + tall, left : left + panel.picture.shape[1]] = panel.picture
         for line, text in enumerate(notes if panel.heat else ()):
-            lettering.write(strip, text, left, top + tall + 15 + line * NOTE_PX, scale=0.45)
+            labels.write(strip, text, left, top + tall + 15 + line * NOTE_PX, scale=0.45)
     return strip
 
 
 def _heading(strip: NDArray[np.uint8], outcome: ModelOutcome) -> None:
     room = strip.shape[1] - 2 * MARGIN_PX
-    name = lettering.cut(outcome.name, room // 2, 0.65, 2)
-    lettering.write(strip, name, MARGIN_PX, 24, scale=0.65, thickness=2)
-    used = lettering.width_px(name, 0.65, 2) + 18
+    name = labels.cut(outcome.name, room // 2, 0.65, 2)
+    labels.write(strip, name, MARGIN_PX, 24, scale=0.65, thickness=2)
+    used = labels.width_px(name, 0.65, 2) + 18
     text = f"{outcome.family}, {outcome.engine}   {outcome.counts}   {outcome.ms['total']:.1f} ms"
-    lettering.write(strip, lettering.cut(text, room - used, 0.55), MARGIN_PX + used, 24, scale=0.55)
+    labels.write(strip, labels.cut(text, room - used, 0.55), MARGIN_PX + used, 24, scale=0.55)
 
 
 def _bar(strip: NDArray[np.uint8], right: int, top: int) -> int:
@@ -93,6 +93,6 @@ def _bar(strip: NDArray[np.uint8], right: int, top: int) -> int:
     bar = np.array([heat(i / (_BAR_PX - 1)) for i in range(_BAR_PX)], np.uint8)
     left = right - 14 - _BAR_PX
     strip[top : top + 12, left : left + _BAR_PX] = bar
-    lettering.write(strip, "0", left - 14, top + 12, scale=0.45)
-    lettering.write(strip, "1", right - 10, top + 12, scale=0.45)
+    labels.write(strip, "0", left - 14, top + 12, scale=0.45)
+    labels.write(strip, "1", right - 10, top + 12, scale=0.45)
     return _BAR_PX + 40

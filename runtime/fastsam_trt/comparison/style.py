@@ -1,9 +1,9 @@
 """The page's style sheet, beside what all pages share."""
 
-from fastsam_trt import web_page
+from fastsam_trt.reports import html_page
 
 STYLE = (
-    web_page.STYLE
+    html_page.STYLE
     + """
 .panels { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 280px), 1fr));
   margin-bottom: 1rem; }

@@ -7,8 +7,8 @@ import logging
 import time
 
 from fastsam_trt.preview.background import Background
-from fastsam_trt.preview.pictures import Picture, make_picture
-from fastsam_trt.result import Result
+from fastsam_trt.preview.jpeg import Picture, make_picture
+from fastsam_trt.results.result import Result
 
 MOST_A_SECOND = 15
 _DRAWN_WITHIN_S = 1.0

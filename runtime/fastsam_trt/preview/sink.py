@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsam_trt.preview.server import PreviewServer
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 

@@ -21,11 +21,11 @@ from aiohttp import web
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.preview.address import Address
 from fastsam_trt.preview.background import Background
+from fastsam_trt.preview.client import Watcher
 from fastsam_trt.preview.connections import ANSWER_WITHIN_S, Connections
 from fastsam_trt.preview.feed import Feed
-from fastsam_trt.preview.guard import HEADERS, Guard
+from fastsam_trt.preview.origin_guard import HEADERS, Guard
 from fastsam_trt.preview.status import Status
-from fastsam_trt.preview.watcher import Watcher
 
 MOST_WATCHERS = 16
 MOST_CHANGES = 4  # of prompts, that wait for one another

@@ -1,8 +1,8 @@
 """Selectors: which segments are wanted, decided before any mask is decoded that the decision does not need."""
 
+from fastsam_trt.clip.embedder import Embedded, Embedder, EveryCrop
 from fastsam_trt.selectors.boxes import BoxSelector
 from fastsam_trt.selectors.combined import CombinedSelector
-from fastsam_trt.selectors.embedder import Embedded, Embedder, EveryCrop
 from fastsam_trt.selectors.everything import EverythingSelector
 from fastsam_trt.selectors.points import PointSelector
 from fastsam_trt.selectors.ranking import Ranking

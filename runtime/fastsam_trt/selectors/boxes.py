@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.masks import MaskCrop, MaskSource
-from fastsam_trt.places import box_pixels, outer_pixels
-from fastsam_trt.segments import Segments
+from fastsam_trt.masks.mask_source import MaskCrop, MaskSource
+from fastsam_trt.prompts.regions import box_pixels, outer_pixels
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors.selection import Selection
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.segments import Segments
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors.everything import EverythingSelector
 from fastsam_trt.selectors.selection import Selection, Selector
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.segments import Segments
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors.selection import Selection
 
 

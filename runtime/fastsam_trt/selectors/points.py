@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.places import outer_pixels, point_pixels
-from fastsam_trt.segments import Segments
+from fastsam_trt.prompts.regions import outer_pixels, point_pixels
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors.selection import Selection
 
 

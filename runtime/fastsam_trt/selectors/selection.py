@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.segments import Segments
+from fastsam_trt.segmentation.segments import Segments
 
 
 @dataclass(frozen=True, slots=True, eq=False)

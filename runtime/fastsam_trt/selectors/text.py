@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.clip import Clip
+from fastsam_trt.clip.embedder import Embedder, EveryCrop
+from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import PromptError
-from fastsam_trt.segments import Segments
-from fastsam_trt.selectors.embedder import Embedder, EveryCrop
+from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors.ranking import Ranking
 from fastsam_trt.selectors.selection import Selection
 

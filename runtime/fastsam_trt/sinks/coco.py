@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_engine.atomic_files import PartFile, check_writable, is_written_in_place
 from fastsam_engine.errors import OutputError
-from fastsam_trt.coco import records
-from fastsam_trt.coco_ids import CocoIds
-from fastsam_trt.result import Result
+from fastsam_engine.store.atomic_files import PartFile, check_writable, is_written_in_place
+from fastsam_trt.results.coco import records
+from fastsam_trt.results.result import Result
+from fastsam_trt.sinks.coco_ids import CocoIds
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 

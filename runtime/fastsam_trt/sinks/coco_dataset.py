@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from fastsam_engine.atomic_files import PartFile, is_written_in_place
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import PartFile, is_written_in_place
 from fastsam_trt import __version__
-from fastsam_trt.coco import as_annotations
-from fastsam_trt.coco_ids import CocoIds
-from fastsam_trt.result import Result
+from fastsam_trt.results.coco import as_annotations
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.coco import as_json, check_json
+from fastsam_trt.sinks.coco_ids import CocoIds
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 

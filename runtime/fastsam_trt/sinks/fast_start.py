@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from fastsam_engine.atomic_files import beside
+from fastsam_engine.store.atomic_files import beside
 from fastsam_trt.sinks.recording_file import RecordingFile, file_url
 
 _logger = logging.getLogger(__name__)

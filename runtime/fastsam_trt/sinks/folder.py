@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-from fastsam_engine.atomic_files import check_writable
 from fastsam_engine.errors import OutputError
-from fastsam_trt.frame_names import bounded
+from fastsam_engine.store.atomic_files import check_writable
+from fastsam_trt.sinks.frame_names import bounded
 
 _LONGEST_BYTES = 232  # of a stem: with a suffix, and what stands around it while it is written, it stays below 255
 _FILE_SUFFIXES = frozenset({".jpeg", ".jpg", ".json", ".mp4", ".png", ".txt", ".yaml", ".zip"})

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from fastsam_engine.atomic_files import check_writable, open_in_place
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import check_writable, open_in_place
 from fastsam_trt.errors import OutputStoppedError, OutputUnreadError
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_engine.atomic_files import check_writable, write_atomically
 from fastsam_engine.errors import OutputError
-from fastsam_trt.frame_names import FrameNames
-from fastsam_trt.label_map import encode, label_map
-from fastsam_trt.result import Result
+from fastsam_engine.store.atomic_files import check_writable, write_atomically
+from fastsam_trt.results.label_map import encode, label_map
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.folder import OutputFolder
+from fastsam_trt.sinks.frame_names import FrameNames
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame, Kind
 

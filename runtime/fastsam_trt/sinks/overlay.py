@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.drawing import draw
-from fastsam_trt.result import Result
+from fastsam_trt.drawing.overlay import draw
+from fastsam_trt.results.result import Result
 
 
 class Overlay:

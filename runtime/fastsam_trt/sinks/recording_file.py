@@ -7,8 +7,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fastsam_engine.atomic_files import open_in_place
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import open_in_place
 
 
 class RecordingFile:

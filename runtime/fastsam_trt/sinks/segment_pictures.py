@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.atomic_files import write_atomically
-from fastsam_trt.cutouts import cut_out
-from fastsam_trt.frame_names import FrameNames, slug
-from fastsam_trt.masks import paste
-from fastsam_trt.result import Result
+from fastsam_engine.store.atomic_files import write_atomically
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.results.cutouts import cut_out
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.folder import OutputFolder
+from fastsam_trt.sinks.frame_names import FrameNames, slug
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 

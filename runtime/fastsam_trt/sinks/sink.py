@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from fastsam_trt.result import Result
+from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame
 
 

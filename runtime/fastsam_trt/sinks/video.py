@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from fastsam_engine.atomic_files import check_writable
-from fastsam_trt.result import Result
+from fastsam_engine.store.atomic_files import check_writable
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.canvas import Canvas
 from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sinks.sink import Sink

@@ -16,8 +16,8 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from fastsam_engine.atomic_files import is_written_in_place
 from fastsam_engine.errors import OutputError, one_line
+from fastsam_engine.store.atomic_files import is_written_in_place
 from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.sinks.fast_start import write_index_first
 from fastsam_trt.sinks.pixel_conversion import conversion_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from fastsam_engine.atomic_files import is_written_in_place
 from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import is_written_in_place
 
 _X264 = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
 _FRAGMENTED = {

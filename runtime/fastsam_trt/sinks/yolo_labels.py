@@ -6,15 +6,15 @@ import json
 import logging
 from pathlib import Path
 
-from fastsam_engine.atomic_files import write_atomically
 from fastsam_engine.errors import OutputError
-from fastsam_trt.categories import Categories
-from fastsam_trt.frame_names import FrameNames
-from fastsam_trt.result import Result
+from fastsam_engine.store.atomic_files import write_atomically
+from fastsam_trt.results.categories import Categories
+from fastsam_trt.results.result import Result
+from fastsam_trt.results.yolo_labels import label_lines
 from fastsam_trt.sinks.folder import OutputFolder
+from fastsam_trt.sinks.frame_names import FrameNames
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
-from fastsam_trt.yolo_labels import label_lines
 
 _logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from fastsam_trt.sources.files import FilesSource
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.live import LiveSource
-from fastsam_trt.sources.opening import DEMO, RECONNECT_S, STALL_S, open_source
+from fastsam_trt.sources.opener import DEMO, RECONNECT_S, STALL_S, open_source
 from fastsam_trt.sources.source import Kind, Source
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.sources.absence import hide_password
+from fastsam_trt.sources.diagnosis import hide_password
 from fastsam_trt.sources.http_picture import fetch_picture
 from fastsam_trt.sources.live import LiveSource
 from fastsam_trt.sources.picture_source import PictureSource

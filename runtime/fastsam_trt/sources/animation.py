@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.picture import as_bgr
-from fastsam_trt.picture_file import PictureFile
+from fastsam_trt.frames.image import as_bgr
+from fastsam_trt.frames.image_file import PictureFile
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.source import Source
 

@@ -6,7 +6,7 @@ import time
 
 import cv2
 
-from fastsam_trt.picture import as_bgr
+from fastsam_trt.frames.image import as_bgr
 from fastsam_trt.sources.shot import Opened, Shot
 
 # While one is read the camera fills the other. With a single one it would miss every other frame, with the four that

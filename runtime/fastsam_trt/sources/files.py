@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.errors import FilesFailedError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.picture import as_bgr, read_picture
+from fastsam_trt.frames.image import as_bgr, read_picture
 from fastsam_trt.sources.found_file import FoundFile, look_into
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth

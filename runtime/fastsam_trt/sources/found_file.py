@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
-from fastsam_trt.content import Content, sniff_file
 from fastsam_trt.errors import SourceUnreadableError
-from fastsam_trt.picture import IMAGE_SUFFIXES
-from fastsam_trt.picture_file import PictureFile
+from fastsam_trt.frames.content_type import Content, sniff_file
+from fastsam_trt.frames.image import IMAGE_SUFFIXES
+from fastsam_trt.frames.image_file import PictureFile
 from fastsam_trt.sources.animation import Animation
 from fastsam_trt.sources.source import Source
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from fastsam_trt.errors import SourceLostError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.sources.absence import hide_password, why_absent
 from fastsam_trt.sources.camera_reader import CameraReader
 from fastsam_trt.sources.capture_thread import Answers, CaptureThread, Reader
+from fastsam_trt.sources.diagnosis import hide_password, why_absent
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.live_clock import LiveClock

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
-from fastsam_engine.home_folder import expand_user
+from fastsam_engine.store.home_folder import expand_user
 from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, SourceTypeError
-from fastsam_trt.sources.absence import hide_password
+from fastsam_trt.sources.diagnosis import hide_password
 
 DEMO = "demo"
 """The source that needs no file."""

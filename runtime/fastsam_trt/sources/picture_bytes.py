@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastsam_trt.content import HEAD_B, Content
 from fastsam_trt.errors import SourceUnreadableError
+from fastsam_trt.frames.content_type import HEAD_B, Content
 from fastsam_trt.sources.pipe import Peekable
 
 MOST_BYTES = 256 << 20

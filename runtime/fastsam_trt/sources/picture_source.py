@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 
-from fastsam_trt.content import sniff
-from fastsam_trt.picture import as_bgr, decode_picture
-from fastsam_trt.picture_file import PictureFile
+from fastsam_trt.frames.content_type import sniff
+from fastsam_trt.frames.image import as_bgr, decode_picture
+from fastsam_trt.frames.image_file import PictureFile
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.source import Source
 

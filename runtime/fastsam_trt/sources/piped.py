@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastsam_trt.content import HEAD_B, Content, sniff
 from fastsam_trt.errors import SourceUnreadableError
+from fastsam_trt.frames.content_type import HEAD_B, Content, sniff
 from fastsam_trt.sources.picture_bytes import is_picture, read_picture_bytes
 from fastsam_trt.sources.picture_source import PictureSource
 from fastsam_trt.sources.pipe import Pipe, open_pipe

@@ -1,0 +1,1 @@
+"""What is measured: models, frames and processes of their own."""

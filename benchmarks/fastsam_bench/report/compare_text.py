@@ -1,0 +1,50 @@
+"""A comparison of two sets of results, in words for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastsam_bench.report.formatting import significant
+from fastsam_bench.results.compare import FALSE_ALARMS, Change, Comparison
+from fastsam_bench.results.records import Interval
+
+
+def describe(comparison: Comparison) -> str:
+    """What changed, under what rule, and what could not be compared."""
+    parts = [*(f"note: {remark}" for remark in comparison.remarks), _rule(comparison)]
+    slower = [change for change in comparison.changes if change.slower]
+    faster = [change for change in comparison.changes if not change.slower]
+    parts += [*_listed("slower", slower), *_listed("faster", faster)]
+    if not comparison.changes:
+        parts.append("nothing changed beyond the noise")
+    for title, cases in (("only before", comparison.only_before), ("only after", comparison.only_after)):
+        if cases:
+            parts += [f"{title}:", *(f"  {case}" for case in cases)]
+    return "\n".join(parts)
+
+
+def _rule(comparison: Comparison) -> str:
+    return (
+        f"{comparison.figures} figures compared; named is what changed by {comparison.least_ratio - 1:.0%} or more and "
+        f"by more than chance would change any of them, but once in {1 / FALSE_ALARMS:.0f} comparisons; with the noise "
+        f"there was, a change of about {comparison.visible - 1:.0%} shows; "
+        f"all together x{comparison.together:.3f} (median); the intervals of {comparison.agreeing} of "
+        f"{comparison.whole_calls} whole calls overlap"
+    )
+
+
+def _listed(title: str, changes: Sequence[Change]) -> list[str]:
+    lines = [f"{title}:"] if changes else []
+    for change in changes:
+        lines.append(f"  {change.case}  {change.stage}  {_figures(change)}")
+        if change.whole is not None:
+            lines.append(f"    with it the whole call  {_figures(change.whole)}")
+    return lines
+
+
+def _figures(change: Change) -> str:
+    return f"x{change.ratio:.2f}  {_interval(change.before)} -> {_interval(change.after)} ms"
+
+
+def _interval(time: Interval) -> str:
+    return f"{significant(time.p50)} ({significant(time.low)}-{significant(time.high)})"

@@ -1,0 +1,1 @@
+"""Files of results: their records, reading, writing and comparing."""

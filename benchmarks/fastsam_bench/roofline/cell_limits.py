@@ -1,0 +1,115 @@
+"""Limits of a cell's stages: what its networks had to do, against what the machine can do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from fastsam_bench.cases.opened_model import OpenedModel
+from fastsam_bench.errors import GraphCountError
+from fastsam_bench.results.records import Ceiling, StageLimit
+from fastsam_bench.roofline.ceilings import Ceilings, higher_ceilings, measure_ceilings
+from fastsam_bench.roofline.limits import stage_limit
+from fastsam_bench.roofline.operations import GraphCosts, session_costs
+from fastsam_bench.timing.stage_clock import Shapes
+from fastsam_engine import Session
+from fastsam_engine.errors import BackendUnavailableError
+from fastsam_engine.session import Computed
+
+_logger = logging.getLogger(__name__)
+_Place = tuple[str, str, Computed]
+
+
+class Limits:
+    """Ceilings of all that the run computes on, and what graphs cost, each found once."""
+
+    def __init__(self, samples: int) -> None:
+        """Prepare.
+
+        Args:
+            samples: Of each probe of a ceiling.
+        """
+        self._samples = samples
+        self._ceilings: dict[_Place, Ceilings | None] = {}
+        self._costs: dict[tuple[object, ...], GraphCosts | None] = {}
+
+    def measure(self, sessions: Iterable[Session], show: Callable[[str], None]) -> Iterable[Ceiling]:
+        """Measure the ceilings of what sessions run on.
+
+        Raises:
+            PackagesMissingError: The extra `[bench]` is not installed.
+        """
+        for session in sessions:
+            place = _place(session)
+            if place in self._ceilings:
+                continue
+            show(f"ceilings of {' '.join(place)}")
+            try:
+                found = self._ceilings[place] = measure_ceilings(*place, samples=self._samples)
+            except BackendUnavailableError as error:  # of a precision that a graph has and the probes can't be in
+                self._ceilings[place] = None
+                _logger.warning("no ceilings of %s, and so no limits: %s", " ".join(place), error)
+            else:
+                yield found.record
+
+    def measure_again(self, show: Callable[[str], None]) -> Iterable[Ceiling]:
+        """Measure the ceilings once more; the higher of each counts from here on."""
+        for place, before in self._ceilings.items():
+            if before is not None:
+                show(f"ceilings of {' '.join(place)}, once more")
+                again = measure_ceilings(*place, samples=self._samples)
+                found = self._ceilings[place] = higher_ceilings(before, again)
+                yield found.record
+
+    def of_cell(
+        self, opened: OpenedModel, shapes: Mapping[str, list[Shapes]], medians_ms: Mapping[str, float]
+    ) -> dict[str, StageLimit]:
+        """The limits of `engine`, and of `clip` by the network in it.
+
+        Args:
+            opened: The cell's model.
+            shapes: What one call gave to the networks: `engine`, and `tower`.
+            medians_ms: Of the stages.
+        """
+        sessions = {"engine": ("engine", opened.session)}
+        if (clip := opened.pipeline.clip) is not None:
+            sessions["clip"] = ("tower", opened.tower(clip))
+        found = {}
+        for stage, (watched, session) in sessions.items():
+            if shapes.get(watched) and medians_ms.get(stage, 0) > 0:
+                limit = self._limit(session, shapes[watched], medians_ms[stage])
+                if limit is not None:
+                    found[stage] = limit
+        return found
+
+    def _limit(self, session: Session, runs: list[Shapes], measured_ms: float) -> StageLimit | None:
+        """Of runs one after another, which may be of different batches."""
+        ceilings = self._ceilings.get(_place(session))
+        counted = [self._count(session, shapes) for shapes in runs]
+        costs = [each for each in counted if each is not None]
+        if ceilings is None or len(costs) < len(counted):
+            return None
+        limits = [stage_limit(each.operations, each.minimal_bytes, measured_ms, ceilings) for each in costs]
+        compute_ms, memory_ms = sum(each.compute_ms for each in limits), sum(each.memory_ms for each in limits)
+        return StageLimit(
+            gflop=sum(each.gflop for each in limits),
+            gbytes=sum(each.gbytes for each in limits),
+            compute_ms=compute_ms,
+            memory_ms=memory_ms,
+            percent=100 * max(compute_ms, memory_ms) / measured_ms,
+            binds="compute" if compute_ms >= memory_ms else "memory",
+        )
+
+    def _count(self, session: Session, shapes: Shapes) -> GraphCosts | None:
+        key = (session.path, session.precision, *sorted(shapes.items()))
+        if key not in self._costs:
+            try:
+                self._costs[key] = session_costs(session, shapes)
+            except GraphCountError as error:
+                self._costs[key] = None
+                _logger.warning("no limits: %s", error)
+        return self._costs[key]
+
+
+def _place(session: Session) -> _Place:
+    return session.backend, session.device, session.precision

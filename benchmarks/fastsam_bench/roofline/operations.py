@@ -1,0 +1,263 @@
+"""Operations and bytes: what one run of a graph takes at least, counted node by node in the ONNX graph itself.
+
+A multiplication and the addition of its product count as two operations, and nothing but convolutions and products of
+matrices counts: these are what a chip's limit is stated for.
+
+Bytes are counted in two ways. `minimal_bytes` reads each weight and input once and writes each output once, with all in
+between kept on the chip: no way of running the graph moves less. `node_bytes` is what moves when each node fetches what
+it takes from memory and puts back what it gives. The limit is taken from the first: backends fuse nodes, and what
+passes between others stays in caches, so that a time worked out from the second is no lower bound: real runs beat it.
+
+Published figures of the YOLO family that are older than ultralytics-thop 2.2 are higher than ours, since they count a
+transposed convolution at each place of its output as if its whole kernel met a value there, which at stride 2 is four
+times too much: 12.6 GFLOPs for YOLOv8n-seg at 640 x 640, where 12.0 are done. `published_operations` counts in their
+way, so that the two can be held against each other; for graphs without transposed convolutions it is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastsam_bench.errors import GraphCountError
+from fastsam_bench.roofline.shape_inference import GraphValues, Value, find_values
+from fastsam_engine.session import Computed, Session
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec_reader import read_spec
+
+_WIDTHS: Mapping[Computed, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+_VIEWS = {"Constant", "Flatten", "Identity", "Reshape", "Shape", "Size", "Squeeze", "Unsqueeze"}
+_WITHIN_OTHERS = {"DequantizeLinear", "QuantizeLinear"}  # backends do these inside the nodes around them
+_TAKES_PART = {"Gather", "GatherElements", "GatherND", "Slice"}  # of their first input they read what they give
+_PRODUCTS_UNKNOWN = {"Attention", "GRU", "LSTM", "RNN"}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """What one node takes.
+
+    Attributes:
+        name, operator: Of the node.
+        operations: Two for each multiply-add; 0 for what is no product.
+        published_operations: The same, with transposed convolutions counted over their output.
+        nbytes: Of all that it takes and gives.
+    """
+
+    name: str
+    operator: str
+    operations: int
+    published_operations: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCosts:
+    """What one run of a graph takes.
+
+    Attributes:
+        nodes: Node by node, in the order they run.
+        weight_bytes: Of all weights that are read, once each; of a table, the rows that are looked up.
+        input_bytes, output_bytes: Of the network's own inputs and outputs.
+    """
+
+    nodes: tuple[NodeCost, ...]
+    weight_bytes: int
+    input_bytes: int
+    output_bytes: int
+
+    @property
+    def operations(self) -> int:
+        """Of all nodes."""
+        return sum(node.operations for node in self.nodes)
+
+    @property
+    def published_operations(self) -> int:
+        """Of all nodes, as older figures of the YOLO family count."""
+        return sum(node.published_operations for node in self.nodes)
+
+    @property
+    def by_operator(self) -> Counter[str]:
+        """Operator to operations, of those that count."""
+        found = Counter[str]()
+        for node in self.nodes:
+            if node.operations:
+                found[node.operator] += node.operations
+        return found
+
+    @property
+    def minimal_bytes(self) -> int:
+        """What any way of running the graph moves: weights and inputs read once, outputs written once."""
+        return self.weight_bytes + self.input_bytes + self.output_bytes
+
+    @property
+    def node_bytes(self) -> int:
+        """What moves when every node reads and writes memory."""
+        return sum(node.nbytes for node in self.nodes)
+
+
+def count(
+    graph: Path | Any,
+    shapes: Mapping[str, Sequence[int]],
+    precision: Computed | None = None,
+    *,
+    input_widths: Mapping[str, int] | None = None,
+) -> GraphCosts:
+    """Count what one run of a graph takes.
+
+    Args:
+        graph: An ONNX file, or a model (`onnx.ModelProto`).
+        shapes: Of the inputs whose axes are not fixed.
+        precision: What it is computed in, which is how wide weights and what passes between nodes are, in floating
+            point: half as many bytes in bf16 as in fp32, whatever the file holds, and in int8 one byte, though what an
+            int8 graph leaves in floating point is wider. None: as in the file. Integers keep their width, and so do
+            the network's inputs and outputs.
+        input_widths: Input name to bytes a number, of inputs that come in another dtype than the file says: 1 where a
+            session takes a camera's bytes.
+
+    Raises:
+        GraphCountError: The graph can't be counted.
+        PackagesMissingError: The extra `[bench]` is not installed.
+    """
+    found = find_values(graph, shapes)
+    where = graph.name if isinstance(graph, Path) else "graph"
+
+    def width(name: str) -> int:
+        dtype = found.values[name].dtype
+        return dtype.itemsize if precision is None or not _is_float(dtype) else _WIDTHS[precision]
+
+    def nbytes(name: str) -> int:
+        return math.prod(found.values[name].shape) * width(name)
+
+    def own(name: str) -> int:
+        value = found.values[name]
+        return math.prod(value.shape) * (input_widths or {}).get(name, value.dtype.itemsize)
+
+    return GraphCosts(
+        tuple(_node_cost(node, found, nbytes, where) for node in found.nodes if node.op_type != "Constant"),
+        _weight_bytes(found, nbytes),
+        sum(own(name) for name in found.inputs),
+        sum(own(name) for name in found.outputs),
+    )
+
+
+def session_costs(session: Session, shapes: Mapping[str, Sequence[int]]) -> GraphCosts:
+    """Count what one run of a session takes, in the precision and with the inputs that it really has.
+
+    Args:
+        session: Opened from an ONNX file, not from a plan.
+        shapes: Of all arrays that `run` is given.
+
+    Raises:
+        GraphCountError, PackagesMissingError: As `count`.
+    """
+    if session.path.suffix != ".onnx":
+        raise GraphCountError(session.path.name, "a session of an ONNX graph", "one of a plan")
+    taken, own = session.spec.input, read_spec(session.path).input
+    given = {name: tuple(shape) for name, shape in shapes.items()}
+    if isinstance(taken, ImageInput) and isinstance(own, ImageInput) and taken.layout != own.layout:
+        n, h, w, channels = given[taken.name]  # pictures as cameras give them
+        given[taken.name] = (n, channels, h, w)
+    widths = {"float32": 4, "float16": 2, "uint8": 1, "int64": 8}
+    names = zip(session.spec.input_names, session.spec.input_dtypes, strict=True)
+    return count(session.path, given, session.precision, input_widths={name: widths[dtype] for name, dtype in names})
+
+
+def _is_float(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def _node_cost(node: Any, found: GraphValues, nbytes: Callable[[str], int], where: str) -> NodeCost:
+    if node.op_type in _PRODUCTS_UNKNOWN:
+        raise GraphCountError(where, "operators whose products are known", f"{node.op_type} {node.name!r}")
+    rule = _RULES.get(node.op_type)
+    operations = published = 2 * rule(node, found.values) if rule else 0
+    if node.op_type == "ConvTranspose":
+        published = 2 * _over_output(node, found.values)
+    moved = 0
+    if node.op_type not in _VIEWS | _WITHIN_OTHERS:
+        given = [nbytes(name) for name in node.output if name]
+        taken = [nbytes(name) for name in node.input if name]
+        if node.op_type in _TAKES_PART:
+            taken[0] = min(taken[0], given[0])
+        moved = sum(taken) + sum(given)
+    return NodeCost(node.name, node.op_type, operations, published, moved)
+
+
+def _weight_bytes(found: GraphValues, nbytes: Callable[[str], int]) -> int:
+    """Bytes of the constants that are read: of a table in which rows are looked up, no more than those rows."""
+    takers: dict[str, list[Any]] = {}
+    for node in found.nodes:
+        for name in found.constants.intersection(node.input):
+            takers.setdefault(name, []).append(node)
+    read = 0
+    for name, nodes in takers.items():
+        looked_up = all(node.op_type in _TAKES_PART and node.input[0] == name for node in nodes)
+        rows = sum(nbytes(node.output[0]) for node in nodes) if looked_up else nbytes(name)
+        read += min(nbytes(name), rows)
+    return read
+
+
+def _attribute(node: Any, name: str) -> Any:
+    return next((each for each in node.attribute if each.name == name), None)
+
+
+def _conv(node: Any, values: Mapping[str, Value], weights: int = 1) -> int:
+    kernel = values[node.input[weights]].shape  # (out, in / groups, ...)
+    return math.prod(values[node.output[0]].shape) * math.prod(kernel[1:])
+
+
+def _conv_transpose(node: Any, values: Mapping[str, Value]) -> int:
+    kernel = values[node.input[1]].shape  # (in, out / groups, ...): each input value meets each of these
+    return math.prod(values[node.input[0]].shape) * math.prod(kernel[1:])
+
+
+def _over_output(node: Any, values: Mapping[str, Value]) -> int:
+    groups = _attribute(node, "group")
+    kernel = values[node.input[1]].shape
+    each = kernel[0] * math.prod(kernel[2:]) // (groups.i if groups else 1)
+    return math.prod(values[node.output[0]].shape) * each
+
+
+def _matmul(node: Any, values: Mapping[str, Value]) -> int:
+    return math.prod(values[node.output[0]].shape) * values[node.input[0]].shape[-1]
+
+
+def _gemm(node: Any, values: Mapping[str, Value]) -> int:
+    flipped = _attribute(node, "transA")
+    inner = values[node.input[0]].shape[0 if flipped and flipped.i else 1]
+    return math.prod(values[node.output[0]].shape) * inner
+
+
+def _einsum(node: Any, values: Mapping[str, Value]) -> int:
+    """All letters' lengths, multiplied: each letter is an axis that is either kept or summed over."""
+    equation = _attribute(node, "equation").s.decode().replace(" ", "")
+    terms = equation.partition("->")[0].split(",")
+    if len(terms) > 2 or "." in equation:
+        raise GraphCountError(node.name, "an Einsum of two arrays with all axes named", equation)
+    if len(terms) == 1:
+        return 0
+    lengths: dict[str, int] = {}
+    for term, name in zip(terms, node.input, strict=True):
+        for letter, length in zip(term, values[name].shape, strict=True):
+            lengths[letter] = max(length, lengths.get(letter, 1))  # an axis of 1 is spread
+    return math.prod(lengths.values())
+
+
+_RULES: Mapping[str, Callable[[Any, Mapping[str, Value]], int]] = {
+    "Conv": _conv,
+    "ConvInteger": _conv,
+    "ConvTranspose": _conv_transpose,
+    "DeformConv": _conv,
+    "Einsum": _einsum,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "MatMulInteger": _matmul,
+    "QLinearConv": lambda node, values: _conv(node, values, weights=3),
+    "QLinearMatMul": _matmul,
+}

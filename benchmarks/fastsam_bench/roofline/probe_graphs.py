@@ -1,0 +1,158 @@
+"""Probe graphs: products in a row and nothing else, with a spec, so that any backend opens them as it does models.
+
+Each takes one array and gives one number, so that what goes in and out costs nothing beside the products; all of a row
+share their weights. Numbers are drawn, and keep their size from product to product: zeros, or what overflows, may run
+faster than anything real.
+
+    square          matrices of one size, (n, n) by (n, n)
+    convolution     3 x 3 over maps; libraries have ways of doing these with fewer operations than are counted
+    vector          (1, n) by (n, n): reading the weights is all the work, and takes each of them once a product
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_bench.roofline.onnx_package import load_onnx
+from fastsam_engine.spec.model_spec import METADATA_KEY, ArraysInput, ModelSpec, Output, Precision
+
+Kind = Literal["square", "convolution", "vector"]
+
+_OPSET = 18
+_IR_VERSION = 8  # the first that opset 18 came with; older runtimes refuse newer ones
+_LEVELS = 127  # of int8, either way
+_REACH = 4.0  # standard deviations that the 256 steps of an activation in int8 span, either way
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe.
+
+    Attributes:
+        kind: What its products are.
+        size: n; of a convolution, its channels.
+        side: Height and width of the maps of a convolution; 1 for the others.
+        depth: Products in a row.
+    """
+
+    kind: Kind
+    size: int
+    side: int = 1
+    depth: int = 8
+
+    @property
+    def name(self) -> str:
+        """For files and for people."""
+        return f"{self.kind} {self.size}" + (f" at {self.side} x {self.side}" if self.kind == "convolution" else "")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array that it takes."""
+        if self.kind == "convolution":
+            return 1, self.size, self.side, self.side
+        return (self.size if self.kind == "square" else 1), self.size
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Shape of the weights."""
+        return (self.size, self.size, 3, 3) if self.kind == "convolution" else (self.size, self.size)
+
+    @property
+    def operations(self) -> int:
+        """Of one run: two a multiply-add; at the edge of a map all of the kernel counts, as it does in models."""
+        places = int(np.prod(self.shape)) // self.size
+        return 2 * self.depth * places * int(np.prod(self.weights))
+
+
+def draw_input(probe: Probe) -> NDArray[np.float32]:
+    """What a probe is run on."""
+    return np.random.default_rng(1).standard_normal(probe.shape, np.float32)
+
+
+def write_probe(folder: Path, probe: Probe, precision: Precision) -> Path:
+    """Write the graph of a probe.
+
+    Args:
+        folder: Where to.
+        probe: Which.
+        precision: Of its weights: `fp32`, `fp16` or `int8`. In int8, Q and DQ nodes stand before each product as our
+            exports have them.
+
+    Raises:
+        PackagesMissingError: The extra `[bench]` is not installed.
+    """
+    onnx = load_onnx()
+    drawn = np.random.default_rng(0).standard_normal(probe.weights, np.float32)
+    drawn /= np.sqrt(np.prod(probe.weights) / probe.size, dtype=np.float32)  # so that numbers keep their size
+    nodes, stored = list[Any](), list[Any]()
+
+    def store(name: str, array: NDArray[Any]) -> str:
+        stored.append(onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def add(operator: str, *inputs: str, **attributes: Any) -> str:
+        name = f"{operator.lower()}_{len(nodes)}"
+        nodes.append(onnx.helper.make_node(operator, list(inputs), [name], name, **attributes))
+        return name
+
+    value, weights = "x", ""
+    before: Callable[[str], str] = _as_it_is
+    if precision == "int8":
+        weights, before = _quantised(probe, drawn, store, add)
+    elif precision == "fp16":
+        value, weights = add("Cast", value, to=onnx.TensorProto.FLOAT16), store("w", drawn.astype(np.float16))
+    else:
+        weights = store("w", drawn)
+    for _ in range(probe.depth):
+        if probe.kind == "convolution":
+            value = add("Conv", before(value), weights, pads=[1, 1, 1, 1])
+        else:
+            value = add("MatMul", before(value), weights)
+    value = add("Cast", add("ReduceMax", value, keepdims=1), to=onnx.TensorProto.FLOAT)
+    nodes[-1].output[0] = "y"
+    ones = [1] * len(probe.shape)
+    graph = onnx.helper.make_graph(
+        nodes, "probe",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, probe.shape)],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ones)],
+        stored,
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+    taken = ArraysInput(("x",), (" ".join(map(str, probe.shape)),), ("float32",), {})
+    spec = ModelSpec(
+        f"probe {probe.name}", "probe", "decode", taken, (Output("y", "value", " ".join(map(str, ones))),),
+        precision=precision,
+    )  # fmt: skip
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    path = folder / f"{probe.name.replace(' ', '-')}.{precision}.onnx"
+    onnx.save(model, str(path))
+    return path
+
+
+def _as_it_is(value: str) -> str:
+    return value
+
+
+def _quantised(
+    probe: Probe, drawn: NDArray[np.float32], store: Callable[[str, NDArray[Any]], str], add: Callable[..., str]
+) -> tuple[str, Callable[[str], str]]:
+    """The weights in int8 with a scale a channel of what they give, and what puts an array into uint8 before them."""
+    channel = 0 if probe.kind == "convolution" else 1
+    others = tuple(axis for axis in range(drawn.ndim) if axis != channel)
+    scales = np.abs(drawn).max(axis=others) / np.float32(_LEVELS)
+    spread = scales.reshape([-1 if axis == channel else 1 for axis in range(drawn.ndim)])
+    steps = store("w", np.round(drawn / spread).astype(np.int8))
+    zeros = store("w_zeros", np.zeros(len(scales), np.int8))
+    weights = add("DequantizeLinear", steps, store("w_scales", scales), zeros, axis=channel)
+    scale, zero = store("x_scale", np.array(_REACH / 128, np.float32)), store("x_zero", np.array(128, np.uint8))
+
+    def before(value: str) -> str:
+        return add("DequantizeLinear", add("QuantizeLinear", value, scale, zero), scale, zero)
+
+    return weights, before

@@ -1,0 +1,1 @@
+"""A run of the benchmark: its plan, its cells and its record."""

@@ -1,0 +1,178 @@
+"""Plan: which cells a request means, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastsam_bench.cases.case import CellCase, ModelCase
+from fastsam_bench.cases.frames import VideoFrames
+from fastsam_bench.cases.opened_model import OpenedModel
+from fastsam_engine.errors import ModelFileError, ModelNotFoundError
+from fastsam_engine.store.home_folder import expand_user
+from fastsam_engine.store.model_store import find_graph
+from fastsam_trt import bundled_models
+from fastsam_trt.comparison.compare import installed_segmenters
+from fastsam_trt.errors import OptionError
+from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
+
+SCENARIOS = ("single", "offline", "live", "cold", "sweep")
+_PASSES, _QUICK_PASSES = 10, 3
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What to measure. None: what suits; see `Plan`.
+
+    Attributes:
+        models: Names, folders or files.
+        clip: CLIP model for all.
+        backends, precisions: Each with each; see `fastsam_engine.open_session`.
+        device: One for all.
+        batches: Frames a call of `offline`.
+        crops: CLIP crops a frame of `single`; `live` takes the first.
+        sizes: (height, width) of drawn frames, px.
+        scenarios: Of `SCENARIOS`.
+        video: A file to take frames from instead.
+        seconds: Timed a cell, all passes together; those count that nothing disturbed.
+        quick: Fewer passes, sizes and crops, and no memory.
+    """
+
+    models: tuple[str, ...] | None = None
+    clip: str | None = None
+    backends: tuple[str, ...] = ("auto",)
+    device: str = "auto"
+    precisions: tuple[str, ...] = ("auto",)
+    batches: tuple[int, ...] | None = None
+    crops: tuple[int, ...] | None = None
+    sizes: tuple[tuple[int, int], ...] | None = None
+    scenarios: tuple[str, ...] = SCENARIOS
+    video: str | None = None
+    seconds: float | None = None
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.scenarios) - set(SCENARIOS):
+            raise OptionError("scenario", f"one of {', '.join(SCENARIOS)}", min(unknown))
+        for name, values, least in (("batch", self.batches, 1), ("crops", self.crops, 0)):
+            if values is not None and (not values or min(values) < least):
+                raise OptionError(name, f"whole numbers of {least} or more", values)
+        if self.seconds is not None and not 0 < self.seconds < float("inf"):
+            raise OptionError("seconds", "a number above 0", self.seconds)
+        if self.sizes is not None and self.video is not None:
+            raise OptionError("sizes", "none with --video, whose frames have their own", self.sizes)
+        if self.sizes is not None and min(min(size) for size in self.sizes) < 32:
+            raise OptionError("sizes", "frames of 32 x 32 px or more", self.sizes)
+
+    @property
+    def passes(self) -> int:
+        """How often all cells are gone through."""
+        return _QUICK_PASSES if self.quick else _PASSES
+
+    @property
+    def cell_seconds(self) -> float:
+        """Timed a cell."""
+        return (1.5 if self.quick else 10.0) if self.seconds is None else self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Models to open, and what was left out of what suits, in words."""
+
+    options: BenchOptions
+    models: tuple[ModelCase, ...]
+    crops: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
+    remarks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, options: BenchOptions) -> Plan:
+        """Settle what suits: all segmenters that are installed and `demo-seg`; 0, 10 and 100 crops if there is CLIP.
+
+        Raises:
+            OptionError: Crops were asked for, and there is no CLIP.
+            ModelNotFoundError, ModelFileError: No such model.
+            SourceNotFoundError, SourceUnreadableError: No such video.
+        """
+        names = options.models or tuple(dict.fromkeys([*installed_segmenters(), bundled_models.SEGMENTER]))
+        clips = {name: options.clip or _usual_clip(name) for name in names}
+        for name in names:
+            find_graph(bundled_models.locate(name))
+        crops = options.crops or ((0, 10) if options.quick else (0, 10, 100))
+        wants_clip = max(crops) > 0 and bool({"single", "live", "sweep"} & set(options.scenarios))
+        lacking = {name: clip for name, clip in clips.items() if wants_clip and not _is_there(clip)}
+        remarks = []
+        for name, clip in lacking.items():
+            mend = f"make it with: fastsam-trt export {clip}"
+            if options.crops is not None or options.clip is not None:
+                expected = f"the CLIP model {clip!r} for crops of {name} ({mend}; or --crops 0)"
+                raise OptionError("crops", expected, "none")
+            remarks.append(f"{name}: crops are left out, for the CLIP model {clip!r} is not there; {mend}")
+        models = tuple(
+            ModelCase(
+                name, None if name in lacking or not wants_clip else clips[name], backend, options.device, precision
+            )
+            for name in dict.fromkeys(names)
+            for backend in options.backends
+            for precision in options.precisions
+        )
+        if options.video is not None:
+            frames = VideoFrames(_path(options.video))
+            sizes: tuple[tuple[int, int], ...] = (frames.size,)
+            frames.close()
+        else:
+            sizes = options.sizes or (((480, 640),) if options.quick else ((480, 640), (1080, 1920)))
+        return cls(options, models, tuple(dict.fromkeys(crops)), tuple(dict.fromkeys(sizes)), tuple(remarks))
+
+    def cells(self, opened: OpenedModel) -> list[CellCase]:
+        """The cells of a model that is open.
+
+        Raises:
+            OptionError: A batch that was asked for is beyond what the model takes.
+        """
+        options, found = self.options, list[CellCase]()
+        crops = self.crops if opened.case.clip is not None else tuple(n for n in self.crops if n == 0) or (0,)
+
+        def add(scenario: str, batch: int, count: int) -> None:
+            if scenario in options.scenarios:
+                found.extend(
+                    CellCase(scenario, opened.case, batch, count, size, options.video)  # type: ignore[arg-type]
+                    for size in self.sizes
+                )
+
+        for count in crops:
+            add("single", 1, count)
+        if "offline" in options.scenarios:
+            for batch in self._batches(opened):
+                add("offline", batch, 0)
+        add("live", 1, crops[0])
+        return found
+
+    def _batches(self, opened: OpenedModel) -> Iterable[int]:
+        low, high = opened.image.batch
+        asked = self.options.batches
+        fits = [batch for batch in asked or (1, 8) if low <= batch and (high is None or batch <= high)]
+        if asked is not None and len(fits) < len(asked):
+            most = "more" if high is None else str(high)
+            beyond = min(set(asked) - set(fits))
+            raise OptionError(
+                "batch", f"{low} to {most} frames a run of {opened.name} on {opened.session.backend}", beyond
+            )
+        return dict.fromkeys(fits or (low,))
+
+
+def _usual_clip(model: str) -> str:
+    return bundled_models.CLIP if model == bundled_models.SEGMENTER else DEFAULT_CLIP
+
+
+def _is_there(clip: str) -> bool:
+    try:
+        find_graph(bundled_models.locate(clip), "image")
+    except (ModelNotFoundError, ModelFileError):
+        return False
+    return True
+
+
+def _path(video: str) -> Path:
+    return expand_user(video)

@@ -1,0 +1,9 @@
+"""Scenarios: how frames come. Each makes blocks of timed calls; `make_scenario` gives that of a case."""
+
+from fastsam_bench.scenarios.live_stream import LiveStream
+from fastsam_bench.scenarios.offline import Offline
+from fastsam_bench.scenarios.registry import make_scenario
+from fastsam_bench.scenarios.scenario import Scenario
+from fastsam_bench.scenarios.single_stream import SingleStream
+
+__all__ = ["LiveStream", "Offline", "Scenario", "SingleStream", "make_scenario"]

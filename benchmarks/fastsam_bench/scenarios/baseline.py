@@ -1,0 +1,74 @@
+"""The usual way of selecting by prompt: every mask at full size, every crop, and the texts anew for each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine.spec.model_spec import TokenInput
+from fastsam_engine.store.model_store import beside
+from fastsam_trt.bundled_models import locate
+from fastsam_trt.clip.tokenizer import TextTokenizer
+from fastsam_trt.segmentation.segments import Segments
+
+
+class TextTower:
+    """A CLIP model's text tower, which encodes texts each time that it is asked."""
+
+    def __init__(self, clip: str | Path, backend: str = "auto", device: str = "auto") -> None:
+        """Open it in fp32, as the pipeline does on a processor.
+
+        Args:
+            clip: Name or folder.
+            backend, device: See `fastsam_engine.open_session`.
+
+        Raises:
+            FastsamError: It can't be opened.
+        """
+        graph = beside(find_graph(locate(clip), "image"), "text", own="image")
+        self._session = open_session(graph, backend, device, "fp32", cpu_fallback=True)
+        tokens = cast("TokenInput", read_spec(graph).input)
+        self._tokenize = TextTokenizer(graph.with_name("tokenizer.json"), tokens)
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Texts to (n, d) float32, rows of length one."""
+        name, given = self._session.spec.input_names[0], self._session.spec.outputs[0].name
+        return np.asarray(self._session.run({name: self._tokenize(list(texts))})[given], np.float32)
+
+
+def has_full_masks(segments: Segments) -> bool:
+    """Whether `full_masks` can decode the masks: those of prototypes, on the host."""
+    return hasattr(segments.masks, "_prototypes")
+
+
+def full_masks(segments: Segments, height: int, width: int) -> NDArray[np.bool_]:
+    """Every mask at the frame's size: prototypes x coefficients, resized, cut at the box.
+
+    Args:
+        segments: n segments as a segmenter of prototypes gives them.
+        height, width: Of the frame, px.
+
+    Returns:
+        (n, height, width) bool.
+    """
+    source: Any = segments.masks
+    prototypes, coefficients = source._prototypes, source._coefficients  # noqa: SLF001 - we hand out no raw ones
+    placed = source._resize.letterbox  # noqa: SLF001
+    down, across = prototypes.shape[1] / placed.input_h, prototypes.shape[2] / placed.input_w
+    top, left = round(placed.top * down), round(placed.left * across)
+    bottom = round((placed.top + placed.content_h) * down)
+    right = round((placed.left + placed.content_w) * across)
+    logits = np.tensordot(coefficients, prototypes, 1)[:, top:bottom, left:right]
+    masks = np.zeros((len(segments), height, width), np.bool_)
+    columns, rows = np.arange(width), np.arange(height)
+    for mask, each, (x0, y0, x1, y1) in zip(masks, logits, segments.boxes, strict=True):
+        full = cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR)
+        inside = ((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))
+        mask[:] = (full > 0) & inside
+    return masks

@@ -1,0 +1,74 @@
+"""Scenario: what all have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_bench.cases.case import CellCase
+from fastsam_bench.cases.opened_model import OpenedModel
+from fastsam_bench.timing.blocks import Block, Times, WarmUp, time_block, warm_up
+from fastsam_bench.timing.stage_clock import Shapes
+
+_LOOKED_AT = 4
+
+
+class Scenario(ABC):
+    """A cell that can be measured, block by block; between blocks the model may serve others.
+
+    Attributes:
+        case, opened: What is measured.
+        frames: What it is measured on.
+        segments: How many were decoded, frame by frame.
+        shapes: Of what a call gave to the networks, by stage.
+        remark: What was done so that it can be measured at all.
+        expected_ms: What a call takes, from the warm-up.
+    """
+
+    def __init__(self, case: CellCase, opened: OpenedModel) -> None:
+        self.case = case
+        self.opened = opened
+        self.frames = case.frames()
+        self.segments: list[int] = []
+        self.shapes: dict[str, list[Shapes]] = {}
+        self.remark: str | None = None
+        self.expected_ms = 0.0
+        self._conf: float | None = None
+
+    def enter(self) -> None:
+        """Make the model ready for this cell."""
+        if self.case.crops and self._conf is None:
+            self._conf = self.opened.conf_for_crops(self._some_frames())
+            if self._conf < self.opened.usual_conf:
+                self.remark = f"threshold lowered to {self._conf:g}, since a frame had no segment to crop"
+        self.opened.use(self.case.crops, self._conf)
+
+    def warm_up(self, limit_s: float) -> WarmUp:
+        """Run until times have settled, or the time is over."""
+        warm = warm_up(self.call, limit_s)
+        self.expected_ms = warm.last_ms
+        return warm
+
+    def block(self, seconds: float) -> Block:
+        """Time calls for so many seconds."""
+        return time_block(self.call, seconds, self.expected_ms, self.case.batch)
+
+    @abstractmethod
+    def call(self) -> Times:
+        """Do the work once; gives its times."""
+
+    def close(self) -> None:
+        """Let go of the frames' file."""
+        self.frames.close()
+
+    def _some_frames(self) -> Iterator[NDArray[np.uint8]]:
+        for _ in range(_LOOKED_AT):
+            self.frames.prepare()
+            yield self.frames.capture()
+
+    def keep_shapes(self) -> None:
+        """Remember what the networks were given since the clock was cleared."""
+        self.shapes = {stage: list(shapes) for stage, shapes in self.opened.clock.shapes.items()}

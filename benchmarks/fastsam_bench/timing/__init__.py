@@ -1,0 +1,1 @@
+"""Clocks, blocks of timings, paired comparisons and noise."""

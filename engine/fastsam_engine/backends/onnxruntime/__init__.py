@@ -1,0 +1,5 @@
+"""ONNX Runtime, on processors and on NVIDIA GPUs."""
+
+from fastsam_engine.backends.onnxruntime.backend import OnnxRuntimeBackend
+
+__all__ = ["OnnxRuntimeBackend"]

@@ -1,0 +1,68 @@
+"""Which provider each operator of a session was given to: what is asked for on a GPU must not end on the processor.
+
+ONNX Runtime's own switch, `session.disable_cpu_ep_fallback`, is no help: it also counts the arithmetic of shapes, which
+ONNX Runtime itself puts on the processor, where shapes lie. And it names nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from fastsam_engine.backends.onnxruntime.devices import PROVIDERS, Device
+from fastsam_engine.errors import BackendUnavailableError, OperatorFallbackError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+RECORD = ("session.record_ep_graph_assignment_info", "1")
+
+# What shapes are computed with. CUDA's provider has kernels for all of these (docs/OperatorKernels.md of ONNX Runtime;
+# of ReduceProd none for int64, the type of shapes), so that one on the processor was put there to compute a shape.
+_OF_SHAPES = {
+    "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather",
+    "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul", "Not", "Range",
+    "ReduceProd", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where",
+}  # fmt: skip
+_UNFORESEEABLE = {"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Scan", "Unique"}
+
+
+def check_assignment(
+    session: onnxruntime.InferenceSession, device: Device, *, cpu_fallback: bool, cuda_graph: bool
+) -> None:
+    """Hold what runs where against what was asked for.
+
+    Args:
+        session: Opened with the config entry `RECORD`.
+        device: It was opened on; nothing is checked on the processor.
+        cpu_fallback: Whether operators may run on the processor.
+        cuda_graph: Whether its runs will be recorded.
+
+    Raises:
+        BackendUnavailableError: The device's provider has no part of it, or runs can't be recorded.
+        OperatorFallbackError: Operators run on the processor, and may not.
+    """
+    if device.kind == "cpu":
+        return
+    assigned = Counter(
+        (group.ep_name, node.op_type)
+        for group in session.get_provider_graph_assignment_info()
+        for node in group.get_nodes()
+    )
+    by_provider = {provider for provider, _ in assigned}
+    if assigned and device.provider not in by_provider:
+        raise BackendUnavailableError(
+            "onnxruntime", f"{device.provider} takes no operator of this graph", "use --device cuda or --device cpu"
+        )
+    fallen = {
+        name: count for (provider, name), count in sorted(assigned.items())
+        if provider == PROVIDERS["cpu"] and name not in _OF_SHAPES
+    }  # fmt: skip
+    if fallen and not cpu_fallback:
+        raise OperatorFallbackError(str(device), fallen)
+    if cuda_graph and (odd := sorted({name for _, name in assigned} & _UNFORESEEABLE)):
+        raise BackendUnavailableError(
+            "onnxruntime",
+            f"no CUDA graph can be made of {', '.join(odd)}, whose outputs' shapes depend on what is computed",
+            "open it without cuda_graph",
+        )

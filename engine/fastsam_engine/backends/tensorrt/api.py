@@ -1,0 +1,120 @@
+"""The part of TensorRT's API that is used here, and which packages bring it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from fastsam_engine.backends.tensorrt.error_log import Errors, error_log
+from fastsam_engine.errors import BackendFailedError, BackendUnavailableError
+from fastsam_engine.gpus import dotted, driver
+from fastsam_engine.packages import load_module, version
+from fastsam_engine.plans.plan_file import Flavour
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+UPDATE_DRIVER = "update the NVIDIA driver, or use --backend onnxruntime; see: fastsam-trt doctor"
+
+
+class TensorRtApi(Protocol):
+    """A module with TensorRT's API, of TensorRT 10 or later or of TensorRT-RTX."""
+
+    __version__: str
+    Builder: type[trt.Builder]
+    BuilderFlag: type[trt.BuilderFlag]
+    Dims: type[trt.Dims]
+    HardwareCompatibilityLevel: type[trt.HardwareCompatibilityLevel]
+    ILogger: type[trt.ILogger]
+    Logger: type[trt.Logger]
+    IProgressMonitor: type[trt.IProgressMonitor]
+    MemoryPoolType: type[trt.MemoryPoolType]
+    NetworkDefinitionCreationFlag: type[trt.NetworkDefinitionCreationFlag]
+    OnnxParser: type[trt.OnnxParser]
+    Runtime: type[trt.Runtime]
+    TensorIOMode: type[trt.TensorIOMode]
+
+    def nptype(self, trt_type: trt.DataType) -> Any:
+        """The numpy type of a type of TensorRT's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    module: str
+    distributions: tuple[str, ...]
+    extra: str
+
+
+_PACKAGES: dict[Flavour, _Package] = {
+    "tensorrt": _Package("tensorrt", ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"), "tensorrt"),
+    "tensorrt-rtx": _Package(
+        "tensorrt_rtx", ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"), "tensorrt-rtx"
+    ),
+}
+
+
+def installed_version(flavour: Flavour) -> str:
+    """Version of a flavour's package, without loading it; empty where it is not installed."""
+    return next(filter(None, map(version, _PACKAGES[flavour].distributions)), "")
+
+
+def install_command(flavour: Flavour) -> str:
+    """The command that installs a flavour."""
+    return f"pip install 'fastsam-trt[{_PACKAGES[flavour].extra}]'"
+
+
+def driver_lacks(flavour: Flavour) -> str:
+    """What the NVIDIA driver here lacks for the package of a flavour; empty where it lacks nothing, or is not there."""
+    names = _PACKAGES[flavour].distributions
+    majors = [int(name[-2:]) for name in names if name[-4:-2] == "cu" and version(name)]
+    return driver().lacks(majors[0]) if majors else ""
+
+
+def create_runtime(api: TensorRtApi) -> trt.Runtime:
+    """A runtime, which loads plans.
+
+    Raises:
+        BackendFailedError: TensorRT can't use the GPU: most often, its driver is too old.
+    """
+    log = error_log(api)
+    try:
+        with log.listening() as told:
+            return api.Runtime(log.logger)
+    except TypeError as error:  # of the bindings: the library made none
+        raise _unusable(api, "runtime", told) from error
+
+
+def create_builder(api: TensorRtApi) -> trt.Builder:
+    """A builder of plans.
+
+    Raises:
+        BackendFailedError: See `create_runtime`.
+    """
+    log = error_log(api)
+    try:
+        with log.listening() as told:
+            return api.Builder(log.logger)
+    except TypeError as error:
+        raise _unusable(api, "builder", told) from error
+
+
+def _unusable(api: TensorRtApi, what: str, told: Errors) -> BackendFailedError:
+    flavour: Flavour = "tensorrt-rtx" if hasattr(api, "ComputeCapability") else "tensorrt"
+    found = driver()
+    why = driver_lacks(flavour) or "; ".join(found.problems)
+    if not why and found.cuda is not None:
+        why = f"found an NVIDIA driver for CUDA {dotted(found.cuda)}, which may be too old for this version"
+    why = "; ".join(filter(None, (why, str(told) if told else "")))
+    reason = f"it made no {what}, since it can't use the GPU{f' ({why})' if why else ''}"
+    return BackendFailedError(flavour, reason, UPDATE_DRIVER)
+
+
+def load(flavour: Flavour) -> TensorRtApi:
+    """Load a flavour's module.
+
+    Raises:
+        BackendUnavailableError: It is not installed; or, a `BackendFailedError`, its libraries can't be loaded.
+    """
+    if not installed_version(flavour):
+        raise BackendUnavailableError(flavour, "it is not installed", install_command(flavour))
+    return cast("TensorRtApi", load_module(_PACKAGES[flavour].module, flavour, install_command(flavour)))

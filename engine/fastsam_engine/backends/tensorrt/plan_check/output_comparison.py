@@ -1,0 +1,240 @@
+"""How far apart two answers of a graph are, in units of what its outputs mean: px, logits, cells of a map.
+
+Each meaning of an output has one function, which gives its metrics: name to the worst value, 0 for no difference. The
+bounds of the metrics are in `output_bounds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.backends.tensorrt.plan_check.row_matching import compare_rows
+from fastsam_engine.backends.tensorrt.plan_check.score_logits import clear_logits, log_probabilities
+from fastsam_engine.device_array import Array
+from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Output
+
+_SUREST = 50  # anchors of a picture whose boxes a user may see
+_PARTS = 21  # of the anchors: the coarsest of three levels has one of 21
+_OF_A_CLASS = 100  # one anchor of so many is compared for each class: the most likely ones
+_QUIET = 0.02  # of all channels' root mean square: a channel that changes less from cell to cell counts as this
+_APART = 0.05  # distance of embeddings, which have the length 1; nearer ones count as this far apart
+_LEVELS = 255
+_CLEAR = 0.1  # of the deviation of all logits: the margin from which one class is clearly before another
+_TINY = 1e-12
+_EDGE_BITS = 64  # a mask of a shorter edge counts as one of so many pixels
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What two sessions give for the same inputs.
+
+    Attributes:
+        spec: Of the graph.
+        expected, found: Output name to array, of the reference and of the plan.
+    """
+
+    spec: ModelSpec
+    expected: Mapping[str, Array]
+    found: Mapping[str, Array]
+
+    def pair(self, output: Output) -> tuple[Array, Array]:
+        """An output of both."""
+        return self.expected[output.name], self.found[output.name]
+
+
+Comparison = Callable[[Answers, Output], Metrics]
+
+
+def compare(answers: Answers) -> dict[str, float]:
+    """The metrics of all outputs: `OUTPUT METRIC` to its value, infinite where numbers are too large to compare."""
+    metrics: Metrics = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        for output in answers.spec.outputs:
+            found = _COMPARISONS.get(output.meaning, _channels)(answers, output)
+            _worsen(metrics, **{f"{output.name} {metric}": value for metric, value in found.items()})
+    return metrics
+
+
+def _yolo_detections(answers: Answers, output: Output) -> Metrics:
+    """Boxes, class scores and mask coefficients of every anchor: (n, 4 + classes + c, anchors)."""
+    metrics: Metrics = {}
+    end = 4 + len(answers.spec.class_names)
+    for expected, found in zip(*answers.pair(output), strict=True):
+        boxes = abs(_wide(expected[:4]) - found[:4])
+        scores = clear_logits(expected[4:end])
+        apart = abs(scores - clear_logits(found[4:end]))
+        likely = expected[4:end].max(axis=0)
+        surest = np.argsort(-likely)[:_SUREST]
+        of_a_class = -max(1, scores.shape[1] // _OF_A_CLASS)
+        each_class = np.argpartition(scores, of_a_class, axis=1)[:, of_a_class:]
+        parts = [part for part in np.array_split(np.arange(scores.shape[1]), _PARTS) if len(part)]
+        likeliest = [part[np.argsort(-likely[part])[: -(-len(part) // 4)]] for part in parts]
+        best = scores.argmax(axis=0)
+        _worsen(
+            metrics,
+            box_px=np.median(boxes[:, surest], axis=1).max(),
+            anchor_box_px=max(np.median(boxes[:, part], axis=1).max() for part in parts),
+            score_logit=np.take_along_axis(apart, each_class, axis=1).mean(axis=1).max(),
+            coefficient=_relative(expected[end:], found[end:]).max(initial=0.0),
+        )
+        _worsen(metrics, score_logit=max(apart[best[part], part].mean() for part in likeliest))
+    return metrics
+
+
+def _end_to_end(answers: Answers, output: Output) -> Metrics:
+    """Detections that need no NMS, best first: (n, k, 6 + c)."""
+    metrics: Metrics = {}
+    for expected, found in zip(*answers.pair(output), strict=True):
+        _worsen(metrics, **compare_rows(_wide(expected), _wide(found)))
+    return metrics
+
+
+def _map(answers: Answers, output: Output) -> Metrics:
+    """Maps (n, c, h, w): how many cells each channel would have to be shifted to be as wrong as it is."""
+    apart, shifted, power = (each.mean(axis=0) for each in _shifts(*answers.pair(output)))
+    least = max(_QUIET**2 * power.mean(), _TINY)
+    return {"shift_cells": float(np.sqrt(apart / np.maximum(shifted, least)).max())}
+
+
+def _class_map(answers: Answers, output: Output) -> Metrics:
+    """Logits of every class in every cell, (n, classes, h, w); near ties may change the class of a cell."""
+    expected, found = (_wide(each) for each in answers.pair(output))
+    chosen = found.argmax(axis=1)[:, None]
+    lost = expected.max(axis=1) - np.take_along_axis(expected, chosen, axis=1)[:, 0]
+    return {**_map(answers, output), "class_change": float((lost > _CLEAR * max(expected.std(), _TINY)).mean())}
+
+
+def _query_logits(answers: Answers, output: Output) -> Metrics:
+    """Class logits of queries (n, q, classes + 1), of which a softmax is taken."""
+    metrics: Metrics = {}
+    for expected, found in zip(*answers.pair(output), strict=True):
+        logits = log_probabilities(expected)
+        apart = abs(logits - log_probabilities(found))
+        _worsen(metrics, score_logit=apart.mean(axis=0).max(), query_logit=apart[_surest(expected)].mean(axis=1).max())
+    return metrics
+
+
+def _query_boxes(answers: Answers, output: Output) -> Metrics:
+    """Boxes of queries (n, q, 4): cx, cy, w, h in 0..1 of the input."""
+    image = answers.spec.input
+    size = np.array([image.width, image.height] * 2 if isinstance(image, ImageInput) else [1] * 4)
+    expected, found = answers.pair(output)
+    return {"box_px": float(np.max(np.median(abs(_wide(expected) - found), axis=1) * size))}
+
+
+def _query_masks(answers: Answers, output: Output) -> Metrics:
+    """Mask logits of queries (n, q, h, w): the median query, and the worst of those that are sure of a class."""
+    apart, shifted, _ = _shifts(*answers.pair(output))
+    cells = np.sqrt(apart / np.maximum(shifted, _TINY))
+    classes = next((each.name for each in answers.spec.outputs if each.meaning == "query-class-logits"), None)
+    metrics: Metrics = {}
+    for index, queries in enumerate(cells):
+        sure = slice(None) if classes is None else _surest(answers.expected[classes][index])
+        _worsen(metrics, mask_shift_cells=np.median(queries), worst_mask_shift_cells=queries[sure].max())
+    return metrics
+
+
+def _features(answers: Answers, output: Output) -> Metrics:
+    """Features of queries (n, q, d)."""
+    expected, found = answers.pair(output)
+    return {"feature": float(_relative(expected, found).max(initial=0.0))}
+
+
+def _embedding(answers: Answers, output: Output) -> Metrics:
+    """Embeddings (n, d): the angle, and the distance as a part of the one to the row most alike."""
+    expected, found = (_unit(each) for each in answers.pair(output))
+    off = np.linalg.norm(expected - found, axis=1)
+    between = np.linalg.norm(expected[:, None] - expected, axis=2)
+    between[np.diag_indices(len(between))] = np.inf
+    nearest = between.min(axis=1).clip(_APART, 1)
+    return {"cosine_distance": float(np.square(off).max() / 2), "row_distance": float((off / nearest).max())}
+
+
+def _model_input(answers: Answers, output: Output) -> Metrics:
+    """Pictures (n, 3, h, w) as a model takes them: grey levels, of which the samples span nearly all, and px."""
+    expected, found = answers.pair(output)
+    apart = abs(_wide(expected) - found) * (_LEVELS / max(float(np.ptp(expected)), _TINY))
+    return {"mean_level": float(apart.mean(axis=(2, 3)).max()), "shift_px": _map(answers, output)["shift_cells"]}
+
+
+def _packed_masks(answers: Answers, output: Output) -> Metrics:
+    """Masks (n, h, w / 8), a bit for each pixel."""
+    metrics: Metrics = {}
+    for expected, found in zip(*answers.pair(output), strict=True):
+        bits = np.unpackbits(expected, axis=1)
+        wrong = np.count_nonzero(bits != np.unpackbits(found, axis=1))
+        down, across = (int(np.count_nonzero(bits != np.roll(bits, 1, axis))) for axis in (0, 1))
+        _worsen(metrics, mask_shift_px=wrong / max(min(down, across), _EDGE_BITS))
+    return metrics
+
+
+def _channels(answers: Answers, output: Output) -> Metrics:
+    """Anything else, by channel (axis 1)."""
+    expected, found = answers.pair(output)
+    if expected.ndim > 1:
+        expected, found = (each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in (expected, found))
+    return {"relative": float(_relative(expected, found).max(initial=0.0))}
+
+
+_COMPARISONS: Mapping[str, Comparison] = {
+    "yolo-detections": _yolo_detections,
+    "yolo-end2end-detections": _end_to_end,
+    "mask-prototypes": _map,
+    "class-logits": _class_map,
+    "query-class-logits": _query_logits,
+    "query-boxes": _query_boxes,
+    "query-mask-logits": _query_masks,
+    "query-features": _features,
+    "attention-keys": _map,
+    "mask-features": _map,
+    "mask-pyramid": _map,
+    "embedding": _embedding,
+    "model-input": _model_input,
+    "packed-masks": _packed_masks,
+}
+
+
+def _worsen(metrics: Metrics, **values: float) -> None:
+    """Keep the larger value of each metric; what is no number is the largest."""
+    for name, value in values.items():
+        metrics[name] = max(metrics.get(name, 0.0), np.inf if np.isnan(value) else float(value))
+
+
+def _wide(array: Array) -> NDArray[np.float32]:
+    return np.asarray(array, np.float32)
+
+
+def _relative(expected: Array, found: Array) -> NDArray[np.float32]:
+    """Root mean square of the difference along the last axis, as a part of the expected one."""
+    expected = _wide(expected)
+    apart = np.sqrt(np.square(expected - found).mean(axis=-1))
+    size = np.sqrt(np.square(expected).mean(axis=-1))
+    return np.asarray(apart / np.maximum(size, max(_QUIET * float(np.sqrt(np.square(size).mean())), _TINY)))
+
+
+def _unit(array: Array) -> NDArray[np.float32]:
+    """Rows brought to length 1."""
+    rows = _wide(array)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY))
+
+
+def _shifts(expected: Array, found: Array) -> NDArray[np.float64]:
+    """Mean squares of each map of (n, c, h, w): of its error, of what a shift by one cell changes, of itself."""
+    squares = np.empty((3, *expected.shape[:2]))
+    for index, pair in enumerate(zip(expected, found, strict=True)):  # one picture at a time, since arrays are large
+        a, b = map(_wide, pair)
+        shifted = [np.square(a - np.roll(a, 1, axis)).mean(axis=(1, 2)) for axis in (1, 2)]
+        squares[:, index] = np.square(a - b).mean(axis=(1, 2)), np.min(shifted, axis=0), np.square(a).mean(axis=(1, 2))
+    return squares
+
+
+def _surest(logits: Array) -> NDArray[np.intp]:
+    """The quarter of the queries (q, classes + 1) that is surest of a class; the last one stands for none."""
+    sure = log_probabilities(logits)[:, :-1].max(axis=1)
+    return np.argsort(-sure)[: max(1, len(sure) // 4)]

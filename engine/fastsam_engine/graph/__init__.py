@@ -1,0 +1,1 @@
+"""Facts read from ONNX graphs without the package onnx."""

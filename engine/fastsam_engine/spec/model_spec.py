@@ -1,0 +1,252 @@
+"""ModelSpec: what an exported model says of itself, enough to run it with no other knowledge.
+
+It travels as one JSON document under the key `METADATA_KEY` of the ONNX metadata.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fastsam_engine.spec.json_reader import parse_json, read_json
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "fastsam_trt.spec"
+
+Task = Literal["segment", "masks", "embed-image", "embed-text", "preprocess", "crops", "decode"]
+Resize = Literal["letterbox", "shortest-edge", "stretch"]
+Interpolation = Literal["bilinear", "bicubic"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """An input that takes pictures.
+
+    A picture becomes `(resized_rgb * scale - mean) / std` in `layout` and `dtype`.
+
+    Attributes:
+        name: Name in the graph.
+        height, width: Default size, px.
+        size_multiple: Height and width may be any multiple of this; None: they are fixed.
+        resize: `letterbox` keeps the aspect ratio and pads evenly; `shortest-edge` scales the shorter side to the
+            input's and cuts the middle out; `stretch` fills the input, whatever the aspect ratio.
+        interpolation: Kernel of the resize.
+        antialias: Whether the kernel widens when shrinking, as Pillow's does.
+        pad_value: Grey level (0 to 255) of the padding.
+        colour: Order of the channels.
+        scale: Factor from 0..255 to the model's range.
+        mean, std: Per channel, after `scale`.
+        layout, dtype: Of the array that the graph takes.
+        batch: Smallest and largest number of pictures; None: no upper bound.
+    """
+
+    name: str
+    height: int
+    width: int
+    size_multiple: int | None
+    resize: Resize
+    interpolation: Interpolation
+    antialias: bool
+    pad_value: int
+    colour: Literal["RGB", "BGR"]
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    batch: tuple[int, int | None] = (1, None)
+    kind: Literal["image"] = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInput:
+    """An input that takes token ids, int64 `(n, length)`.
+
+    Attributes:
+        name: Name in the graph.
+        length: Tokens a text, padding included; longer texts are cut and keep their end-of-text token.
+        pad_id: Id that fills a short text.
+        batch: Smallest and largest number of texts; None: no upper bound.
+    """
+
+    name: str
+    length: int
+    pad_id: int
+    dtype: Literal["int64"] = "int64"
+    batch: tuple[int, int | None] = (1, None)
+    kind: Literal["tokens"] = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureInput:
+    """Inputs that another graph of the same model gives.
+
+    Attributes:
+        names: Names in the graph; the giving graph calls them the same.
+        layouts: Axes of each, such as `1 K 256`; a number is fixed, a letter is not.
+        dtype: Of all of them.
+    """
+
+    names: tuple[str, ...]
+    layouts: tuple[str, ...]
+    dtype: Literal["float32", "float16"] = "float32"
+    kind: Literal["features"] = "features"
+
+
+@dataclass(frozen=True, slots=True)
+class ArraysInput:
+    """Inputs of several kinds, as a helper graph takes them.
+
+    Attributes:
+        names: Names in the graph.
+        layouts: Axes of each, such as `H W 3`; a number is fixed, a letter is not.
+        dtypes: Of each.
+        axes: Letter to its smallest, usual and largest length, for what is built for a range of them.
+    """
+
+    names: tuple[str, ...]
+    layouts: tuple[str, ...]
+    dtypes: tuple[Literal["float32", "uint8", "int64"], ...]
+    axes: Mapping[str, tuple[int, int, int]]
+    kind: Literal["arrays"] = "arrays"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output of the graph: its name, what it means (the family's decoder knows the word), its axes."""
+
+    name: str
+    meaning: str
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model comes from.
+
+    Attributes:
+        model_id: Hub id, or the name of the weights file.
+        weights_sha256: Of the weights file; empty where it is not known.
+        versions: Name to version of the packages that exported it.
+        licence: As the origin states it; empty where it does not.
+    """
+
+    model_id: str
+    weights_sha256: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How the export was compared with PyTorch.
+
+    Attributes:
+        inputs: What it was compared on, in words.
+        worst: Figure to the worst value found (`max_abs_*`: largest difference;
+            `max_rel_*`: the same, as a part of the largest value; `min_*`: smallest agreement).
+        tolerance: The same figures' bounds, which the export met.
+    """
+
+    inputs: tuple[str, ...]
+    worst: Mapping[str, float]
+    tolerance: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything needed to run one exported graph.
+
+    Attributes:
+        name: Short name of the model.
+        family: Family whose decoder reads the outputs.
+        task: What the graph does.
+        input: Its input, or inputs.
+        outputs: Its outputs.
+        class_names: Class id to name, in order.
+        class_agnostic: Whether the classes say nothing of what a segment shows, as FastSAM's one does not. None: not
+            stated, as in files that are older than this field; see `is_class_agnostic`.
+        defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`; CLIP: `logit_scale` and, where
+            it was calibrated, `even_cosine`).
+        precision: Of the weights in the graph.
+        source: Origin.
+        parity: Proof of parity; None for a file that another tool exported.
+    """
+
+    name: str
+    family: str
+    task: Task
+    input: ImageInput | TokenInput | FeatureInput | ArraysInput
+    outputs: tuple[Output, ...]
+    class_names: tuple[str, ...] = ()
+    class_agnostic: bool | None = None
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    precision: Precision = "fp32"
+    source: Source = field(default_factory=lambda: Source("unknown"))
+    parity: Parity | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def is_class_agnostic(self) -> bool:
+        """Whether the classes say nothing of what a segment shows.
+
+        Where the file does not state it, it is so for a single class called `object`: that is how FastSAM was exported.
+        """
+        if self.class_agnostic is not None:
+            return self.class_agnostic
+        return len(self.class_names) == 1 and self.class_names[0].strip().casefold() == "object"
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of all inputs in the graph."""
+        return (self.input.name,) if isinstance(self.input, ImageInput | TokenInput) else self.input.names
+
+    @property
+    def input_dtypes(self) -> tuple[str, ...]:
+        """Dtypes of all inputs, in the order of their names."""
+        if isinstance(self.input, ArraysInput):
+            return self.input.dtypes
+        return (self.input.dtype,) * len(self.input_names)
+
+    def to_json(self) -> str:
+        """Write the spec as one JSON document."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read a spec.
+
+        Raises:
+            ValueError: The text is no JSON, or a field is missing, unknown, of the wrong type or out of range.
+        """
+        return cls.from_document(parse_json(text))
+
+    @classmethod
+    def from_document(cls, document: object) -> ModelSpec:
+        """Read a spec from parsed JSON.
+
+        Raises:
+            ValueError: See `from_json`.
+        """
+        from fastsam_engine.spec.spec_check import check_spec
+
+        spec = typing.cast("ModelSpec", read_json(cls, document, "spec"))
+        check_spec(spec)
+        return spec
+
+
+def schema_version(text: str) -> object:
+    """The schema version that a JSON document states, whatever else it holds.
+
+    Raises:
+        ValueError: The text is no JSON object.
+    """
+    document = parse_json(text)
+    if not isinstance(document, dict):
+        raise ValueError(f"expected a JSON object, found {type(document).__name__}")
+    return document.get("schema_version")

@@ -1,0 +1,1 @@
+"""Models of ultralytics and transformers, loaded and made traceable."""

@@ -1,0 +1,205 @@
+"""What exports through transformers share: loading, preprocessing as the processor does it, tracing, proof."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.errors import one_line
+from fastsam_engine.spec.model_spec import ImageInput, Interpolation, ModelSpec, Source
+from fastsam_engine.store.home_folder import expand_user
+from fastsam_export.errors import ExportError, WeightsNotFoundError
+from fastsam_export.family import Exported
+from fastsam_export.onnx_file import sha256, versions, write_spec
+from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
+
+if TYPE_CHECKING:
+    import torch
+
+_OPSET = 18
+_INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # PIL.Image.Resampling, as processors say it
+Arrays = tuple[NDArray[np.float32], ...]
+_ASPECT = 4 / 3  # of a graph's default size where the processor keeps each picture's own
+
+
+def has_model_type(weights: Path, model_type: str) -> bool:
+    """Whether a local folder holds a transformers model of a type."""
+    config = weights / "config.json"
+    return config.is_file() and json.loads(config.read_text()).get("model_type") == model_type
+
+
+def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any]:
+    """Model (fp32, eval) and processor of a hub id or local folder.
+
+    Raises:
+        WeightsNotFoundError: They are not there, or can't be read.
+        ExportError: The checkpoint was trained for something else, so that weights would be missing.
+    """
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        config = transformers.AutoConfig.from_pretrained(weights)
+        found = list(config.architectures or ())
+        if model_class not in found:
+            raise ExportError(
+                f"{weights}: expected a checkpoint of {model_class}, found {', '.join(found) or 'none named'}; "
+                "its weights do not hold what segmentation needs"
+            )
+        model = getattr(transformers, model_class).from_pretrained(weights)
+        processor = getattr(transformers, processor_class).from_pretrained(weights)
+    except (OSError, ValueError) as error:
+        raise WeightsNotFoundError(weights, f"transformers can't load them ({one_line(error)})") from error
+    return model.float().eval(), processor
+
+
+def source(weights: str, licence: str) -> Source:
+    """Where a hub id or local folder comes from."""
+    origin = expand_user(weights)
+    local = origin.exists()
+    return Source(origin.name if local else weights, sha256(origin) if local else "", versions("transformers"), licence)
+
+
+def frame_size(processor: Any, asked: tuple[int, int] | None, multiple: int) -> tuple[int, int]:
+    """The size that a graph is made for, (height, width) px: as asked for, or the processor's own.
+
+    A processor that keeps the aspect ratio is given a 4:3 picture, as COCO's are.
+
+    Raises:
+        ExportError: The architecture can't take the size.
+    """
+    if asked is None:
+        size = dict(processor.size)
+        if size.get("height"):
+            asked = int(size["height"]), int(size["width"])
+        else:
+            short = int(size["shortest_edge"])
+            asked = short, min(int(short * _ASPECT), int(size.get("longest_edge") or short * _ASPECT))
+        asked = asked[0] // multiple * multiple, asked[1] // multiple * multiple
+    if min(asked) < 64 or asked[0] % multiple or asked[1] % multiple:
+        raise ExportError(f"imgsz: expected 64 px or more in multiples of {multiple} px, found {asked[0]} x {asked[1]}")
+    return asked
+
+
+def frame_input(weights: str, processor: Any, size: tuple[int, int]) -> ImageInput:
+    """The input of a graph of one size: frames are stretched to it, and normalised as the processor says.
+
+    Raises:
+        ExportError: The processor does something else.
+    """
+    steps = ("do_resize", "do_rescale", "do_normalize")
+    if not all(getattr(processor, each) for each in steps):
+        raise ExportError(f"{weights}: expected a processor that resizes, rescales and normalises, found {processor}")
+    if int(processor.resample) not in _INTERPOLATIONS:
+        raise ExportError(f"{weights}: expected bilinear or bicubic resampling, found {processor.resample}")
+    return ImageInput(
+        name="pixel_values",
+        height=size[0],
+        width=size[1],
+        size_multiple=None,
+        resize="stretch",
+        interpolation=_INTERPOLATIONS[int(processor.resample)],
+        antialias=True,
+        pad_value=0,
+        colour="RGB",
+        scale=float(processor.rescale_factor),
+        mean=tuple(map(float, processor.image_mean)),
+        std=tuple(map(float, processor.image_std)),
+    )
+
+
+def pixels(processor: Any, pictures: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> torch.Tensor:
+    """What the processor makes of RGB pictures (h, w, 3): (n, 3, height, width) float32."""
+    made: torch.Tensor = processor(
+        images=list(pictures),
+        size={"height": size[0], "width": size[1]},
+        input_data_format="channels_last",
+        return_tensors="pt",
+    )["pixel_values"]
+    return made
+
+
+def class_names(config: Any) -> tuple[str, ...]:
+    """Class id to name, in order; ids that the model leaves out get a name of their own."""
+    names: Mapping[int, str] = {int(key): str(name) for key, name in config.id2label.items()}
+    return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1))
+
+
+def trace(
+    module: torch.nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic_axes: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Trace a module into an ONNX file."""
+    import torch
+
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here; parity is the proof
+        torch.onnx.export(
+            module,
+            examples,
+            str(path),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes) for name, axes in dynamic_axes.items()},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+
+
+def trace_batched(module: torch.nn.Module, example: torch.Tensor, path: Path, spec: ModelSpec) -> None:
+    """Trace a module of one input into an ONNX file whose batch is dynamic, and write its spec into it."""
+    outputs = [output.name for output in spec.outputs]
+    axes = {name: {0: "batch"} for name in (*spec.input_names, *outputs)}
+    trace(module, (example,), path, spec.input_names, outputs, axes)
+    write_spec(path, spec)
+
+
+def prove(
+    module: torch.nn.Module,
+    batch: torch.Tensor,
+    path: Path,
+    spec: ModelSpec,
+    tolerance: Mapping[str, float],
+    what: str,
+    compare: Callable[[Arrays, Arrays], Mapping[str, float]],
+) -> Exported:
+    """Compare a graph of one input with its module, for one item and for all of a batch, and record it in the file.
+
+    Args:
+        module: Gives the outputs of `spec`, a tensor or a tuple.
+        batch: Inputs (n, ...).
+        path, spec: The graph.
+        tolerance: Bounds by figure.
+        what: The inputs, in words.
+        compare: The figures of the module's outputs and the graph's, both in the order of `spec`.
+
+    Raises:
+        ParityError: A figure is out of its bound.
+    """
+    import torch
+
+    recorder = ParityRecorder(tolerance)
+    sessions = fp32_sessions(path)
+    for count in (1, len(batch)):  # the batch is dynamic
+        with torch.inference_mode():
+            answer = module(batch[:count])
+        expected = tuple(each.numpy() for each in (answer if isinstance(answer, tuple) else (answer,)))
+        for session in sessions:
+            found = session.run({spec.input_names[0]: batch[:count].numpy()})
+            figures = compare(expected, tuple(found[output.name] for output in spec.outputs))
+            recorder.add(f"{what} on {describe(sessions)}", figures)
+    proven = dataclasses.replace(spec, parity=recorder.close(path.name))
+    write_spec(path, proven)
+    return Exported(path, proven)

@@ -1,0 +1,1 @@
+"""CLIP: crops, texts, their embeddings, and embeddings kept along tracks."""

@@ -1,0 +1,43 @@
+"""Frames and masks at another size, for pictures that are not drawn at the frame's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.masks.mask_source import MaskCrop
+
+
+def resize_picture(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale (H, W, 3) uint8 to a (height, width), px: by averaging down, bicubic up."""
+    smaller = size[0] * size[1] < picture.shape[0] * picture.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=how), np.uint8)
+
+
+def resize_crops(crops: Sequence[MaskCrop], frame: tuple[int, int], size: tuple[int, int]) -> list[MaskCrop]:
+    """Scale masks with their frame.
+
+    Args:
+        crops: n masks inside their boxes, px of the frame.
+        frame: Its height and width, px.
+        size: The height and width it gets, px.
+
+    Returns:
+        n masks inside their boxes, px of the new size. One that gets too thin for a pixel has none.
+    """
+    scaled = []
+    for left, top, pixels in crops:
+        edges = np.array([top, left, top + pixels.shape[0], left + pixels.shape[1]])
+        y0, x0, y1, x1 = np.rint(edges * np.tile(np.divide(size, frame), 2)).astype(int).tolist()
+        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        if mask.size:
+            shades = pixels.astype(np.uint8) * 255
+            smaller = mask.size < pixels.size
+            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+            mask = np.asarray(cv2.resize(shades, (x1 - x0, y1 - y0), interpolation=how), np.uint8)
+        scaled.append(MaskCrop(x0, y0, mask >= 128))
+    return scaled

@@ -1,5 +1,0 @@
-"""Model families, one file each. A file that defines a `Decoder` under `@register` is found by being in this folder."""
-
-from fastsam_trt.families.registry import Decoder, OpenPart, Thresholds, decoder_for, register
-
-__all__ = ["Decoder", "OpenPart", "Thresholds", "decoder_for", "register"]

@@ -1,0 +1,1 @@
+"""Frames of images, resized and normalised into the input of a model."""

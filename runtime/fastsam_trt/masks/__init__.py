@@ -1,0 +1,1 @@
+"""Masks, decoded only where they are asked for and only inside their boxes."""

@@ -1,0 +1,136 @@
+"""Masks of planes that compete: a pixel belongs to the plane that is highest there, after resizing to the frame.
+
+Semantic models (planes: logits of classes) and panoptic ones (planes: weighted probabilities of queries) both decode
+so. The frame is decoded tile by tile, each at most once and only where a wanted plane leads some cell, among the planes
+that lead cells of the tile or beside it (between cells, a plane that leads none of them can be highest). Where one
+plane leads them all there is nothing to compute: what is highest at the corners is highest between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.masks.map_to_frame import PlaneResize, warp
+from fastsam_trt.masks.mask_source import MaskCrop
+
+_TILE_PX = 64
+
+
+class ArgmaxMasks:
+    """Undecoded masks of one frame."""
+
+    def __init__(
+        self,
+        planes: NDArray[np.float32],
+        leaders: NDArray[np.integer],
+        owners: NDArray[np.intp],
+        cells: NDArray[np.intp],
+        resize: PlaneResize,
+        parts: dict[int, tuple[NDArray[np.int32], int]] | None = None,
+    ) -> None:
+        """Keep what the masks are made of.
+
+        Args:
+            planes: (c, h, w) float32, over the model's input. Kept, not copied.
+            leaders: (h, w) the highest plane of each cell; -1 where it is padding.
+            owners: (n,) the plane of each segment.
+            cells: (n, 4) xyxy, the cells that a segment leads in lie inside, the last ones exclusive.
+            resize: From the planes to the frame.
+            parts: For segments that are a part of their plane's map: (h, w) part of each cell, and which part it is.
+        """
+        self._planes, self._leaders, self._owners = planes, leaders, owners
+        self._resize = resize
+        self._parts = parts or {}
+        self.windows = resize.to_frame(cells)
+        self._labels: NDArray[np.int16] | None = None  # (H, W) plane of each pixel, where its tile is done
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
+        """Decode some masks.
+
+        Args:
+            indices: Which.
+
+        Returns:
+            A crop for each index, at the frame's resolution.
+        """
+        if self._labels is None:
+            height, width = self._resize.letterbox.frame_h, self._resize.letterbox.frame_w
+            self._labels = np.full((height, width), -1, np.int16)
+            self._done = np.zeros((-(-height // _TILE_PX), -(-width // _TILE_PX)), np.bool_)
+        crops = []
+        for index in indices:
+            x0, y0, x1, y1 = self.windows[index].tolist()
+            owner = int(self._owners[index])
+            for tile_y in range(y0 // _TILE_PX, -(-y1 // _TILE_PX)):
+                for tile_x in range(x0 // _TILE_PX, -(-x1 // _TILE_PX)):
+                    if not self._done[tile_y, tile_x]:
+                        self._done[tile_y, tile_x] = self._fill(self._labels, tile_y, tile_x, owner)
+            pixels = self._labels[y0:y1, x0:x1] == owner
+            if index in self._parts:
+                pixels &= self._part(index, x0, y0, x1, y1)
+            crops.append(MaskCrop(x0, y0, pixels))
+        return crops
+
+    def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
+        """See `MaskSource.coarse`."""
+        rows, columns, matrix = self._resize.coarse(window, size_px)
+        leads = self._leaders[rows, columns] == self._owners[index]
+        if index in self._parts:
+            parts, part = self._parts[index]
+            leads &= parts[rows, columns] == part
+        return warp(leads.astype(np.float32), matrix, size_px) >= 0.5
+
+    def _fill(self, labels: NDArray[np.int16], tile_y: int, tile_x: int, owner: int) -> bool:
+        """Decode a tile if the owner leads a cell of it; whether it did."""
+        y0, x0 = tile_y * _TILE_PX, tile_x * _TILE_PX
+        y1, x1 = min(y0 + _TILE_PX, labels.shape[0]), min(x0 + _TILE_PX, labels.shape[1])
+        rows, columns = self._resize.reach(x0, y0, x1, y1)
+        near = self._leaders[max(rows.start - 1, 0) : rows.stop + 1, max(columns.start - 1, 0) : columns.stop + 1]
+        rivals = np.flatnonzero(np.bincount(near[near >= 0], minlength=len(self._planes)))
+        if owner not in rivals:
+            return False
+        if len(rivals) == 1:
+            labels[y0:y1, x0:x1] = owner
+        else:
+            resized = self._resize.window(self._planes[rivals, rows, columns], x0, y0, x1, y1)
+            labels[y0:y1, x0:x1] = rivals[resized.argmax(axis=1)]
+        return True
+
+    def _part(self, index: int, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.bool_]:
+        """Where the nearest cell is of the segment's part."""
+        parts, part = self._parts[index]
+        near = parts[np.ix_(self._resize.nearest_rows[y0:y1], self._resize.nearest_columns[x0:x1])]
+        return np.asarray(near == part)
+
+
+def leading_planes(planes: NDArray[np.float32], content: tuple[slice, slice]) -> NDArray[np.int16]:
+    """The highest plane of each cell, the first of equal ones: (h, w) of planes (c, h, w), c at least 1.
+
+    What `planes.argmax(axis=0)` gives where there is no NaN, and sooner: plane by plane, in the cache.
+
+    Args:
+        planes: Over the model's input.
+        content: Rows and columns of the cells that the frame lies on; the others have no leader: -1.
+    """
+    whole = np.full(planes.shape[1:], -1, np.int16)
+    planes = planes[:, *content]
+    highest, leaders = planes[0].copy(), whole[content]
+    leaders[:] = 0
+    higher = np.empty(planes.shape[1:], np.bool_)
+    for index, plane in enumerate(planes[1:], 1):
+        np.greater(plane, highest, out=higher)
+        leaders[higher] = index
+        np.maximum(highest, plane, out=highest)
+    return whole
+
+
+def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """The cells that a mask (h, w) with at least one cell lies inside: xyxy, the last ones exclusive."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

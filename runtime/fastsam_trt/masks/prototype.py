@@ -1,0 +1,76 @@
+"""Masks as coefficients over prototypes (YOLACT, arXiv 1904.02689): decoded for chosen segments, inside their boxes.
+
+A mask's logits are its coefficients times the prototypes; the mask is where they are above zero after bilinear
+resizing to the frame. All three steps are done on the box alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_trt.masks.map_to_frame import PlaneResize, warp
+from fastsam_trt.masks.mask_source import MaskCrop
+
+
+class PrototypeMasks:
+    """Undecoded masks of one frame."""
+
+    def __init__(
+        self,
+        prototypes: NDArray[np.float32],
+        coefficients: NDArray[np.float32],
+        boxes: NDArray[np.float32],
+        resize: PlaneResize,
+    ) -> None:
+        """Keep what the masks are made of.
+
+        Args:
+            prototypes: (c, ph, pw) float32, over the model's input. Kept, not copied.
+            coefficients: (n, c) float32.
+            boxes: (n, 4) float32 xyxy, px of the frame. A pixel column x belongs to a box if x0 <= x < x1.
+            resize: The resize from the prototypes to the frame.
+        """
+        self._prototypes = prototypes
+        self._coefficients = coefficients
+        self._edges = np.ceil(boxes).astype(np.intp)
+        self._resize = resize
+
+    def __len__(self) -> int:
+        return len(self._coefficients)
+
+    def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
+        """Decode some masks.
+
+        Args:
+            indices: Which.
+
+        Returns:
+            A crop for each index, at the frame's resolution.
+        """
+        rows, columns = self._resize.rows, self._resize.columns
+        crops = []
+        for index in indices:
+            x0, y0, x1, y1 = self._edges[index].tolist()
+            if x1 <= x0 or y1 <= y0:
+                crops.append(MaskCrop(x0, y0, np.zeros((max(y1 - y0, 0), max(x1 - x0, 0)), np.bool_)))
+                continue
+            top, bottom = rows.reach(y0, y1)
+            left, right = columns.reach(x0, x1)
+            part = self._prototypes[:, top:bottom, left:right]
+            logits = np.einsum("c,cyx->xy", self._coefficients[index], part)
+            wide = columns.apply(logits, x0, x1, left).T
+            crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))
+        return crops
+
+    def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
+        """See `MaskSource.coarse`."""
+        rows, columns, matrix = self._resize.coarse(window, size_px)
+        logits = np.tensordot(self._coefficients[index], self._prototypes[:, rows, columns], 1)
+        mask = warp(logits, matrix, size_px) > 0
+        centres = (np.arange(size_px) + 0.5) / size_px
+        x, y = window[0] + centres * (window[2] - window[0]), window[1] + centres * (window[3] - window[1])
+        x0, y0, x1, y1 = self._edges[index]
+        return np.asarray(mask & ((x >= x0) & (x < x1)) & ((y >= y0) & (y < y1))[:, None])

@@ -1,0 +1,1 @@
+"""The pipeline: frames and prompts in, results out."""

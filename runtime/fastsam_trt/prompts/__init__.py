@@ -1,0 +1,1 @@
+"""Prompts: texts, boxes and points, checked, and the classes that texts name."""

@@ -1,0 +1,1 @@
+"""Results and the formats they are written in."""

@@ -1,0 +1,195 @@
+"""COCO's formats: results, which `pycocotools` loads with `COCO.loadRes`, and the annotations of a dataset.
+
+https://cocodataset.org/#format-results, https://cocodataset.org/#format-data
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NotRequired, TypedDict
+
+import numpy as np
+
+from fastsam_trt.errors import OptionError
+from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.results.polygons import coco_polygons
+from fastsam_trt.results.result import Result
+from fastsam_trt.results.rle import Rle
+
+_THINGS = (
+    (1, "person bicycle car motorcycle airplane bus train truck boat"),
+    (10, "traffic_light fire_hydrant"),
+    (13, "stop_sign parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe"),
+    (27, "backpack umbrella"),
+    (31, "handbag tie suitcase frisbee skis snowboard sports_ball kite baseball_bat baseball_glove skateboard"),
+    (42, "surfboard tennis_racket bottle"),
+    (46, "wine_glass cup fork knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake"),
+    (62, "chair couch potted_plant bed"),
+    (67, "dining_table"),
+    (70, "toilet"),
+    (72, "tv laptop mouse remote keyboard cell_phone microwave oven toaster sink refrigerator"),
+    (84, "book clock vase scissors teddy_bear hair_drier toothbrush"),
+)  # runs of ids without a gap, the first id of each
+
+CATEGORY_IDS: Mapping[str, int] = MappingProxyType(
+    {name.replace("_", " "): first + place for first, names in _THINGS for place, name in enumerate(names.split())}
+)
+"""The 80 things of COCO by name, each with its official category id, 1 to 90 with gaps."""
+
+
+class CocoRecord(TypedDict):
+    """One segment of one image, in JSON's types.
+
+    Attributes:
+        image_id: The caller's id of the image.
+        category_id: What it shows.
+        bbox: [x, y, width, height], px of the image, x and y of the left and top edge.
+        score: 0..1.
+        segmentation: The mask.
+        file_name: The image's name, where the caller has one.
+    """
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    score: float
+    segmentation: Rle
+    file_name: NotRequired[str]
+
+
+class CocoAnnotation(TypedDict):
+    """One segment of one image of a dataset, in JSON's types.
+
+    Attributes:
+        id: Of the annotation, from 1.
+        image_id, category_id: As in `CocoRecord`.
+        bbox: [x, y, width, height] of the mask, px.
+        area: How many pixels the mask has.
+        segmentation: Polygons [x, y, x, y, ...] along pixel edges: exact, holes cut out.
+        iscrowd: 0.
+        score: 0..1.
+    """
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[int]
+    area: int
+    segmentation: list[list[int]]
+    iscrowd: int
+    score: float
+
+
+def as_records(
+    result: Result, image_id: int, category_ids: Mapping[int, int] | None = None, *, file_name: str | None = None
+) -> list[CocoRecord]:
+    """The selected segments of an image as COCO's results.
+
+    `COCO.loadRes` takes the area of a record that has a box from the box. To score masks by the sizes of COCO (small,
+    medium, large) on their own area, drop `bbox` first, as others do.
+
+    Args:
+        result: The image's result; its masks are decoded if they are not yet.
+        image_id: Id of the image in the ground truth.
+        category_ids: Class id to category id, such as `official_ids` gives; None: class ids as they are, counted from
+            0, and category 1 for segments that the model does not name.
+        file_name: The image's name, kept in each record.
+
+    Returns:
+        N records, best first.
+
+    Raises:
+        OptionError: A selected segment is of a class that `category_ids` does not have.
+    """
+    if category_ids is not None:
+        categories = [_category(class_id, category_ids) for class_id in result.class_ids.tolist()]
+    else:
+        named = zip(result.labels, result.class_ids.tolist(), strict=True)
+        categories = [1 if label is None else class_id for label, class_id in named]
+    return records(result, image_id, categories, file_name=file_name)
+
+
+def records(
+    result: Result, image_id: int, categories: Sequence[int | None], *, file_name: str | None = None
+) -> list[CocoRecord]:
+    """The selected segments as COCO's results, each with its category; those that have none are left out."""
+    found: list[CocoRecord] = []
+    for category, (x0, y0, x1, y1), score, mask in zip(
+        categories, result.boxes.tolist(), result.scores.tolist(), result.rle(), strict=True
+    ):
+        if category is None:
+            continue
+        record: CocoRecord = {
+            "image_id": image_id,
+            "category_id": category,
+            "bbox": [round(edge, 2) for edge in (x0, y0, x1 - x0, y1 - y0)],
+            "score": round(score, 5),
+            "segmentation": mask,
+        }
+        if file_name is not None:
+            record["file_name"] = file_name
+        found.append(record)
+    return found
+
+
+def as_annotations(
+    result: Result, image_id: int, categories: Sequence[int | None], first_id: int = 1
+) -> list[CocoAnnotation]:
+    """The selected segments as annotations of a dataset.
+
+    Args:
+        result: The image's result; its masks are decoded if they are not yet.
+        image_id: Id of the image in the dataset.
+        categories: N category ids; segments that have none are left out, and those whose mask has no pixel.
+        first_id: Id of the first annotation.
+
+    Returns:
+        Up to N annotations, best first.
+    """
+    found: list[CocoAnnotation] = []
+    crops = result.crops()
+    outlines = coco_polygons(crops)
+    for category, score, crop, polygons in zip(categories, result.scores.tolist(), crops, outlines, strict=True):
+        if category is None or not crop.pixels.any():
+            continue
+        found.append(
+            {
+                "id": first_id + len(found),
+                "image_id": image_id,
+                "category_id": category,
+                "bbox": _bounds(crop),
+                "area": int(crop.pixels.sum()),
+                "segmentation": polygons,
+                "iscrowd": 0,
+                "score": round(score, 5),
+            }
+        )
+    return found
+
+
+def _bounds(crop: MaskCrop) -> list[int]:
+    """The box around a mask's pixels, x, y, width and height."""
+    columns, rows = np.flatnonzero(crop.pixels.any(axis=0)), np.flatnonzero(crop.pixels.any(axis=1))
+    left, top = int(columns[0]), int(rows[0])
+    return [crop.left + left, crop.top + top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
+
+
+def official_ids(class_names: Sequence[str]) -> dict[int, int] | None:
+    """COCO's category ids for a model that knows COCO's 80 things.
+
+    Args:
+        class_names: The model's class names, by class id.
+
+    Returns:
+        Class id to official category id; None where the names are not exactly those 80.
+    """
+    if len(class_names) != len(CATEGORY_IDS) or set(class_names) != CATEGORY_IDS.keys():
+        return None
+    return {class_id: CATEGORY_IDS[name] for class_id, name in enumerate(class_names)}
+
+
+def _category(class_id: int, category_ids: Mapping[int, int]) -> int:
+    if class_id not in category_ids:
+        raise OptionError("category_ids", f"a category for class {class_id}", dict(category_ids))
+    return category_ids[class_id]

@@ -1,0 +1,1 @@
+"""Segment a frame: the model, its decoder, and its candidate segments."""

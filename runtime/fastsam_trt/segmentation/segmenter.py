@@ -1,0 +1,212 @@
+"""Segmenter: frame in, segments out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import Session, find_graph, open_session
+from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
+from fastsam_engine.concurrency.closable import Closable
+from fastsam_engine.device_array import Array, DeviceArray
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.store.model_store import beside
+from fastsam_trt.bundled_models import locate
+from fastsam_trt.errors import OptionError
+from fastsam_trt.frames.helper_graphs import open_helpers
+from fastsam_trt.frames.letterbox import Letterbox
+from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.frames.preprocess_on_device import DevicePreprocessor
+from fastsam_trt.frames.rectangles import Rectangle
+from fastsam_trt.frames.uploads import FrameUploads
+from fastsam_trt.prompts.class_names import read_class_names
+from fastsam_trt.prompts.texts import class_ids
+from fastsam_trt.segmentation.families import Thresholds, decoder_for
+from fastsam_trt.segmentation.segments import Segments
+
+
+class Segmenter(Closable):
+    """A segmentation model, from frame to segments.
+
+    Any thread may call it. Frames are prepared and decoded side by side, and go through the network side by side where
+    its session allows that (see `Session`). Where helper graphs do this on a GPU, one frame goes after the other.
+    Masks of earlier frames can be decoded after `close`.
+
+    Attributes:
+        session: The open model.
+        thresholds: What counts as a segment; may be replaced between frames.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        conf: float | None = None,
+        iou: float | None = None,
+        max_segments: int | None = None,
+        classes: Iterable[int | str] | int | str | None = None,
+        components: bool = False,
+        agnostic_nms: bool | None = None,
+        imgsz: int | tuple[int, int] | None = None,
+        names: str | Path | Sequence[str] | None = None,
+        backend: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        frames_on_device: bool | None = None,
+        uploads: FrameUploads | None = None,
+    ) -> None:
+        """Open a model.
+
+        Args:
+            model: Short name, folder or file; `demo-seg` comes with the package.
+            conf, iou, max_segments, components, agnostic_nms: See `Thresholds`; None: the model's default.
+            classes: Ids or names of the classes to keep, see `class_ids`; None: all.
+            imgsz: Longest side, or (height, width), px; None: the model's default.
+            names: Class names to use instead of the file's, or the file that holds them; see `read_class_names`.
+            backend, device, precision, threads: See `fastsam_engine.open_session`. OpenCV's threads, one number for
+                the whole process, are lowered to the CPUs that the process may use.
+            frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
+                where that is a GPU and the model has them.
+            uploads: Where frames come from then; None: uploads of its own.
+
+        Raises:
+            ModelNotFoundError, ModelFileError: No such model, or no segmenter, or one without the helper graphs that
+                were asked for.
+            OptionError: A threshold or size is out of range, or a class is none of the model.
+            ClassNamesError, ClassNamesFileError: There are not as many names as classes, or their file can't be read.
+        """
+        graph = find_graph(locate(model))
+        given = read_class_names(names) if isinstance(names, str | Path) else names
+        limit_opencv_threads()
+        self._opened: list[Session] = []
+        self.session = self._keep(
+            open_session(
+                graph, backend, device, precision, frames=not frames_on_device, class_names=given, threads=threads
+            )
+        )
+        self._decoder = decoder_for(
+            self.session,
+            lambda part: self._keep(open_session(beside(graph, part), backend, device, precision, threads=threads)),
+        )
+        spec = self.session.spec
+        self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures
+        self.thresholds = Thresholds(
+            conf=spec.defaults["conf"] if conf is None else conf,
+            iou=spec.defaults["iou"] if iou is None else iou,
+            max_segments=int(spec.defaults["max_segments"]) if max_segments is None else max_segments,
+            classes=None if classes is None else class_ids(classes, spec.class_names),
+            components=components,
+            agnostic_nms=spec.is_class_agnostic if agnostic_nms is None else agnostic_nms,
+        )
+        self._size = _size(self._input, imgsz)
+        self._idle: deque[FramePreprocessor] = deque()  # each holds the buffers of one frame at a time
+        self._on_device: DevicePreprocessor | None = None
+        self._left: tuple[str, ...] = ()
+        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
+        self._opened += helpers.values()
+        if "preprocess" in helpers:
+            self._on_device = DevicePreprocessor(
+                helpers["preprocess"], self._input, uploads or FrameUploads(), self._size
+            )
+        if "decode" in helpers:
+            self._left = self._decoder.leave(helpers["decode"])
+        # What is left on a device is valid until the next run, so that frames take turns there.
+        self._turn: AbstractContextManager[object] = threading.Lock() if helpers else nullcontext()
+        self._under_way = CallsUnderWay(f"the segmenter {spec.name}", "open it again")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class id to name."""
+        return self.session.spec.class_names
+
+    @property
+    def class_agnostic(self) -> bool:
+        """Whether the classes say nothing of what a segment shows, as FastSAM's one does not."""
+        return self.session.spec.is_class_agnostic
+
+    def __call__(
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
+    ) -> Segments:
+        """Segment one frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+            thresholds: What counts as a segment in this frame; None: the segmenter's own.
+            rectangle: Which size the model's input shrinks to, where it may; see `rectangles`.
+
+        Returns:
+            Its segments, masks not yet decoded.
+
+        Raises:
+            ClosedError: `close` was called.
+        """
+        return self.timed(frame, thresholds, rectangle)[0]
+
+    def timed(
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
+    ) -> tuple[Segments, dict[str, float]]:
+        """Segment one frame: its segments, and the ms of `preprocess` and `segment`. See `__call__`."""
+        thresholds = thresholds or self.thresholds
+        with self._under_way.one(), self._turn:
+            if self._on_device is not None and self._on_device.takes(frame):
+                start = time.perf_counter()
+                return self._run(*self._on_device(frame, rectangle), self._left, thresholds, start)
+            try:
+                preprocess = self._idle.pop()
+            except IndexError:
+                preprocess = FramePreprocessor(self._input, self._size)
+            try:
+                start = time.perf_counter()
+                return self._run(*preprocess(frame, rectangle), (), thresholds, start)
+            finally:
+                self._idle.append(preprocess)
+
+    def _run(
+        self,
+        array: Array | DeviceArray,
+        letterbox: Letterbox,
+        left: tuple[str, ...],
+        thresholds: Thresholds,
+        start_s: float,
+    ) -> tuple[Segments, dict[str, float]]:
+        """Run the network on its input, and decode; `left` are the outputs to leave where it runs."""
+        ready_s = time.perf_counter()
+        self._decoder.settle()
+        fetched, kept = self.session.run_kept({self._input.name: array}, left)
+        segments = self._decoder.decode({**fetched, **kept}, letterbox, thresholds)
+        done_s = time.perf_counter()
+        return segments, {"preprocess": (ready_s - start_s) * 1e3, "segment": (done_s - ready_s) * 1e3}
+
+    def _release(self) -> None:
+        self._decoder.close()
+        for session in self._opened:
+            session.close()
+
+    def _keep(self, session: Session) -> Session:
+        """Remember to close a session."""
+        self._opened.append(session)
+        return session
+
+
+def _size(image: ImageInput, imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """The size to fit frames into, checked against what the model takes."""
+    if imgsz is None:
+        return None
+    height, width = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+    if image.size_multiple is None:
+        if (height, width) != (image.height, image.width):
+            raise OptionError("imgsz", f"this model's fixed {image.height} x {image.width}", f"{height} x {width}")
+        return None
+    if min(height, width) < 1 or height % image.size_multiple or width % image.size_multiple:
+        raise OptionError("imgsz", f"multiples of {image.size_multiple}", f"{height} x {width}")
+    return height, width

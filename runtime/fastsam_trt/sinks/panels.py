@@ -1,0 +1,60 @@
+"""Three-panel pictures of images: original, all segments, selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine.errors import OutputError
+from fastsam_engine.store.atomic_files import check_writable, write_atomically
+from fastsam_trt.drawing.overlay import draw_panels
+from fastsam_trt.results.result import Result
+from fastsam_trt.sinks.folder import OutputFolder
+from fastsam_trt.sinks.frame_names import FrameNames
+from fastsam_trt.sinks.sink import Sink
+from fastsam_trt.sources import Frame
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+class PictureSink(Sink):
+    """Writes one picture a frame: to one file, or each into a folder under its source's name."""
+
+    def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
+        """Prepare.
+
+        Args:
+            path: A file with an image suffix, or a folder, made if it is missing; one that exists may have any name.
+            files: The images of the run, and videos among them; none: pictures are named as `Frame.source` shows the
+                file.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        self._path = path
+        self._names = FrameNames("images", files)
+        is_file = path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
+        self._folder = None if is_file else OutputFolder(path)
+        if self._folder is None:
+            check_writable(path)
+
+    def write(self, frame: Frame, result: Result) -> None:
+        """Write the picture of a frame."""
+        target = self._path if self._folder is None else self._folder.take(self._names.stem(frame))
+        write_picture(target, draw_panels(result))
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 BGR to an image file, as its suffix says.
+
+    Raises:
+        OutputError: It can't be encoded or written.
+    """
+    good, data = cv2.imencode(path.suffix, picture)
+    if not good:
+        raise OutputError(path, "OpenCV can't encode the picture", "use the suffix .png")
+    write_atomically(path, data.tobytes())

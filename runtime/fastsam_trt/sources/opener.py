@@ -1,0 +1,121 @@
+"""Sources by name, as users of the field name them.
+
+cam0, 0, /dev/video0, a link to it          a camera
+rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still picture over HTTP
+-, /dev/stdin, pipe:3, a FIFO               what comes through a pipe: a video, every frame in order, or a picture
+clip.mp4                                    a video, or an animated picture: every frame in order
+demo, demo://                               coloured shapes that move, drawn on the spot
+photo.jpg, folder/, *.jpg                   images (a folder or glob may hold videos too), in natural order
+
+A file is told by its content, not by its suffix. `file:` addresses are files; a `Path` is always one.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from numbers import Integral
+from pathlib import Path
+
+from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.sources.address import open_address
+from fastsam_trt.sources.files import FilesSource
+from fastsam_trt.sources.found_file import look_into
+from fastsam_trt.sources.listing import list_media
+from fastsam_trt.sources.live import LiveSource
+from fastsam_trt.sources.naming import DEMO, as_path, check_type, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.pipe import is_pipe, name_in_files
+from fastsam_trt.sources.piped import open_piped
+from fastsam_trt.sources.source import Source
+
+__all__ = ["DEMO", "RECONNECT_S", "STALL_S", "open_source"]
+
+RECONNECT_S = 30.0
+"""How long a live source that was lost is sought, where nothing else is asked for."""
+
+STALL_S = 5.0
+"""How long a frame of a live source is waited for, where nothing else is asked for."""
+
+_WANTED = "a camera, an address, or an existing file, folder or glob"
+
+
+def open_source(
+    source: str | int | os.PathLike[str],
+    *,
+    vid_stride: int = 1,
+    reconnect_s: float = RECONNECT_S,
+    stall_s: float = STALL_S,
+) -> Source:
+    """Open a source of frames.
+
+    Args:
+        source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, pipe (`-`,
+            `/dev/stdin`, `pipe:3`, a FIFO), or `demo`. A path object is a file, folder, glob or FIFO.
+        vid_stride: Take every n-th frame of a video or camera.
+        reconnect_s: How long a live source that was lost is sought before the run fails; 0: where it ends the run
+            ends, as that of a video does; `math.inf`: for ever.
+        stall_s: A live source that gives no frame for so long is lost.
+
+    Returns:
+        The open source.
+
+    Raises:
+        OptionError: `vid_stride` is no whole number of 1 or more, `stall_s` not positive, or `reconnect_s` negative.
+        AmbiguousSourceError: A string that names a camera or the demo, and something on disk as well.
+        SourceTypeError: It is no string, path or whole number.
+        SourceNotFoundError: There is nothing of that name, or a camera or stream does not answer.
+        SourceUnreadableError: It is there and no video or image.
+    """
+    if not isinstance(vid_stride, Integral) or vid_stride < 1:
+        raise OptionError("vid_stride", "a whole number of 1 or more", vid_stride)
+    if not reconnect_s >= 0:
+        raise OptionError("reconnect_s", "seconds, 0 or more, or inf", reconnect_s)
+    if not stall_s > 0:
+        raise OptionError("stall_s", "seconds, more than 0", stall_s)
+    source = check_type(source)
+    if is_demo(source):
+        from fastsam_trt.sources.demo_video import DemoVideo  # which is a source itself
+
+        return DemoVideo(vid_stride=vid_stride)
+    name = printable(str(source))
+    camera = find_camera(source)
+    if camera is not None:
+        return LiveSource(name, camera, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
+    address = find_address(source)
+    if address is not None:
+        return open_address(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
+    path = as_path(source if isinstance(source, Path) else name_in_files(str(source)))
+    if is_pipe(path):
+        return open_piped(name, path, vid_stride)
+    return _open_path(name, path, vid_stride)
+
+
+def _open_path(name: str, path: Path, vid_stride: int) -> Source:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        if glob.has_magic(str(path)):
+            return FilesSource(name, list_media(name, path), vid_stride)
+        raise SourceNotFoundError(name, _WANTED, _why_missing(name, path, error)) from error
+    if not name:  # which would be the folder of the process
+        raise SourceNotFoundError(name, _WANTED)
+    if stat.S_ISDIR(mode):
+        return FilesSource(name, list_media(name, path), vid_stride)
+    if not stat.S_ISREG(mode):
+        raise SourceUnreadableError(name, "expected a camera, video or image, found another kind of device")
+    found = look_into(path)
+    found.check(name)
+    return found.open_video(name, vid_stride) if found.is_video else FilesSource(name, [path])
+
+
+def _why_missing(name: str, path: Path, error: Exception) -> str:
+    """What is found in place of a file that can't be looked at."""
+    if os.path.islink(path):  # noqa: PTH114 - the method raises for names that are too long
+        return "a link that leads nowhere"
+    stripped = name.strip()
+    if stripped != name and os.path.lexists(stripped):
+        return f"nothing of that name, which begins or ends with a space (there is {stripped!r})"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "nothing there"
+    return f"what can't be looked at ({getattr(error, 'strerror', None) or error})"
