@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-import colour_models
-import small_transformers
 from fastsam_engine import read_spec
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.text_embeddings import TextFeatures
+from support import colour_models, small_transformers
 
 # A job in a shell's background, as CI may be, is started to ignore interrupts, and so is all that it starts.
 for _number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)):
@@ -144,8 +143,8 @@ def fp32(
     small_exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, export_extra: None
 ) -> dict[str, Path]:
     """A folder of proven fp32 graphs for each model: small ones of every family, two of them trained."""
-    import small_yolo
     from fastsam_export import export_model
+    from support import small_yolo
 
     folder = tmp_path_factory.mktemp("yolo26")
     small_yolo.save_yolo26(folder / "small.pt")

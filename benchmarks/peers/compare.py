@@ -26,8 +26,7 @@ from our_side import OurSide
 from same_models import SeededModels
 from setup import ENVIRONMENTS, interpreter
 
-import harness
-import reference
+from claims.common import harness, reference
 from fastsam_bench.results.records import End, Failed, Peer
 from fastsam_bench.results.results_file import ResultsWriter
 from fastsam_bench.run.run_record import new_run_id, run_head

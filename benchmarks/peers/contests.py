@@ -19,8 +19,7 @@ from our_side import Wanted
 from pins import HERE
 from same_models import DETR_SIZE, SeededModels
 
-import harness
-import reference
+from claims.common import harness, reference
 from fastsam_trt.frames.image import read_picture
 
 _CONF, _IOU, _FASTSAM_IOU = 0.25, 0.7, 0.9

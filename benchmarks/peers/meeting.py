@@ -21,7 +21,7 @@ from our_side import OurSide
 from peer_errors import DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError
 from peer_process import PeerProcess
 
-import harness
+from claims.common import harness
 from fastsam_bench.results.records import Failed, Interval, Peer, Rate
 from fastsam_bench.timing.blocks import state
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import wings  # noqa: F401 - finds what follows
 
 # isort: split
-import harness
+from claims.common import harness
+from claims.common.seeded_clip import save_clip
+from claims.transformers_families import CASES
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.store.file_hash import file_sha256
-from seeded_clip import save_clip
-from transformers_families import CASES
 
 SEED = 0
 DETR_SIZE = CASES["detr"].size

@@ -22,8 +22,8 @@ Size = tuple[int, int]
 COMMON_SHAPES: tuple[Size, ...] = ((9, 16), (2, 3), (3, 4), (4, 5), (1, 1), (5, 4), (4, 3), (3, 2), (16, 9))
 """The pictures, height to width, whose smallest rectangles are the common ones: 16:9, 3:2, 4:3, 5:4 and the square.
 
-Chosen among the sets that benchmarks/many_shapes.py compares: nine shapes in all, the padding that they add to photos,
-and the speed and detections that this costs.
+Chosen among the sets that benchmarks/claims/many_shapes.py compares: nine shapes in all, the padding that they add to
+photos, and the speed and detections that this costs.
 """
 
 

@@ -1,8 +1,8 @@
 """Bounds of the metrics of `output_comparison`: above what rounding explains, below what a user would see.
 
-The worst that honest rounding gave (`benchmarks/plan_gate.py`: YOLOv8n-seg of real weights, the demo models, small
-seeded YOLO26, SegFormer, DETR and Mask2Former; TF32, fp16 and bf16 emulated, fp16, bf16 and YOLOv8n-seg in int8 by
-OpenVINO), and the least that a fault of the output gave: scores or logits x 0.5, boxes + 3 px, a dead class, a map
+The worst that honest rounding gave (`benchmarks/claims/plan_gate.py`: YOLOv8n-seg of real weights, the demo models,
+small seeded YOLO26, SegFormer, DETR and Mask2Former; TF32, fp16 and bf16 emulated, fp16, bf16 and YOLOv8n-seg in int8
+by OpenVINO), and the least that a fault of the output gave: scores or logits x 0.5, boxes + 3 px, a dead class, a map
 shifted by one cell or lost.
 
 | metric | TF32 | fp16 | bf16 | int8 | fault |

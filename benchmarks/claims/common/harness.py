@@ -1,0 +1,159 @@
+"""What the benchmark scripts share: sides timed in turn, figures held against bounds, tables and JSON lines."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import operator
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+try:
+    from fastsam_bench.timing.paired import Side, Spread, Times, measure, ratio, wall_clock
+    from fastsam_engine.errors import FastsamError
+    from fastsam_trt.cli.text_table import table
+    from fastsam_trt.reports.machine import this_machine
+except ImportError as missing:
+    print(f"error: {missing}; the benchmarks need: pip install 'fastsam-trt[dev]'", file=sys.stderr)
+    sys.exit(2)
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"  # weights, photos and videos, beside the checkout
+
+__all__ = [
+    "SHARED",
+    "BenchmarkError",
+    "Figure",
+    "Side",
+    "Spread",
+    "Times",
+    "add_options",
+    "entry",
+    "finish",
+    "machine",
+    "measure",
+    "ratio",
+    "require",
+    "require_new",
+    "show_rows",
+    "show_times",
+    "wall_clock",
+]
+
+
+class BenchmarkError(Exception):
+    """A benchmark that can't run here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured value and the bound it is held against; NaN never holds."""
+
+    name: str
+    value: float
+    sense: Literal["<=", ">=", "=="]
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value keeps to the bound."""
+        return bool({"<=": operator.le, ">=": operator.ge, "==": operator.eq}[self.sense](self.value, self.bound))
+
+    def line(self) -> str:
+        """The figure in words."""
+        return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {self.value:.7g} (bound {self.sense} {self.bound:g})"
+
+
+def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict[str, Any]]:
+    """Print the table of a measurement, with the ratio of each side to each reference; return its rows for JSON."""
+    cells, rows = list[tuple[str, ...]](), list[dict[str, Any]]()
+    for side, values in times.items():
+        ms = dataclasses.asdict(Spread.of(values))
+        ratios = {reference: dataclasses.asdict(ratio(times, side, reference)) for reference in references}
+        shown = [f"{each['median']:.3f} ({each['iqr']:.3f})" for each in ratios.values()]
+        cells.append((side, *(f"{value:.2f}" for value in ms.values()), *shown))
+        rows.append({"kind": "times", "title": title, "side": side, "ms": ms, "ratios": ratios})
+    heads = [f"/ {reference} (IQR)" for reference in references]
+    print(f"\n{title}, {len(next(iter(times.values())))} rounds, ms")
+    print(table(("side", "median", "min", "max", "IQR", *heads), cells))
+    return rows
+
+
+def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Print rows of one set of columns as a table; return them for JSON."""
+    print(f"\n{title}")
+    shown = [[f"{cell:.7g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows]
+    print(table(list(rows[0]) if rows else ("nothing",), shown))
+    return [{"kind": "row", "title": title, **row} for row in rows]
+
+
+def machine(packages: Iterable[str]) -> dict[str, Any]:
+    """Print and return what the figures were taken on: processor, cores, system, Python, versions of packages."""
+    found = this_machine(packages)
+    facts: dict[str, Any] = {
+        "processor": found.processor,
+        "cores": found.cores,
+        "os": found.system,
+        "python": found.python,
+        "versions": found.versions,
+    }
+    print(f"{facts['processor']}, {facts['cores']} cores, {facts['os']}, Python {facts['python']}")
+    print(", ".join(f"{name} {found}" for name, found in facts["versions"].items()))
+    return facts
+
+
+def add_options(parser: argparse.ArgumentParser, rounds: int | None = None, warmup: int = 3) -> None:
+    """Add `--json` and, where a default number of rounds says that the script times something, the timing options."""
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, metavar="N", help=f"timed turns a side ({rounds})")
+        parser.add_argument("--warmup", type=int, default=warmup, metavar="N", help=f"turns before them ({warmup})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="add the results to this file, one JSON line each")
+
+
+def finish(
+    args: argparse.Namespace, facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], figures: Sequence[Figure]
+) -> int:
+    """Print the figures, add everything to the JSON file if one was asked for, and return the exit code."""
+    print("\n" + "\n".join(figure.line() for figure in figures))
+    held = ({"kind": "figure", **dataclasses.asdict(each), "holds": each.holds} for each in figures)
+    add_lines(args.json, facts, (*rows, *held))
+    return 0 if all(figure.holds for figure in figures) else 1
+
+
+def add_lines(path: Path | None, facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows to a file of JSON lines, if one was asked for, each with the script, time and machine."""
+    if path is not None:
+        head = {"script": Path(sys.argv[0]).stem, "time": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
+        text = "".join(json.dumps({**head, **row}) + "\n" for row in rows)
+        with path.open("a", encoding="utf-8") as file:  # one write of whole lines: runs may share the file
+            file.write(text)
+
+
+def require(*packages: str, files: Iterable[Path] = ()) -> None:
+    """Refuse to start, with a `BenchmarkError`, without these modules and these files or folders."""
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise BenchmarkError(f"expected {name} to be installed; run: pip install 'fastsam-trt[dev]'")
+    for path in files:
+        if not path.exists():
+            raise BenchmarkError(f"expected {path}, found nothing there; name another place (see --help)")
+
+
+def require_new(folder: Path) -> None:
+    """Refuse to add to what an earlier run left in a folder of `--out`."""
+    if folder.exists():
+        raise BenchmarkError(f"expected no folder {folder}, found one; remove it or name another --out")
+
+
+def entry(main: Callable[[], int]) -> NoReturn:
+    """Run a script: exit 0 if every figure holds, 1 if one misses, 2 with one line if it can't run."""
+    try:
+        sys.exit(main())
+    except (BenchmarkError, FastsamError) as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,95 @@
+"""The reference that our masks are held against: ultralytics, on the very weights that our model was exported from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from claims.common import harness
+from claims.common.apart import Apart
+
+# isort: split
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import find_graph, read_spec
+
+WEIGHTS = harness.SHARED / "models" / "yolov8n-seg.pt"
+"""Default checkpoint."""
+
+
+def load(path: Path) -> Any:
+    """A checkpoint or ONNX file as ultralytics opens it; it looks nothing up on the network and installs nothing."""
+    os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
+    import ultralytics
+
+    return ultralytics.YOLO(str(path), task="segment")
+
+
+def export_onnx(weights: Path, imgsz_px: int) -> Path:
+    """Export weights as ultralytics itself does with its default settings: a fixed square, written beside them."""
+    return Path(load(weights).export(format="onnx", imgsz=imgsz_px, verbose=False))
+
+
+class Peer(Apart):
+    """ultralytics in a process of its own: importing it changes how many threads OpenCV and OpenMP give everybody else.
+
+    A context manager; it ends the process.
+    """
+
+    def __init__(self, path: Path, imgsz_px: int, *, all_cores: bool = False) -> None:
+        """Open a model.
+
+        Args:
+            path: A checkpoint or ONNX file.
+            imgsz_px: Longest side of the network's input.
+            all_cores: Whether PyTorch gets all cores; ultralytics by itself leaves one idle.
+        """
+        super().__init__(make_peer, path, imgsz_px, all_cores)
+
+    def show(self, frame: NDArray[np.uint8]) -> None:
+        """Hand over the frame that is predicted from now on, (H, W, 3) uint8 BGR."""
+        self.ask(frame)
+        self.time_ms()  # the first call sets the model up
+
+    def time_ms(self) -> float:
+        """Predict the frame once, as a user asks for it, masks included; returns the ms it took over there."""
+        return float(self.ask())
+
+
+def make_peer(path: Path, imgsz_px: int, all_cores: bool) -> Callable[[Any], float]:
+    """What predicts the frame that it was given last: the ms of a prediction, or 0 for a frame."""
+    yolo = load(path)
+    options = {"imgsz": imgsz_px, "device": "cpu", "verbose": False}
+    shown: list[NDArray[np.uint8]] = []
+
+    def answer(frame: NDArray[np.uint8] | None) -> float:
+        if frame is None:
+            return harness.wall_clock(lambda: yolo.predict(shown[-1], **options))()
+        shown[:] = [frame]
+        yolo.predict(frame, **options)  # chooses the device, and with it the number of threads
+        if all_cores:
+            import torch
+
+            torch.set_num_threads(os.cpu_count() or 1)
+        return 0.0
+
+    return answer
+
+
+def check_same_weights(model: str, weights: Path) -> None:
+    """Refuse a model that was exported from other weights: its differences would say nothing.
+
+    Raises:
+        BenchmarkError: Its spec names another file.
+        ModelNotFoundError: There is no such model.
+    """
+    graph = find_graph(model)
+    if read_spec(graph).source.weights_sha256 != hashlib.sha256(weights.read_bytes()).hexdigest():
+        raise harness.BenchmarkError(
+            f"expected {graph} to be exported from {weights}, found other weights; "
+            f"run: fastsam-trt export {graph.stem} --weights {weights}"
+        )

@@ -1,0 +1,94 @@
+"""Accuracy of the demo models on drawn scenes: fp32 and the fastest precision, against the bounds they are held to.
+
+With the weights that the segmenter was exported from, its int8 export too, calibrated on scenes of its own seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from claims.common import harness
+
+# isort: split
+import cv2
+
+from fastsam_bench.scenarios.demo_accuracy import BOUNDS, measure
+from fastsam_engine import find_graph, read_spec
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_trt import Pipeline
+from fastsam_trt.bundled_models import CLIP, SEGMENTER, locate
+from fastsam_trt.demo import draw_scene
+
+_ENGINES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "auto"))
+_INT8_ENGINES = (("openvino", "auto"), ("onnxruntime", "auto"))
+_CALIBRATION_SEED = 7_700_000  # neither training nor the measurement draws from here on
+
+
+def main() -> int:
+    """Measure the packaged models on scenes that training never drew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=200, help="how many scenes are drawn")
+    parser.add_argument("--segmenter", default=SEGMENTER, help="name, folder or file")
+    parser.add_argument("--clip", default=CLIP, help="name or folder")
+    parser.add_argument("--crop", default="box", help="what CLIP sees of a segment: box or masked")
+    parser.add_argument("--items", type=int, nargs=2, default=(3, 9), metavar="N", help="fewest and most a scene")
+    parser.add_argument("--int8-from", type=Path, metavar="WEIGHTS", help="the segmenter's checkpoint, for int8 too")
+    parser.add_argument("--calibration-scenes", type=int, default=48, help="how many scenes int8 is calibrated on")
+    harness.add_options(parser)
+    args = parser.parse_args()
+    facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "numpy"))
+    columns: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        engines = [(args.segmenter, *each) for each in _ENGINES]
+        if args.int8_from is not None:
+            harness.require("onnx", files=(args.int8_from,))
+            made = _int8(args, Path(folder))
+            engines += [(made, *each) for each in _INT8_ENGINES]
+        for segmenter, backend, precision in engines:
+            pipeline = Pipeline(
+                segmenter, clip=args.clip, selector="clip", backend=backend, precision=precision, crop=args.crop
+            )
+            session = pipeline.segmenter.session
+            columns[f"{session.backend} {session.precision}"] = measure(
+                pipeline, args.scenes, items=tuple(args.items)
+            ).figures()
+    rows = harness.show_rows(
+        f"{args.scenes} unseen scenes of {args.items[0]} to {args.items[1]} items, crop {args.crop}",
+        [{"figure": name, **{engine: figures[name] for engine, figures in columns.items()}} for name in BOUNDS],
+    )
+    held = [
+        harness.Figure(f"{engine}: {name}", figures[name], ">=", bound)
+        for engine, figures in columns.items()
+        for name, bound in BOUNDS.items()
+    ]
+    return harness.finish(args, facts, rows, held)
+
+
+def _int8(args: argparse.Namespace, folder: Path) -> Path:
+    """Export the segmenter in int8: its folder."""
+    from fastsam_export import export_model
+
+    spec = read_spec(find_graph(locate(args.segmenter)))
+    if not isinstance(spec.input, ImageInput):
+        raise harness.BenchmarkError(f"expected a segmenter, found {args.segmenter}, which takes no pictures")
+    scenes = folder / "scenes"
+    scenes.mkdir()
+    for index in range(args.calibration_scenes):
+        frame = draw_scene(_CALIBRATION_SEED + index, items=tuple(args.items)).frame
+        cv2.imwrite(str(scenes / f"{index:04}.png"), frame)
+    export_model(
+        "segmenter",
+        weights=args.int8_from,
+        imgsz=(spec.input.height, spec.input.width),
+        precision="int8",
+        calibration=scenes,
+        defaults=spec.defaults,
+        out=folder / "int8",
+    )
+    return folder / "int8"
+
+
+if __name__ == "__main__":
+    harness.entry(main)

@@ -1,0 +1,67 @@
+"""The GPU of `main.py`: how many operations a second it gives PyTorch at most, and what its driver says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+_PRODUCTS_A_TIMING = 10  # so that the launch of one is not felt
+
+
+def ceiling(device: str, precision: str, sides: Sequence[int], timings: int = 5) -> float:
+    """The most operations a second that products of square matrices reach in PyTorch, on random numbers.
+
+    Args:
+        device: `cuda` or `cpu`, in PyTorch's words.
+        precision: `fp32` (whole), `tf32`, `fp16` or `bf16`.
+        sides: Sizes to try.
+        timings: How often each is timed; the best counts.
+    """
+    import torch
+
+    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision, torch.float32)
+    before, best = torch.backends.cuda.matmul.allow_tf32, 0.0
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    try:
+        for side in sides:
+            a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+            for timing in range(timings + 1):  # the first chooses kernels
+                _finish(device)
+                start = time.perf_counter()
+                for _ in range(_PRODUCTS_A_TIMING):
+                    torch.matmul(a, b)
+                _finish(device)
+                spent_s = time.perf_counter() - start
+                if timing:
+                    best = max(best, 2 * side**3 * _PRODUCTS_A_TIMING / spent_s)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+    return best
+
+
+def _finish(device: str) -> None:
+    import torch
+
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def chip() -> dict[str, Any]:
+    """The first GPU as its driver describes it now: name, driver, clocks (MHz), power (W), temperature (C)."""
+    import pynvml  # type: ignore[import-untyped]  # of the package nvidia-ml-py
+
+    pynvml.nvmlInit()
+    try:
+        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+        kinds = {"sm": pynvml.NVML_CLOCK_SM, "memory": pynvml.NVML_CLOCK_MEM}
+        return {
+            "name": pynvml.nvmlDeviceGetName(gpu),
+            "driver": pynvml.nvmlSystemGetDriverVersion(),
+            **{f"{kind}_mhz": pynvml.nvmlDeviceGetClockInfo(gpu, each) for kind, each in kinds.items()},
+            **{f"{kind}_max_mhz": pynvml.nvmlDeviceGetMaxClockInfo(gpu, each) for kind, each in kinds.items()},
+            "power_limit_w": pynvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1e3,
+            "temperature_c": pynvml.nvmlDeviceGetTemperature(gpu, pynvml.NVML_TEMPERATURE_GPU),
+        }
+    finally:
+        pynvml.nvmlShutdown()

@@ -1,0 +1,255 @@
+"""The sides of `main.py`, and the first of them: our runtime on a backend.
+
+A side takes frames, segments them, embeds the crop of every segment with CLIP if it is asked to, chooses the segment
+that answers the prompt best, and hands over its mask at the frame's size; without CLIP, the masks of all segments.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+
+from claims.common import harness
+from claims.common.seeded_models import CLIP, Models
+
+# isort: split
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_engine import ModelSpec, Session
+from fastsam_engine.backends import get_backend
+from fastsam_engine.device_array import DeviceArray
+from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_trt import Pipeline
+from fastsam_trt.frames.letterbox import Letterbox
+from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.segmentation.families import Decoder, Thresholds, decoder_for
+from fastsam_trt.segmentation.segments import Segments
+
+PROMPT = "a red bus"
+_NETWORKS = ("segment", "embed-image")
+Frames = Sequence[NDArray[np.uint8]]
+Found = list[tuple[NDArray[np.float32], NDArray[np.int32]]]
+"""For each frame, its segments' boxes (n, 4), xyxy, px of the frame, and class ids (n,), best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where our runtime runs.
+
+    Attributes:
+        backend, device: To ask for.
+        cuda_graph: Whether runs are recorded and replayed.
+        bound: Whether the processor is to do as a GPU does, with arrays that stay on the device: a rehearsal.
+    """
+
+    backend: str
+    device: str
+    cuda_graph: bool = False
+    bound: bool = False
+
+    @property
+    def label(self) -> str:
+        """In tables."""
+        return f"ours {self.backend} {self.device}{' bound' * self.bound}{' graph' * self.cuda_graph}"
+
+
+class Side(ABC):
+    """One way to do the work.
+
+    Attributes:
+        name: What it is called in tables.
+        precision: What its segmenter computes in.
+        most: Most segments of a frame.
+    """
+
+    name: str
+    precision: str
+    most: int = 10
+
+    @abstractmethod
+    def prepare(self, conf: float, *, clip: bool) -> None:
+        """Set the lowest score of a segment, and whether crops are embedded."""
+
+    @abstractmethod
+    def __call__(self, frames: Frames) -> Found:
+        """Do the work, and return once it is done."""
+
+    @abstractmethod
+    def networks(self, frames: Frames) -> Callable[[], object]:
+        """A call of what the networks do for the frames, and no more, on inputs that lie on the device."""
+
+    @abstractmethod
+    def embed(self, frame: NDArray[np.uint8], windows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """CLIP's embeddings (n, d), rows of length one, of windows (n, 4), xyxy, whole px of a frame."""
+
+
+class Batched:
+    """Frames to segments at the level of one run of a network: preprocessed, run together, decoded one by one."""
+
+    def __init__(self, spec: ModelSpec, decoder: Decoder, imgsz: int) -> None:
+        self._input, self._decoder = cast("ImageInput", spec.input), decoder
+        self._preprocess = FramePreprocessor(self._input, (imgsz, imgsz))
+
+    def inputs(self, frames: Frames) -> tuple[dict[str, Array], list[Letterbox]]:
+        """The network's input by name, and where each frame lies in it."""
+        placed = [(array.copy(), letterbox) for array, letterbox in map(self._preprocess, frames)]
+        return {self._input.name: np.concatenate([array for array, _ in placed])}, [each for _, each in placed]
+
+    def decode(
+        self, outputs: Mapping[str, Array], letterboxes: Sequence[Letterbox], thresholds: Thresholds
+    ) -> list[Segments]:
+        """The segments of each frame."""
+        singles = ({name: array[i : i + 1] for name, array in outputs.items()} for i in range(len(letterboxes)))
+        return [self._decoder.decode(*each, thresholds) for each in zip(singles, letterboxes, strict=True)]
+
+
+class Ours(Side):
+    """Our runtime on one backend."""
+
+    def __init__(self, models: Models, name: str, graphs: str, imgsz: int, where: Where, precision: str) -> None:
+        """Open a segmenter.
+
+        Args:
+            models, name: To take it and CLIP from.
+            graphs: `fp32` or `fp16`, of the graphs.
+            imgsz: Longest side of its input, px.
+            where: To open it.
+            precision: To ask for.
+        """
+        self._models, self._graphs, self._where = models, graphs, where
+        self._opened: list[Session] = []
+        backend, device = where.backend, where.device
+        with self._opening():
+            self.pipeline = Pipeline(
+                models.export(name, graphs), clip=models.place(CLIP, graphs), selector="clip", threshold=0.0,
+                imgsz=imgsz, backend=backend, device=device, precision=precision,
+            )  # fmt: skip
+        session = self.pipeline.segmenter.session
+        self.precision = session.precision
+        self._batched = Batched(session.spec, decoder_for(session, no_part), imgsz)
+
+    def prepare(self, conf: float, *, clip: bool) -> None:
+        self._threshold(conf)
+        if clip:
+            self._models.export(CLIP, self._graphs)
+        with self._opening():
+            self.pipeline.prompts = (PROMPT,) if clip else ()
+
+    def __call__(self, frames: Frames) -> Found:
+        self._threshold(self.pipeline.segmenter.thresholds.conf)
+        if len(frames) > 1:
+            return self._offline(frames)
+        result = self.pipeline(frames[0])
+        if self.pipeline.prompts and len(result):  # the threshold lets all pass; one is decoded, as with the others
+            best = result.selection.indices[int(result.similarities.argmax())]
+            paste(result.segments.masks.decode([int(best)]), *frames[0].shape[:2])
+        else:
+            result.masks()
+        return [(result.segments.boxes, result.segments.class_ids)]
+
+    def networks(self, frames: Frames) -> Callable[[], object]:
+        runs: list[tuple[Session, dict[str, Array]]] = []
+        with ExitStack() as stack:
+            for session in self._networks():
+                for method in ("run", "run_kept"):
+                    spy = _recorded(session, getattr(session, method), runs)
+                    stack.enter_context(mock.patch.object(session, method, spy))
+            self(frames)
+        uploaded = [
+            (session, {name: session.upload(array) for name, array in inputs.items()}) for session, inputs in runs
+        ]
+
+        def call() -> None:
+            for session, inputs in uploaded:
+                session.run_kept(inputs, [output.name for output in session.spec.outputs])
+
+        return call
+
+    def embed(self, frame: NDArray[np.uint8], windows: NDArray[np.intp]) -> NDArray[np.float32]:
+        clip = self.pipeline.clip
+        if clip is None:
+            raise harness.BenchmarkError("expected an open CLIP, found none")
+        return clip.embed_windows(frame, windows)
+
+    def _offline(self, frames: Frames) -> Found:
+        """Several frames in one run of the segmenter, at the level of sessions."""
+        segmenter, clip = self.pipeline.segmenter, self.pipeline.clip
+        inputs, letterboxes = self._batched.inputs(frames)
+        found = self._batched.decode(segmenter.session.run(inputs), letterboxes, segmenter.thresholds)
+        for frame, segments in zip(frames, found, strict=True):
+            wanted: Sequence[int] = range(len(segments))
+            if self.pipeline.prompts and clip is not None and len(segments):
+                text = clip.text.embed([PROMPT], ["{}"])[0]
+                wanted = [int((clip.embed_boxes(frame, segments.boxes) @ text).argmax())]
+            paste(segments.masks.decode(wanted), *frame.shape[:2])
+        return [(segments.boxes, segments.class_ids) for segments in found]
+
+    def _threshold(self, conf: float) -> None:
+        segmenter = self.pipeline.segmenter
+        segmenter.thresholds = replace(segmenter.thresholds, conf=conf, max_segments=self.most)
+
+    def _networks(self) -> list[Session]:
+        return [each for each in self._opened if each.spec.task in _NETWORKS]
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        with opened_at(self._where, self._opened):
+            yield
+
+
+@contextmanager
+def opened_at(where: Where, opened: list[Session] | None = None) -> Iterator[None]:
+    """Within it, sessions that are opened on a backend are opened as `where` says, and remembered in `opened`."""
+    backend = get_backend(where.backend)
+    plainly = backend.open
+
+    def open_so(path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
+        if where.cuda_graph and spec.task in _NETWORKS:  # helper graphs compute shapes on the processor
+            options = replace(options, cuda_graph=True)
+        if where.bound:
+            session: Session = _bound(path, spec, precision, options)
+        else:
+            session = plainly(path, spec, device, precision, options)
+        if opened is not None:
+            opened.append(session)
+        return session
+
+    with mock.patch.object(backend, "open", open_so):
+        yield
+
+
+def _bound(path: Path, spec: ModelSpec, precision: str, options: OpenOptions) -> Session:
+    """A session of ONNX Runtime on the processor that does what it would do on a GPU: its arrays stay there."""
+    from fastsam_engine.backends.onnxruntime.backend import open_bound
+    from fastsam_engine.backends.onnxruntime.devices import Device
+    from fastsam_engine.backends.onnxruntime.provider_options import computed
+
+    device = Device.parse("cpu")
+    return open_bound(path, spec, device, computed(spec, device, precision), options)
+
+
+def no_part(part: str) -> Session:
+    """A model of one graph has no other."""
+    raise harness.BenchmarkError(f"expected a model of one graph, found one with {part!r}")
+
+
+def _recorded(
+    session: Session, method: Callable[..., Any], runs: list[tuple[Session, dict[str, Array]]]
+) -> Callable[..., Any]:
+    """A session's method that also keeps what it was given, as it was then."""
+
+    def call(inputs: Mapping[str, Array | DeviceArray], *others: Any) -> Any:
+        hosts = {name: each.to_host() if isinstance(each, DeviceArray) else each for name, each in inputs.items()}
+        runs.append((session, {name: array.copy() for name, array in hosts.items()}))
+        return method(inputs, *others)
+
+    return call

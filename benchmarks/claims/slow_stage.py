@@ -1,0 +1,141 @@
+"""Whether `fastsam-trt bench --compare` names a stage that was slowed by 20 percent, and nothing else, on real times.
+
+    python benchmarks/claims/slow_stage.py --model yolov8n-seg --out DIR
+
+`bench` runs as it is, in processes of its own, round after round: as the code is, so once more, and once for each of
+`--stages` with the methods of that stage made to spin for a fifth of what they took. Sides take turns, the first of a
+round last in the next, since a machine's own state drifts; each side's runs are then compared with those of the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from claims.common import harness
+
+# isort: split
+from fastsam_bench.report.compare_text import describe
+from fastsam_bench.results.compare import compare, figures
+from fastsam_bench.results.compared_time import ENOUGH_RUNS
+from fastsam_bench.results.results_file import read_results
+from fastsam_bench.results.runs import Results
+
+_SLOWER = 1.2
+_SLOW_MODE = "--slowed"
+_PLAIN = "plain"
+
+
+def slow(stage: str) -> None:
+    """Slow a stage's methods down, in this process."""
+    from fastsam_bench.cases.frames import DrawnFrames
+    from fastsam_bench.timing.stage_clock import StageClock
+    from fastsam_trt.frames.preprocess import FramePreprocessor
+    from fastsam_trt.masks.prototype import PrototypeMasks
+
+    methods = {"capture": (DrawnFrames, "capture"), "preprocess": (FramePreprocessor, "__call__"),
+               "decode": (PrototypeMasks, "decode")}  # fmt: skip
+    if stage in methods:
+        owner, method = methods[stage]
+        setattr(owner, method, _slowed(getattr(owner, method)))
+        return
+    watch = StageClock.watch
+
+    def watch_slowed(self: StageClock, owner: object, method: str, name: str) -> None:
+        if name == stage:
+            setattr(owner, method, _slowed(getattr(owner, method)))
+        watch(self, owner, method, name)
+
+    StageClock.watch = watch_slowed  # type: ignore[method-assign]
+
+
+def _slowed(method: Callable[..., Any]) -> Callable[..., Any]:
+    def spinning(*given: Any, **named: Any) -> Any:
+        start = time.perf_counter()
+        found = method(*given, **named)
+        end = start + (time.perf_counter() - start) * _SLOWER
+        while time.perf_counter() < end:
+            pass
+        return found
+
+    return spinning
+
+
+def main() -> int:
+    """Run `bench` plain and slowed in turn, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="yolov8n-seg", help="with prototypes, as YOLOv8-seg (%(default)s)")
+    parser.add_argument("--clip", default="clip-vit-base-patch32", help="for crops (%(default)s)")
+    parser.add_argument("--backend", default="auto", metavar="LIST", help="(%(default)s)")
+    parser.add_argument("--precision", default="auto", metavar="LIST", help="(%(default)s)")
+    parser.add_argument("--crops", default="0", metavar="LIST", help="(%(default)s)")
+    parser.add_argument("--sizes", default="1920x1080", metavar="LIST", help="of frames, px (%(default)s)")
+    stages = ("capture", "preprocess", "engine", "clip", "decode")
+    parser.add_argument("--stages", default="preprocess,engine,decode", help=f"of {', '.join(stages)} (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="runs a side (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=8.0, metavar="S", help="a cell of a run (%(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results, a folder a side")
+    harness.add_options(parser)
+    args = parser.parse_args()
+    slowed = args.stages.split(",")
+    if unknown := set(slowed) - set(stages):
+        raise harness.BenchmarkError(f"expected --stages of {', '.join(stages)}, found {min(unknown)}")
+    if args.rounds < ENOUGH_RUNS:
+        raise harness.BenchmarkError(f"expected --rounds of {ENOUGH_RUNS} or more, found {args.rounds}")
+    facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino"))
+    harness.require_new(args.out)
+    sides: dict[str, str | None] = {_PLAIN: None, "plain again": None, **{stage: stage for stage in slowed}}
+    order = list(sides)
+    for number in range(args.rounds):
+        for name in order:
+            print(f"round {number + 1} of {args.rounds}: {name}", flush=True)
+            _bench(args, name, sides[name])
+        order.append(order.pop(0))
+    rows, held = list[dict[str, Any]](), list[harness.Figure]()
+    plain = _results(args, _PLAIN)
+    for name, stage in list(sides.items())[1:]:
+        found = compare(plain, _results(args, name))
+        print(f"\n{name}\n{describe(found)}")
+        named = sum(change.stage == stage for change in found.changes)
+        others = len(found.changes) - named
+        there = sum(each == stage for _, each in figures(plain))
+        rows.append({"slowed": stage or "nothing", "named": named, "of": there, "others": others,
+                     "figures": found.figures, "shows": found.visible, "together": found.together})  # fmt: skip
+        told = f"{stage} 20 percent slower" if stage else "nothing slower"
+        if there:
+            held.append(harness.Figure(f"{told}: share of its times that is named", named / there, ">=", 0.5))
+        held.append(harness.Figure(f"{told}: others that are named", others, "==", 0))
+    return harness.finish(args, facts, harness.show_rows("what --compare names", rows), held)
+
+
+def _bench(args: argparse.Namespace, side: str, stage: str | None) -> None:
+    """Run `bench` in a process of its own; it adds to the side's results."""
+    program = [sys.executable, "-m", "fastsam_trt"] if stage is None else [sys.executable, __file__, _SLOW_MODE, stage]
+    options = ["bench", "--quick", "--scenario", "single", "--model", args.model, "--clip", args.clip,
+               "--backend", args.backend, "--precision", args.precision, "--crops", args.crops, "--sizes", args.sizes,
+               "--device", "cpu", "--seconds", str(args.seconds), "--out", str(args.out / side)]  # fmt: skip
+    ended = subprocess.run([*program, *options], check=False, capture_output=True, text=True, errors="replace")
+    if ended.returncode:
+        raise harness.BenchmarkError(f"`bench` failed for {side}: {ended.stderr.strip()}")
+
+
+def _results(args: argparse.Namespace, side: str) -> Results:
+    return read_results(args.out / side / "results.jsonl")
+
+
+def _slowed_command(arguments: Sequence[str]) -> int:
+    from fastsam_trt.cli.main import main as command
+
+    slow(arguments[0])
+    return command(arguments[1:])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [_SLOW_MODE]:
+        sys.exit(_slowed_command(sys.argv[2:]))
+    harness.entry(main)

@@ -1,0 +1,57 @@
+"""ModelSpec: what is written is read back, and what does not fit is refused with its place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fastsam_engine.spec.model_spec import ModelSpec, Parity, schema_version
+from support.colour_models import clip_specs, segmenter_spec
+
+
+def test_specs_survive_json() -> None:
+    parity = Parity(("2 photos",), {"max_abs_score": 1e-5}, {"max_abs_score": 1e-3})
+    for spec in (segmenter_spec(), *clip_specs()):
+        assert ModelSpec.from_json(spec.to_json()) == spec
+    import dataclasses
+
+    proven = dataclasses.replace(segmenter_spec(), parity=parity)
+    assert ModelSpec.from_json(proven.to_json()) == proven
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda d: d.pop("family"), "missing field 'family'"),
+        (lambda d: d.update(colour=1), "unknown field 'colour'"),
+        (lambda d: d["input"].update(height="640"), "spec.input.height: expected int"),
+        (lambda d: d["input"].update(resize="squash"), "spec.input.resize: expected one of"),
+        (lambda d: d["input"].update(kind="sound"), "spec.input: expected kind"),
+        (lambda d: d.update(input=None), "spec.input: expected kind"),
+        (lambda d: d["input"].update(batch=[1]), "spec.input.batch: expected 2 items"),
+        (lambda d: d.update(outputs={}), "spec.outputs: expected a list"),
+        (lambda d: d["input"].update(height=10**9), "input.height: expected 1 to 32768"),
+        (lambda d: d["input"].update(batch=[4, 2]), "input.batch: expected 4 to"),
+        (lambda d: d["input"].update(std=[1, 0, 1]), "expected scale and std above 0"),
+        (lambda d: d["outputs"][0].update(layout="N 4++5"), "expected axes such as"),
+        (lambda d: d["defaults"].pop("conf"), "defaults: expected conf"),
+        (lambda d: d.update(name="../x"), "name: expected a name that a file can have"),
+        (lambda d: d.update(defaults=[1]), "spec.defaults: expected an object"),
+        (lambda d: d.update(class_names=["a", 3]), "spec.class_names[1]: expected str"),
+        (lambda d: d["input"].update(height=True), "spec.input.height: expected int"),
+    ],
+)
+def test_a_spec_that_does_not_fit_is_refused(change: object, where: str) -> None:
+    document = json.loads(segmenter_spec().to_json())
+    change(document)  # type: ignore[operator]
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is held below
+        ModelSpec.from_json(json.dumps(document))
+    assert where in str(caught.value)
+
+
+def test_schema_version_is_read_before_anything_else() -> None:
+    assert schema_version('{"schema_version": 7, "whatever": []}') == 7
+    assert schema_version("{}") is None
+    with pytest.raises(ValueError, match="expected a JSON object"):
+        schema_version("[]")

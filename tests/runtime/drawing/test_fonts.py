@@ -1,0 +1,123 @@
+"""Texts of any script: drawn where a font has their letters, and named by number where none has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+from fastsam_trt import Pipeline
+from fastsam_trt.drawing import labels
+from fastsam_trt.drawing.fonts import Fonts
+from fastsam_trt.drawing.labels import Tags, can_write, cut, width_px, write
+from fastsam_trt.drawing.overlay import captions, draw, draw_panels
+from support.colour_models import scene
+
+
+def _save_font(path: Path, characters: str) -> Path:
+    """A font whose letters are black squares."""
+
+    def square() -> object:
+        pen = TTGlyphPen(None)
+        for step, point in enumerate([(100, 0), (100, 700), (900, 700), (900, 0)]):
+            (pen.lineTo if step else pen.moveTo)(point)
+        pen.closePath()
+        return pen.glyph()
+
+    names = [".notdef", *(f"uni{ord(each):04X}" for each in characters)]
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder(names)
+    builder.setupCharacterMap({ord(each): f"uni{ord(each):04X}" for each in characters})
+    builder.setupGlyf(
+        {name: TTGlyphPen(None).glyph() if name in (".notdef", "uni0020") else square() for name in names}
+    )
+    builder.setupHorizontalMetrics(dict.fromkeys(names, (1000, 100)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Squares", "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=800, usWinAscent=800, usWinDescent=200)
+    builder.setupPost()
+    builder.save(path)
+    return path
+
+
+@pytest.fixture
+def squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fonts:
+    """A machine whose only font has the letters of 東京, digits and what captions are made of."""
+    _save_font(tmp_path / "squares.ttf", "東京0123456789.# ")
+    return _use(Fonts([tmp_path]), monkeypatch)
+
+
+def _use(fonts: Fonts, monkeypatch: pytest.MonkeyPatch) -> Fonts:
+    labels._letters.cache_clear()
+    monkeypatch.setattr("fastsam_trt.drawing.labels.installed_fonts", lambda: fonts)
+    return fonts
+
+
+def test_a_font_is_chosen_by_what_it_has(tmp_path: Path) -> None:
+    _save_font(tmp_path / "a.ttf", "東")
+    both = _save_font(tmp_path / "b-bold.ttf", "東京")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    fonts = Fonts([tmp_path, tmp_path / "missing"])
+    font = fonts.open("東京", 20)
+    assert font is not None
+    assert Path(font.path) == both
+    assert not fonts.can_draw("東京市")
+
+
+def test_letters_that_a_font_has_are_drawn(squares: Fonts) -> None:
+    picture = np.full((60, 200, 3), 255, np.uint8)
+    write(picture, "東京", 10, 40, scale=1.0)
+    dark = (picture < 100).all(axis=2)
+    rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
+    assert 17 <= len(rows) <= 25  # 0.7 of 30 px
+    assert rows.max() <= 40
+    assert 40 <= columns.max() - columns.min() <= 60
+    assert abs(width_px("東京", 1.0) - 60) <= 4
+    assert cut("東京" * 20, 100, 1.0).endswith("...")
+
+
+@pytest.mark.parametrize("at", [(-30, 20), (190, 20), (50, 3), (50, 70), (-500, -500)])
+def test_letters_beyond_the_rim_are_cut(squares: Fonts, at: tuple[int, int]) -> None:
+    picture = np.full((60, 200, 3), 255, np.uint8)
+    write(picture, "東京", *at, scale=1.0)
+    assert picture.shape == (60, 200, 3)
+
+
+def test_a_name_that_no_font_has_becomes_its_number(squares: Fonts) -> None:
+    frame = scene(("red", 1, 1))
+    pipe = Pipeline("things", clip="clip-colours", prompts=["дом", "red \U0001f600"], threshold=0.0)
+    result = pipe(frame)
+    told = captions(result)[0]
+    drawn = captions(result, drawn=True)[0]
+    assert told.split()[0] in ("дом", "red")
+    assert drawn == (told.replace("дом", "prompt 0") if "дом" in told else told)
+    assert not can_write("дом")
+    assert can_write("red \U0001f600")
+    assert not can_write("\U0001f600")
+    assert draw_panels(result).ndim == 3
+    assert (draw(result) != frame).any()
+
+
+def test_tags_make_room_for_other_scripts(squares: Fonts) -> None:
+    picture = np.full((80, 200, 3), 255, np.uint8)
+    Tags(picture, 1.0).draw("東京", 10, 60, (200, 0, 0))
+    ground = (picture == (200, 0, 0)).all(axis=2)
+    letters = (picture < 60).all(axis=2)
+    assert letters.sum() > 500
+    rows, columns = np.nonzero(letters)
+    left, right = np.flatnonzero(ground.any(axis=0))[[0, -1]]
+    assert left <= columns.min() <= columns.max() <= right
+    assert rows.max() <= np.flatnonzero(ground.any(axis=1)).max()
+
+
+def test_a_machine_without_fonts_drops_accents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _use(Fonts([tmp_path / "none"]), monkeypatch)
+    assert can_write("naïve café")
+    assert not can_write("東京")
+    accents, plain = (np.full((60, 300, 3), 255, np.uint8) for _ in range(2))
+    write(accents, "naïve café", 5, 40, scale=1.0)
+    write(plain, "naive cafe", 5, 40, scale=1.0)
+    np.testing.assert_array_equal(accents, plain)

@@ -1,0 +1,291 @@
+"""The pipeline over frames that follow one another: two halves, kept embeddings, pending decisions, live changes."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastsam_trt import Pipeline
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.errors import OptionError, PromptError
+from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.selectors import CombinedSelector, Embedded, EveryCrop, Selection, TextSelector
+from fastsam_trt.sinks.json_lines import as_record
+from fastsam_trt.sources import Frame
+from support.colour_models import CELL_PX, scene
+from support.made_results import CropMasks, cut
+
+SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
+FRAME = np.zeros((64, 64, 3), np.uint8)
+
+
+def _cells(result) -> set[tuple[int, int]]:
+    middles = (result.boxes[:, :2] + result.boxes[:, 2:]) / 2 / CELL_PX - 0.5
+    return {(round(float(y)), round(float(x))) for x, y in middles}
+
+
+def _segments(n: int) -> Segments:
+    pixels = np.zeros((64, 64), np.bool_)
+    pixels[:4, :4] = True
+    boxes = np.array([[10.0 * i, 0, 10 * i + 8, 8] for i in range(n)], np.float32).reshape(n, 4)
+    masks = CropMasks([cut(pixels)] * n)
+    return Segments(
+        boxes, np.ones(n, np.float32), np.arange(n, dtype=np.int32) % 3, masks, np.arange(n, dtype=np.int32)
+    )
+
+
+class Slow:
+    """An embedder that knows some tracks only; the vectors are a clip's own of the texts that each shows."""
+
+    def __init__(self, clip: Clip, shown: list[str], known: set[int]) -> None:
+        self.known = known
+        self.margins: dict[int, float] = {}
+        self.asked: list[int] = []
+        self._vectors = clip.text.embed(shown, ["{}"])
+
+    def begin(self, segments: Segments, captured_s: float | None) -> None:
+        pass
+
+    def embed(self, frame: np.ndarray, segments: Segments) -> Embedded:
+        self.asked = segments.track_ids.tolist()
+        known = np.isin(segments.track_ids, list(self.known))
+        return Embedded(np.where(known[:, None], self._vectors[segments.track_ids], 0), known)
+
+    def judged(self, segments: Segments, margins: np.ndarray) -> None:
+        self.margins.update(zip(segments.track_ids.tolist(), margins.tolist(), strict=True))
+
+
+def _by_text(clip: Clip, text: str, embedder: Slow, labels: dict[int, int] | None = None) -> TextSelector:
+    return TextSelector(
+        labels or {}, {0: text}, clip, negatives=("something",), templates=("{}",), threshold=0.5, embedder=embedder
+    )
+
+
+def test_the_halves_give_what_the_whole_gives() -> None:
+    pipe = Pipeline("colours", prompts=["red"])
+    frame = scene(*SHAPES)
+    whole = pipe(frame)
+    segmented = pipe.segment(frame, captured_s=12.5)
+    assert segmented.captured_s == 12.5
+    assert np.shares_memory(segmented.picture, frame)
+    assert set(segmented.speed) == {"preprocess", "segment"}
+    halves = pipe.select(segmented)
+    np.testing.assert_array_equal(halves.boxes, whole.boxes)
+    np.testing.assert_array_equal(halves.masks(), whole.masks())
+    assert halves.speed.keys() == whole.speed.keys()
+
+
+def test_an_undecided_segment_is_pending_and_not_selected() -> None:
+    clip = Clip("clip-colours")
+    slow = Slow(clip, ["red", "red", "background", "red"], {0, 2})
+    found = _by_text(clip, "red", slow).select(FRAME, _segments(4))
+    assert found.indices.tolist() == [0]
+    assert found.pending.tolist() == [1, 3]
+    assert slow.margins[0] > 0.4
+    assert slow.margins[2] > 0.4
+    assert np.isnan([slow.margins[1], slow.margins[3]]).all()
+    slow.known = {0, 1, 2, 3}
+    found = _by_text(clip, "red", slow).select(FRAME, _segments(4))
+    assert found.indices.tolist() == [0, 1, 3]
+    assert found.pending.tolist() == []
+
+
+def test_what_a_label_answers_is_never_pending() -> None:
+    clip = Clip("clip-colours")
+    slow = Slow(clip, ["red"] * 4, set())
+    found = _by_text(clip, "red", slow, {1: 1}).select(FRAME, _segments(4))
+    assert found.indices.tolist() == [1]
+    assert slow.asked == [0, 2, 3]
+    assert found.pending.tolist() == [0, 2, 3]
+    labels_only = TextSelector({1: 0}, {}, None, negatives=(), templates=("{}",), threshold=0.5)
+    assert labels_only.select(FRAME, _segments(4)).pending.tolist() == []
+
+
+def test_a_ranking_leaves_out_what_is_pending() -> None:
+    clip = Clip("clip-colours")
+    ranking = _by_text(clip, "red", Slow(clip, ["red", "red", "background"], {0, 2})).rank(FRAME, _segments(3))
+    assert ranking.indices.tolist() == [0, 2]
+
+
+def test_pending_segments_keep_their_places_where_classes_are_excluded() -> None:
+    clip = Clip("clip-colours")
+    slow = Slow(clip, ["red"] * 6, {0, 5})
+    combined = CombinedSelector([_by_text(clip, "red", slow)], excluded_classes=[1])  # segments 1 and 4
+    found = combined.select(FRAME, _segments(6))
+    assert slow.asked == [0, 2, 3, 5]
+    assert found.indices.tolist() == [0, 5]
+    assert found.pending.tolist() == [2, 3]
+
+
+def test_another_selector_decides_what_clip_has_not_seen() -> None:
+    class Chosen:
+        def select(self, frame: np.ndarray, segments: Segments) -> Selection:
+            return Selection.without_prompt(np.array([1]))
+
+    clip = Clip("clip-colours")
+    found = CombinedSelector([_by_text(clip, "red", Slow(clip, ["red"] * 3, {0})), Chosen()]).select(
+        FRAME, _segments(3)
+    )
+    assert found.indices.tolist() == [0, 1]
+    assert found.prompt_ids.tolist() == [0, -1]
+    assert found.pending.tolist() == [2]
+
+
+def test_an_exclusion_that_is_not_decided_yet_keeps_the_segment_back() -> None:
+    clip = Clip("clip-colours")
+    slow = Slow(clip, ["red", "background", "red"], {0, 1})
+    found = CombinedSelector(unlike=_by_text(clip, "red", slow)).select(FRAME, _segments(3))
+    assert found.indices.tolist() == [1]
+    assert found.pending.tolist() == [2]
+
+
+def test_the_plain_embedder_shows_clip_everything() -> None:
+    clip = Clip("clip-colours")
+    plain, frame = EveryCrop(clip), scene(*SHAPES)
+    segments = Pipeline("things")(frame).segments
+    plain.begin(segments, None)
+    found = plain.embed(frame, segments)
+    assert found.known.all()
+    assert found.crops == len(segments) == 4
+    np.testing.assert_array_equal(found.vectors, clip.embed_boxes(frame, segments.boxes))
+
+
+def test_tracks_pay_for_an_object_once() -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
+    plain = Pipeline("things", clip="clip-colours", prompts=["red"])
+    embedded, ids = [], []
+    for _ in range(3):
+        result, expected = pipe(scene(*SHAPES)), plain(scene(*SHAPES))
+        assert _cells(result) == _cells(expected) == {(1, 1), (5, 5)}
+        np.testing.assert_allclose(result.similarities, expected.similarities, atol=1e-6)
+        assert expected.embedded == 4
+        assert expected.track_ids.tolist() == [-1, -1]
+        embedded.append(result.embedded)
+        ids.append(sorted(result.track_ids.tolist()))
+    assert embedded[0] == 4
+    assert embedded[1] < 4
+    assert min(ids[0]) >= 0
+    assert ids[0] == ids[1] == ids[2]
+
+
+def test_a_new_prompt_scores_kept_embeddings_again() -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
+    frame = scene(*SHAPES)
+    assert _cells(pipe(frame)) == {(1, 1), (5, 5)}
+    assert pipe.clip is not None
+    runs = []
+    whole = pipe.clip.embed_windows
+    pipe.clip.embed_windows = lambda *args: runs.append(1) or whole(*args)  # type: ignore[method-assign]
+    pipe.prompts = ["green"]
+    result = pipe(frame)
+    assert _cells(result) == {(1, 5)}
+    assert result.prompts == ("green",)
+    assert runs == []
+    pipe.track = False
+    assert _cells(pipe(frame)) == {(1, 5)}
+    assert runs == [1]
+
+
+def test_tracking_begins_anew_when_it_is_set() -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
+    frame = scene(*SHAPES)
+    assert pipe(frame).embedded == 4
+    assert pipe(frame).embedded < 4
+    pipe.track = True
+    assert pipe.track
+    assert pipe(frame).embedded == 4
+    pipe.track = False
+    assert not pipe.track
+    assert pipe(frame).track_ids.tolist() == [-1, -1]
+
+
+def test_a_budget_that_is_over_leaves_decisions_pending_and_then_makes_them() -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True, budget_ms=50)
+    frame = scene(*SHAPES)
+    long_ago = pipe(frame, captured_s=time.perf_counter() - 60)
+    assert len(long_ago.pending) > 0
+    assert len(long_ago.pending) + long_ago.embedded == 4
+    record = as_record(Frame(frame, 0, "made"), long_ago)
+    assert record["pending"] == long_ago.segments.track_ids[long_ago.pending].tolist()
+    for _ in range(20):
+        result = pipe(frame)
+        if not len(result.pending):
+            break
+    assert _cells(result) == {(1, 1), (5, 5)}
+
+
+def test_without_a_budget_nothing_is_pending() -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
+    result = pipe(scene(*SHAPES), captured_s=time.perf_counter() - 60)
+    assert len(result.pending) == 0
+    assert result.embedded == 4
+
+
+@pytest.mark.parametrize("budget", [0, -1, math.nan, math.inf])
+def test_a_budget_that_is_none_is_refused(budget: float) -> None:
+    with pytest.raises(OptionError, match="budget_ms: expected a number of ms above 0"):
+        Pipeline("colours", budget_ms=budget)
+    pipe = Pipeline("colours", budget_ms=10)
+    with pytest.raises(OptionError):
+        pipe.budget_ms = budget
+    assert pipe.budget_ms == 10
+
+
+def test_prompts_change_while_frames_run() -> None:
+    pipe = Pipeline("colours", prompts=["red"])
+    frame = scene(*SHAPES)
+    cells = {("red",): {(1, 1), (5, 5)}, ("green",): {(1, 5)}, ("blue", "green"): {(5, 1), (1, 5)}}
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            for prompts in cells:
+                pipe.prompts = prompts
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        seen = set()
+        for _ in range(300):
+            result = pipe(frame)
+            assert _cells(result) == cells[result.prompts]  # the prompts and what answers them change as one
+            seen.add(result.prompts)
+    finally:
+        stop.set()
+        changing.join()
+    assert len(seen) > 1
+
+
+def test_a_refused_prompt_changes_nothing() -> None:
+    pipe = Pipeline("colours", prompts=["red"], excluded=["blue"])
+    with pytest.raises(PromptError):
+        pipe.prompts = ["blue"]
+    assert pipe.prompts == ("red",)
+    assert _cells(pipe(scene(*SHAPES))) == {(1, 1), (5, 5)}
+
+
+def test_halves_on_two_threads_give_what_one_gives() -> None:
+    frames = [scene(("red", 1 + i % 5, 1), ("green", 1, 5)) for i in range(40)]
+    expected = [_cells(Pipeline("colours", prompts=["red"])(frame)) for frame in frames[:5]]
+    pipe = Pipeline("colours", prompts=["red"])
+    ready, found = [], []
+    more = threading.Semaphore(0)
+
+    def select() -> None:
+        for i in range(len(frames)):
+            more.acquire()
+            result = pipe.select(ready[i])
+            result.crops()
+            found.append(_cells(result))
+
+    selecting = threading.Thread(target=select)
+    selecting.start()
+    for frame in frames:
+        ready.append(pipe.segment(frame))
+        more.release()
+    selecting.join()
+    assert found == expected * 8

@@ -1,0 +1,211 @@
+"""The preview: where it listens, who may ask, what is taken, and what a base install is told."""
+
+from __future__ import annotations
+
+import builtins
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fastsam_engine.errors import PackagesMissingError
+from fastsam_trt.errors import OptionError, PreviewError
+from fastsam_trt.preview import Address, PreviewServer, parse_address, site
+from fastsam_trt.preview.origin_guard import Guard
+from support.preview_run import Run, ask, change, serving
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with serving() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("8080", Address("127.0.0.1", 8080)),
+        (":8080", Address("127.0.0.1", 8080)),
+        (" localhost:0 ", Address("localhost", 0)),
+        ("0.0.0.0:80", Address("0.0.0.0", 80)),
+        ("[::1]:8080", Address("::1", 8080)),
+        ("robot.local:65535", Address("robot.local", 65535)),
+    ],
+)
+def test_addresses_are_read(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "localhost", "host:", ":", "65536", "::1:80", "[::1]", "[x]:80", "http://a:80", "a b:80", "-1", "1.5", "٣"],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match="HOST:PORT or PORT"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback", "url"),
+    [
+        ("127.0.0.1", True, "http://127.0.0.1:80/"),
+        ("127.9.9.9", True, "http://127.9.9.9:80/"),
+        ("LocalHost", True, "http://LocalHost:80/"),
+        ("::1", True, "http://[::1]:80/"),
+        ("0.0.0.0", False, "http://127.0.0.1:80/"),
+        ("::", False, "http://[::1]:80/"),
+        ("192.168.1.5", False, "http://192.168.1.5:80/"),
+        ("localhost.evil.example", False, "http://localhost.evil.example:80/"),
+    ],
+)
+def test_what_is_loopback(host: str, loopback: bool, url: str) -> None:
+    assert Address(host, 80).is_loopback is loopback
+    assert Address(host, 80).url == url
+
+
+def test_the_page_is_whole_and_needs_no_other_place(run: Run) -> None:
+    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+        code, body, headers = ask(run, path=path)
+        assert code == 200
+        assert headers["Content-Type"] == f"{kind}; charset=utf-8"
+        assert b"://" not in body.replace(b"${scheme}//", b"")
+        assert b"innerHTML" not in body
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not [name for name in headers if name.startswith("Access-Control")]
+    assert ask(run, path="/nothing")[0] == 404
+    assert ask(run, path="/../server.py")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b"{", 400, "expected JSON"),
+        (b"[" * 9000, 400, "expected JSON"),
+        (b"\xff", 400, "expected JSON"),
+        ({"prompts": "dog"}, 400, "prompts"),
+        ({"prompts": [1]}, 400, "prompts"),
+        (["dog"], 400, "prompts"),
+        ({}, 400, "prompts"),
+        ({"prompts": [" "]}, 400, "with text"),
+        ({"prompts": ["a\nb"]}, 400, "one line"),
+        (b'{"prompts": ["\\ud800"]}', 400, "with text"),
+        ({"prompts": ["x"] * (site.MOST_PROMPTS + 1)}, 400, "16 prompts at most"),
+        ({"prompts": ["x" * (site.LONGEST_PROMPT + 1)]}, 400, "200 characters"),
+        ({"prompts": [], "rest": "x" * site.LONGEST_BODY}, 413, "bytes at most"),
+    ],
+)
+def test_bodies_that_are_none_are_refused(run: Run, body: Any, code: int, message: str) -> None:
+    found, answer = change(run, body)
+    assert (found, answer["prompts"]) == (code, ["cat"])
+    assert message in answer["error"]
+    assert run.asked == []
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_only_json_is_taken_since_other_pages_can_post_the_rest(run: Run, kind: str) -> None:
+    assert change(run, {"prompts": ["dog"]}, Content_Type=kind)[0] == 415
+    assert run.asked == []
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "localhost.evil.example", "8.8.8.8", "a@127.0.0.1", ""]
+)
+def test_another_host_is_refused_everywhere(run: Run, host: str) -> None:
+    host = host.format(port=run.server.address.port)
+    for method, path in (("GET", "/"), ("GET", "/watch"), ("GET", "/nothing"), ("POST", "/prompts")):
+        code, body, _ = ask(
+            run,
+            method,
+            path,
+            b'{"prompts": []}' if method == "POST" else None,
+            Host=host,
+            Content_Type="application/json",
+        )
+        assert code in (400, 403)  # without any Host it is no HTTP/1.1
+        assert b"cat" not in body
+    assert run.asked == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:{port}", "LOCALHOST:9000", "[::1]:{port}"])
+def test_loopback_by_any_name_is_served(run: Run, host: str) -> None:
+    assert ask(run, Host=host.format(port=run.server.address.port))[0] == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "file://"])
+def test_another_origin_is_refused(run: Run, origin: str) -> None:
+    code, _, _ = ask(run, "POST", "/prompts", b'{"prompts": []}', Origin=origin, Content_Type="application/json")
+    assert (code, run.asked) == (403, [])
+    assert ask(run, path="/watch", Origin=origin, Upgrade="websocket", Connection="Upgrade")[0] == 403
+
+
+def test_names_of_a_server_for_other_machines() -> None:
+    everywhere, one = Guard(Address("0.0.0.0", 80)), Guard(Address("robot.lan", 80))
+    for guard in (everywhere, one):
+        assert guard.knows("192.168.1.5:80")
+        assert guard.knows("[fe80::1]")
+        assert guard.knows("localhost")
+        assert not guard.knows("evil.example")
+    assert everywhere.knows(f"{socket.gethostname()}:80")
+    assert one.knows("ROBOT.lan:80")
+    assert not one.knows("robot.lan.evil.example")
+
+
+def test_a_host_that_others_reach_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    def make(host: str) -> None:
+        PreviewServer(Address(host, 0), tuple, lambda prompts: None, dict).close()
+
+    make("127.0.0.1")
+    assert not caplog.records
+    make("0.0.0.0")
+    assert "anyone who reaches it sees the video and can change the prompts" in caplog.text
+
+
+def test_a_taken_port_is_refused_at_once(run: Run) -> None:
+    text = f"--preview: expected a free port, found {run.server.address} in use; use --preview HOST:PORT with another"
+    with pytest.raises(PreviewError) as caught:
+        PreviewServer(run.server.address, tuple, lambda prompts: None, dict)
+    assert str(caught.value) == text
+    code = (
+        "from fastsam_trt.preview import PreviewServer, parse_address\n"
+        f"PreviewServer(parse_address('{run.server.address}'), tuple, print, dict)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert text in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "message"), [("192.0.2.1", "an address of this machine"), ("no.such.invalid", "a host")]
+)
+def test_hosts_that_are_not_here_are_refused(host: str, message: str) -> None:
+    with pytest.raises(PreviewError, match=message):
+        PreviewServer(Address(host, 0), tuple, lambda prompts: None, dict)
+
+
+def test_a_name_with_several_addresses_is_served_at_one_port() -> None:
+    with PreviewServer(Address("localhost", 0), tuple, lambda prompts: None, dict) as server:
+        assert len({each.getsockname()[1] for each in server._sockets}) == 1
+        for each in server._sockets:
+            socket.create_connection(each.getsockname()[:2], timeout=20).close()
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.partition(".")[0] == "aiohttp":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(PackagesMissingError, match=r"expected aiohttp.*pip install 'fastsam-trt\[preview\]'"):
+        PreviewServer(Address("127.0.0.1", 0), tuple, lambda prompts: None, dict)
+
+
+def test_importing_the_preview_does_not_load_the_server() -> None:
+    code = "import sys, fastsam_trt.preview; assert 'aiohttp' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

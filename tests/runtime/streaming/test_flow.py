@@ -1,0 +1,715 @@
+"""The flow: order, what is dropped, how frames age, what fails where, how it ends, and its figures."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from fastsam_trt.errors import FlowNotEnteredError, OptionError, TruncatedSourceError
+from fastsam_trt.frames.rectangles import Rectangle
+from fastsam_trt.results.result import Result
+from fastsam_trt.sources import Frame, Kind, Source, SourceHealth
+from fastsam_trt.streaming import Flow, FlowFigures, Policy, resolve_policy
+from fastsam_trt.streaming.channel import Channel, LatestSlot
+from fastsam_trt.streaming.histogram import Histogram, RollingHistogram
+from fastsam_trt.streaming.pace import Pace
+from support.made_results import made_result
+
+WAIT_S = 20.0
+
+
+class MadeSource(Source):
+    """Frames from a function, which may block; `made` tells when it has ended or was left."""
+
+    def __init__(self, kind: Kind, frames: Callable[[MadeSource], Iterator[Frame]], fps: float | None = None) -> None:
+        self.kind = kind
+        self.fps = fps
+        self.made = threading.Event()
+        self.stopped = threading.Event()
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            yield from self._frames(self)
+        finally:
+            self.made.set()
+
+    @property
+    def health(self) -> SourceHealth:
+        return SourceHealth(losses=2, reconnections=2, away_s=1.5)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+@dataclass
+class MadePipeline:
+    """Passes frame numbers on; each half first calls a function with the number."""
+
+    before_segment: Callable[[int], object] = lambda _: None
+    before_select: Callable[[int], object] = lambda _: None
+    pending: tuple[int, ...] = ()
+    reserve_ms: float = 0.0
+    begun: list[int] = field(default_factory=list)
+    captured_s: list[float] = field(default_factory=list)
+    media_s: list[float | None] = field(default_factory=list)
+    rectangles: list[Rectangle | None] = field(default_factory=list)
+
+    def segment(
+        self,
+        frame: np.ndarray,
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = None,
+    ) -> int:
+        number = int(frame[0, 0, 0])
+        self.begun.append(number)
+        self.captured_s.append(captured_s)
+        self.media_s.append(media_s)
+        self.rectangles.append(rectangle)
+        self.before_segment(number)
+        return number
+
+    def select(self, segmented: int) -> Result:
+        self.before_select(segmented)
+        return made_result([np.ones((4, 4), bool)], pending=self.pending, size=(4, 4))
+
+
+def made_frame(number: int, **given: object) -> Frame:
+    return Frame(np.full((1, 1, 3), number % 256, np.uint8), number, "made", **given)
+
+
+def count(n: int) -> Callable[[MadeSource], Iterator[Frame]]:
+    return lambda _: map(made_frame, range(n))
+
+
+def forever(source: MadeSource) -> Iterator[Frame]:
+    for number in itertools.count():
+        if source.stopped.wait(0.001):
+            return
+        yield made_frame(number)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def numbers(flow: Flow) -> list[int]:
+    return [frame.index for frame, _ in flow]
+
+
+@pytest.mark.parametrize("kind", ["images", "video"])
+def test_every_frame_comes_once_in_order(kind: Kind) -> None:
+    pipeline = MadePipeline()
+    with Flow(MadeSource(kind, count(200)), pipeline) as flow:
+        assert flow.policy == "every"
+        assert numbers(flow) == list(range(200))
+    assert pipeline.begun == list(range(200))
+    assert flow.ended
+    assert not flow._source.stopped.is_set()
+
+
+@pytest.mark.parametrize(("kind", "rectangle"), [("images", "common"), ("video", "smallest"), ("live", "smallest")])
+def test_frames_of_one_size_get_the_smallest_rectangle(kind: Kind, rectangle: Rectangle) -> None:
+    pipeline = MadePipeline()
+    with Flow(MadeSource(kind, count(3)), pipeline, "every") as flow:
+        assert len(numbers(flow)) == 3
+    assert pipeline.rectangles == [rectangle] * 3
+
+
+def test_stages_work_at_the_same_time() -> None:
+    """Each stage waits for the others to be in the middle of another frame, which no single thread could do."""
+    meeting = threading.Barrier(3, timeout=WAIT_S)
+    pipeline = MadePipeline(
+        before_segment=lambda number: 2 <= number < 12 and meeting.wait(),
+        before_select=lambda number: 1 <= number < 11 and meeting.wait(),
+    )
+    with Flow(MadeSource("video", count(12)), pipeline) as flow:
+        for frame, _ in flow:
+            if frame.index < 10:
+                meeting.wait()
+    assert pipeline.begun == list(range(12))
+
+
+def test_every_holds_up_the_source_when_the_consumer_is_behind() -> None:
+    read: list[int] = []
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        for number in range(100):
+            read.append(number)
+            yield made_frame(number)
+
+    with Flow(MadeSource("video", frames), MadePipeline()) as flow:
+        next(flow)
+        time.sleep(0.1)
+        assert len(read) < 15
+        assert sum(flow.figures.snapshot().queues.values()) <= 6
+        assert numbers(flow) == list(range(1, 100))
+    assert flow.figures.snapshot().dropped == 0
+
+
+def test_latest_drops_and_never_holds_up_the_source() -> None:
+    first, go_on = threading.Event(), threading.Event()
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        yield made_frame(0)
+        assert first.wait(WAIT_S)
+        yield from map(made_frame, range(1, 100))
+
+    def before_segment(number: int) -> None:
+        first.set()
+        assert go_on.wait(WAIT_S)
+
+    source = MadeSource("live", frames)
+    with Flow(source, MadePipeline(before_segment)) as flow:
+        assert flow.policy == "latest"
+        assert source.made.wait(WAIT_S)  # the source went through while the first frame was at the segmenter
+        go_on.set()
+        assert numbers(flow) == [0, 99]
+    snapshot = flow.figures.snapshot()
+    assert (snapshot.captured, snapshot.dropped, snapshot.frames) == (100, 98, 2)
+
+
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_frames_that_were_read_when_it_was_stopped_count_as_dropped(policy: Policy) -> None:
+    begun, read, stopped = threading.Event(), threading.Event(), threading.Event()
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        yield made_frame(0)
+        assert begun.wait(WAIT_S)
+        yield from map(made_frame, (1, 2))
+        read.set()
+        assert stopped.wait(WAIT_S)
+        yield made_frame(3)  # read, though the source should stop
+
+    def before_segment(_: int) -> None:
+        begun.set()
+        assert stopped.wait(WAIT_S)
+
+    with Flow(MadeSource("live", frames), MadePipeline(before_segment), policy) as flow:
+        assert read.wait(WAIT_S)
+        flow.stop()
+        stopped.set()
+        assert numbers(flow) == [0]
+    snapshot = flow.figures.snapshot()
+    assert (snapshot.captured, snapshot.frames, snapshot.dropped) == (4, 1, 3)
+
+
+def test_latest_chooses_no_frame_while_one_waits_behind() -> None:
+    waiting = threading.Semaphore(0)
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        yield made_frame(0)
+        assert waiting.acquire(timeout=WAIT_S)  # 0 is selected from, then taken
+        yield made_frame(1)
+        assert waiting.acquire(timeout=WAIT_S)
+        yield from map(made_frame, range(2, 6))
+
+    source = MadeSource("live", frames)
+    pipeline = MadePipeline(before_select=lambda _: waiting.release())
+    with Flow(source, pipeline) as flow:
+        assert next(flow)[0].index == 0
+        assert source.made.wait(WAIT_S)  # 1 waits to be taken or is being selected from; 2 to 5 have been read
+        time.sleep(0.05)
+        assert len(set(pipeline.begun) & {2, 3, 4, 5}) <= 1  # one may have begun while 1 was being selected from
+        assert numbers(flow)[-1] == 5
+    assert len(set(pipeline.begun) & {2, 3, 4}) <= 1
+
+
+@pytest.mark.parametrize("pending", [(), (0,)])
+def test_while_decisions_are_pending_segmenting_waits_for_selecting(pending: tuple[int, ...]) -> None:
+    selecting = threading.Event()
+    at_once: list[bool] = []
+
+    def select(_: int) -> None:
+        selecting.set()
+        time.sleep(0.05)
+        selecting.clear()
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        for number in itertools.count():
+            if source.stopped.wait(0.005):
+                return
+            yield made_frame(number)
+
+    pipeline = MadePipeline(
+        before_segment=lambda _: at_once.append(selecting.wait(0.02)), before_select=select, pending=pending
+    )
+    with Flow(MadeSource("live", frames), pipeline) as flow:
+        for _ in range(8):
+            next(flow)
+    assert any(at_once[2:]) is not bool(pending)  # the second began before the first was known to leave some
+
+
+def test_frames_do_not_grow_old_when_the_source_is_faster() -> None:
+    stage_s = 0.02
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        for number in range(300):
+            time.sleep(0.002)
+            yield made_frame(number)
+
+    pipeline = MadePipeline(lambda _: time.sleep(stage_s / 2), lambda _: time.sleep(stage_s / 2))
+    with Flow(MadeSource("live", frames), pipeline) as flow:
+        for _ in flow:
+            time.sleep(stage_s)  # the consumer is the slowest
+    snapshot = flow.figures.snapshot()
+    assert snapshot.frames > 5
+    assert snapshot.dropped > 100
+    # Segmented and selected from (1), waiting until the one before is out (below 1), and out (1).
+    assert snapshot.age_p50_ms < 3.5 * stage_s * 1e3
+
+
+def test_every_of_a_live_source_loses_nothing() -> None:
+    with Flow(MadeSource("live", count(50)), MadePipeline(), "every") as flow:
+        assert numbers(flow) == list(range(50))
+
+
+def test_a_file_is_played_at_its_own_speed_under_latest() -> None:
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        times_s = [number * 0.02 for number in range(10)]
+        return (made_frame(n, timestamp_s=5 + at, captured_s=0.0, media_s=at) for n, at in enumerate(times_s))
+
+    pipeline = MadePipeline()
+    start_s = time.perf_counter()
+    with Flow(MadeSource("video", frames), pipeline, "latest") as flow:
+        found = numbers(flow)
+    assert found == sorted(set(found))
+    assert found[-1] == 9
+    assert time.perf_counter() - start_s >= 0.18
+    due_s = start_s + 0.02 * np.array(found)
+    assert (np.array(pipeline.captured_s) >= due_s).all()
+    assert pipeline.media_s == [number * 0.02 for number in found]
+
+
+def test_a_pace_without_timestamps_is_that_of_the_frame_rate() -> None:
+    pace = Pace(100.0)
+    given = [pace.give(made_frame(number)) for number in range(0, 20, 2)]
+    times = np.array([frame.captured_s for frame in given])
+    assert (times - times[0] >= np.arange(10) * 0.01 - 1e-4).all()
+
+
+def test_a_stop_ends_the_wait_for_a_frame_that_is_due_later() -> None:
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        yield made_frame(0, timestamp_s=0.0)
+        yield made_frame(1, timestamp_s=1000.0)
+
+    with Flow(MadeSource("video", frames), MadePipeline(), "latest") as flow:
+        next(flow)
+        flow.stop()
+        assert numbers(flow) == []
+
+
+def test_policies_that_can_not_be() -> None:
+    with pytest.raises(OptionError, match="auto, latest or every"):
+        resolve_policy("newest", MadeSource("video", count(1)))
+    with pytest.raises(OptionError, match="for images"):
+        Flow(MadeSource("images", count(1)), MadePipeline(), "latest")
+    assert [resolve_policy("auto", MadeSource(kind, count(1))) for kind in ("images", "video", "live")] == [
+        "every",
+        "every",
+        "latest",
+    ]
+
+
+def test_an_error_of_the_source_comes_after_all_its_frames() -> None:
+    error = TruncatedSourceError("made", 7, 9)
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        yield from map(made_frame, range(7))
+        raise error
+
+    found = []
+    with Flow(MadeSource("video", frames), MadePipeline()) as flow, pytest.raises(TruncatedSourceError) as caught:
+        found.extend(frame.index for frame, _ in flow)
+    assert caught.value is error
+    assert "frames" in [entry.name for entry in caught.traceback]
+    assert error.__notes__ == ["raised in the stage 'capture' of a flow"]
+
+
+@pytest.mark.parametrize("policy", ["latest", "every"])
+@pytest.mark.parametrize("stage", ["segment", "select"])
+def test_an_error_of_a_stage_comes_after_the_frames_before_it(stage: str, policy: str) -> None:
+    error = ZeroDivisionError("made")
+    seen: list[int] = []
+
+    def fail(number: int) -> None:
+        seen.append(number)
+        if len(seen) == 4:
+            raise error
+
+    pipeline = MadePipeline(**{f"before_{stage}": fail})
+    source = MadeSource("live", forever)
+    found = []
+    with Flow(source, pipeline, policy) as flow:
+        with pytest.raises(ZeroDivisionError) as caught:
+            for frame, _ in flow:
+                found.append(frame.index)
+        assert found == seen[:3]
+        assert next(flow, None) is None  # once
+    assert caught.value is error
+    assert "fail" in [entry.name for entry in caught.traceback]
+    assert error.__notes__ == [f"raised in the stage {stage!r} of a flow"]
+    assert source.stopped.is_set()
+
+
+def test_an_error_of_the_consumer_ends_all_threads() -> None:
+    source = MadeSource("live", forever)
+    with pytest.raises(ZeroDivisionError), Flow(source, MadePipeline()) as flow:
+        for _ in flow:
+            1 / 0  # noqa: B018
+    assert flow.ended
+    assert source.stopped.is_set()
+
+
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_a_consumer_that_leaves_ends_all_threads(policy: str) -> None:
+    with Flow(MadeSource("live", forever), MadePipeline(), policy) as flow:
+        next(flow)
+        for _ in flow:
+            break
+    assert flow.ended
+    assert flow.figures.snapshot().frames == 2  # the one that it left at is done too
+
+
+def test_a_consumer_that_never_asks_ends_all_threads() -> None:
+    with Flow(MadeSource("video", count(100)), MadePipeline()) as flow:
+        time.sleep(0.02)
+    assert flow.ended
+
+
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_what_has_begun_comes_out_after_a_stop(policy: str) -> None:
+    pipeline = MadePipeline()
+    found = []
+    with Flow(MadeSource("live", forever), pipeline, policy) as flow:
+        for frame, _ in flow:
+            found.append(frame.index)
+            if len(found) == 5:
+                flow.stop()
+                flow.stop()
+        assert flow.stopping
+    assert 5 <= len(found) <= 5 + 7
+    assert found == pipeline.begun
+
+
+def test_a_signal_may_stop_it_while_its_thread_waits() -> None:
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        yield made_frame(0)
+        assert source.stopped.wait(WAIT_S)
+
+    with Flow(MadeSource("live", frames), MadePipeline()) as flow:
+        previous = signal.signal(signal.SIGALRM, lambda *_: flow.stop())
+        try:
+            assert next(flow)[0].index == 0
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            assert numbers(flow) == []
+        finally:
+            signal.signal(signal.SIGALRM, previous)
+
+
+def test_an_interrupt_comes_through_while_its_thread_waits() -> None:
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        assert source.stopped.wait(WAIT_S)
+        yield from ()
+
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    start_s = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt), Flow(MadeSource("live", frames), MadePipeline()) as flow:
+        timer.start()
+        next(flow)
+    assert flow.ended
+    assert time.perf_counter() - start_s < WAIT_S / 2
+    timer.join()
+
+
+def test_a_second_interrupt_does_not_wait_for_what_is_going_on() -> None:
+    go_on = threading.Event()
+    flow = Flow(MadeSource("live", forever), MadePipeline(lambda _: go_on.wait(WAIT_S)))
+    with pytest.raises(KeyboardInterrupt), flow:
+        flow.stop()
+        raise KeyboardInterrupt
+    assert not flow.ended
+    go_on.set()
+    for thread in flow._threads:
+        thread.join(WAIT_S)
+
+
+@pytest.mark.parametrize("stage", ["segment", "select", "capture"])
+def test_a_stop_within_a_time_leaves_a_stage_that_is_stuck(stage: str) -> None:
+    go_on = threading.Event()
+
+    def stick(number: int) -> None:
+        if number == 3:
+            assert go_on.wait(WAIT_S)
+
+    def frames(source: MadeSource) -> Iterator[Frame]:
+        for number in range(6):
+            if stage == "capture":
+                stick(number)
+            yield made_frame(number)
+
+    pipeline = MadePipeline() if stage == "capture" else MadePipeline(**{f"before_{stage}": stick})
+    found = []
+    with Flow(MadeSource("video", frames), pipeline) as flow:
+        for frame, _ in flow:
+            found.append(frame.index)
+            if frame.index == 2:
+                flow.stop()
+                flow.stop(0.1)  # which hurries the first
+    assert found == [0, 1, 2]
+    assert flow.figures.snapshot().frames == 3
+    assert not flow.ended  # and nobody waited for it
+    go_on.set()
+    for thread in flow._threads:
+        thread.join(WAIT_S)
+
+
+def test_a_signal_may_hurry_a_stop_while_its_thread_waits() -> None:
+    go_on = threading.Event()
+    pipeline = MadePipeline(lambda number: number == 1 and go_on.wait(WAIT_S))
+    previous = signal.signal(signal.SIGALRM, lambda *_: flow.stop(0.05))
+    try:
+        with Flow(MadeSource("video", count(5)), pipeline) as flow:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            assert numbers(flow) == [0]
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+        go_on.set()
+    for thread in flow._threads:
+        thread.join(WAIT_S)
+
+
+def test_what_was_selected_comes_out_after_the_time_too() -> None:
+    with Flow(MadeSource("video", count(5)), MadePipeline()) as flow:
+        next(flow)
+        while flow.figures.snapshot().queues["selected"] < 2:
+            time.sleep(0.001)
+        flow.stop(0)
+        time.sleep(0.01)
+        assert len(numbers(flow)) >= 2
+    for thread in flow._threads:  # which the end does not wait for
+        thread.join(WAIT_S)
+
+
+def test_who_takes_results_waits_for_no_setting_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reserve_ms` may wait for whoever sets prompts."""
+    monkeypatch.setattr("fastsam_trt.streaming.flow._TELLING_S", 0.0)
+    tellers: list[threading.Thread] = []
+
+    class Told(MadePipeline):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "reserve_ms":
+                tellers.append(threading.current_thread())
+            super().__setattr__(name, value)
+
+    pipeline = Told()
+    tellers.clear()  # of its making
+    with Flow(MadeSource("video", count(20)), pipeline) as flow:
+        numbers(flow)
+    assert tellers
+    assert threading.current_thread() not in tellers
+
+
+def test_a_flow_outside_a_with_block_is_refused() -> None:
+    flow = Flow(MadeSource("video", count(3)), MadePipeline())
+    with pytest.raises(FlowNotEnteredError, match="found one outside; use: with Flow"):
+        next(flow)
+    with flow:
+        assert numbers(flow) == [0, 1, 2]
+    assert next(flow, None) is None
+    with pytest.raises(FlowNotEnteredError, match="used before"), flow:
+        pass
+
+
+def test_an_interrupt_while_its_threads_start_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = MadeSource("live", forever)
+    flow = Flow(source, MadePipeline())
+
+    def start() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow._threads[2], "start", start)
+    with pytest.raises(KeyboardInterrupt), flow:
+        pass
+    assert source.stopped.is_set()
+    for thread in flow._threads[:2]:
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+
+
+def test_a_flow_that_ends_on_a_thread_of_its_own_waits_for_none() -> None:
+    """As where the garbage of a generator is collected there."""
+    ended = threading.Event()
+
+    def select(_: int) -> None:
+        flow.__exit__(GeneratorExit, GeneratorExit(), None)  # would join itself, or what waits for it
+        ended.set()
+
+    def segment(number: int) -> None:
+        assert number == 0 or ended.wait(WAIT_S)
+
+    flow = Flow(MadeSource("video", count(9)), MadePipeline(segment, select))
+    flow.__enter__()
+    assert ended.wait(WAIT_S)
+    for thread in flow._threads:
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+
+
+def test_the_pipeline_is_told_what_comes_after_selecting() -> None:
+    pipeline = MadePipeline()
+    with Flow(MadeSource("video", count(10)), pipeline) as flow:
+        for _ in flow:
+            time.sleep(0.01)
+    assert 10 <= pipeline.reserve_ms < 1000
+
+
+def test_channels_end_after_what_was_put_or_at_once() -> None:
+    for made in (Channel[int](3), LatestSlot[int]()):
+        assert made.put(1)
+        made.close(error := ValueError())
+        assert [made.get(), made.get(), made.get()] == [1, None, None]
+        assert made.error is error
+    for made in (Channel[int](3), LatestSlot[int]()):
+        assert made.put(1)
+        made.stop()
+        assert [made.get(), made.get()] == [None, None]
+    full = Channel[int](1)
+    full.put(1)
+    stopper = threading.Timer(0.02, full.stop)
+    stopper.start()
+    assert not full.put(2)  # it waited for a place
+    assert not full.wait_until_empty()
+    stopper.join()
+
+
+def test_a_channel_is_empty_when_all_was_taken() -> None:
+    channel = Channel[int](2)
+    channel.put(1)
+    channel.put(2)
+    assert channel.depth == 2
+    taker = threading.Timer(0.02, lambda: (channel.get(), channel.get()))
+    taker.start()
+    assert channel.wait_until_empty()
+    assert channel.depth == 0
+    taker.join()
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    generator = np.random.default_rng(0)
+    for values in (
+        generator.lognormal(2, 2, 5000),
+        generator.uniform(0, 10, 7),
+        np.full(100, 3.3),
+        np.zeros(10),
+        np.array([0.5]),
+        np.array([1.0, 1000.0]),
+    ):
+        histogram, rolling = Histogram(), RollingHistogram()
+        for i, value in enumerate(values.tolist()):
+            histogram.add(value)
+            rolling.add(value, 100 + 9 * i / len(values))
+        expected = np.percentile(values, [0, 50, 90, 99, 100])
+        np.testing.assert_allclose(histogram.percentiles(0, 50, 90, 99, 100), expected, rtol=0.01, atol=1e-3)
+        np.testing.assert_allclose(rolling.recent(109).percentiles(0, 50, 90, 99, 100), expected, rtol=0.01, atol=1e-3)
+    assert math.isnan(Histogram().percentiles(50)[0])
+
+
+def test_rolling_histograms_forget() -> None:
+    rolling = RollingHistogram(10)
+    for tenth in range(1000):
+        rolling.add(float(tenth), 50 + tenth / 10)
+    lowest, highest = rolling.recent(149.95).percentiles(0, 100)
+    assert lowest == pytest.approx(900, rel=0.01)
+    assert highest == pytest.approx(999, rel=0.01)
+    assert rolling.rate(149.95) == pytest.approx(10, rel=0.02)
+    assert rolling.rate(155.0) == pytest.approx(10 * 0.5, rel=0.15)
+    assert rolling.rate(500.0) == 0
+    early = RollingHistogram(10)
+    for i in range(11):
+        early.add(1.0, 70 + i / 10)
+    assert early.rate(71.0) == pytest.approx(10)
+
+
+def test_memory_of_figures_does_not_grow() -> None:
+    generator = np.random.default_rng(0)
+
+    def size(values: int) -> int:
+        histogram, rolling = Histogram(), RollingHistogram()
+        for i, value in enumerate(generator.lognormal(2, 3, values).tolist()):
+            histogram.add(value)
+            rolling.add(value, 100 + 10 * i)  # eleven days of it
+        return len(pickle.dumps((histogram, rolling)))
+
+    assert size(100_000) < size(20) + 1000
+    assert size(100_000) < 300_000
+
+
+def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(1)
+    now_s = [1000.0]
+    monkeypatch.setattr("fastsam_trt.streaming.stats.time.perf_counter", lambda: now_s[0])
+    slot, channel = LatestSlot[int](), Channel[int](2)
+    figures = FlowFigures({"captured": slot, "selected": channel}, lambda: SourceHealth(1, 0, 1, 2.0))
+    assert json.dumps(figures.snapshot().as_record(), allow_nan=False)  # nothing is known yet
+    captures, ages, outputs, waits, selects, finished = [], [], [], [], [], []
+    for i in range(600):  # sixty seconds
+        begun_s = 1000 + i / 10
+        capture, wait, select, output = generator.uniform(0.001, 0.02, 4)
+        result = made_result([np.ones((2, 2), bool)] * (i % 3), size=(4, 4))
+        result.speed.update(select=select * 1e3, decode=1.0)
+        captured_s = begun_s + capture
+        done_s = captured_s + wait + select + output
+        figures.took_capture(begun_s, captured_s)
+        figures.waited("captured", wait)
+        figures.took_output(result, captured_s, captured_s + wait + select, done_s - output, done_s)
+        for values, value in zip(
+            (captures, ages, outputs, waits, selects, finished),
+            (capture, wait + select + output, output - 1e-3, wait, select, done_s),
+            strict=True,
+        ):
+            values.append(value)
+    now_s[0] = finished[-1]
+    for number in range(5):
+        slot.put(number)
+    channel.put(0)
+    found = figures.snapshot()
+    assert (found.frames, found.captured, found.dropped, found.segments) == (600, 600, 4, 600)
+    assert found.queues == {"captured": 1, "selected": 1}
+    assert found.health == SourceHealth(1, 0, 1, 2.0)
+    seconds = finished[-1] - 1000
+    assert found.seconds == pytest.approx(seconds)
+    assert found.fps_out_mean == pytest.approx(600 / seconds)
+    assert found.fps_out == pytest.approx(10, rel=0.03)
+    assert found.fps_in == pytest.approx(10, rel=0.03)
+    assert found.queues_mean == pytest.approx({"captured": sum(waits) / seconds, "selected": 0})
+    live = [age for age, done_s in zip(ages, finished, strict=True) if int(done_s) > int(finished[-1]) - 10]
+    for mine, plain in (
+        ((found.age_p50_ms, found.age_p99_ms), ages),
+        ((found.age_p50_live_ms, found.age_p99_live_ms), live),
+        (found.stages["capture"], captures),
+        (found.stages["select"], selects),
+        (found.stages["output"], np.maximum(outputs, 0)),
+    ):
+        np.testing.assert_allclose(mine, np.percentile(plain, [50, 99]) * 1e3, rtol=0.01, atol=1e-3)
+    record = json.loads(json.dumps(found.as_record(), allow_nan=False))
+    assert record["frames"] == 600
+    losses, damage = {"losses": 1, "stalls": 0, "reconnections": 1, "away_s": 2.0}, {"lost_frames", "damaged_frames"}
+    assert record["health"] == {**losses, **dict.fromkeys(damage | {"stream_errors"}, 0)}
+    assert record["stages"]["segment"] == pytest.approx([1.0, 1.0], rel=0.01)

@@ -1,0 +1,169 @@
+"""A run with a preview, and its clients: plain HTTP, WebSockets, and sockets that do as they like."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from fastsam_trt.preview import Address, PreviewServer, PreviewSink
+from fastsam_trt.results.result import Result
+from fastsam_trt.sources import Frame
+from support.made_results import made_result
+
+
+def result_of(shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",)) -> Result:
+    """A result whose frame has one shade, with one segment in its middle."""
+    mask = np.zeros(size, np.bool_)
+    mask[size[0] // 3 : size[0] // 2, size[1] // 3 : size[1] // 2] = True
+    result = made_result([mask], prompts=prompts, prompt_ids=[0], similarities=[0.75], size=size)
+    result.frame[:] = shade % 256
+    return result
+
+
+class Run:
+    """A run that makes frames, and keeps the prompts that it is given."""
+
+    def __init__(self) -> None:
+        self.prompts: tuple[str, ...] = ("cat",)
+        self.asked: list[tuple[str, ...]] = []
+        self.made = 0
+        self.error: Exception | None = None
+        self.server = PreviewServer(Address("127.0.0.1", 0), lambda: self.prompts, self.set_prompts, self.figures)
+        self.sink = PreviewSink(self.server)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def set_prompts(self, prompts: Sequence[str]) -> None:
+        self.asked.append(tuple(prompts))
+        if self.error is not None:
+            raise self.error
+        self.prompts = tuple(prompts)
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "frames": self.made, "dropped": 1234, "fps_in": 30.0, "fps_out": 24.5, "age_p50_live_ms": 41.2,
+            "age_p99_live_ms": None, "embedded_per_frame": 1.5, "queues": {"captured": 1, "segmented": 0},
+            "health": {"losses": 2, "stalls": 1, "reconnections": 2, "away_s": 3.4},
+        }  # fmt: skip
+
+    def write(self) -> None:
+        result = result_of(self.made, prompts=self.prompts or ("cat",))
+        self.sink.write(Frame(result.frame, self.made, "made"), result)
+        self.made += 1
+
+    def begin(self) -> None:
+        """Make frames on a thread until `end`."""
+        self._thread = threading.Thread(target=self._make, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _make(self) -> None:
+        while not self._stop.wait(0.005):
+            self.write()
+
+    def write_until(self, met: Callable[[], bool], within_s: float = 20) -> None:
+        """Make frames until something is so."""
+        wait_until(lambda: self.write() or met(), within_s)
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Run]:
+    """A run whose server answers; no thread of it may be left at the end."""
+    made = Run()
+    with made.server:
+        try:
+            yield made
+        finally:
+            made.end()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("preview")]
+
+
+def wait_until(met: Callable[[], bool], within_s: float = 20) -> None:
+    end_s = time.monotonic() + within_s
+    while not met():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+
+
+def ask(
+    run: Run, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str
+) -> tuple[int, bytes, dict[str, str]]:
+    """One request; `Content_Type` stands for Content-Type, and an empty Host for none."""
+    connection = http.client.HTTPConnection("127.0.0.1", run.server.address.port, timeout=20)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.putrequest(method, path, skip_host="Host" in named)
+    for name, value in named.items():
+        if value:
+            connection.putheader(name, value)
+    if body is not None:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    found = answer.status, answer.read(), dict(answer.getheaders())
+    connection.close()
+    return found
+
+
+def change(run: Run, asked: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+    """Ask for prompts; what is no bytes is sent as JSON."""
+    body = asked if isinstance(asked, bytes) else json.dumps(asked).encode()
+    code, answer, _ = ask(run, "POST", "/prompts", body, **{"Content_Type": "application/json", **headers})
+    return code, json.loads(answer)
+
+
+@contextlib.asynccontextmanager
+async def watching(run: Run, **headers: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.ws_connect(run.server.url + "watch", headers=headers) as ws:
+        yield ws
+
+
+async def next_of(ws: Any, kind: type) -> Any:
+    """The next picture (bytes) or status (str, as it was sent)."""
+    async with asyncio.timeout(20):
+        while True:
+            message = await ws.receive()
+            assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
+            if isinstance(message.data, kind):
+                return message.data
+
+
+def raw_watcher(run: Run) -> socket.socket:
+    """A client that has shaken hands by itself and reads nothing after."""
+    client = socket.socket()
+    client.settimeout(20)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before it connects, else the window is larger
+    client.connect(("127.0.0.1", run.server.address.port))
+    client.sendall(
+        b"GET /watch HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    assert client.recv(12) == b"HTTP/1.1 101"
+    return client
+
+
+def narrow(run: Run) -> None:
+    """Let the system hold little for the clients, so that what they do not read waits in this process."""
+    for each in watchers(run):
+        each._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+
+def say_next(client: socket.socket) -> None:
+    client.sendall(b"\x81\x84\0\0\0\0next")
+
+
+def watchers(run: Run) -> list[Any]:
+    return list(run.server._site.watchers) if run.server._site else []
