@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelNotFoundError
-from fastsam_engine.spec.model_spec import ImageInput, TokenInput
+from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_trt import Pipeline
 from fastsam_trt.clip.crops import clip_batch, square_windows
 from fastsam_trt.clip.model import Clip

@@ -16,7 +16,7 @@ import cv2
 
 from fastsam_bench.scenarios.demo_accuracy import BOUNDS, measure
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import CLIP, SEGMENTER, locate
 from fastsam_trt.demo import draw_scene

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_trt import Pipeline, Result
 from fastsam_trt.frames.image import IMAGE_SUFFIXES, read_picture

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.frames.letterbox import fit
 

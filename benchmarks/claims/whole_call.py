@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session, open_session
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.frames.image import read_picture
 from fastsam_trt.frames.preprocess import FramePreprocessor

@@ -11,7 +11,7 @@ import numpy as np
 from answer import Answer, boxes_of
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.clip.crops import square_windows
 from fastsam_trt.clip.model import Clip

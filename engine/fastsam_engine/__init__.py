@@ -1,11 +1,22 @@
-"""The engine wing: exported models, opened on whichever backend the machine has."""
+"""Open exported models on whichever backend the machine has.
 
-from fastsam_engine.errors import FastsamError, RequestError, WorkError
-from fastsam_engine.opener import open_session
-from fastsam_engine.session import Session
-from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_engine.spec_reader import read_spec
-from fastsam_engine.store.model_store import find_graph
+Names are loaded on first use, so that `import fastsam_engine` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsam_engine.import_names import keep_old_paths, lazy_names
+
+if TYPE_CHECKING:
+    from fastsam_engine.errors import FastsamError, RequestError, WorkError
+    from fastsam_engine.opener import open_session
+    from fastsam_engine.session import Session
+    from fastsam_engine.spec.model_spec import ModelSpec
+    from fastsam_engine.spec_reader import read_spec
+    from fastsam_engine.store.model_store import find_graph
 
 __all__ = [
     "FastsamError",
@@ -17,3 +28,17 @@ __all__ = [
     "open_session",
     "read_spec",
 ]
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "FastsamError": "fastsam_engine.errors",
+        "ModelSpec": "fastsam_engine.spec.model_spec",
+        "RequestError": "fastsam_engine.errors",
+        "Session": "fastsam_engine.session",
+        "WorkError": "fastsam_engine.errors",
+        "find_graph": "fastsam_engine.store.model_store",
+        "open_session": "fastsam_engine.opener",
+        "read_spec": "fastsam_engine.spec_reader",
+    },
+)
+keep_old_paths(__name__, Path(__file__).parent)

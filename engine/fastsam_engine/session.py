@@ -15,7 +15,8 @@ from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, one_line
-from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, Precision
+from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Precision
 
 __all__ = ["Array", "Computed", "Session", "computing", "picture_size"]
 

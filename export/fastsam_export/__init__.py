@@ -1,6 +1,10 @@
 """The export wing: PyTorch models to ONNX files that explain themselves, each with its proof of parity."""
 
+from pathlib import Path
+
+from fastsam_engine.import_names import keep_old_paths
 from fastsam_export.errors import ExportError, ParityError, WeightsNotFoundError
 from fastsam_export.exporter import Exported, ExportRequest, export_model
 
 __all__ = ["ExportError", "ExportRequest", "Exported", "ParityError", "WeightsNotFoundError", "export_model"]
+keep_old_paths(__name__, Path(__file__).parent)

@@ -5,8 +5,10 @@ Names are loaded on first use, so that `import fastsam_trt` costs next to nothin
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsam_engine.import_names import keep_old_paths, lazy_names
 
 if TYPE_CHECKING:
     from fastsam_engine.errors import FastsamError
@@ -18,16 +20,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["FastsamError", "Pipeline", "Result", "Segmenter", "__version__", "open_source"]
 
-_HOMES = {
-    "FastsamError": "fastsam_engine.errors",
-    "Pipeline": "fastsam_trt.pipeline.pipeline",
-    "Result": "fastsam_trt.results.result",
-    "Segmenter": "fastsam_trt.segmentation.segmenter",
-    "open_source": "fastsam_trt.sources",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "FastsamError": "fastsam_engine.errors",
+        "Pipeline": "fastsam_trt.pipeline.pipeline",
+        "Result": "fastsam_trt.results.result",
+        "Segmenter": "fastsam_trt.segmentation.segmenter",
+        "open_source": "fastsam_trt.sources.opener",
+    },
+)
+keep_old_paths(__name__, Path(__file__).parent)

@@ -12,7 +12,8 @@ import pytest
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import InputMismatchError
 from fastsam_engine.session import Session
-from fastsam_engine.spec.model_spec import ArraysInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import ArraysInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 
 
 class _Adder(Session):

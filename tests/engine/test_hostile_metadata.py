@@ -17,7 +17,8 @@ from fastsam_engine.backends.tensorrt.plan_check import check_plan
 from fastsam_engine.errors import FastsamError, ModelFileError
 from fastsam_engine.plans.build_request import BuildOptions
 from fastsam_engine.plans.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
-from fastsam_engine.spec.model_spec import METADATA_KEY, TokenInput
+from fastsam_engine.spec.model_input import TokenInput
+from fastsam_engine.spec.model_spec import METADATA_KEY
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.tokenizer import TextTokenizer
 from fastsam_trt.prompts.class_names import read_class_names

@@ -25,7 +25,8 @@ from fastsam_engine.errors import (
 )
 from fastsam_engine.graph.onnx_graph import read_graph
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import FeatureInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from support import colour_models
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -24,7 +24,8 @@ from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, ForkedError, ThreadsError
 from fastsam_engine.open_options import OpenOptions
-from fastsam_engine.spec.model_spec import ArraysInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import ArraysInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 
 _THREADS, _RUNS = 8, 25
 _KINDS = ("onnxruntime", "openvino fp32", "openvino bf16", "bound")

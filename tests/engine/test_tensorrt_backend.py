@@ -34,7 +34,7 @@ from fastsam_engine.gpus import Gpu
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import Plan, read_plan, sidecar, write_plan
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.store import atomic_files
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main

@@ -23,7 +23,7 @@ from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import read_plan
 from fastsam_engine.plans.shape_ranges import ShapeRange, bounded, shape_ranges
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.cli.main import main
 from support import colour_models

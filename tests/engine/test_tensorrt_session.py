@@ -28,7 +28,8 @@ from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError
 from fastsam_engine.gpus import Gpu, gpus
 from fastsam_engine.plans.shape_ranges import ShapeRange
 from fastsam_engine.session import Session
-from fastsam_engine.spec.model_spec import ArraysInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import ArraysInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_engine.spec_reader import read_spec
 from support import colour_models
 from support.fake_tensorrt import FakeDevice, FakeTensorRt, _Diagnostics, _Graphs, _Strategy, _Validity, make_plan

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.spec.model_spec import ImageInput, TokenInput
+from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.tokenizer import TextTokenizer

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip.model import Clip

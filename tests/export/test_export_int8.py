@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fastsam_engine import open_session, read_spec
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec
+from fastsam_engine.spec.model_input import FeatureInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.frames.letterbox import fit

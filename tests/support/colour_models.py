@@ -13,7 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from fastsam_engine.spec.model_spec import METADATA_KEY, ImageInput, ModelSpec, Output, Source, TokenInput
+from fastsam_engine.spec.model_input import ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import METADATA_KEY, ModelSpec, Output, Source
 from fastsam_engine.spec.yolo_seg import detections_output, letterbox_input, prototypes_output, thresholds
 
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}  # BGR

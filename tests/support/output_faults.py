@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 
 Harm = Callable[[np.ndarray, ModelSpec], np.ndarray]
 _BOX_PX = 3

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from fastsam_bench.roofline.operations import count
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 
 if TYPE_CHECKING:
     import torch

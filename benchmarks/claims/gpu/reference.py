@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.clip.crops import square_windows
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene

@@ -26,7 +26,7 @@ from fastsam_engine.backends import get_backend
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.frames.preprocess import FramePreprocessor

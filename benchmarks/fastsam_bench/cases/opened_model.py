@@ -13,7 +13,7 @@ from fastsam_bench.cases.case import ModelCase
 from fastsam_bench.timing.stage_clock import StageClock
 from fastsam_engine import Session
 from fastsam_engine.opener import open_session
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.store.model_store import beside
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError

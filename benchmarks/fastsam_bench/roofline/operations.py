@@ -28,7 +28,7 @@ import numpy as np
 from fastsam_bench.errors import GraphCountError
 from fastsam_bench.roofline.shape_inference import GraphValues, Value, find_values
 from fastsam_engine.session import Computed, Session
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec_reader import read_spec
 
 _WIDTHS: Mapping[Computed, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}

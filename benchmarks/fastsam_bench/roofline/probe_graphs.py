@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_bench.roofline.onnx_package import load_onnx
-from fastsam_engine.spec.model_spec import METADATA_KEY, ArraysInput, ModelSpec, Output, Precision
+from fastsam_engine.spec.model_input import ArraysInput
+from fastsam_engine.spec.model_spec import METADATA_KEY, ModelSpec, Output, Precision
 
 Kind = Literal["square", "convolution", "vector"]
 

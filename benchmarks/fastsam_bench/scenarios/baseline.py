@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.spec.model_spec import TokenInput
+from fastsam_engine.spec.model_input import TokenInput
 from fastsam_engine.store.model_store import beside
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.tokenizer import TextTokenizer

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastsam_engine.errors import BuildRequestError
-from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, TokenInput
+from fastsam_engine.spec.model_input import ArraysInput, ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ModelSpec
 
 Shape = tuple[int, ...]
 _WIDE = 9 / 16  # height to width of the frames that most sources give

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.graph.onnx_graph import Axes, OnnxGraph, Tensor
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, TokenInput
+from fastsam_engine.spec.model_input import ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ModelSpec
 
 
 def check_graph(path: Path, spec: ModelSpec, graph: OnnxGraph) -> None:

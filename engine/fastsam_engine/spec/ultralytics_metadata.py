@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.spec.json_reader import shown
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Source
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Source
 from fastsam_engine.spec.yolo_seg import (
     detections_output,
     end_to_end_output,

@@ -9,7 +9,8 @@ from typing import Literal, cast
 
 from fastsam_engine.errors import ClassNamesError, ModelFileError
 from fastsam_engine.graph.onnx_graph import Axes, OnnxGraph
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Source
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Source
 from fastsam_engine.spec.yolo_seg import (
     detections_output,
     end_to_end_output,

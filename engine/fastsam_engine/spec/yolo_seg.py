@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from fastsam_engine.spec.model_spec import ImageInput, Output
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import Output
 
 _FASTSAM = re.compile(r"fast[-_ ]?sam[-_ ]?[sx]?(?![a-z])", re.IGNORECASE)
 _SAYS_NOTHING = {"object", "item"}  # FastSAM's one class, and what ultralytics calls it with single_cls

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Output, TokenInput
+from fastsam_engine.spec.model_input import ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.family import Exported, ExportRequest, Family, register
 from fastsam_export.frameworks import transformers_models

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_engine.spec.model_spec import FeatureInput, ModelSpec, Output, Parity
+from fastsam_engine.spec.model_input import FeatureInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output, Parity
 from fastsam_export.family import Exported, ExportRequest, Family, register
 from fastsam_export.frameworks import transformers_models
 from fastsam_export.helper_graphs import export_helpers

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, TokenInput
+from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.errors import ExportError, NotFiniteError
 from fastsam_export.family import Exported
 from fastsam_export.fp16.agreement import agreement, tolerance

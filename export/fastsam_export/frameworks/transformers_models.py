@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import one_line
-from fastsam_engine.spec.model_spec import ImageInput, Interpolation, ModelSpec, Source
+from fastsam_engine.spec.model_input import ImageInput, Interpolation
+from fastsam_engine.spec.model_spec import ModelSpec, Source
 from fastsam_engine.store.home_folder import expand_user
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.family import Exported

@@ -11,7 +11,8 @@ and a backend that would compute in bf16 by itself has to be told so (`open_sess
 from collections.abc import Callable
 from pathlib import Path
 
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.family import Exported
 from fastsam_export.helper_graphs import crops, decode, preprocess
 

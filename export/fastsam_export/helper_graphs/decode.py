@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import ArraysInput, ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.preprocess import input_axes

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ArraysInput, ModelSpec
+from fastsam_engine.spec.model_input import ArraysInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.onnx_file import write_spec
 
 _OPSET = 18

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import ArraysInput, ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove

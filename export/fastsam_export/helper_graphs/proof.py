@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Output, Task
+from fastsam_engine.spec.model_input import ArraysInput, ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output, Task
 from fastsam_export.family import Exported
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import ParityRecorder, describe, fp32_sessions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_export.errors import CalibrationError, ExportError
 from fastsam_export.frameworks.ultralytics_models import letterboxed
 

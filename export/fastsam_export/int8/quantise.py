@@ -11,7 +11,8 @@ import numpy as np
 from fastsam_engine.backends import all_backends
 from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.errors import ExportError, NotFiniteError
 from fastsam_export.family import Exported
 from fastsam_export.int8.agreement import Agreement, agreement, bounds

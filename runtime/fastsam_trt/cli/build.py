@@ -94,7 +94,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: bool) -> BuildRequest:
-    from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, TokenInput
+    from fastsam_engine.spec.model_input import ArraysInput, ImageInput, TokenInput
 
     takes_batch, takes_size = isinstance(spec.input, ImageInput | TokenInput), isinstance(spec.input, ImageInput)
     return BuildRequest(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.frames.antialiased_resize import AntialiasedResize
 
 _KERNEL_SHRINK = 3.0  # of a shrink beyond twice this, averaging does the rest first, at a fraction of the cost

@@ -16,7 +16,7 @@ from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.spec.model_spec import ImageInput, TokenInput
+from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import beside
 from fastsam_trt.bundled_models import locate

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.errors import ClosedError
-from fastsam_engine.spec.model_spec import TokenInput
+from fastsam_engine.spec.model_input import TokenInput
 from fastsam_engine.store.file_hash import file_sha256
 from fastsam_engine.store.home_folder import NOWHERE
 from fastsam_trt.masks.batch_ladder import batches, filled

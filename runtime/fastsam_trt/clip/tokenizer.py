@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.spec.model_spec import TokenInput
+from fastsam_engine.spec.model_input import TokenInput
 
 _logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import Interpolation
+from fastsam_engine.spec.model_input import Interpolation
 from fastsam_trt.frames.axis_resize import antialiased
 
 

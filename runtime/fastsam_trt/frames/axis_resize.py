@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import Interpolation
+from fastsam_engine.spec.model_input import Interpolation
 from fastsam_trt.frames.content_cells import ContentCells
 
 _ONE_THREAD = 1 << 18  # multiplications of one product

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.frames.axis_resize import antialiased
 from fastsam_trt.frames.content_cells import content_cells
 from fastsam_trt.frames.letterbox import Letterbox

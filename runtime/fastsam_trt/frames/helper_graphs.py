@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastsam_engine import Session, open_session
 from fastsam_engine.errors import ModelFileError
-from fastsam_engine.spec.model_spec import ArraysInput
+from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.store.model_store import beside
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.rectangles import RECTANGLES, Rectangle, input_size, scaled
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.frames.antialiased_resize import AntialiasedResize
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.rectangles import Rectangle

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.device_array import DeviceArray
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.frames.device_geometry import frame_places, stretch_weights
 from fastsam_trt.frames.helper_graphs import takes
 from fastsam_trt.frames.letterbox import Letterbox, fit

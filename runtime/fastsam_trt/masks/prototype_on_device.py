@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastsam_engine import Session
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError
-from fastsam_engine.spec.model_spec import ArraysInput
+from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_trt.frames.device_geometry import unpack_masks
 from fastsam_trt.masks.batch_ladder import batches, filled
 from fastsam_trt.masks.mask_source import MaskCrop

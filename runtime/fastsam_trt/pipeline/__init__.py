@@ -1,1 +1,13 @@
 """The pipeline: frames and prompts in, results out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastsam_engine.import_names import lazy_names
+
+if TYPE_CHECKING:
+    from fastsam_trt.pipeline.pipeline import Pipeline
+
+__all__ = ["Pipeline"]
+__getattr__ = lazy_names(__name__, {"Pipeline": "fastsam_trt.pipeline.pipeline"})

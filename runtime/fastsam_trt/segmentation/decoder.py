@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.session import Session
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.segmentation.segments import Segments

@@ -17,7 +17,7 @@ from fastsam_engine import Session, find_graph, open_session
 from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
-from fastsam_engine.spec.model_spec import ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.store.model_store import beside
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.errors import OptionError

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.device_array import HostArray
 from fastsam_engine.session import Session
-from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ArraysInput, ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip.crops import clip_batch, square_windows

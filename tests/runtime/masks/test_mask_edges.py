@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fastsam_engine.session import Session
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames import device_geometry
 from fastsam_trt.frames.letterbox import Letterbox, fit

@@ -22,7 +22,8 @@ from fastsam_engine.plans.engine_cache import check_own_folder, keep_from_others
 from fastsam_engine.plans.shape_ranges import bounded, shape_ranges
 from fastsam_engine.session import Array, Computed, Session, computing
 from fastsam_engine.spec.graph_check import check_names
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.store.weight_files import beside_its_weights
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from fastsam_engine.concurrency.made_once import MadeOnce
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, one_line
 from fastsam_engine.session import Computed, Session, picture_size
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -14,7 +14,8 @@ from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.plans.shape_ranges import ShapeRange
 from fastsam_engine.session import Computed
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.store.file_hash import file_sha256
 from fastsam_engine.store.home_folder import home
 

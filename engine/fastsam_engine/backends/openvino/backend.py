@@ -31,7 +31,8 @@ from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.shape_ranges import ShapeRange, shape_ranges
 from fastsam_engine.session import Array, Session, computing, picture_size
 from fastsam_engine.spec.graph_check import check_names
-from fastsam_engine.spec.model_spec import ArraysInput, ImageInput, ModelSpec, Precision
+from fastsam_engine.spec.model_input import ArraysInput, ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Precision
 from fastsam_engine.store.home_folder import has_writable_home
 from fastsam_engine.store.weight_files import beside_its_weights
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 from fastsam_engine.backends.tensorrt.bound_context import Binding
 from fastsam_engine.backends.tensorrt.loaded_plan import Shape
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, TokenInput
+from fastsam_engine.spec.model_input import ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ModelSpec
 
 _COUNTED = ("N", "K")  # axes of pictures, of segments
 

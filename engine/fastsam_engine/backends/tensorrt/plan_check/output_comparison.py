@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from fastsam_engine.backends.tensorrt.plan_check.row_matching import compare_rows
 from fastsam_engine.backends.tensorrt.plan_check.score_logits import clear_logits, log_probabilities
 from fastsam_engine.device_array import Array
-from fastsam_engine.spec.model_spec import ImageInput, ModelSpec, Output
+from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 
 _SUREST = 50  # anchors of a picture whose boxes a user may see
 _PARTS = 21  # of the anchors: the coarsest of three levels has one of 21

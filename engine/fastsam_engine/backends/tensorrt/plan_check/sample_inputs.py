@@ -9,7 +9,8 @@ import numpy as np
 from fastsam_engine.backends.tensorrt.plan_check.sample_pictures import SamplePictures
 from fastsam_engine.device_array import Array
 from fastsam_engine.plans.shape_ranges import Shape, ShapeRange
-from fastsam_engine.spec.model_spec import ArraysInput, FeatureInput, ImageInput, ModelSpec, TokenInput
+from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
+from fastsam_engine.spec.model_spec import ModelSpec
 
 _LEAST = 4  # pictures or texts in all, so that each kind of picture is there
 _COARSE = 4  # cells a side over which drawn features change

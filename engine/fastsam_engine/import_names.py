@@ -1,0 +1,114 @@
+"""Load public names on first use, and keep old import paths working with a warning.
+
+A package lists its moved modules in `moved_modules.txt`: one old and one new path per line. The list is read when an
+import of that package fails, so that it costs nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader  # importing it takes as long as the whole package
+
+_LIST = "moved_modules.txt"
+
+
+def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's `__getattr__` that imports public names when they are first used.
+
+    Args:
+        package: `__name__` of the package.
+        modules: For each name the module that defines it.
+    """
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(modules[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return get
+
+
+def moved_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's `__getattr__` for names that were its own while it was a module; using one warns.
+
+    Args:
+        package: `__name__` of the package.
+        modules: For each name the module that defines it now.
+    """
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        _warn(f"{package}.{name}", f"{modules[name]}.{name}", stacklevel=2)
+        return getattr(importlib.import_module(modules[name]), name)
+
+    return get
+
+
+def keep_old_paths(package: str, folder: Path) -> None:
+    """Let the modules that a package moved be imported by their old paths, with a `DeprecationWarning`.
+
+    Args:
+        package: Name of the package.
+        folder: The package's folder, which holds `moved_modules.txt`.
+    """
+    if not any(isinstance(finder, _MovedModules) and finder.package == package for finder in sys.meta_path):
+        sys.meta_path.append(_MovedModules(package, folder / _LIST))
+
+
+class _MovedModules:
+    """Finds the modules of a package by the paths that they once had; asked last, when no other finder knows one."""
+
+    def __init__(self, package: str, path: Path) -> None:
+        self.package = package
+        self._path = path
+
+    @cached_property
+    def _new_paths(self) -> dict[str, str]:
+        return dict(line.split() for line in self._path.read_text().splitlines())
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a moved module; None for any other."""
+        if not fullname.startswith(f"{self.package}.") or fullname not in self._new_paths:
+            return None
+        held = any(each.startswith(f"{fullname}.") for each in self._new_paths)
+        return ModuleSpec(fullname, cast("Loader", _MovedModule(self._new_paths[fullname])), is_package=held)
+
+
+class _MovedModule:
+    """Fills a module of an old path with the names of the module that has replaced it."""
+
+    def __init__(self, new_path: str) -> None:
+        self._new_path = new_path
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to Python to make the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill it."""
+        _warn(module.__name__, self._new_path, stacklevel=2)
+        new = importlib.import_module(self._new_path)
+        public = getattr(new, "__all__", [name for name in vars(new) if not name.startswith("__")])
+        module.__dict__.update({name: getattr(new, name) for name in public}, __doc__=new.__doc__)
+
+
+def _warn(old: str, new: str, stacklevel: int) -> None:
+    warnings.warn(
+        f"{old} has moved to {new}; the old path works until the next minor version",
+        DeprecationWarning,
+        stacklevel=stacklevel + 1,
+    )

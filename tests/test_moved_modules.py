@@ -1,0 +1,52 @@
+"""Old import paths: every one still leads to the module that replaced it, and a warning names that one."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LISTS = {name: ROOT / wing / name / "moved_modules.txt" for name, wing in (
+    ("fastsam_engine", "engine"), ("fastsam_export", "export"), ("fastsam_trt", "runtime"))}  # fmt: skip
+MOVED = [line.split() for path in LISTS.values() for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED, ids=[old for old, _ in MOVED])
+def test_an_old_path_leads_to_the_new_module_and_says_so(old: str, new: str) -> None:
+    importlib.import_module(new.partition(".")[0])
+    sys.modules.pop(old, None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        module = importlib.import_module(old)
+    replaced = importlib.import_module(new)
+    public = [name for name in vars(replaced) if not name.startswith("_") and name != "annotations"]
+    assert all(getattr(module, name) is getattr(replaced, name) for name in getattr(replaced, "__all__", public))
+    assert f"{old} has moved to {new}" in [str(each.message).partition(";")[0] for each in caught]
+
+
+@pytest.mark.parametrize(
+    ("statement", "new"),
+    [
+        ("from fastsam_trt.clip import Clip", "fastsam_trt.clip.model.Clip"),
+        ("from fastsam_trt.drawing import draw", "fastsam_trt.drawing.overlay.draw"),
+        ("from fastsam_trt.flow import Flow", "fastsam_trt.streaming"),
+        ("from fastsam_trt.coco import as_records", "fastsam_trt.results.coco"),
+        ("import fastsam_trt.flow.flow", "fastsam_trt.streaming.flow"),
+    ],
+)
+def test_a_script_that_uses_an_old_path_is_told_the_new_one(statement: str, new: str) -> None:
+    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
+    assert f"DeprecationWarning: {statement.split()[1]}" in done.stderr
+    assert f" has moved to {new}; " in done.stderr
+
+
+def test_new_paths_and_unknown_ones_are_as_python_has_them() -> None:
+    code = "import fastsam_trt.streaming, fastsam_trt.results.coco\nfrom fastsam_trt.pipeline import Pipeline"
+    assert not subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'fastsam_trt\.nothing'"):
+        importlib.import_module("fastsam_trt.nothing")
