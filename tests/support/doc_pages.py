@@ -76,7 +76,7 @@ def fastsam_commands(page: Path) -> list[list[str]]:
 def _arguments(words: list[str]) -> Iterator[list[str]]:
     """What follows the command's name, where that is run: `docker build -t fastsam-trt .` does not."""
     for position, word in enumerate(words):
-        if Path(word).name == "fastsam-trt" and words[position + 1 :][:1] not in ([], ["."]):
+        if Path(word).name.partition(":")[0] == "fastsam-trt" and words[position + 1 :][:1] not in ([], ["."]):
             yield words[position + 1 :]
             return
 
