@@ -33,7 +33,7 @@ from support.doc_pages import (
     links,
     name_of,
 )
-from test_layers import LAYERS
+from support.layers import LAYERS
 
 RUN = [README, DOCS / "quickstart.md"]
 RUN_PYTHON = [*RUN, DOCS / "python.md"]
