@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from fastsam_trt.sources.health import SourceHealth
-from fastsam_trt.sources.shot import Ended, Opened, Shot
+from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened
 
 
 class Script:
@@ -47,7 +47,7 @@ class ScriptedReader:
         self._damage = SourceHealth()
         self.opened = Opened(25.0, script.has_end)
 
-    def read(self, *, decode: bool) -> Shot | Ended | None:
+    def read(self, *, decode: bool) -> CapturedFrame | Ended | None:
         stream_s = None
         for step in self._steps:
             if isinstance(step, float):
@@ -64,7 +64,7 @@ class ScriptedReader:
             else:
                 assert isinstance(step, np.ndarray)
                 picture = step if decode else None
-                return Shot(picture, time.perf_counter(), time.time(), stream_s, damage=self._damage)
+                return CapturedFrame(picture, time.perf_counter(), time.time(), stream_s, damage=self._damage)
         return None
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.drawing import labels
 from fastsam_trt.drawing.labels import Colour
-from fastsam_trt.drawing.scaled import resize_crops, resize_picture
+from fastsam_trt.drawing.scaled import resize_crops, resize_image
 from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.results.result import Result
 
@@ -18,6 +18,20 @@ _ALPHA = 0.4
 _PALETTE: tuple[Colour, ...] = (  # BGR; Okabe and Ito's colours, told apart by colour-blind readers
     (233, 180, 86), (0, 159, 230), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204),
 )  # fmt: skip
+
+
+class Overlay:
+    """Draws a result the first time that it is asked for it, and keeps the picture until the next result."""
+
+    def __init__(self) -> None:
+        self._result: Result | None = None
+        self._picture: NDArray[np.uint8] | None = None
+
+    def of(self, result: Result) -> NDArray[np.uint8]:
+        """The overlay of a result, (H, W, 3) uint8 BGR, which its users do not write into."""
+        if self._picture is None or result is not self._result:
+            self._result, self._picture = result, draw(result)
+        return self._picture
 
 
 def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float | None = None) -> NDArray[np.uint8]:
@@ -35,7 +49,7 @@ def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float 
     if size is not None and size != frame.shape[:2]:
         crops = resize_crops(crops, frame.shape[:2], size)
         boxes = boxes * (np.array([size[1], size[0]] * 2) / np.array([frame.shape[1], frame.shape[0]] * 2))
-        frame = resize_picture(frame, size)
+        frame = resize_image(frame, size)
     colours = palette(_colour_keys(result))
     picture = tint(frame, crops, colours)
     tags = labels.Tags(picture, text_scale)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.results import rle
-from fastsam_trt.results.cutouts import cut_out
-from fastsam_trt.results.detections import as_detections
 from fastsam_trt.results.polygons import polygons
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import Selection
@@ -176,3 +175,43 @@ class Result:
             PackagesMissingError: The extra `[supervision]` is not installed.
         """
         return as_detections(self)
+
+
+def cut_out(frame: NDArray[np.uint8], crop: MaskCrop) -> NDArray[np.uint8]:
+    """Cut a mask out of a frame.
+
+    Args:
+        frame: (H, W, 3) uint8 BGR.
+        crop: The mask inside its box.
+
+    Returns:
+        (h, w, 4) uint8 BGRA, of the crop's size: alpha is 255 on the mask, all is 0 beside it.
+    """
+    left, top, pixels = crop
+    height, width = pixels.shape
+    picture = np.full((height, width, 4), 255, np.uint8)
+    picture[..., :3] = frame[top : top + height, left : left + width]
+    picture[~pixels] = 0
+    return picture
+
+
+def as_detections(result: Result) -> Detections:
+    """See `Result.to_supervision`."""
+    try:
+        from supervision import Detections
+    except ModuleNotFoundError as error:
+        raise PackagesMissingError([error.name or "supervision"], "supervision") from error
+    names, prompts = result.class_names, result.prompts
+    track_ids = result.track_ids
+    return Detections(
+        xyxy=result.boxes,
+        mask=result.masks(),
+        confidence=result.scores,
+        class_id=result.class_ids,
+        tracker_id=track_ids if (track_ids >= 0).any() else None,
+        data={
+            "class_name": np.array([names[i] if i < len(names) else "" for i in result.class_ids.tolist()], np.str_),
+            "prompt": np.array([prompts[i] if i >= 0 else "" for i in result.prompt_ids.tolist()], np.str_),
+            "similarity": result.similarities,
+        },
+    )

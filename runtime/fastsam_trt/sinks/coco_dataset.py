@@ -11,8 +11,8 @@ from fastsam_engine.store.atomic_files import PartFile, is_written_in_place
 from fastsam_trt import __version__
 from fastsam_trt.results.coco import as_annotations
 from fastsam_trt.results.result import Result
-from fastsam_trt.sinks.coco import as_json, check_json
 from fastsam_trt.sinks.coco_ids import CocoIds
+from fastsam_trt.sinks.coco_results import as_json, check_json
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 

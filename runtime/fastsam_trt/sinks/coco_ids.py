@@ -8,10 +8,10 @@ from pathlib import Path
 from fastsam_trt.errors import OptionError
 from fastsam_trt.results.categories import Categories
 from fastsam_trt.results.ground_truth import GroundTruth
+from fastsam_trt.sinks.coco_image_ids import ImageIds
 from fastsam_trt.sinks.frame_names import FrameNames
-from fastsam_trt.sinks.image_ids import ImageIds
 from fastsam_trt.sources import Kind
-from fastsam_trt.sources.files import is_video
+from fastsam_trt.sources.files.files_source import is_video
 
 
 class CocoIds:

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from fastsam_trt.sources import Frame, Kind
-from fastsam_trt.sources.naming import as_path, printable
-from fastsam_trt.sources.pipe import STANDARD_INPUT, name_in_files
+from fastsam_trt.sources.names import as_path, printable
+from fastsam_trt.sources.pipes.pipe import STANDARD_INPUT, name_in_files
 
 _LONGEST_BYTES = 220  # of a source's name, which leaves room for a number and more in the 255 of file systems
 _LONGEST_SLUG = 40

@@ -13,15 +13,15 @@ from fastsam_engine.errors import OutputError
 from fastsam_engine.store.atomic_files import check_writable, write_atomically
 from fastsam_trt.drawing.overlay import draw_panels
 from fastsam_trt.results.result import Result
-from fastsam_trt.sinks.folder import OutputFolder
 from fastsam_trt.sinks.frame_names import FrameNames
+from fastsam_trt.sinks.output_folder import OutputFolder
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SAVED_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
-class PictureSink(Sink):
+class PanelSink(Sink):
     """Writes one picture a frame: to one file, or each into a folder under its source's name."""
 
     def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
@@ -37,7 +37,7 @@ class PictureSink(Sink):
         """
         self._path = path
         self._names = FrameNames("images", files)
-        is_file = path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
+        is_file = path.suffix.lower() in SAVED_IMAGE_SUFFIXES and not path.is_dir()
         self._folder = None if is_file else OutputFolder(path)
         if self._folder is None:
             check_writable(path)
@@ -45,10 +45,10 @@ class PictureSink(Sink):
     def write(self, frame: Frame, result: Result) -> None:
         """Write the picture of a frame."""
         target = self._path if self._folder is None else self._folder.take(self._names.stem(frame))
-        write_picture(target, draw_panels(result))
+        write_image(target, draw_panels(result))
 
 
-def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+def write_image(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write (H, W, 3) uint8 BGR to an image file, as its suffix says.
 
     Raises:

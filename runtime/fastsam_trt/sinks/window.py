@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import cv2
 
+from fastsam_trt.drawing.overlay import Overlay
 from fastsam_trt.errors import DisplayError
 from fastsam_trt.results.result import Result
-from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import takewhile
 
-from fastsam_trt.sources.usual_interval import UsualInterval
+from fastsam_trt.sources.media_clock import MedianInterval
 
 _LARGEST_JUMP_S = 10.0  # as FFmpeg's -dts_delta_threshold
 _SHOW_SPEED = 6  # frames that show how fast frames come
@@ -39,7 +39,7 @@ class LiveClock:
         self._anchor: tuple[float, float, float] | None = None
         self._began_s = began_s
         self._opening: _Opening | None = None
-        self._usual = UsualInterval()
+        self._usual = MedianInterval()
         self._lost: tuple[float, float] | None = None  # place and time of the last frame before a loss
         self._returned: deque[tuple[float, float]] = deque(maxlen=_SHOW_SPEED)  # timestamps and times after it
 

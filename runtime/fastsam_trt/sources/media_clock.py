@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+from statistics import median
+
 _USUAL_FPS = 30.0
 _BACK_S = 0.25  # frames that a damaged stream gives in the wrong order
 _JUMP_S = 10.0  # FFmpeg's own limit: a longer jump is a clock that was set anew
+_INTERVALS = 31  # enough for a median that one pause does not move
 
 
 class MediaClock:
@@ -63,3 +67,23 @@ class MediaClock:
                 return max(time_s - origin_s, self._last_s)
         self._other_origin_s = time_s - next_s
         return next_s
+
+
+class MedianInterval:
+    """The median of the last intervals."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
+        self._last_s: float | None = None
+
+    def add(self, place_s: float) -> None:
+        """Take note of a frame's place in its video, in seconds."""
+        if self._last_s is not None:
+            self._intervals_s.append(place_s - self._last_s)
+        self._last_s = place_s
+
+    @property
+    def seconds(self) -> float | None:
+        """The usual interval; None before the second frame."""
+        return median(self._intervals_s) if self._intervals_s else None

@@ -19,14 +19,14 @@ from numbers import Integral
 from pathlib import Path
 
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.sources.address import open_address
-from fastsam_trt.sources.files import FilesSource
-from fastsam_trt.sources.found_file import look_into
-from fastsam_trt.sources.listing import list_media
-from fastsam_trt.sources.live import LiveSource
-from fastsam_trt.sources.naming import DEMO, as_path, check_type, find_address, find_camera, is_demo, printable
-from fastsam_trt.sources.pipe import is_pipe, name_in_files
-from fastsam_trt.sources.piped import open_piped
+from fastsam_trt.sources.files.files_source import FilesSource
+from fastsam_trt.sources.files.folder import list_media
+from fastsam_trt.sources.files.source_file import look_into
+from fastsam_trt.sources.live.address import open_address
+from fastsam_trt.sources.live.live_source import LiveSource
+from fastsam_trt.sources.names import DEMO, as_path, check_type, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.pipes.opener import open_pipe_source
+from fastsam_trt.sources.pipes.pipe import is_pipe, name_in_files
 from fastsam_trt.sources.source import Source
 
 __all__ = ["DEMO", "RECONNECT_S", "STALL_S", "open_source"]
@@ -87,7 +87,7 @@ def open_source(
         return open_address(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
     path = as_path(source if isinstance(source, Path) else name_in_files(str(source)))
     if is_pipe(path):
-        return open_piped(name, path, vid_stride)
+        return open_pipe_source(name, path, vid_stride)
     return _open_path(name, path, vid_stride)
 
 

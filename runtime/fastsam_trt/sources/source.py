@@ -26,7 +26,7 @@ class Source(AbstractContextManager["Source"]):
         fps: Frame rate of a video; None for images, or where it is not known.
         sound: The file whose sound belongs to the frames; None where there is none.
         files: The images, and videos among them, of the kind `images`; else none. `Frame.source` names them, with its
-            page where a file has several, as `naming.printable` shows the path.
+            page where a file has several, as `names.printable` shows the path.
     """
 
     kind: Kind

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt.cli.main import main
-from fastsam_trt.sinks.video_formats import FORMATS
+from fastsam_trt.sinks.video.formats import FORMATS
 from fastsam_trt.sources import open_source
 from support.made_recordings import record
 

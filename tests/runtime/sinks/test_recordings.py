@@ -19,9 +19,9 @@ import pytest
 from fastsam_engine.errors import OutputError
 from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.sinks import VideoSink
-from fastsam_trt.sinks.canvas import Canvas
-from fastsam_trt.sinks.timeline import Timeline
-from fastsam_trt.sinks.video_formats import FORMATS
+from fastsam_trt.sinks.video.canvas import Canvas
+from fastsam_trt.sinks.video.formats import FORMATS
+from fastsam_trt.sinks.video.timeline import Timeline
 from fastsam_trt.sources import Frame, open_source
 from support.made_recordings import RAW, picture_of, record
 from support.made_videos import write_made

@@ -32,8 +32,9 @@ from fastsam_trt.errors import (
 )
 from fastsam_trt.sources import SourceHealth
 from fastsam_trt.sources import live as live_module
-from fastsam_trt.sources.diagnosis import find_device, hide_password, why_absent
-from fastsam_trt.sources.shot import Ended
+from fastsam_trt.sources.live.diagnosis import find_device, why_absent
+from fastsam_trt.sources.names import hide_password
+from fastsam_trt.sources.video.reader_events import Ended
 from support.live_senders import free_port, numbered, open_captures, pictures, shown, until
 from support.scripted_capture import Script
 

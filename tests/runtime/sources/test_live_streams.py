@@ -31,7 +31,7 @@ from fastsam_trt.errors import (
     TruncatedSourceError,
 )
 from fastsam_trt.sources import Frame, SourceHealth
-from fastsam_trt.sources.stream_reader import StreamReader
+from fastsam_trt.sources.video.stream_reader import StreamReader
 from support.live_senders import (
     HEIGHT,
     WIDTH,

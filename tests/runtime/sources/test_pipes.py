@@ -24,9 +24,9 @@ from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
 from fastsam_trt.frames.content_type import sniff
 from fastsam_trt.sinks.frame_names import FrameNames
 from fastsam_trt.sources import Frame
-from fastsam_trt.sources.picture_bytes import read_picture_bytes
-from fastsam_trt.sources.picture_source import PictureSource
-from fastsam_trt.sources.pipe import Peekable
+from fastsam_trt.sources.pipes.image_bytes import read_image_bytes
+from fastsam_trt.sources.pipes.image_source import ImageSource
+from fastsam_trt.sources.pipes.pipe import PeekableStream
 from fastsam_trt.streaming import resolve_policy
 from support.live_senders import numbered, pictures, read_number, shown
 from support.made_videos import silent_wav
@@ -214,7 +214,7 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
     path = tmp_path / "pages.tif"
     assert cv2.imwritemulti(str(path), [numbered(number) for number in range(3)])
     data = path.read_bytes()
-    source = PictureSource("-", data)
+    source = ImageSource("-", data)
     assert (source.kind, source.frames) == ("images", 3)
     frames = list(source)
     assert shown(frames) == [(0, 0), (1, 1), (2, 2)]
@@ -222,13 +222,13 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
     names = FrameNames("images")
     assert [names.stem(frame) for frame in frames] == ["stdin-1", "stdin-2", "stdin-3"]
     with pytest.raises(SourceUnreadableError, match="the end of its list of pages, found 1 page"):
-        list(PictureSource("-", data[: len(data) // 2]))
+        list(ImageSource("-", data[: len(data) // 2]))
 
 
 def test_a_large_picture_is_looked_at_once() -> None:
     """Or else a pipe, which brings 64 KiB at a time, takes minutes for what is read in a second."""
 
-    class Counted(Peekable):
+    class Counted(PeekableStream):
         looked_at_b = 0
 
         def __init__(self, data: bytes) -> None:
@@ -246,10 +246,10 @@ def test_a_large_picture_is_looked_at_once() -> None:
     for suffix in (".ppm", ".bmp", ".png"):
         data = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 256, (500, 800, 3), np.uint8))[1].tobytes()
         source = Counted(data)
-        assert read_picture_bytes("made", source, sniff(data)) == data
+        assert read_image_bytes("made", source, sniff(data)) == data
         assert source.looked_at_b < 3 * len(data)
         followed = Counted(data * 2)
-        assert read_picture_bytes("made", followed, sniff(data)) is None
+        assert read_image_bytes("made", followed, sniff(data)) is None
         assert followed.peek(2 * len(data)) == data * 2
 
 

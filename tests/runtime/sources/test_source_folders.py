@@ -21,7 +21,7 @@ from fastsam_trt.errors import (
     SourceUnreadableError,
     TruncatedSourceError,
 )
-from fastsam_trt.sources.found_file import look_into
+from fastsam_trt.sources.files.source_file import look_into
 from fastsam_trt.streaming import Flow
 from support.colour_models import scene
 

@@ -21,7 +21,7 @@ from fastsam_trt.errors import (
     SourceUnreadableError,
 )
 from fastsam_trt.sources import opener
-from fastsam_trt.sources.naming import as_path, printable
+from fastsam_trt.sources.names import as_path, printable
 
 
 @pytest.fixture

@@ -86,7 +86,10 @@ def test_stop_ends_every_kind_between_frames_without_an_error(tmp_path: Path, wr
 
 
 def test_sources_and_the_demo_import_in_any_order() -> None:
-    for modules in (["fastsam_trt.sources.demo_video", "fastsam_trt.sources"], ["fastsam_trt.sources.live"]):
+    for modules in (
+        ["fastsam_trt.sources.demo_video", "fastsam_trt.sources"],
+        ["fastsam_trt.sources.live.live_source"],
+    ):
         code = "\n".join(f"import {module}" for module in modules)
         subprocess.run([sys.executable, "-c", code], check=True)
 

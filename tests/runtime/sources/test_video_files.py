@@ -22,10 +22,10 @@ from fastsam_trt import open_source
 from fastsam_trt.cli import main
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources import SourceHealth
-from fastsam_trt.sources.decoding import Decoder
-from fastsam_trt.sources.expected_pictures import ExpectedPictures
-from fastsam_trt.sources.media_file import MediaFile
-from fastsam_trt.sources.video_file import VideoFile
+from fastsam_trt.sources.video.container import VideoContainer
+from fastsam_trt.sources.video.decoder import Decoder
+from fastsam_trt.sources.video.lost_frames import LostFrames
+from fastsam_trt.sources.video.video_file import VideoFile
 from support.made_videos import SIZE, count_decodable, damage, number_of, numbered, remux, write_made
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")
@@ -105,7 +105,7 @@ def test_damage_at_the_end_costs_no_frames_that_threads_still_hold(
     for threads in (1, 16):
         path.write_bytes(long_videos[suffix].read_bytes())
         damage(path, begin=0.91)
-        with MediaFile("end", str(path)) as media:
+        with VideoContainer("end", str(path)) as media:
             decoder = Decoder(media.stream, threads=threads)
             frames = [
                 decoded.index
@@ -496,7 +496,7 @@ def test_frames_are_freed_without_the_garbage_collector(tmp_path: Path) -> None:
     code = f"""
 import gc, resource, sys
 gc.disable()
-from fastsam_trt.sources.video_file import VideoFile
+from fastsam_trt.sources.video.video_file import VideoFile
 def read():
     with VideoFile("x", {str(path)!r}) as video:
         return sum(1 for _ in video)
@@ -587,7 +587,7 @@ def test_the_shared_video(shared: Path) -> None:
 
 
 def test_a_packet_whose_time_damage_made_up_costs_no_other_picture() -> None:
-    expected = ExpectedPictures(25)
+    expected = LostFrames(25)
     lost = 0
     for index in range(100):
         time_s = index / 25

@@ -1,0 +1,11 @@
+"""Images, videos and animations on disk."""
+
+from fastsam_engine.import_names import moved_names
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "FilesSource": "fastsam_trt.sources.files.files_source",
+        "is_video": "fastsam_trt.sources.files.files_source",
+    },
+)

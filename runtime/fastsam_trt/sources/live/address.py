@@ -1,0 +1,43 @@
+"""Sources at addresses: streams, and still pictures over HTTP."""
+
+from __future__ import annotations
+
+from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.sources.live.http_image import fetch_image
+from fastsam_trt.sources.live.live_source import LiveSource
+from fastsam_trt.sources.names import hide_password
+from fastsam_trt.sources.pipes.image_source import ImageSource
+from fastsam_trt.sources.source import Source
+
+
+def open_address(name: str, address: str, vid_stride: int, *, reconnect_s: float, stall_s: float) -> Source:
+    """Open a stream, or the picture at an HTTP address: what it is, the bytes say.
+
+    The address is opened as a stream first, since many cameras serve one client at a time.
+
+    Args:
+        name: What the user called it.
+        address: What FFmpeg opens, its scheme in small letters.
+        vid_stride: Take every n-th frame of a stream.
+        reconnect_s: As for `open_source`.
+        stall_s: As for `open_source`.
+
+    Raises:
+        SourceNotFoundError: It does not answer.
+        SourceUnreadableError: It answers with no video and no picture.
+    """
+    shown = hide_password(name)
+    may_be_picture = address.startswith(("http://", "https://"))
+    try:
+        source = LiveSource(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
+    except (SourceNotFoundError, SourceUnreadableError):
+        data = fetch_image(shown, address) if may_be_picture else None  # of formats that FFmpeg does not know
+        if data is None:
+            raise
+        return ImageSource(shown, data)
+    if may_be_picture and source.is_picture:
+        data = fetch_image(shown, address)
+        if data is not None:
+            source.close()
+            return ImageSource(shown, data)
+    return source

@@ -1,0 +1,265 @@
+"""LiveSource: a camera or stream, sought again when it is lost."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+
+from fastsam_trt.errors import SourceLostError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
+from fastsam_trt.sources.frame import Frame
+from fastsam_trt.sources.health import SourceHealth
+from fastsam_trt.sources.live.camera_reader import CameraReader
+from fastsam_trt.sources.live.capture_thread import Answers, CaptureThread, Reader
+from fastsam_trt.sources.live.diagnosis import why_absent
+from fastsam_trt.sources.live_clock import LiveClock
+from fastsam_trt.sources.media_clock import MediaClock
+from fastsam_trt.sources.names import hide_password
+from fastsam_trt.sources.source import Source
+from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened, Refused
+
+_logger = logging.getLogger(__name__)
+
+_OPEN_S = 10.0
+_CLOSE_S = 1.0
+_FIRST_DELAY_S = 0.2
+_LONGEST_DELAY_S = 5.0
+_GRACE_S = 0.25  # FFmpeg's own time limit comes first: it leaves the stream in order
+_HELD = 20  # frames that a decoder may hold back; 16 are what H.264 and H.265 allow
+
+
+class LiveSource(Source):
+    """A camera, through OpenCV, or a stream at an address, through PyAV.
+
+    A stream that ends, fails or gives no frame for `stall_s` is lost: it is closed and opened again, after 0.2 s, then
+    after twice as long each time up to 5 s, until a frame comes or `reconnect_s` have passed. Frames go on being
+    counted, in order. The address of a file, whose size the server tells, ends where that ends; one that is lost
+    before its end is read again up to where it was.
+
+    Damage within a stream does not end it, nor does a change of size: frames come in the size that they have.
+    """
+
+    kind = "live"
+
+    def __init__(
+        self, name: str, target: str | int, vid_stride: int = 1, *, reconnect_s: float, stall_s: float
+    ) -> None:
+        """Open it.
+
+        Args:
+            name: What the user called it.
+            target: A camera's number, or an address.
+            vid_stride: Take every n-th frame.
+            reconnect_s: How long it is sought when it is lost; 0: its end is the end; `math.inf`: for ever.
+            stall_s: It is lost when it gives no frame for so long.
+
+        Raises:
+            SourceNotFoundError: It does not answer. Why is said where it can be told.
+            SourceUnreadableError: It answers, with no video.
+        """
+        self._name = hide_password(name)
+        self._target = target
+        self._stride = vid_stride
+        self._reconnect_s = reconnect_s
+        self._stall_s = stall_s
+        self._answers: Answers = SimpleQueue()
+        self._health = SourceHealth()
+        self._damage = SourceHealth()  # of the present connection
+        self._count = 0
+        self._size: tuple[int, int] | None = None
+        self._late_at = -math.inf  # the last frame that was waited for as long as may be
+        self._stalled = False
+        self._ended = False
+        self._reader = self._begin(_OPEN_S)
+        try:
+            opened = self._await(self._reader, _OPEN_S + _GRACE_S)
+        except BaseException:
+            self._reader.close()
+            raise
+        if not isinstance(opened, Opened):
+            self._reader.close(_CLOSE_S)
+            if isinstance(opened, Refused) and opened.is_there:
+                raise SourceUnreadableError(self._name, opened.why)
+            raise SourceNotFoundError(self._name, "a camera or stream that answers", why_absent(target, _OPEN_S))
+        self._opened = opened
+        self.fps = None if opened.fps is None else opened.fps / vid_stride
+        self._clock = MediaClock(None, opened.fps) if opened.has_end else LiveClock(opened.began_s)
+        self._end_s: float | None = None
+        self._last_s = time.perf_counter()
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether there is one still picture, rather than a stream."""
+        return self._opened.is_picture
+
+    @property
+    def end_s(self) -> float | None:
+        return self._end_s
+
+    @property
+    def health(self) -> SourceHealth:
+        return self._health + self._damage
+
+    def stop(self) -> None:
+        super().stop()
+        self._answers.put((None, None))  # wakes who waits for an answer
+
+    def close(self) -> None:
+        """Let go of it; where a library waits for a frame, as soon as that has come or its time is up."""
+        self.stop()
+        self._reader.close(_CLOSE_S)
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            index = self._count
+            shot = self._next(decode=index % self._stride == 0)
+            if shot is None:
+                return
+            self._count += 1
+            self._last_s = shot.captured_s
+            media_s = self._place(shot)
+            self._end_s = self._clock.end(shot.duration_s)
+            if shot.picture is not None:
+                self._note_size(shot.picture.shape)
+                yield Frame(
+                    *(shot.picture, index, self._name, shot.captured_s, shot.timestamp_s, media_s, shot.pixel_aspect)
+                )
+
+    def _place(self, shot: CapturedFrame) -> float:
+        if isinstance(self._clock, MediaClock):
+            return self._clock.place(shot.stream_s)
+        return self._clock.place(shot.stream_s, shot.captured_s, waited=shot.waited)
+
+    def _note_size(self, shape: tuple[int, ...]) -> None:
+        size = shape[1], shape[0]
+        if self._size is not None and size != self._size:
+            _logger.warning("source %r now sends frames of %d x %d px, before %d x %d", self._name, *size, *self._size)
+        self._size = size
+
+    def _next(self, *, decode: bool) -> CapturedFrame | None:
+        """The next frame, over losses; None at the end, and where it was stopped."""
+        shot = None if self._stopped else self._shoot(decode=decode)
+        if shot is None and not self._stopped and not self._has_ended():
+            self._lose()
+            shot = self._seek(decode=decode) if self._reconnect_s > 0 else None
+        if self._stopped:
+            self._reader.close()  # it may have been begun after `close` was called from another thread
+            return None
+        return shot
+
+    def _shoot(self, *, decode: bool) -> CapturedFrame | None:
+        asked_s = time.perf_counter()
+        self._reader.ask(decode=decode)
+        answer = self._await(self._reader, self._stall_s + _GRACE_S)
+        if time.perf_counter() - asked_s > 0.9 * self._stall_s:
+            self._late_at = self._count
+        self._ended = isinstance(answer, Ended)
+        shot = answer if isinstance(answer, CapturedFrame) else None
+        if shot is not None:
+            self._damage = shot.damage
+        # When FFmpeg's time is up the decoder first gives out the frames that it held.
+        self._stalled = answer is None and self._count - self._late_at <= _HELD
+        return shot
+
+    def _has_ended(self) -> bool:
+        """Whether what gives no more frames is at its end, rather than lost."""
+        if not self._count:
+            found = f"no frame within {self._stall_s:g} s" if self._stalled else "no frame that can be decoded"
+            raise SourceUnreadableError(self._name, f"expected a video, found {found}")
+        return self._ended
+
+    def _lose(self) -> None:
+        self._reader.close()
+        health = self.health
+        self._health = replace(health, losses=health.losses + 1, stalls=health.stalls + self._stalled)
+        self._damage = SourceHealth()
+        if self._reconnect_s == 0:
+            if self._opened.has_end:
+                raise TruncatedSourceError(self._name, self._count, None)
+            _logger.info("source %r has ended (%s)", self._name, self._describe_loss())
+
+    def _describe_loss(self) -> str:
+        return f"no frame for {self._stall_s:g} s" if self._stalled else "the stream ended"
+
+    def _seek(self, *, decode: bool) -> CapturedFrame | None:
+        """Open it again until a frame comes; None where it has ended, and where it was stopped."""
+        lost_s, found = time.perf_counter(), self._describe_loss()
+        how_long = "until it is back" if math.isinf(self._reconnect_s) else f"for {self._reconnect_s:g} s"
+        _logger.warning("source %r is lost (%s); trying again %s", self._name, found, how_long)
+        delay_s = _FIRST_DELAY_S
+        while not self._stopped:
+            left_s = lost_s + self._reconnect_s - time.perf_counter()
+            if left_s <= 0:
+                raise SourceLostError(self._name, self._reconnect_s, found)
+            self._pause(min(delay_s, left_s))
+            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+            if self._stopped or self._reader.busy:  # its library has not yet let go of it
+                continue
+            shot = self._reopen(min(left_s, _OPEN_S), decode=decode)
+            if shot is not None:
+                health, away_s = self._health, shot.captured_s - self._last_s
+                self._health = replace(health, reconnections=health.reconnections + 1, away_s=health.away_s + away_s)
+                _logger.warning("source %r is back after %.1f s", self._name, away_s)
+            if shot is not None or self._ended:
+                return shot
+            self._reader.close()
+        return None
+
+    def _reopen(self, open_s: float, *, decode: bool) -> CapturedFrame | None:
+        self._reader = self._begin(open_s)
+        if not isinstance(self._await(self._reader, open_s + _GRACE_S), Opened):
+            return None
+        if isinstance(self._clock, LiveClock):
+            self._clock.restart()
+        if not self._opened.has_end:
+            return self._shoot(decode=decode)
+        for _ in range(self._count):
+            if self._shoot(decode=False) is None:
+                return None
+        shot = self._shoot(decode=decode)
+        if shot is None and not (self._ended or self._stalled or self._stopped):  # it breaks off where it did before
+            raise TruncatedSourceError(self._name, self._count, None)
+        return shot
+
+    def _begin(self, open_s: float) -> CaptureThread:
+        return CaptureThread(lambda: open_reader(self._target, open_s=open_s, read_s=self._stall_s), self._answers)
+
+    def _pause(self, seconds: float) -> None:
+        self._await(None, seconds)
+
+    def _await(self, reader: CaptureThread | None, timeout_s: float) -> Opened | Refused | CapturedFrame | Ended | None:
+        """An answer of a reader; None where it has none, where none comes in time, and where it was stopped."""
+        end_s = time.perf_counter() + timeout_s
+        while not self._stopped:
+            wait_s = min(max(end_s - time.perf_counter(), 0.0), threading.TIMEOUT_MAX)
+            try:
+                whose, answer = self._answers.get(timeout=wait_s)
+            except Empty:
+                return None
+            if whose is reader and reader is not None:  # others were given up
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+        return None
+
+
+def open_reader(target: str | int, *, open_s: float, read_s: float) -> Reader:
+    """Open a camera or stream.
+
+    Args:
+        target: A camera's number, or an address.
+        open_s: After how many seconds to give up opening an address.
+        read_s: The same for a frame.
+
+    Raises:
+        OSError: It can't be opened.
+    """
+    if isinstance(target, int):
+        return CameraReader(target)
+    from fastsam_trt.sources.video.stream_reader import StreamReader  # which loads FFmpeg
+
+    return StreamReader(target, open_s=open_s, read_s=read_s)

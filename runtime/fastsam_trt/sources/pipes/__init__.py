@@ -1,0 +1,1 @@
+"""Videos and images through pipes."""

@@ -1,0 +1,1 @@
+"""Video decoding through FFmpeg (PyAV), over damaged stretches."""
