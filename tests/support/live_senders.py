@@ -52,7 +52,7 @@ def pictures(first: int, last: int) -> list[np.ndarray]:
 
 
 def shown(frames: list[Frame]) -> list[tuple[int, int]]:
-    return [(frame.index, read_number(frame.picture)) for frame in frames]
+    return [(frame.index, read_number(frame.image)) for frame in frames]
 
 
 def open_captures() -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -44,4 +48,21 @@ def record(
             sink.write(Frame(picture, index, "made", media_s=time_s), picture)
         if after is not None:
             after()
+    return path
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from support.made_recordings import record
+record(Path(sys.argv[1]), 25, [index / 25 for index in range(100)], sound=None,
+       after=lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def killed(path: Path) -> Path:
+    """A recording of 100 frames whose process was killed after the last."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", KILLED, path], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
     return path

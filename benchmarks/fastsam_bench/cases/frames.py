@@ -115,7 +115,7 @@ class VideoFrames(Frames):
         if frame is None:
             raise SourceUnreadableError(str(self._path), f"frame {self._next} can't be decoded any more")
         self._next += 1
-        return frame.picture
+        return frame.image
 
     def close(self) -> None:
         self._video.close()

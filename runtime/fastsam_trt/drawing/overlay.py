@@ -45,7 +45,7 @@ def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float 
     Returns:
         (H, W, 3) uint8 BGR, a new picture.
     """
-    frame, crops, boxes = result.frame, result.crops(), result.boxes
+    frame, crops, boxes = result.frame, result.mask_crops(), result.boxes
     if size is not None and size != frame.shape[:2]:
         crops = resize_crops(crops, frame.shape[:2], size)
         boxes = boxes * (np.array([size[1], size[0]] * 2) / np.array([frame.shape[1], frame.shape[0]] * 2))

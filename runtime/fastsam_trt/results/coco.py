@@ -148,7 +148,7 @@ def as_annotations(
         Up to N annotations, best first.
     """
     found: list[CocoAnnotation] = []
-    crops = result.crops()
+    crops = result.mask_crops()
     outlines = coco_polygons(crops)
     for category, score, crop, polygons in zip(categories, result.scores.tolist(), crops, outlines, strict=True):
         if category is None or not crop.pixels.any():

@@ -98,7 +98,7 @@ def _paint(result: Result, values: Sequence[int], highest: int) -> LabelMap:
     height, width = result.frame.shape[:2]
     dtype: type[np.uint8 | np.uint16] = np.uint8 if highest <= _HIGHEST_UINT8 else np.uint16
     labels = np.zeros((height, width), dtype)
-    crops = result.crops()
+    crops = result.mask_crops()
     for index in np.argsort(-result.scores, kind="stable")[::-1].tolist():
         left, top, pixels = crops[index]
         region = labels[top : top + pixels.shape[0], left : left + pixels.shape[1]]

@@ -34,7 +34,7 @@ def label_lines(result: Result, classes: Sequence[int | None], *, confidence: bo
     """
     size = np.array(result.frame.shape[1::-1])
     lines = []
-    for number, score, crop in zip(classes, result.scores.tolist(), result.crops(), strict=True):
+    for number, score, crop in zip(classes, result.scores.tolist(), result.mask_crops(), strict=True):
         if number is None or not crop.pixels.any():
             continue
         values = [*(_outline(crop) / size).ravel().tolist(), *([score] if confidence else [])]

@@ -83,19 +83,22 @@ class JsonLinesSink(Sink):
 
 
 def as_record(frame: Frame, result: Result) -> dict[str, Any]:
-    """The result of a frame as JSON's types.
+    """The result of a frame in JSON types.
 
-    `size` is [H, W], boxes are xyxy px, masks COCO RLE, `pending` the tracks that wait for their decision, `time` the
-    place in a video in seconds, or the Unix time of a live frame's capture.
+    `size` is [H, W], boxes are xyxy px, masks COCO RLE. `pending_tracks` are the track ids of segments that are decided
+    in a later frame; `pending` is the same under its old name, for one version. `time` is the position in a video in
+    seconds, or the Unix time at which a live frame was read.
     """
-    rles = result.rle()  # before `speed`, which tells what decoding took
+    rles = result.rle()  # before `speed` is read, which includes the time of decoding
+    pending_tracks = result.pending_tracks.tolist()
     return {
         "frame": frame.index,
         "source": frame.source,
         "size": list(result.frame.shape[:2]),
         "time": None if frame.timestamp_s is None else round(frame.timestamp_s, 4),
         "ms": {stage: round(ms, 3) for stage, ms in result.speed.items()},
-        "pending": result.segments.track_ids[result.pending].tolist(),
+        "pending": pending_tracks,
+        "pending_tracks": pending_tracks,
         "segments": [
             {
                 "box": [round(float(edge), 2) for edge in box],

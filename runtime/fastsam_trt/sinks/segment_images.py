@@ -62,7 +62,7 @@ class CutoutSink(SegmentImageSink):
     """Writes each segment as a picture of its box, transparent beside the mask. One without pixels has none."""
 
     def _pictures(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
-        for crop in result.crops():
+        for crop in result.mask_crops():
             yield cut_out(result.frame, crop) if crop.pixels.any() else None
 
 
@@ -70,7 +70,7 @@ class MaskSink(SegmentImageSink):
     """Writes the mask of each segment at the frame's size, grey: 255 on the mask, 0 beside it."""
 
     def _pictures(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
-        for crop in result.crops():
+        for crop in result.mask_crops():
             (mask,) = paste([crop], *result.frame.shape[:2])
             yield mask.view(np.uint8) * np.uint8(255)
 

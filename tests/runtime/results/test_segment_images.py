@@ -33,7 +33,7 @@ def _write(folder: Path, kind: Kind, frames: list[tuple[str, int, Result]], sink
 
 def test_cutouts_are_the_frame_on_the_mask() -> None:
     result = _coloured(made_result(list(MASKS.values())))
-    for crop, picture in zip(result.crops(), result.cutouts(), strict=True):
+    for crop, picture in zip(result.mask_crops(), result.cutouts(), strict=True):
         height, width = crop.pixels.shape
         assert picture.shape == (height, width, 4)
         assert picture.dtype == np.uint8

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_recorded_sound import write_source
-from test_recordings import killed
 
 from support import headless_chromium
-from support.made_recordings import picture_of, record
+from support.beeping_video import write_source
+from support.made_recordings import killed, picture_of, record
 
 PLAY = """
 new Promise((done) => {

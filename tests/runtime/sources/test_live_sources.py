@@ -298,7 +298,7 @@ def test_a_change_of_size_is_followed_and_said(follow: Callable[..., Script], ca
     with open_source(ADDRESS, reconnect_s=1) as source:
         frames = list(itertools.islice(source, 8))
     assert shown(frames) == [(i, i) for i in range(8)]
-    assert [frame.picture.shape[:2] for frame in frames] == [(96, 320)] * 3 + [(200, 640)] * 3 + [(96, 320)] * 2
+    assert [frame.image.shape[:2] for frame in frames] == [(96, 320)] * 3 + [(200, 640)] * 3 + [(96, 320)] * 2
     said = [record.message for record in caplog.records if "now sends" in record.message]
     assert said == [
         f"source {ADDRESS!r} now sends frames of 640 x 200 px, before 320 x 96",

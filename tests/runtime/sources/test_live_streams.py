@@ -131,7 +131,7 @@ def test_a_stream_over_http_is_no_file() -> None:
     with Server(serve) as server, open_source(f"http://127.0.0.1:{server.port}/video.mjpg") as source:
         numbers = []
         for frame in source:
-            numbers.append(read_number(frame.picture))
+            numbers.append(read_number(frame.image))
             if numbers[-1] == 10:
                 break
         assert source.health.reconnections >= 1
@@ -151,7 +151,7 @@ def test_a_sender_that_is_killed_and_comes_back_five_times() -> None:
                 wanted = len(frames) + 15
                 for frame in source:
                     frames.append(frame)
-                    if len(frames) >= wanted and read_number(frame.picture) >= 160 * (again - 1):
+                    if len(frames) >= wanted and read_number(frame.image) >= 160 * (again - 1):
                         break
                 sender.kill()
                 if again < 6:
@@ -160,12 +160,12 @@ def test_a_sender_that_is_killed_and_comes_back_five_times() -> None:
     finally:
         sender.kill()
     assert [frame.index for frame in frames] == list(range(len(frames)))
-    numbers = [read_number(frame.picture) for frame in frames]
+    numbers = [read_number(frame.image) for frame in frames]
     assert numbers == sorted(set(numbers))
     assert sorted({number // 160 for number in numbers}) == list(range(6))
     for frame, number in zip(frames, numbers, strict=True):
         width, height = sizes[number // 160 % 2]
-        assert frame.picture.shape == (height, width, 3)
+        assert frame.image.shape == (height, width, 3)
     assert (health.losses, health.stalls, health.reconnections) == (5, 0, 5)
     assert health.away_s > 0
 
@@ -242,9 +242,9 @@ def test_a_sender_that_changes_its_size_under_way(caplog: pytest.LogCaptureFixtu
         assert source.health.losses == 1
         assert server.connections == 1
     assert "now sends frames of 640 x 360 px, before 320 x 96" in caplog.text
-    shapes = {read_number(frame.picture) >= 200: set() for frame in frames}
+    shapes = {read_number(frame.image) >= 200: set() for frame in frames}
     for frame in frames:
-        shapes[read_number(frame.picture) >= 200].add(frame.picture.shape)
+        shapes[read_number(frame.image) >= 200].add(frame.image.shape)
     assert shapes == {False: {(HEIGHT, WIDTH, 3)}, True: {(360, 640, 3)}}
     assert [frame.index for frame in frames] == list(range(len(frames)))
 
@@ -264,7 +264,7 @@ def test_garbage_within_a_stream_does_not_end_it() -> None:
         frames = list(source)
         health = source.health
         assert server.connections == 1
-    numbers = [read_number(frame.picture) for frame in frames]
+    numbers = [read_number(frame.image) for frame in frames]
     assert set(range(55)) | set(range(110, 160)) <= set(numbers)
     assert (health.losses, health.stalls) == (1, 0)
     assert health.stream_errors > 0
@@ -286,7 +286,7 @@ def test_a_stream_that_turns_into_garbage_for_good_is_lost() -> None:
     with Server(serve) as server, connect(server.port, reconnect_s=10, stall_s=0.6) as source:
         numbers = []
         for frame in source:
-            numbers.append(read_number(frame.picture))
+            numbers.append(read_number(frame.image))
             if numbers[-1] >= 130:
                 break
         assert (source.health.losses, source.health.stalls, source.health.reconnections) == (1, 1, 1)
@@ -329,7 +329,7 @@ def test_a_recording_of_a_stream_lasts_as_long_as_was_filmed() -> None:
 
     with Server(serve) as server, connect(server.port, reconnect_s=10) as source:
         frames = list(itertools.islice(source, 120))
-    assert [read_number(frame.picture) for frame in frames] == [*range(60), *range(60)]
+    assert [read_number(frame.image) for frame in frames] == [*range(60), *range(60)]
     away_s = frames[60].captured_s - frames[59].captured_s
     assert away_s > 0.5
     wanted = [i / 60 for i in range(60)] + [59 / 60 + away_s + i / 60 for i in range(60)]

@@ -135,7 +135,7 @@ def test_a_stride_and_damage() -> None:
         frames = list(source)
         health = source.health
     assert len(frames) >= 50
-    assert read_number(frames[-1].picture) == 59
+    assert read_number(frames[-1].image) == 59
     assert health.stream_errors + health.damaged_frames + health.lost_frames > 0
     assert frames[-1].media_s == pytest.approx(59 / 25, abs=0.05)
 

@@ -123,7 +123,7 @@ def test_an_animated_picture_is_a_video(tmp_path: Path, form: str) -> None:
         for _ in range(2):
             frames = list(source)
             assert [frame.media_s for frame in frames] == pytest.approx([0, 0.04, 0.12, 0.24], abs=0.011)
-            found = [frame.picture.mean() for frame in frames]
+            found = [frame.image.mean() for frame in frames]
             np.testing.assert_allclose(found, levels, atol=4)
     with open_source(path, vid_stride=3) as source:
         assert [frame.index for frame in source] == [0, 3]
@@ -143,7 +143,7 @@ def test_an_animation_may_have_a_picture_for_old_viewers(tmp_path: Path) -> None
     path = tmp_path / "x.png"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], default_image=True)
     with open_source(path) as source:
-        assert [int(frame.picture[0, 0, 0]) for frame in source] == [40, 120]
+        assert [int(frame.image[0, 0, 0]) for frame in source] == [40, 120]
 
 
 def test_a_gif_of_one_frame_is_an_image(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
     with open_source(path) as source:
         assert (source.kind, source.frames) == ("images", 3)
         frames = list(source)
-    assert [frame.picture.shape[:2] for frame in frames] == sizes
+    assert [frame.image.shape[:2] for frame in frames] == sizes
     assert [Path(frame.source).name for frame in frames] == ["scan.tif#1", "scan.tif#2", "scan.tif#3"]
     with open_source(folder) as source:
         assert source.frames == 5
@@ -191,7 +191,7 @@ def test_a_tiff_of_ten_thousand_pages(tmp_path: Path) -> None:
     with open_source(tmp_path / "many.tif") as source:
         assert source.frames == pages
         first = list(itertools.islice(source, 300))
-    assert [int(frame.picture[0, 0, 0]) for frame in first] == [page % 251 for page in range(300)]
+    assert [int(frame.image[0, 0, 0]) for frame in first] == [page % 251 for page in range(300)]
     with look_into(tmp_path / "many.tif").open_pictures("x") as file:
         assert file.read(pages - 1)[0, 0] == (pages - 1) % 251
 

@@ -45,7 +45,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
 
 def _sizes(name: Any) -> list[tuple[int, ...]]:
     with open_source(name) as source:
-        return [frame.picture.shape[:2] for frame in source]
+        return [frame.image.shape[:2] for frame in source]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def _numbered(n: int) -> list[np.ndarray]:
 
 
 def _numbers(frames: list) -> list[int]:
-    blocks = np.stack([frame.picture[16, 8::16, 0] > 128 for frame in frames])
+    blocks = np.stack([frame.image[16, 8::16, 0] > 128 for frame in frames])
     return (blocks @ (1 << np.arange(6))).tolist()
 
 
@@ -116,7 +116,7 @@ def test_images_folders_and_globs(tmp_path: Path, write_video: Write) -> None:
         assert [frame.index for frame in source] == [0]
     with open_source(tmp_path / "a.jpg") as source:
         (frame,) = source
-        assert frame.picture.shape == (20, 30, 3)
+        assert frame.image.shape == (20, 30, 3)
     write_video(tmp_path / "d.avi", _numbered(3))
     with open_source(tmp_path) as source:
         assert source.frames is None
@@ -271,3 +271,10 @@ def test_images_are_not_tracked(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
     with open_source(tmp_path) as source:
         assert not source.continuous
+
+
+def test_picture_is_the_deprecated_name_of_a_frames_image() -> None:
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), 0, "made")
+    with pytest.warns(DeprecationWarning, match=r"Frame\.picture is now Frame\.image") as caught:
+        assert frame.picture is frame.image
+    assert caught[0].filename == __file__

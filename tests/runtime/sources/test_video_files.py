@@ -56,7 +56,7 @@ def _indices(frames: list) -> list[int]:
 
 
 def _numbers(frames: list) -> list[int]:
-    return [number_of(frame.picture) for frame in frames]
+    return [number_of(frame.image) for frame in frames]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -89,10 +89,10 @@ def test_a_damaged_stretch_does_not_end_a_video(
     assert places == sorted(places)
     assert _indices(frames) == sorted(set(_indices(frames)))
     if suffix == ".avi":  # by its index: its packets have no times
-        assert all(abs(frame.timestamp_s - number_of(frame.picture) / 25) < 0.09 for frame in frames[-200:])
+        assert all(abs(frame.timestamp_s - number_of(frame.image) / 25) < 0.09 for frame in frames[-200:])
     if suffix in {".mp4", ".mkv"}:  # whose packets, or the bytes between them, tell exactly what is missing
         assert len(frames) + health.lost_frames == 600
-        assert [(frame.index, number_of(frame.picture)) for frame in frames[-200:]] == [(i, i) for i in range(400, 600)]
+        assert [(frame.index, number_of(frame.image)) for frame in frames[-200:]] == [(i, i) for i in range(400, 600)]
         assert all(abs(frame.timestamp_s - frame.index / 25) < 0.09 for frame in frames)
 
 
@@ -180,7 +180,7 @@ def test_streams_that_were_strung_together(tmp_path: Path, caplog: pytest.LogCap
     path.write_bytes(one.read_bytes() + two.read_bytes() + one.read_bytes())
     with caplog.at_level(logging.WARNING):
         frames, health = _read(path)
-    assert [frame.picture.shape[:2] for frame in frames] == [SIZE] * 60 + [(96, 240)] * 20 + [SIZE] * 60
+    assert [frame.image.shape[:2] for frame in frames] == [SIZE] * 60 + [(96, 240)] * 20 + [SIZE] * 60
     assert _numbers(frames) == [*range(80), *range(60)]
     assert _indices(frames) == list(range(140))
     assert [frame.media_s for frame in frames] == pytest.approx([i / 25 for i in range(140)], abs=1e-3)
@@ -242,9 +242,9 @@ def test_pictures_are_turned_upright(tmp_path: Path, degrees: int, mirrored: boo
     frames, _ = _read(path)
     assert len(frames) == 3
     for frame in frames:
-        assert frame.picture.flags.c_contiguous
-        assert frame.picture.shape == expected.shape
-        assert np.abs(frame.picture[4::8, 4::8].astype(int) - expected[4::8, 4::8]).max() < 30
+        assert frame.image.flags.c_contiguous
+        assert frame.image.shape == expected.shape
+        assert np.abs(frame.image[4::8, 4::8].astype(int) - expected[4::8, 4::8]).max() < 30
         assert frame.pixel_aspect == pytest.approx(3 / 4 if degrees % 180 else 4 / 3)
 
 
@@ -291,7 +291,7 @@ def test_colours_follow_matrix_and_range(
         for _ in range(3):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    found = _read(tmp_path / f"c{suffix}")[0][0].picture
+    found = _read(tmp_path / f"c{suffix}")[0][0].image
     tolerance = 60 if pix_fmt == "rgb8" else 8
     assert np.abs(found[16, 16::32].astype(int) - bgr[0]).max() <= tolerance
 
@@ -580,7 +580,7 @@ def test_a_run_over_damage_ends_well_and_says_what_was_lost(
 def test_the_shared_video(shared: Path) -> None:
     frames, health = _read(shared / "videos" / "bikes.mp4")
     assert _indices(frames) == list(range(250))
-    assert frames[0].picture.shape == (272, 640, 3)
+    assert frames[0].image.shape == (272, 640, 3)
     assert health == SourceHealth()
     narrow, _ = _read(shared / "videos" / "carphone_pristine.mp4", vid_stride=40)
     assert narrow[0].pixel_aspect == pytest.approx(128 / 117)
