@@ -1,4 +1,4 @@
-"""Recordings of made pictures, through the sink that the command uses."""
+"""Recordings of made images, through the sink that the command uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastsam_trt.sources import Frame
 
 
 class _Raw:
-    """Shows pictures as they are, where the sink expects results."""
+    """Shows images as they are, where the sink expects results."""
 
     def of(self, result: np.ndarray) -> np.ndarray:
         return result
@@ -25,11 +25,11 @@ class _Raw:
 RAW = _Raw()
 
 
-def picture_of(index: int, height: int = 96, width: int = 128) -> np.ndarray:
-    """A picture (H, W, 3) uint8 BGR whose grey tells its index."""
-    picture = np.full((height, width, 3), 40 + index % 100 * 2, np.uint8)
-    picture[:, : width // 2] //= 2
-    return picture
+def image_of(index: int, height: int = 96, width: int = 128) -> np.ndarray:
+    """A image (H, W, 3) uint8 BGR whose grey tells its index."""
+    image = np.full((height, width, 3), 40 + index % 100 * 2, np.uint8)
+    image[:, : width // 2] //= 2
+    return image
 
 
 def record(
@@ -37,15 +37,15 @@ def record(
     fps: float | None,
     times: Sequence[float | None],
     *,
-    pictures: Sequence[np.ndarray] | None = None,
+    images: Sequence[np.ndarray] | None = None,
     sound: Path | None = None,
     after: Callable[[], object] | None = None,
 ) -> Path:
-    """Record one picture for each media time, s; `after` is called before the file is closed."""
+    """Record one image for each media time, s; `after` is called before the file is closed."""
     with VideoSink(path, fps, RAW, sound) as sink:
         for index, time_s in enumerate(times):
-            picture = picture_of(index) if pictures is None else pictures[index]
-            sink.write(Frame(picture, index, "made", media_s=time_s), picture)
+            image = image_of(index) if images is None else images[index]
+            sink.write(Frame(image, index, "made", media_s=time_s), image)
         if after is not None:
             after()
     return path

@@ -1,4 +1,4 @@
-"""Lettering: texts, tags and numbers drawn on pictures.
+"""Lettering: texts, tags and numbers drawn on images.
 
 ASCII is drawn in OpenCV's own font; any other script by Pillow, in an installed font that has all its characters.
 """
@@ -26,47 +26,47 @@ _MOST_STEPS = 6  # heights that a tag may move down from its segment
 
 
 class Tags:
-    """Texts on filled grounds, on one picture; a later one keeps off the earlier ones where there is room below."""
+    """Texts on filled grounds, on one image; a later one keeps off the earlier ones where there is room below."""
 
-    def __init__(self, picture: NDArray[np.uint8], scale: float | None = None) -> None:
+    def __init__(self, image: NDArray[np.uint8], scale: float | None = None) -> None:
         """Begin.
 
         Args:
-            picture: (H, W, 3) uint8 BGR, drawn on.
-            scale: Of the font; None: as fits the picture.
+            image: (H, W, 3) uint8 BGR, drawn on.
+            scale: Of the font; None: as fits the image.
         """
-        self._picture = picture
-        self._scale = max(0.4, min(picture.shape[:2]) / 1200) if scale is None else scale
+        self._image = image
+        self._scale = max(0.4, min(image.shape[:2]) / 1200) if scale is None else scale
         self._thickness = max(1, round(self._scale * 1.5))
-        self._taken = np.zeros(picture.shape[:2], np.bool_)
+        self._taken = np.zeros(image.shape[:2], np.bool_)
 
     def draw(self, text: str, left: int, top: int, colour: Colour) -> None:
-        """Draw a text just above a corner (px), moved into the picture, on a ground of a BGR colour."""
+        """Draw a text just above a corner (px), moved into the image, on a ground of a BGR colour."""
         text = _drawable(text)
         width, height, base = _measure(text, self._scale, self._thickness)
         tall = height + base
-        left = min(max(left, 0), max(self._picture.shape[1] - width, 0))
+        left = min(max(left, 0), max(self._image.shape[1] - width, 0))
         first = max(top, tall)
-        room = range(first, max(min(self._picture.shape[0], first + _MOST_STEPS * tall), first) + 1, tall + 1)
+        room = range(first, max(min(self._image.shape[0], first + _MOST_STEPS * tall), first) + 1, tall + 1)
         free = (low for low in room if not self._taken[low - tall : low, left : left + width].any())
         low = next(free, first)
         self._taken[low - tall : low, left : left + width] = True
-        cv2.rectangle(self._picture, (left, low - tall), (left + width, low), colour, cv2.FILLED)
-        _put(self._picture, text, left, low - base // 2 - 1, self._scale, self._thickness, _BLACK)
+        cv2.rectangle(self._image, (left, low - tall), (left + width, low), colour, cv2.FILLED)
+        _put(self._image, text, left, low - base // 2 - 1, self._scale, self._thickness, _BLACK)
 
 
-def badge(picture: NDArray[np.uint8], text: str, x: int, y: int, radius_px: int) -> None:
+def badge(image: NDArray[np.uint8], text: str, x: int, y: int, radius_px: int) -> None:
     """Draw a short text in a white disc around a point, px, of (H, W, 3) uint8 BGR."""
-    cv2.circle(picture, (x, y), radius_px, _WHITE, cv2.FILLED, cv2.LINE_AA)
-    cv2.circle(picture, (x, y), radius_px, INK, 1, cv2.LINE_AA)
+    cv2.circle(image, (x, y), radius_px, _WHITE, cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(image, (x, y), radius_px, INK, 1, cv2.LINE_AA)
     scale = radius_px / (22 if len(text) < 2 else 28)
     (width, height), _ = cv2.getTextSize(text, _FONT, scale, 1)
-    cv2.putText(picture, text, (x - width // 2, y + height // 2), _FONT, scale, _BLACK, 1, cv2.LINE_AA)
+    cv2.putText(image, text, (x - width // 2, y + height // 2), _FONT, scale, _BLACK, 1, cv2.LINE_AA)
 
 
-def write(picture: NDArray[np.uint8], text: str, left: int, baseline: int, *, scale: float, thickness: int = 1) -> None:
+def write(image: NDArray[np.uint8], text: str, left: int, baseline: int, *, scale: float, thickness: int = 1) -> None:
     """Write one line in dark ink from a point on its baseline, px, on (H, W, 3) uint8 BGR."""
-    _put(picture, _drawable(text), left, baseline, scale, thickness, INK)
+    _put(image, _drawable(text), left, baseline, scale, thickness, INK)
 
 
 def width_px(text: str, scale: float, thickness: int = 1) -> int:
@@ -136,14 +136,14 @@ def _measure(text: str, scale: float, thickness: int) -> tuple[int, int, int]:
 
 
 def _put(
-    picture: NDArray[np.uint8], text: str, left: int, baseline: int, scale: float, thickness: int, colour: Colour
+    image: NDArray[np.uint8], text: str, left: int, baseline: int, scale: float, thickness: int, colour: Colour
 ) -> None:
     if text.isascii():
-        cv2.putText(picture, text, (left, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
+        cv2.putText(image, text, (left, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
         return
     letters, rise = _letters(text, _font_px(scale))
     x0, y0 = max(left, 0), max(baseline - rise, 0)
-    region = picture[y0 : max(baseline - rise + letters.shape[0], 0), x0 : max(left + letters.shape[1], 0)]
+    region = image[y0 : max(baseline - rise + letters.shape[0], 0), x0 : max(left + letters.shape[1], 0)]
     alpha = letters[y0 - baseline + rise :, x0 - left :][: region.shape[0], : region.shape[1], None].astype(np.uint16)
     region[:] = (region * (255 - alpha) + np.array(colour, np.uint16) * alpha + 127) // 255
 

@@ -1,4 +1,4 @@
-"""Drawing: segments over a frame, and the three-panel picture. Only pixels inside boxes are touched."""
+"""Drawing: segments over a frame, and the three-panel image. Only pixels inside boxes are touched."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _PALETTE: tuple[Colour, ...] = (  # BGR; Okabe and Ito's colours, told apart by 
 
 
 class Overlay:
-    """Draws a result the first time that it is asked for it, and keeps the picture until the next result."""
+    """Draws a result the first time that it is asked for it, and keeps the image until the next result."""
 
     def __init__(self) -> None:
         self._result: Result | None = None
-        self._picture: NDArray[np.uint8] | None = None
+        self._image: NDArray[np.uint8] | None = None
 
     def of(self, result: Result) -> NDArray[np.uint8]:
         """The overlay of a result, (H, W, 3) uint8 BGR, which its users do not write into."""
-        if self._picture is None or result is not self._result:
-            self._result, self._picture = result, draw(result)
-        return self._picture
+        if self._image is None or result is not self._result:
+            self._result, self._image = result, draw(result)
+        return self._image
 
 
 def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float | None = None) -> NDArray[np.uint8]:
@@ -39,11 +39,11 @@ def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float 
 
     Args:
         result: A frame's result; its masks are decoded if they are not yet.
-        size: Height and width of the picture to draw, px; None: the frame's.
-        text_scale: Of the font; None: as fits the picture.
+        size: Height and width of the image to draw, px; None: the frame's.
+        text_scale: Of the font; None: as fits the image.
 
     Returns:
-        (H, W, 3) uint8 BGR, a new picture.
+        (H, W, 3) uint8 BGR, a new image.
     """
     frame, crops, boxes = result.frame, result.mask_crops(), result.boxes
     if size is not None and size != frame.shape[:2]:
@@ -51,18 +51,18 @@ def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float 
         boxes = boxes * (np.array([size[1], size[0]] * 2) / np.array([frame.shape[1], frame.shape[0]] * 2))
         frame = resize_image(frame, size)
     colours = palette(_colour_keys(result))
-    picture = tint(frame, crops, colours)
-    tags = labels.Tags(picture, text_scale)
+    image = tint(frame, crops, colours)
+    tags = labels.Tags(image, text_scale)
     for box, text, colour in zip(boxes, captions(result, drawn=True), colours, strict=True):
         tags.draw(text, int(box[0]), int(box[1]), colour)
-    return picture
+    return image
 
 
 def draw_panels(result: Result) -> NDArray[np.uint8]:
     """Draw the original, all segments, and the selection side by side.
 
     Args:
-        result: A frame's result. For this picture the masks of all segments are decoded.
+        result: A frame's result. For this image the masks of all segments are decoded.
 
     Returns:
         (H + a heading, 3 W and gaps, 3) uint8 BGR.
@@ -99,22 +99,22 @@ def tint(
         alpha: How much of the colour a pixel takes, 0..1.
 
     Returns:
-        (H, W, 3) uint8 BGR, a new picture.
+        (H, W, 3) uint8 BGR, a new image.
     """
-    picture = frame.copy()
+    image = frame.copy()
     thickness = max(2, round(min(frame.shape[:2]) / 300))
     for (left, top, pixels), colour in zip(crops, colours, strict=True):
         if not pixels.any():
             continue
         height, width = pixels.shape
-        region = picture[top : top + height, left : left + width]
+        region = image[top : top + height, left : left + width]
         mask = pixels.view(np.uint8)
         flat = np.empty_like(region)
         flat[:] = colour
         cv2.copyTo(cv2.addWeighted(region, 1 - alpha, flat, alpha, 0), mask, region)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(picture, outlines, -1, colour, thickness, cv2.LINE_AA, offset=(left, top))
-    return picture
+        cv2.drawContours(image, outlines, -1, colour, thickness, cv2.LINE_AA, offset=(left, top))
+    return image
 
 
 def palette(keys: Iterable[int]) -> list[Colour]:

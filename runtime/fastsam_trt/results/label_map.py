@@ -65,7 +65,7 @@ def encode(labels: LabelMap) -> bytes:
     """Encode a map as PNG: uint8 with VOC's palette, so that readers see the colours and keep the numbers.
 
     Args:
-        labels: (H, W) uint8 or uint16; uint16 becomes a grey picture of 16 bits, since no palette is that long.
+        labels: (H, W) uint8 or uint16; uint16 becomes a grey image of 16 bits, since no palette is that long.
 
     Returns:
         The file.

@@ -15,7 +15,7 @@ _LEVEL = 3  # of zlib: on label maps about as small as its default, in half the 
 
 
 def encode_palette(indices: NDArray[np.unsignedinteger[Any]], palette: NDArray[np.uint8]) -> bytes:
-    """Encode a picture of palette indices: 8 bits a pixel, colour type 3, no filter, not interlaced.
+    """Encode an image of palette indices: 8 bits a pixel, colour type 3, no filter, not interlaced.
 
     Args:
         indices: (H, W) uint8, each below n; neither side 0.

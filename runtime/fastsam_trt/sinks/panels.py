@@ -1,4 +1,4 @@
-"""Three-panel pictures of images: original, all segments, selection."""
+"""Three-panel images of images: original, all segments, selection."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SAVED_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tif
 
 
 class PanelSink(Sink):
-    """Writes one picture a frame: to one file, or each into a folder under its source's name."""
+    """Writes one image a frame: to one file, or each into a folder under its source's name."""
 
     def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
         """Prepare.
 
         Args:
             path: A file with an image suffix, or a folder, made if it is missing; one that exists may have any name.
-            files: The images of the run, and videos among them; none: pictures are named as `Frame.source` shows the
+            files: The images of the run, and videos among them; none: images are named as `Frame.source` shows the
                 file.
 
         Raises:
@@ -43,18 +43,18 @@ class PanelSink(Sink):
             check_writable(path)
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Write the picture of a frame."""
+        """Write the image of a frame."""
         target = self._path if self._folder is None else self._folder.take(self._names.stem(frame))
         write_image(target, draw_panels(result))
 
 
-def write_image(path: Path, picture: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     """Write (H, W, 3) uint8 BGR to an image file, as its suffix says.
 
     Raises:
         OutputError: It can't be encoded or written.
     """
-    good, data = cv2.imencode(path.suffix, picture)
+    good, data = cv2.imencode(path.suffix, image)
     if not good:
         raise OutputError(path, "OpenCV can't encode the picture", "use the suffix .png")
     write_atomically(path, data.tobytes())

@@ -44,24 +44,24 @@ class SegmentImageSink(Sink):
         self._names = names
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Write the pictures of a frame."""
+        """Write the images of a frame."""
         stem, unique = self._names.stem(frame, _LONGEST_BYTES), self._folder.name
         if self._names.kind == "images":  # which may share a name, in several folders
             stem, unique = self._folder.take(stem, "").name, self._folder.take
-        for index, (name, picture) in enumerate(zip(_names(result), self._pictures(result), strict=True)):
-            if picture is not None:
-                data = cv2.imencode(".png", picture)[1]  # by default for speed: a few ms a megabyte
+        for index, (name, image) in enumerate(zip(_names(result), self._images(result), strict=True)):
+            if image is not None:
+                data = cv2.imencode(".png", image)[1]  # by default for speed: a few ms a megabyte
                 write_atomically(unique(f"{stem}-{index:02d}-{name}"), data.tobytes())
 
     @abstractmethod
-    def _pictures(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
-        """A picture for each segment, or None where there is nothing to see."""
+    def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
+        """An image for each segment, or None where there is nothing to see."""
 
 
 class CutoutSink(SegmentImageSink):
-    """Writes each segment as a picture of its box, transparent beside the mask. One without pixels has none."""
+    """Writes each segment as an image of its box, transparent beside the mask. One without pixels has none."""
 
-    def _pictures(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
+    def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
         for crop in result.mask_crops():
             yield cut_out(result.frame, crop) if crop.pixels.any() else None
 
@@ -69,7 +69,7 @@ class CutoutSink(SegmentImageSink):
 class MaskSink(SegmentImageSink):
     """Writes the mask of each segment at the frame's size, grey: 255 on the mask, 0 beside it."""
 
-    def _pictures(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
+    def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
         for crop in result.mask_crops():
             (mask,) = paste([crop], *result.frame.shape[:2])
             yield mask.view(np.uint8) * np.uint8(255)

@@ -83,5 +83,5 @@ class DemoVideo(Source):
         for index in range(0, self._length, self._stride):
             if self._stopped:
                 return
-            picture = paint(self._background, self._items_at(index), self._looks[index % _NOISES])
-            yield Frame(picture, index, "demo", timestamp_s=index / 30.0, media_s=index / 30.0)
+            image = paint(self._background, self._items_at(index), self._looks[index % _NOISES])
+            yield Frame(image, index, "demo", timestamp_s=index / 30.0, media_s=index / 30.0)

@@ -1,9 +1,9 @@
 """Sources by name, as users of the field name them.
 
 cam0, 0, /dev/video0, a link to it          a camera
-rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still picture over HTTP
--, /dev/stdin, pipe:3, a FIFO               what comes through a pipe: a video, every frame in order, or a picture
-clip.mp4                                    a video, or an animated picture: every frame in order
+rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still image over HTTP
+-, /dev/stdin, pipe:3, a FIFO               what comes through a pipe: a video, every frame in order, or an image
+clip.mp4                                    a video, or an animated image: every frame in order
 demo, demo://                               coloured shapes that move, drawn on the spot
 photo.jpg, folder/, *.jpg                   images (a folder or glob may hold videos too), in natural order
 

@@ -17,12 +17,12 @@ def test_tint_blends_inside_and_leaves_the_rest() -> None:
     frame = np.full((60, 80, 3), 100, np.uint8)
     pixels = np.zeros((30, 40), np.bool_)
     pixels[5:25, 5:35] = True
-    picture = tint(frame, [MaskCrop(20, 10, pixels)], [(200, 0, 100)])
+    image = tint(frame, [MaskCrop(20, 10, pixels)], [(200, 0, 100)])
     assert (frame == 100).all()
-    assert picture[25, 40].tolist() == [140, 60, 100]
+    assert image[25, 40].tolist() == [140, 60, 100]
     far = np.ones((60, 80), bool)
     far[10:40, 20:60] = False
-    assert (picture[far] == 100).all()
+    assert (image[far] == 100).all()
 
 
 def test_masks_without_pixels_draw_nothing() -> None:
@@ -34,8 +34,8 @@ def test_masks_without_pixels_draw_nothing() -> None:
 def test_the_overlay_marks_the_selection_only() -> None:
     frame = scene(*SHAPES)
     result = Pipeline("colours", prompts=["green"])(frame)
-    picture = draw(result)
-    changed = (picture != frame).any(axis=2)
+    image = draw(result)
+    changed = (image != frame).any(axis=2)
     assert changed[shape_mask(5, 5)].mean() > 0.9
     assert not changed[shape_mask(1, 1)].any()
     assert captions(result) == [f"green {result.scores[0]:.2f}"]
@@ -72,12 +72,12 @@ def test_prompts_of_any_script_and_tiny_frames_can_be_drawn() -> None:
 
 
 def test_tags_keep_off_one_another() -> None:
-    picture = np.zeros((200, 300, 3), np.uint8)
-    tags = Tags(picture)
+    image = np.zeros((200, 300, 3), np.uint8)
+    tags = Tags(image)
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     for colour in colours:
         tags.draw("person", 20, 40, colour)
-    grounds = [(picture == colour).all(axis=2) for colour in colours]
+    grounds = [(image == colour).all(axis=2) for colour in colours]
     sizes = [int(ground.sum()) for ground in grounds]
     assert sizes[0] > 100
     assert max(sizes) - min(sizes) < 0.15 * sizes[0]

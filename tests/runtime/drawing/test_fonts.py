@@ -68,9 +68,9 @@ def test_a_font_is_chosen_by_what_it_has(tmp_path: Path) -> None:
 
 
 def test_letters_that_a_font_has_are_drawn(squares: Fonts) -> None:
-    picture = np.full((60, 200, 3), 255, np.uint8)
-    write(picture, "東京", 10, 40, scale=1.0)
-    dark = (picture < 100).all(axis=2)
+    image = np.full((60, 200, 3), 255, np.uint8)
+    write(image, "東京", 10, 40, scale=1.0)
+    dark = (image < 100).all(axis=2)
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     assert 17 <= len(rows) <= 25  # 0.7 of 30 px
     assert rows.max() <= 40
@@ -81,9 +81,9 @@ def test_letters_that_a_font_has_are_drawn(squares: Fonts) -> None:
 
 @pytest.mark.parametrize("at", [(-30, 20), (190, 20), (50, 3), (50, 70), (-500, -500)])
 def test_letters_beyond_the_rim_are_cut(squares: Fonts, at: tuple[int, int]) -> None:
-    picture = np.full((60, 200, 3), 255, np.uint8)
-    write(picture, "東京", *at, scale=1.0)
-    assert picture.shape == (60, 200, 3)
+    image = np.full((60, 200, 3), 255, np.uint8)
+    write(image, "東京", *at, scale=1.0)
+    assert image.shape == (60, 200, 3)
 
 
 def test_a_name_that_no_font_has_becomes_its_number(squares: Fonts) -> None:
@@ -102,10 +102,10 @@ def test_a_name_that_no_font_has_becomes_its_number(squares: Fonts) -> None:
 
 
 def test_tags_make_room_for_other_scripts(squares: Fonts) -> None:
-    picture = np.full((80, 200, 3), 255, np.uint8)
-    Tags(picture, 1.0).draw("東京", 10, 60, (200, 0, 0))
-    ground = (picture == (200, 0, 0)).all(axis=2)
-    letters = (picture < 60).all(axis=2)
+    image = np.full((80, 200, 3), 255, np.uint8)
+    Tags(image, 1.0).draw("東京", 10, 60, (200, 0, 0))
+    ground = (image == (200, 0, 0)).all(axis=2)
+    letters = (image < 60).all(axis=2)
     assert letters.sum() > 500
     rows, columns = np.nonzero(letters)
     left, right = np.flatnonzero(ground.any(axis=0))[[0, -1]]

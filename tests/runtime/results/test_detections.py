@@ -52,9 +52,9 @@ def test_supervision_can_work_with_them() -> None:
     assert found.area.tolist() == [mask.sum() for mask in MASKS]
     merged = sv.Detections.merge([cats, made_result([]).to_supervision(), found])
     assert len(merged) == 6
-    picture = sv.MaskAnnotator().annotate(np.zeros((60, 80, 3), np.uint8), found)
-    assert picture[MASKS[0]].any(axis=1).all()
-    assert sv.LabelAnnotator().annotate(picture, found).shape == (60, 80, 3)
+    image = sv.MaskAnnotator().annotate(np.zeros((60, 80, 3), np.uint8), found)
+    assert image[MASKS[0]].any(axis=1).all()
+    assert sv.LabelAnnotator().annotate(image, found).shape == (60, 80, 3)
 
 
 def test_tracks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,11 +78,11 @@ def test_pillow_and_opencv_read_a_palette_picture(tmp_path: Path, size: tuple[in
     labels = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     path = tmp_path / "labels.png"
     save(path, labels)
-    with Image.open(path) as picture:
-        assert picture.mode == "P"
-        assert picture.getpalette() == voc_palette().ravel().tolist()
-        np.testing.assert_array_equal(np.asarray(picture), labels)
-        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), voc_palette()[labels])
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        assert image.getpalette() == voc_palette().ravel().tolist()
+        np.testing.assert_array_equal(np.asarray(image), labels)
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), voc_palette()[labels])
     np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], voc_palette()[labels])
 
 
@@ -114,8 +114,8 @@ def test_more_labels_than_a_palette_has(tmp_path: Path) -> None:
     labels = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
     save(tmp_path / "labels.png", labels)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "labels.png"), cv2.IMREAD_UNCHANGED), labels)
-    with Image.open(tmp_path / "labels.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), labels)
+    with Image.open(tmp_path / "labels.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), labels)
 
 
 @pytest.mark.parametrize(("indices", "palette", "message"), [

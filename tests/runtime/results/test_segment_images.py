@@ -33,13 +33,13 @@ def _write(folder: Path, kind: Kind, frames: list[tuple[str, int, Result]], sink
 
 def test_cutouts_are_the_frame_on_the_mask() -> None:
     result = _coloured(made_result(list(MASKS.values())))
-    for crop, picture in zip(result.mask_crops(), result.cutouts(), strict=True):
+    for crop, image in zip(result.mask_crops(), result.cutouts(), strict=True):
         height, width = crop.pixels.shape
-        assert picture.shape == (height, width, 4)
-        assert picture.dtype == np.uint8
+        assert image.shape == (height, width, 4)
+        assert image.dtype == np.uint8
         region = result.frame[crop.top : crop.top + height, crop.left : crop.left + width]
-        np.testing.assert_array_equal(picture[..., :3], region * crop.pixels[..., None])
-        np.testing.assert_array_equal(picture[..., 3], crop.pixels * 255)
+        np.testing.assert_array_equal(image[..., :3], region * crop.pixels[..., None])
+        np.testing.assert_array_equal(image[..., 3], crop.pixels * 255)
 
 
 def test_files_hold_cutouts_and_masks(tmp_path: Path) -> None:

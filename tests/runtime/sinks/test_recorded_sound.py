@@ -1,4 +1,4 @@
-"""Sound of recordings: the source's own, in time with the pictures, and never at their cost."""
+"""Sound of recordings: the source's own, in time with the images, and never at their cost."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SOURCES = [
 ]  # fmt: skip
 
 
-def _record_pictures(source: Path, out: Path, from_s: float = 0.0, to_s: float = 99.0) -> Path:
+def _record_images(source: Path, out: Path, from_s: float = 0.0, to_s: float = 99.0) -> Path:
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         start_s = (container.start_time or 0) / 1e6
         found = [(frame.time - start_s, frame.to_ndarray(format="bgr24")) for frame in container.decode(stream)]
-    kept = [(time_s, picture) for time_s, picture in found if from_s <= time_s < to_s]
-    return record(out, FPS, [time_s for time_s, _ in kept], pictures=[picture for _, picture in kept], sound=source)
+    kept = [(time_s, image) for time_s, image in found if from_s <= time_s < to_s]
+    return record(out, FPS, [time_s for time_s, _ in kept], images=[image for _, image in kept], sound=source)
 
 
 def _flashes_s(path: Path) -> list[float]:
@@ -74,7 +74,7 @@ def test_sound_of_any_container_stays_with_the_picture(tmp_path: Path, suffix: s
 
 
 def _check_together(source: Path, path: Path, from_s: float, to_s: float) -> None:
-    out = _record_pictures(source, path, from_s, to_s)
+    out = _record_images(source, path, from_s, to_s)
     flashes, beeps = ([at for at in of(out) if at > 0.1] for of in (_flashes_s, _beeps_s))
     assert len(flashes) == 3
     assert np.allclose(flashes, beeps, atol=0.04)
@@ -99,7 +99,7 @@ def test_sound_is_copied_where_the_container_takes_it(
             return {bytes(packet) for packet in opened.demux(audio=0) if packet.size}
 
     source = write_source(tmp_path / f"source{container}", codec)
-    out = _record_pictures(source, tmp_path / f"out{suffix}")
+    out = _record_images(source, tmp_path / f"out{suffix}")
     found = packets(out)
     assert found
     assert (len(found & packets(source)) > 0.9 * len(found)) == expected
@@ -107,7 +107,7 @@ def test_sound_is_copied_where_the_container_takes_it(
 
 def test_times_of_the_sound_count_from_the_start_of_its_file(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.ts", "aac", start_s=7.0)
-    out = _record_pictures(source, tmp_path / "out.mp4")
+    out = _record_images(source, tmp_path / "out.mp4")
     assert np.allclose(_flashes_s(out)[1:], _beeps_s(out)[1:], atol=0.04)
 
 
@@ -120,7 +120,7 @@ def test_sound_goes_on_where_streams_were_strung_together(tmp_path: Path, codec:
     with open_source(joined) as source:
         frames = list(source)
     times_s = [frame.media_s for frame in frames]
-    out = record(tmp_path / f"out{suffix}", FPS, times_s, pictures=[frame.image for frame in frames], sound=joined)
+    out = record(tmp_path / f"out{suffix}", FPS, times_s, images=[frame.image for frame in frames], sound=joined)
     flashes, beeps = _flashes_s(out), _beeps_s(out)
     assert len(flashes) == len(beeps) == 2 * SECONDS
     assert np.allclose(flashes, beeps, atol=0.06)

@@ -22,14 +22,14 @@ from fastsam_trt.sinks.video.canvas import Canvas
 from fastsam_trt.sinks.video.formats import FORMATS
 from fastsam_trt.sinks.video.timeline import Timeline
 from fastsam_trt.sources import Frame, open_source
-from support.made_recordings import RAW, killed, picture_of, record
+from support.made_recordings import RAW, image_of, killed, record
 from support.made_videos import write_made
 
 STAMPED = [suffix for suffix in FORMATS if suffix != ".avi"]
 
 
 def _packets(path: Path) -> list[float]:
-    """Times of the pictures, s."""
+    """Times of the images, s."""
     with av.open(str(path)) as container:
         return [
             float(packet.pts * packet.time_base)
@@ -44,8 +44,8 @@ def _duration_s(path: Path) -> float:
         return container.duration / 1e6
 
 
-def _pictures(path: Path) -> list[np.ndarray]:
-    """The pictures, BGR."""
+def _images(path: Path) -> list[np.ndarray]:
+    """The images, BGR."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
 
@@ -86,7 +86,7 @@ def test_any_frame_rate(tmp_path: Path, suffix: str, fps: float, stamped: bool) 
     times = [index / fps if stamped else None for index in range(12)]
     path = record(tmp_path / f"out{suffix}", fps, times)
     assert _duration_s(path) == pytest.approx(12 / fps, abs=1.1 / fps)
-    assert len(_pictures(path)) == 12
+    assert len(_images(path)) == 12
 
 
 def test_frames_of_one_time_are_moved_by_a_tick_or_left_out() -> None:
@@ -118,10 +118,10 @@ def test_an_hour_without_a_picture_is_an_hour_in_the_file(tmp_path: Path, suffix
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("bgr", [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255), (0, 0, 0), (40, 120, 200)])
 def test_colours(tmp_path: Path, suffix: str, bgr: tuple[int, int, int]) -> None:
-    picture = np.full((90, 120, 3), bgr, np.uint8)
-    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], pictures=[picture] * 30)
-    for found in _pictures(path):
-        assert np.abs(found.astype(int) - picture).max() <= 6
+    image = np.full((90, 120, 3), bgr, np.uint8)
+    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], images=[image] * 30)
+    for found in _images(path):
+        assert np.abs(found.astype(int) - image).max() <= 6
 
 
 def test_what_the_stream_says_of_itself(tmp_path: Path) -> None:
@@ -137,10 +137,10 @@ def test_what_the_stream_says_of_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(("height", "width"), [(61, 83), (60, 83), (61, 80), (1, 1), (17, 3)])
 def test_odd_sizes_are_filled_up(tmp_path: Path, suffix: str, height: int, width: int) -> None:
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2] = 200
-    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], pictures=[picture] * 30)
-    found = _pictures(path)[0]
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2] = 200
+    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], images=[image] * 30)
+    found = _images(path)[0]
     align_px = FORMATS[suffix].align_px
     assert found.shape == (height + height % align_px, width + width % align_px, 3)
     if height > 10 and width > 10:
@@ -150,12 +150,12 @@ def test_odd_sizes_are_filled_up(tmp_path: Path, suffix: str, height: int, width
 
 def test_pixels_that_are_not_square_are_made_so() -> None:
     canvas = Canvas(2)
-    picture = picture_of(0, 576, 720)
-    assert canvas.fit(picture, 64 / 45).shape == (576, 1024, 3)
-    assert canvas.fit(picture_of(0, 576, 1024)).shape == (576, 1024, 3)
-    assert Canvas(2).fit(picture, 0.5).shape == (1152, 720, 3)
+    image = image_of(0, 576, 720)
+    assert canvas.fit(image, 64 / 45).shape == (576, 1024, 3)
+    assert canvas.fit(image_of(0, 576, 1024)).shape == (576, 1024, 3)
+    assert Canvas(2).fit(image, 0.5).shape == (1152, 720, 3)
     for wrong in (0.0, -1.0, float("nan"), float("inf"), 1e9):
-        assert Canvas(2).fit(picture, wrong).shape == picture.shape
+        assert Canvas(2).fit(image, wrong).shape == image.shape
     same = np.zeros((4, 4, 3), np.uint8)
     assert Canvas(2).fit(same) is same
 
@@ -167,11 +167,11 @@ def test_another_size_is_scaled_with_bars_and_told_once(tmp_path: Path, caplog: 
         drawn[(rows - height / 2) ** 2 + (columns - width / 2) ** 2 < (height / 4) ** 2] = 255
         return drawn
 
-    pictures = [ball(96, 128), ball(200, 100), ball(200, 100), ball(48, 256), ball(96, 128)]
+    images = [ball(96, 128), ball(200, 100), ball(200, 100), ball(48, 256), ball(96, 128)]
     with caplog.at_level(logging.WARNING):
-        path = record(tmp_path / "out.mp4", 25, [index / 25 for index in range(5)], pictures=pictures)
+        path = record(tmp_path / "out.mp4", 25, [index / 25 for index in range(5)], images=images)
     assert len([each for each in caplog.messages if "are scaled into the recording's 128 x 96" in each]) == 1
-    found = _pictures(path)
+    found = _images(path)
     assert {each.shape for each in found} == {(96, 128, 3)}
     for number, (left, top) in ((1, (40, 0)), (3, (0, 36)), (4, (0, 0))):
         bright = found[number].mean(axis=2) > 170
@@ -199,7 +199,7 @@ def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     record(tmp_path / "link.mp4", 25, [0, 0.04])
     assert (tmp_path / "link.mp4").is_symlink()
     assert (tmp_path / "real.mp4").stat().st_mode & 0o777 == 0o640
-    assert len(_pictures(tmp_path / "real.mp4")) == 2
+    assert len(_images(tmp_path / "real.mp4")) == 2
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "http:x.mkv", "sp ace %d.mp4", "-dash.webm", "\N{SNOWMAN}.mov", "OUT.MP4"])
@@ -213,11 +213,11 @@ def test_names_of_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_killed_run_leaves_a_playable_file(tmp_path: Path, suffix: str) -> None:
     path = killed(tmp_path / f"out{suffix}")
-    found = _pictures(path)
+    found = _images(path)
     lost = {".mkv": 20, ".webm": 20}.get(suffix, 4)  # Matroska's clusters of half a second
     assert 100 - lost <= len(found) <= 100
     for index in (0, 50, len(found) - 1):
-        assert np.abs(found[index].astype(int) - picture_of(index)).mean() < 20
+        assert np.abs(found[index].astype(int) - image_of(index)).mean() < 20
     times = _packets(path)
     assert np.allclose(np.diff(times), 0.04, atol=0.011)
 
@@ -231,7 +231,7 @@ def test_a_pipe_takes_what_can_be_played_as_it_comes(tmp_path: Path, suffix: str
     reader.start()
     record(pipe, 25, [index / 25 for index in range(50)])
     reader.join(30)
-    assert len(_pictures(kept)) == 50
+    assert len(_images(kept)) == 50
     assert pipe.is_fifo()
 
 
@@ -251,7 +251,7 @@ def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, suffix: str) -> No
     with pytest.raises(
         OutputStoppedError, match="expected its reader to read on, found Broken pipe after frame"
     ) as told:
-        record(pipe, 25, [index / 25 for index in range(500)], pictures=[noise] * 500)
+        record(pipe, 25, [index / 25 for index in range(500)], images=[noise] * 500)
     assert told.value.exit_code == 1
     assert "make room" not in str(told.value)
     reader.join(30)
@@ -267,10 +267,10 @@ def test_standard_output_takes_a_video(tmp_path: Path) -> None:
     kept.write_bytes(
         subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout
     )
-    assert len(_pictures(kept)) == 50
+    assert len(_images(kept)) == 50
     with kept.open("wb") as file:
         subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=file)
-    assert len(_pictures(kept)) == 50
+    assert len(_images(kept)) == 50
 
 
 def test_paths_that_can_not_be_written_are_refused_at_once(tmp_path: Path) -> None:
@@ -298,9 +298,9 @@ def test_an_encoder_that_this_ffmpeg_lacks_is_told(tmp_path: Path, monkeypatch: 
 
 def test_a_size_that_the_encoder_does_not_take_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    picture = np.zeros((2, 20_000, 3), np.uint8)
+    image = np.zeros((2, 20_000, 3), np.uint8)
     with pytest.raises(OutputError, match="libx264 can't encode 20000 x 2 px"):
-        record(path, 25, [0, 0.04], pictures=[picture] * 2)
+        record(path, 25, [0, 0.04], images=[image] * 2)
     assert not path.exists()
 
 
@@ -315,13 +315,13 @@ def test_an_interrupt_while_the_file_is_written_is_not_lost(tmp_path: Path) -> N
     path = tmp_path / "out.mp4"
     sink = VideoSink(path, 25, RAW)
     for index in range(10):
-        sink.write(Frame(picture_of(index), index, "made", media_s=index / 25), picture_of(index))
+        sink.write(Frame(image_of(index), index, "made", media_s=index / 25), image_of(index))
     file = sink._encoder._file
     file._raw = _Interrupted(file._raw)
     with pytest.raises(KeyboardInterrupt):
-        sink.write(Frame(picture_of(10), 10, "made", media_s=0.4), picture_of(10))
+        sink.write(Frame(image_of(10), 10, "made", media_s=0.4), image_of(10))
     sink.close()
-    assert len(_pictures(path)) == 11
+    assert len(_images(path)) == 11
 
 
 class _Interrupted:
@@ -352,8 +352,8 @@ def test_a_recording_ends_where_its_source_does(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with VideoSink(path, 60, RAW, start_s=0.0, find_end_s=lambda: 8.125) as sink:
         for index, media_s in enumerate((0.5, 2.0, 4.0, 6.0, 8.0)):
-            picture = picture_of(index)
-            sink.write(Frame(picture, index, "made", media_s=media_s), picture)
+            image = image_of(index)
+            sink.write(Frame(image, index, "made", media_s=media_s), image)
     assert _duration_s(path) == pytest.approx(8.125, abs=0.001)
     assert _packets(path) == pytest.approx([0, 2, 4, 6, 8], abs=0.001)
 
@@ -361,7 +361,7 @@ def test_a_recording_ends_where_its_source_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("times", [[0, 40, 80, 1080, 1120, 1160], [i * 40 for i in range(8)]])
 def test_a_file_tells_where_it_ends(tmp_path: Path, times: list[int], stride: int) -> None:
-    path = write_made(tmp_path / "in.mkv", [picture_of(i) for i in range(len(times))], times=times)
+    path = write_made(tmp_path / "in.mkv", [image_of(i) for i in range(len(times))], times=times)
     with open_source(path, vid_stride=stride) as source:
         assert source.end_s is None
         assert len(list(source)) == -(-len(times) // stride)

@@ -22,7 +22,7 @@ Write = Callable[[Path, list[np.ndarray]], Path]
 
 
 class Screen:
-    """A window library: what is shown, what is pressed at which picture, and after which picture the window is closed.
+    """A window library: what is shown, what is pressed at which image, and after which image the window is closed.
 
     Args:
         tells: Whether it knows that a window was closed.
@@ -48,7 +48,7 @@ class Screen:
         patch.setattr(cv2, "getWindowProperty", self._property)
         patch.setattr(cv2, "destroyWindow", self._destroy)
 
-    def _show(self, title: str, picture: np.ndarray) -> None:
+    def _show(self, title: str, image: np.ndarray) -> None:
         self.shown += 1
         self.is_open = True
 
@@ -116,7 +116,7 @@ def test_a_window_library_that_can_not_tell_is_believed_to_show(monkeypatch: pyt
 def test_opencv_without_windows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     Screen(monkeypatch, {})
 
-    def imshow(title: str, picture: np.ndarray) -> None:
+    def imshow(title: str, image: np.ndarray) -> None:
         error = cv2.error("no")
         error.err = "not implemented"
         raise error

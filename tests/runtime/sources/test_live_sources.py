@@ -35,7 +35,7 @@ from fastsam_trt.sources import live as live_module
 from fastsam_trt.sources.live.diagnosis import find_device, why_absent
 from fastsam_trt.sources.names import hide_password
 from fastsam_trt.sources.video.reader_events import Ended
-from support.live_senders import free_port, numbered, open_captures, pictures, shown, until
+from support.live_senders import free_port, images, numbered, open_captures, shown, until
 from support.scripted_capture import Script
 
 
@@ -64,7 +64,7 @@ ADDRESS = "rtsp://camera.example/1"
 
 
 def test_frames_go_on_in_order_over_losses(follow: Callable[..., Script], caplog: pytest.LogCaptureFixture) -> None:
-    script = follow(pictures(0, 3), None, None, pictures(3, 5), pictures(5, 6), None, pictures(6, 9))
+    script = follow(images(0, 3), None, None, images(3, 5), images(5, 6), None, images(6, 9))
     with open_source(ADDRESS, reconnect_s=5) as source:
         assert (source.kind, source.fps, source.frames) == ("live", 25, None)
         assert source.health == SourceHealth()
@@ -84,7 +84,7 @@ def test_frames_go_on_in_order_over_losses(follow: Callable[..., Script], caplog
 
 
 def test_live_frames_tell_when_they_were_taken(follow: Callable[..., Script]) -> None:
-    follow(pictures(0, 2))
+    follow(images(0, 2))
     before = time.perf_counter(), time.time()
     with open_source(ADDRESS, reconnect_s=0) as source:
         frames = list(source)
@@ -96,14 +96,14 @@ def test_live_frames_tell_when_they_were_taken(follow: Callable[..., Script]) ->
 
 
 def test_readers_get_the_time_limits(follow: Callable[..., Script]) -> None:
-    script = follow(pictures(0, 1), pictures(0, 1))
+    script = follow(images(0, 1), images(0, 1))
     open_source(ADDRESS, stall_s=2.5).close()
     open_source(ADDRESS, stall_s=math.inf).close()
     assert script.limits_s == [(10, 2.5), (10, math.inf)]
 
 
 def test_tries_come_at_growing_distances(follow: Callable[..., Script]) -> None:
-    script = follow(pictures(0, 1), *[None] * 5, pictures(1, 2))
+    script = follow(images(0, 1), *[None] * 5, images(1, 2))
     with open_source(ADDRESS, reconnect_s=5) as source:
         assert len(list(itertools.islice(source, 2))) == 2
     gaps = np.diff(script.opened_s[1:])
@@ -112,7 +112,7 @@ def test_tries_come_at_growing_distances(follow: Callable[..., Script]) -> None:
 
 
 def test_a_stream_that_does_not_come_back_is_given_up(follow: Callable[..., Script]) -> None:
-    follow(pictures(0, 4))
+    follow(images(0, 4))
     seen = []
     began = time.perf_counter()
     with open_source(ADDRESS, reconnect_s=0.3) as source:
@@ -129,7 +129,7 @@ def test_a_stream_that_does_not_come_back_is_given_up(follow: Callable[..., Scri
 
 def test_a_try_that_hangs_ends_with_the_time_to_reconnect(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
-    script = follow(pictures(0, 1))
+    script = follow(images(0, 1))
     script.openings.append(hangs)  # type: ignore[arg-type]
     began = time.perf_counter()
     with open_source(ADDRESS, reconnect_s=0.3) as source:
@@ -141,7 +141,7 @@ def test_a_try_that_hangs_ends_with_the_time_to_reconnect(follow: Callable[..., 
 
 
 def test_without_reconnecting_the_end_is_the_end(follow: Callable[..., Script]) -> None:
-    script = follow(pictures(0, 4), pictures(4, 8))
+    script = follow(images(0, 4), images(4, 8))
     with open_source(ADDRESS, reconnect_s=0) as source:
         assert shown(list(source)) == [(i, i) for i in range(4)]
         assert (source.health.losses, source.health.reconnections) == (1, 0)
@@ -149,7 +149,7 @@ def test_without_reconnecting_the_end_is_the_end(follow: Callable[..., Script]) 
 
 
 def test_for_ever_is_longer_than_many_tries(follow: Callable[..., Script]) -> None:
-    script = follow(pictures(0, 1), *[None] * 15, pictures(1, 2))
+    script = follow(images(0, 1), *[None] * 15, images(1, 2))
     with open_source(ADDRESS, reconnect_s=math.inf, stall_s=math.inf) as source:
         assert shown(list(itertools.islice(source, 2))) == [(0, 0), (1, 1)]
     assert len(script.targets) == 17
@@ -157,7 +157,7 @@ def test_for_ever_is_longer_than_many_tries(follow: Callable[..., Script]) -> No
 
 def test_a_stall_is_a_loss_and_the_device_is_let_go_first(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
-    script = follow([*pictures(0, 2), hangs], pictures(2, 4))
+    script = follow([*images(0, 2), hangs], images(2, 4))
     with open_source("cam3", reconnect_s=5, stall_s=0.2) as source:
         frames = list(itertools.islice(source, 2))
         threading.Timer(0.7, hangs.set).start()
@@ -170,7 +170,7 @@ def test_a_stall_is_a_loss_and_the_device_is_let_go_first(follow: Callable[..., 
 
 def test_a_stall_is_noticed_in_time_where_opencv_does_not_return(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
-    follow([*pictures(0, 2), hangs])
+    follow([*images(0, 2), hangs])
     with open_source("cam3", reconnect_s=0, stall_s=0.2) as source:
         began = time.perf_counter()
         assert len(list(source)) == 2
@@ -181,7 +181,7 @@ def test_a_stall_is_noticed_in_time_where_opencv_does_not_return(follow: Callabl
 
 def test_stop_ends_a_blocked_read_at_once(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
-    follow([*pictures(0, 2), hangs])
+    follow([*images(0, 2), hangs])
     with open_source(ADDRESS, stall_s=60) as source:
         timer = threading.Timer(0.2, source.stop)
         timer.start()
@@ -194,7 +194,7 @@ def test_stop_ends_a_blocked_read_at_once(follow: Callable[..., Script]) -> None
 
 
 def test_stop_ends_the_seeking_at_once(follow: Callable[..., Script], monkeypatch: pytest.MonkeyPatch) -> None:
-    follow(pictures(0, 2))
+    follow(images(0, 2))
     monkeypatch.setattr(live_module, "_FIRST_DELAY_S", 30)
     monkeypatch.setattr(live_module, "_LONGEST_DELAY_S", 30)
     with open_source(ADDRESS, reconnect_s=math.inf) as source:
@@ -205,7 +205,7 @@ def test_stop_ends_the_seeking_at_once(follow: Callable[..., Script], monkeypatc
 
 
 def test_stop_from_the_consumer_between_frames(follow: Callable[..., Script]) -> None:
-    follow(pictures(0, 9))
+    follow(images(0, 9))
     with open_source(ADDRESS) as source:
         for frame in source:
             if frame.index == 3:
@@ -216,7 +216,7 @@ def test_stop_from_the_consumer_between_frames(follow: Callable[..., Script]) ->
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that send signals here")
 def test_stop_from_a_signal_that_meets_the_waiting_thread(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
-    follow([*pictures(0, 1), hangs])
+    follow([*images(0, 1), hangs])
     with open_source(ADDRESS, stall_s=60) as source:
         before = signal.signal(signal.SIGALRM, lambda *_: source.stop())
         try:
@@ -228,7 +228,7 @@ def test_stop_from_a_signal_that_meets_the_waiting_thread(follow: Callable[..., 
 
 
 def test_a_stride_goes_on_over_losses(follow: Callable[..., Script]) -> None:
-    follow(pictures(0, 4), pictures(4, 11))
+    follow(images(0, 4), images(4, 11))
     with open_source(ADDRESS, vid_stride=3, reconnect_s=0.1) as source:
         assert source.fps == pytest.approx(25 / 3)
         assert shown(list(itertools.islice(source, 4))) == [(i, i) for i in (0, 3, 6, 9)]
@@ -247,7 +247,7 @@ def test_a_stream_without_a_single_frame_is_an_error(follow: Callable[..., Scrip
 
 
 class _CameraOfOpenCV:
-    """What `cv2.VideoCapture` does, with pictures, or errors to raise, in order."""
+    """What `cv2.VideoCapture` does, with images, or errors to raise, in order."""
 
     steps: ClassVar[list[np.ndarray | Exception]] = []
     options: ClassVar[dict[int, float]] = {}
@@ -280,7 +280,7 @@ class _CameraOfOpenCV:
 def test_a_camera_is_read_through_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", _CameraOfOpenCV)
     monkeypatch.setattr(live_module, "_FIRST_DELAY_S", 0.02)
-    _CameraOfOpenCV.steps = [*pictures(0, 2), cv2.error("broken"), *pictures(2, 4), np.zeros((4, 4, 2), np.uint8)]
+    _CameraOfOpenCV.steps = [*images(0, 2), cv2.error("broken"), *images(2, 4), np.zeros((4, 4, 2), np.uint8)]
     with open_source("cam0") as source:
         assert (source.kind, source.fps) == ("live", 25)
         frames = list(itertools.islice(source, 4))
@@ -294,7 +294,7 @@ def test_a_camera_is_read_through_opencv(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_change_of_size_is_followed_and_said(follow: Callable[..., Script], caplog: pytest.LogCaptureFixture) -> None:
     large = [numbered(i, 640, 200) for i in range(3, 6)]
-    follow([*pictures(0, 3), *large], pictures(6, 8))
+    follow([*images(0, 3), *large], images(6, 8))
     with open_source(ADDRESS, reconnect_s=1) as source:
         frames = list(itertools.islice(source, 8))
     assert shown(frames) == [(i, i) for i in range(8)]
@@ -307,8 +307,8 @@ def test_a_change_of_size_is_followed_and_said(follow: Callable[..., Script], ca
 
 
 def test_damage_is_summed_over_connections(follow: Callable[..., Script]) -> None:
-    first = [*pictures(0, 1), SourceHealth(lost_frames=2, stream_errors=3), *pictures(1, 3)]
-    follow(first, [*pictures(3, 4), SourceHealth(damaged_frames=1, stream_errors=1), *pictures(4, 5)])
+    first = [*images(0, 1), SourceHealth(lost_frames=2, stream_errors=3), *images(1, 3)]
+    follow(first, [*images(3, 4), SourceHealth(damaged_frames=1, stream_errors=1), *images(4, 5)])
     with open_source(ADDRESS, reconnect_s=1) as source:
         assert len(list(itertools.islice(source, 2))) == 2
         assert source.health == SourceHealth(lost_frames=2, stream_errors=3)
@@ -329,7 +329,7 @@ def test_places_in_a_recording_go_on_over_a_loss(follow: Callable[..., Script]) 
 
 
 def test_a_video_at_an_address_is_read_on_where_it_was_cut(follow: Callable[..., Script]) -> None:
-    whole = pictures(0, 20)
+    whole = images(0, 20)
     follow(whole[:8], whole[:5], [*whole, Ended()], has_end=True)
     with open_source("http://127.0.0.1/clip.avi", reconnect_s=5) as source:
         assert shown(list(source)) == [(i, i) for i in range(20)]
@@ -338,7 +338,7 @@ def test_a_video_at_an_address_is_read_on_where_it_was_cut(follow: Callable[...,
 
 @pytest.mark.parametrize("reconnect_s", [0, 5])
 def test_a_video_at_an_address_that_is_cut_short_says_so(follow: Callable[..., Script], reconnect_s: float) -> None:
-    follow(*[pictures(0, 8)] * 3, has_end=True)
+    follow(*[images(0, 8)] * 3, has_end=True)
     seen = []
     with (
         pytest.raises(TruncatedSourceError, match=r"is cut short: .*could read 8;"),

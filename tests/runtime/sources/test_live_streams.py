@@ -39,9 +39,9 @@ from support.live_senders import (
     Server,
     connect,
     free_port,
+    images,
     numbered,
     open_captures,
-    pictures,
     read_number,
     send,
     shown,
@@ -104,7 +104,7 @@ def _folder_over_http(folder: Path) -> Iterator[str]:
 def test_a_video_over_http_ends_at_its_end(
     tmp_path: Path, write_video: Callable[[Path, list[np.ndarray]], Path], suffix: str
 ) -> None:
-    write_video(tmp_path / f"clip{suffix}", pictures(0, 30))
+    write_video(tmp_path / f"clip{suffix}", images(0, 30))
     with _folder_over_http(tmp_path) as address, open_source(f"{address}/clip{suffix}") as source:
         assert shown(list(source)) == [(i, i) for i in range(30)]
         assert source.health == SourceHealth()
@@ -295,7 +295,7 @@ def test_a_stream_that_turns_into_garbage_for_good_is_lost() -> None:
 
 @pytest.mark.parametrize("with_length", [True, False])
 def test_a_recording_of_mjpeg_lasts_as_long_as_was_filmed(with_length: bool) -> None:
-    """FFmpeg assumes 25 pictures a second; these are 10, and so small that several come in before it knows."""
+    """FFmpeg assumes 25 images a second; these are 10, and so small that several come in before it knows."""
     step_s = 0.1
 
     def serve(connection: socket.socket, _: int) -> None:
@@ -312,7 +312,7 @@ def test_a_recording_of_mjpeg_lasts_as_long_as_was_filmed(with_length: bool) -> 
         assert source.fps is None
         frames = list(source)
     steps = len(frames) - 1
-    assert steps >= 10  # FFmpeg drops the last picture of a stream without lengths
+    assert steps >= 10  # FFmpeg drops the last image of a stream without lengths
     slow_s = frames[-1].captured_s - frames[4].captured_s - (steps - 4) * step_s  # by which this machine was late
     assert frames[-1].media_s == pytest.approx(steps * step_s + slow_s, abs=step_s + 0.5 * abs(slow_s))
 
@@ -340,7 +340,7 @@ def test_a_file_over_http_that_breaks_off_says_so(
     tmp_path: Path, write_video: Callable[[Path, list[np.ndarray]], Path]
 ) -> None:
     """The server promised more bytes: the end of these is not the end of the video."""
-    video = write_video(tmp_path / "clip.avi", pictures(0, 30)).read_bytes()
+    video = write_video(tmp_path / "clip.avi", images(0, 30)).read_bytes()
     head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(video)
 
     def serve(connection: socket.socket, number: int) -> None:
@@ -366,12 +366,12 @@ def test_a_file_over_http_that_breaks_off_says_so(
 @pytest.mark.parametrize("path", ["snapshot.cgi?x=1", "fenêtre?at=a b%20c"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
 def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, path: str, with_length: bool) -> None:
-    picture = cv2.imencode(suffix, numbered(77))[1].tobytes()
-    length = b"Content-Length: %d\r\n" % len(picture) if with_length else b""
+    image = cv2.imencode(suffix, numbered(77))[1].tobytes()
+    length = b"Content-Length: %d\r\n" % len(image) if with_length else b""
 
     def serve(connection: socket.socket, _: int) -> None:
         connection.recv(4096)
-        connection.sendall(b"HTTP/1.0 200 OK\r\n" + length + b"\r\n" + picture)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n" + length + b"\r\n" + image)
 
     with Server(serve) as server, open_source(f"http://u:p@127.0.0.1:{server.port}/{path}") as source:
         assert (source.kind, source.frames) == ("images", 1)

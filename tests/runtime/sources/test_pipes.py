@@ -1,4 +1,4 @@
-"""Pipes as sources: standard input, FIFOs and file descriptors, with videos, pictures and what is neither."""
+"""Pipes as sources: standard input, FIFOs and file descriptors, with videos, images and what is neither."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from fastsam_trt.sources.pipes.image_bytes import read_image_bytes
 from fastsam_trt.sources.pipes.image_source import ImageSource
 from fastsam_trt.sources.pipes.pipe import PeekableStream
 from fastsam_trt.streaming import resolve_policy
-from support.live_senders import numbered, pictures, read_number, shown
+from support.live_senders import images, numbered, read_number, shown
 from support.made_videos import silent_wav
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs and no /dev/fd here")
 
 
 def encode(container: str, numbers: range, *, codec: str = "mpeg4", rate: int = 25, **options: str) -> bytes:
-    """Numbered pictures as a video."""
+    """Numbered images as a video."""
     file = io.BytesIO()
     with av.open(file, "w", format=container, options=options) as output:
         stream = output.add_stream(codec, rate=rate, options={"qscale": "2", "flags": "+qscale", "g": "5"})
@@ -156,7 +156,7 @@ def test_a_picture_through_a_pipe_is_a_picture(suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm"])
 def test_pictures_in_a_row_are_a_video(suffix: str) -> None:
-    data = b"".join(cv2.imencode(suffix, picture)[1].tobytes() for picture in pictures(0, 5))
+    data = b"".join(cv2.imencode(suffix, image)[1].tobytes() for image in images(0, 5))
     with piped(data) as name, open_source(name) as source:
         assert source.kind == "video"
         assert shown(list(source)) == [(i, i) for i in range(5)]
@@ -175,8 +175,8 @@ def test_frames_of_a_multipart_stream_belong_where_they_came() -> None:
 
     def write() -> None:
         with open(writer, "wb", buffering=0) as file:
-            for picture in pictures(0, 8):
-                jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+            for image in images(0, 8):
+                jpeg = cv2.imencode(".jpg", image)[1].tobytes()
                 file.write(
                     b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n"
                 )
@@ -325,7 +325,7 @@ def test_the_command_takes_a_pipe(tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 12
     done = subprocess.run(command, input=b"no video", capture_output=True, check=False, timeout=90)
     assert done.returncode == 1
-    assert done.stderr == b"fastsam-trt: error: source '-': expected a video or picture, found text\n"
+    assert done.stderr == b"fastsam-trt: error: source '-': expected a video or image, found text\n"
 
 
 def test_two_iterations_are_one_stream() -> None:

@@ -1,4 +1,4 @@
-"""Folders, globs and files of many pictures: nothing left out in silence, and one bad file ends no run."""
+"""Folders, globs and files of many images: nothing left out in silence, and one bad file ends no run."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ def test_an_animated_picture_is_a_video(tmp_path: Path, form: str) -> None:
 
 
 def test_an_animation_may_have_a_picture_for_old_viewers(tmp_path: Path) -> None:
-    pictures = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in (255, 40, 120)]
+    images = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in (255, 40, 120)]
     path = tmp_path / "x.png"
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], default_image=True)
+    images[0].save(path, save_all=True, append_images=images[1:], default_image=True)
     with open_source(path) as source:
         assert [int(frame.image[0, 0, 0]) for frame in source] == [40, 120]
 
@@ -153,8 +153,8 @@ def test_a_gif_of_one_frame_is_an_image(tmp_path: Path) -> None:
         assert len(list(source)) == 1
 
 
-def _tiff(path: Path, *pictures: np.ndarray) -> Path:
-    first, *rest = map(Image.fromarray, pictures)
+def _tiff(path: Path, *images: np.ndarray) -> Path:
+    first, *rest = map(Image.fromarray, images)
     first.save(path, "TIFF", save_all=True, append_images=rest)
     return path
 
@@ -192,7 +192,7 @@ def test_a_tiff_of_ten_thousand_pages(tmp_path: Path) -> None:
         assert source.frames == pages
         first = list(itertools.islice(source, 300))
     assert [int(frame.image[0, 0, 0]) for frame in first] == [page % 251 for page in range(300)]
-    with look_into(tmp_path / "many.tif").open_pictures("x") as file:
+    with look_into(tmp_path / "many.tif").open_images("x") as file:
         assert file.read(pages - 1)[0, 0] == (pages - 1) % 251
 
 

@@ -26,7 +26,7 @@ from fastsam_trt.sources.names import as_path, printable
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a picture in it."""
+    """The current folder, with an image in it."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -18,7 +18,7 @@ import pytest
 from fastsam_trt import open_source
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.frames.image import as_bgr, read_picture
-from fastsam_trt.sources import SourceHealth
+from fastsam_trt.sources import Frame, SourceHealth
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -204,8 +204,8 @@ def test_unreadable_files_in_a_folder_are_named_after_the_others(tmp_path: Path)
     assert seen == ["a.png", "c.png"]
 
 
-def _written(tmp_path: Path, picture: np.ndarray, name: str = "x.png") -> Path:
-    assert cv2.imwrite(str(tmp_path / name), picture)
+def _written(tmp_path: Path, image: np.ndarray, name: str = "x.png") -> Path:
+    assert cv2.imwrite(str(tmp_path / name), image)
     return tmp_path / name
 
 
@@ -254,10 +254,10 @@ def test_pictures_that_fit_are_not_copied() -> None:
 
 def test_photos_are_turned_upright_by_their_exif(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    picture = image.fromarray(np.zeros((20, 40, 3), np.uint8))
-    exif = picture.getexif()
+    image = image.fromarray(np.zeros((20, 40, 3), np.uint8))
+    exif = image.getexif()
     exif[0x0112] = 6
-    picture.save(tmp_path / "side.jpg", exif=exif)
+    image.save(tmp_path / "side.jpg", exif=exif)
     assert read_picture(tmp_path / "side.jpg").shape == (40, 20, 3)
 
 

@@ -34,9 +34,9 @@ SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")
 @pytest.fixture(scope="module")
 def long_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """24 seconds of H.264 with B-frames in each container."""
-    folder, pictures = tmp_path_factory.mktemp("long"), [numbered(number) for number in range(600)]
+    folder, images = tmp_path_factory.mktemp("long"), [numbered(number) for number in range(600)]
     options = {"preset": "superfast", "bf": "2", "g": "50", "crf": "28"}
-    return {suffix: write_made(folder / f"long{suffix}", pictures, options=options) for suffix in SUFFIXES}
+    return {suffix: write_made(folder / f"long{suffix}", images, options=options) for suffix in SUFFIXES}
 
 
 @pytest.fixture(scope="module")
@@ -229,15 +229,15 @@ def test_a_file_with_something_behind_its_end_is_whole(tmp_path: Path, short: Pa
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_pictures_are_turned_upright(tmp_path: Path, degrees: int, mirrored: bool) -> None:
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[:24, :32], picture[:24, 32:], picture[24:, :32] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32], image[:24, 32:], image[24:, :32] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
     def turn(stream: av.VideoStream) -> None:
         stream.set_display_rotation(degrees, hflip=mirrored)
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
-    path = write_made(tmp_path / "turned.mov", [picture] * 3, prepare=turn)
-    expected = np.rot90(picture, degrees // 90)
+    path = write_made(tmp_path / "turned.mov", [image] * 3, prepare=turn)
+    expected = np.rot90(image, degrees // 90)
     expected = expected[:, ::-1] if mirrored else expected
     frames, _ = _read(path)
     assert len(frames) == 3
@@ -276,12 +276,12 @@ def test_colours_follow_matrix_and_range(
     )
     if pix_fmt == "gray":
         bgr = bgr.mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, axis=2)
-    picture = np.kron(bgr, np.ones((32, 32, 1), np.uint8))
+    image = np.kron(bgr, np.ones((32, 32, 1), np.uint8))
     spaces, ranges = {"bt709": 1, "smpte170m": 6}, {False: 1, True: 2}
     with av.open(str(tmp_path / f"c{suffix}"), "w") as container:
         stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], pix_fmt
-        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+        stream.height, stream.width, stream.pix_fmt = *image.shape[:2], pix_fmt
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
         if space is not None:
             stream.codec_context.colorspace, stream.codec_context.color_range = spaces[space], ranges[whole]
             frame = frame.reformat(
@@ -317,11 +317,11 @@ def _cover(tmp_path: Path, suffix: str) -> Path:
     png = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     with av.open(str(path), "w") as container:
         sound = container.add_stream("mp3" if suffix == ".mp3" else "aac", rate=44100)
-        picture = container.add_stream("png", rate=1)
-        picture.width, picture.height, picture.pix_fmt = 8, 8, "rgb24"
-        picture.disposition = av.stream.Disposition.attached_pic
+        image = container.add_stream("png", rate=1)
+        image.width, image.height, image.pix_fmt = 8, 8, "rgb24"
+        image.disposition = av.stream.Disposition.attached_pic
         packet = av.Packet(png)
-        packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1, 1)
+        packet.stream, packet.pts, packet.dts, packet.time_base = image, 0, 0, Fraction(1, 1)
         container.mux(packet)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 44100
@@ -360,7 +360,7 @@ def _bytes(tmp_path: Path, name: str, data: bytes) -> Path:
     [
         (lambda short, tmp: _sound_alone(tmp), "found audio (aac)"),
         (lambda short, tmp: _cover(tmp, ".mp3"), "found audio (MP3)"),
-        (lambda short, tmp: _cover(tmp, ".mp4"), "found a cover picture beside aac"),
+        (lambda short, tmp: _cover(tmp, ".mp4"), "found a cover image beside aac"),
         (lambda short, tmp: _tagged(short, tmp, b"encv"), "found an encrypted video"),
         (lambda short, tmp: _tagged(short, tmp, b"zz9z"), "found a video of the codec 'zz9z'"),
         (
@@ -408,12 +408,12 @@ def test_a_cover_beside_a_real_video_is_passed_over(tmp_path: Path, short: Path)
     path = tmp_path / "both.mp4"
     png = cv2.imencode(".png", np.zeros((800, 800, 3), np.uint8))[1].tobytes()
     with av.open(str(short)) as old, av.open(str(path), "w") as new:
-        picture = new.add_stream("png", rate=1)
-        picture.width, picture.height, picture.pix_fmt = 800, 800, "rgb24"
-        picture.disposition = av.stream.Disposition.attached_pic
+        image = new.add_stream("png", rate=1)
+        image.width, image.height, image.pix_fmt = 800, 800, "rgb24"
+        image.disposition = av.stream.Disposition.attached_pic
         stream = new.add_stream_from_template(old.streams.video[0])
         packet = av.Packet(png)
-        packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1, 1)
+        packet.stream, packet.pts, packet.dts, packet.time_base = image, 0, 0, Fraction(1, 1)
         new.mux(packet)
         for each in old.demux(video=0):
             if each.dts is not None:

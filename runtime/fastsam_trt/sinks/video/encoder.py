@@ -1,4 +1,4 @@
-"""VideoEncoder: pictures and their times in, a video file out."""
+"""VideoEncoder: images and their times in, a video file out."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from fastsam_trt.sinks.video.sound_track import open_sound
 _logger = logging.getLogger(__name__)
 
 _BUFFER_B = 1 << 18
-_KEY_FRAME_S = 2.0  # between pictures that a player may jump to
+_KEY_FRAME_S = 2.0  # between images that a player may jump to
 _MOST_BETWEEN_KEYS = 100_000  # frames; those that time asks for come first
-_LONGEST_S = 300.0  # for which one picture is shown: containers have limits, AVI and GIF the lowest
+_LONGEST_S = 300.0  # for which one image is shown: containers have limits, AVI and GIF the lowest
 _LONGEST_TICKS = 50_000  # AVI fills the time in between, by 60,000 at most
 _HIGHEST_RATE = 240  # that encoders reckon with; times are exact for any
 _BT709, _LIMITED_RANGE = 1, 1  # ITU-T H.273's numbers, and FFmpeg's AVCOL_RANGE_MPEG
@@ -38,10 +38,10 @@ _INTERLEAVE_US = "100000"  # how long packets of one stream wait for the other's
 
 
 class VideoEncoder:
-    """One file. Each picture is in it, whole, two or three pictures later; see `VideoFormat.muxer_options`.
+    """One file. Each image is in it, whole, two or three images later; see `VideoFormat.muxer_options`.
 
     Attributes:
-        frames: How many pictures were encoded.
+        frames: How many images were encoded.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class VideoEncoder:
             path: The file.
             form: How it is written.
             size: (width, height), px.
-            tick_s: Unit of the pictures' times, s.
+            tick_s: Unit of the images' times, s.
             rate: The usual frame rate.
-            sound: File whose sound belongs to the pictures; None: no sound.
-            start_s: Media time of the first picture, s.
+            sound: File whose sound belongs to the images; None: no sound.
+            start_s: Media time of the first image, s.
 
         Raises:
-            OutputError: The file can't be made, or the encoder does not take pictures of this size.
+            OutputError: The file can't be made, or the encoder does not take images of this size.
             OutputStoppedError: There is no room for the header.
         """
         self._path, self._form = path, form
@@ -97,17 +97,17 @@ class VideoEncoder:
             self._file.close()
             raise
 
-    def write(self, picture: NDArray[np.uint8], tick: int) -> None:
-        """Encode a picture.
+    def write(self, image: NDArray[np.uint8], tick: int) -> None:
+        """Encode an image.
 
         Args:
-            picture: (H, W, 3) uint8 BGR, contiguous, of the file's size; it is not kept.
+            image: (H, W, 3) uint8 BGR, contiguous, of the file's size; it is not kept.
             tick: When it is shown; later than the one before.
 
         Raises:
-            OutputStoppedError: There is no room for it, or nobody reads it; the file holds the pictures before it.
+            OutputStoppedError: There is no room for it, or nobody reads it; the file holds the images before it.
         """
-        frame = self._convert(picture)
+        frame = self._convert(image)
         while self._last is not None and tick - self._last_tick > self._longest_ticks:
             self._encode(self._last, self._last_tick + self._longest_ticks)
         self._encode(frame, tick)
@@ -118,7 +118,7 @@ class VideoEncoder:
         """Finish the file.
 
         Args:
-            duration: For how many ticks the last picture is shown.
+            duration: For how many ticks the last image is shown.
             hurried: Whether to leave it in fragments, which takes no time.
 
         Raises:

@@ -13,7 +13,7 @@ from fastsam_engine.store.atomic_files import is_written_in_place
 _X264 = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
 _FRAGMENTED = {
     "movflags": "empty_moov+default_base_moof+skip_trailer",
-    "frag_duration": "1",  # a fragment for each picture; frag_every_frame puts sound at wrong times
+    "frag_duration": "1",  # a fragment for each image; frag_every_frame puts sound at wrong times
 }
 _SHORT_CLUSTERS = {"cluster_time_limit": "500"}  # ms: Matroska writes whole clusters, a killed run loses the open one
 
@@ -24,13 +24,13 @@ class VideoFormat:
 
     Attributes:
         muxer: FFmpeg's name of the container.
-        encoder: FFmpeg's name of the encoder of the pictures.
+        encoder: FFmpeg's name of the encoder of the images.
         pixel_format: What the encoder takes.
         options: The encoder's options.
         muxer_options: The container's options. They make files of which a killed run leaves a playable part.
         tick_s: Unit of time of the container, s; None: the interval between frames, where it keeps no times.
         least_ticks: The least time between two frames.
-        full_range: Whether pictures are BT.601 of full range, as JPEG has them, and not BT.709 of limited range.
+        full_range: Whether images are BT.601 of full range, as JPEG has them, and not BT.709 of limited range.
         align_px: What width and height are multiples of.
         copied_sounds: FFmpeg's names of the sound codecs that are copied as they are; None: any.
         sound_encoder: The encoder for all others; None: there is no sound.

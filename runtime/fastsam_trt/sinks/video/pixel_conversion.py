@@ -14,13 +14,13 @@ from fastsam_trt.sinks.video.formats import VideoFormat
 
 
 class PixelConversion(Protocol):
-    """Turns pictures into frames of FFmpeg."""
+    """Turns images into frames of FFmpeg."""
 
-    def convert(self, picture: NDArray[np.uint8]) -> VideoFrame:
-        """Convert a picture.
+    def convert(self, image: NDArray[np.uint8]) -> VideoFrame:
+        """Convert an image.
 
         Args:
-            picture: (H, W, 3) uint8 BGR, contiguous; it is not kept.
+            image: (H, W, 3) uint8 BGR, contiguous; it is not kept.
         """
         ...
 
@@ -39,9 +39,9 @@ class YuvConversion:
         self._range = ColorRange.JPEG if form.full_range else ColorRange.MPEG
         self._reformatter = VideoReformatter()
 
-    def convert(self, picture: NDArray[np.uint8]) -> VideoFrame:
+    def convert(self, image: NDArray[np.uint8]) -> VideoFrame:
         return self._reformatter.reformat(
-            VideoFrame.from_numpy_buffer(picture, "bgr24"),
+            VideoFrame.from_numpy_buffer(image, "bgr24"),
             format=self._format,
             dst_colorspace=self._matrix,
             dst_color_range=self._range,
@@ -50,10 +50,10 @@ class YuvConversion:
 
 
 class PaletteConversion:
-    """256 colours, chosen for each picture."""
+    """256 colours, chosen for each image."""
 
-    def convert(self, picture: NDArray[np.uint8]) -> VideoFrame:
-        drawn = Image.fromarray(np.ascontiguousarray(picture[:, :, ::-1]))
+    def convert(self, image: NDArray[np.uint8]) -> VideoFrame:
+        drawn = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
         reduced = drawn.quantize(256, Image.Quantize.FASTOCTREE)
         found = np.asarray(reduced.getpalette("RGB"), np.uint8).reshape(-1, 3)
         palette = np.full((256, 4), 255, np.uint8)  # alpha, red, green, blue

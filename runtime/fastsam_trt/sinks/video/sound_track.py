@@ -1,4 +1,4 @@
-"""SoundTrack: the source's sound beside the pictures of a recording."""
+"""SoundTrack: the source's sound beside the images of a recording."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_sound(path: Path, form: VideoFormat, container: OutputContainer, start_
         path: The file with the sound.
         form: The kind of the container.
         container: Where the sound goes.
-        start_s: Media time of the first picture, s.
+        start_s: Media time of the first image, s.
 
     Returns:
         None where the file has no sound, or the container takes none; a warning says what went wrong.
@@ -56,10 +56,10 @@ def open_sound(path: Path, form: VideoFormat, container: OutputContainer, start_
 
 
 class SoundTrack:
-    """Follows the pictures: what sounds before the first is cut, and what sounds after the last.
+    """Follows the images: what sounds before the first is cut, and what sounds after the last.
 
     Packets are copied where the container takes their codec, else decoded and encoded again. They are read as far as
-    the pictures have come, so that little is held and a killed run leaves both. What goes wrong is a warning, and ends
+    the images have come, so that little is held and a killed run leaves both. What goes wrong is a warning, and ends
     the sound only.
     """
 
@@ -70,7 +70,7 @@ class SoundTrack:
             source: The file with the sound; it is closed with the track.
             form: The kind of the container; it takes sound.
             container: Where the sound goes; its header is not yet written.
-            start_s: Media time of the first picture, s.
+            start_s: Media time of the first image, s.
 
         Raises:
             FFmpegError, ValueError: The sound can't be read, or is not taken.
@@ -91,7 +91,7 @@ class SoundTrack:
         """Write what begins before a time.
 
         Args:
-            until_s: s after the first picture.
+            until_s: s after the first image.
         """
         if not self._open:
             return

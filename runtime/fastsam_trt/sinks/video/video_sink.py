@@ -27,7 +27,7 @@ _FINEST_RATE = 1001  # the largest denominator of a frame rate: 30000/1001
 class VideoSink(Sink):
     """Encodes the overlay of every frame, in the size of the first, at the frame's own time.
 
-    Nothing is written before the first frame. A file can be played up to the last whole picture at any time, also
+    Nothing is written before the first frame. A file can be played up to the last whole image at any time, also
     where the process is killed or the disk is full.
     """
 
@@ -71,21 +71,21 @@ class VideoSink(Sink):
         """Encode one frame; one that comes too soon after the last for the container is left out.
 
         Raises:
-            OutputError: The file can't be made, or pictures of this size can't be encoded into it.
+            OutputError: The file can't be made, or images of this size can't be encoded into it.
             OutputStoppedError: There is no room for it; the file holds the frames before it.
         """
         tick = self._timeline.tick_of(frame.media_s)
         if tick is None:
             return
-        picture = self._canvas.fit(self._overlay.of(result), frame.pixel_aspect)
+        image = self._canvas.fit(self._overlay.of(result), frame.pixel_aspect)
         if self._encoder is None:
             from fastsam_trt.sinks.video.encoder import VideoEncoder
 
-            size = picture.shape[1], picture.shape[0]
+            size = image.shape[1], image.shape[0]
             self._encoder = VideoEncoder(
                 self._path, self._format, size, self._tick_s, self._rate, self._sound, self._timeline.start_s
             )
-        self._encoder.write(picture, tick)
+        self._encoder.write(image, tick)
 
     def close(self) -> None:
         """Finish the file.

@@ -12,16 +12,16 @@ from fastsam_trt.sources.source import Source
 
 
 class Animation(Source):
-    """An animated picture as a video. Each frame is the whole picture that a viewer would show, without its alpha."""
+    """An animated image as a video. Each frame is the whole image that a viewer would show, without its alpha."""
 
     kind = "video"
 
-    def __init__(self, name: str, pictures: PictureFile, vid_stride: int = 1) -> None:
+    def __init__(self, name: str, images: PictureFile, vid_stride: int = 1) -> None:
         """Prepare.
 
         Args:
             name: What the user called it.
-            pictures: Its frames; closed with it.
+            images: Its frames; closed with it.
             vid_stride: Take every n-th frame.
 
         Raises:
@@ -29,38 +29,38 @@ class Animation(Source):
             PictureSizeError: It is too large.
         """
         self._name = name
-        self._pictures = pictures
+        self._images = images
         self._stride = vid_stride
-        self.frames = -(-pictures.count // vid_stride)
+        self.frames = -(-images.count // vid_stride)
         try:
-            pictures.read(0)
+            images.read(0)
         except BaseException:
-            pictures.close()
+            images.close()
             raise
-        self.fps = 1 / pictures.duration_s / vid_stride
+        self.fps = 1 / images.duration_s / vid_stride
         self._end_s: float | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         self._end_s, place_s = None, 0.0
-        for index in range(self._pictures.count):
+        for index in range(self._images.count):
             if self._stopped:
                 return
             try:
-                picture = self._pictures.read(index)
+                image = self._images.read(index)
             except SourceUnreadableError as error:
                 if index == 0:
                     raise
-                raise TruncatedSourceError(self._name, index, self._pictures.count) from error
+                raise TruncatedSourceError(self._name, index, self._images.count) from error
             if index % self._stride == 0:
-                yield Frame(as_bgr(picture), index, self._name, timestamp_s=place_s, media_s=place_s)
-            place_s += self._pictures.duration_s
+                yield Frame(as_bgr(image), index, self._name, timestamp_s=place_s, media_s=place_s)
+            place_s += self._images.duration_s
         self._end_s = place_s
-        if not self._pictures.whole and not self._stopped:
-            raise TruncatedSourceError(self._name, self._pictures.count, None)
+        if not self._images.whole and not self._stopped:
+            raise TruncatedSourceError(self._name, self._images.count, None)
 
     @property
     def end_s(self) -> float | None:
         return self._end_s
 
     def close(self) -> None:
-        self._pictures.close()
+        self._images.close()

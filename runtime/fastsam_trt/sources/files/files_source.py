@@ -98,15 +98,15 @@ class FilesSource(Source):
             yield Frame(read_picture(found.path), index, name)
 
     def _read_pages(self, found: SourceFile, name: str, index: int) -> Iterator[Frame]:
-        with found.open_pictures(name) as pages:
+        with found.open_images(name) as pages:
             for page in range(pages.count):
                 page_name = f"{name}#{page + 1}"
                 try:
-                    picture = as_bgr(pages.read(page))
+                    image = as_bgr(pages.read(page))
                 except FastsamError as error:
                     self._fail(page_name, error)
                 else:
-                    yield Frame(picture, index + page, page_name)
+                    yield Frame(image, index + page, page_name)
             pages.check_end()
 
     def _fail(self, name: str, error: FastsamError, *, unreadable: bool = True) -> None:

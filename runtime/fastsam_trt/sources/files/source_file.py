@@ -29,7 +29,7 @@ class SourceFile:
         path: Where it is.
         content: What its first bytes tell; None where it can't be read.
         trouble: Why it can't be read.
-        count: How many pictures it holds: pages, or frames of an animation; 1 for all that is no picture.
+        count: How many images it holds: pages, or frames of an animation; 1 for all that is no image.
     """
 
     path: Path
@@ -48,11 +48,11 @@ class SourceFile:
 
     @property
     def is_media(self) -> bool:
-        """Whether it holds pictures or a video."""
+        """Whether it holds images or a video."""
         return self.content is not None and self.content.kind in {"picture", "animation", "video"}
 
     def check(self, name: str) -> None:
-        """Refuse what is known to hold no picture and no video.
+        """Refuse what is known to hold no image and no video.
 
         Args:
             name: What the user called it.
@@ -72,13 +72,13 @@ class SourceFile:
             SourceUnreadableError: It is none.
         """
         if self.content is not None and self.content.kind == "animation":
-            return Animation(name, self.open_pictures(name), vid_stride)
+            return Animation(name, self.open_images(name), vid_stride)
         from fastsam_trt.sources.video.video_file import VideoFile  # which loads FFmpeg
 
         return VideoFile(name, self.path, vid_stride)
 
-    def open_pictures(self, name: str) -> PictureFile:
-        """Open it as pictures.
+    def open_images(self, name: str) -> PictureFile:
+        """Open it as images.
 
         Raises:
             SourceUnreadableError: It is broken, or holds none.
@@ -86,7 +86,7 @@ class SourceFile:
         """
         if self.content is None or self.content.picture_format is None:
             found = "one that can't be read" if self.content is None else self.content.name
-            raise SourceUnreadableError(name, f"expected a file of pictures, found {found}")
+            raise SourceUnreadableError(name, f"expected a file of images, found {found}")
         try:
             file = self.path.open("rb")
         except OSError as error:
@@ -99,7 +99,7 @@ def look_into(path: Path, *, count: bool = True) -> SourceFile:
 
     Args:
         path: The file.
-        count: Whether pictures that may be several are counted; else only the file's head is read.
+        count: Whether images that may be several are counted; else only the file's head is read.
     """
     try:
         content = sniff_file(path)
@@ -109,14 +109,14 @@ def look_into(path: Path, *, count: bool = True) -> SourceFile:
     if not count or (content.kind != "animation" and content.picture_format != "TIFF"):
         return found
     try:
-        with found.open_pictures(str(path)) as pictures:
-            return SourceFile(path, content, pictures.count)
+        with found.open_images(str(path)) as images:
+            return SourceFile(path, content, images.count)
     except FastsamError:  # told when it is read
         return found
 
 
 def has_image_name(path: Path) -> bool:
-    """Whether only pictures are named so."""
+    """Whether only images are named so."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""Sources at addresses: streams, and still pictures over HTTP."""
+"""Sources at addresses: streams, and still images over HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastsam_trt.sources.source import Source
 
 
 def open_address(name: str, address: str, vid_stride: int, *, reconnect_s: float, stall_s: float) -> Source:
-    """Open a stream, or the picture at an HTTP address: what it is, the bytes say.
+    """Open a stream, or the image at an HTTP address: what it is, the bytes say.
 
     The address is opened as a stream first, since many cameras serve one client at a time.
 
@@ -24,18 +24,18 @@ def open_address(name: str, address: str, vid_stride: int, *, reconnect_s: float
 
     Raises:
         SourceNotFoundError: It does not answer.
-        SourceUnreadableError: It answers with no video and no picture.
+        SourceUnreadableError: It answers with no video and no image.
     """
     shown = hide_password(name)
-    may_be_picture = address.startswith(("http://", "https://"))
+    may_be_image = address.startswith(("http://", "https://"))
     try:
         source = LiveSource(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
     except (SourceNotFoundError, SourceUnreadableError):
-        data = fetch_image(shown, address) if may_be_picture else None  # of formats that FFmpeg does not know
+        data = fetch_image(shown, address) if may_be_image else None  # of formats that FFmpeg does not know
         if data is None:
             raise
         return ImageSource(shown, data)
-    if may_be_picture and source.is_picture:
+    if may_be_image and source.is_image:
         data = fetch_image(shown, address)
         if data is not None:
             source.close()

@@ -35,10 +35,10 @@ class CameraReader:
         """Wait for the next frame; None where there are no more.
 
         Args:
-            decode: Whether its picture is wanted.
+            decode: Whether its image is wanted.
 
         Raises:
-            ImageFormatError: Its picture has a form that can't be used.
+            ImageFormatError: Its image has a form that can't be used.
         """
         try:
             if not self._capture.grab():
@@ -46,10 +46,10 @@ class CameraReader:
             captured_s, timestamp_s = time.perf_counter(), time.time()
             if not decode:
                 return CapturedFrame(None, captured_s, timestamp_s)
-            good, picture = self._capture.retrieve()
+            good, image = self._capture.retrieve()
         except cv2.error:
             return None
-        return CapturedFrame(as_bgr(picture), captured_s, timestamp_s) if good else None
+        return CapturedFrame(as_bgr(image), captured_s, timestamp_s) if good else None
 
     def close(self) -> None:
         """Let go of the camera."""

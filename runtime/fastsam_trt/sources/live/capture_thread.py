@@ -27,7 +27,7 @@ class Reader(Protocol):
         """What is known of it."""
 
     def read(self, *, decode: bool) -> CapturedFrame | Ended | None:
-        """Wait for the next frame, whose picture is wanted or not; None where there are no more."""
+        """Wait for the next frame, whose image is wanted or not; None where there are no more."""
 
     def close(self) -> None:
         """Let go of it."""

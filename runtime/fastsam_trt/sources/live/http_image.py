@@ -1,4 +1,4 @@
-"""Still pictures at HTTP addresses."""
+"""Still images at HTTP addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import urllib.request
 
 from fastsam_trt.frames.content_type import HEAD_B, sniff
 from fastsam_trt.sources.live.http_probe import as_request
-from fastsam_trt.sources.pipes.image_bytes import is_picture, read_image_bytes
+from fastsam_trt.sources.pipes.image_bytes import is_image, read_image_bytes
 from fastsam_trt.sources.pipes.pipe import PeekableStream
 
 _WAIT_S = 5.0
@@ -16,7 +16,7 @@ _LONGEST_S = 60.0
 
 
 def fetch_image(name: str, address: str) -> bytes | None:
-    """The bytes of the picture at an address; None where there is none, or several in a row.
+    """The bytes of the image at an address; None where there is none, or several in a row.
 
     Args:
         name: What messages call the address.
@@ -31,7 +31,7 @@ def fetch_image(name: str, address: str) -> bytes | None:
                 return None
             body = _Body(answer)
             content = sniff(body.peek(HEAD_B))
-            return read_image_bytes(name, body, content) if is_picture(content) else None
+            return read_image_bytes(name, body, content) if is_image(content) else None
     except (OSError, ValueError, http.client.HTTPException):
         return None
 

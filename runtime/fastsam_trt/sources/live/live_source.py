@@ -92,9 +92,9 @@ class LiveSource(Source):
         self._last_s = time.perf_counter()
 
     @property
-    def is_picture(self) -> bool:
-        """Whether there is one still picture, rather than a stream."""
-        return self._opened.is_picture
+    def is_image(self) -> bool:
+        """Whether there is one still image, rather than a stream."""
+        return self._opened.is_image
 
     @property
     def end_s(self) -> float | None:
@@ -123,10 +123,10 @@ class LiveSource(Source):
             self._last_s = shot.captured_s
             media_s = self._place(shot)
             self._end_s = self._clock.end(shot.duration_s)
-            if shot.picture is not None:
-                self._note_size(shot.picture.shape)
+            if shot.image is not None:
+                self._note_size(shot.image.shape)
                 yield Frame(
-                    *(shot.picture, index, self._name, shot.captured_s, shot.timestamp_s, media_s, shot.pixel_aspect)
+                    *(shot.image, index, self._name, shot.captured_s, shot.timestamp_s, media_s, shot.pixel_aspect)
                 )
 
     def _place(self, shot: CapturedFrame) -> float:

@@ -1,4 +1,4 @@
-"""The bytes of one still picture, out of what comes through a pipe or from an address."""
+"""The bytes of one still image, out of what comes through a pipe or from an address."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from fastsam_trt.frames.content_type import HEAD_B, Content
 from fastsam_trt.sources.pipes.pipe import PeekableStream
 
 MOST_BYTES = 256 << 20
-"""The largest picture that is read from a pipe or an address, bytes as it is stored."""
+"""The largest image that is read from a pipe or an address, bytes as it is stored."""
 
-# Formats of which several pictures in a row make a video, as FFmpeg's image2pipe and mjpeg have them.
+# Formats of which several images in a row make a video, as FFmpeg's image2pipe and mjpeg have them.
 _IN_ROWS = {"JPEG": "mjpeg", "PNG": "png", "PPM": "ppm", "BMP": "bmp"}
-_SEVERAL_IN_ONE = b"MPF\0"  # a JPEG whose further pictures belong to it: CIPA DC-007
+_SEVERAL_IN_ONE = b"MPF\0"  # a JPEG whose further images belong to it: CIPA DC-007
 _LATE_B = 1 << 16  # how far into a JPEG that may be said
 
 
-def is_picture(content: Content) -> bool:
-    """Whether content is read as a picture; FFmpeg plays other animations than WebP."""
+def is_image(content: Content) -> bool:
+    """Whether content is read as an image; FFmpeg plays other animations than WebP."""
     return content.kind == "picture" or content.picture_format == "WEBP"
 
 
 def read_image_bytes(source: str, data: PeekableStream, content: Content) -> bytes | None:
-    """Read a picture to its end.
+    """Read an image to its end.
 
     Args:
         source: What the user called it.
         data: What comes.
-        content: What `sniff` says of it: a picture.
+        content: What `sniff` says of it: an image.
 
     Returns:
-        Its bytes; None where other pictures follow it, so that they are a video. Then nothing has been read.
+        Its bytes; None where other images follow it, so that they are a video. Then nothing has been read.
 
     Raises:
         SourceUnreadableError: It goes on for more than `MOST_BYTES`.
@@ -40,13 +40,13 @@ def read_image_bytes(source: str, data: PeekableStream, content: Content) -> byt
     whole = data.peek(MOST_BYTES + 1)
     if len(whole) > MOST_BYTES:
         found = f"{content.name} that goes on"
-        raise SourceUnreadableError(source, f"expected a picture of at most {MOST_BYTES >> 20} MiB, found {found}")
+        raise SourceUnreadableError(source, f"expected an image of at most {MOST_BYTES >> 20} MiB, found {found}")
     return whole
 
 
 def _is_followed(data: PeekableStream, codec: str) -> bool:
-    """Whether a second picture of the same format follows the first."""
-    import av  # which is large, and not needed for pictures from disk
+    """Whether a second image of the same format follows the first."""
+    import av  # which is large, and not needed for images from disk
 
     parser = av.CodecContext.create(codec, "r")
     begin = data.peek(2)[:2]

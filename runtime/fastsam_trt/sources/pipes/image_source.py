@@ -1,4 +1,4 @@
-"""ImageSource: a still picture that did not come from disk, or the pages of one."""
+"""ImageSource: a still image that did not come from disk, or the pages of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastsam_trt.sources.source import Source
 
 
 class ImageSource(Source):
-    """A picture whose bytes were read from a pipe or an address; of a TIFF every page, `-#1` and so on."""
+    """An image whose bytes were read from a pipe or an address; of a TIFF every page, `-#1` and so on."""
 
     kind = "images"
 

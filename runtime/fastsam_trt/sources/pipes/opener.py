@@ -1,4 +1,4 @@
-"""What comes through a pipe: a still picture, or a video that is read in order and once."""
+"""What comes through a pipe: a still image, or a video that is read in order and once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastsam_trt.errors import SourceUnreadableError
 from fastsam_trt.frames.content_type import HEAD_B, Content, sniff
-from fastsam_trt.sources.pipes.image_bytes import is_picture, read_image_bytes
+from fastsam_trt.sources.pipes.image_bytes import is_image, read_image_bytes
 from fastsam_trt.sources.pipes.image_source import ImageSource
 from fastsam_trt.sources.pipes.pipe import Pipe, open_pipe
 from fastsam_trt.sources.source import Source
@@ -22,12 +22,12 @@ def open_pipe_source(name: str, path: Path, vid_stride: int) -> Source:
 
     Raises:
         SourceNotFoundError: It can't be read.
-        SourceUnreadableError: What comes is no picture and no video.
+        SourceUnreadableError: What comes is no image and no video.
     """
     pipe = open_pipe(name, path)
     try:
         content = _look(name, pipe)
-        data = read_image_bytes(name, pipe, content) if is_picture(content) else None
+        data = read_image_bytes(name, pipe, content) if is_image(content) else None
         if data is not None:
             pipe.close()
             return ImageSource(name, data)
@@ -43,10 +43,10 @@ def _look(name: str, pipe: Pipe) -> Content:
     head = pipe.peek(HEAD_B)
     content = sniff(head)
     if content.kind == "empty":
-        raise SourceUnreadableError(name, "expected a video or picture, found an empty pipe")
+        raise SourceUnreadableError(name, "expected a video or image, found an empty pipe")
     is_multipart = head.lstrip().startswith(b"--")  # MJPEG with its HTTP headers, which are text
     if content.kind == "other" or (content.kind == "text" and not is_multipart):
-        raise SourceUnreadableError(name, f"expected a video or picture, found {content.name}")
+        raise SourceUnreadableError(name, f"expected a video or image, found {content.name}")
     if _is_end_first(head):
         raise SourceUnreadableError(
             name,

@@ -126,7 +126,7 @@ def open_pipe(name: str, path: Path) -> Pipe:
     descriptor = _find_descriptor(path)
     if descriptor is not None and os.isatty(descriptor):
         found = "a terminal; send it some: cat clip.ts | fastsam-trt run --video -"
-        raise SourceNotFoundError(name, "a video or picture that is piped in", found)
+        raise SourceNotFoundError(name, "a video or image that is piped in", found)
     try:
         return Pipe(os.open(path, os.O_RDONLY | os.O_NONBLOCK) if descriptor is None else os.dup(descriptor))
     except OSError as error:

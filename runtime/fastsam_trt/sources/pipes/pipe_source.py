@@ -52,7 +52,7 @@ class PipeSource(Source):
         except OSError as error:
             self._raise_interrupt()
             found = f"data that FFmpeg can't read as one ({error})"
-            raise SourceUnreadableError(name, f"expected a video or picture, found {found}") from error
+            raise SourceUnreadableError(name, f"expected a video or image, found {found}") from error
         fps = self._reader.opened.fps
         self.fps = None if fps is None else fps / vid_stride
         self._clock = LiveClock(self._reader.opened.began_s) if fps is None else MediaClock(None, fps)
@@ -90,11 +90,11 @@ class PipeSource(Source):
             self._index = index + 1
             media_s = self._place(shot, 1 + lost)
             self._end_s = self._clock.end(shot.duration_s)
-            if shot.picture is not None:
+            if shot.image is not None:
                 self._due = index - index % self._stride + self._stride
-                yield Frame(shot.picture, index, self._name, shot.captured_s, media_s, media_s, shot.pixel_aspect)
+                yield Frame(shot.image, index, self._name, shot.captured_s, media_s, media_s, shot.pixel_aspect)
         if self._index == 0 and not self._stopped:
-            raise SourceUnreadableError(self._name, "expected a video or picture, found no frame that can be decoded")
+            raise SourceUnreadableError(self._name, "expected a video or image, found no frame that can be decoded")
 
     def _place(self, shot: CapturedFrame, behind: int) -> float:
         if isinstance(self._clock, MediaClock):

@@ -1,4 +1,4 @@
-"""Decoded frames to the pictures we work on: upright, BGR."""
+"""Decoded frames to the images we work on: upright, BGR."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What brings a picture upright: a mirror image left to right, then quarter turns clockwise."""
+    """What brings an image upright: a mirror image left to right, then quarter turns clockwise."""
 
     mirrored: bool
     quarters: int
@@ -34,22 +34,22 @@ class BgrConverter:
         self._turn = _UPRIGHT
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """The picture of a frame, by its own colour matrix and range; alpha is dropped.
+        """The image of a frame, by its own colour matrix and range; alpha is dropped.
 
         Returns:
             (H, W, 3) uint8 BGR, contiguous, as its display matrix says that it is to be shown.
         """
         bgr = self._reformatter.reformat(frame, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1)
-        picture: NDArray[np.uint8] = bgr.to_ndarray()  # type: ignore[assignment]
+        image: NDArray[np.uint8] = bgr.to_ndarray()  # type: ignore[assignment]
         turn = self._find_turn(frame)
         if turn.mirrored:
-            picture = cv2.flip(picture, 1)  # type: ignore[assignment]
+            image = cv2.flip(image, 1)  # type: ignore[assignment]
         if turn.quarters:
-            picture = cv2.rotate(picture, _QUARTERS[turn.quarters])  # type: ignore[assignment]
-        return np.ascontiguousarray(picture)
+            image = cv2.rotate(image, _QUARTERS[turn.quarters])  # type: ignore[assignment]
+        return np.ascontiguousarray(image)
 
     def pixel_aspect(self, frame: VideoFrame, stored: Fraction | None) -> float:
-        """Width of a pixel over its height in the picture as it is shown.
+        """Width of a pixel over its height in the image as it is shown.
 
         Args:
             frame: The frame.

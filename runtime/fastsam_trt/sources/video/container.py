@@ -40,7 +40,7 @@ class VideoContainer(AbstractContextManager["VideoContainer"]):
 
     Attributes:
         container: What the demuxer says of the file.
-        stream: The video that is shown: the best one by FFmpeg's rules, cover pictures left out.
+        stream: The video that is shown: the best one by FFmpeg's rules, cover images left out.
     """
 
     container: InputContainer

@@ -25,7 +25,7 @@ class Decoded:
 
     Attributes:
         frame: The frame, as the decoder gives it.
-        index: Its number in the stream, from 0. Pictures that were lost to damage before it count.
+        index: Its number in the stream, from 0. Frames that were lost to damage before it count.
         time_s: Its presentation time by the stream's own clock, seconds; None where it has none.
         duration_s: For how long it is shown, as the container tells it; None where it does not.
     """
@@ -151,7 +151,7 @@ class Decoder:
         self._expected.report_failure()
 
     def _lose(self, time_s: float) -> bool:
-        """Count the pictures before a time that are lost; whether what has come now is not one of them."""
+        """Count the frames before a time that are lost; whether what has come now is not one of them."""
         lost = self._expected.take(time_s)
         if lost:
             self._index += lost

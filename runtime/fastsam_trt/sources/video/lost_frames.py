@@ -1,4 +1,4 @@
-"""LostFrames: which pictures of a damaged stream are lost."""
+"""LostFrames: which frames of a damaged stream are lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _HELD = 17  # frames that a decoder may hold back, and one
 class LostFrames:
     """Pictures that are still to come from a decoder, by their presentation times.
 
-    A picture is lost where its packet came and no frame did, or where packets are missing: bytes were passed over and
-    the times next to them are further apart than those of pictures that follow one another. Packets without a frame
+    A frame is lost where its packet came and no frame did, or where packets are missing: bytes were passed over and
+    the times next to them are further apart than those of frames that follow one another. Packets without a frame
     are no loss where nothing is damaged: hidden reference frames, fields of their own, what comes before the first key
     frame.
     """
@@ -59,7 +59,7 @@ class LostFrames:
         """A packet came.
 
         Args:
-            time_s: Its picture's time; None: it has none.
+            time_s: Its frame's time; None: it has none.
             dts_s: When it is to be decoded; None: it does not tell.
             key: Whether it can be decoded without those before.
         """
@@ -70,7 +70,7 @@ class LostFrames:
             if not key:
                 return
             self.begin_s = time_s
-        # Of packets the times of decoding go on, whatever the order in which pictures are shown.
+        # Of packets the times of decoding go on, whatever the order in which frames are shown.
         back = dts_s is not None and self._last_dts_s is not None and dts_s < self._last_dts_s
         if back or self._is_reset(self._came_s, time_s):
             self._clock += 1
@@ -78,7 +78,7 @@ class LostFrames:
         if self._clock == 0 and time_s < self.begin_s:
             return
         half_s = self._half_s()
-        if self._missing:  # it was only late: pictures are not stored in the order in which they are shown
+        if self._missing:  # it was only late: frames are not stored in the order in which they are shown
             self._missing = [missing_s for missing_s in self._missing if abs(missing_s - time_s) > half_s]
         if gap:
             self._add_missing(self.begin_s if self.given_s is None else self.given_s, time_s)
@@ -101,7 +101,7 @@ class LostFrames:
         """A frame came; infinity: none will come any more.
 
         Returns:
-            How many pictures before it are lost.
+            How many frames before it are lost.
         """
         half_s = self._half_s()
         if self._is_reset(self.given_s, time_s):
@@ -131,7 +131,7 @@ class LostFrames:
         return len(silent) + len(missing)
 
     def _learn_step(self, step_s: float) -> None:
-        """Take what two pictures are apart, where it is not the rate's step to within a container's rounding."""
+        """Take what two frames are apart, where it is not the rate's step to within a container's rounding."""
         if 0 < step_s < _LONGEST_GAP_S and (self._step_s is None or not 0.8 < step_s / self._step_s < 1.25):
             self._step_s = step_s
 

@@ -17,13 +17,13 @@ class Opened:
     Attributes:
         fps: Frame rate; None where it is not known, as for a stream whose container has no timestamps.
         has_end: Whether it is a recording of known size, such as a file at an HTTP address.
-        is_picture: Whether it is one still picture rather than a video.
+        is_image: Whether it is one still image rather than a video.
         began_s: When it began to be opened, on the clock of `time.perf_counter`; None where it does not matter.
     """
 
     fps: float | None = None
     has_end: bool = False
-    is_picture: bool = False
+    is_image: bool = False
     began_s: float | None = None
 
 
@@ -45,7 +45,7 @@ class CapturedFrame:
     """A frame that was read.
 
     Attributes:
-        picture: (H, W, 3) uint8 BGR; None where it was not to be converted.
+        image: (H, W, 3) uint8 BGR; None where it was not to be converted.
         captured_s: When it was read, on the clock of `time.perf_counter`.
         timestamp_s: The same as Unix time.
         stream_s: Its presentation time by the stream's own timestamps, seconds; None where there are none.
@@ -55,7 +55,7 @@ class CapturedFrame:
         duration_s: For how long it is shown, as the container tells it, seconds; None where it does not.
     """
 
-    picture: NDArray[np.uint8] | None
+    image: NDArray[np.uint8] | None
     captured_s: float
     timestamp_s: float
     stream_s: float | None = None

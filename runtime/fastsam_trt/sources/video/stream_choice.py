@@ -15,13 +15,13 @@ _NAMES = (
     re.compile(rb"(V_[A-Z0-9_/]+)"),  # Matroska: CodecID
     re.compile(rb"strh.{4}vids([ -~]{4})", re.DOTALL),  # AVI: fccHandler
 )
-_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_STILL_IMAGES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def choose_video(container: InputContainer) -> VideoStream | None:
-    """The best video by FFmpeg's rules, one that can be decoded where there is one; None: none but cover pictures."""
+    """The best video by FFmpeg's rules, one that can be decoded where there is one; None: none but cover images."""
     streams = container.streams
-    videos = [each for each in streams.video if not each.disposition & _PICTURES]
+    videos = [each for each in streams.video if not each.disposition & _STILL_IMAGES]
     videos = [each for each in videos if has_decoder(each)] or videos
     best = streams.best("video")
     return next((each for each in videos if best is not None and each.index == best.index), None) or max(
@@ -40,7 +40,7 @@ def describe_streams(container: InputContainer) -> str:
     """What a container without a video holds."""
     streams = container.streams
     if streams.video:
-        return f"a cover picture beside {', '.join(map(_codec, streams.audio)) or 'nothing'}"
+        return f"a cover image beside {', '.join(map(_codec, streams.audio)) or 'nothing'}"
     return ", ".join(f"{each.type} ({_codec(each)})" for each in streams) or "no stream"
 
 

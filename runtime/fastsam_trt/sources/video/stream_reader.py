@@ -70,7 +70,7 @@ class StreamReader:
             has_rate = has_end or (is_pipe and name != "mpjpeg")
             self._is_timed = has_rate or _has_timestamps(self._container)
             fps = frame_rate(self._stream) if self._is_timed else None
-            self.opened = Opened(fps, has_end, _is_picture(self._container), began_s)
+            self.opened = Opened(fps, has_end, _is_image(self._container), began_s)
             self._decoder = Decoder(self._stream, threads=_DECODER_THREADS)
         except BaseException:
             self._container.close()
@@ -89,7 +89,7 @@ class StreamReader:
         """Wait for the next frame.
 
         Args:
-            decode: Whether its picture is wanted.
+            decode: Whether its image is wanted.
 
         Returns:
             The frame. At the end of a recording `Ended`; None where a stream breaks off or gives no frame in time.
@@ -200,8 +200,8 @@ def _has_end(container: InputContainer) -> bool:
     return container.duration is not None if container.format.name == "hls" else container.size > 0
 
 
-def _is_picture(container: InputContainer) -> bool:
-    """Whether it is one still picture, by what FFmpeg found in it."""
+def _is_image(container: InputContainer) -> bool:
+    """Whether it is one still image, by what FFmpeg found in it."""
     name = container.format.name
     if name.endswith("_pipe") or name == "image2":
         return True

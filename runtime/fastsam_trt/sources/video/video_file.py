@@ -92,22 +92,22 @@ class VideoFile(Source):
                 if index < due:
                     continue
                 try:
-                    picture = converter.convert(item.frame)
+                    image = converter.convert(item.frame)
                 except av.error.FFmpegError:  # a pixel format that damage made up, or that swscale lacks
                     self._unshown += 1
                     count -= 1
                     continue
                 aspect = converter.pixel_aspect(item.frame, stream.sample_aspect_ratio)
             due = index - index % self._stride + self._stride
-            height, width = picture.shape[:2]
+            height, width = image.shape[:2]
             if size is not None and size != (height, width):
                 _logger.warning(
                     "source %r goes on with frames of %d x %d px, before %d x %d",
                     *(self._name, width, height, *reversed(size)),
                 )
             size = height, width
-            yield Frame(picture, index, self._name, timestamp_s=place_s, media_s=place_s, pixel_aspect=aspect)
-            del item, picture  # while the next frame is decoded they would hold memory
+            yield Frame(image, index, self._name, timestamp_s=place_s, media_s=place_s, pixel_aspect=aspect)
+            del item, image  # while the next frame is decoded they would hold memory
         self._check_end(media, count, end_s)
 
     def _begin(self) -> VideoContainer | None:
