@@ -1,6 +1,6 @@
-"""Lettering: texts, tags and numbers drawn on images.
+"""Labels: draw texts, tags and numbers on images.
 
-ASCII is drawn in OpenCV's own font; any other script by Pillow, in an installed font that has all its characters.
+ASCII is drawn in OpenCV's built-in font; other scripts by Pillow, in an installed font that has all the characters.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from fastsam_trt.drawing.fonts import installed_fonts
 
 Colour = tuple[int, int, int]
 INK: Colour = (30, 30, 30)
-"""BGR, for texts on white."""
+"""BGR, for text on white."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
-_MOST_STEPS = 6  # heights that a tag may move down from its segment
+_MOST_STEPS = 6  # text heights by which a tag may move down
 
 
 class Tags:
-    """Texts on filled grounds, on one image; a later one keeps off the earlier ones where there is room below."""
+    """Tags on one image: texts on filled rectangles. A tag moves down to avoid earlier tags if there is room below."""
 
     def __init__(self, image: NDArray[np.uint8], scale: float | None = None) -> None:
-        """Begin.
+        """Prepare to draw on an image.
 
         Args:
-            image: (H, W, 3) uint8 BGR, drawn on.
-            scale: Of the font; None: as fits the image.
+            image: (H, W, 3) uint8 BGR, modified in place.
+            scale: OpenCV's font scale; None: chosen by the size of the image.
         """
         self._image = image
         self._scale = max(0.4, min(image.shape[:2]) / 1200) if scale is None else scale
@@ -41,7 +41,7 @@ class Tags:
         self._taken = np.zeros(image.shape[:2], np.bool_)
 
     def draw(self, text: str, left: int, top: int, colour: Colour) -> None:
-        """Draw a text just above a corner (px), moved into the image, on a ground of a BGR colour."""
+        """Draw a text above a corner (px), moved into the image if need be, on a rectangle of a BGR colour."""
         text = _drawable(text)
         width, height, base = _measure(text, self._scale, self._thickness)
         tall = height + base
@@ -70,12 +70,12 @@ def write(image: NDArray[np.uint8], text: str, left: int, baseline: int, *, scal
 
 
 def width_px(text: str, scale: float, thickness: int = 1) -> int:
-    """How wide `write` makes a text."""
+    """The width of a text as `write` draws it."""
     return _measure(_drawable(text), scale, thickness)[0]
 
 
 def cut(text: str, most_px: int, scale: float, thickness: int = 1) -> str:
-    """A text that `write` makes no wider than a limit; what is cut off becomes three dots."""
+    """Shorten a text, with three dots at its end, so that `write` draws it no wider than a limit."""
     if width_px(text, scale, thickness) <= most_px:
         return text
     while text and width_px(text + "...", scale, thickness) > most_px:
@@ -84,7 +84,7 @@ def cut(text: str, most_px: int, scale: float, thickness: int = 1) -> str:
 
 
 def wrap(parts: Iterable[str], most_px: int, scale: float, gap: str = "   ") -> list[str]:
-    """Lines of whole parts that `write` makes no wider than a limit; a part that is wider alone is cut."""
+    """Join parts into lines that `write` draws no wider than a limit. A part that is too wide for a line is cut."""
     lines = list[str]()
     for part in parts:
         if lines and width_px(lines[-1] + gap + part, scale) <= most_px:
@@ -95,13 +95,13 @@ def wrap(parts: Iterable[str], most_px: int, scale: float, gap: str = "   ") -> 
 
 
 def can_write(text: str) -> bool:
-    """Whether all letters and digits of a text can be drawn here, and something of it is left without its symbols."""
+    """Whether all letters and digits of a text can be drawn on this machine, and it is more than symbols."""
     kept = text if text.isascii() else _without_symbols(text)
     return bool(kept.strip()) and (kept.isascii() or installed_fonts().can_draw(kept) or _plain(kept).isascii())
 
 
 def _drawable(text: str) -> str:
-    """What of a text is drawn: where no font has all of it, it loses symbols, then accents, and at last letters."""
+    """The drawable version of a text. If no font has all of it, symbols are dropped, then accents, then letters."""
     if text.isascii() or installed_fonts().can_draw(text):
         return text
     text = _without_symbols(text)
@@ -112,14 +112,14 @@ def _drawable(text: str) -> str:
 
 def _without_symbols(text: str) -> str:
     """A text without the symbols, such as emoji, that no font has."""
-    kept = (each for each in text if each.isascii() or _is_letter(each) or installed_fonts().can_draw(each))
+    kept = (char for char in text if char.isascii() or _is_letter(char) or installed_fonts().can_draw(char))
     return "".join(kept)
 
 
 def _plain(text: str) -> str:
     """A text without accents."""
     parts = unicodedata.normalize("NFKD", text)
-    return "".join(each for each in parts if not unicodedata.combining(each))
+    return "".join(char for char in parts if not unicodedata.combining(char))
 
 
 def _is_letter(character: str) -> bool:
@@ -127,7 +127,7 @@ def _is_letter(character: str) -> bool:
 
 
 def _measure(text: str, scale: float, thickness: int) -> tuple[int, int, int]:
-    """Width of a text, its height above the baseline, and its depth below, px."""
+    """Width of a text, its height above the baseline and its depth below, px."""
     (width, height), base = cv2.getTextSize(text if text.isascii() else "Ag", _FONT, scale, thickness)
     if text.isascii():
         return width, height, base
@@ -149,18 +149,18 @@ def _put(
 
 
 def _font_px(scale: float) -> int:
-    """The size of a font whose capitals are as high as those of OpenCV's at a scale."""
+    """The font size at which capitals are as high as those of OpenCV's font at a scale."""
     return max(round(30 * scale), 8)
 
 
 @lru_cache(maxsize=256)
 def _letters(text: str, size_px: int) -> tuple[NDArray[np.uint8], int]:
-    """A text as (h, w) uint8 coverage, 0 to 255, and how many of its rows lie above the baseline."""
+    """A text as (h, w) uint8 coverage, 0 to 255, and the number of rows above the baseline."""
     from PIL import Image, ImageDraw
 
     font = installed_fonts().open(text, size_px)
     if font is None:
-        raise ValueError(f"expected a text that a font has, found {text!r}")
+        raise ValueError(f"expected a text that an installed font can draw, found {text!r}")
     left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor="ls"))
     image = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
     ImageDraw.Draw(image).text((-left, -top), text, fill=255, font=font, anchor="ls")

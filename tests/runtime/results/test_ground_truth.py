@@ -45,9 +45,9 @@ def test_images_by_file_name(tmp_path: Path, images: dict[int, str], file: str, 
 
 
 @pytest.mark.parametrize(("images", "files", "message"), [
-    ({8: "1.jpg"}, ["a/2.jpg", "a/1.jpg", "a/3.jpg"], "by its file_name, found none of a/2.jpg, nor of 1 more"),
+    ({8: "1.jpg"}, ["a/2.jpg", "a/1.jpg", "a/3.jpg"], "an image for each file, found none for a/2.jpg and 1 more"),
     ({8: "1.jpg"}, ["a/1.JPG"], "none of a/1.JPG"),
-    ({8: "a/1.jpg", 9: "b/1.jpg"}, ["1.jpg"], "expected one image for 1.jpg, found a/1.jpg and b/1.jpg"),
+    ({8: "a/1.jpg", 9: "b/1.jpg"}, ["1.jpg"], "expected one image that matches 1.jpg, found a/1.jpg and b/1.jpg"),
     ({8: "1.jpg"}, ["a/1.jpg", "b/1.jpg"], "found id 8 for a/1.jpg and b/1.jpg"),
 ])  # fmt: skip
 def test_images_that_are_not_there_once(tmp_path: Path, images: dict[int, str], files: list[str], message: str) -> None:
@@ -62,8 +62,8 @@ def test_images_that_are_not_there_once(tmp_path: Path, images: dict[int, str], 
     ("[]", "found a list"),
     ('{"images": [], "categories": [{"id": 1, "name": "a"}]}', "a list 'images', found none"),
     ('{"images": [{"id": 1, "file_name": "a"}]}', "a list 'categories', found none"),
-    ('{"images": [{"id": "1", "file_name": "a"}]}', "an id, a whole number, and a file_name"),
-    ('{"images": [{"id": 1}]}', "an id, a whole number, and a file_name"),
+    ('{"images": [{"id": "1", "file_name": "a"}]}', "an integer id and a file_name"),
+    ('{"images": [{"id": 1}]}', "an integer id and a file_name"),
     ('{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}', "found 1 twice"),
     ("[" * 100_000, "no JSON"),
 ])  # fmt: skip
