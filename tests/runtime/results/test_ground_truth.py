@@ -46,7 +46,7 @@ def test_images_by_file_name(tmp_path: Path, images: dict[int, str], file: str, 
 
 @pytest.mark.parametrize(("images", "files", "message"), [
     ({8: "1.jpg"}, ["a/2.jpg", "a/1.jpg", "a/3.jpg"], "an image for each file, found none for a/2.jpg and 1 more"),
-    ({8: "1.jpg"}, ["a/1.JPG"], "none of a/1.JPG"),
+    ({8: "1.jpg"}, ["a/1.JPG"], "none for a/1.JPG"),
     ({8: "a/1.jpg", 9: "b/1.jpg"}, ["1.jpg"], "expected one image that matches 1.jpg, found a/1.jpg and b/1.jpg"),
     ({8: "1.jpg"}, ["a/1.jpg", "b/1.jpg"], "found id 8 for a/1.jpg and b/1.jpg"),
 ])  # fmt: skip
@@ -58,14 +58,14 @@ def test_images_that_are_not_there_once(tmp_path: Path, images: dict[int, str], 
 
 @pytest.mark.parametrize(("text", "message"), [
     (None, "found none"),
-    ("", "no JSON"),
+    ("", "invalid JSON"),
     ("[]", "found a list"),
     ('{"images": [], "categories": [{"id": 1, "name": "a"}]}', "a list 'images', found none"),
     ('{"images": [{"id": 1, "file_name": "a"}]}', "a list 'categories', found none"),
     ('{"images": [{"id": "1", "file_name": "a"}]}', "an integer id and a file_name"),
     ('{"images": [{"id": 1}]}', "an integer id and a file_name"),
     ('{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}', "found 1 twice"),
-    ("[" * 100_000, "no JSON"),
+    ("[" * 100_000, "invalid JSON"),
 ])  # fmt: skip
 def test_files_that_are_no_annotations(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "truth.json"
