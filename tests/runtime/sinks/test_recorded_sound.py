@@ -14,8 +14,7 @@ import pytest
 from fastsam_trt.cli.main import main
 from fastsam_trt.sinks.video.formats import FORMATS
 from fastsam_trt.sources import open_source
-from support.beeping_video import FPS, SECONDS, write_source
-from support.made_recordings import record
+from support.made_recordings import FPS, SECONDS, record, write_source
 
 SOURCES = [
     (".mp4", "aac"), (".mkv", "libmp3lame"), (".mkv", "pcm_s16le"), (".ts", "aac"), (".mp4", "ac3"), (".mkv", "flac"),

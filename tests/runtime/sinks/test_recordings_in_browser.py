@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from support import headless_chromium
-from support.beeping_video import write_source
-from support.made_recordings import image_of, killed, record
+from support.made_recordings import image_of, killed, record, write_source
 
 PLAY = """
 new Promise((done) => {
