@@ -1,4 +1,4 @@
-"""Sinks: where results go."""
+"""Sinks: write results to files, or show them."""
 
 from fastsam_engine.store.atomic_files import check_writable, write_atomically
 from fastsam_trt.sinks.coco_dataset import CocoDatasetSink

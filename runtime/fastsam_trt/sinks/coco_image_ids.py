@@ -1,4 +1,4 @@
-"""ImageIds: the number by which COCO knows each frame of a run."""
+"""ImageIds: COCO image ids for the frames of a run."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from fastsam_trt.sources import Frame
 
 _logger = logging.getLogger(__name__)
 
-_HIGHEST = 2**53 - 1  # what every reader of JSON keeps exactly
+_HIGHEST = 2**53 - 1  # the largest integer that all JSON readers keep exactly
 
 
 class ImageIds:
-    """Ids of the images of a run, no two of them alike.
+    """Unique ids for the images of a run.
 
-    They are the numbers in the files' names (139 for `000000000139.jpg` and `COCO_val2014_000000000139.jpg`) if every
-    file has one and no two the same: a name is a number, or ends in an underscore and one. Otherwise they are the
-    positions of all images in the run, from 0. A ground truth's ids go before both. The id of a frame of one video or
-    camera is the frame's number.
+    Ids come from the ground truth if there is one. Otherwise they are the numbers in the file names (139 for
+    `000000000139.jpg` and `COCO_val2014_000000000139.jpg`), if all names are a number, or end with an underscore and a
+    number, and all numbers differ. Otherwise they are the positions of the images in the run, from 0. For a single
+    video or camera, the id of a frame is its index.
     """
 
     def __init__(
         self, files: Sequence[Path] = (), truth: GroundTruth | None = None, *, has_videos: bool = False
     ) -> None:
-        """Decide.
+        """Choose the ids.
 
         Args:
-            files: The images of the run, and videos among them; none: it is one video or camera.
-            truth: Where ids come from.
-            has_videos: Whether there are videos among the files; the frames of these have no ids by name.
+            files: The images of the run, and videos among them; empty for a single video or camera.
+            truth: Annotations to take the ids from.
+            has_videos: Whether there are videos among the files. Names then give no ids.
 
         Raises:
-            GroundTruthError: It does not have each of the images once.
+            GroundTruthError: The annotations do not contain every image exactly once.
         """
         self._counted = bool(files)
         ids = truth.image_ids(files) if truth else {} if has_videos else _by_name(files)
@@ -46,7 +46,7 @@ class ImageIds:
         self._last: tuple[Frame, int] | None = None
 
     def of(self, frame: Frame) -> int:
-        """The id of a frame; frames come in the order of the run. Asked again for the same frame it says the same."""
+        """The id of a frame. Frames come in the order of the run; the same frame again has the same id."""
         if self._last is not None and self._last[0] is frame:
             return self._last[1]
         image_id = self._take(frame.source) if self._counted else frame.index
@@ -54,14 +54,14 @@ class ImageIds:
         return image_id
 
     def _take(self, source: str) -> int:
-        image_id = self._ids.pop(source.removesuffix("#1"), None)  # the first page stands for its file
-        if image_id is None:  # a further frame or page
+        image_id = self._ids.pop(source.removesuffix("#1"), None)  # the first page has the id of its file
+        if image_id is None:  # another frame or page of the same file
             image_id, self._next = self._next, self._next + 1
         return image_id
 
 
 def _by_name(files: Sequence[Path]) -> dict[Path, int]:
-    """Ids from the names; empty where one has none, or two have the same."""
+    """Ids from file names; empty if a name has no number, or two have the same."""
     ids: dict[Path, int] = {}
     owners: dict[int, Path] = {}
     found = ""
@@ -80,8 +80,8 @@ def _by_name(files: Sequence[Path]) -> dict[Path, int]:
         return ids
     if len(files) > 1:
         _logger.warning(
-            "COCO's image ids are the positions of the images in the run, from 0: expected a number of its own in "
-            "each name, as in 000000000139.jpg or frame_12.png, found %s; --coco-ids FILE takes them from annotations",
+            "COCO's image ids are the positions of the images in the run, from 0: expected a different number in every "
+            "file name, as in 000000000139.jpg or frame_12.png, found %s; --coco-ids FILE takes ids from annotations",
             found,
         )
     return {}

@@ -1,4 +1,4 @@
-"""COCO's results: one JSON array for a whole run, the selected segments only."""
+"""CocoSink: write the selected segments of a run as COCO detection results, one JSON array."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from fastsam_trt.sources import Frame
 
 
 class CocoSink(Sink):
-    """Writes records as they come, beside the target, and puts the array in its place when the run ends.
+    """Writes records to a temporary file as they come, and moves it to the target when the run ends.
 
-    Ids of images and categories are as `CocoIds` has them; `file_name` is the image's path below the folder that all
-    are in. A run that finds nothing writes `[]`, which `COCO.loadRes` can't load (an IndexError of its own).
+    `CocoIds` gives the ids of images and categories; `file_name` is the path of the image relative to the common folder
+    of all images. A run without segments writes `[]`, which `COCO.loadRes` can't load (it raises IndexError).
     """
 
     def __init__(self, path: Path, files: Sequence[Path] = (), ids: CocoIds | None = None) -> None:
-        """Prepare.
+        """Check the output.
 
         Args:
-            path: The file, named `.json`.
-            files: The images of the run; none: it is a video or camera.
-            ids: Of the run, which outputs may share; None: as the files' names have them.
+            path: The file, with the suffix `.json`.
+            files: The images of the run; empty for a video or camera.
+            ids: Ids of the run, which several outputs may share; None: ids from the file names.
 
         Raises:
-            OutputError: It can't be written, or there is a video among the images.
+            OutputError: The file can't be written, or there is a video among the images.
         """
         check_json(path)
         self._path = path
@@ -40,7 +40,7 @@ class CocoSink(Sink):
             raise OutputError(
                 path,
                 f"expected images only, or one video, found {video} among the images",
-                "run it apart, since its frames have no image ids",
+                "run it by itself: its frames have no image ids",
             )
         self._part: PartFile | None = None
         self._between = "\n"
@@ -63,15 +63,15 @@ class CocoSink(Sink):
 
 
 def as_json(record: object) -> str:
-    """In one line, and in ASCII, so that names that are no text can be written too."""
+    """Compact JSON in ASCII, so that file names that are not valid text can be written too."""
     return json.dumps(record, separators=(",", ":"))
 
 
 def check_json(path: Path) -> None:
-    """Make sure that a path is one for a JSON file, and can be written.
+    """Check that a path has the suffix .json and can be written.
 
     Raises:
-        OutputError: It is not, or can't.
+        OutputError: It has another suffix, or can't be written.
     """
     if path.suffix.lower() != ".json" and not is_written_in_place(path):
         raise OutputError(path, f"expected the suffix .json, found {path.suffix!r}")

@@ -1,4 +1,4 @@
-"""Label maps of the selected segments, one PNG a frame."""
+"""LabelMapSink: write label maps of the selected segments, one PNG per frame."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from fastsam_trt.sources import Frame, Kind
 
 
 class LabelMapSink(Sink):
-    """Writes one label map a frame, to one file or each into a folder.
+    """Writes one label map per frame, to a single file or into a folder.
 
-    In a folder an image's map has the image's name, as PASCAL VOC has it, and a frame's its number, `000012.png`; the
-    frames of a video that lies among images have the video's name before theirs, `clip-000012.png`.
+    In a folder, the map of an image has the name of the image, as in PASCAL VOC, and the map of a video frame its
+    index, `000012.png`. Frames of a video among images are prefixed with its name, `clip-000012.png`.
     """
 
     def __init__(self, path: Path, kind: Kind, files: Sequence[Path] = ()) -> None:
-        """Prepare.
+        """Check the output.
 
         Args:
-            path: A file named `.png`, or a folder, made if it is missing; one that exists may have any name.
-            kind: Of the source.
-            files: The images of the run, and videos among them; none: maps are named as `Frame.source` shows the file.
+            path: A file with the suffix `.png`, or a folder, which is created if missing. An existing folder may have
+                any name.
+            kind: Kind of the source.
+            files: The images of the run, and videos among them; if empty, maps are named after `Frame.source`.
 
         Raises:
-            OutputError: It can't be written, or has a suffix that is no folder's.
+            OutputError: It can't be written, or a new folder has a suffix.
         """
         if path.suffix and path.suffix.lower() != ".png" and not path.is_dir():
-            raise OutputError(path, f"expected a folder or a file named .png, found the suffix {path.suffix!r}")
+            raise OutputError(path, f"expected a folder or a .png file, found the suffix {path.suffix!r}")
         self._path = path
         self._names = FrameNames(kind, files)
         self._folder = None if path.suffix.lower() == ".png" and not path.is_dir() else OutputFolder(path)

@@ -1,4 +1,4 @@
-"""A folder that a run fills, with files for each frame."""
+"""OutputFolder: unique file names in a folder that a run fills."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from fastsam_engine.errors import OutputError
 from fastsam_engine.store.atomic_files import check_writable
 from fastsam_trt.sinks.frame_names import bounded
 
-_LONGEST_BYTES = 232  # of a stem: with a suffix, and what stands around it while it is written, it stays below 255
+_LONGEST_BYTES = 232  # of a stem: leaves room for a suffix and the affixes of temporary files within 255
 _FILE_SUFFIXES = frozenset({".jpeg", ".jpg", ".json", ".mp4", ".png", ".txt", ".yaml", ".zip"})
 
 
 class OutputFolder:
-    """Names for files in one folder, none of them twice."""
+    """Names for files in one folder."""
 
     def __init__(self, path: Path) -> None:
-        """Prepare.
+        """Create the folder.
 
         Args:
-            path: The folder, made if it is missing.
+            path: The folder, created if missing.
 
         Raises:
-            OutputError: It is a file or called like one, or can't be made or written.
+            OutputError: It is a file, has the suffix of one, or can't be created or written.
         """
         if path.suffix.lower() in _FILE_SUFFIXES and not path.is_dir():
             raise OutputError(path, f"expected a folder, found the name of a {path.suffix} file")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(path, f"expected a folder or a place for one ({error.strerror})") from error
+            raise OutputError(
+                path, f"expected a folder, found a path where none can be created ({error.strerror})"
+            ) from error
         check_writable(path / "probe.png")
         self._path = path
         self._taken: set[str] = set()
 
     def name(self, stem: str, suffix: str = ".png") -> Path:
-        """The file of a stem that no other frame has."""
+        """The file for a stem that is unique to its frame."""
         return self._path / (bounded(stem, _LONGEST_BYTES) + suffix)
 
     def take(self, stem: str, suffix: str = ".png") -> Path:
-        """A name that this run has not taken yet, in any case of letters: the stem, with a number where need be."""
+        """A file that this run has not used yet, ignoring case: the stem, with a number if it is taken."""
         stem, number = bounded(stem, _LONGEST_BYTES), 1
         name = stem + suffix
         while (key := unicodedata.normalize("NFC", name).casefold()) in self._taken:

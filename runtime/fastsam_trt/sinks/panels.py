@@ -1,4 +1,4 @@
-"""Three-panel images of images: original, all segments, selection."""
+"""PanelSink: write three-panel images of original, all segments and selection."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SAVED_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tif
 
 
 class PanelSink(Sink):
-    """Writes one image a frame: to one file, or each into a folder under its source's name."""
+    """Writes one image per frame, to a single file or into a folder, named after its source."""
 
     def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
-        """Prepare.
+        """Check the output.
 
         Args:
-            path: A file with an image suffix, or a folder, made if it is missing; one that exists may have any name.
-            files: The images of the run, and videos among them; none: images are named as `Frame.source` shows the
-                file.
+            path: A file with an image suffix, or a folder, which is created if missing. An existing folder may have any
+                name.
+            files: The images of the run, and videos among them; if empty, images are named after `Frame.source`.
 
         Raises:
             OutputError: It can't be written.
@@ -49,12 +49,12 @@ class PanelSink(Sink):
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 BGR to an image file, as its suffix says.
+    """Write (H, W, 3) uint8 BGR to an image file, in the format of its suffix.
 
     Raises:
-        OutputError: It can't be encoded or written.
+        OutputError: The image can't be encoded or the file can't be written.
     """
     good, data = cv2.imencode(path.suffix, image)
     if not good:
-        raise OutputError(path, "OpenCV can't encode the picture", "use the suffix .png")
+        raise OutputError(path, "OpenCV can't encode the image", "use the suffix .png")
     write_atomically(path, data.tobytes())

@@ -1,4 +1,4 @@
-"""Pictures of single segments: cut out of the frame, or their masks."""
+"""CutoutSink and MaskSink: write one image per segment, a cut-out or its mask."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from fastsam_trt.sinks.output_folder import OutputFolder
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
-_LONGEST_BYTES = 160  # of the source's part of a name
+_LONGEST_BYTES = 160  # of the source's name in a file name
 _UNNAMED = "object"
 
 
 class SegmentImageSink(Sink):
-    """Writes a PNG for each selected segment into a folder: `photo-00-red-car.png`, `clip-000012-00-person.png`.
+    """Writes a PNG per selected segment into a folder: `photo-00-red-car.png`, `clip-000012-00-person.png`.
 
-    The last number is the segment's index in the result, the words after it are the prompt that selected the segment,
-    or its class.
+    The last number is the index of the segment in the result. The words after it are the prompt that selected the
+    segment, or its class.
     """
 
     def __init__(self, path: Path, names: FrameNames) -> None:
-        """Prepare.
+        """Create the folder.
 
         Args:
-            path: The folder, made if it is missing.
+            path: The folder, created if missing.
             names: Names of the frames.
 
         Raises:
@@ -46,20 +46,20 @@ class SegmentImageSink(Sink):
     def write(self, frame: Frame, result: Result) -> None:
         """Write the images of a frame."""
         stem, unique = self._names.stem(frame, _LONGEST_BYTES), self._folder.name
-        if self._names.kind == "images":  # which may share a name, in several folders
+        if self._names.kind == "images":  # images in different folders may share a name
             stem, unique = self._folder.take(stem, "").name, self._folder.take
         for index, (name, image) in enumerate(zip(_names(result), self._images(result), strict=True)):
             if image is not None:
-                data = cv2.imencode(".png", image)[1]  # by default for speed: a few ms a megabyte
+                data = cv2.imencode(".png", image)[1]  # OpenCV's fast default: a few ms per megabyte
                 write_atomically(unique(f"{stem}-{index:02d}-{name}"), data.tobytes())
 
     @abstractmethod
     def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
-        """An image for each segment, or None where there is nothing to see."""
+        """One image per segment; None for a segment without pixels."""
 
 
 class CutoutSink(SegmentImageSink):
-    """Writes each segment as an image of its box, transparent beside the mask. One without pixels has none."""
+    """Writes segments cut out of the frame at the size of their box, transparent outside the mask, if not empty."""
 
     def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
         for crop in result.mask_crops():
@@ -67,7 +67,7 @@ class CutoutSink(SegmentImageSink):
 
 
 class MaskSink(SegmentImageSink):
-    """Writes the mask of each segment at the frame's size, grey: 255 on the mask, 0 beside it."""
+    """Writes masks at the size of the frame, grey: 255 inside the mask, 0 outside."""
 
     def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
         for crop in result.mask_crops():
@@ -76,7 +76,7 @@ class MaskSink(SegmentImageSink):
 
 
 def _names(result: Result) -> list[str]:
-    """What each segment answers, as a part of a file's name."""
+    """The prompts or classes of the segments, as parts of file names."""
     prompts: tuple[Any, ...] = result.prompts
     texts = [
         prompts[prompt_id] if prompt_id >= 0 else label or ""

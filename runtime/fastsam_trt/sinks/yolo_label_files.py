@@ -1,4 +1,4 @@
-"""Labels for training YOLO, one text file a frame."""
+"""YoloLabelSink: write labels for training YOLO, one text file per frame."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _logger = logging.getLogger(__name__)
 
 
 class YoloLabelSink(Sink):
-    """Writes ultralytics' label files into a folder: `photo.txt` for `photo.jpg`, `clip_12.txt` for a video's frame.
+    """Writes ultralytics' label files into a folder: `photo.txt` for `photo.jpg`, `clip_12.txt` for a video frame.
 
-    Images in several folders keep these below the one that they have in common. A frame without segments has an
-    empty file, which is a background to ultralytics. At the end of the run `classes.txt` and `data.yaml` say what
-    the numbers mean: the model's classes, or the prompts where it does not name its classes, counted from 0.
+    Subfolders below the common folder of all images are kept. A frame without segments gets an empty file, which
+    ultralytics treats as background. At the end of the run, `classes.txt` and `data.yaml` list the class names: those
+    of the model, or the prompts if the model has no class names, numbered from 0.
     """
 
     def __init__(self, path: Path, names: FrameNames, *, confidence: bool = False) -> None:
-        """Prepare.
+        """Create the folder.
 
         Args:
-            path: The folder, made if it is missing.
+            path: The folder, created if missing.
             names: Names of the frames.
-            confidence: Whether each line ends with the segment's score.
+            confidence: Whether lines end with the score of the segment.
 
         Raises:
             OutputError: It can't be written.
@@ -52,7 +52,7 @@ class YoloLabelSink(Sink):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(target, f"its folder can't be made ({error.strerror})") from error
+            raise OutputError(target, f"its folder can't be created ({error.strerror})") from error
         write_atomically(target, lines.encode("ascii"))
         self._written = True
 
@@ -75,11 +75,13 @@ class YoloLabelSink(Sink):
         target = self._folder.take(label, ".txt")
         if target.name != f"{Path(label).name}.txt":
             _logger.warning(
-                "%s has its labels in %s: its own name is taken by another image, or too long", frame.source, target
+                "the labels of %s are in %s: the usual name is taken by another image, or too long",
+                frame.source,
+                target,
             )
         return target
 
 
 def _quoted(text: str) -> str:
-    """In YAML, whose strings in double quotes are those of JSON."""
+    """A YAML string: in double quotes they are the same as in JSON."""
     return json.dumps(text, ensure_ascii=False)

@@ -259,7 +259,7 @@ def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, suffix: str) -> No
 
 def test_standard_output_takes_a_video(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from made_recordings import record;"
+        "from pathlib import Path; from support.made_recordings import record;"
         "record(Path('/dev/stdout'), 25, [index / 25 for index in range(50)])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
