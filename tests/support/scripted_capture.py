@@ -14,7 +14,7 @@ from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened
 class Script:
     """What `open_reader` does, opening after opening: each a list of steps, or None where it can't be opened.
 
-    A step is a picture, an error to raise, an event that is waited for and then no frame comes, `Ended`, a time in
+    A step is an image, an error to raise, an event that is waited for and then no frame comes, `Ended`, a time in
     seconds by the stream's clock for the next frame, or damage that happens before it. At the end of its steps a
     reader gives no more frames.
     """
@@ -63,8 +63,8 @@ class ScriptedReader:
                 return step
             else:
                 assert isinstance(step, np.ndarray)
-                picture = step if decode else None
-                return CapturedFrame(picture, time.perf_counter(), time.time(), stream_s, damage=self._damage)
+                image = step if decode else None
+                return CapturedFrame(image, time.perf_counter(), time.time(), stream_s, damage=self._damage)
         return None
 
     def close(self) -> None:
