@@ -113,7 +113,7 @@ def test_ids_of_things_prompts_and_annotations(tmp_path: Path) -> None:
     dataset = _write(tmp_path / "out.json", ids, [("in/x.png", 0, prompted)])
     assert [(each["image_id"], each["category_id"]) for each in dataset.dataset["annotations"]] == [(50, 8)] * 2
     assert dataset.dataset["categories"] == [{"id": 8, "name": "Dog", "supercategory": ""}]
-    with pytest.raises(OptionError, match="expected a source of images"):
+    with pytest.raises(OptionError, match="expected images as the source"):
         CocoIds("video", (), truth)
 
 

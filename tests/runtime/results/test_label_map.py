@@ -160,11 +160,11 @@ def test_names_in_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), [
-    ("out.jpg", "expected a folder or a file named .png, found the suffix '.jpg'"),
+    ("out.jpg", "expected a folder or a .png file, found the suffix '.jpg'"),
     ("no/out.png", "mkdir -p"),
     ("file", "expected a folder"),
     ("/proc/out.png", "can't be written"),
-    ("/proc/maps", "expected a folder or a place for one"),
+    ("/proc/maps", "expected a folder, found a path where none can be created"),
 ])  # fmt: skip
 def test_paths_that_can_not_be_written(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "file").write_text("in the way")

@@ -170,7 +170,7 @@ def test_another_size_is_scaled_with_bars_and_told_once(tmp_path: Path, caplog: 
     images = [ball(96, 128), ball(200, 100), ball(200, 100), ball(48, 256), ball(96, 128)]
     with caplog.at_level(logging.WARNING):
         path = record(tmp_path / "out.mp4", 25, [index / 25 for index in range(5)], images=images)
-    assert len([each for each in caplog.messages if "are scaled into the recording's 128 x 96" in each]) == 1
+    assert len([each for each in caplog.messages if "are scaled to the recording's 128 x 96 px" in each]) == 1
     found = _images(path)
     assert {each.shape for each in found} == {(96, 128, 3)}
     for number, (left, top) in ((1, (40, 0)), (3, (0, 36)), (4, (0, 0))):

@@ -1,4 +1,4 @@
-"""Video files of the overlay, with the source's sound."""
+"""Recording of the overlay to video files, with the sound of the source."""
 
 from fastsam_engine.import_names import moved_names
 

@@ -1,4 +1,4 @@
-"""Canvas: the one size of a recording, into which every image is fitted."""
+"""Canvas: fit every image to the frame size of a recording."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from numpy.typing import NDArray
 
 _logger = logging.getLogger(__name__)
 
-_WIDEST_PIXEL = 8.0  # beyond, a header lies
+_WIDEST_PIXEL = 8.0  # a larger aspect ratio is an error in the file's header
 
 
 class Canvas:
-    """Has the size of the first image, in square pixels. Images of another size are scaled into it, with bars.
+    """The frame size of a recording: the size of the first image, in square pixels.
 
-    An image keeps its shape always. Pixels that are not square are made square by enlarging the shorter side, since
-    players differ in what they make of others. Sizes that the encoder does not take are filled up at the right and at
-    the bottom with the last column and row.
+    Images of another size are scaled to fit, with black bars; their aspect ratio is kept. Images with non-square pixels
+    are enlarged along the shorter side of a pixel, since players treat pixel aspect ratios differently. If the encoder
+    needs a multiple of some pixels, the last column and row are repeated at the right and bottom.
     """
 
     def __init__(self, align_px: int) -> None:
-        """Prepare.
+        """Set the alignment.
 
         Args:
-            align_px: What width and height must be multiples of.
+            align_px: Width and height are padded to multiples of this.
         """
         self._align_px = align_px
         self._size: tuple[int, int] | None = None
-        self._told = False
+        self._warned = False
 
     def fit(self, image: NDArray[np.uint8], pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
-        """The image as it is recorded.
+        """Fit an image to the recording.
 
         Args:
             image: (H, W, 3) uint8.
-            pixel_aspect: Width over height of a pixel.
+            pixel_aspect: Pixel aspect ratio, width over height.
 
         Returns:
-            (H', W', 3) uint8, contiguous, the same size for every image.
+            (H', W', 3) uint8, contiguous, of the same size for all images.
         """
         width, height = _square_size(image.shape[1], image.shape[0], pixel_aspect)
         if self._size is None:
@@ -48,10 +48,10 @@ class Canvas:
             if (image.shape[1], image.shape[0]) != self._size:
                 image = _resize(image, self._size)
         else:
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 _logger.warning(
-                    "frames of %d x %d px are scaled into the recording's %d x %d", width, height, *self._size
+                    "frames of %d x %d px are scaled to the recording's %d x %d px", width, height, *self._size
                 )
             image = _letterbox(image, (width, height), self._size)
         right, below = (-self._size[0] % self._align_px, -self._size[1] % self._align_px)

@@ -1,4 +1,4 @@
-"""VideoEncoder: images and their times in, a video file out."""
+"""VideoEncoder: encode images with timestamps into a video file."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from fastsam_trt.sinks.video.sound_track import open_sound
 _logger = logging.getLogger(__name__)
 
 _BUFFER_B = 1 << 18
-_KEY_FRAME_S = 2.0  # between images that a player may jump to
-_MOST_BETWEEN_KEYS = 100_000  # frames; those that time asks for come first
-_LONGEST_S = 300.0  # for which one image is shown: containers have limits, AVI and GIF the lowest
-_LONGEST_TICKS = 50_000  # AVI fills the time in between, by 60,000 at most
-_HIGHEST_RATE = 240  # that encoders reckon with; times are exact for any
-_BT709, _LIMITED_RANGE = 1, 1  # ITU-T H.273's numbers, and FFmpeg's AVCOL_RANGE_MPEG
-_INTERLEAVE_US = "100000"  # how long packets of one stream wait for the other's
+_KEY_FRAME_S = 2.0  # between key frames, to which a player can seek
+_MOST_BETWEEN_KEYS = 100_000  # frames: no limit in practice, since `_KEY_FRAME_S` comes first
+_LONGEST_S = 300.0  # longest duration of a frame: containers have limits, AVI and GIF the lowest
+_LONGEST_TICKS = 50_000  # AVI fills gaps with empty frames, at most 60,000
+_HIGHEST_RATE = 240  # nominal frame rate for the encoder; timestamps are exact at any rate
+_BT709, _LIMITED_RANGE = 1, 1  # codes of ITU-T H.273, and FFmpeg's AVCOL_RANGE_MPEG
+_INTERLEAVE_US = "100000"  # how long packets of one stream wait for those of the other
 
 
 class VideoEncoder:
-    """One file. Each image is in it, whole, two or three images later; see `VideoFormat.muxer_options`.
+    """Encodes one file. An image is completely in the file two or three images later; see `VideoFormat.muxer_options`.
 
     Attributes:
-        frames: How many images were encoded.
+        frames: Number of images encoded.
     """
 
     def __init__(
@@ -54,20 +54,20 @@ class VideoEncoder:
         sound: Path | None = None,
         start_s: float = 0.0,
     ) -> None:
-        """Make the file and write its header.
+        """Create the file and write its header.
 
         Args:
             path: The file.
-            form: How it is written.
+            form: Format of the file.
             size: (width, height), px.
-            tick_s: Unit of the images' times, s.
-            rate: The usual frame rate.
+            tick_s: Duration of a tick, s.
+            rate: Nominal frame rate.
             sound: File whose sound belongs to the images; None: no sound.
             start_s: Media time of the first image, s.
 
         Raises:
-            OutputError: The file can't be made, or the encoder does not take images of this size.
-            OutputStoppedError: There is no room for the header.
+            OutputError: The file can't be created, or the encoder does not take images of this size.
+            OutputStoppedError: There is no space for the header.
         """
         self._path, self._form = path, form
         self._tick_s, self._rate = tick_s, rate
@@ -78,7 +78,7 @@ class VideoEncoder:
         self._last: VideoFrame | None = None
         self._held: Packet[VideoStream] | None = None
         self._last_tick, self._key_tick = 0, 0
-        self._whole = 0  # bytes that are of use without what follows
+        self._complete = 0  # bytes up to the end of the last complete fragment
         self._packets = 0
         self.frames = 0
         self._is_stream = is_written_in_place(path)
@@ -89,7 +89,7 @@ class VideoEncoder:
             self._file.close()
             if not self._is_stream:
                 path.unlink(missing_ok=True)
-            found = f"{form.encoder} can't encode {size[0]} x {size[1]} px into it ({one_line(error)})"
+            found = f"{form.encoder} can't encode frames of {size[0]} x {size[1]} px ({one_line(error)})"
             raise OutputError(path, found) from error
         try:
             self._check()
@@ -101,11 +101,11 @@ class VideoEncoder:
         """Encode an image.
 
         Args:
-            image: (H, W, 3) uint8 BGR, contiguous, of the file's size; it is not kept.
-            tick: When it is shown; later than the one before.
+            image: (H, W, 3) uint8 BGR, contiguous, of the file's size; not referenced after the call.
+            tick: Timestamp of the image; greater than the previous one.
 
         Raises:
-            OutputStoppedError: There is no room for it, or nobody reads it; the file holds the images before it.
+            OutputStoppedError: There is no space for it, or the pipe's reader has gone; the file has the images before.
         """
         frame = self._convert(image)
         while self._last is not None and tick - self._last_tick > self._longest_ticks:
@@ -118,11 +118,11 @@ class VideoEncoder:
         """Finish the file.
 
         Args:
-            duration: For how many ticks the last image is shown.
-            hurried: Whether to leave it in fragments, which takes no time.
+            duration: Duration of the last image, ticks.
+            hurried: Whether to keep the fragments, which saves the time of a rewrite.
 
         Raises:
-            OutputStoppedError: There is no room for its end.
+            OutputStoppedError: There is no space for the end of the file.
         """
         try:
             if self._file.error is None:
@@ -196,7 +196,7 @@ class VideoEncoder:
         self._last, self._last_tick = frame, tick
 
     def _release(self, until: int | None) -> None:
-        """Write the packet that waits for the time of the next: fragments count on how long each one is shown."""
+        """Write the held packet, now that the time of the next is known: fragments store durations."""
         packet, self._held = self._held, None
         if packet is None or packet.pts is None or until is None:
             return
@@ -208,12 +208,12 @@ class VideoEncoder:
         self._check()
 
     def _check(self) -> None:
-        """Raise the file's error, with what is broken cut off."""
+        """Raise the file's error, with the incomplete end cut off."""
         error = self._file.error
         if error is None:
-            self._whole = self._file.length
+            self._complete = self._file.length
             return
-        self._file.cut(self._whole)
+        self._file.cut(self._complete)
         if isinstance(error, BrokenPipeError):
             raise self._stopped(str(error.strerror), "its reader to read on", "") from error
         raise self._stopped(str(error.strerror)) from error
@@ -228,5 +228,5 @@ class VideoEncoder:
 
 
 def _threads() -> int:
-    """A quarter of the processor: the model has the rest."""
+    """A quarter of the cores; the model uses the rest."""
     return min(max((os.cpu_count() or 1) // 4, 1), 8)

@@ -1,4 +1,4 @@
-"""A finished MP4 written again: one index in front, no fragments."""
+"""Rewrite a finished MP4 with its index in front and without fragments ("fast start")."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from fastsam_trt.sinks.video.recording_file import RecordingFile, file_url
 
 _logger = logging.getLogger(__name__)
 
-_LONGEST_B, _MOST_PACKETS = 2 << 30, 300_000  # beyond, one would wait for the end of the run
-_INDEX_B, _INDEX_BASE_B = 48, 1 << 13  # more than the index holds of a packet, and than it holds besides
+_LONGEST_B, _MOST_PACKETS = 2 << 30, 300_000  # rewriting a larger file would delay the end of the run
+_INDEX_B, _INDEX_BASE_B = 48, 1 << 13  # upper bounds for an index: bytes per packet, and bytes for everything else
 _BUFFER_B = 1 << 20
 
 
 def write_index_first(path: Path, muxer: str, packets: int) -> None:
-    """Replace a fragmented file by a plain one, at once; where that fails the fragmented one stays.
+    """Atomically replace a fragmented file by a plain one. If that fails, the fragmented file stays.
 
-    Room for the index is kept in front, so that what follows is written once.
+    Space for the index is reserved in front, so that the data are written only once.
 
     Args:
         path: The file.
         muxer: FFmpeg's name of its container.
-        packets: How many are in it.
+        packets: Number of packets in the file.
     """
-    target = path.resolve()  # a link stays a link
+    target = path.resolve()  # a symbolic link stays one
     part = beside(target)
     try:
         if packets > _MOST_PACKETS or target.stat().st_size > _LONGEST_B:

@@ -1,4 +1,4 @@
-"""Kinds of video files that can be written, by suffix."""
+"""Video formats that can be written, by file suffix."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from fastsam_engine.store.atomic_files import is_written_in_place
 _X264 = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
 _FRAGMENTED = {
     "movflags": "empty_moov+default_base_moof+skip_trailer",
-    "frag_duration": "1",  # a fragment for each image; frag_every_frame puts sound at wrong times
+    "frag_duration": "1",  # a fragment per frame; frag_every_frame gives sound wrong times
 }
-_SHORT_CLUSTERS = {"cluster_time_limit": "500"}  # ms: Matroska writes whole clusters, a killed run loses the open one
+_SHORT_CLUSTERS = {"cluster_time_limit": "500"}  # ms: Matroska writes whole clusters; a killed run loses the last one
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """How one kind of file is written.
+    """How to write a kind of video file.
 
     Attributes:
         muxer: FFmpeg's name of the container.
-        encoder: FFmpeg's name of the encoder of the images.
-        pixel_format: What the encoder takes.
-        options: The encoder's options.
-        muxer_options: The container's options. They make files of which a killed run leaves a playable part.
-        tick_s: Unit of time of the container, s; None: the interval between frames, where it keeps no times.
-        least_ticks: The least time between two frames.
-        full_range: Whether images are BT.601 of full range, as JPEG has them, and not BT.709 of limited range.
-        align_px: What width and height are multiples of.
-        copied_sounds: FFmpeg's names of the sound codecs that are copied as they are; None: any.
-        sound_encoder: The encoder for all others; None: there is no sound.
-        fast_start: Whether a finished file is written again with its index in front.
+        encoder: FFmpeg's name of the video encoder.
+        pixel_format: Input format of the encoder.
+        options: Options of the encoder.
+        muxer_options: Options of the container. They keep the file of a killed run playable.
+        tick_s: Time base of the container, s; None if it stores no timestamps: the interval between frames.
+        least_ticks: Shortest time between two frames.
+        full_range: Whether colours are full-range BT.601, as in JPEG, instead of limited-range BT.709.
+        align_px: Width and height are multiples of this.
+        copied_sounds: FFmpeg's names of the audio codecs that are copied without re-encoding; None: all.
+        sound_encoder: The encoder for other audio codecs; None: no sound.
+        fast_start: Whether the finished file is rewritten with its index in front.
     """
 
     muxer: str
@@ -87,19 +87,19 @@ FORMATS: Mapping[str, VideoFormat] = {
         pixel_format="pal8",
         options={},
         tick_s=Fraction(1, 100),
-        least_ticks=2,  # browsers show what is shorter at 10 frames a second
+        least_ticks=2,  # browsers show shorter frames at 10 frames per second
         align_px=1,
         sound_encoder=None,
     ),
 }
-"""By suffix, in the order in which they are named to users."""
+"""Formats by suffix, in the order in which messages list them."""
 
 
 def format_of(path: Path) -> VideoFormat:
-    """How a path is written: by its suffix. A pipe or device without one gets fragmented MP4.
+    """The format of a path, by its suffix; fragmented MP4 for a pipe or device without a known suffix.
 
     Raises:
-        OutputError: The suffix is of no container that we write, or this FFmpeg lacks the encoder.
+        OutputError: The suffix is unknown, or this FFmpeg lacks the encoder.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS and is_written_in_place(path):
@@ -107,7 +107,7 @@ def format_of(path: Path) -> VideoFormat:
     if suffix not in FORMATS:
         raise OutputError(path, f"expected a suffix among {', '.join(FORMATS)}, found {path.suffix!r}")
     if not _has_encoder(FORMATS[suffix]):
-        working = [each for each, form in FORMATS.items() if _has_encoder(form)]
+        working = [known for known, form in FORMATS.items() if _has_encoder(form)]
         raise OutputError(
             path,
             f"expected the encoder {FORMATS[suffix].encoder}, found an FFmpeg without it",

@@ -1,4 +1,4 @@
-"""Pictures as encoders take them."""
+"""Conversion of BGR images to the pixel formats of video encoders."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from fastsam_trt.sinks.video.formats import VideoFormat
 
 
 class PixelConversion(Protocol):
-    """Turns images into frames of FFmpeg."""
+    """Converts BGR images to FFmpeg frames."""
 
     def convert(self, image: NDArray[np.uint8]) -> VideoFrame:
         """Convert an image.
 
         Args:
-            image: (H, W, 3) uint8 BGR, contiguous; it is not kept.
+            image: (H, W, 3) uint8 BGR, contiguous; not referenced after the call.
         """
         ...
 
 
 def conversion_of(form: VideoFormat) -> PixelConversion:
-    """The conversion that a format needs."""
+    """The conversion for a video format."""
     return PaletteConversion() if form.pixel_format == "pal8" else YuvConversion(form)
 
 
 class YuvConversion:
-    """Luma and subsampled chroma: BT.709 of limited range, or JPEG's."""
+    """Conversion to YUV 4:2:0: limited-range BT.709, or full-range BT.601 as in JPEG."""
 
     def __init__(self, form: VideoFormat) -> None:
         self._format = form.pixel_format
@@ -50,13 +50,13 @@ class YuvConversion:
 
 
 class PaletteConversion:
-    """256 colours, chosen for each image."""
+    """Conversion to a palette of 256 colours, chosen per image."""
 
     def convert(self, image: NDArray[np.uint8]) -> VideoFrame:
-        drawn = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
-        reduced = drawn.quantize(256, Image.Quantize.FASTOCTREE)
-        found = np.asarray(reduced.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        rgb = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
+        reduced = rgb.quantize(256, Image.Quantize.FASTOCTREE)
+        colours = np.asarray(reduced.getpalette("RGB"), np.uint8).reshape(-1, 3)
         palette = np.full((256, 4), 255, np.uint8)  # alpha, red, green, blue
-        palette[: len(found), 1:] = found
-        indices: Any = (np.asarray(reduced), palette)  # which PyAV's types leave out
+        palette[: len(colours), 1:] = colours
+        indices: Any = (np.asarray(reduced), palette)  # a form that PyAV's type hints lack
         return VideoFrame.from_ndarray(indices, "pal8")

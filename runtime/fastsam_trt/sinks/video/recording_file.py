@@ -1,4 +1,4 @@
-"""RecordingFile: the file that a container is written into."""
+"""RecordingFile: the file that FFmpeg writes a recording to."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from fastsam_engine.store.atomic_files import open_in_place
 
 
 class RecordingFile:
-    """What FFmpeg writes through. An error is kept, and what is written after it is dropped.
+    """A file object for FFmpeg. It stores the first error and drops all later writes.
 
-    FFmpeg goes on writing after an error, and would put an index or a length of what is not there into the file. So it
-    never learns of one: its user looks at `error` after each call.
+    FFmpeg continues after a write error and would write an index or length of data that are missing. So errors are
+    hidden from it: callers check `error` after each call.
 
     Attributes:
-        error: What went wrong first; None: nothing.
-        interrupt: A KeyboardInterrupt or the like that came while it was written, which FFmpeg would lose.
-        length: Bytes that were written.
+        error: The first error; None if there was none.
+        interrupt: A KeyboardInterrupt or similar that came during a write, which FFmpeg would swallow.
+        length: Number of bytes written.
     """
 
     def __init__(self, path: Path, *, stream: bool) -> None:
-        """Make the file, or open a pipe or device.
+        """Create the file, or open a pipe or device.
 
         Args:
             path: The file.
-            stream: Whether it is a pipe or device, in which nothing can be sought.
+            stream: Whether it is a pipe or device, which is not seekable.
 
         Raises:
             OutputError: It can't be opened.
@@ -45,16 +45,16 @@ class RecordingFile:
         self._position = 0
 
     def write(self, data: bytes) -> int:
-        """Write all of it, or keep the error."""
+        """Write all data, or store the error."""
         rest = memoryview(data)
         while rest and self.error is None:
             try:
-                written = self._raw.write(rest)  # a disk that fills takes a part first
+                written = self._raw.write(rest)  # a disk that fills up takes part of it
             except OSError as error:
                 self.error = error
-            except BaseException as interrupt:  # noqa: BLE001 - kept, and raised by who looks at it
+            except BaseException as interrupt:  # noqa: BLE001 - stored, and raised by the caller
                 self.interrupt = interrupt
-                if self._stream:  # how much went out is not known
+                if self._stream:  # the number of written bytes is unknown
                     self.error = InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
                 else:
                     self._raw.seek(self._position)
@@ -65,13 +65,13 @@ class RecordingFile:
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to where the next bytes are written."""
+        """Set the position of the next write."""
         if self.error is None:
             self._position = self._raw.seek(offset, whence)
         return self._position
 
     def tell(self) -> int:
-        """Where the next bytes are written."""
+        """The position of the next write."""
         return self._position
 
     def seekable(self) -> bool:
@@ -79,20 +79,20 @@ class RecordingFile:
         return not self._stream
 
     def cut(self, length: int) -> None:
-        """Drop what is behind the first bytes, where that can be done."""
+        """Truncate the file to a length, unless it is a stream."""
         if not self._stream:
             with suppress(OSError):
                 self._raw.truncate(length)
 
     def restart(self) -> None:
-        """Drop everything, to write another header."""
+        """Truncate the file to nothing, to write another header."""
         if not self._stream:
             self.cut(0)
             self.seek(0)
             self.length = 0
 
     def close(self) -> None:
-        """Close it; an error is kept."""
+        """Close the file; an error is stored."""
         try:
             self._raw.close()
         except OSError as error:
@@ -100,5 +100,5 @@ class RecordingFile:
 
 
 def file_url(path: Path) -> str:
-    """A file's name for FFmpeg, which takes what stands before a colon for a protocol."""
+    """A file name for FFmpeg, which would read the part before a colon as a protocol."""
     return f"file:{os.fspath(path)}"

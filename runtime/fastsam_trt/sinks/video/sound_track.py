@@ -1,4 +1,4 @@
-"""SoundTrack: the source's sound beside the images of a recording."""
+"""SoundTrack: copy the sound of the source into a recording."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError)
-_BACK_S, _JUMP_S = 0.25, 10.0  # beyond, a stream's clock was set anew; FFmpeg's own limit
-_SLACK_S = 1e-3  # what rounding may move the first sound by
-_HEADER_CODECS = frozenset({"aac", "alac", "flac", "opus", "vorbis"})  # a container wants what their header says
+_BACK_S, _JUMP_S = 0.25, 10.0  # a larger step means that the stream's clock was reset; FFmpeg's own limit
+_SLACK_S = 1e-3  # rounding error of the first sound's time
+_HEADER_CODECS = frozenset({"aac", "alac", "flac", "opus", "vorbis"})  # containers need the header of these codecs
 _OPUS_HZ = 48_000
 
 
 def open_sound(path: Path, form: VideoFormat, container: OutputContainer, start_s: float) -> SoundTrack | None:
-    """Add the sound of a file to a container whose header is not yet written.
+    """Add the sound of a file to a container whose header is not written yet.
 
     Args:
         path: The file with the sound.
-        form: The kind of the container.
-        container: Where the sound goes.
-        start_s: Media time of the first image, s.
+        form: Format of the container.
+        container: The container to add the sound to.
+        start_s: Media time of the first video frame, s.
 
     Returns:
-        None where the file has no sound, or the container takes none; a warning says what went wrong.
+        The track; None if the file has no sound or the container takes none. Errors are logged as warnings.
     """
     if form.sound_encoder is None:
         return None
@@ -56,29 +56,31 @@ def open_sound(path: Path, form: VideoFormat, container: OutputContainer, start_
 
 
 class SoundTrack:
-    """Follows the images: what sounds before the first is cut, and what sounds after the last.
+    """The sound of a recording, trimmed to its video frames.
 
-    Packets are copied where the container takes their codec, else decoded and encoded again. They are read as far as
-    the images have come, so that little is held and a killed run leaves both. What goes wrong is a warning, and ends
-    the sound only.
+    Packets are copied if the container takes their codec, else re-encoded. They are read only as far as the video has
+    come, so that little is buffered and the file of a killed run has both. An error is logged as a warning and ends the
+    sound, not the recording.
     """
 
     def __init__(self, source: InputContainer, form: VideoFormat, container: OutputContainer, start_s: float) -> None:
-        """Add a stream.
+        """Add a stream to the container.
 
         Args:
-            source: The file with the sound; it is closed with the track.
-            form: The kind of the container; it takes sound.
-            container: Where the sound goes; its header is not yet written.
-            start_s: Media time of the first image, s.
+            source: The file with the sound; closed with the track.
+            form: Format of the container; it takes sound.
+            container: The container, whose header is not written yet.
+            start_s: Media time of the first video frame, s.
 
         Raises:
-            FFmpegError, ValueError: The sound can't be read, or is not taken.
+            FFmpegError, ValueError: The sound can't be read, or the container does not take it.
         """
         self._source = source
         self._container = container
         self._read = source.streams.audio[0]
-        self._zero_s = start_s + (source.start_time or 0) / av.time_base  # media times count from the file's start
+        self._zero_s = (
+            start_s + (source.start_time or 0) / av.time_base
+        )  # media times are relative to the start of the file
         self._units: Iterator[tuple[float, Packet[AudioStream] | AudioFrame]] = self._copied()
         if not self._add_copy(form):
             self._written = _add_encoder(container, cast("str", form.sound_encoder), self._read)
@@ -88,10 +90,10 @@ class SoundTrack:
         self.packets = 0
 
     def feed(self, until_s: float) -> None:
-        """Write what begins before a time.
+        """Write the sound that begins before a time.
 
         Args:
-            until_s: s after the first image.
+            until_s: Time after the first video frame, s.
         """
         if not self._open:
             return
@@ -107,10 +109,10 @@ class SoundTrack:
                 self._next = None
         except _ERRORS as error:
             self._open = False
-            _logger.warning("the sound breaks off (%s); the recording goes on without", error)
+            _logger.warning("the sound ends early (%s); the recording continues without it", error)
 
     def close(self, *, flush: bool = True) -> None:
-        """Write what the encoder holds, unless there is nothing to write it to, and close the source."""
+        """Flush the encoder, unless the container can't be written, and close the source."""
         if self._open:
             self._open = False
             try:
@@ -146,7 +148,7 @@ class SoundTrack:
             yield time_s, packet
 
     def _packets(self) -> Iterator[Packet[AudioStream]]:
-        """The sound's packets; where its clock was set anew, as in streams that were strung together, it goes on."""
+        """The audio packets, with continuous times if the clock is reset, as in concatenated streams."""
         shift_s = Fraction(0)
         end_s: Fraction | None = None
         jumps = bool(self._source.format.flags & cast("int", FormatFlags.ts_discont.value))
@@ -164,7 +166,7 @@ class SoundTrack:
         context = self._written.codec_context
         resampler = AudioResampler(
             context.format, context.layout, context.rate, context.frame_size or None, options={"async": "1000"}
-        )  # silence where packets are lost, so that what follows stays in time
+        )  # inserts silence for lost packets, to stay in sync
         for frame in self._resampled(resampler):
             if frame.pts is None or frame.time_base is None:
                 continue

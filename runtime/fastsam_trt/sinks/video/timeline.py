@@ -1,4 +1,4 @@
-"""Timeline: when each frame of a recording is shown."""
+"""Timeline: timestamps for the frames of a recording."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from fastsam_trt.sources.media_clock import MedianInterval
 
 
 class Timeline:
-    """Gives frames their ticks, which grow always.
+    """Strictly increasing timestamps, in ticks.
 
-    A frame that would share a tick with the one before comes a tick late; one that would be later than that is left
-    out, so that a recording never falls behind its source.
+    A frame with the same tick as the previous one is moved by a tick. A frame that would have to move further is
+    dropped, so that a recording never falls behind its source.
     """
 
     def __init__(self, tick_s: Fraction, least_ticks: int, interval_s: float, start_s: float | None = None) -> None:
-        """Begin.
+        """Begin a recording.
 
         Args:
-            tick_s: Unit of time, s.
-            least_ticks: The least time between two frames.
-            interval_s: The usual time between two frames, as the source tells it.
-            start_s: Where the recording begins, which shows the first frame from then on; None: at the first frame.
+            tick_s: Duration of a tick, s.
+            least_ticks: Shortest time between two frames.
+            interval_s: Time between two frames according to the source, s.
+            start_s: Media time at which the recording begins, with the first frame; None: the time of that frame.
         """
         self._tick_s = float(tick_s)
         self._least = least_ticks
-        self._told_s = interval_s
+        self._interval_s = interval_s
         self._start_s = start_s
         self._begun = False
         self._time_s = 0.0
         self._tick = 0
-        self._usual = MedianInterval()
+        self._median = MedianInterval()
 
     @property
     def start_s(self) -> float:
-        """The media time of the start."""
+        """The media time at which the recording begins."""
         return self._start_s or 0.0
 
     def last_ticks(self, end_s: float | None) -> int:
-        """For how long the last frame is shown.
+        """The duration of the last frame.
 
         Args:
-            end_s: The media time of the end; None: the last frame is shown for the usual time between two, as it was
-                seen, or as it was told where there is one frame.
+            end_s: Media time of the end; None: the last frame is shown for the median interval, or for `interval_s` if
+                there is only one frame.
         """
-        seconds = self._usual.seconds or self._told_s
+        seconds = self._median.seconds or self._interval_s
         if end_s is not None and end_s - self.start_s > self._time_s:
             seconds = end_s - self.start_s - self._tick * self._tick_s
         return max(round(seconds / self._tick_s), self._least)
@@ -53,23 +53,23 @@ class Timeline:
         """The tick of the next frame, from 0.
 
         Args:
-            media_s: Its place, s; None: it follows the one before at the usual interval.
+            media_s: Media time of the frame, s; None: `interval_s` after the previous one.
 
         Returns:
-            None where it is left out.
+            The tick; None if the frame is dropped.
         """
         if not self._begun:
             self._begun = True
-            place_s = media_s or 0.0
-            self._start_s = place_s if self._start_s is None else min(self._start_s, place_s)
-            self._time_s = place_s - self._start_s
-            self._usual.add(self._time_s)
+            first_s = media_s or 0.0
+            self._start_s = first_s if self._start_s is None else min(self._start_s, first_s)
+            self._time_s = first_s - self._start_s
+            self._median.add(self._time_s)
             return 0
-        time_s = self._time_s + self._told_s if media_s is None else media_s - self.start_s
+        time_s = self._time_s + self._interval_s if media_s is None else media_s - self.start_s
         earliest = self._tick + self._least
         tick = max(round(time_s / self._tick_s), earliest)
         if tick - time_s / self._tick_s > 1.0 + 1e-6:
             return None
-        self._usual.add(time_s)
+        self._median.add(time_s)
         self._time_s, self._tick = time_s, tick
         return tick

@@ -1,4 +1,4 @@
-"""Video files of the overlay."""
+"""VideoSink: record the overlay to a video file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _FINEST_RATE = 1001  # the largest denominator of a frame rate: 30000/1001
 
 
 class VideoSink(Sink):
-    """Encodes the overlay of every frame, in the size of the first, at the frame's own time.
+    """Encodes the overlay of every frame, at the size of the first frame, with the timestamp of the frame.
 
-    Nothing is written before the first frame. A file can be played up to the last whole image at any time, also
-    where the process is killed or the disk is full.
+    Nothing is written before the first frame. The file is playable up to the last complete frame at any time, even if
+    the process is killed or the disk fills.
     """
 
     def __init__(
@@ -41,19 +41,19 @@ class VideoSink(Sink):
         start_s: float | None = None,
         find_end_s: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Prepare.
+        """Check the output.
 
         Args:
-            path: The file; its suffix chooses the container. A pipe or device takes what can be played as it comes.
-            fps: Frame rate of frames that have no `media_s`, and of containers that have no times; None: 30.
-            overlay: Draws for other sinks too; None: for this one alone.
+            path: The file; its suffix chooses the container. Pipes and devices get a streamable format.
+            fps: Frame rate for frames without `media_s`, and for containers without timestamps; None: 30.
+            overlay: An overlay that is shared with other sinks; None: not shared.
             sound: File whose sound belongs to the frames, such as `Source.sound`; None: no sound.
-            start_s: Media time at which the recording begins, with the first frame; None: that frame's.
-            find_end_s: Called at the end: the media time up to which the last frame is shown, as `Source.end_s`; None:
-                for the usual time between two frames.
+            start_s: Media time at which the recording begins, with the first frame; None: the time of that frame.
+            find_end_s: Called at the end; returns the media time at which the last frame ends, as `Source.end_s`. If it
+                returns None, the last frame is shown for the median interval.
 
         Raises:
-            OutputError: It can't be written, or the suffix is of no container that we write.
+            OutputError: The file can't be written, or no container has this suffix.
         """
         self._format = format_of(path)
         check_writable(path)
@@ -68,11 +68,11 @@ class VideoSink(Sink):
         self._encoder: VideoEncoder | None = None
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Encode one frame; one that comes too soon after the last for the container is left out.
+        """Encode one frame. A frame too close to the previous one for the container is dropped.
 
         Raises:
-            OutputError: The file can't be made, or images of this size can't be encoded into it.
-            OutputStoppedError: There is no room for it; the file holds the frames before it.
+            OutputError: The file can't be created, or the encoder does not take frames of this size.
+            OutputStoppedError: There is no space for the frame; the file has the frames before it.
         """
         tick = self._timeline.tick_of(frame.media_s)
         if tick is None:
@@ -91,14 +91,14 @@ class VideoSink(Sink):
         """Finish the file.
 
         Raises:
-            OutputStoppedError: There is no room for its end.
+            OutputStoppedError: There is no space for the end of the file.
         """
         self._finish(hurried=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Finish the file; after a KeyboardInterrupt without writing it again with its index in front."""
+        """Finish the file; after a KeyboardInterrupt without the rewrite that moves its index to the front."""
         self._finish(hurried=kind is not None and issubclass(kind, KeyboardInterrupt))
 
     def _finish(self, *, hurried: bool) -> None:
