@@ -1,4 +1,4 @@
-"""Sources: where frames come from. `open_source` is what others call."""
+"""Sources of frames: images, videos, cameras, streams and pipes. `open_source` opens any of them by name."""
 
 from fastsam_trt.sources.files.files_source import FilesSource
 from fastsam_trt.sources.frame import Frame

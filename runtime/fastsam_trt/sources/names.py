@@ -1,4 +1,4 @@
-"""Names of sources: what a string means, and how a name is shown."""
+"""Names of sources: parse them, and show them in messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, Source
 DEMO = "demo"
 """The source that needs no file."""
 
-_DEMO_ADDRESS = "demo://"  # where a file has its name
+_DEMO_ADDRESS = "demo://"  # the demo even if there is a file of that name
 _CAMERA = re.compile(r"(?:cam|/dev/video)?([0-9]{1,9})")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FILE_ADDRESS = re.compile(r"file:(?://([^/]*)(?=/))?(.+)", re.IGNORECASE | re.DOTALL)
@@ -26,10 +26,10 @@ _STREAMS = ("ftp", "ftps", "gopher", "hls", "http", "https", "mms", "mmsh", "mms
 
 
 def check_type(source: object) -> str | int | Path:
-    """A source as a string, the number of a camera or a path. Numbers may be NumPy's, and bytes are a path.
+    """A source as a string, a camera number or a path. NumPy integers are numbers; bytes are a path.
 
     Raises:
-        SourceTypeError: It is none of them.
+        SourceTypeError: It has another type.
     """
     if isinstance(source, str | Path):
         return source
@@ -45,7 +45,7 @@ def is_demo(source: str | int | os.PathLike[str]) -> bool:
     """Whether a source is the demo.
 
     Raises:
-        AmbiguousSourceError: It is, and something on disk has the same name.
+        AmbiguousSourceError: There is also a file or folder of that name.
     """
     if source == DEMO and os.path.lexists(DEMO):
         raise AmbiguousSourceError(DEMO, f"./{DEMO} for what is on disk", f"{_DEMO_ADDRESS} for the demo")
@@ -53,16 +53,16 @@ def is_demo(source: str | int | os.PathLike[str]) -> bool:
 
 
 def find_camera(source: str | int | os.PathLike[str]) -> int | None:
-    """The number of the camera that a source names, itself or as a path that leads to its device; None: it is none.
+    """The number of the camera that a source names, also through a link to its device; None if it is not a camera.
 
     Raises:
-        AmbiguousSourceError: A string that names a camera, and a file or folder as well.
-        SourceNotFoundError: A number that no camera has.
+        AmbiguousSourceError: There is also a file or folder of that name.
+        SourceNotFoundError: The number is out of range.
     """
     if isinstance(source, int):
         if not 0 <= source <= _HIGHEST_CAMERA:
-            found = "a negative one" if source < 0 else "a higher one"
-            raise SourceNotFoundError(str(source), f"a camera's number, 0 to {_HIGHEST_CAMERA}", found)
+            found = "a negative number" if source < 0 else "a higher number"
+            raise SourceNotFoundError(str(source), f"a camera number from 0 to {_HIGHEST_CAMERA}", found)
         return source
     name = os.fspath(source)
     camera = _CAMERA.fullmatch(name) if isinstance(source, str) else None
@@ -75,10 +75,10 @@ def find_camera(source: str | int | os.PathLike[str]) -> int | None:
 
 
 def find_address(source: str | int | os.PathLike[str]) -> str | None:
-    """The address of a stream that a source is, its scheme in small letters; None: it is none.
+    """The address of a stream, with its scheme in lower case; None if the source is not an address.
 
     Raises:
-        SourceNotFoundError: Nothing can be read from addresses of that scheme.
+        SourceNotFoundError: The scheme is not supported.
     """
     scheme = _SCHEME.match(source) if isinstance(source, str) else None
     if scheme is None or not isinstance(source, str) or scheme[1].lower() in {"file", DEMO}:
@@ -89,45 +89,47 @@ def find_address(source: str | int | os.PathLike[str]) -> str | None:
     if os.path.lexists(source):
         return None
     raise SourceNotFoundError(
-        hide_password(source), f"an address of {', '.join(_STREAMS)} or file", f"the scheme {scheme[1]!r}"
+        hide_password(source),
+        f"an address with one of the schemes {', '.join(_STREAMS)} or file",
+        f"the scheme {scheme[1]!r}",
     )
 
 
 def as_path(source: str | os.PathLike[str]) -> Path:
-    """The path that a source names, `~` and `file:` addresses resolved.
+    """The path that a source names, with `~` and `file:` addresses resolved.
 
     Raises:
-        SourceNotFoundError: An address of a file on another machine.
+        SourceNotFoundError: It is the address of a file on another host.
     """
     name = os.fspath(source)
     address = _FILE_ADDRESS.fullmatch(name) if isinstance(source, str) else None
     if address and not os.path.lexists(name):
         if (address[1] or "localhost").lower() != "localhost":
-            raise SourceNotFoundError(name, "file:///PATH, a file of this machine", f"the host {address[1]!r}")
+            raise SourceNotFoundError(name, "file:///PATH for a file on this machine", f"the host {address[1]!r}")
         plain = Path(unquote(address[2], errors="surrogateescape"))
         return plain if os.path.lexists(plain) or not os.path.lexists(address[2]) else Path(address[2])
     return Path(name) if os.path.lexists(name) else expand_user(name)
 
 
 def printable(name: str | Path) -> str:
-    r"""A name that can be printed and encoded anywhere, on one line.
+    r"""A name as printable text on one line, in valid UTF-8.
 
-    Bytes that are no UTF-8 are shown as `\xe9`, what controls a terminal as `\n` or `\x1b`; all else as it is.
+    Bytes that are not UTF-8 are shown as `\xe9`, control characters as `\n` or `\x1b`; the rest is unchanged.
     """
     try:
         text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half of a pair of surrogates, which no file has in its name
+    except UnicodeEncodeError:  # a lone surrogate, which file names can't contain
         text = str(name).encode("utf-8", "backslashreplace").decode()
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda each: each[0].encode("unicode_escape").decode(), text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def hide_password(address: str) -> str:
-    """An address as it may be shown: `rtsp://user:***@host`."""
+    """An address without its password: `rtsp://user:***@host`."""
     return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", address)
 
 
 def _resolve(name: str) -> str:
     try:
         return os.path.realpath(expand_user(name))
-    except (OSError, ValueError):  # a name that is too long, or has a null byte
+    except (OSError, ValueError):  # the name is too long, or has a null byte
         return name

@@ -21,7 +21,7 @@ from fastsam_trt.errors import (
     SourceUnreadableError,
     TruncatedSourceError,
 )
-from fastsam_trt.sources.files.source_file import look_into
+from fastsam_trt.sources.files.source_file import inspect_file
 from fastsam_trt.streaming import Flow
 from support.colour_models import scene
 
@@ -52,7 +52,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         assert _names(folder) == ["b.png", "no suffix", "photo.txt"]
     (line,) = caplog.messages
-    assert line.startswith(f"source {str(folder)!r}: passed over 8 files that are no images or videos: 2 .txt, ")
+    assert line.startswith(f"source {str(folder)!r}: skipped 8 files that are not images or videos: 2 .txt, ")
     for part in (
         "1 .json",
         "1 without a suffix",
@@ -65,7 +65,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
     caplog.clear()
     assert _names(str(folder / "**" / "*.png")) == ["b.png", "c.png", "d.png"]
     assert not caplog.messages
-    with pytest.raises(SourceNotFoundError, match=r"found 1 file that is no image or video: 1 \.json"):
+    with pytest.raises(SourceNotFoundError, match=r"found 1 file that is not an image or video: 1 \.json"):
         open_source(str(folder / "*.json"))
 
 
@@ -192,7 +192,7 @@ def test_a_tiff_of_ten_thousand_pages(tmp_path: Path) -> None:
         assert source.frames == pages
         first = list(itertools.islice(source, 300))
     assert [int(frame.image[0, 0, 0]) for frame in first] == [page % 251 for page in range(300)]
-    with look_into(tmp_path / "many.tif").open_images("x") as file:
+    with inspect_file(tmp_path / "many.tif").open_images("x") as file:
         assert file.read(pages - 1)[0, 0] == (pages - 1) % 251
 
 

@@ -78,9 +78,8 @@ class SoundTrack:
         self._source = source
         self._container = container
         self._read = source.streams.audio[0]
-        self._zero_s = (
-            start_s + (source.start_time or 0) / av.time_base
-        )  # media times are relative to the start of the file
+        # Media times are relative to the start of the file.
+        self._zero_s = start_s + (source.start_time or 0) / av.time_base
         self._units: Iterator[tuple[float, Packet[AudioStream] | AudioFrame]] = self._copied()
         if not self._add_copy(form):
             self._written = _add_encoder(container, cast("str", form.sound_encoder), self._read)

@@ -1,4 +1,4 @@
-"""Images, videos and animations on disk."""
+"""Sources on disk: images, and the videos and animations among them."""
 
 from fastsam_engine.import_names import moved_names
 

@@ -1,4 +1,4 @@
-"""Animation: a GIF, animated PNG, WebP or AVIF, every frame in order."""
+"""Animation: the frames of an animated GIF, PNG, WebP or AVIF."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from fastsam_trt.sources.source import Source
 
 
 class Animation(Source):
-    """An animated image as a video. Each frame is the whole image that a viewer would show, without its alpha."""
+    """An animated image as a video. Frames are complete images, as a viewer shows them, without alpha."""
 
     kind = "video"
 
     def __init__(self, name: str, images: PictureFile, vid_stride: int = 1) -> None:
-        """Prepare.
+        """Read the first frame.
 
         Args:
-            name: What the user called it.
-            images: Its frames; closed with it.
-            vid_stride: Take every n-th frame.
+            name: Name of the source, as given by the user.
+            images: Reader of the frames; closed with the source.
+            vid_stride: Yield every n-th frame.
 
         Raises:
-            SourceUnreadableError: Its first frame is broken.
-            PictureSizeError: It is too large.
+            SourceUnreadableError: The first frame is broken.
+            PictureSizeError: The image is too large.
         """
         self._name = name
         self._images = images
@@ -41,7 +41,7 @@ class Animation(Source):
         self._end_s: float | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        self._end_s, place_s = None, 0.0
+        self._end_s, media_s = None, 0.0
         for index in range(self._images.count):
             if self._stopped:
                 return
@@ -52,9 +52,9 @@ class Animation(Source):
                     raise
                 raise TruncatedSourceError(self._name, index, self._images.count) from error
             if index % self._stride == 0:
-                yield Frame(as_bgr(image), index, self._name, timestamp_s=place_s, media_s=place_s)
-            place_s += self._images.duration_s
-        self._end_s = place_s
+                yield Frame(as_bgr(image), index, self._name, timestamp_s=media_s, media_s=media_s)
+            media_s += self._images.duration_s
+        self._end_s = media_s
         if not self._images.whole and not self._stopped:
             raise TruncatedSourceError(self._name, self._images.count, None)
 

@@ -1,4 +1,4 @@
-"""FilesSource: images, and videos among them."""
+"""FilesSource: a list of image files, and videos among them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.errors import FilesFailedError, SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.frames.image import as_bgr, read_picture
-from fastsam_trt.sources.files.source_file import SourceFile, look_into
+from fastsam_trt.sources.files.source_file import SourceFile, inspect_file
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.names import printable
@@ -20,10 +20,10 @@ _logger = logging.getLogger(__name__)
 
 
 class FilesSource(Source):
-    """Images, and videos among them, one file after the other; what a file is, its content says.
+    """Images and videos, file by file. The kind of a file is detected by its content.
 
-    Every page of a TIFF is an image, `scan.tif#1` and so on. A file of many that fails is told at once and passed over;
-    the iteration ends with an error that counts them.
+    Every page of a TIFF is an image: `scan.tif#1` and so on. If there are many files, one that fails is logged and
+    skipped, and the iteration ends with an error that counts the failures.
     """
 
     kind = "images"
@@ -31,16 +31,18 @@ class FilesSource(Source):
     def __init__(self, name: str, paths: list[Path], vid_stride: int = 1) -> None:
         self._name = name
         self._stride = vid_stride
-        self._found = [look_into(path) for path in paths]
+        self._sources = [inspect_file(path) for path in paths]
         self.files = tuple(paths)
-        self.frames = None if any(each.is_video for each in self._found) else sum(each.count for each in self._found)
+        self.frames = (
+            None if any(file.is_video for file in self._sources) else sum(file.count for file in self._sources)
+        )
         self._names = frozenset(map(printable, paths))
         self._failures = _Failures()
         self._health = SourceHealth()
 
     @property
     def health(self) -> SourceHealth:
-        """Of all its videos together."""
+        """The sums over all videos."""
         return self._health
 
     @property
@@ -63,10 +65,10 @@ class FilesSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        for found in self._found:
-            name = printable(found.path)
+        for file in self._sources:
+            name = printable(file.path)
             try:
-                for frame in self._read(found, name, index):
+                for frame in self._read(file, name, index):
                     if self._stopped:
                         return
                     yield frame
@@ -74,7 +76,7 @@ class FilesSource(Source):
                 self._fail(name, error)
             if self._stopped:
                 return
-            index += 1 if found.is_video else found.count
+            index += 1 if file.is_video else file.count
         failure = self.failure
         if failure is not None:
             raise failure
@@ -83,22 +85,22 @@ class FilesSource(Source):
     def _is_many(self) -> bool:
         return len(self.files) > 1 or (self.frames or 0) > 1
 
-    def _read(self, found: SourceFile, name: str, index: int) -> Iterator[Frame]:
-        found.check(name)
-        if found.is_video:
-            with found.open_video(name, self._stride) as video:
+    def _read(self, file: SourceFile, name: str, index: int) -> Iterator[Frame]:
+        file.check(name)
+        if file.is_video:
+            with file.open_video(name, self._stride) as video:
                 before = self._health
                 for frame in video:
                     self._health = before + video.health
                     yield frame
                 self._health = before + video.health
-        elif found.count > 1:
-            yield from self._read_pages(found, name, index)
+        elif file.count > 1:
+            yield from self._read_pages(file, name, index)
         else:
-            yield Frame(read_picture(found.path), index, name)
+            yield Frame(read_picture(file.path), index, name)
 
-    def _read_pages(self, found: SourceFile, name: str, index: int) -> Iterator[Frame]:
-        with found.open_images(name) as pages:
+    def _read_pages(self, file: SourceFile, name: str, index: int) -> Iterator[Frame]:
+        with file.open_images(name) as pages:
             for page in range(pages.count):
                 page_name = f"{name}#{page + 1}"
                 try:
@@ -110,15 +112,15 @@ class FilesSource(Source):
             pages.check_end()
 
     def _fail(self, name: str, error: FastsamError, *, unreadable: bool = True) -> None:
-        says_name = isinstance(error, SourceUnreadableError | TruncatedSourceError)
-        text = str(error) if says_name else f"{name}: {error}"
+        has_name = isinstance(error, SourceUnreadableError | TruncatedSourceError)
+        text = str(error) if has_name else f"{name}: {error}"
         file = name if name in self._names or len(self.files) == 1 else name.rpartition("#")[0]
         if self._failures.add(name, file, error, text, unreadable=unreadable) and self._is_many:
             _logger.warning("%s", text)
 
 
 class _Failures:
-    """Files that failed, or pages of one; any thread may add one."""
+    """Files, or pages of a file, that failed. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -133,7 +135,7 @@ class _Failures:
         return len(self._counted)
 
     def add(self, name: str, file: str, error: FastsamError, text: str, *, unreadable: bool) -> bool:
-        """Add a page or file, to be counted as that file; whether it is the first time."""
+        """Add a file, or a page that counts as `file`. Returns whether `name` is new."""
         with self._lock:
             new = name not in self._names
             self._names.add(name)
@@ -145,7 +147,7 @@ class _Failures:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's frames are those of a video, by its content; of one that can't be read, by its name."""
-    found = look_into(path, count=False)
-    moves = found.content is not None and found.content.kind == "animation"
-    return look_into(path).is_video if moves else found.is_video
+    """Whether a file is a video, by its content; by its name if it can't be read."""
+    file = inspect_file(path, count=False)
+    is_animation = file.content is not None and file.content.kind == "animation"
+    return inspect_file(path).is_video if is_animation else file.is_video

@@ -1,4 +1,4 @@
-"""SourceFile: a file among the sources, and what is in it."""
+"""SourceFile: a file to read frames from, with its detected content."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from fastsam_trt.frames.image_file import PictureFile
 from fastsam_trt.sources.files.animation import Animation
 from fastsam_trt.sources.source import Source
 
-# Names that videos have, of cameras, camcorders and discs as well.
+# Suffixes of videos, including those of cameras, camcorders and discs.
 _VIDEO_SUFFIXES = frozenset({".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264",
                              ".h265", ".hevc", ".ivf", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv",
                              ".mod", ".mov", ".mp4", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv",
                              ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv", ".y4m"})  # fmt: skip
-_SHARED_SUFFIXES = frozenset({".dv", ".mod", ".mpv", ".nut", ".qt", ".rm", ".tod", ".ts"})  # other files' as well
+_SHARED_SUFFIXES = frozenset(
+    {".dv", ".mod", ".mpv", ".nut", ".qt", ".rm", ".tod", ".ts"}
+)  # used by other kinds of files too
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file and its content.
+    """A file and its detected content.
 
     Attributes:
-        path: Where it is.
-        content: What its first bytes tell; None where it can't be read.
-        trouble: Why it can't be read.
-        count: How many images it holds: pages, or frames of an animation; 1 for all that is no image.
+        path: The path of the file.
+        content: Content type by its first bytes; None if it can't be read.
+        count: Number of images: pages, or frames of an animation; 1 for everything that is not an image.
+        trouble: Why it can't be read; empty if it can.
     """
 
     path: Path
@@ -39,7 +41,7 @@ class SourceFile:
 
     @property
     def is_video(self) -> bool:
-        """Whether its frames are those of a video. What is not known is tried as one."""
+        """Whether to open the file as a video; also true for unknown content without an image suffix."""
         if self.content is None:
             return has_video_name(self.path)
         if self.content.kind == "animation":
@@ -48,17 +50,17 @@ class SourceFile:
 
     @property
     def is_media(self) -> bool:
-        """Whether it holds images or a video."""
+        """Whether the file contains images or a video."""
         return self.content is not None and self.content.kind in {"picture", "animation", "video"}
 
     def check(self, name: str) -> None:
-        """Refuse what is known to hold no image and no video.
+        """Check that the file may contain an image or a video.
 
         Args:
-            name: What the user called it.
+            name: Name of the source, as given by the user.
 
         Raises:
-            SourceUnreadableError: It does not, or can't be read.
+            SourceUnreadableError: It contains something else, or can't be read.
         """
         if self.content is None:
             raise SourceUnreadableError(name, f"it can't be read ({self.trouble})")
@@ -66,27 +68,27 @@ class SourceFile:
             raise SourceUnreadableError(name, f"expected a video or image, found {self.content.name}")
 
     def open_video(self, name: str, vid_stride: int) -> Source:
-        """Open it as a video.
+        """Open the file as a video.
 
         Raises:
-            SourceUnreadableError: It is none.
+            SourceUnreadableError: It is not a video.
         """
         if self.content is not None and self.content.kind == "animation":
             return Animation(name, self.open_images(name), vid_stride)
-        from fastsam_trt.sources.video.video_file import VideoFile  # which loads FFmpeg
+        from fastsam_trt.sources.video.video_file import VideoFile  # loads FFmpeg
 
         return VideoFile(name, self.path, vid_stride)
 
     def open_images(self, name: str) -> PictureFile:
-        """Open it as images.
+        """Open the file as images.
 
         Raises:
-            SourceUnreadableError: It is broken, or holds none.
-            PackagesMissingError: Its reader is not installed.
+            SourceUnreadableError: It is broken, or does not contain images.
+            PackagesMissingError: The package that reads its format is not installed.
         """
         if self.content is None or self.content.picture_format is None:
             found = "one that can't be read" if self.content is None else self.content.name
-            raise SourceUnreadableError(name, f"expected a file of images, found {found}")
+            raise SourceUnreadableError(name, f"expected an image file, found {found}")
         try:
             file = self.path.open("rb")
         except OSError as error:
@@ -94,12 +96,12 @@ class SourceFile:
         return PictureFile(file, self.content, name)
 
 
-def look_into(path: Path, *, count: bool = True) -> SourceFile:
-    """Find out what a file holds.
+def inspect_file(path: Path, *, count: bool = True) -> SourceFile:
+    """Detect the content of a file.
 
     Args:
         path: The file.
-        count: Whether images that may be several are counted; else only the file's head is read.
+        count: Whether to count the images of multi-page files and animations; otherwise only the file's head is read.
     """
     try:
         content = sniff_file(path)
@@ -111,15 +113,15 @@ def look_into(path: Path, *, count: bool = True) -> SourceFile:
     try:
         with found.open_images(str(path)) as images:
             return SourceFile(path, content, images.count)
-    except FastsamError:  # told when it is read
+    except FastsamError:  # raised again when the file is read
         return found
 
 
 def has_image_name(path: Path) -> bool:
-    """Whether only images are named so."""
+    """Whether a file has the suffix of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def has_video_name(path: Path) -> bool:
-    """Whether only videos are named so."""
+    """Whether a file has a suffix that only videos have."""
     return path.suffix.lower() in _VIDEO_SUFFIXES - _SHARED_SUFFIXES

@@ -121,7 +121,7 @@ class LiveSource(Source):
                 return
             self._count += 1
             self._last_s = shot.captured_s
-            media_s = self._place(shot)
+            media_s = self._media_time(shot)
             self._end_s = self._clock.end(shot.duration_s)
             if shot.image is not None:
                 self._note_size(shot.image.shape)
@@ -129,10 +129,10 @@ class LiveSource(Source):
                     *(shot.image, index, self._name, shot.captured_s, shot.timestamp_s, media_s, shot.pixel_aspect)
                 )
 
-    def _place(self, shot: CapturedFrame) -> float:
+    def _media_time(self, shot: CapturedFrame) -> float:
         if isinstance(self._clock, MediaClock):
-            return self._clock.place(shot.stream_s)
-        return self._clock.place(shot.stream_s, shot.captured_s, waited=shot.waited)
+            return self._clock.advance(shot.stream_s)
+        return self._clock.advance(shot.stream_s, shot.captured_s, waited=shot.waited)
 
     def _note_size(self, shape: tuple[int, ...]) -> None:
         size = shape[1], shape[0]

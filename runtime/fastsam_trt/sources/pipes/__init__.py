@@ -1,1 +1,1 @@
-"""Videos and images through pipes."""
+"""Sources that are read through pipes: videos and images."""

@@ -1,4 +1,4 @@
-"""The bytes of one still image, out of what comes through a pipe or from an address."""
+"""Read the bytes of one still image from a pipe or an HTTP response."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from fastsam_trt.frames.content_type import HEAD_B, Content
 from fastsam_trt.sources.pipes.pipe import PeekableStream
 
 MOST_BYTES = 256 << 20
-"""The largest image that is read from a pipe or an address, bytes as it is stored."""
+"""Size limit of an image that is read from a pipe or an address, bytes of the encoded image."""
 
-# Formats of which several images in a row make a video, as FFmpeg's image2pipe and mjpeg have them.
-_IN_ROWS = {"JPEG": "mjpeg", "PNG": "png", "PPM": "ppm", "BMP": "bmp"}
-_SEVERAL_IN_ONE = b"MPF\0"  # a JPEG whose further images belong to it: CIPA DC-007
-_LATE_B = 1 << 16  # how far into a JPEG that may be said
+# Formats of which a sequence of images is a video, as in FFmpeg's image2pipe and mjpeg: format to codec.
+_SEQUENCES = {"JPEG": "mjpeg", "PNG": "png", "PPM": "ppm", "BMP": "bmp"}
+_MULTI_PICTURE = b"MPF\0"  # marks a JPEG that contains several images: CIPA DC-007
+_MARKER_B = 1 << 16  # the marker is within the first bytes of a JPEG
 
 
 def is_image(content: Content) -> bool:
-    """Whether content is read as an image; FFmpeg plays other animations than WebP."""
+    """Whether content is read as an image. WebP is, even if animated; FFmpeg decodes other animations as videos."""
     return content.kind == "picture" or content.picture_format == "WEBP"
 
 
@@ -24,29 +24,29 @@ def read_image_bytes(source: str, data: PeekableStream, content: Content) -> byt
     """Read an image to its end.
 
     Args:
-        source: What the user called it.
-        data: What comes.
-        content: What `sniff` says of it: an image.
+        source: Name of the source, as given by the user.
+        data: The stream to read.
+        content: Content type of the stream by `sniff`: an image.
 
     Returns:
-        Its bytes; None where other images follow it, so that they are a video. Then nothing has been read.
+        The bytes of the image; None if other images follow it, which makes them a video. Then nothing is consumed.
 
     Raises:
-        SourceUnreadableError: It goes on for more than `MOST_BYTES`.
+        SourceUnreadableError: The image is larger than `MOST_BYTES`.
     """
-    codec = _IN_ROWS.get(content.picture_format or "")
-    if codec is not None and _SEVERAL_IN_ONE not in data.peek(HEAD_B)[:_LATE_B] and _is_followed(data, codec):
+    codec = _SEQUENCES.get(content.picture_format or "")
+    if codec is not None and _MULTI_PICTURE not in data.peek(HEAD_B)[:_MARKER_B] and _is_followed(data, codec):
         return None
     whole = data.peek(MOST_BYTES + 1)
     if len(whole) > MOST_BYTES:
-        found = f"{content.name} that goes on"
+        found = f"{content.name} that is larger"
         raise SourceUnreadableError(source, f"expected an image of at most {MOST_BYTES >> 20} MiB, found {found}")
     return whole
 
 
 def _is_followed(data: PeekableStream, codec: str) -> bool:
-    """Whether a second image of the same format follows the first."""
-    import av  # which is large, and not needed for images from disk
+    """Whether another image of the same format follows the first."""
+    import av  # large, and not needed for images from disk
 
     parser = av.CodecContext.create(codec, "r")
     begin = data.peek(2)[:2]

@@ -1,4 +1,4 @@
-"""ImageSource: a still image that did not come from disk, or the pages of one."""
+"""ImageSource: an image in memory, with all its pages."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from fastsam_trt.sources.source import Source
 
 
 class ImageSource(Source):
-    """An image whose bytes were read from a pipe or an address; of a TIFF every page, `-#1` and so on."""
+    """An image that was read from a pipe or an address. Every page of a TIFF is a frame, `-#1` and so on."""
 
     kind = "images"
 
     def __init__(self, name: str, data: bytes) -> None:
-        """Keep the bytes; they are decoded when the frame is wanted.
+        """Store the bytes, which are decoded by the iteration.
 
         Args:
-            name: What the user called it.
+            name: Name of the source, as given by the user.
             data: The bytes of an image file.
 
         Raises:
-            SourceUnreadableError: It is a TIFF that is broken.
+            SourceUnreadableError: The image is a broken TIFF.
         """
         self._name = name
         self._data = data
@@ -38,7 +38,7 @@ class ImageSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         if self._stopped:
             return
-        if self.frames == 1:  # also one that is left of several, which is an error
+        if self.frames == 1:  # also a damaged TIFF with one page left, which then raises
             yield Frame(decode_picture(self._data, self._name), 0, self._name)
             return
         with self._open() as pages:

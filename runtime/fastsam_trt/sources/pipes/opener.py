@@ -1,4 +1,4 @@
-"""What comes through a pipe: a still image, or a video that is read in order and once."""
+"""Open a pipe as a source: detect whether it carries an image or a video."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from fastsam_trt.sources.source import Source
 
 
 def open_pipe_source(name: str, path: Path, vid_stride: int) -> Source:
-    """Open a pipe, wait for its first bytes, and tell by them what comes.
+    """Open a pipe, wait for its first bytes, and detect its content by them.
 
     Args:
-        name: What the user called it.
-        path: Its path.
-        vid_stride: Take every n-th frame of a video.
+        name: Name of the source, as given by the user.
+        path: The path of the pipe.
+        vid_stride: Yield every n-th frame of a video.
 
     Raises:
-        SourceNotFoundError: It can't be read.
-        SourceUnreadableError: What comes is no image and no video.
+        SourceNotFoundError: The pipe can't be read.
+        SourceUnreadableError: The data are not an image or a video.
     """
     pipe = open_pipe(name, path)
     try:
-        content = _look(name, pipe)
+        content = _detect(name, pipe)
         data = read_image_bytes(name, pipe, content) if is_image(content) else None
         if data is not None:
             pipe.close()
             return ImageSource(name, data)
-        from fastsam_trt.sources.pipes.pipe_source import PipeSource  # which loads FFmpeg
+        from fastsam_trt.sources.pipes.pipe_source import PipeSource  # loads FFmpeg
 
         return PipeSource(name, pipe, vid_stride)
     except BaseException:
@@ -39,25 +39,25 @@ def open_pipe_source(name: str, path: Path, vid_stride: int) -> Source:
         raise
 
 
-def _look(name: str, pipe: Pipe) -> Content:
+def _detect(name: str, pipe: Pipe) -> Content:
     head = pipe.peek(HEAD_B)
     content = sniff(head)
     if content.kind == "empty":
         raise SourceUnreadableError(name, "expected a video or image, found an empty pipe")
-    is_multipart = head.lstrip().startswith(b"--")  # MJPEG with its HTTP headers, which are text
+    is_multipart = head.lstrip().startswith(b"--")  # MJPEG with HTTP headers, which are text
     if content.kind == "other" or (content.kind == "text" and not is_multipart):
         raise SourceUnreadableError(name, f"expected a video or image, found {content.name}")
     if _is_end_first(head):
         raise SourceUnreadableError(
             name,
             "expected a video that can be read from start to end, found an MP4 with its index at the end; "
-            "put it in front: ffmpeg -i IN -c copy -movflags +faststart OUT.mp4  (or pipe MKV or MPEG-TS)",
+            "move the index to the front: ffmpeg -i IN -c copy -movflags +faststart OUT.mp4  (or pipe MKV or MPEG-TS)",
         )
     return content
 
 
 def _is_end_first(head: bytes) -> bool:
-    """Whether the first bytes are of an MP4 or QuickTime file whose data come before what describes them."""
+    """Whether the first bytes are those of an MP4 or QuickTime file whose data come before its index."""
     at = 0
     while at + 8 <= len(head):
         size, kind = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]

@@ -1,4 +1,4 @@
-"""PipeSource: a video through a pipe, every frame in order, once."""
+"""PipeSource: a video that is read through a pipe."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from fastsam_trt.sources.video.stream_reader import StreamReader
 
 
 class PipeSource(Source):
-    """A video that comes through a pipe, read as a file is: every frame, in order.
+    """A video through a pipe, read like a file: every frame, in order, once.
 
-    Its end is where the writer closes the pipe. Frames are waited for as long as the writer takes. MJPEG with HTTP
-    headers, as `curl` takes it from a camera, has no times and comes as fast as it is filmed: its frames belong where
-    they were captured.
+    It ends when the writer closes the pipe, and waits for frames without a time limit. MJPEG with HTTP headers, as
+    `curl` gets it from a camera, has no timestamps and arrives in real time: media times are then times of capture.
     """
 
     kind = "video"
@@ -30,12 +29,12 @@ class PipeSource(Source):
         """Wait for the video's header.
 
         Args:
-            name: What the user called it.
-            pipe: The pipe, which is closed with this.
-            vid_stride: Take every n-th frame.
+            name: Name of the source, as given by the user.
+            pipe: The pipe; closed with the source.
+            vid_stride: Yield every n-th frame.
 
         Raises:
-            SourceUnreadableError: What comes is no video.
+            SourceUnreadableError: The data are not a video.
         """
         self._name = name
         self._pipe = pipe
@@ -44,7 +43,7 @@ class PipeSource(Source):
         self._lock = threading.Lock()
         self._is_closed = False
         self._index = 0  # of the next frame
-        self._due = 0  # of the next one that is wanted
+        self._due = 0  # index of the next frame to yield
         try:
             self._reader = StreamReader(pipe)
         except LookupError as error:
@@ -72,7 +71,7 @@ class PipeSource(Source):
 
     def close(self) -> None:
         self.stop()
-        with self._lock:  # not under the decoder, which may be at work in another thread
+        with self._lock:  # the decoder may be at work in another thread
             self._reader.close()
             self._pipe.close()
             self._is_closed = True
@@ -80,26 +79,28 @@ class PipeSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         while True:
             with self._lock:
-                shot = None if self._is_closed else self._reader.read(decode=self._index >= self._due)
+                captured = None if self._is_closed else self._reader.read(decode=self._index >= self._due)
             self._raise_interrupt()
-            if not isinstance(shot, CapturedFrame) or self._stopped:
+            if not isinstance(captured, CapturedFrame) or self._stopped:
                 break
-            lost = shot.damage.lost_frames - self._health.lost_frames
-            self._health = shot.damage
+            lost = captured.damage.lost_frames - self._health.lost_frames
+            self._health = captured.damage
             index = self._index + lost
             self._index = index + 1
-            media_s = self._place(shot, 1 + lost)
-            self._end_s = self._clock.end(shot.duration_s)
-            if shot.image is not None:
+            media_s = self._media_time(captured, 1 + lost)
+            self._end_s = self._clock.end(captured.duration_s)
+            if captured.image is not None:
                 self._due = index - index % self._stride + self._stride
-                yield Frame(shot.image, index, self._name, shot.captured_s, media_s, media_s, shot.pixel_aspect)
+                yield Frame(
+                    captured.image, index, self._name, captured.captured_s, media_s, media_s, captured.pixel_aspect
+                )
         if self._index == 0 and not self._stopped:
             raise SourceUnreadableError(self._name, "expected a video or image, found no frame that can be decoded")
 
-    def _place(self, shot: CapturedFrame, behind: int) -> float:
+    def _media_time(self, captured: CapturedFrame, behind: int) -> float:
         if isinstance(self._clock, MediaClock):
-            return self._clock.place(shot.stream_s, behind)
-        return self._clock.place(shot.stream_s, shot.captured_s, waited=shot.waited)
+            return self._clock.advance(captured.stream_s, behind)
+        return self._clock.advance(captured.stream_s, captured.captured_s, waited=captured.waited)
 
     def _raise_interrupt(self) -> None:
         if self._pipe.interrupt is not None:

@@ -86,7 +86,7 @@ class VideoFile(Source):
                 item = None if self._stopped or media is not self._media else next(decoded, None)
                 if item is None:
                     break
-                place_s = clock.place(item.time_s, item.index - index)
+                media_s = clock.advance(item.time_s, item.index - index)
                 end_s = clock.end(item.duration_s)
                 count, index = count + 1, item.index
                 if index < due:
@@ -106,7 +106,7 @@ class VideoFile(Source):
                     *(self._name, width, height, *reversed(size)),
                 )
             size = height, width
-            yield Frame(image, index, self._name, timestamp_s=place_s, media_s=place_s, pixel_aspect=aspect)
+            yield Frame(image, index, self._name, timestamp_s=media_s, media_s=media_s, pixel_aspect=aspect)
             del item, image  # while the next frame is decoded they would hold memory
         self._check_end(media, count, end_s)
 
