@@ -142,7 +142,9 @@ def test_a_stride_and_damage() -> None:
 
 def test_an_mp4_needs_its_index_in_front() -> None:
     assert shown(read(encode("mp4", range(9), movflags="frag_keyframe+empty_moov"))) == [(i, i) for i in range(9)]
-    with pytest.raises(SourceUnreadableError, match=r"index at the end; put it in front: ffmpeg .* \+faststart"):
+    with pytest.raises(
+        SourceUnreadableError, match=r"index at the end; move the index to the front: ffmpeg .* \+faststart"
+    ):
         read(encode("mp4", range(9)))
 
 
@@ -262,10 +264,10 @@ def test_pipes_that_can_not_be_read() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     os.close(writer)
-    with pytest.raises(SourceNotFoundError, match=r"expected a pipe that can be read, found none \(Bad file"):
+    with pytest.raises(SourceNotFoundError, match=r"expected a readable pipe, found none \(Bad file"):
         open_source(f"pipe:{reader}")
     main, terminal = os.openpty()
-    with pytest.raises(SourceNotFoundError, match=r"found a terminal; send it some: cat .* --video -"):
+    with pytest.raises(SourceNotFoundError, match=r"found a terminal; pipe a video in: cat .* --video -"):
         open_source(f"/dev/fd/{terminal}")
     os.close(main)
     os.close(terminal)

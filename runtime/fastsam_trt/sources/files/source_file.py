@@ -18,9 +18,8 @@ _VIDEO_SUFFIXES = frozenset({".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".
                              ".h265", ".hevc", ".ivf", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv",
                              ".mod", ".mov", ".mp4", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv",
                              ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm", ".wmv", ".y4m"})  # fmt: skip
-_SHARED_SUFFIXES = frozenset(
-    {".dv", ".mod", ".mpv", ".nut", ".qt", ".rm", ".tod", ".ts"}
-)  # used by other kinds of files too
+# Suffixes that other kinds of files have as well.
+_SHARED_SUFFIXES = frozenset({".dv", ".mod", ".mpv", ".nut", ".qt", ".rm", ".tod", ".ts"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Cameras, streams and images at addresses."""
+"""Live sources: cameras and streams, and images at HTTP addresses."""
 
 from fastsam_engine.import_names import moved_names
 

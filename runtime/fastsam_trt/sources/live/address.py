@@ -1,4 +1,4 @@
-"""Sources at addresses: streams, and still images over HTTP."""
+"""Open an address as a source: a stream, or a still image over HTTP."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from fastsam_trt.sources.source import Source
 
 
 def open_address(name: str, address: str, vid_stride: int, *, reconnect_s: float, stall_s: float) -> Source:
-    """Open a stream, or the image at an HTTP address: what it is, the bytes say.
+    """Open a stream, or the image at an HTTP address, as its content says.
 
-    The address is opened as a stream first, since many cameras serve one client at a time.
+    The address is opened as a stream first, since many cameras serve only one client at a time.
 
     Args:
-        name: What the user called it.
-        address: What FFmpeg opens, its scheme in small letters.
-        vid_stride: Take every n-th frame of a stream.
+        name: Name of the source, as given by the user.
+        address: An address for FFmpeg, with its scheme in lower case.
+        vid_stride: Yield every n-th frame of a stream.
         reconnect_s: As for `open_source`.
         stall_s: As for `open_source`.
 
     Raises:
-        SourceNotFoundError: It does not answer.
-        SourceUnreadableError: It answers with no video and no image.
+        SourceNotFoundError: The address does not answer.
+        SourceUnreadableError: The answer is not a video or an image.
     """
     shown = hide_password(name)
     may_be_image = address.startswith(("http://", "https://"))
     try:
         source = LiveSource(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
     except (SourceNotFoundError, SourceUnreadableError):
-        data = fetch_image(shown, address) if may_be_image else None  # of formats that FFmpeg does not know
+        data = fetch_image(shown, address) if may_be_image else None  # its format may be unknown to FFmpeg
         if data is None:
             raise
         return ImageSource(shown, data)

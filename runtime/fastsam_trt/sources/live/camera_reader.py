@@ -1,4 +1,4 @@
-"""CameraReader: frames of a camera, through OpenCV."""
+"""CameraReader: read frames of a camera through OpenCV."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import cv2
 from fastsam_trt.frames.image import as_bgr
 from fastsam_trt.sources.video.reader_events import CapturedFrame, Opened
 
-# While one is read the camera fills the other. With a single one it would miss every other frame, with the four that
-# are usual a reader that is late gets frames four old.
+# The camera fills one buffer while the other is read. With one buffer, every other frame would be missed; with the
+# usual four, a slow reader would get frames that are four intervals old.
 _CAMERA_BUFFERS = 2
 
 
@@ -18,13 +18,13 @@ class CameraReader:
     """An open camera."""
 
     def __init__(self, number: int) -> None:
-        """Open it.
+        """Open the camera.
 
         Raises:
             OSError: It can't be opened.
         """
         self._capture = cv2.VideoCapture(number)
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, _CAMERA_BUFFERS)  # where its driver has buffers
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, _CAMERA_BUFFERS)  # if its driver has buffers
         if not self._capture.isOpened():
             self._capture.release()
             raise OSError(f"camera {number} can't be opened")
@@ -32,13 +32,13 @@ class CameraReader:
         self.opened = Opened(fps if 0 < fps < 1000 else None)
 
     def read(self, *, decode: bool) -> CapturedFrame | None:
-        """Wait for the next frame; None where there are no more.
+        """Wait for the next frame; None if there are no more.
 
         Args:
-            decode: Whether its image is wanted.
+            decode: Whether to decode the image.
 
         Raises:
-            ImageFormatError: Its image has a form that can't be used.
+            ImageFormatError: The image has an unsupported shape or dtype.
         """
         try:
             if not self._capture.grab():
@@ -52,5 +52,5 @@ class CameraReader:
         return CapturedFrame(as_bgr(image), captured_s, timestamp_s) if good else None
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         self._capture.release()

@@ -1,9 +1,8 @@
-"""CaptureThread: one opening of a camera or stream, on a thread of its own.
+"""CaptureThread: open and read a camera or stream on a separate thread.
 
-Nobody waits longer than they want for a library that can't be interrupted while it opens or reads. The thread answers
-when the library returns; one that does not answer is left to itself, and lets go of its device when it can. Only the
-end of the process waits for that, as long as the library may take: a thread that came back to an interpreter that is
-being taken down would abort it.
+The libraries can't be interrupted while they open or read. So they run on a thread, and callers wait for its answers
+with a timeout. A thread that does not answer in time is abandoned; it releases its device as soon as the library
+returns. At exit the process waits for such threads: one that returned to an interpreter during shutdown would abort it.
 """
 
 from __future__ import annotations
@@ -24,32 +23,32 @@ class Reader(Protocol):
 
     @property
     def opened(self) -> Opened:
-        """What is known of it."""
+        """What is known about it."""
 
     def read(self, *, decode: bool) -> CapturedFrame | Ended | None:
-        """Wait for the next frame, whose image is wanted or not; None where there are no more."""
+        """Wait for the next frame, decoded or not; None if there are no more."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
 
 
 Answer = Opened | Refused | CapturedFrame | Ended | Exception | None
-"""None: it gives no more frames. An exception is what went wrong beyond that."""
+"""None: there are no more frames. An exception: an unexpected error."""
 
 Answers = SimpleQueue[tuple["CaptureThread | None", Answer]]
-"""Answers with who gives them. A `SimpleQueue` may be put to in a signal's handler."""
+"""Answers with their threads. A `SimpleQueue`, since signal handlers may put to it."""
 
 
 class CaptureThread:
-    """Opens a camera or stream, answers `Opened` or `Refused`, then with a `CapturedFrame` each time it is asked."""
+    """Opens a camera or stream and answers `Opened` or `Refused`, then a `CapturedFrame` per request."""
 
     def __init__(self, open_reader: Callable[[], Reader], answers: Answers) -> None:
-        """Begin to open it.
+        """Begin to open the camera or stream.
 
         Args:
-            open_reader: Opens it; an `OSError` says why it can't be opened, a `LookupError` what
-                it holds in place of a video.
-            answers: Where to put the answers.
+            open_reader: Opens it. Raises `OSError` with the reason if it can't be opened, `LookupError` if it contains
+                something other than a video.
+            answers: Queue for the answers.
         """
         self._open = open_reader
         self._answers = answers
@@ -60,15 +59,15 @@ class CaptureThread:
 
     @property
     def busy(self) -> bool:
-        """Whether it still holds its device."""
+        """Whether the thread still holds its device."""
         return self._thread.is_alive()
 
-    def ask(self, *, decode: bool) -> None:
-        """Ask for the next frame, decoded or only passed over."""
+    def request(self, *, decode: bool) -> None:
+        """Request the next frame, decoded or only skipped."""
         self._requests.put(decode)
 
     def close(self, wait_s: float = 0.0) -> None:
-        """Let go of the device as soon as the library returns; wait so many seconds for that."""
+        """Release the device as soon as the library returns; wait for that for at most `wait_s` seconds."""
         self._requests.put(None)
         self._thread.join(wait_s)
 
@@ -83,7 +82,7 @@ class CaptureThread:
             self._answers.put((self, reader.opened))
             while (decode := self._requests.get()) is not None:
                 self._answers.put((self, reader.read(decode=decode)))
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+        except Exception as error:  # noqa: BLE001 - raised by the thread that waits for the answer
             self._answers.put((self, error))
         finally:
             if reader is not None:

@@ -1,4 +1,4 @@
-"""Why a camera or stream can't be opened, which its library hardly says: looked into once it has failed."""
+"""Diagnose why a camera or stream can't be opened, after its library has failed without a usable reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from fastsam_trt.sources.live.http_probe import ask
+from fastsam_trt.sources.live.http_probe import request_head
 
 _CONNECT_S = 2.0
 _PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322}
@@ -17,11 +17,14 @@ _LISTENERS = frozenset({"rtp", "srt", "udp"})
 
 
 def why_absent(target: str | int, tried_s: float) -> str:
-    """Say what is found in place of a camera or stream that answers, in at most some seconds.
+    """Find out why a camera or stream does not answer, in at most a few seconds.
 
     Args:
-        target: A camera's number, or an address.
-        tried_s: How long it was tried to open it.
+        target: A camera number, or an address.
+        tried_s: Timeout of the attempt to open it, s.
+
+    Returns:
+        What was found instead, for an error message.
     """
     if isinstance(target, int):
         return _find_camera(target)
@@ -29,10 +32,10 @@ def why_absent(target: str | int, tried_s: float) -> str:
         parts = urlsplit(target)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError as error:
-        return f"an address that is none ({error})"
+        return f"an invalid address ({error})"
     listens = parse_qs(parts.query, keep_blank_values=True).get("listen", ["0"])[0] != "0"
     if parts.scheme in _LISTENERS or listens:
-        return f"no sender of a video within {tried_s:g} s"
+        return f"no video sent to it within {tried_s:g} s"
     if parts.hostname is None or port is None:
         return "an address that FFmpeg can't open"
     return _find_server(parts, parts.hostname, port)
@@ -40,25 +43,25 @@ def why_absent(target: str | int, tried_s: float) -> str:
 
 def _find_camera(number: int) -> str:
     if sys.platform != "linux":
-        return f"no camera {number} that OpenCV can open: absent, in use, or not allowed"
+        return f"no camera {number} that OpenCV can open: it is absent, in use, or access is denied"
     return find_device(Path(f"/dev/video{number}"))
 
 
 def find_device(device: Path) -> str:
-    """Say what is found in place of a camera that answers at a device's path, on Linux."""
+    """Find out why the camera at a device path does not answer, on Linux."""
     if not device.exists():
         others = sorted(map(str, device.parent.glob("video*")))
-        return f"no {device} ({'there is ' + ', '.join(others) if others else 'nor any other camera'})"
+        return f"no {device} ({'there is ' + ', '.join(others) if others else 'and no other camera'})"
     try:
         os.close(os.open(device, os.O_RDWR | os.O_NONBLOCK))
     except PermissionError:
-        return f"{device}, which this user may not open; add the user to its group: {_group(device)}"
+        return f"no permission to open {device}; add the user to its group: {_group(device)}"
     except OSError as error:
         return f"{device}, which can't be opened ({error.strerror})"
     holders = _find_holders(device)
     if holders:
         return f"{device} in use by {', '.join(holders)}"
-    return f"{device}, of which OpenCV can't read frames: no camera, or one in use by another process"
+    return f"{device}, but OpenCV can't read frames from it: not a camera, or in use by another process"
 
 
 def _group(device: Path) -> str:
@@ -69,14 +72,14 @@ def _group(device: Path) -> str:
 
 
 def _find_holders(device: Path) -> list[str]:
-    """The processes that hold a device open, of those that this user may look into."""
+    """The processes that hold a device open, among those that this user may inspect."""
     holders = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            held = any(os.path.realpath(each) == str(device.resolve()) for each in (process / "fd").iterdir())
-            if held:
+            is_open = any(os.path.realpath(link) == str(device.resolve()) for link in (process / "fd").iterdir())
+            if is_open:
                 holders.append(f"process {process.name} ({(process / 'comm').read_text().strip()})")
-        except OSError:  # another user's, or gone by now
+        except OSError:  # a process of another user, or one that has ended
             continue
     return holders
 
@@ -85,23 +88,23 @@ def _find_server(parts: SplitResult, host: str, port: int) -> str:
     where = f"{host}:{port}"
     try:
         with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
-            said = _ask_rtsp(connection, parts) if parts.scheme == "rtsp" else None
+            status = _rtsp_status(connection, parts) if parts.scheme == "rtsp" else None
     except (socket.gaierror, UnicodeError):
-        return f"no host of the name {host!r}"
+        return f"no host named {host!r}"
     except ConnectionRefusedError:
-        return f"the connection refused by {where}"
+        return f"a connection refused by {where}"
     except TimeoutError:
         return f"no answer from {where} within {_CONNECT_S:g} s"
     except OSError as error:
-        return f"no way to {where} ({error.strerror or error})"
+        return f"no connection to {where} ({error.strerror or error})"
     if parts.scheme in {"http", "https"}:
-        answer = ask(parts.geturl(), _CONNECT_S)
-        said = f"HTTP {answer.status} {answer.reason}" if answer is not None and answer.status >= 400 else None
-    return f"{where}, which answers {said}" if said else f"{where}, which sends no video that FFmpeg can open"
+        answer = request_head(parts.geturl(), _CONNECT_S)
+        status = f"HTTP {answer.status} {answer.reason}" if answer is not None and answer.status >= 400 else None
+    return f"{where}, which answers {status}" if status else f"{where}, which sends no video that FFmpeg can open"
 
 
-def _ask_rtsp(connection: socket.socket, parts: SplitResult) -> str | None:
-    """The status of an RTSP server that refuses."""
+def _rtsp_status(connection: socket.socket, parts: SplitResult) -> str | None:
+    """The status line of an RTSP server that refuses the request; None if it does not."""
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
         connection.sendall(f"DESCRIBE {address} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())

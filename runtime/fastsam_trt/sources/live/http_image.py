@@ -1,4 +1,4 @@
-"""Still images at HTTP addresses."""
+"""Fetch still images over HTTP."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _LONGEST_S = 60.0
 
 
 def fetch_image(name: str, address: str) -> bytes | None:
-    """The bytes of the image at an address; None where there is none, or several in a row.
+    """The bytes of the image at an address; None if there is no image, or a sequence of several.
 
     Args:
-        name: What messages call the address.
+        name: The address as messages show it.
         address: An `http` or `https` address.
 
     Raises:
-        SourceUnreadableError: It is larger than is read.
+        SourceUnreadableError: The image is too large.
     """
     try:
-        with urllib.request.urlopen(_request(address), timeout=_WAIT_S) as answer:  # noqa: S310 - of these schemes only
+        with urllib.request.urlopen(_request(address), timeout=_WAIT_S) as answer:  # noqa: S310 - http or https only
             if answer.headers.get_content_maintype() in {"multipart", "video"}:
                 return None
             body = _Body(answer)
@@ -37,7 +37,7 @@ def fetch_image(name: str, address: str) -> bytes | None:
 
 
 class _Body(PeekableStream):
-    """What a server sends."""
+    """The body of an HTTP response, with a limit for the time of its transfer."""
 
     def __init__(self, answer: http.client.HTTPResponse) -> None:
         super().__init__()
@@ -51,9 +51,9 @@ class _Body(PeekableStream):
 
 
 def _request(address: str) -> urllib.request.Request:
-    """A request with the name and password of the address, if it has some."""
+    """A request with the user name and password of the address, if it has any."""
     plain, headers = as_request(address)
-    request = urllib.request.Request(plain)  # noqa: S310 - only called with http and https
+    request = urllib.request.Request(plain)  # noqa: S310 - http or https only
     for name, value in headers.items():
         request.add_unredirected_header(name, value)
     return request

@@ -1,4 +1,4 @@
-"""What is asked of an HTTP server, and what it says of an address, without what it sends."""
+"""HTTP requests: headers for an address, and the status and headers that a server answers with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import string
 from urllib.parse import quote, unquote, urlsplit
 
 
-def ask(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
-    """The status and headers that a server answers with, its connection closed; None where it does not answer.
+def request_head(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
+    """The status and headers of a server's answer, with the connection closed; None if it does not answer.
 
     Args:
         address: An `http` or `https` address.
-        timeout_s: How long to wait for the connection, and again for the answer.
+        timeout_s: Time limit for the connection, and again for the answer.
     """
     plain, headers = as_request(address)
     parts = urlsplit(plain)
@@ -29,7 +29,7 @@ def ask(address: str, timeout_s: float) -> http.client.HTTPResponse | None:
 
 
 def as_request(address: str) -> tuple[str, dict[str, str]]:
-    """An address without its name and password, escaped as HTTP has it, and the headers that say these."""
+    """An address for HTTP: percent-encoded, with user name and password moved to the headers."""
     parts = urlsplit(address)
     plain = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
     headers = {}

@@ -1,4 +1,4 @@
-"""LiveSource: a camera or stream, sought again when it is lost."""
+"""LiveSource: a camera or stream, with reconnection."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _OPEN_S = 10.0
 _CLOSE_S = 1.0
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 5.0
-_GRACE_S = 0.25  # FFmpeg's own time limit comes first: it leaves the stream in order
-_HELD = 20  # frames that a decoder may hold back; 16 are what H.264 and H.265 allow
+_GRACE_S = 0.25  # added to FFmpeg's own time limit, which should come first: it ends the stream cleanly
+_HELD = 20  # more than the frames that a decoder may hold back; H.264 and H.265 allow 16
 
 
 class LiveSource(Source):
     """A camera, through OpenCV, or a stream at an address, through PyAV.
 
-    A stream that ends, fails or gives no frame for `stall_s` is lost: it is closed and opened again, after 0.2 s, then
-    after twice as long each time up to 5 s, until a frame comes or `reconnect_s` have passed. Frames go on being
-    counted, in order. The address of a file, whose size the server tells, ends where that ends; one that is lost
-    before its end is read again up to where it was.
+    A stream that ends, fails or sends no frame for `stall_s` is lost. It is closed and reopened after 0.2 s, then with
+    twice the delay per attempt, up to 5 s, until a frame comes or `reconnect_s` have passed. The frame count continues.
+    A file at an address, whose size the server reports, ends without reconnection; if the connection is lost before its
+    end, it is read again up to the last frame.
 
-    Damage within a stream does not end it, nor does a change of size: frames come in the size that they have.
+    Neither damage nor a change of size ends a stream. Frames have the size in which they are sent.
     """
 
     kind = "live"
@@ -48,18 +48,18 @@ class LiveSource(Source):
     def __init__(
         self, name: str, target: str | int, vid_stride: int = 1, *, reconnect_s: float, stall_s: float
     ) -> None:
-        """Open it.
+        """Open the camera or stream.
 
         Args:
-            name: What the user called it.
-            target: A camera's number, or an address.
-            vid_stride: Take every n-th frame.
-            reconnect_s: How long it is sought when it is lost; 0: its end is the end; `math.inf`: for ever.
-            stall_s: It is lost when it gives no frame for so long.
+            name: Name of the source, as given by the user.
+            target: A camera number, or an address.
+            vid_stride: Yield every n-th frame.
+            reconnect_s: How long to try to reconnect, s; 0: not at all; `math.inf`: forever.
+            stall_s: The source is lost if it sends no frame for this time, s.
 
         Raises:
-            SourceNotFoundError: It does not answer. Why is said where it can be told.
-            SourceUnreadableError: It answers, with no video.
+            SourceNotFoundError: It does not answer. The message gives the reason if it can be found.
+            SourceUnreadableError: It answers with something other than a video.
         """
         self._name = hide_password(name)
         self._target = target
@@ -68,13 +68,13 @@ class LiveSource(Source):
         self._stall_s = stall_s
         self._answers: Answers = SimpleQueue()
         self._health = SourceHealth()
-        self._damage = SourceHealth()  # of the present connection
+        self._damage = SourceHealth()  # of the current connection
         self._count = 0
         self._size: tuple[int, int] | None = None
-        self._late_at = -math.inf  # the last frame that was waited for as long as may be
+        self._late_at = -math.inf  # the latest frame for which the wait nearly timed out
         self._stalled = False
         self._ended = False
-        self._reader = self._begin(_OPEN_S)
+        self._reader = self._open(_OPEN_S)
         try:
             opened = self._await(self._reader, _OPEN_S + _GRACE_S)
         except BaseException:
@@ -93,7 +93,7 @@ class LiveSource(Source):
 
     @property
     def is_image(self) -> bool:
-        """Whether there is one still image, rather than a stream."""
+        """Whether the address has a still image rather than a stream."""
         return self._opened.is_image
 
     @property
@@ -106,33 +106,39 @@ class LiveSource(Source):
 
     def stop(self) -> None:
         super().stop()
-        self._answers.put((None, None))  # wakes who waits for an answer
+        self._answers.put((None, None))  # wakes a thread that waits for an answer
 
     def close(self) -> None:
-        """Let go of it; where a library waits for a frame, as soon as that has come or its time is up."""
+        """Release the device or connection; if the library waits for a frame, as soon as it returns."""
         self.stop()
         self._reader.close(_CLOSE_S)
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
             index = self._count
-            shot = self._next(decode=index % self._stride == 0)
-            if shot is None:
+            captured = self._next(decode=index % self._stride == 0)
+            if captured is None:
                 return
             self._count += 1
-            self._last_s = shot.captured_s
-            media_s = self._media_time(shot)
-            self._end_s = self._clock.end(shot.duration_s)
-            if shot.image is not None:
-                self._note_size(shot.image.shape)
+            self._last_s = captured.captured_s
+            media_s = self._media_time(captured)
+            self._end_s = self._clock.end(captured.duration_s)
+            if captured.image is not None:
+                self._note_size(captured.image.shape)
                 yield Frame(
-                    *(shot.image, index, self._name, shot.captured_s, shot.timestamp_s, media_s, shot.pixel_aspect)
+                    captured.image,
+                    index,
+                    self._name,
+                    captured_s=captured.captured_s,
+                    timestamp_s=captured.timestamp_s,
+                    media_s=media_s,
+                    pixel_aspect=captured.pixel_aspect,
                 )
 
-    def _media_time(self, shot: CapturedFrame) -> float:
+    def _media_time(self, captured: CapturedFrame) -> float:
         if isinstance(self._clock, MediaClock):
-            return self._clock.advance(shot.stream_s)
-        return self._clock.advance(shot.stream_s, shot.captured_s, waited=shot.waited)
+            return self._clock.advance(captured.stream_s)
+        return self._clock.advance(captured.stream_s, captured.captured_s, waited=captured.waited)
 
     def _note_size(self, shape: tuple[int, ...]) -> None:
         size = shape[1], shape[0]
@@ -141,38 +147,38 @@ class LiveSource(Source):
         self._size = size
 
     def _next(self, *, decode: bool) -> CapturedFrame | None:
-        """The next frame, over losses; None at the end, and where it was stopped."""
-        shot = None if self._stopped else self._shoot(decode=decode)
-        if shot is None and not self._stopped and not self._has_ended():
-            self._lose()
-            shot = self._seek(decode=decode) if self._reconnect_s > 0 else None
+        """The next frame, with reconnections; None at the end, and after `stop`."""
+        captured = None if self._stopped else self._read_frame(decode=decode)
+        if captured is None and not self._stopped and not self._has_ended():
+            self._disconnect()
+            captured = self._reconnect(decode=decode) if self._reconnect_s > 0 else None
         if self._stopped:
-            self._reader.close()  # it may have been begun after `close` was called from another thread
+            self._reader.close()  # it may have been opened after another thread called `close`
             return None
-        return shot
+        return captured
 
-    def _shoot(self, *, decode: bool) -> CapturedFrame | None:
-        asked_s = time.perf_counter()
-        self._reader.ask(decode=decode)
+    def _read_frame(self, *, decode: bool) -> CapturedFrame | None:
+        requested_s = time.perf_counter()
+        self._reader.request(decode=decode)
         answer = self._await(self._reader, self._stall_s + _GRACE_S)
-        if time.perf_counter() - asked_s > 0.9 * self._stall_s:
+        if time.perf_counter() - requested_s > 0.9 * self._stall_s:
             self._late_at = self._count
         self._ended = isinstance(answer, Ended)
-        shot = answer if isinstance(answer, CapturedFrame) else None
-        if shot is not None:
-            self._damage = shot.damage
-        # When FFmpeg's time is up the decoder first gives out the frames that it held.
+        captured = answer if isinstance(answer, CapturedFrame) else None
+        if captured is not None:
+            self._damage = captured.damage
+        # At FFmpeg's timeout the decoder first outputs the frames that it holds.
         self._stalled = answer is None and self._count - self._late_at <= _HELD
-        return shot
+        return captured
 
     def _has_ended(self) -> bool:
-        """Whether what gives no more frames is at its end, rather than lost."""
+        """Whether a source without further frames has ended, rather than being lost."""
         if not self._count:
             found = f"no frame within {self._stall_s:g} s" if self._stalled else "no frame that can be decoded"
             raise SourceUnreadableError(self._name, f"expected a video, found {found}")
         return self._ended
 
-    def _lose(self) -> None:
+    def _disconnect(self) -> None:
         self._reader.close()
         health = self.health
         self._health = replace(health, losses=health.losses + 1, stalls=health.stalls + self._stalled)
@@ -185,54 +191,55 @@ class LiveSource(Source):
     def _describe_loss(self) -> str:
         return f"no frame for {self._stall_s:g} s" if self._stalled else "the stream ended"
 
-    def _seek(self, *, decode: bool) -> CapturedFrame | None:
-        """Open it again until a frame comes; None where it has ended, and where it was stopped."""
+    def _reconnect(self, *, decode: bool) -> CapturedFrame | None:
+        """Reopen the source until a frame comes; None if it has ended, and after `stop`."""
         lost_s, found = time.perf_counter(), self._describe_loss()
         how_long = "until it is back" if math.isinf(self._reconnect_s) else f"for {self._reconnect_s:g} s"
-        _logger.warning("source %r is lost (%s); trying again %s", self._name, found, how_long)
+        _logger.warning("source %r is lost (%s); reconnecting %s", self._name, found, how_long)
         delay_s = _FIRST_DELAY_S
         while not self._stopped:
-            left_s = lost_s + self._reconnect_s - time.perf_counter()
-            if left_s <= 0:
+            remaining_s = lost_s + self._reconnect_s - time.perf_counter()
+            if remaining_s <= 0:
                 raise SourceLostError(self._name, self._reconnect_s, found)
-            self._pause(min(delay_s, left_s))
+            self._pause(min(delay_s, remaining_s))
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
-            if self._stopped or self._reader.busy:  # its library has not yet let go of it
+            if self._stopped or self._reader.busy:  # the library still holds the device
                 continue
-            shot = self._reopen(min(left_s, _OPEN_S), decode=decode)
-            if shot is not None:
-                health, away_s = self._health, shot.captured_s - self._last_s
+            captured = self._reopen(min(remaining_s, _OPEN_S), decode=decode)
+            if captured is not None:
+                health, away_s = self._health, captured.captured_s - self._last_s
                 self._health = replace(health, reconnections=health.reconnections + 1, away_s=health.away_s + away_s)
                 _logger.warning("source %r is back after %.1f s", self._name, away_s)
-            if shot is not None or self._ended:
-                return shot
+            if captured is not None or self._ended:
+                return captured
             self._reader.close()
         return None
 
     def _reopen(self, open_s: float, *, decode: bool) -> CapturedFrame | None:
-        self._reader = self._begin(open_s)
+        self._reader = self._open(open_s)
         if not isinstance(self._await(self._reader, open_s + _GRACE_S), Opened):
             return None
         if isinstance(self._clock, LiveClock):
             self._clock.restart()
         if not self._opened.has_end:
-            return self._shoot(decode=decode)
+            return self._read_frame(decode=decode)
         for _ in range(self._count):
-            if self._shoot(decode=False) is None:
+            if self._read_frame(decode=False) is None:
                 return None
-        shot = self._shoot(decode=decode)
-        if shot is None and not (self._ended or self._stalled or self._stopped):  # it breaks off where it did before
+        captured = self._read_frame(decode=decode)
+        breaks_off = captured is None and not (self._ended or self._stalled or self._stopped)
+        if breaks_off:  # at the same frame as before
             raise TruncatedSourceError(self._name, self._count, None)
-        return shot
+        return captured
 
-    def _begin(self, open_s: float) -> CaptureThread:
+    def _open(self, open_s: float) -> CaptureThread:
         return CaptureThread(lambda: open_reader(self._target, open_s=open_s, read_s=self._stall_s), self._answers)
 
     def _pause(self, seconds: float) -> None:
         self._await(None, seconds)
 
     def _await(self, reader: CaptureThread | None, timeout_s: float) -> Opened | Refused | CapturedFrame | Ended | None:
-        """An answer of a reader; None where it has none, where none comes in time, and where it was stopped."""
+        """An answer of a reader; None if it has no more frames, if none comes in time, and after `stop`."""
         end_s = time.perf_counter() + timeout_s
         while not self._stopped:
             wait_s = min(max(end_s - time.perf_counter(), 0.0), threading.TIMEOUT_MAX)
@@ -240,7 +247,7 @@ class LiveSource(Source):
                 whose, answer = self._answers.get(timeout=wait_s)
             except Empty:
                 return None
-            if whose is reader and reader is not None:  # others were given up
+            if whose is reader and reader is not None:  # others were abandoned
                 if isinstance(answer, Exception):
                     raise answer
                 return answer
@@ -251,15 +258,15 @@ def open_reader(target: str | int, *, open_s: float, read_s: float) -> Reader:
     """Open a camera or stream.
 
     Args:
-        target: A camera's number, or an address.
-        open_s: After how many seconds to give up opening an address.
-        read_s: The same for a frame.
+        target: A camera number, or an address.
+        open_s: Time limit for opening an address, s.
+        read_s: Time limit for a frame, s.
 
     Raises:
         OSError: It can't be opened.
     """
     if isinstance(target, int):
         return CameraReader(target)
-    from fastsam_trt.sources.video.stream_reader import StreamReader  # which loads FFmpeg
+    from fastsam_trt.sources.video.stream_reader import StreamReader  # loads FFmpeg
 
     return StreamReader(target, open_s=open_s, read_s=read_s)

@@ -32,7 +32,7 @@ class PeekableStream:
         raise NotImplementedError
 
     def peek(self, size: int, start: int = 0) -> bytes:
-        """The buffered bytes from `start` on, after filling the buffer to at least `size` bytes if there are as many."""
+        """The next bytes from `start` on, up to at least `size` if there are as many, without consuming them."""
         while len(self._ahead) < size:
             data = self.receive(max(size - len(self._ahead), _CHUNK_B))
             if not data:

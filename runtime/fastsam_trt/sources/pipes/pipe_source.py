@@ -87,7 +87,7 @@ class PipeSource(Source):
             self._health = captured.damage
             index = self._index + lost
             self._index = index + 1
-            media_s = self._media_time(captured, 1 + lost)
+            media_s = self._media_time(captured, distance=1 + lost)
             self._end_s = self._clock.end(captured.duration_s)
             if captured.image is not None:
                 self._due = index - index % self._stride + self._stride
@@ -97,9 +97,9 @@ class PipeSource(Source):
         if self._index == 0 and not self._stopped:
             raise SourceUnreadableError(self._name, "expected a video or image, found no frame that can be decoded")
 
-    def _media_time(self, captured: CapturedFrame, behind: int) -> float:
+    def _media_time(self, captured: CapturedFrame, distance: int) -> float:
         if isinstance(self._clock, MediaClock):
-            return self._clock.advance(captured.stream_s, behind)
+            return self._clock.advance(captured.stream_s, distance)
         return self._clock.advance(captured.stream_s, captured.captured_s, waited=captured.waited)
 
     def _raise_interrupt(self) -> None:

@@ -1,1 +1,1 @@
-"""Video decoding through FFmpeg (PyAV), over damaged stretches."""
+"""Video files and streams, decoded through FFmpeg (PyAV), with damage skipped and counted."""

@@ -1,4 +1,4 @@
-"""Decoded frames to the images we work on: upright, BGR."""
+"""BgrConverter: convert decoded frames to upright BGR images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What brings an image upright: a mirror image left to right, then quarter turns clockwise."""
+    """The way to turn an image upright: a horizontal flip, then quarter turns clockwise."""
 
     mirrored: bool
     quarters: int
@@ -26,7 +26,7 @@ _QUARTERS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COU
 
 
 class BgrConverter:
-    """Converts decoded frames to BGR and turns them upright. It keeps swscale's tables from frame to frame."""
+    """Converts decoded frames to BGR and turns them upright. It reuses swscale's tables across frames."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
@@ -34,10 +34,10 @@ class BgrConverter:
         self._turn = _UPRIGHT
 
     def convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """The image of a frame, by its own colour matrix and range; alpha is dropped.
+        """The image of a frame, converted by the frame's colour matrix and range; alpha is dropped.
 
         Returns:
-            (H, W, 3) uint8 BGR, contiguous, as its display matrix says that it is to be shown.
+            (H, W, 3) uint8 BGR, contiguous, turned by the frame's display matrix.
         """
         bgr = self._reformatter.reformat(frame, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1)
         image: NDArray[np.uint8] = bgr.to_ndarray()  # type: ignore[assignment]
@@ -49,18 +49,18 @@ class BgrConverter:
         return np.ascontiguousarray(image)
 
     def pixel_aspect(self, frame: VideoFrame, stored: Fraction | None) -> float:
-        """Width of a pixel over its height in the image as it is shown.
+        """Pixel aspect ratio of the upright image, width over height.
 
         Args:
             frame: The frame.
-            stored: The same as the stream has it, before it is turned; None or 0: square.
+            stored: Pixel aspect ratio in the stream, before the image is turned; None or 0: square.
         """
         if not stored or stored <= 0:
             return 1.0
         return float(1 / stored if self._find_turn(frame).quarters % 2 else stored)
 
     def _find_turn(self, frame: VideoFrame) -> _Turn:
-        # A frame that was asked for its side data is in a cycle with it, and stays until the garbage is collected.
+        # Reading side data puts the frame into a reference cycle, which lives until the garbage collector runs.
         if frame.rotation != self._rotation:
             self._rotation = frame.rotation
             matrix = frame.side_data.get("DISPLAYMATRIX")
@@ -69,15 +69,15 @@ class BgrConverter:
 
 
 def _read_turn(matrix: NDArray[np.int32]) -> _Turn:
-    """Read a display matrix: nine numbers (ISO/IEC 14496-12, 6.2.2), of which four hold turn and mirror image.
+    """Read a display matrix: nine numbers (ISO/IEC 14496-12, 6.2.2), four of which encode rotation and flip.
 
-    A stored pixel (x, y) is shown at (a x + c y, b x + d y). Turns that are no quarters are not made.
+    A stored pixel (x, y) is shown at (a x + c y, b x + d y). Rotations other than quarter turns are ignored.
     """
     a, b, _, c, d, *_ = matrix.astype(float)
     largest = max(abs(a), abs(b), abs(c), abs(d))
     if not largest:
         return _UPRIGHT
-    shown = tuple(round(each / largest) for each in (a, b, c, d))
+    shown = tuple(round(value / largest) for value in (a, b, c, d))
     for mirrored in (False, True):
         x = -1 if mirrored else 1
         for quarters, (cosine, sine) in enumerate(((1, 0), (0, 1), (-1, 0), (0, -1))):

@@ -1,4 +1,4 @@
-"""VideoContainer: a file opened through FFmpeg's demuxers, which read this file and no other."""
+"""VideoContainer: open a video file through FFmpeg's demuxers, and read its packets."""
 
 from __future__ import annotations
 
@@ -19,53 +19,53 @@ from fastsam_trt.errors import SourceUnreadableError
 from fastsam_trt.sources.video.stream_choice import choose_video, describe_streams, has_decoder, name_codec
 from fastsam_trt.sources.video.truncation import breaks_off, lacks_index
 
-# Bytes between two packets that are more than containers put there, beside an eighth of all. MPEG streams cut up the
-# packets of several streams and mix them.
+# A gap of more than these bytes plus an eighth of the data between two packets means missing data. MPEG streams
+# interleave parts of packets, which makes for larger gaps.
 _HOLE, _MPEG_HOLE = 1024, 16384
 _ENCRYPTED = frozenset({"'encv'", "'drmi'"})
-_NO_INDEX = "a video whose index (moov) is missing or cut off, as that of a recording that was broken off"
+_NO_INDEX = "a video whose index (moov) is missing or cut off, as in a recording that was interrupted"
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")
-_AVI_HEAD_B = 8  # of a chunk, whose start the index names, and FFmpeg its content
-_STUCK = 16  # errors of a demuxer that stays where it is
+_AVI_HEAD_B = 8  # of a chunk: the index has the position of its head, FFmpeg that of its content
+_STUCK = 16  # errors in a row without progress
 _MOST_ERRORS = 10_000  # in a row
-# What the name of a file may tell: demuxers of raw video go by the suffix. Those that print a text do as well.
+# Demuxers of raw video are chosen by suffix, and so are FFmpeg's text demuxers, which are excluded.
 _SUFFIX = re.compile(r"\.(?!ans$|art$|asc$|diz$|ice$|nfo$|txt$|vt$)[a-z0-9]{1,8}$")
 
 
 class VideoContainer(AbstractContextManager["VideoContainer"]):
     """An open file and its video stream.
 
-    FFmpeg gets the open file, not its name: no name is taken for a protocol, a pattern or an option, and what names
-    other files (playlists) is refused.
+    FFmpeg gets the open file, not its name. So no name is read as a protocol, pattern or option, and files that refer
+    to other files (playlists) are refused.
 
     Attributes:
-        container: What the demuxer says of the file.
-        stream: The video that is shown: the best one by FFmpeg's rules, cover images left out.
+        container: PyAV's container.
+        stream: The video stream to decode: the best one by FFmpeg's rules, without cover images.
     """
 
     container: InputContainer
     stream: VideoStream
 
     def __init__(self, name: str, path: str) -> None:
-        """Open it.
+        """Open the file.
 
         Args:
-            name: What the user called it.
+            name: Name of the source, as given by the user.
             path: The file.
 
         Raises:
-            SourceUnreadableError: It can't be opened, or holds no video that can be decoded.
+            SourceUnreadableError: It can't be opened, or has no video that can be decoded.
         """
         self._name = name
         self._gave_up = False
         try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - it stays open
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - open until `close`
         except OSError as error:
             raise SourceUnreadableError(name, f"it can't be read ({error.strerror})") from error
         try:
             self.container = self._open(path)
             self._whole_index = "mp4" in self.container.format.name
-            if self.container.format.name == "avi":  # it has times of decoding; those that are made of them are wrong
+            if self.container.format.name == "avi":  # FFmpeg derives wrong timestamps from its decoding times
                 self.container.flags &= ~cast("int", Flags.gen_pts.value)
             self._hole = _MPEG_HOLE if self.container.format.name.startswith("mpeg") else _HOLE
             self.stream = self._choose()
@@ -86,11 +86,11 @@ class VideoContainer(AbstractContextManager["VideoContainer"]):
             )
         except (_OtherFileError, av.error.FFmpegError) as error:
             if isinstance(error, _OtherFileError) or self._read_head().startswith(_PLAYLISTS):
-                found = "found a playlist, which names other files; name those themselves"
+                found = "found a playlist; give the files that it lists instead"
             elif lacks_index(self._file):
                 found = f"found {_NO_INDEX}"
             else:
-                found = f"found a file that FFmpeg can't open as one ({error.strerror})"
+                found = f"found a file that FFmpeg can't open ({error.strerror})"
             raise SourceUnreadableError(self._name, f"expected a video or image, {found}") from error
         except OSError as error:
             raise SourceUnreadableError(self._name, f"it can't be read ({error.strerror})") from error
@@ -109,31 +109,31 @@ class VideoContainer(AbstractContextManager["VideoContainer"]):
             raise SourceUnreadableError(self._name, f"expected a video or image, found {found}")
         if not has_decoder(chosen):
             codec = name_codec(self._file)
-            found = "an encrypted video" if codec in _ENCRYPTED else f"a video of the codec {codec}"
-            raise SourceUnreadableError(self._name, f"expected a codec that FFmpeg decodes, found {found}")
+            found = "an encrypted video" if codec in _ENCRYPTED else f"the codec {codec}"
+            raise SourceUnreadableError(self._name, f"expected a codec that FFmpeg can decode, found {found}")
         return chosen
 
     @property
-    def sounds(self) -> bool:
-        """Whether it has sound."""
+    def has_sound(self) -> bool:
+        """Whether the file has sound."""
         return bool(self.container.streams.audio)
 
     @property
     def breaks_off(self) -> bool:
-        """Whether the container goes on behind the file's end, or behind the last of it that can be read."""
+        """Whether the container continues beyond the end of the file, or beyond its last readable part."""
         return self._gave_up or breaks_off(self._file, self._count_bytes(), self.container.format.name, self.stream)
 
     def packets(
         self, report_gap: Callable[[], None], report_error: Callable[[], None]
     ) -> Iterator[Packet[VideoStream]]:
-        """Yield the video's packets, over errors of the demuxer; none of them is empty.
+        """Yield the packets of the video, without empty ones, skipping over errors of the demuxer.
 
         Args:
-            report_gap: Called where bytes were passed over before the next packet.
-            report_error: Called where the demuxer reports an error before the next packet.
+            report_gap: Called if bytes were skipped before the next packet.
+            report_error: Called if the demuxer reports an error before the next packet.
 
         Raises:
-            SourceUnreadableError: The file can't be read, on a disk that fails for instance, or is encrypted.
+            SourceUnreadableError: The file is encrypted or can't be read, for instance from a failing disk.
         """
         last = known = errors = stuck = 0
         where = -1
@@ -144,16 +144,18 @@ class VideoContainer(AbstractContextManager["VideoContainer"]):
                     errors = stuck = 0
                     if packet.size and packet.stream_index == self.stream.index:
                         position = packet.pos or 0
-                        passed = position - last
-                        if last and not self._whole_index and passed - known > self._hole + passed // 8:
+                        distance = position - last
+                        if last and not self._whole_index and distance - known > self._hole + distance // 8:
                             report_gap()
                         if not last and packet.has_sidedata("encryption_info"):
-                            raise SourceUnreadableError(self._name, "expected an open video, found an encrypted one")
+                            raise SourceUnreadableError(
+                                self._name, "expected a video that is not encrypted, found an encrypted one"
+                            )
                         last, known = position, 0
-                        _place(packet, indexed.get(position - _AVI_HEAD_B))
+                        _move(packet, indexed.get(position - _AVI_HEAD_B))
                         yield packet
                     known += packet.size
-            except IndexError:  # PyAV's own, at the end of what began with fewer streams
+            except IndexError:  # raised by PyAV at the end if streams were added after the start
                 return
             except av.error.FFmpegError:
                 report_error()
@@ -169,16 +171,16 @@ class VideoContainer(AbstractContextManager["VideoContainer"]):
                 return
 
     def _indexed_times(self) -> dict[int, int]:
-        """Position to time of the packets of an AVI file by its index; its packets have no times of their own.
+        """Position to timestamp of the packets of an AVI file, by its index.
 
-        FFmpeg counts them, and so takes every packet behind a damaged stretch for an earlier one.
+        AVI packets have no timestamps. FFmpeg counts packets instead, and so its timestamps are too early after damage.
         """
         if self.container.format.name != "avi":
             return {}
         return {entry.pos: entry.timestamp for entry in self.stream.index_entries}
 
     def _demux(self) -> Iterator[Packet[VideoStream]]:
-        """Packets of all streams where those of others tell which bytes are missing."""
+        """Packets of the video; of all streams if they are needed to detect missing bytes."""
         packets = self.container.demux(self.stream) if self._whole_index else self.container.demux()
         return cast("Iterator[Packet[VideoStream]]", packets)
 
@@ -188,14 +190,14 @@ class VideoContainer(AbstractContextManager["VideoContainer"]):
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if hasattr(self, "container"):
             self.container.close()
         self._file.close()
 
 
 class _Named:
-    """A file under another name."""
+    """A file object with another name."""
 
     def __init__(self, file: Any, name: str) -> None:
         self.name = name
@@ -203,15 +205,15 @@ class _Named:
 
 
 class _OtherFileError(Exception):
-    """A demuxer asks for another file."""
+    """A demuxer tried to open another file."""
 
 
 def _refuse_others(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
     raise _OtherFileError(url)
 
 
-def _place(packet: Packet[VideoStream], time: int | None) -> None:
-    """Move a packet on to the time that an index tells for it."""
+def _move(packet: Packet[VideoStream], time: int | None) -> None:
+    """Move a packet forward to its timestamp in the index."""
     if time is None or packet.dts is None or time <= packet.dts:
         return
     if packet.pts is not None:

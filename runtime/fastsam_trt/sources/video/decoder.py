@@ -1,4 +1,4 @@
-"""Decoder: the packets of a video stream to frames, over damaged stretches."""
+"""Decoder: decode the packets of a video stream, skipping and counting damage."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Decoded:
     """A decoded frame.
 
     Attributes:
-        frame: The frame, as the decoder gives it.
-        index: Its number in the stream, from 0. Frames that were lost to damage before it count.
-        time_s: Its presentation time by the stream's own clock, seconds; None where it has none.
-        duration_s: For how long it is shown, as the container tells it; None where it does not.
+        frame: The frame, as the decoder outputs it.
+        index: Number of the frame in the stream, from 0, including frames that were lost to damage.
+        time_s: Presentation timestamp by the stream's clock, s; None if it has none.
+        duration_s: Duration according to the container, s; None if unknown.
     """
 
     frame: VideoFrame
@@ -37,18 +37,17 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes one video stream. What is damaged is passed over and counted.
+    """Decodes one video stream. Damage is skipped and counted.
 
-    Frames that the decoder repaired are given out. See `LostFrames` for what counts as lost.
+    Frames that the decoder has repaired are output. `LostFrames` defines which frames count as lost.
     """
 
     def __init__(self, stream: VideoStream, *, threads: int = 0) -> None:
-        """Set it up.
+        """Set up the decoder.
 
         Args:
-            stream: One that a decoder exists for. Nothing of it has been decoded yet.
-            threads: Threads of the decoder; 0: as many as there are cores. With several a frame comes out only after
-                as many more packets have gone in.
+            stream: A stream that FFmpeg has a decoder for, and of which nothing has been decoded yet.
+            threads: Threads of the decoder; 0: one per core. With n threads, a frame comes out n packets later.
         """
         self._stream = stream
         self._context = stream.codec_context
@@ -63,15 +62,15 @@ class Decoder:
 
     @property
     def health(self) -> SourceHealth:
-        """What was damaged so far."""
+        """Damage so far."""
         return self._health
 
     def report_gap(self) -> None:
-        """Packets may be missing before the next one: bytes of the stream were passed over."""
+        """Note that packets may be missing before the next one, since bytes of the stream were skipped."""
         self._expected.report_gap()
 
     def report_error(self) -> None:
-        """Count an error of the demuxer; packets may be missing before the next one."""
+        """Count an error of the demuxer, after which packets may be missing."""
         self._count(stream_errors=1)
         self.report_gap()
 
@@ -79,13 +78,13 @@ class Decoder:
         """Decode a packet of the stream.
 
         Args:
-            packet: One that is not empty: `flush` does what a demuxer's last, empty ones are for.
+            packet: A packet that is not empty: `flush` replaces the empty packets at a demuxer's end.
 
         Yields:
-            The frames that it completes, in the order of their presentation.
+            The frames that it completes, in presentation order.
 
         Raises:
-            MemoryError: There is no memory for them.
+            MemoryError: There is not enough memory for the frames.
         """
         if packet.is_corrupt:
             self.report_error()
@@ -97,7 +96,7 @@ class Decoder:
         yield from self._take(self._frames(packet))
 
     def flush(self) -> Iterator[Decoded]:
-        """Decode what is still held back, once there are no more packets."""
+        """Decode the frames that the decoder still holds, after the last packet."""
         end = cast("Packet[VideoStream]", Packet())
         end.stream = self._stream
         if self._stream.time_base is not None:
@@ -112,7 +111,7 @@ class Decoder:
         self._lose(math.inf)
 
     def _is_next(self, frame: VideoFrame) -> bool:
-        """Whether a frame comes after all that came so far."""
+        """Whether a frame comes after all frames so far."""
         time_s, given_s = _seconds(frame.pts, frame.time_base), self._expected.given_s
         return time_s is not None and (given_s is None or time_s > given_s)
 
@@ -122,7 +121,7 @@ class Decoder:
                 self._count(damaged_frames=1)
             pts_s, dts_s = (_seconds(ticks, frame.time_base) for ticks in (frame.pts, frame.dts))
             time_s = self._times.choose(pts_s, dts_s)
-            if self._lag_s is None:  # a frame's decoding time is that of the packet which completed it
+            if self._lag_s is None:  # the decoding time of a frame is that of the packet that completed it
                 begin_s = self._expected.begin_s
                 by_dts = pts_s is None and time_s is not None and begin_s is not None
                 self._lag_s = time_s - begin_s if by_dts and time_s is not None and begin_s is not None else 0.0
@@ -136,9 +135,9 @@ class Decoder:
     def _frames(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         try:
             return packet.decode()
-        except av.error.EOFError:  # it has been flushed before
+        except av.error.EOFError:  # the decoder was flushed before
             return []
-        except av.error.BlockingIOError:  # it holds a packet that it can neither decode nor drop
+        except av.error.BlockingIOError:  # the decoder holds a packet that it can neither decode nor drop
             self._context.flush_buffers()
         except av.error.FFmpegError as error:
             if isinstance(error, MemoryError) and not self._health.stream_errors:
@@ -151,7 +150,7 @@ class Decoder:
         self._expected.report_failure()
 
     def _lose(self, time_s: float) -> bool:
-        """Count the frames before a time that are lost; whether what has come now is not one of them."""
+        """Count the lost frames before a time. Returns whether the frame at that time is not itself counted as lost."""
         lost = self._expected.take(time_s)
         if lost:
             self._index += lost
@@ -163,18 +162,18 @@ class Decoder:
 
 
 def frame_rate(stream: VideoStream) -> float | None:
-    """Average rate of a stream, frames a second; None where it does not tell a likely one."""
-    # AVI files that were copied from others have twice the rate, with an empty packet after each that holds a frame.
+    """Average rate of a stream, frames per second; None if it has no plausible one."""
+    # Some remuxed AVI files have twice the rate, with an empty packet after every frame.
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     rate = min(rates, default=0.0)
     return rate if 0 < rate < 1000 else None
 
 
 class _TimeChoice:
-    """Chooses between the two times of a frame: as FFmpeg's `best_effort_timestamp`, which PyAV does not give.
+    """Chooses between a frame's two timestamps like FFmpeg's `best_effort_timestamp`, which PyAV does not expose.
 
-    The presentation time is taken unless it went back more often than the decoding time. Containers such as AVI have
-    only the latter.
+    The presentation timestamp is used, unless it has decreased more often than the decoding timestamp. Containers such
+    as AVI have only decoding timestamps.
     """
 
     def __init__(self) -> None:
@@ -182,7 +181,7 @@ class _TimeChoice:
         self._faults = [0, 0]
 
     def choose(self, pts_s: float | None, dts_s: float | None) -> float | None:
-        """The time of the next frame, given both of its times; None where it has neither."""
+        """The timestamp of the next frame, out of both of its timestamps; None if it has neither."""
         for kind, (own_s, other_s) in enumerate(((pts_s, dts_s), (dts_s, pts_s))):
             last_s = self._last[kind]
             if own_s is not None:

@@ -1,4 +1,4 @@
-"""LastPackets: the packets that a decoder's threads may still hold, to decode them once more."""
+"""LastPackets: keep the latest packets of a stream, to decode them again after an error at its end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-_HELD = 48  # by 16 threads, and what waits for its turn to be shown
+_HELD = 48  # by 16 threads, and for reordering
 _MOST = 300
 _MOST_BYTES = 64 << 20
 
 
 class LastPackets:
-    """The last packets, from a key frame on, as long as they are few.
+    """The latest packets of a stream from a key frame on, up to a limit.
 
-    PyAV gives up a decoder at the first error once its input has ended, with the frames that its threads still hold.
-    A second decoder with one thread, which reports errors packet by packet, has them.
+    After the end of its input, PyAV closes a decoder at the first error, and the frames that its threads still hold are
+    lost. A second, single-threaded decoder reports errors packet by packet and recovers those frames.
     """
 
     def __init__(self, stream: VideoStream) -> None:
@@ -30,18 +30,18 @@ class LastPackets:
         self._bytes = 0
 
     def add(self, packet: Packet[VideoStream]) -> None:
-        """Keep a packet, and let go of those that no thread holds any more; of all where they become too many."""
+        """Add a packet, and drop those that no thread holds any more; drop all of them beyond the limit."""
         self._packets.append(packet)
         self._bytes += packet.size
         if packet.is_keyframe:
-            keys = [number for number, each in enumerate(self._packets[:-_HELD]) if each.is_keyframe]
+            keys = [index for index, held in enumerate(self._packets[:-_HELD]) if held.is_keyframe]
             del self._packets[: keys[-1] if keys else 0]
-            self._bytes = sum(each.size for each in self._packets)
+            self._bytes = sum(held.size for held in self._packets)
         if len(self._packets) > _MOST or self._bytes > _MOST_BYTES:
             self._packets, self._bytes = [], 0
 
     def decode(self) -> Iterator[VideoFrame]:
-        """Decode them, up to the end of the stream."""
+        """Decode the packets, up to the end of the stream."""
         packets = list(itertools.dropwhile(lambda packet: not packet.is_keyframe, self._packets))
         if not packets:
             return

@@ -1,13 +1,13 @@
-"""LostFrames: which frames of a damaged stream are lost."""
+"""LostFrames: find out which frames of a damaged stream are lost."""
 
 from __future__ import annotations
 
 import heapq
 
-_LONGEST_GAP_S = 60.0  # a longer one is a clock that was set anew, not a stretch that was lost
-_LATE_S = 1.0  # what damage brings out of order at most; a time further back is a clock that was set anew
-_MOST_COMING = 1000  # more than any decoder holds back: times that no frame will have
-_HELD = 17  # frames that a decoder may hold back, and one
+_LONGEST_GAP_S = 60.0  # a longer gap means that the clock was reset, not that frames were lost
+_LATE_S = 1.0  # damage reorders frames within this time; a larger step back means that the clock was reset
+_MOST_COMING = 1000  # more than any decoder holds: these frames will never come
+_HELD = 17  # the frames that a decoder may hold, plus one
 
 
 class LostFrames:
@@ -20,48 +20,50 @@ class LostFrames:
     """
 
     def __init__(self, fps: float | None) -> None:
-        """Begin.
+        """Begin a stream.
 
         Args:
-            fps: The stream's rate, until its times show their own; None: not known.
+            fps: Nominal frame rate, used until the timestamps show the actual one; None if unknown.
         """
         self.begin_s: float | None = None
-        """Time of the first key frame; None before it."""
+        """Timestamp of the first key frame; None before it."""
         self.late = False
-        """Whether the last frame counts as lost already: damage made it come behind those that are shown after it."""
+        """Whether the latest frame was already counted as lost: damage made it come after later frames."""
         self._step_s = None if fps is None else 1 / fps
-        self._coming: list[tuple[int, float]] = []  # a heap: what packets came for, by the clock's number and time
-        self._missing: list[float] = []  # what no packet came for, in order
+        self._coming: list[
+            tuple[int, float]
+        ] = []  # heap of the frames whose packets came: number of the clock, timestamp
+        self._missing: list[float] = []  # timestamps without a packet, sorted
         self.given_s: float | None = None
-        """Time of the last frame that came; None before the first."""
+        """Timestamp of the latest frame; None before the first."""
         self._came_s: float | None = None
         self._last_dts_s: float | None = None
         self._clock = self._given_clock = 0
         self._gap = self._damaged = False
         self._failures = 0
-        self._hidden = False  # whether packets gave no frame though nothing was damaged
+        self._hidden = False  # whether packets gave no frame without damage
 
     @property
     def waits(self) -> bool:
-        """Whether a packet came whose frame is still to come."""
+        """Whether the frames of some packets have not come yet."""
         return bool(self._coming)
 
     def report_gap(self) -> None:
-        """Packets may be missing before the next one."""
+        """Note that packets may be missing before the next one."""
         self._gap = self._damaged = True
 
     def report_failure(self) -> None:
-        """A packet could not be decoded."""
+        """Note that a packet could not be decoded."""
         self._failures += 1
         self._damaged = True
 
     def add(self, time_s: float | None, dts_s: float | None, *, key: bool) -> None:
-        """A packet came.
+        """Add a packet.
 
         Args:
-            time_s: Its frame's time; None: it has none.
-            dts_s: When it is to be decoded; None: it does not tell.
-            key: Whether it can be decoded without those before.
+            time_s: Presentation timestamp of its frame; None if it has none.
+            dts_s: Decoding timestamp; None if it has none.
+            key: Whether it is a key frame.
         """
         gap, self._gap = self._gap, False
         if time_s is None:
@@ -70,7 +72,7 @@ class LostFrames:
             if not key:
                 return
             self.begin_s = time_s
-        # Of packets the times of decoding go on, whatever the order in which frames are shown.
+        # Decoding timestamps of packets increase, whatever the presentation order.
         back = dts_s is not None and self._last_dts_s is not None and dts_s < self._last_dts_s
         if back or self._is_reset(self._came_s, time_s):
             self._clock += 1
@@ -78,7 +80,7 @@ class LostFrames:
         if self._clock == 0 and time_s < self.begin_s:
             return
         half_s = self._half_s()
-        if self._missing:  # it was only late: frames are not stored in the order in which they are shown
+        if self._missing:  # packets are not stored in presentation order: this frame was not missing
             self._missing = [missing_s for missing_s in self._missing if abs(missing_s - time_s) > half_s]
         if gap:
             self._add_missing(self.begin_s if self.given_s is None else self.given_s, time_s)
@@ -88,28 +90,31 @@ class LostFrames:
         heapq.heappush(self._coming, (self._clock, time_s))
 
     def _add_missing(self, begin_s: float, end_s: float) -> None:
-        """Note that nothing came for what belongs between two times."""
+        """Add the missing frames between two timestamps."""
         if self._step_s is None or not 0 < end_s - begin_s < _LONGEST_GAP_S:
             return
         half_s = self._half_s()
         known = [*(coming_s for _, coming_s in self._coming), *self._missing, end_s]
         between = (begin_s + number * self._step_s for number in range(1, round((end_s - begin_s) / self._step_s)))
-        self._missing += [each for each in between if not any(abs(each - known_s) <= half_s for known_s in known)]
+        self._missing += [at_s for at_s in between if not any(abs(at_s - known_s) <= half_s for known_s in known)]
         self._missing.sort()
 
     def take(self, time_s: float) -> int:
-        """A frame came; infinity: none will come any more.
+        """Add a frame from the decoder.
+
+        Args:
+            time_s: Presentation timestamp; infinity at the end of the stream.
 
         Returns:
-            How many frames before it are lost.
+            Number of frames lost before it.
         """
         half_s = self._half_s()
         if self._is_reset(self.given_s, time_s):
             self._given_clock += 1
-        if self._coming and self._coming[0][0] > self._given_clock:  # nothing is left of the clock before
+        if self._coming and self._coming[0][0] > self._given_clock:  # no frames of the previous clock are left
             self._given_clock = self._coming[0][0]
         known = [clock for clock, coming_s in self._coming if abs(coming_s - time_s) <= half_s]
-        self._given_clock = max(self._given_clock, min(known, default=0))  # what is left of it are times damage made up
+        self._given_clock = max(self._given_clock, min(known, default=0))  # its other timestamps were damaged
         self.late = self._damaged and not known and self.given_s is not None and 0 <= self.given_s - time_s < _LATE_S
         if self.late:
             return 0
@@ -131,12 +136,12 @@ class LostFrames:
         return len(silent) + len(missing)
 
     def _learn_step(self, step_s: float) -> None:
-        """Take what two frames are apart, where it is not the rate's step to within a container's rounding."""
+        """Update the frame interval, if it differs from the nominal one by more than a container's rounding."""
         if 0 < step_s < _LONGEST_GAP_S and (self._step_s is None or not 0.8 < step_s / self._step_s < 1.25):
             self._step_s = step_s
 
     def _is_reset(self, before_s: float | None, time_s: float) -> bool:
-        """Whether a time is by another clock than the one before it."""
+        """Whether the clock was reset between two timestamps."""
         return before_s is not None and before_s - time_s > max(_LATE_S, _HELD * (self._step_s or 0.0))
 
     def _half_s(self) -> float:

@@ -12,13 +12,13 @@ from fastsam_trt.sources.health import SourceHealth
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What is known of a camera or stream once it is open.
+    """An open camera or stream.
 
     Attributes:
-        fps: Frame rate; None where it is not known, as for a stream whose container has no timestamps.
+        fps: Frame rate; None if unknown, as for a stream whose container has no timestamps.
         has_end: Whether it is a recording of known size, such as a file at an HTTP address.
-        is_image: Whether it is one still image rather than a video.
-        began_s: When it began to be opened, on the clock of `time.perf_counter`; None where it does not matter.
+        is_image: Whether it is a still image rather than a video.
+        began_s: Time at which opening began, on the clock of `time.perf_counter`; None if not needed.
     """
 
     fps: float | None = None
@@ -32,8 +32,8 @@ class Refused:
     """A camera or stream that can't be opened.
 
     Attributes:
-        why: What its library says of that.
-        is_there: Whether it answers, with something that is no video.
+        why: The reason that its library gives.
+        is_there: Whether it answers, but with something other than a video.
     """
 
     why: str
@@ -42,17 +42,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapturedFrame:
-    """A frame that was read.
+    """A frame from a camera or stream.
 
     Attributes:
-        image: (H, W, 3) uint8 BGR; None where it was not to be converted.
-        captured_s: When it was read, on the clock of `time.perf_counter`.
+        image: (H, W, 3) uint8 BGR; None if no image was requested.
+        captured_s: Time of the read, on the clock of `time.perf_counter`.
         timestamp_s: The same as Unix time.
-        stream_s: Its presentation time by the stream's own timestamps, seconds; None where there are none.
+        stream_s: Presentation timestamp by the stream's clock, s; None if the stream has none.
         pixel_aspect: As `Frame.pixel_aspect`.
-        damage: What was damaged since it was opened.
-        waited: Whether it was waited for, rather than there already.
-        duration_s: For how long it is shown, as the container tells it, seconds; None where it does not.
+        damage: Damage since the stream was opened.
+        waited: Whether the reader had to wait for the frame, rather than finding it in a buffer.
+        duration_s: Duration according to the container, s; None if unknown.
     """
 
     image: NDArray[np.uint8] | None
@@ -67,4 +67,4 @@ class CapturedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of a recording, as its demuxer tells it; a stream that breaks off has none."""
+    """The regular end of a recording; a stream that breaks off ends without it."""

@@ -1,4 +1,4 @@
-"""Which of a container's streams is the video to show."""
+"""Choose the video stream of a container, and describe containers without one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STILL_IMAGES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def choose_video(container: InputContainer) -> VideoStream | None:
-    """The best video by FFmpeg's rules, one that can be decoded where there is one; None: none but cover images."""
+    """The best video stream by FFmpeg's rules, preferably a decodable one; None if there are only cover images."""
     streams = container.streams
-    videos = [each for each in streams.video if not each.disposition & _STILL_IMAGES]
-    videos = [each for each in videos if has_decoder(each)] or videos
+    videos = [stream for stream in streams.video if not stream.disposition & _STILL_IMAGES]
+    videos = [stream for stream in videos if has_decoder(stream)] or videos
     best = streams.best("video")
-    return next((each for each in videos if best is not None and each.index == best.index), None) or max(
+    return next((stream for stream in videos if best is not None and stream.index == best.index), None) or max(
         videos,
-        key=lambda each: (bool(each.disposition & Disposition.default), each.width * each.height),
+        key=lambda stream: (bool(stream.disposition & Disposition.default), stream.width * stream.height),
         default=None,
     )
 
@@ -37,11 +37,11 @@ def has_decoder(stream: Stream) -> bool:
 
 
 def describe_streams(container: InputContainer) -> str:
-    """What a container without a video holds."""
+    """The content of a container without a video stream."""
     streams = container.streams
     if streams.video:
-        return f"a cover image beside {', '.join(map(_codec, streams.audio)) or 'nothing'}"
-    return ", ".join(f"{each.type} ({_codec(each)})" for each in streams) or "no stream"
+        return f"a cover image and {', '.join(map(_codec, streams.audio)) or 'nothing else'}"
+    return ", ".join(f"{stream.type} ({_codec(stream)})" for stream in streams) or "no streams"
 
 
 def _codec(stream: Stream) -> str:
@@ -49,16 +49,18 @@ def _codec(stream: Stream) -> str:
 
 
 def name_codec(file: BinaryIO) -> str:
-    """What a file calls the codec of its first stream; `unknown` where that isn't found.
+    """The codec of a file's first stream, by the name in the file; `unknown` if it isn't found.
+
+    PyAV gives no information about streams that FFmpeg has no decoder for.
 
     Args:
         file: The file; its position is changed.
     """
     size = file.seek(0, 2)
-    for at in (0, max(size - _HEAD, 0)):  # an MP4's index is at one of its ends
+    for at in (0, max(size - _HEAD, 0)):  # the index of an MP4 is at its start or end
         file.seek(at)
         data = file.read(_HEAD)
-        found = next((match for pattern in _NAMES if (match := pattern.search(data))), None)
-        if found:
-            return repr(found[1].decode("ascii"))
+        codec = next((match for pattern in _NAMES if (match := pattern.search(data))), None)
+        if codec:
+            return repr(codec[1].decode("ascii"))
     return "unknown"

@@ -1,4 +1,4 @@
-"""StreamReader: frames of a stream, through PyAV."""
+"""StreamReader: read the frames of a stream or pipe through PyAV."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from fastsam_trt.sources.video.decoder import Decoded, Decoder, frame_rate
 from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened
 from fastsam_trt.sources.video.stream_choice import choose_video, describe_streams, has_decoder
 
-# With frame threads a decoder gives a frame out only after as many more have come in as it has threads: on 16 cores
-# half a second of a 30 Hz stream. One thread of a server reads 130 frames a second of 1920 x 1080, 60 of 3840 x 2160.
+# With n frame threads, a decoder outputs a frame n packets later: half a second for a 30 Hz stream on 16 cores. One
+# thread of a server decodes 130 frames per second at 1920 x 1080, 60 at 3840 x 2160.
 _DECODER_THREADS = 1
-_READ_ERRORS = 1000  # in a row, before a stream that has turned into garbage is given up
+_READ_ERRORS = 1000  # in a row, before a stream is considered broken
 _RETRY_S = 0.01
-_WAIT_S = 0.002  # what is there already is read in less
+_WAIT_S = 0.002  # reading a buffered packet takes less
 _NO_TIMESTAMPS = cast("int", FormatFlags.no_timestamps.value)
 _STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 
@@ -34,22 +34,22 @@ _STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 class StreamReader:
     """An open stream.
 
-    A packet that can't be decoded and a stretch that can't be read are passed over and counted. The environment
-    variable `OPENCV_FFMPEG_CAPTURE_OPTIONS` sets FFmpeg's options (`rtsp_transport;udp|buffer_size;4000000`), as for
-    programs that read streams through OpenCV.
+    Packets that can't be decoded and data that can't be read are skipped and counted. The environment variable
+    `OPENCV_FFMPEG_CAPTURE_OPTIONS` sets FFmpeg's options (`rtsp_transport;udp|buffer_size;4000000`), as in programs
+    that read streams through OpenCV.
     """
 
     def __init__(self, source: str | Pipe, *, open_s: float = math.inf, read_s: float = math.inf) -> None:
-        """Open it.
+        """Open the stream.
 
         Args:
-            source: An address that FFmpeg opens, or a pipe.
-            open_s: After how many seconds to give up opening an address.
-            read_s: The same for a frame.
+            source: An address for FFmpeg, or a pipe.
+            open_s: Time limit for opening an address, s.
+            read_s: Time limit for a frame, s.
 
         Raises:
             OSError: It can't be opened.
-            LookupError: It holds no video that can be decoded.
+            LookupError: It has no video that can be decoded.
         """
         is_pipe = not isinstance(source, str)
         began_s = time.perf_counter() if isinstance(source, str) else source.began_s
@@ -63,10 +63,10 @@ class StreamReader:
         try:
             self._stream = _find_video(self._container)
             name = self._container.format.name
-            if name == "avi":  # its times are those of decoding; what FFmpeg makes of them goes back and forth
+            if name == "avi":  # FFmpeg derives wrong timestamps from its decoding times
                 self._container.flags &= ~cast("int", Flags.gen_pts.value)
             has_end = not is_pipe and _has_end(self._container)
-            # What is piped and has no times is rather a file that was made so than a camera.
+            # A pipe without timestamps is more likely a file than a camera, except for MJPEG with HTTP headers.
             has_rate = has_end or (is_pipe and name != "mpjpeg")
             self._is_timed = has_rate or _has_timestamps(self._container)
             fps = frame_rate(self._stream) if self._is_timed else None
@@ -89,10 +89,10 @@ class StreamReader:
         """Wait for the next frame.
 
         Args:
-            decode: Whether its image is wanted.
+            decode: Whether to convert the image.
 
         Returns:
-            The frame. At the end of a recording `Ended`; None where a stream breaks off or gives no frame in time.
+            The frame; `Ended` at the end of a recording; None if a stream breaks off or sends no frame in time.
         """
         end_s = time.perf_counter() + self._read_s
         self._waited = False
@@ -127,7 +127,7 @@ class StreamReader:
             self._read_errors = 0
             if packet.size:
                 self._frames.extend(self._decoder.decode(packet))
-        except (StopIteration, IndexError):  # the latter is PyAV's, where streams were added under way
+        except (StopIteration, IndexError):  # PyAV raises IndexError if streams were added after the start
             self._finish(Ended() if self.opened.has_end else None)
         except av.error.BlockingIOError:
             time.sleep(_RETRY_S)
@@ -138,7 +138,7 @@ class StreamReader:
             self._read_errors += 1
             if self._read_errors > _READ_ERRORS:
                 self._finish(None)
-        except av.FFmpegError:  # the connection broke off, or its time is up
+        except av.FFmpegError:  # the connection broke, or timed out
             self._finish(None)
 
     def _finish(self, end: Ended | None) -> None:
@@ -146,7 +146,7 @@ class StreamReader:
         self._frames.extend(self._decoder.flush())
 
     def _damage(self) -> SourceHealth:
-        """What was damaged since the first frame: before it, a stream that is joined half-way can't be decoded."""
+        """Damage since the first frame. Before it, a stream that is joined midway can't be decoded without errors."""
         health = self._decoder.health
         if self._joining is None:
             self._joining = health
@@ -158,7 +158,7 @@ class StreamReader:
 
 
 class _TimeLeft:
-    """A time limit for all steps of opening: PyAV asks for a number of seconds before each."""
+    """A time limit for all steps of opening together: PyAV converts it to a number of seconds before each step."""
 
     def __init__(self, limit_s: float) -> None:
         self._end_s = time.perf_counter() + limit_s
@@ -168,40 +168,40 @@ class _TimeLeft:
 
 
 def _options() -> dict[str, str]:
-    """Options of FFmpeg: those of `OPENCV_FFMPEG_CAPTURE_OPTIONS`, else RTSP over TCP, which loses no packets."""
-    given = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
-    if given is None:
+    """FFmpeg's options: those of `OPENCV_FFMPEG_CAPTURE_OPTIONS`, else RTSP over TCP, which loses no packets."""
+    options = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
+    if options is None:
         return {"rtsp_flags": "prefer_tcp"}
-    pairs = (option.partition(";") for option in given.split("|"))
+    pairs = (option.partition(";") for option in options.split("|"))
     return {name: value for name, _, value in pairs if name}
 
 
 def _find_video(container: InputContainer) -> VideoStream:
-    if container.format.name == "tty":  # FFmpeg's video of a terminal that prints it
+    if container.format.name == "tty":  # FFmpeg renders text as the video of a terminal
         raise LookupError("expected a video or image, found text")
     chosen = choose_video(container)
     if chosen is None:
         raise LookupError(f"expected a video or image, found {describe_streams(container)}")
     if not has_decoder(chosen):
-        raise LookupError("expected a codec that FFmpeg decodes, found a video of another")
+        raise LookupError("expected a codec that FFmpeg can decode, found another")
     return chosen
 
 
 def _has_timestamps(container: InputContainer) -> bool:
-    """Whether the container has them. Elsewhere FFmpeg counts frames at a rate that it assumes, such as 25."""
+    """Whether the container has timestamps. Without them FFmpeg assumes a frame rate, such as 25."""
     name = container.format.name
     return not container.format.flags & _NO_TIMESTAMPS and not name.endswith("pipe") and name != "rawvideo"
 
 
 def _has_end(container: InputContainer) -> bool:
-    """Whether it is a recording whose size is known. The size of a list of parts is not that of the recording."""
-    if container.format.name == "mpjpeg":  # some cameras promise a length
+    """Whether it is a recording of known size. For an HLS playlist, the size is that of the list: use its duration."""
+    if container.format.name == "mpjpeg":  # some cameras send a wrong length
         return False
     return container.duration is not None if container.format.name == "hls" else container.size > 0
 
 
 def _is_image(container: InputContainer) -> bool:
-    """Whether it is one still image, by what FFmpeg found in it."""
+    """Whether it is a still image, by the format that FFmpeg detected."""
     name = container.format.name
     if name.endswith("_pipe") or name == "image2":
         return True

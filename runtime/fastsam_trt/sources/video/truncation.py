@@ -1,4 +1,4 @@
-"""Whether a file's container goes on behind its end: what its own sizes say."""
+"""Detect truncated video files, by the sizes that their containers store."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _TS_PACKET = 188
 
 
 def breaks_off(file: BinaryIO, size: int, container: str, stream: VideoStream) -> bool:
-    """Whether a container goes on behind the end of its file.
+    """Whether a container continues beyond the end of its file.
 
-    MP4 by its boxes and the samples of its index, Matroska by its elements, AVI by its chunks, MPEG-TS by whole
-    packets. Other containers do not tell.
+    MP4 is checked by its boxes and the samples of its index, Matroska by its elements, AVI by its chunks, MPEG-TS for
+    complete packets. Other containers do not store sizes.
 
     Args:
         file: The file; its position is changed.
-        size: Of the file, bytes.
+        size: Size of the file, bytes.
         container: FFmpeg's name of the container.
-        stream: The video in it.
+        stream: The video stream.
     """
     if "mp4" in container:
         entries = stream.index_entries
         last = entries[max(len(entries) - _LAST_SAMPLES, 0) :]
-        return any(each.pos + each.size > size for each in last) or any(end > size for _, end in _boxes(file, size))
+        return any(entry.pos + entry.size > size for entry in last) or any(end > size for _, end in _boxes(file, size))
     if "matroska" in container:
         return _matroska_breaks_off(file, size)
     if container == "avi":
@@ -44,14 +44,14 @@ def breaks_off(file: BinaryIO, size: int, container: str, stream: VideoStream) -
 
 
 def lacks_index(file: BinaryIO) -> bool:
-    """Whether it is an MP4 or QuickTime file without a whole index (`moov`)."""
+    """Whether a file is an MP4 or QuickTime file without a complete index (`moov`)."""
     size = file.seek(0, 2)
     boxes = dict(_boxes(file, size))
     return bool(boxes.keys() & {b"ftyp", b"mdat"}) and boxes.get(b"moov", size + 1) > size
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Boxes of the top level and where each says that it ends (ISO/IEC 14496-12, 4.2), up to what is none."""
+    """Top-level boxes and their ends by their own sizes (ISO/IEC 14496-12, 4.2), up to the first invalid one."""
     at = 0
     while at + 8 <= size:
         head = _read(file, at, 16)
@@ -68,7 +68,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _riffs(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """The RIFF chunks of an AVI file and where each says that it ends; none that was left open."""
+    """The RIFF chunks of an AVI file and their ends by their own sizes, up to the first without a size."""
     at = 0
     while at + 12 <= size:
         head = _read(file, at, 12)
@@ -80,7 +80,7 @@ def _riffs(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _matroska_breaks_off(file: BinaryIO, size: int) -> bool:
-    """Follow the elements (RFC 8794 and 9559) to the last one, into the segment, and clusters of unknown size."""
+    """Whether the last element (RFC 8794 and 9559) ends beyond the file. Descends into segments and open clusters."""
     at = 0
     while at < size:
         element = _element(file, at)
@@ -101,7 +101,7 @@ def _matroska_breaks_off(file: BinaryIO, size: int) -> bool:
 
 
 def _element(file: BinaryIO, at: int) -> tuple[bytes, int, int | None] | None:
-    """An element's id, where its content begins, and its length, None where that is unknown; None: there is none."""
+    """The id of an element, the start of its content, and its length (None if unknown); None if there is no element."""
     head = _read(file, at, 12)
     if not head or not head[0] or head[0] < 0x10:
         return None

@@ -1,4 +1,4 @@
-"""VideoFile: a video file, every frame in order."""
+"""VideoFile: the frames of a video file."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ _logger = logging.getLogger(__name__)
 
 
 class VideoFile(Source):
-    """A video file, through FFmpeg. It ends where its demuxer says.
+    """A video file, through FFmpeg. It ends where the demuxer ends.
 
-    Frames are upright, in the pixels that are stored. Damaged stretches are passed over, and counted in `health`; the
-    index and the times of the frames behind them are those of the undamaged file, as far as can be told. Every
-    iteration begins at the file's start.
+    Frames are upright, in stored pixels. Damage is skipped and counted in `health`; frames after it have the index and
+    the timestamp that they have in the undamaged file, as far as can be determined. Every iteration begins at the start
+    of the file.
     """
 
     kind = "video"
 
     def __init__(self, name: str, path: str | Path, vid_stride: int = 1) -> None:
-        """Open it.
+        """Open the file.
 
         Args:
-            name: What the user called it.
+            name: Name of the source, as given by the user.
             path: The file.
-            vid_stride: Take every n-th frame.
+            vid_stride: Yield every n-th frame.
 
         Raises:
-            SourceUnreadableError: The file is no video.
+            SourceUnreadableError: The file is not a video.
         """
         self._name = name
         self._path = str(path)
         self._stride = vid_stride
-        self._lock = threading.Lock()  # nobody closes the file under the decoder
+        self._lock = threading.Lock()  # so that the file is not closed while the decoder runs
         self._media: VideoContainer | None = VideoContainer(name, self._path)
         self._fresh = True
         self._health = SourceHealth()
-        self._unshown = 0  # frames that were decoded and can't be converted
+        self._unshown = 0  # frames that were decoded but can't be converted
         self._end_s: float | None = None
         stream = self._media.stream
         rate = frame_rate(stream)
         self.fps = None if rate is None else rate / vid_stride
         self.frames = _estimate(self._media, rate, vid_stride)
-        self.sound = Path(self._path) if self._media.sounds else None
+        self.sound = Path(self._path) if self._media.has_sound else None
 
     @property
     def end_s(self) -> float | None:
@@ -82,7 +82,7 @@ class VideoFile(Source):
         due = count = index = 0
         end_s: float | None = None
         while True:
-            with self._lock:  # one step at a time: `close` may come from another thread
+            with self._lock:  # per step, since `close` may come from another thread
                 item = None if self._stopped or media is not self._media else next(decoded, None)
                 if item is None:
                     break
@@ -93,7 +93,7 @@ class VideoFile(Source):
                     continue
                 try:
                     image = converter.convert(item.frame)
-                except av.error.FFmpegError:  # a pixel format that damage made up, or that swscale lacks
+                except av.error.FFmpegError:  # a pixel format that damage caused, or that swscale does not support
                     self._unshown += 1
                     count -= 1
                     continue
@@ -102,16 +102,16 @@ class VideoFile(Source):
             height, width = image.shape[:2]
             if size is not None and size != (height, width):
                 _logger.warning(
-                    "source %r goes on with frames of %d x %d px, before %d x %d",
+                    "source %r continues with frames of %d x %d px, after %d x %d px",
                     *(self._name, width, height, *reversed(size)),
                 )
             size = height, width
             yield Frame(image, index, self._name, timestamp_s=media_s, media_s=media_s, pixel_aspect=aspect)
-            del item, image  # while the next frame is decoded they would hold memory
+            del item, image  # to free memory while the next frame is decoded
         self._check_end(media, count, end_s)
 
     def _begin(self) -> VideoContainer | None:
-        """The file at its start; None where it was closed or stopped."""
+        """The container at its start; None after `close` or `stop`."""
         if self._media is None or self._stopped:
             return None
         if not self._fresh:
@@ -135,11 +135,11 @@ class VideoFile(Source):
                 return
             self._end_s = end_s
             cut_short = media.breaks_off
-            promised = _promise(media.stream) or 0
+            expected = _frame_count(media.stream) or 0
         if count == 0:
             raise SourceUnreadableError(self._name, "expected a video or image, found no frame that can be decoded")
         if cut_short:
-            raise TruncatedSourceError(self._name, count, promised if promised > count else None)
+            raise TruncatedSourceError(self._name, count, expected if expected > count else None)
 
     def close(self) -> None:
         with self._lock:
@@ -154,28 +154,28 @@ def _start_s(media: VideoContainer) -> float | None:
 
 
 def _longest_jump_s(media: VideoContainer) -> float:
-    """Frames further apart than this have times that were set anew, or damaged ones."""
+    """A longer step between timestamps means that the clock was reset, or that they are damaged, s."""
     duration = media.container.duration
     if media.container.format.flags & cast("int", FormatFlags.ts_discont.value):
         return 10.0
     return float("inf") if duration is None else max(duration / 1e6, 10.0)
 
 
-def _promise(stream: VideoStream) -> int | None:
-    """How many frames the container says it has; None where it does not, or counts empty packets as well."""
+def _frame_count(stream: VideoStream) -> int | None:
+    """Number of frames according to the container; None if it has no count, or counts empty packets too."""
     rate, average = frame_rate(stream), stream.average_rate
     doubled = rate is not None and average is not None and average > 1.5 * rate
     return stream.frames if stream.frames > 0 and not doubled else None
 
 
 def _estimate(media: VideoContainer, rate: float | None, stride: int) -> int | None:
-    """How many frames to expect, by the container's count or the duration it tells."""
+    """Expected number of frames, by the container's frame count or duration."""
     stream, whole = media.stream, media.container.duration
     duration_s = None if whole is None else whole / 1e6
     if stream.duration is not None and stream.time_base is not None:
         duration_s = float(stream.duration * stream.time_base)
-    promised = _promise(stream)
-    counts = [] if promised is None else [promised]
+    expected = _frame_count(stream)
+    counts = [] if expected is None else [expected]
     if duration_s is not None and duration_s > 0 and rate is not None:
         counts.append(max(round(duration_s * rate), 1))
     return -(-min(counts) // stride) if counts else None
