@@ -301,8 +301,8 @@ def test_a_change_of_size_is_followed_and_said(follow: Callable[..., Script], ca
     assert [frame.image.shape[:2] for frame in frames] == [(96, 320)] * 3 + [(200, 640)] * 3 + [(96, 320)] * 2
     said = [record.message for record in caplog.records if "now sends" in record.message]
     assert said == [
-        f"source {ADDRESS!r} now sends frames of 640 x 200 px, before 320 x 96",
-        f"source {ADDRESS!r} now sends frames of 320 x 96 px, before 640 x 200",
+        f"source {ADDRESS!r} now sends frames of 640 x 200 px, after 320 x 96 px",
+        f"source {ADDRESS!r} now sends frames of 320 x 96 px, after 640 x 200 px",
     ]
 
 

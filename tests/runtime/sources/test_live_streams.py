@@ -241,7 +241,7 @@ def test_a_sender_that_changes_its_size_under_way(caplog: pytest.LogCaptureFixtu
         frames = list(source)
         assert source.health.losses == 1
         assert server.connections == 1
-    assert "now sends frames of 640 x 360 px, before 320 x 96" in caplog.text
+    assert "now sends frames of 640 x 360 px, after 320 x 96 px" in caplog.text
     shapes = {read_number(frame.image) >= 200: set() for frame in frames}
     for frame in frames:
         shapes[read_number(frame.image) >= 200].add(frame.image.shape)

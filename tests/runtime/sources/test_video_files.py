@@ -360,7 +360,7 @@ def _bytes(tmp_path: Path, name: str, data: bytes) -> Path:
     [
         (lambda short, tmp: _sound_alone(tmp), "found audio (aac)"),
         (lambda short, tmp: _cover(tmp, ".mp3"), "found audio (MP3)"),
-        (lambda short, tmp: _cover(tmp, ".mp4"), "found a cover image beside aac"),
+        (lambda short, tmp: _cover(tmp, ".mp4"), "found a cover image and aac"),
         (lambda short, tmp: _tagged(short, tmp, b"encv"), "found an encrypted video"),
         (lambda short, tmp: _tagged(short, tmp, b"zz9z"), "found the codec 'zz9z'"),
         (

@@ -143,7 +143,9 @@ class LiveSource(Source):
     def _note_size(self, shape: tuple[int, ...]) -> None:
         size = shape[1], shape[0]
         if self._size is not None and size != self._size:
-            _logger.warning("source %r now sends frames of %d x %d px, before %d x %d", self._name, *size, *self._size)
+            _logger.warning(
+                "source %r now sends frames of %d x %d px, after %d x %d px", self._name, *size, *self._size
+            )
         self._size = size
 
     def _next(self, *, decode: bool) -> CapturedFrame | None:

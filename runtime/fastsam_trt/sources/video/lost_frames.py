@@ -11,12 +11,11 @@ _HELD = 17  # the frames that a decoder may hold, plus one
 
 
 class LostFrames:
-    """Pictures that are still to come from a decoder, by their presentation times.
+    """Compares the packets that went into a decoder with the frames that came out, by presentation time.
 
-    A frame is lost where its packet came and no frame did, or where packets are missing: bytes were passed over and
-    the times next to them are further apart than those of frames that follow one another. Packets without a frame
-    are no loss where nothing is damaged: hidden reference frames, fields of their own, what comes before the first key
-    frame.
+    A frame is lost if its packet was decoded without giving a frame, or if packets are missing: bytes were skipped and
+    the timestamps around them are further apart than one frame interval. Without damage, packets that give no frame are
+    not losses: hidden reference frames, separate fields, and packets before the first key frame.
     """
 
     def __init__(self, fps: float | None) -> None:
