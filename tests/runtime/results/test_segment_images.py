@@ -1,4 +1,4 @@
-"""Cut-outs and masks of single segments: their pixels, their names, and none of them overwritten."""
+"""Cut-out and mask files: pixels, names, and no file overwritten."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _write(folder: Path, kind: Kind, frames: list[tuple[str, int, Result]], sink
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_cutouts_are_the_frame_on_the_mask() -> None:
+def test_cutouts_have_the_frames_pixels_inside_the_mask() -> None:
     result = _coloured(made_result(list(MASKS.values())))
     for crop, image in zip(result.mask_crops(), result.cutouts(), strict=True):
         height, width = crop.pixels.shape
@@ -42,7 +42,7 @@ def test_cutouts_are_the_frame_on_the_mask() -> None:
         np.testing.assert_array_equal(image[..., 3], crop.pixels * 255)
 
 
-def test_files_hold_cutouts_and_masks(tmp_path: Path) -> None:
+def test_cutout_and_mask_files(tmp_path: Path) -> None:
     names = ["ring", "nothing", "first corner"]
     result = _coloured(made_result([MASKS[name] for name in names], class_ids=[0, 1, 2]))
     assert _write(tmp_path / "cutouts", "images", [("in/photo.jpg", 5, result)], CutoutSink) == [
@@ -58,7 +58,7 @@ def test_files_hold_cutouts_and_masks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mask, MASKS[name] * np.uint8(255))
 
 
-def test_no_picture_overwrites_another(tmp_path: Path) -> None:
+def test_no_file_overwrites_another(tmp_path: Path) -> None:
     result = made_result([MASKS["disc"]] * 2)
     frames = [(source, index, result) for index, source in enumerate(
         ("a/cat.jpg", "b/cat.png", "b/CAT.png", "cat-2.png", "c/clip.mp4", "scan.tif", "scan.tif#2"))]  # fmt: skip
@@ -102,7 +102,7 @@ def test_slugs(text: str, expected: str) -> None:
     assert slug(text) == expected
 
 
-def test_names_are_bounded(tmp_path: Path) -> None:
+def test_long_names_are_cut(tmp_path: Path) -> None:
     prompts = ("\u732b" * 300,)
     result = made_result(
         [MASKS["disc"]] * 2, class_names=("object",), class_agnostic=True, prompts=prompts, prompt_ids=[0, -1]
@@ -115,7 +115,7 @@ def test_names_are_bounded(tmp_path: Path) -> None:
     assert bounded("\u732b" * 3, 7) == "\u732b" * 2
 
 
-def test_folders_that_can_not_be_written(tmp_path: Path) -> None:
+def test_unwritable_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for sink in (CutoutSink, MaskSink):
         with pytest.raises(OutputError, match="expected a folder"):

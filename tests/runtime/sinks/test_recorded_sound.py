@@ -1,4 +1,4 @@
-"""Sound of recordings: the source's own, in time with the images, and never at their cost."""
+"""Sound of recordings: in sync with the video, and never able to break it."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def _beeps_s(path: Path) -> list[float]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 @pytest.mark.parametrize(("container", "codec"), SOURCES)
-def test_sound_of_any_codec_stays_with_the_picture(tmp_path: Path, suffix: str, container: str, codec: str) -> None:
+def test_sound_of_any_codec_stays_in_sync(tmp_path: Path, suffix: str, container: str, codec: str) -> None:
     _check_together(write_source(tmp_path / f"source{container}", codec), tmp_path / f"out{suffix}", 0.52, 3.2)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi", ".ts"])
-def test_sound_of_any_container_stays_with_the_picture(tmp_path: Path, suffix: str) -> None:
+def test_sound_of_any_container_stays_in_sync(tmp_path: Path, suffix: str) -> None:
     _check_together(write_source(tmp_path / "source.mp4", "aac"), tmp_path / f"out{suffix}", 0.0, 99.0)
 
 
@@ -90,7 +90,7 @@ def _check_together(source: Path, path: Path, from_s: float, to_s: float) -> Non
         ("aac", ".mp4", ".webm", False), ("pcm_s16le", ".mkv", ".mp4", False), ("ac3", ".mp4", ".mp4", False),
     ],
 )  # fmt: skip
-def test_sound_is_copied_where_the_container_takes_it(
+def test_sound_is_copied_if_the_container_takes_it(
     tmp_path: Path, codec: str, container: str, suffix: str, expected: bool
 ) -> None:
     def packets(path: Path) -> set[bytes]:
@@ -104,7 +104,7 @@ def test_sound_is_copied_where_the_container_takes_it(
     assert (len(found & packets(source)) > 0.9 * len(found)) == expected
 
 
-def test_times_of_the_sound_count_from_the_start_of_its_file(tmp_path: Path) -> None:
+def test_sound_times_are_relative_to_the_start_of_the_file(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.ts", "aac", start_s=7.0)
     out = _record_images(source, tmp_path / "out.mp4")
     assert np.allclose(_flashes_s(out)[1:], _beeps_s(out)[1:], atol=0.04)
@@ -112,7 +112,7 @@ def test_times_of_the_sound_count_from_the_start_of_its_file(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame"])
-def test_sound_goes_on_where_streams_were_strung_together(tmp_path: Path, codec: str, suffix: str) -> None:
+def test_sound_continues_across_concatenated_streams(tmp_path: Path, codec: str, suffix: str) -> None:
     part = write_source(tmp_path / "part.ts", codec).read_bytes()
     joined = tmp_path / "joined.ts"
     joined.write_bytes(part + part)
@@ -125,7 +125,7 @@ def test_sound_goes_on_where_streams_were_strung_together(tmp_path: Path, codec:
     assert np.allclose(flashes, beeps, atol=0.06)
 
 
-def test_frames_far_apart_keep_the_sound_in_time(tmp_path: Path) -> None:
+def test_sound_stays_in_sync_with_sparse_frames(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.mp4", "aac")
     times = [0.0, 0.04, 1.0, 1.04, 3.0, 3.2]
     for suffix in (".mp4", ".mkv", ".webm"):
@@ -133,7 +133,7 @@ def test_frames_far_apart_keep_the_sound_in_time(tmp_path: Path) -> None:
         assert np.allclose(_beeps_s(out)[1:], [1, 2, 3], atol=0.04)
 
 
-def test_what_is_wrong_with_the_sound_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_of_the_sound_are_warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = write_source(tmp_path / "source.mkv", "aac")
     data = source.read_bytes()
     half = len(data) // 2
@@ -157,7 +157,7 @@ def test_what_is_wrong_with_the_sound_is_a_warning(tmp_path: Path, caplog: pytes
                 assert any("its sound can't be kept" in each for each in caplog.messages)
 
 
-def test_a_header_that_does_not_take_the_sound_is_written_without(
+def test_a_container_that_refuses_the_sound_is_written_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = write_source(tmp_path / "source.mp4", "ac3")  # fragmented MP4 wants a packet of it before its header
@@ -170,7 +170,7 @@ def test_a_header_that_does_not_take_the_sound_is_written_without(
         assert sum(1 for _ in container.decode(video=0)) == 50
 
 
-def test_a_gif_and_a_file_without_sound_have_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_gifs_and_silent_files_have_no_sound(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     silent = record(tmp_path / "silent.mp4", FPS, [0, 0.04])
     source = write_source(tmp_path / "source.mp4", "aac")
     for sound, name in ((silent, "out.mp4"), (source, "out.gif")):
@@ -180,7 +180,7 @@ def test_a_gif_and_a_file_without_sound_have_none(tmp_path: Path, caplog: pytest
 
 
 @pytest.mark.parametrize("flags", [(), ("--no-audio",)])
-def test_the_command_keeps_the_sound(
+def test_the_command_records_the_sound(
     tmp_path: Path, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_source(tmp_path / "source.mp4", "aac")

@@ -1,4 +1,4 @@
-"""Recordings in a real browser: they play to their end, and show what was filmed."""
+"""Recordings in a real browser: they play to their end with the right frames."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _play(site: str, folder: Path, names: list[str]) -> dict[str, dict[str, obje
     return asyncio.run(browse())
 
 
-def test_recordings_play_to_their_end_and_show_what_was_filmed(site: str, tmp_path: Path) -> None:
+def test_recordings_play_to_their_end_with_the_right_frames(site: str, tmp_path: Path) -> None:
     names = [f"{name}{suffix}" for suffix in (".mp4", ".webm", ".mkv") for name in ("whole", "killed")]
     for name in names:
         if name.startswith("killed"):

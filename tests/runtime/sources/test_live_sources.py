@@ -1,4 +1,4 @@
-"""Live sources: what is done about a loss, on captures that follow a script, and why a source is not there."""
+"""Live sources: reconnection, with scripted captures, and the reasons why a source can't be opened."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _no_capture_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
-    """Puts a script in place of the readers, and makes the delays short."""
+    """Replaces the readers by a script, and shortens the delays."""
 
     def put(*openings: list | None, has_end: bool = False) -> Script:
         script = Script(*openings, has_end=has_end)
@@ -63,7 +63,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
 ADDRESS = "rtsp://camera.example/1"
 
 
-def test_frames_go_on_in_order_over_losses(follow: Callable[..., Script], caplog: pytest.LogCaptureFixture) -> None:
+def test_frames_continue_in_order_after_losses(follow: Callable[..., Script], caplog: pytest.LogCaptureFixture) -> None:
     script = follow(images(0, 3), None, None, images(3, 5), images(5, 6), None, images(6, 9))
     with open_source(ADDRESS, reconnect_s=5) as source:
         assert (source.kind, source.fps, source.frames) == ("live", 25, None)
@@ -83,7 +83,7 @@ def test_frames_go_on_in_order_over_losses(follow: Callable[..., Script], caplog
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
-def test_live_frames_tell_when_they_were_taken(follow: Callable[..., Script]) -> None:
+def test_live_frames_have_capture_times(follow: Callable[..., Script]) -> None:
     follow(images(0, 2))
     before = time.perf_counter(), time.time()
     with open_source(ADDRESS, reconnect_s=0) as source:
@@ -102,7 +102,7 @@ def test_readers_get_the_time_limits(follow: Callable[..., Script]) -> None:
     assert script.limits_s == [(10, 2.5), (10, math.inf)]
 
 
-def test_tries_come_at_growing_distances(follow: Callable[..., Script]) -> None:
+def test_reconnection_delays_grow(follow: Callable[..., Script]) -> None:
     script = follow(images(0, 1), *[None] * 5, images(1, 2))
     with open_source(ADDRESS, reconnect_s=5) as source:
         assert len(list(itertools.islice(source, 2))) == 2
@@ -111,7 +111,7 @@ def test_tries_come_at_growing_distances(follow: Callable[..., Script]) -> None:
     assert gaps.max() < 5
 
 
-def test_a_stream_that_does_not_come_back_is_given_up(follow: Callable[..., Script]) -> None:
+def test_a_stream_that_does_not_come_back_is_an_error(follow: Callable[..., Script]) -> None:
     follow(images(0, 4))
     seen = []
     began = time.perf_counter()
@@ -127,7 +127,7 @@ def test_a_stream_that_does_not_come_back_is_given_up(follow: Callable[..., Scri
     assert caught.value.exit_code == 1
 
 
-def test_a_try_that_hangs_ends_with_the_time_to_reconnect(follow: Callable[..., Script]) -> None:
+def test_a_hanging_attempt_ends_at_the_reconnection_limit(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
     script = follow(images(0, 1))
     script.openings.append(hangs)  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def test_a_try_that_hangs_ends_with_the_time_to_reconnect(follow: Callable[..., 
         hangs.set()
 
 
-def test_without_reconnecting_the_end_is_the_end(follow: Callable[..., Script]) -> None:
+def test_without_reconnection_a_loss_ends_the_source(follow: Callable[..., Script]) -> None:
     script = follow(images(0, 4), images(4, 8))
     with open_source(ADDRESS, reconnect_s=0) as source:
         assert shown(list(source)) == [(i, i) for i in range(4)]
@@ -148,14 +148,14 @@ def test_without_reconnecting_the_end_is_the_end(follow: Callable[..., Script]) 
     assert len(script.targets) == 1
 
 
-def test_for_ever_is_longer_than_many_tries(follow: Callable[..., Script]) -> None:
+def test_infinite_reconnection(follow: Callable[..., Script]) -> None:
     script = follow(images(0, 1), *[None] * 15, images(1, 2))
     with open_source(ADDRESS, reconnect_s=math.inf, stall_s=math.inf) as source:
         assert shown(list(itertools.islice(source, 2))) == [(0, 0), (1, 1)]
     assert len(script.targets) == 17
 
 
-def test_a_stall_is_a_loss_and_the_device_is_let_go_first(follow: Callable[..., Script]) -> None:
+def test_a_stall_is_a_loss_and_the_device_is_released_first(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
     script = follow([*images(0, 2), hangs], images(2, 4))
     with open_source("cam3", reconnect_s=5, stall_s=0.2) as source:
@@ -168,7 +168,7 @@ def test_a_stall_is_a_loss_and_the_device_is_let_go_first(follow: Callable[..., 
     assert script.targets == [3, 3]
 
 
-def test_a_stall_is_noticed_in_time_where_opencv_does_not_return(follow: Callable[..., Script]) -> None:
+def test_a_stall_is_noticed_even_if_opencv_blocks(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
     follow([*images(0, 2), hangs])
     with open_source("cam3", reconnect_s=0, stall_s=0.2) as source:
@@ -193,7 +193,7 @@ def test_stop_ends_a_blocked_read_at_once(follow: Callable[..., Script]) -> None
         hangs.set()
 
 
-def test_stop_ends_the_seeking_at_once(follow: Callable[..., Script], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_ends_a_reconnection_at_once(follow: Callable[..., Script], monkeypatch: pytest.MonkeyPatch) -> None:
     follow(images(0, 2))
     monkeypatch.setattr(live_module, "_FIRST_DELAY_S", 30)
     monkeypatch.setattr(live_module, "_LONGEST_DELAY_S", 30)
@@ -214,7 +214,7 @@ def test_stop_from_the_consumer_between_frames(follow: Callable[..., Script]) ->
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that send signals here")
-def test_stop_from_a_signal_that_meets_the_waiting_thread(follow: Callable[..., Script]) -> None:
+def test_stop_from_a_signal_handler(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
     follow([*images(0, 1), hangs])
     with open_source(ADDRESS, stall_s=60) as source:
@@ -227,7 +227,7 @@ def test_stop_from_a_signal_that_meets_the_waiting_thread(follow: Callable[..., 
             hangs.set()
 
 
-def test_a_stride_goes_on_over_losses(follow: Callable[..., Script]) -> None:
+def test_a_stride_continues_after_losses(follow: Callable[..., Script]) -> None:
     follow(images(0, 4), images(4, 11))
     with open_source(ADDRESS, vid_stride=3, reconnect_s=0.1) as source:
         assert source.fps == pytest.approx(25 / 3)
@@ -247,7 +247,7 @@ def test_a_stream_without_a_single_frame_is_an_error(follow: Callable[..., Scrip
 
 
 class _CameraOfOpenCV:
-    """What `cv2.VideoCapture` does, with images, or errors to raise, in order."""
+    """A `cv2.VideoCapture` with a list of images, or errors to raise."""
 
     steps: ClassVar[list[np.ndarray | Exception]] = []
     options: ClassVar[dict[int, float]] = {}
@@ -292,7 +292,9 @@ def test_a_camera_is_read_through_opencv(monkeypatch: pytest.MonkeyPatch) -> Non
     assert _CameraOfOpenCV.options == {cv2.CAP_PROP_BUFFERSIZE: 2}
 
 
-def test_a_change_of_size_is_followed_and_said(follow: Callable[..., Script], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_of_size_is_followed_and_logged(
+    follow: Callable[..., Script], caplog: pytest.LogCaptureFixture
+) -> None:
     large = [numbered(i, 640, 200) for i in range(3, 6)]
     follow([*images(0, 3), *large], images(6, 8))
     with open_source(ADDRESS, reconnect_s=1) as source:
@@ -317,8 +319,8 @@ def test_damage_is_summed_over_connections(follow: Callable[..., Script]) -> Non
     assert (health.losses, health.lost_frames, health.damaged_frames, health.stream_errors) == (1, 2, 1, 4)
 
 
-def test_places_in_a_recording_go_on_over_a_loss(follow: Callable[..., Script]) -> None:
-    """By the stream's clock, which begins anew with the second connection; the time between by the wall clock."""
+def test_media_times_continue_after_a_loss(follow: Callable[..., Script]) -> None:
+    """By the stream's clock, which restarts with the second connection, and by the wall clock in between."""
     first, second = ([step for i in range(3) for step in (start + i * 0.2, numbered(i))] for start in (700.0, 5.0))
     follow(first, second)
     with open_source(ADDRESS, reconnect_s=1) as source:
@@ -328,7 +330,7 @@ def test_places_in_a_recording_go_on_over_a_loss(follow: Callable[..., Script]) 
     assert places == pytest.approx([0, 0.2, 0.4, 0.4 + away_s, 0.6 + away_s, 0.8 + away_s])
 
 
-def test_a_video_at_an_address_is_read_on_where_it_was_cut(follow: Callable[..., Script]) -> None:
+def test_a_video_over_http_resumes_after_a_loss(follow: Callable[..., Script]) -> None:
     whole = images(0, 20)
     follow(whole[:8], whole[:5], [*whole, Ended()], has_end=True)
     with open_source("http://127.0.0.1/clip.avi", reconnect_s=5) as source:
@@ -337,7 +339,7 @@ def test_a_video_at_an_address_is_read_on_where_it_was_cut(follow: Callable[...,
 
 
 @pytest.mark.parametrize("reconnect_s", [0, 5])
-def test_a_video_at_an_address_that_is_cut_short_says_so(follow: Callable[..., Script], reconnect_s: float) -> None:
+def test_a_truncated_video_over_http_is_an_error(follow: Callable[..., Script], reconnect_s: float) -> None:
     follow(*[images(0, 8)] * 3, has_end=True)
     seen = []
     with (
@@ -353,7 +355,7 @@ def test_a_video_at_an_address_that_is_cut_short_says_so(follow: Callable[..., S
     ("option", "value"),
     [("reconnect_s", -1), ("reconnect_s", math.nan), ("stall_s", 0), ("stall_s", -1), ("stall_s", math.nan)],
 )
-def test_seconds_that_are_none_are_refused(option: str, value: float) -> None:
+def test_invalid_time_limits_are_refused(option: str, value: float) -> None:
     with pytest.raises(OptionError, match=f"{option}: expected seconds"):
         open_source("demo", **{option: value})
 
@@ -361,14 +363,14 @@ def test_seconds_that_are_none_are_refused(option: str, value: float) -> None:
 # Why it is not there
 
 
-def test_a_camera_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_camera_is_reported_with_the_existing_ones(tmp_path: Path) -> None:
     assert find_device(tmp_path / "video7") == f"no {tmp_path}/video7 (and no other camera)"
     (tmp_path / "video0").touch()
     assert find_device(tmp_path / "video7") == f"no {tmp_path}/video7 (there is {tmp_path}/video0)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_camera_in_use_is_named_with_who_uses_it(tmp_path: Path) -> None:
+def test_a_camera_in_use_is_reported_with_the_process(tmp_path: Path) -> None:
     device = tmp_path / "video0"
     device.touch()
     assert "in use by" not in find_device(device).replace("in use by another", "")
@@ -381,9 +383,7 @@ def test_a_camera_in_use_is_named_with_who_uses_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "said"), [(errno.EACCES, "; add the user to its group"), (errno.EBUSY, "busy")])
-def test_a_camera_that_may_not_be_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
-) -> None:
+def test_a_camera_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str) -> None:
     def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
@@ -408,7 +408,7 @@ def test_a_refused_address_is_an_error_at_once(scheme: str) -> None:
     assert time.perf_counter() - began < 5
 
 
-def test_what_an_address_lacks_is_told_apart() -> None:
+def test_errors_of_addresses_are_distinguished() -> None:
     assert why_absent("tcp://nowhere.invalid:5000", 10) == "no host named 'nowhere.invalid'"
     assert why_absent("udp://127.0.0.1:5000", 10) == "no video sent to it within 10 s"
     assert why_absent("tcp://127.0.0.1:5000?listen=1", 10) == "no video sent to it within 10 s"

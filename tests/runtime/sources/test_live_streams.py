@@ -1,4 +1,4 @@
-"""Live sources on real streams, of ffmpeg where it is there, which stall, break off, change or send no video."""
+"""Live sources on real streams, of ffmpeg if installed, that stall, break off, change or send no video."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _no_capture_is_left() -> Iterator[None]:
     assert until(lambda: not open_captures())
 
 
-def test_garbage_is_no_stream() -> None:
+def test_garbage_is_not_a_stream() -> None:
     garbage = random.Random(0).randbytes(200_000)
     with (
         Server(lambda connection, _: connection.sendall(garbage)) as server,
@@ -117,7 +117,7 @@ def test_an_image_over_http_is_one_frame(tmp_path: Path) -> None:
         assert shown(list(source)) == [(0, 77)]
 
 
-def test_a_stream_over_http_is_no_file() -> None:
+def test_a_stream_over_http_is_not_a_file() -> None:
     jpegs = [cv2.imencode(".jpg", numbered(i))[1].tobytes() for i in range(12)]
 
     def serve(connection: socket.socket, number: int) -> None:
@@ -172,7 +172,7 @@ def test_a_sender_that_is_killed_and_comes_back_five_times() -> None:
 
 @needs_ffmpeg
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no SIGSTOP here")
-def test_a_sender_that_stands_still_is_noticed_in_time() -> None:
+def test_a_stalled_sender_is_noticed_in_time() -> None:
     port = free_port()
     with Sender(port, 0) as sender, connect(port, reconnect_s=0, stall_s=0.8) as source:
         frames = iter(source)
@@ -187,7 +187,7 @@ def test_a_sender_that_stands_still_is_noticed_in_time() -> None:
 
 @needs_ffmpeg
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no SIGSTOP here")
-def test_stop_while_a_sender_stands_still() -> None:
+def test_stop_while_a_sender_stalls() -> None:
     port = free_port()
     with Sender(port, 0) as sender, connect(port, stall_s=60) as source:
         frames = iter(source)
@@ -200,8 +200,8 @@ def test_stop_while_a_sender_stands_still() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to other processes here")
-def test_a_process_that_ends_while_a_stream_stands_still_ends_well() -> None:
-    """A read that came back while Python shuts down would abort the process; so its end waits for it."""
+def test_a_process_exits_cleanly_during_a_stall() -> None:
+    """A read that returned during Python's shutdown would abort the process, so the exit waits for it."""
     code = """
 import sys, time
 from fastsam_trt import open_source
@@ -228,7 +228,7 @@ except KeyboardInterrupt:
 
 
 @needs_ffmpeg
-def test_a_sender_that_changes_its_size_under_way(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sender_that_changes_its_size(caplog: pytest.LogCaptureFixture) -> None:
     small, large = transport_stream(0, 120, (WIDTH, HEIGHT)), transport_stream(200, 120, (640, 360))
     frames = []
 
@@ -251,7 +251,7 @@ def test_a_sender_that_changes_its_size_under_way(caplog: pytest.LogCaptureFixtu
 
 @needs_ffmpeg
 def test_garbage_within_a_stream_does_not_end_it() -> None:
-    """What comes behind it is decoded, on the same connection; what was lost is counted."""
+    """Frames after it are decoded on the same connection; lost ones are counted."""
     stream, later = transport_stream(0, 60, (WIDTH, HEIGHT)), transport_stream(100, 60, (WIDTH, HEIGHT))
     garbage = random.Random(1).randbytes(400_000)
 
@@ -294,8 +294,8 @@ def test_a_stream_that_turns_into_garbage_for_good_is_lost() -> None:
 
 
 @pytest.mark.parametrize("with_length", [True, False])
-def test_a_recording_of_mjpeg_lasts_as_long_as_was_filmed(with_length: bool) -> None:
-    """FFmpeg assumes 25 images a second; these are 10, and so small that several come in before it knows."""
+def test_a_recording_of_mjpeg_lasts_as_long_as_its_source(with_length: bool) -> None:
+    """FFmpeg assumes 25 frames per second; these are 10, and so small that several arrive before it notices."""
     step_s = 0.1
 
     def serve(connection: socket.socket, _: int) -> None:
@@ -318,8 +318,8 @@ def test_a_recording_of_mjpeg_lasts_as_long_as_was_filmed(with_length: bool) -> 
 
 
 @needs_ffmpeg
-def test_a_recording_of_a_stream_lasts_as_long_as_was_filmed() -> None:
-    """Its timestamps count, however fast it comes, and over a loss the time that passed."""
+def test_a_recording_of_a_stream_lasts_as_long_as_its_source() -> None:
+    """Media times follow the timestamps, however fast frames arrive, and the clock during a loss."""
     stream = transport_stream(0, 60, (WIDTH, HEIGHT))
 
     def serve(connection: socket.socket, number: int) -> None:
@@ -336,10 +336,10 @@ def test_a_recording_of_a_stream_lasts_as_long_as_was_filmed() -> None:
     assert [frame.media_s for frame in frames] == pytest.approx(wanted, abs=2e-3)
 
 
-def test_a_file_over_http_that_breaks_off_says_so(
+def test_an_interrupted_file_over_http_is_an_error(
     tmp_path: Path, write_video: Callable[[Path, list[np.ndarray]], Path]
 ) -> None:
-    """The server promised more bytes: the end of these is not the end of the video."""
+    """The server announced more bytes, so this is not the end of the video."""
     video = write_video(tmp_path / "clip.avi", images(0, 30)).read_bytes()
     head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(video)
 
@@ -365,7 +365,7 @@ def test_a_file_over_http_that_breaks_off_says_so(
 @pytest.mark.parametrize("with_length", [True, False])
 @pytest.mark.parametrize("path", ["snapshot.cgi?x=1", "fenêtre?at=a b%20c"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
-def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, path: str, with_length: bool) -> None:
+def test_an_image_over_http_is_detected_by_its_content(suffix: str, path: str, with_length: bool) -> None:
     image = cv2.imencode(suffix, numbered(77))[1].tobytes()
     length = b"Content-Length: %d\r\n" % len(image) if with_length else b""
 
@@ -380,7 +380,7 @@ def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, path: str, with_l
     assert ":p@" not in frames[0].source
 
 
-def test_audio_alone_is_no_video() -> None:
+def test_audio_alone_is_refused() -> None:
     with (
         Server(lambda connection, _: connection.sendall(silent_wav())) as server,
         pytest.raises(SourceUnreadableError, match=r"expected a video or image, found audio \(pcm_s16le\)"),
@@ -388,8 +388,8 @@ def test_audio_alone_is_no_video() -> None:
         open_source(f"tcp://127.0.0.1:{server.port}")
 
 
-def test_a_text_over_http_is_no_video(tmp_path: Path) -> None:
-    """FFmpeg would show it as a terminal does."""
+def test_text_over_http_is_refused(tmp_path: Path) -> None:
+    """FFmpeg would render it as a terminal does."""
     (tmp_path / "readme.txt").write_text("which is no video\n" * 500)
     with _folder_over_http(tmp_path) as address, pytest.raises(SourceUnreadableError, match="image, found text"):
         open_source(f"{address}/readme.txt")

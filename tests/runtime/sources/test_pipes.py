@@ -1,4 +1,4 @@
-"""Pipes as sources: standard input, FIFOs and file descriptors, with videos, images and what is neither."""
+"""Pipes as sources: standard input, FIFOs and file descriptors, with videos, images and other data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def encode(container: str, numbers: range, *, codec: str = "mpeg4", rate: int = 
 
 @contextmanager
 def piped(data: bytes) -> Iterator[str]:
-    """A pipe that data is written into; the name of its reading end."""
+    """A pipe that data are written to; yields the name of its read end."""
     reader, writer = os.pipe()
 
     def write() -> None:
@@ -98,7 +98,7 @@ def test_standard_input_has_many_names(name: str) -> None:
 
 
 def test_a_file_as_standard_input_is_a_file(tmp_path: Path) -> None:
-    """It can be sought in, so that an MP4 with its index at the end can be read."""
+    """It is seekable, so that an MP4 with its index at the end can be read."""
     clip = tmp_path / "clip"
     clip.write_bytes(encode("mp4", range(12)))
     with clip.open("rb") as file, open_source(f"pipe:{file.fileno()}") as source:
@@ -149,7 +149,7 @@ def test_an_mp4_needs_its_index_in_front() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm"])
-def test_a_picture_through_a_pipe_is_a_picture(suffix: str) -> None:
+def test_an_image_through_a_pipe(suffix: str) -> None:
     data = cv2.imencode(suffix, numbered(77))[1].tobytes()
     with piped(data) as name, open_source(name) as source:
         assert (source.kind, source.frames, source.fps) == ("images", 1, None)
@@ -157,22 +157,22 @@ def test_a_picture_through_a_pipe_is_a_picture(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm"])
-def test_pictures_in_a_row_are_a_video(suffix: str) -> None:
+def test_a_sequence_of_images_is_a_video(suffix: str) -> None:
     data = b"".join(cv2.imencode(suffix, image)[1].tobytes() for image in images(0, 5))
     with piped(data) as name, open_source(name) as source:
         assert source.kind == "video"
         assert shown(list(source)) == [(i, i) for i in range(5)]
 
 
-def test_a_picture_with_others_inside_is_one() -> None:
-    """As phones write it: a second JPEG behind the first, announced in its head (CIPA DC-007)."""
+def test_an_image_with_embedded_images_is_one_image() -> None:
+    """As phones write it: a second JPEG after the first, announced in its header (CIPA DC-007)."""
     first, second = (cv2.imencode(".jpg", numbered(number))[1].tobytes() for number in (5, 6))
     announced = first[:2] + b"\xff\xe2\x00\x06MPF\0" + first[2:]
     assert shown(read(announced + second)) == [(0, 5)]
 
 
-def test_frames_of_a_multipart_stream_belong_where_they_came() -> None:
-    """As `curl http://camera/video | ...` sends them; FFmpeg assumes 25 a second."""
+def test_media_times_of_a_multipart_stream_are_capture_times() -> None:
+    """As `curl http://camera/video | ...` sends them; FFmpeg assumes 25 frames per second."""
     reader, writer = os.pipe()
 
     def write() -> None:
@@ -205,7 +205,7 @@ def test_frames_of_a_multipart_stream_belong_where_they_came() -> None:
         (cv2.imencode(".jpg", numbered(7))[1].tobytes()[:900], "found a JPEG that is"),
     ],
 )
-def test_what_is_no_video_is_one_clear_line(data: bytes, found: str) -> None:
+def test_data_that_are_not_a_video_are_refused_in_one_line(data: bytes, found: str) -> None:
     with pytest.raises(SourceUnreadableError, match=found) as caught:
         read(data)
     assert "\n" not in str(caught.value)
@@ -227,8 +227,8 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
         list(ImageSource("-", data[: len(data) // 2]))
 
 
-def test_a_large_picture_is_looked_at_once() -> None:
-    """Or else a pipe, which brings 64 KiB at a time, takes minutes for what is read in a second."""
+def test_a_large_image_is_buffered_once() -> None:
+    """Otherwise a pipe, which gives 64 KiB at a time, takes minutes instead of a second."""
 
     class Counted(PeekableStream):
         looked_at_b = 0
@@ -255,12 +255,12 @@ def test_a_large_picture_is_looked_at_once() -> None:
         assert followed.peek(2 * len(data)) == data * 2
 
 
-def test_audio_alone_is_no_video() -> None:
+def test_audio_alone_is_refused() -> None:
     with pytest.raises(SourceUnreadableError, match="found audio"):
         read(silent_wav())
 
 
-def test_pipes_that_can_not_be_read() -> None:
+def test_unreadable_pipes_are_refused() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     os.close(writer)
@@ -273,7 +273,7 @@ def test_pipes_that_can_not_be_read() -> None:
     os.close(terminal)
 
 
-def test_stop_ends_the_waiting_for_a_writer() -> None:
+def test_stop_ends_the_wait_for_a_writer() -> None:
     video = encode("mpegts", range(12))
     reader, writer = os.pipe()
     os.write(writer, video[: 188 * (len(video) // 188)])
@@ -289,8 +289,8 @@ def test_stop_ends_the_waiting_for_a_writer() -> None:
 
 
 @pytest.mark.parametrize("after", ["", "video"])
-def test_an_interrupt_ends_the_waiting(tmp_path: Path, after: str) -> None:
-    """While a FIFO has no writer, and while FFmpeg waits for more of a video."""
+def test_an_interrupt_ends_the_wait(tmp_path: Path, after: str) -> None:
+    """While a FIFO has no writer, and while FFmpeg waits for more data."""
     code = (
         "import sys; from fastsam_trt import open_source\n"
         "print('here', flush=True)\n"
@@ -318,7 +318,7 @@ def test_an_interrupt_ends_the_waiting(tmp_path: Path, after: str) -> None:
 
 
 def test_the_command_takes_a_pipe(tmp_path: Path) -> None:
-    """Its end is the end of the run, without an error; what is no video is one line on stderr."""
+    """Its end is the end of the run, without an error; other data give one line on stderr."""
     command = [sys.executable, "-m", "fastsam_trt", "run", "--video", "-", "--model", "colours"]
     out = tmp_path / "out.jsonl"
     video = encode("mpegts", range(12))

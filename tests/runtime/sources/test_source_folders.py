@@ -1,4 +1,4 @@
-"""Folders, globs and files of many images: nothing left out in silence, and one bad file ends no run."""
+"""Folders, globs and multi-page files: skipped files are counted, and one bad file does not end a run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _names(source: str | Path) -> list[str]:
         return [Path(frame.source).name for frame in opened]
 
 
-def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     _save(
@@ -69,7 +69,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
         open_source(str(folder / "*.json"))
 
 
-def test_a_folder_of_media_alone_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_of_media_alone_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     _save(tmp_path / "p", "a.png", ".hidden")
     with caplog.at_level(logging.DEBUG):
         assert _names(tmp_path / "p") == ["a.png"]
@@ -90,7 +90,7 @@ def test_natural_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "suffix", [".mts", ".M2TS", ".mod", ".tod", ".vob", ".3gp", ".divx", ".f4v", ".xyz", "", ".jpg"]
 )
-def test_a_video_of_any_name_is_one(tmp_path: Path, write_video: Write, suffix: str) -> None:
+def test_videos_are_detected_whatever_their_name(tmp_path: Path, write_video: Write, suffix: str) -> None:
     folder = tmp_path / "camera"
     folder.mkdir()
     frames = [np.full((32, 32, 3), 80 * i, np.uint8) for i in range(3)]
@@ -104,7 +104,7 @@ def test_a_video_of_any_name_is_one(tmp_path: Path, write_video: Write, suffix: 
 
 
 @pytest.mark.parametrize("name", ["text.mp4", "page.nfo", "text", "doc.mp4", "sound.mkv"])
-def test_what_is_known_to_be_no_video_is_named(tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_videos_are_named(tmp_path: Path, name: str) -> None:
     start = {"doc.mp4": b"%PDF-1.7\n", "sound.mkv": b"fLaC\0\0"}.get(name, b"a text of many words\n")
     (tmp_path / name).write_bytes(start * 40)
     found = {"doc.mp4": "a PDF", "sound.mkv": r"audio \(FLAC\)"}.get(name, "text")
@@ -113,7 +113,7 @@ def test_what_is_known_to_be_no_video_is_named(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "AVIF"])
-def test_an_animated_picture_is_a_video(tmp_path: Path, form: str) -> None:
+def test_an_animated_image_is_a_video(tmp_path: Path, form: str) -> None:
     levels = (40, 120, 200, 80)
     first, *rest = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in levels]
     path = tmp_path / "moving.jpg"
@@ -138,7 +138,7 @@ def test_an_animated_picture_is_a_video(tmp_path: Path, form: str) -> None:
     assert seen[:3] == [0, 1, 2]
 
 
-def test_an_animation_may_have_a_picture_for_old_viewers(tmp_path: Path) -> None:
+def test_an_animation_may_have_a_fallback_image(tmp_path: Path) -> None:
     images = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in (255, 40, 120)]
     path = tmp_path / "x.png"
     images[0].save(path, save_all=True, append_images=images[1:], default_image=True)
@@ -176,7 +176,7 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
 
 
 def test_a_tiff_of_ten_thousand_pages(tmp_path: Path) -> None:
-    """Each is a directory and four pixels, which no library writes as fast."""
+    """Each page is a directory and four pixels, written by hand for speed."""
     pages, parts, page_b = 10_000, [b"II*\0\x08\0\0\0"], 2 + 12 * 8 + 4 + 4
     for page in range(pages):
         at = 8 + page * page_b
@@ -196,7 +196,7 @@ def test_a_tiff_of_ten_thousand_pages(tmp_path: Path) -> None:
         assert file.read(pages - 1)[0, 0] == (pages - 1) % 251
 
 
-def test_a_broken_page_is_told_and_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_page_is_logged_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = _tiff(tmp_path / "scan.tif", *(np.full((64, 64), 60 * i, np.uint8) for i in range(3)))
     data = path.read_bytes()
     path.write_bytes(data[:-2000])  # its last page is cut short
@@ -220,7 +220,7 @@ def test_pages_that_fail_count_as_their_file(tmp_path: Path, caplog: pytest.LogC
         list(pipeline.stream(path))
 
 
-def test_one_file_that_can_not_be_used_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_unusable_file_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("a.png", "c.png", "e.png"):
@@ -247,7 +247,7 @@ def test_one_file_that_can_not_be_used_ends_no_run(tmp_path: Path, caplog: pytes
 
 
 def test_failures_of_the_last_files_are_counted(tmp_path: Path) -> None:
-    """The source has been read to its end when they fail."""
+    """They fail after the source has been read to its end."""
     for i in range(6):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((8, 8, 3), np.uint8))
     pipeline = Pipeline("colours", boxes=[(100, 100, 200, 200)])
@@ -255,7 +255,7 @@ def test_failures_of_the_last_files_are_counted(tmp_path: Path) -> None:
         list(pipeline.stream(str(tmp_path / "*.png")))
 
 
-def test_a_run_that_is_stopped_tells_no_failures(tmp_path: Path) -> None:
+def test_a_stopped_run_reports_no_failures(tmp_path: Path) -> None:
     for i in range(4):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((8, 8, 3), np.uint8))
     pipeline = Pipeline("colours", points=[(200, 200)])

@@ -1,4 +1,4 @@
-"""Names of sources: what each means, on any machine and in any folder."""
+"""Names of sources: what each one means, on any machine and in any folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
-    """Targets of the cameras and streams that were to be opened."""
+    """Targets of the cameras and streams that are opened."""
     opened: list[str | int] = []
     for name in ("LiveSource", "open_address"):
         monkeypatch.setattr(opener, name, lambda _name, target, *_, **__: opened.append(target))
@@ -51,7 +51,7 @@ def _sizes(name: Any) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize(
     "name", ["demo", "0", "cam0", "rtsp:", "a:b.png", "photo[1].png", "-", "line\nbreak.png", "x.png "]
 )
-def test_a_path_is_a_path(here: Path, live: list[str | int], name: str) -> None:
+def test_path_objects_are_paths(here: Path, live: list[str | int], name: str) -> None:
     Path("photo.png").rename(name)
     assert _sizes(Path(name)) == [(8, 12)]
     assert _sizes(here / name) == [(8, 12)]
@@ -74,7 +74,7 @@ def test_odd_names_are_files(here: Path, name: str) -> None:
     ("name", "ways"),
     [("demo", ["./demo", "demo://"]), ("0", ["./0", "/dev/video0"]), ("cam3", ["./cam3", "/dev/video3"])],
 )
-def test_a_name_of_two_meanings_is_refused_with_both(
+def test_an_ambiguous_name_is_refused_with_both_meanings(
     here: Path, live: list[str | int], name: str, ways: list[str]
 ) -> None:
     Path(name).mkdir()
@@ -147,7 +147,7 @@ def test_file_addresses_are_files(here: Path, live: list[str | int]) -> None:
     assert live == []
 
 
-def test_the_home_folder_is_found(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folder_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here))
     assert _sizes("~/photo.png") == [(8, 12)]
     with pytest.raises(SourceNotFoundError):
@@ -179,7 +179,7 @@ def test_types_of_sources(here: Path, live: list[str | int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 5000, "nul\0byte.png", " photo.png"])
-def test_names_of_nothing(here: Path, name: str) -> None:
+def test_names_that_do_not_exist(here: Path, name: str) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
         open_source(name)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Streams that are left in every way there is: no thread and no file descriptor outlives them."""
+"""Closing streams in every way: no thread or file descriptor is left."""
 
 from __future__ import annotations
 
