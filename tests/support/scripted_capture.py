@@ -12,11 +12,10 @@ from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened
 
 
 class Script:
-    """What `open_reader` does, opening after opening: each a list of steps, or None where it can't be opened.
+    """A replacement for `open_reader`. Every opening has a list of steps, or None if it fails.
 
-    A step is an image, an error to raise, an event that is waited for and then no frame comes, `Ended`, a time in
-    seconds by the stream's clock for the next frame, or damage that happens before it. At the end of its steps a
-    reader gives no more frames.
+    A step is an image, an error to raise, an event to wait for (then no frame comes), `Ended`, a timestamp in seconds
+    for the next frame, or damage before it. After its last step, a reader gives no more frames.
     """
 
     def __init__(self, *openings: list | None, has_end: bool = False) -> None:

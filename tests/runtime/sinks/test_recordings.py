@@ -325,7 +325,7 @@ def test_an_interrupt_during_a_write_is_not_lost(tmp_path: Path) -> None:
 
 
 class _Interrupted:
-    """A file whose next write is interrupted by Ctrl-C after the bytes are written, but before their count is returned."""
+    """A file whose next write is interrupted by Ctrl-C after the bytes are written; their count is lost."""
 
     def __init__(self, file: object) -> None:
         self._file, self._is_due = file, True

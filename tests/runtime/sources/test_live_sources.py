@@ -31,7 +31,7 @@ from fastsam_trt.errors import (
     TruncatedSourceError,
 )
 from fastsam_trt.sources import SourceHealth
-from fastsam_trt.sources import live as live_module
+from fastsam_trt.sources.live import live_source as live_module
 from fastsam_trt.sources.live.diagnosis import find_device, why_absent
 from fastsam_trt.sources.names import hide_password
 from fastsam_trt.sources.video.reader_events import Ended
