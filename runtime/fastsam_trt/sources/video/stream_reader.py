@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import deque
-from typing import cast
+from typing import Protocol, cast
 
 import av
 from av.container.core import Flags
@@ -15,7 +15,6 @@ from av.format import Flags as FormatFlags
 from av.video.stream import VideoStream
 
 from fastsam_trt.sources.health import SourceHealth
-from fastsam_trt.sources.pipes.pipe import Pipe
 from fastsam_trt.sources.video.bgr_converter import BgrConverter
 from fastsam_trt.sources.video.decoder import Decoded, Decoder, frame_rate
 from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened
@@ -31,6 +30,17 @@ _NO_TIMESTAMPS = cast("int", FormatFlags.no_timestamps.value)
 _STILL_BRANDS = frozenset({"avif", "heic", "heix", "mif1"})
 
 
+class ByteReader(Protocol):
+    """An open pipe, from whose bytes FFmpeg reads a stream."""
+
+    began_s: float
+    """Time at which it was opened, on the clock of `time.perf_counter`."""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`; empty at the end."""
+        ...
+
+
 class StreamReader:
     """An open stream.
 
@@ -39,7 +49,7 @@ class StreamReader:
     that read streams through OpenCV.
     """
 
-    def __init__(self, source: str | Pipe, *, open_s: float = math.inf, read_s: float = math.inf) -> None:
+    def __init__(self, source: str | ByteReader, *, open_s: float = math.inf, read_s: float = math.inf) -> None:
         """Open the stream.
 
         Args:
