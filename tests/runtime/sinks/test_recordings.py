@@ -299,7 +299,7 @@ def test_a_missing_encoder_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 def test_an_unsupported_size_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     image = np.zeros((2, 20_000, 3), np.uint8)
-    with pytest.raises(OutputError, match="libx264 can't encode 20000 x 2 px"):
+    with pytest.raises(OutputError, match="libx264 can't encode frames of 20000 x 2 px"):
         record(path, 25, [0, 0.04], images=[image] * 2)
     assert not path.exists()
 

@@ -183,9 +183,9 @@ def test_concatenated_streams(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert _indices(frames) == list(range(140))
     assert [frame.media_s for frame in frames] == pytest.approx([i / 25 for i in range(140)], abs=1e-3)
     assert (health.lost_frames, health.damaged_frames) == (0, 0)
-    assert [record.getMessage().split(" goes on ")[1] for record in caplog.records] == [
-        "with frames of 240 x 96 px, before 160 x 64",
-        "with frames of 160 x 64 px, before 240 x 96",
+    assert [record.getMessage().split(" continues ")[1] for record in caplog.records] == [
+        "with frames of 240 x 96 px, after 160 x 64 px",
+        "with frames of 160 x 64 px, after 240 x 96 px",
     ]
 
 
