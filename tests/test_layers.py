@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def _modules(package: Path) -> dict[str, Path]:
     """Every module of a package by its dotted name; a package by the name of its folder."""
+    wing = ROOT / package.relative_to(ROOT).parts[0]
     found = {}
     for path in package.rglob("*.py"):
-        dotted = ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        dotted = ".".join(path.relative_to(wing).with_suffix("").parts)
         found[dotted.removesuffix(".__init__")] = path
     return found
 
@@ -64,11 +65,12 @@ def test_no_layer_imports_from_one_below_it(wing: str) -> None:
     package = ROOT / wing
     modules = _modules(package)
     layer = {name: place for place, name in enumerate(LAYERS[wing])}
+    depth = wing.count("/")
     upward = []
     for name, path in modules.items():
-        own = name.split(".")[1:2]
+        own = name.split(".")[depth : depth + 1]
         for other in _imported(path, modules, types=True) if own else ():
-            to = other.split(".")[1:2]
+            to = other.split(".")[depth : depth + 1]
             if to and to != own and layer[to[0]] > layer[own[0]]:
                 upward.append(f"{name} imports {other}")
     assert not upward

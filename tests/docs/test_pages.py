@@ -33,7 +33,7 @@ from support.doc_pages import (
     links,
     name_of,
 )
-from support.layers import LAYERS
+from support.layers import LAYERS, WINGS
 
 RUN = [README, DOCS / "quickstart.md"]
 RUN_PYTHON = [*RUN, DOCS / "python.md"]
@@ -195,7 +195,7 @@ def test_the_table_of_performance_is_that_of_the_recorded_results(
 
 
 def test_messages_of_troubleshooting_are_those_of_the_code() -> None:
-    code = "".join(path.read_text() for wing in LAYERS for path in (ROOT / wing).rglob("*.py"))
+    code = "".join(path.read_text() for wing in WINGS for path in (ROOT / wing).rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", code)  # literals that go on in the next line
     headings = re.findall(r"^### `(.*)`$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
     assert len(headings) > 15
@@ -212,10 +212,10 @@ def test_results_list_what_a_result_has() -> None:
 
 def test_architecture_lists_every_package_in_the_order_of_the_layers() -> None:
     sections = (DOCS / "architecture.md").read_text().split("\n### ")
-    for wing, layers in LAYERS.items():
+    for wing in WINGS:
         section = next(each for each in sections if each.startswith(wing))
         listed = re.findall(r"`(\w+)/`", section.split("\n## ")[0])
-        assert listed == [name for name in layers if (ROOT / wing / name).is_dir()], wing
+        assert listed == [name for name in LAYERS[wing] if (ROOT / wing / name).is_dir()], wing
 
 
 def test_a_dead_link_fails_the_build_and_the_pages_as_they_are_do_not(tmp_path: Path) -> None:

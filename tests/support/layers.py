@@ -16,7 +16,14 @@ LAYERS = {
         "selectors", "results", "sources", "streaming", "drawing", "pipeline", "sinks", "preview", "comparison", "cli",
         "__main__",
     ),
+    "runtime/fastsam_trt/sources": (
+        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "video", "files", "pipes",
+        "live", "opener",
+    ),
     "benchmarks/fastsam_bench": (
         "errors", "results", "timing", "cases", "roofline", "scenarios", "run", "report",
     ),
 }  # fmt: skip
+
+WINGS = tuple(folder for folder in LAYERS if folder.count("/") == 1)
+"""The packages at the top."""

@@ -162,9 +162,9 @@ def test_tracks_pay_for_an_object_once() -> None:
         result, expected = pipe(scene(*SHAPES)), plain(scene(*SHAPES))
         assert _cells(result) == _cells(expected) == {(1, 1), (5, 5)}
         np.testing.assert_allclose(result.similarities, expected.similarities, atol=1e-6)
-        assert expected.embedded == 4
+        assert expected.crops_embedded == 4
         assert expected.track_ids.tolist() == [-1, -1]
-        embedded.append(result.embedded)
+        embedded.append(result.crops_embedded)
         ids.append(sorted(result.track_ids.tolist()))
     assert embedded[0] == 4
     assert embedded[1] < 4
@@ -193,11 +193,11 @@ def test_a_new_prompt_scores_kept_embeddings_again() -> None:
 def test_tracking_begins_anew_when_it_is_set() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     frame = scene(*SHAPES)
-    assert pipe(frame).embedded == 4
-    assert pipe(frame).embedded < 4
+    assert pipe(frame).crops_embedded == 4
+    assert pipe(frame).crops_embedded < 4
     pipe.track = True
     assert pipe.track
-    assert pipe(frame).embedded == 4
+    assert pipe(frame).crops_embedded == 4
     pipe.track = False
     assert not pipe.track
     assert pipe(frame).track_ids.tolist() == [-1, -1]
@@ -208,9 +208,10 @@ def test_a_budget_that_is_over_leaves_decisions_pending_and_then_makes_them() ->
     frame = scene(*SHAPES)
     long_ago = pipe(frame, captured_s=time.perf_counter() - 60)
     assert len(long_ago.pending) > 0
-    assert len(long_ago.pending) + long_ago.embedded == 4
+    assert len(long_ago.pending) + long_ago.crops_embedded == 4
     record = as_record(Frame(frame, 0, "made"), long_ago)
-    assert record["pending"] == long_ago.segments.track_ids[long_ago.pending].tolist()
+    assert record["pending_tracks"] == record["pending"] == long_ago.pending_tracks.tolist()
+    assert len(set(record["pending_tracks"]) - {-1}) == len(long_ago.pending)
     for _ in range(20):
         result = pipe(frame)
         if not len(result.pending):
@@ -222,7 +223,7 @@ def test_without_a_budget_nothing_is_pending() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     result = pipe(scene(*SHAPES), captured_s=time.perf_counter() - 60)
     assert len(result.pending) == 0
-    assert result.embedded == 4
+    assert result.crops_embedded == 4
 
 
 @pytest.mark.parametrize("budget", [0, -1, math.nan, math.inf])
@@ -279,7 +280,7 @@ def test_halves_on_two_threads_give_what_one_gives() -> None:
         for i in range(len(frames)):
             more.acquire()
             result = pipe.select(ready[i])
-            result.crops()
+            result.mask_crops()
             found.append(_cells(result))
 
     selecting = threading.Thread(target=select)
