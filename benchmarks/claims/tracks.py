@@ -20,13 +20,13 @@ from fastsam_bench.scenarios.demo_accuracy import Counts, counting_items, mask_i
 from fastsam_engine.errors import ModelNotFoundError
 from fastsam_trt.bundled_models import CLIP, SEGMENTER
 from fastsam_trt.clip.model import Clip
-from fastsam_trt.clip.track_embedder import TrackEmbeddings
+from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.demo.scenes import Scene
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import Segments
-from fastsam_trt.selectors import Embedder, EveryCrop, TextSelector
+from fastsam_trt.selectors import CropEmbedder, Embedder, TextSelector
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.tracking import Tracker
 
@@ -183,7 +183,7 @@ def _ask(
 ) -> tuple[Counts, Crops]:
     """Ask a prompt over a whole video. Items that do not count are neither missed nor held against the selection."""
     recorded = cast("Clip", Recorded(clip))
-    embedder: Embedder = TrackEmbeddings(recorded) if tracks else EveryCrop(recorded)
+    embedder: Embedder = TrackEmbedder(recorded) if tracks else CropEmbedder(recorded)
     selector = TextSelector(
         {}, {0: prompt}, recorded,
         negatives=DEFAULT_NEGATIVES, templates=DEFAULT_TEMPLATES, threshold=DEFAULT_THRESHOLD, embedder=embedder,
@@ -191,10 +191,10 @@ def _ask(
     counts, crops = Counts(), Crops()
     for each in seen:
         cast("Recorded", recorded).seen = each
-        embedder.begin(each.segments, None)
+        embedder.begin(each.segments)
         selection = selector.select(each.frame, each.segments)
         owners = each.owners[selection.indices]
-        crops.embedded, crops.seen = crops.embedded + selection.crops, crops.seen + len(each.segments)
+        crops.embedded, crops.seen = crops.embedded + selection.crops_embedded, crops.seen + len(each.segments)
         asked = owners[(owners < 0) | each.counting[owners]]
         right = int(((asked >= 0) & wanted[asked]).sum())
         missed = wanted & each.counting
@@ -233,15 +233,16 @@ def _real(video: Path, frames: int, model: str, clip_name: str) -> tuple[list[di
     once = _record(video, Segmenter(model), clip)
     tracker = Tracker()
     recorded = Recorded(clip)
-    kept = TrackEmbeddings(cast("Clip", recorded))
+    kept = TrackEmbedder(cast("Clip", recorded))
     crops, cosines, others, tracks = Crops(), list[float](), list[float](), set[int]()
     for index in range(frames):
         each = once[index % len(once)]
         segments = dataclasses.replace(each.segments, track_ids=tracker.update(each.segments, each.frame))
         recorded.seen = each
-        kept.begin(segments, None)
-        vectors = kept.embed(each.frame, segments).vectors
-        crops.embedded, crops.seen = crops.embedded + kept.embedded, crops.seen + len(segments)
+        kept.begin(segments)
+        found = kept.embed(each.frame, segments)
+        vectors = found.vectors
+        crops.embedded, crops.seen = crops.embedded + found.crops_embedded, crops.seen + len(segments)
         tracks |= set(segments.track_ids.tolist())
         if len(segments):
             cosines += (vectors * each.vectors).sum(axis=1).tolist()

@@ -1,4 +1,4 @@
-"""TrackEmbeddings: CLIP sees an object when it comes and from time to time, not in every frame."""
+"""TrackEmbedder: CLIP sees an object when it comes and from time to time, not in every frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.clip.batch_latency import BatchTimes
-from fastsam_trt.clip.embedder import Embedded
+from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.looks import Watch
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.refresh import blend, urgency
@@ -36,7 +36,7 @@ _MOST_RESERVED = 0.3  # of the budget, for what comes after: one hiccup there sh
 _PAUSE = 1.0  # times as long as a crop took that no time was left for: until the next such
 
 
-class TrackEmbeddings:
+class TrackEmbedder:
     """Embeds segments once a track; fulfils `Embedder`.
 
     Every new track is embedded at once, and so is one that looks otherwise than CLIP saw it (see `Watch`), which
@@ -47,8 +47,8 @@ class TrackEmbeddings:
     are long overdue are made all the same, one a frame. Prompts have no part in it: they may change, and nothing is
     embedded. Segments without a track are embedded each time.
 
-    With a budget, a frame has until `budget_ms` after its capture, less what comes after (`reserve_ms`, of which at
-    most three tenths of the budget count). Crops are embedded in batches of few sizes, the largest that should be done
+    With a budget (see `LatencyBudget`), a frame has until then, less what comes after (of which at most three tenths of
+    the budget count). Crops are embedded in batches of few sizes, the largest that should be done
     by then (see `BatchTimes`): new tracks and looks first, by the segmenter's score and by how long they have waited,
     then refreshes. Those that are left are tried again in the next frame; until then a new track is not known, nor one
     of a new look: what it was is no answer, unless it looks so again. What the
@@ -59,11 +59,6 @@ class TrackEmbeddings:
     by those crops and CLIP takes no more than half of the time: decisions are made in time, and a stream that drops
     what it can't keep up with does not grow older.
 
-    Attributes:
-        embedded: Crops that went through CLIP since `begin`.
-        budget_ms: Age that a frame may have when its result is out; None: all the time that is needed. May be set
-            between frames, as `reserve_ms`.
-        reserve_ms: What is needed of it after the selection: masks, sinks.
     """
 
     def __init__(
@@ -71,7 +66,6 @@ class TrackEmbeddings:
         clip: Clip,
         *,
         masked: bool = False,
-        budget_ms: float | None = None,
         keep_frames: int = KEEP_FRAMES,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -80,13 +74,9 @@ class TrackEmbeddings:
         Args:
             clip: The CLIP model.
             masked: Whether it sees a segment's mask alone, the rest greyed, or all that is in its box.
-            budget_ms: See the attributes.
             keep_frames: How long the embedding of a track is kept that isn't seen; as long as the tracker keeps it.
             clock: Seconds, on the clock of the frames' capture.
         """
-        self.embedded = 0
-        self.budget_ms = budget_ms
-        self.reserve_ms = 0.0
         self._clip = clip
         self._masked = masked
         self._keep = keep_frames
@@ -94,7 +84,8 @@ class TrackEmbeddings:
         self._times = BatchTimes()
         self._table = TrackTable()
         self._watching = Watch()
-        self._captured_s: float | None = None
+        self._budget: LatencyBudget | None = None
+        self._crops = 0  # that the frame has embedded
         self._refreshes = 0  # that the frame may still make
         self._saved = _SAVED_FIRST  # crops that refreshes may take; what new tracks take counts
         self._paused_until_s = -math.inf
@@ -125,9 +116,9 @@ class TrackEmbeddings:
                 if learnt:
                     self._times.learn(size, (self._clock() - start_s) * 1e3)
 
-    def begin(self, segments: Segments, captured_s: float | None) -> None:
+    def begin(self, segments: Segments, budget: LatencyBudget | None = None) -> None:
         table, ids = self._table, np.unique(segments.track_ids[segments.track_ids >= 0])
-        self.embedded, self._captured_s = 0, captured_s
+        self._crops, self._budget = 0, budget
         self._watching.begin()
         rows = table.find(ids)
         saved = self._saved + _CROP_SHARE * len(ids)
@@ -142,8 +133,8 @@ class TrackEmbeddings:
         table.keep(records["away"] <= self._keep)
         table.add(ids[rows < 0])
 
-    def embed(self, frame: NDArray[np.uint8], segments: Segments) -> Embedded:
-        before, rows = self.embedded, self._table.find(segments.track_ids)
+    def embed(self, frame: NDArray[np.uint8], segments: Segments) -> Embeddings:
+        before, rows = self._crops, self._table.find(segments.track_ids)
         tracked, loose = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
         made = self._run(frame, segments, loose) if len(loose) else None
         self._watch(frame, segments, rows, tracked)
@@ -157,9 +148,9 @@ class TrackEmbeddings:
             vectors[tracked] = np.where(known[tracked, None], table.vectors[rows[tracked]], 0)
         if made is not None:
             vectors[loose] = made
-        return Embedded(vectors, known, self.embedded - before)
+        return Embeddings(vectors, known, self._crops - before)
 
-    def judged(self, segments: Segments, margins: NDArray[np.float32]) -> None:
+    def record_margins(self, segments: Segments, margins: NDArray[np.float32]) -> None:
         rows = self._table.find(segments.track_ids)
         told = (rows >= 0) & ~np.isnan(margins)
         rows, margins = rows[told], margins[told]
@@ -246,9 +237,9 @@ class TrackEmbeddings:
         late = int((waited >= 1).sum())
         if not late or start_s < self._paused_until_s:
             return
-        budget_ms = self.budget_ms or 0.0
+        budget_ms = 0.0 if self._budget is None else self._budget.budget_ms
         over_ms = min(_OVERDUE_SHARE * budget_ms * 2 ** (min(float(waited.max()), _LONGEST) - 1), budget_ms)
-        size = self._times.largest(late, over_ms) or int(not self.embedded)
+        size = self._times.largest(late, over_ms) or int(not self._crops)
         if not size:
             return
         longest = np.argsort(-waited, kind="stable")[:size]
@@ -283,16 +274,17 @@ class TrackEmbeddings:
         records["embedded_look"][rows] = records["look"][rows]
 
     def _run(self, frame: NDArray[np.uint8], segments: Segments, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        self.embedded += len(places)
+        self._crops += len(places)
         if self._masked:
             return self._clip.embed_masked(frame, segments.take(places))
         return self._clip.embed_boxes(frame, segments.boxes[places])
 
     def _deadline_s(self) -> float:
-        if self.budget_ms is None or self._captured_s is None:
+        budget = self._budget
+        if budget is None:
             return math.inf
-        reserve_ms = min(self.reserve_ms, _MOST_RESERVED * self.budget_ms)
-        return self._captured_s + (self.budget_ms - reserve_ms) / 1e3
+        reserve_ms = min(budget.reserve_ms, _MOST_RESERVED * budget.budget_ms)
+        return budget.captured_s + (budget.budget_ms - reserve_ms) / 1e3
 
 
 def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -380,7 +380,7 @@ class Pipeline(Prompted, Closable):
             class_agnostic=self.segmenter.class_agnostic,
             prompts=answering.question.prompts,
             speed={**segmented.speed, "select": (time.perf_counter() - start) * 1e3},
-            embedded=selection.crops,
+            embedded=selection.crops_embedded,
             frames=answers.frames,
         )
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fastsam_trt import Pipeline
-from fastsam_trt.clip.track_embedder import TrackEmbeddings
+from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
+from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.tracking import Tracker
@@ -77,17 +78,19 @@ def hue_turned(frame: np.ndarray, by: int = 100) -> np.ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
 
 
-def step(kept: TrackEmbeddings, frame: np.ndarray, boxes: np.ndarray = BOXES, captured_s: float | None = None):
+def step(
+    kept: TrackEmbedder, frame: np.ndarray, boxes: np.ndarray = BOXES, budget: LatencyBudget | None = None
+) -> Embeddings:
     segments = segments_at(boxes)
-    kept.begin(segments, captured_s)
+    kept.begin(segments, budget)
     embedded = kept.embed(frame, segments)
-    kept.judged(segments, np.where(embedded.known, 0.5, np.nan).astype(np.float32))
+    kept.record_margins(segments, np.where(embedded.known, 0.5, np.nan).astype(np.float32))
     return embedded
 
 
-def settled(clip: MeanColour, frame: np.ndarray, frames: int = 60, **options: object) -> TrackEmbeddings:
+def settled(clip: MeanColour, frame: np.ndarray, frames: int = 60, **options: object) -> TrackEmbedder:
     """Embeddings of objects that have been there for a while."""
-    kept = TrackEmbeddings(clip, **options)
+    kept = TrackEmbedder(clip, **options)
     for i in range(frames):
         step(kept, noisy(frame, i % 7))
     clip.seen.clear()
@@ -157,7 +160,7 @@ def test_a_signal_that_turns_green_is_a_change_though_most_of_its_box_stays() ->
         return frame
 
     clip = MeanColour()
-    kept = TrackEmbeddings(clip)
+    kept = TrackEmbedder(clip)
     for i in range(40):
         step(kept, noisy(signal(0, (30, 30, 230)), i), boxes)
     clip.seen.clear()
@@ -191,11 +194,11 @@ def test_two_selectors_that_ask_pay_once_and_learn_the_same() -> None:
     clip = MeanColour()
     kept = settled(clip, drawn(*COLOURS))
     now, segments = drawn((200, 40, 40), *COLOURS[1:]), segments_at(BOXES)
-    kept.begin(segments, None)
+    kept.begin(segments)
     first, second = kept.embed(now, segments.take(np.array([0, 1]))), kept.embed(now, segments.take(np.array([1, 0])))
     assert clip.seen == [20]
     np.testing.assert_array_equal(first.vectors, second.vectors[::-1])
-    kept.begin(segments, None)
+    kept.begin(segments)
     kept.embed(drawn(*COLOURS), segments)
     kept.embed(now, segments)  # a ranking of the result of before
     assert clip.seen == [20, 20]
@@ -208,19 +211,19 @@ def test_with_a_budget_a_changed_look_is_pending_and_goes_before_refreshes() -> 
         step(kept, drawn(*COLOURS))
     clip.seen.clear()
     clip.now_s = 100.0
-    kept.budget_ms = 1.0
     now = drawn(*COLOURS[:2], (20, 20, 20))
     for i in range(2):
         clip.now_s = 100.0 + i / 30
-        embedded = step(kept, now, captured_s=clip.now_s - 1)
+        embedded = step(kept, now, budget=LatencyBudget(clip.now_s - 1, 1.0))
         assert embedded.known.tolist() == [True, True, False]
         assert not embedded.vectors[2].any()  # what it was is not told as what it is
-    assert step(kept, drawn(*COLOURS), captured_s=clip.now_s - 1).known.all()  # as before again: what it was is true
-    kept.budget_ms = 50.0
+    assert step(
+        kept, drawn(*COLOURS), budget=LatencyBudget(clip.now_s - 1, 1.0)
+    ).known.all()  # as before again: what it was is true
     kept._table.records["age"] = 1000
     clip.seen.clear()
     clip.now_s = 101.0
-    assert step(kept, now, captured_s=101.0).known.all()
+    assert step(kept, now, budget=LatencyBudget(101.0, 50.0)).known.all()
     assert clip.seen[0] == 220
 
 
@@ -302,7 +305,7 @@ def test_a_look_that_never_rests_is_not_embedded_in_every_frame() -> None:
 
 def test_a_demo_video_costs_hardly_more_crops() -> None:
     video, clip, tracker = DemoVideo(seed=31, items=6), MeanColour(), Tracker()
-    kept, seen, ids = TrackEmbeddings(clip), 0, set()
+    kept, seen, ids = TrackEmbedder(clip), 0, set()
     for i in range(150):
         made = video.scene(i)
         visible = made.masks[made.visible > 0.4]
@@ -310,7 +313,7 @@ def test_a_demo_video_costs_hardly_more_crops() -> None:
         boxes = np.array([[x[0], y[0], x[1] + 1, y[1] + 1] for x, y in spans], np.float32)
         segments = segments_at(boxes)
         segments = dataclasses.replace(segments, track_ids=tracker.update(segments, made.frame, i / 30))
-        kept.begin(segments, None)
+        kept.begin(segments)
         kept.embed(made.frame, segments)
         seen += len(segments)
         ids |= set(segments.track_ids.tolist())
@@ -324,7 +327,7 @@ def test_a_demo_video_costs_hardly_more_crops() -> None:
 def test_two_segments_with_one_box_pay_for_one_crop() -> None:
     clip = MeanColour()
     boxes = np.concatenate([BOXES, BOXES[:1] + 1, BOXES[:1] * (1, 1, 1, 1.3)]).astype(np.float32)
-    kept = TrackEmbeddings(clip)
+    kept = TrackEmbedder(clip)
     embedded = step(kept, drawn(*COLOURS), boxes)
     assert embedded.known.all()
     assert sorted(clip.seen) == [20, 20, 120, 220]  # not that which is one pixel off
@@ -341,14 +344,14 @@ def test_two_segments_with_one_box_pay_for_one_crop() -> None:
 
 def test_a_twin_is_known_by_its_mask_where_masks_are_shown() -> None:
     clip = MeanColour()
-    step(TrackEmbeddings(clip, masked=True), drawn(*COLOURS), np.concatenate([BOXES, BOXES]))
+    step(TrackEmbedder(clip, masked=True), drawn(*COLOURS), np.concatenate([BOXES, BOXES]))
     assert len(clip.seen) == 6
 
 
 def test_of_many_boxes_that_are_one_each_is_answered_in_the_same_frame() -> None:
     clip = MeanColour()
     sliding = np.array([[20 + i, 30, 80 + i, 90] for i in range(12)], np.float32)
-    assert step(TrackEmbeddings(clip), drawn(*COLOURS), sliding).known.all()
+    assert step(TrackEmbedder(clip), drawn(*COLOURS), sliding).known.all()
     assert len(clip.seen) < 7
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from fastsam_trt import Pipeline
+from fastsam_trt.clip.embedder import CropEmbedder, Embeddings, LatencyBudget
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, PromptError
 from fastsam_trt.segmentation.segments import Segments
-from fastsam_trt.selectors import CombinedSelector, Embedded, EveryCrop, Selection, TextSelector
+from fastsam_trt.selectors import CombinedSelector, Selection, TextSelector
 from fastsam_trt.sinks.json_lines import as_record
 from fastsam_trt.sources import Frame
 from support.colour_models import CELL_PX, scene
@@ -47,15 +48,18 @@ class Slow:
         self.asked: list[int] = []
         self._vectors = clip.text.embed(shown, ["{}"])
 
-    def begin(self, segments: Segments, captured_s: float | None) -> None:
+    def warm(self, frame_shape: tuple[int, ...]) -> None:
         pass
 
-    def embed(self, frame: np.ndarray, segments: Segments) -> Embedded:
+    def begin(self, segments: Segments, budget: LatencyBudget | None = None) -> None:
+        pass
+
+    def embed(self, frame: np.ndarray, segments: Segments) -> Embeddings:
         self.asked = segments.track_ids.tolist()
         known = np.isin(segments.track_ids, list(self.known))
-        return Embedded(np.where(known[:, None], self._vectors[segments.track_ids], 0), known)
+        return Embeddings(np.where(known[:, None], self._vectors[segments.track_ids], 0), known)
 
-    def judged(self, segments: Segments, margins: np.ndarray) -> None:
+    def record_margins(self, segments: Segments, margins: np.ndarray) -> None:
         self.margins.update(zip(segments.track_ids.tolist(), margins.tolist(), strict=True))
 
 
@@ -145,12 +149,12 @@ def test_an_exclusion_that_is_not_decided_yet_keeps_the_segment_back() -> None:
 
 def test_the_plain_embedder_shows_clip_everything() -> None:
     clip = Clip("clip-colours")
-    plain, frame = EveryCrop(clip), scene(*SHAPES)
+    plain, frame = CropEmbedder(clip), scene(*SHAPES)
     segments = Pipeline("things")(frame).segments
-    plain.begin(segments, None)
+    plain.begin(segments)
     found = plain.embed(frame, segments)
     assert found.known.all()
-    assert found.crops == len(segments) == 4
+    assert found.crops_embedded == len(segments) == 4
     np.testing.assert_array_equal(found.vectors, clip.embed_boxes(frame, segments.boxes))
 
 

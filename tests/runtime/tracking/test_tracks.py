@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fastsam_trt.clip.batch_latency import BatchTimes
+from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.refresh import blend, urgency
-from fastsam_trt.clip.track_embedder import TrackEmbeddings
+from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.clip.track_table import TrackTable
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.segmentation.segments import Segments
@@ -233,31 +234,33 @@ def row(n: int, *, first: int = 0, side: float = 20, **more) -> Segments:
     return found(*[(10 * i, 0, 10 * i + side, side) for i in ids], ids=ids, **more)
 
 
-def step(kept: TrackEmbeddings, segments: Segments, captured_s=None, margin: float = 0.5):
-    kept.begin(segments, captured_s)
+def step(
+    kept: TrackEmbedder, segments: Segments, budget: LatencyBudget | None = None, margin: float = 0.5
+) -> Embeddings:
+    kept.begin(segments, budget)
     embedded = kept.embed(FRAME, segments)
     margins = np.where(embedded.known, margin, np.nan).astype(np.float32)
-    kept.judged(segments, margins)
+    kept.record_margins(segments, margins)
     return embedded
 
 
 def test_new_tracks_are_embedded_at_once_in_batches_of_the_ladder() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes)
+    kept = TrackEmbedder(eyes)
     embedded = step(kept, row(23))
     assert embedded.known.all()
-    assert kept.embedded == 23
+    assert embedded.crops_embedded == 23
     assert eyes.batches == [16, 4, 2, 1]
     np.testing.assert_allclose(embedded.vectors, Eyes().embed_boxes(FRAME, row(23).boxes), atol=1e-6)
     again = step(kept, row(24))
-    assert kept.embedded == 1
+    assert again.crops_embedded == 1
     np.testing.assert_array_equal(again.vectors[:23], embedded.vectors)
 
 
 def test_few_crops_are_embedded_over_the_life_of_a_track() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes)
-    frames = [i for i in range(600) if step(kept, row(1)) and kept.embedded]
+    kept = TrackEmbedder(eyes)
+    frames = [i for i in range(600) if step(kept, row(1)).crops_embedded]
     gaps = np.diff(frames)
     assert 5 <= len(frames) <= 24
     assert (np.diff(gaps) >= 0).all()
@@ -266,51 +269,47 @@ def test_few_crops_are_embedded_over_the_life_of_a_track() -> None:
 
 def test_a_change_of_either_side_is_a_reason_and_a_small_one_is_not() -> None:
     for width, height, reason in ((20, 20, False), (23, 22, False), (27, 20, True), (20, 14, True)):
-        kept = TrackEmbeddings(Eyes())
+        kept = TrackEmbedder(Eyes())
         step(kept, row(1))
-        step(kept, found((0, 0, width, height), ids=[0]))
-        assert (kept.embedded == 1) is reason
+        embedded = step(kept, found((0, 0, width, height), ids=[0]))
+        assert (embedded.crops_embedded == 1) is reason
 
 
 def test_a_box_that_changes_in_every_frame_is_not_embedded_in_every_frame() -> None:
-    kept = TrackEmbeddings(Eyes())
-    made = []
-    for i in range(40):
-        step(kept, row(1, side=20 + 30 * (i % 2)))
-        made.append(kept.embedded)
+    kept = TrackEmbedder(Eyes())
+    made = [step(kept, row(1, side=20 + 30 * (i % 2))).crops_embedded for i in range(40)]
     assert sum(made[20:]) <= 5
 
 
 def test_a_close_judgement_is_looked_at_again_sooner() -> None:
     first = {}
     for margin in (0.5, 0.01):
-        kept = TrackEmbeddings(Eyes())
-        made = [i for i in range(60) if step(kept, row(1), margin=margin) and kept.embedded]
+        kept = TrackEmbedder(Eyes())
+        made = [i for i in range(60) if step(kept, row(1), margin=margin).crops_embedded]
         first[margin] = made[2]
     assert first[0.01] < first[0.5]
 
 
 def test_the_smaller_margin_of_two_selectors_counts_and_only_this_frames() -> None:
-    kept, segments = TrackEmbeddings(Eyes()), row(2)
+    kept, segments = TrackEmbedder(Eyes()), row(2)
     step(kept, segments, margin=0.1)
-    kept.begin(segments, None)
+    kept.begin(segments)
     kept.embed(FRAME, segments)
-    kept.judged(segments, np.array([0.4, 0.2], np.float32))
-    kept.judged(segments, np.array([0.3, np.nan], np.float32))
-    kept.judged(segments, np.array([0.6, 0.9], np.float32))
+    kept.record_margins(segments, np.array([0.4, 0.2], np.float32))
+    kept.record_margins(segments, np.array([0.3, np.nan], np.float32))
+    kept.record_margins(segments, np.array([0.6, 0.9], np.float32))
     np.testing.assert_allclose(kept._table.records["margin"], [0.3, 0.2])
 
 
 def test_refreshes_are_spread_over_frames_most_urgent_first() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes)
+    kept = TrackEmbedder(eyes)
     for _ in range(40):
         step(kept, row(40))
     counts = []
     for i in range(90):
         eyes.seen.clear()
-        step(kept, row(40))
-        counts.append(kept.embedded)
+        counts.append(step(kept, row(40)).crops_embedded)
         if i == 3:
             step(kept, found(*row(40).boxes[:39], (390, 0, 490, 20), ids=range(40)))
             assert 390 in eyes.seen
@@ -319,18 +318,17 @@ def test_refreshes_are_spread_over_frames_most_urgent_first() -> None:
 
 
 def test_refreshes_get_what_new_tracks_leave_of_a_tenth() -> None:
-    kept = TrackEmbeddings(Eyes())
+    kept = TrackEmbedder(Eyes())
     made = seen = 0
     for i in range(600):
         segments = row(20, first=i // 2, side=20 + 30 * (i % 2))  # one in forty is new, and all change all the time
-        step(kept, segments)
-        made, seen = made + kept.embedded, seen + 20
+        made, seen = made + step(kept, segments).crops_embedded, seen + 20
     assert 0.08 < made / seen < 0.106
 
 
 def test_new_tracks_alone_may_be_more_and_still_nothing_is_never_refreshed() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes)
+    kept = TrackEmbedder(eyes)
     for i in range(200):
         fresh = row(4, first=1 + 4 * i)
         step(kept, found((7, 0, 27, 20), *fresh.boxes, ids=[0, *fresh.track_ids]))
@@ -339,34 +337,32 @@ def test_new_tracks_alone_may_be_more_and_still_nothing_is_never_refreshed() -> 
 
 
 def test_frames_without_segments_do_not_pay_what_new_tracks_owe() -> None:
-    kept = TrackEmbeddings(Eyes())
+    kept = TrackEmbedder(Eyes())
     made = 0
     for i in range(650):
         burst, at = divmod(i, 65)
         busy, quiet = row(20, first=100 + 20 * burst), row(1, side=20 + 30 * (at % 2))
-        step(kept, busy if at < 4 else found() if at == 4 else quiet)
-        made += kept.embedded
+        made += step(kept, busy if at < 4 else found() if at == 4 else quiet).crops_embedded
     assert made <= 1.05 * 20 * 10  # one in seven segments seen is new
 
 
 def test_what_a_frame_has_embedded_it_does_not_embed_again() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes)
+    kept = TrackEmbedder(eyes)
     for _ in range(12):
-        kept.begin(row(30), None)
+        kept.begin(row(30))
         before = len(eyes.seen)
-        kept.embed(FRAME, row(30))
-        kept.embed(FRAME, row(20, first=10))
-        kept.embed(FRAME, row(30))
-        assert kept.embedded == len(eyes.seen) - before
-        assert len(set(eyes.seen[before:])) == kept.embedded
-        assert kept.embedded in (30, *range(4))
+        asked = row(30), row(20, first=10), row(30)
+        crops = sum(kept.embed(FRAME, segments).crops_embedded for segments in asked)
+        assert crops == len(eyes.seen) - before
+        assert len(set(eyes.seen[before:])) == crops
+        assert crops in (30, *range(4))
 
 
 def test_a_subset_pays_for_itself_alone() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes)
-    kept.begin(row(10), None)
+    kept = TrackEmbedder(eyes)
+    kept.begin(row(10))
     subset = row(10).take(np.array([7, 2]))
     embedded = kept.embed(FRAME, subset)
     assert sorted(eyes.seen) == [20, 70]
@@ -374,7 +370,7 @@ def test_a_subset_pays_for_itself_alone() -> None:
 
 
 def test_dropped_tracks_are_dropped_and_memory_is_bounded() -> None:
-    kept = TrackEmbeddings(Eyes(), keep_frames=5)
+    kept = TrackEmbedder(Eyes(), keep_frames=5)
     for start in range(0, 4000, 100):
         step(kept, row(100, first=start))
     assert len(kept) == 600
@@ -382,15 +378,14 @@ def test_dropped_tracks_are_dropped_and_memory_is_bounded() -> None:
         step(kept, row(1, first=4000))
     assert len(kept) == 1
     assert len(kept._table._records) < 600
-    step(kept, row(2, first=3999))
-    assert kept.embedded == 1
+    assert step(kept, row(2, first=3999)).crops_embedded == 1
     kept.forget()
     assert len(kept) == 0
 
 
 def test_a_track_that_was_away_keeps_its_embedding() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes)
+    kept = TrackEmbedder(eyes)
     was = step(kept, row(3)).vectors[1]
     step(kept, found(*row(3).boxes[[0, 2]], ids=[0, 2]))
     np.testing.assert_array_equal(step(kept, row(3)).vectors[1], was)
@@ -399,22 +394,22 @@ def test_a_track_that_was_away_keeps_its_embedding() -> None:
 
 def test_segments_without_a_track_are_embedded_each_time() -> None:
     eyes = Eyes()
-    kept = TrackEmbeddings(eyes, budget_ms=1, clock=eyes.clock)
+    kept = TrackEmbedder(eyes, clock=eyes.clock)
     mixed = found(*row(4).boxes, ids=[-1, 5, -1, 6])
     for turn in range(3):
         embedded = step(kept, mixed)
         assert embedded.known.all()
         np.testing.assert_allclose(embedded.vectors, Eyes().embed_boxes(FRAME, mixed.boxes), atol=1e-6)
-        assert kept.embedded == (4 if turn == 0 else 2)
+        assert embedded.crops_embedded == (4 if turn == 0 else 2)
 
 
 def test_masked_crops_go_through_masked() -> None:
-    plain, masked = (step(TrackEmbeddings(Eyes(), masked=each), row(2)).vectors for each in (False, True))
+    plain, masked = (step(TrackEmbedder(Eyes(), masked=each), row(2)).vectors for each in (False, True))
     np.testing.assert_array_equal(plain, -masked)
 
 
 def test_nothing_to_embed() -> None:
-    kept = TrackEmbeddings(Eyes())
+    kept = TrackEmbedder(Eyes())
     assert step(kept, found()).vectors.shape[0] == 0
     step(kept, row(2))
     assert step(kept, found()).known.shape == (0,)
@@ -423,9 +418,10 @@ def test_nothing_to_embed() -> None:
 # Budget
 
 
-def hurried(crop_s: float = 0.01, budget_ms: float = 50) -> tuple[Eyes, TrackEmbeddings]:
+def warmed(crop_s: float = 0.01) -> tuple[Eyes, TrackEmbedder]:
+    """An embedder that knows how long a crop takes."""
     eyes = Eyes(crop_s)
-    kept = TrackEmbeddings(eyes, budget_ms=budget_ms, clock=eyes.clock)
+    kept = TrackEmbedder(eyes, clock=eyes.clock)
     kept.warm(FRAME.shape)
     eyes.seen.clear()
     eyes.batches.clear()
@@ -435,20 +431,20 @@ def hurried(crop_s: float = 0.01, budget_ms: float = 50) -> tuple[Eyes, TrackEmb
 
 def test_warming_runs_every_size_and_is_not_counted() -> None:
     eyes = Eyes(0.01)
-    kept = TrackEmbeddings(eyes, clock=eyes.clock)
+    kept = TrackEmbedder(eyes, clock=eyes.clock)
     kept.warm(FRAME.shape)
     assert eyes.batches == [size for size in reversed(LADDER) for _ in range(2)]
-    assert kept.embedded == 0
     assert len(kept) == 0
+    assert step(kept, row(2)).crops_embedded == 2
 
 
 def test_the_promising_come_first_the_rest_is_pending_and_then_decided() -> None:
-    eyes, kept = hurried()
+    eyes, kept = warmed()
     scores = np.random.default_rng(0).permutation(20) / 20
     segments, known = row(20, scores=scores), []
     for i in range(6):
         captured_s = eyes.now_s = 10 + i / 10
-        embedded = step(kept, segments, captured_s)
+        embedded = step(kept, segments, LatencyBudget(captured_s, 50))
         assert eyes.now_s - captured_s <= 0.0501
         assert not embedded.vectors[~embedded.known].any()
         np.testing.assert_allclose(np.linalg.norm(embedded.vectors[embedded.known], axis=1), 1, atol=1e-6)
@@ -460,41 +456,33 @@ def test_the_promising_come_first_the_rest_is_pending_and_then_decided() -> None
 
 
 def test_the_reserve_is_kept_and_may_change() -> None:
-    eyes, kept = hurried()
-    kept.reserve_ms = 12
+    eyes, kept = warmed()
     eyes.now_s = 10.0
-    step(kept, row(10), 10.0)
-    assert kept.embedded == 3
-    kept.reserve_ms = 1000  # a hiccup of what comes after does not take all of the budget
-    eyes.now_s = 10.1
-    step(kept, row(10), 10.1)
-    assert kept.embedded == 3
-    kept.reserve_ms, kept.budget_ms = 0, None
-    step(kept, row(10), 10.1)
-    assert kept.embedded == 4
+    assert step(kept, row(10), LatencyBudget(10.0, 50, reserve_ms=12)).crops_embedded == 3
+    eyes.now_s = 10.1  # one slow frame in a later stage does not use up the whole budget
+    assert step(kept, row(10), LatencyBudget(10.1, 50, reserve_ms=1000)).crops_embedded == 3
+    assert step(kept, row(10)).crops_embedded == 4
 
 
-def test_without_a_time_of_capture_there_is_no_deadline() -> None:
-    _, kept = hurried()
-    assert step(kept, row(40), None).known.all()
+def test_without_a_budget_there_is_no_deadline() -> None:
+    _, kept = warmed()
+    assert step(kept, row(40)).known.all()
 
 
 def test_new_tracks_go_before_refreshes() -> None:
-    eyes, kept = hurried()
-    kept.budget_ms = None
-    step(kept, row(30), 0.0)
-    kept.budget_ms = 25
+    eyes, kept = warmed()
+    step(kept, row(30))
     for i in range(10):
-        step(kept, found(), 0.0)
+        step(kept, found(), LatencyBudget(0.0, 25))
         eyes.now_s = 100.0 + i
     eyes.seen.clear()
-    step(kept, row(32), eyes.now_s)
+    step(kept, row(32), LatencyBudget(eyes.now_s, 25))
     assert sorted(eyes.seen) == [300, 310]
 
 
 def test_nobody_starves() -> None:
     """High scores keep coming, more than there is time for; low ones are decided all the same."""
-    eyes, kept = hurried()
+    eyes, kept = warmed()
     decided = {}
     for i in range(200):
         captured_s = eyes.now_s = 10 + i / 30
@@ -503,7 +491,7 @@ def test_nobody_starves() -> None:
             *row(3, scores=[0.3] * 3).boxes, *fresh.boxes,
             ids=[0, 1, 2, *fresh.track_ids], scores=[0.3] * 3 + [0.95] * 7,
         )  # fmt: skip
-        embedded = step(kept, segments, captured_s)
+        embedded = step(kept, segments, LatencyBudget(captured_s, 50))
         for track in np.flatnonzero(embedded.known[:3]).tolist():
             decided.setdefault(track, i / 30)
     assert set(decided) == {0, 1, 2}
@@ -512,13 +500,13 @@ def test_nobody_starves() -> None:
 
 def test_the_few_that_fit_do_not_hold_up_those_that_wait_long() -> None:
     """Each frame has time for one crop and no more; the longer the others wait, the more of them go over the budget."""
-    eyes, kept = hurried(crop_s=0.03)
+    eyes, kept = warmed(crop_s=0.03)
     counts: list[int] = []
     decided_s = 0.0
     for i in range(60):
         captured_s = eyes.now_s = max(eyes.now_s, i / 15)
-        embedded = step(kept, row(30), captured_s)
-        counts.append(kept.embedded)
+        embedded = step(kept, row(30), LatencyBudget(captured_s, 50))
+        counts.append(embedded.crops_embedded)
         assert eyes.now_s - captured_s <= 0.1001  # twice the budget
         if embedded.known.all():
             decided_s = eyes.now_s
@@ -530,15 +518,15 @@ def test_the_few_that_fit_do_not_hold_up_those_that_wait_long() -> None:
 
 def test_late_frames_decide_all_the_same_one_crop_at_a_time() -> None:
     """The segmenter alone takes up the budget: every frame is late."""
-    eyes, kept = hurried(crop_s=0.02)
+    eyes, kept = warmed(crop_s=0.02)
     counts, decided = [], {}
     for i in range(60):
         captured_s = i / 30
         eyes.now_s = max(eyes.now_s, captured_s + 0.08)
         began_s = eyes.now_s
-        embedded = step(kept, row(5), captured_s)
+        embedded = step(kept, row(5), LatencyBudget(captured_s, 50))
         assert eyes.now_s - began_s <= 0.0201
-        counts.append(kept.embedded)
+        counts.append(embedded.crops_embedded)
         for track in np.flatnonzero(embedded.known).tolist():
             decided.setdefault(track, i / 30)
     assert set(decided) == set(range(5))
@@ -548,28 +536,25 @@ def test_late_frames_decide_all_the_same_one_crop_at_a_time() -> None:
 
 
 def test_work_without_time_to_spare_never_takes_more_than_half_of_it() -> None:
-    eyes, kept = hurried(crop_s=0.2)
+    eyes, kept = warmed(crop_s=0.2)
     eyes.now_s, spent = 100.0, 0.0
     for _ in range(300):
         captured_s = eyes.now_s - 0.1
         before_s = eyes.now_s
-        step(kept, row(50), captured_s)
+        step(kept, row(50), LatencyBudget(captured_s, 50))
         spent += eyes.now_s - before_s
         eyes.now_s += 0.033
     assert 0.2 < spent / (eyes.now_s - 100) <= 0.51
 
 
 def test_a_refresh_that_never_finds_time_is_made_after_a_few_seconds() -> None:
-    eyes, kept = hurried(crop_s=0.02)
-    kept.budget_ms = None
+    eyes, kept = warmed(crop_s=0.02)
     eyes.now_s = 0.0
-    step(kept, row(1), 0.0)
-    kept.budget_ms = 10
+    step(kept, row(1))
     made = []
     for i in range(1, 200):
         eyes.now_s = max(eyes.now_s, i / 30)
-        step(kept, row(1), i / 30)
-        made += [i / 30] * kept.embedded
+        made += [i / 30] * step(kept, row(1), LatencyBudget(i / 30, 10)).crops_embedded
     assert made
     assert 3 <= made[0] < 4
 
