@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fastsam_trt.clip.batch_latency import BatchTimes
 from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
-from fastsam_trt.clip.looks import Watch
+from fastsam_trt.clip.appearance_change import Watch
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.refresh import blend, urgency
 from fastsam_trt.clip.track_table import TrackTable
-from fastsam_trt.clip.twins import find_twins
+from fastsam_trt.clip.duplicates import find_twins
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.tracking.tracker import KEEP_FRAMES

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.clip.looks import LOOK
+from fastsam_trt.clip.appearance_change import LOOK
 
 _RECORD = np.dtype(
     [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.tracking.signature import CELLS, CHANNELS, Exposure, distances, sign
+from fastsam_trt.tracking.appearance import CELLS, CHANNELS, Exposure, distances, sign
 
 LOOK = np.dtype([("cells", np.float32, (CELLS, CHANNELS)), ("exposure", np.float32, (CHANNELS,))])
 """A signature, and the `Exposure.total` of its frame."""
