@@ -62,7 +62,7 @@ class Recorded:
 
     def __init__(self, clip: Clip) -> None:
         self.text = clip.text
-        self.logit_scale, self.even_cosine = clip.logit_scale, clip.even_cosine
+        self.logit_scale, self.decision_cosine = clip.logit_scale, clip.decision_cosine
         self.seen: Seen | None = None
 
     def embed_boxes(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""BatchTimes: how long CLIP takes for a batch of crops, learned as it runs."""
+"""BatchLatency: how long CLIP takes for a batch of crops, learned as it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RISE, _FALL = 0.2, 0.5  # how fast the mean follows: a hiccup should not count,
 _OUTLIER = 2.0  # one time counts as at most so many means
 
 
-class BatchTimes:
+class BatchLatency:
     """Mean and spread of the time of each batch size, by exponentially weighted averages."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from fastsam_trt.segmentation.box_iou import box_ious
 _SAME_IOU = 0.9  # an object that the segmenter found as two classes; the crops hardly differ
 
 
-def find_twins(
+def find_duplicates(
     boxes: NDArray[np.float32], wanted: NDArray[np.intp], known: NDArray[np.bool_], changed: NDArray[np.bool_]
 ) -> dict[int, int]:
     """Which segments need no crop, because another's says it.

@@ -21,7 +21,7 @@ from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import beside
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.crops import clip_batch, middle_square, square_windows
-from fastsam_trt.clip.text_embeddings import TextFeatures
+from fastsam_trt.clip.text_embeddings import TextEmbeddings
 from fastsam_trt.clip.tokenizer import TextTokenizer
 from fastsam_trt.frames.helper_graphs import open_helpers, takes
 from fastsam_trt.frames.uploads import FrameUploads
@@ -42,7 +42,7 @@ class Clip(Closable):
         text: Embeddings of prompts.
         logit_scale: Factor from cosine to logits that the model was trained with.
         uploads: Where frames come from when crops are cut on the device.
-        even_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
+        decision_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Clip(Closable):
         self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
         self._under_way = CallsUnderWay(f"the CLIP model {spec.name}", "open it again")
         self.logit_scale = float(spec.defaults["logit_scale"])
-        self.even_cosine = spec.defaults.get("even_cosine")
+        self.decision_cosine = spec.defaults.get("even_cosine")  # the key that exported models store
         text_graph = beside(graph, "text", own="image")
         tokens = cast("TokenInput", read_spec(text_graph).input)
         text_precision = "fp32" if precision == "auto" and self._image.device == "cpu" else precision
-        self.text = TextFeatures(
+        self.text = TextEmbeddings(
             text_graph,
             TextTokenizer(graph.with_name("tokenizer.json"), tokens),
             lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True, threads=threads),

@@ -28,7 +28,7 @@ from fastsam_trt.masks.batch_ladder import batches, filled
 _logger = logging.getLogger(__name__)
 
 
-class TextFeatures:
+class TextEmbeddings:
     """Embeddings of prompts for one text tower.
 
     Any thread may ask. Prompts that are known are given at once; prompts that are not are computed for one thread at a

@@ -9,16 +9,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.clip.batch_latency import BatchTimes
-from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.appearance_change import Watch
+from fastsam_trt.clip.batch_latency import BatchLatency
+from fastsam_trt.clip.duplicates import find_duplicates
+from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.refresh import blend, urgency
 from fastsam_trt.clip.track_table import TrackTable
-from fastsam_trt.clip.duplicates import find_twins
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.segmentation.segments import Segments
-from fastsam_trt.tracking.tracker import KEEP_FRAMES
+from fastsam_trt.tracking.tracker import MAX_LOST_FRAMES
 
 _REFRESH_SHARE = 0.1  # of the tracks of a frame: as many refreshes a frame, rounded up
 _CROP_SHARE = 0.093  # of the segments seen, over a while: new tracks and looks take what they need, refreshes the rest
@@ -49,7 +49,7 @@ class TrackEmbedder:
 
     With a budget (see `LatencyBudget`), a frame has until then, less what comes after (of which at most three tenths of
     the budget count). Crops are embedded in batches of few sizes, the largest that should be done
-    by then (see `BatchTimes`): new tracks and looks first, by the segmenter's score and by how long they have waited,
+    by then (see `BatchLatency`): new tracks and looks first, by the segmenter's score and by how long they have waited,
     then refreshes. Those that are left are tried again in the next frame; until then a new track is not known, nor one
     of a new look: what it was is no answer, unless it looks so again. What the
     budget has no time for is embedded all the same: a new crop after it has waited for 0.3 s, a refresh after 3 s, the
@@ -66,7 +66,7 @@ class TrackEmbedder:
         clip: Clip,
         *,
         masked: bool = False,
-        keep_frames: int = KEEP_FRAMES,
+        max_lost_frames: int = MAX_LOST_FRAMES,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Begin without embeddings.
@@ -74,14 +74,14 @@ class TrackEmbedder:
         Args:
             clip: The CLIP model.
             masked: Whether it sees a segment's mask alone, the rest greyed, or all that is in its box.
-            keep_frames: How long the embedding of a track is kept that isn't seen; as long as the tracker keeps it.
+            max_lost_frames: How long the embedding of a track is kept that isn't seen; as long as the tracker keeps it.
             clock: Seconds, on the clock of the frames' capture.
         """
         self._clip = clip
         self._masked = masked
-        self._keep = keep_frames
+        self._keep = max_lost_frames
         self._clock = clock
-        self._times = BatchTimes()
+        self._times = BatchLatency()
         self._table = TrackTable()
         self._watching = Watch()
         self._budget: LatencyBudget | None = None
@@ -200,7 +200,7 @@ class TrackEmbedder:
         known, changed = np.zeros((2, len(rows)), np.bool_)
         known[tracked] = self._table.known(rows[tracked])
         changed[tracked] = self._table.records["changed"][rows[tracked]]
-        return find_twins(segments.boxes, wanted, known, changed)
+        return find_duplicates(segments.boxes, wanted, known, changed)
 
     def _wanted(
         self, segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp], now_s: float

@@ -99,7 +99,7 @@ class TextSelector:
             clip, seen = self._clip, rest[found.known]
             if len(seen):
                 vectors = found.vectors[found.known]
-                matches = match_scores(vectors, self._texts, self._negatives, clip.logit_scale, clip.even_cosine)
+                matches = match_scores(vectors, self._texts, self._negatives, clip.logit_scale, clip.decision_cosine)
                 best = matches.argmax(axis=1)
                 prompt_ids[seen] = self._text_ids[best]
                 similarities[seen] = matches[np.arange(len(seen)), best]
@@ -112,7 +112,7 @@ def match_scores(
     texts: NDArray[np.float32],
     negatives: NDArray[np.float32],
     logit_scale: float,
-    even_cosine: float | None = None,
+    decision_cosine: float | None = None,
 ) -> NDArray[np.float32]:
     """How sure CLIP is that a crop shows a prompt rather than any negative.
 
@@ -124,15 +124,15 @@ def match_scores(
         texts: (p, d) of prompts, rows of length one.
         negatives: (m, d) with m > 0, rows of length one.
         logit_scale: Factor from cosine to logit.
-        even_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
+        decision_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
 
     Returns:
         (n, p) float32 in 0..1.
     """
     positive = logit_scale * (embeddings.astype(np.float64) @ texts.T)
     negative = logit_scale * (embeddings.astype(np.float64) @ negatives.T)
-    if even_cosine is not None:
-        negative = np.pad(negative, ((0, 0), (0, 1)), constant_values=logit_scale * even_cosine)
+    if decision_cosine is not None:
+        negative = np.pad(negative, ((0, 0), (0, 1)), constant_values=logit_scale * decision_cosine)
     highest = negative.max(axis=1, keepdims=True)
     against = highest + np.log(np.exp(negative - highest).sum(axis=1, keepdims=True))
     scores: NDArray[np.float32] = (1 / (1 + np.exp(np.minimum(against - positive, 700)))).astype(np.float32)

@@ -11,7 +11,7 @@ from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.tracking.association import affinities, best_first
 from fastsam_trt.tracking.scene_cut import Continuity, SceneCut
 
-KEEP_FRAMES = 60
+MAX_LOST_FRAMES = 60
 
 # Each is of a steady picture, and of one whose segments flicker.
 _LEAST = 0.3, 0.2
@@ -34,7 +34,7 @@ class Tracker:
 
     Each track is a box that moves with a smoothed velocity. In each frame the boxes are predicted, held against the
     segments' boxes (see `affinities`), and paired best first; a segment that is left over begins a track. A track
-    without a segment is kept for a while, at most as many frames as `keep_frames`, and coasts to a stop. Where almost
+    without a segment is kept for a while, at most as many frames as `max_lost_frames`, and coasts to a stop. Where almost
     none of the tracks goes on, the scene may have changed: what links are left must be very good ones. Where the frames
     themselves show a cut (see `SceneCut`), all tracks end; they go on if their scene is back within a few frames.
 
@@ -48,13 +48,13 @@ class Tracker:
     other objects 1.4 times as often.
     """
 
-    def __init__(self, *, keep_frames: int = KEEP_FRAMES) -> None:
+    def __init__(self, *, max_lost_frames: int = MAX_LOST_FRAMES) -> None:
         """Begin without tracks.
 
         Args:
-            keep_frames: How long a track may be away and still come back where segments flicker; elsewhere half of it.
+            max_lost_frames: How long a track may be away and still come back where segments flicker; elsewhere half of it.
         """
-        self._keep = keep_frames
+        self._keep = max_lost_frames
         self._next = 0
         self._scene = SceneCut()
         self._frames = 0

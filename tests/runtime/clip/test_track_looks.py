@@ -14,8 +14,8 @@ from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.tracking import Tracker
-from fastsam_trt.tracking.scene_cut import SceneCut
 from fastsam_trt.tracking.appearance import sign
+from fastsam_trt.tracking.scene_cut import SceneCut
 from support.colour_models import scene as colour_scene
 from support.made_results import CropMasks
 

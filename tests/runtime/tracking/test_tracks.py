@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fastsam_trt.clip.batch_latency import BatchTimes
+from fastsam_trt.clip.batch_latency import BatchLatency
 from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.refresh import blend, urgency
 from fastsam_trt.clip.track_embedder import TrackEmbedder
@@ -122,7 +122,7 @@ def test_small_and_fast_is_followed_without_any_overlap_once_it_moves() -> None:
 def test_what_leaves_and_comes_back_soon_is_the_same_and_later_is_another() -> None:
     there, nothing = [around(200, 200)], []
     for away, same in ((20, True), (31, False)):  # a steady picture keeps half as long
-        tracker = Tracker(keep_frames=60)
+        tracker = Tracker(max_lost_frames=60)
         run(tracker, *[there] * 20, *[nothing] * away)
         assert (tracker.update(found(*there)).tolist() == [0]) is same
 
@@ -370,7 +370,7 @@ def test_a_subset_pays_for_itself_alone() -> None:
 
 
 def test_dropped_tracks_are_dropped_and_memory_is_bounded() -> None:
-    kept = TrackEmbedder(Eyes(), keep_frames=5)
+    kept = TrackEmbedder(Eyes(), max_lost_frames=5)
     for start in range(0, 4000, 100):
         step(kept, row(100, first=start))
     assert len(kept) == 600
@@ -563,7 +563,7 @@ def test_a_refresh_that_never_finds_time_is_made_after_a_few_seconds() -> None:
 
 
 def test_batch_times_are_learned_and_one_hiccup_rules_nothing_out() -> None:
-    times = BatchTimes()
+    times = BatchLatency()
     for _ in range(20):
         for size in LADDER:
             times.learn(size, 5.0 + size)
