@@ -28,9 +28,8 @@ def test_segments_with_the_same_box_share_a_crop() -> None:
     assert embedded.known.all()
     assert clip.seen.count(20) == 2
     np.testing.assert_array_equal(embedded.vectors[3], embedded.vectors[0])
-    assert embed_frame(
-        embedder, now, np.concatenate([boxes, boxes[1:2]])
-    ).known.all()  # a new track takes a known embedding
+    with_new_track = np.concatenate([boxes, boxes[1:2]])
+    assert embed_frame(embedder, now, with_new_track).known.all()
     assert clip.seen.count(120) == 0
 
 

@@ -111,9 +111,8 @@ def test_a_segment_selected_by_its_label_is_never_pending() -> None:
 
 def test_a_ranking_leaves_out_pending_segments() -> None:
     clip = Clip("clip-colours")
-    ranking = _by_text(clip, "red", PartialEmbedder(clip, ["red", "red", "background"], {0, 2})).rank(
-        FRAME, _segments(3)
-    )
+    partial = PartialEmbedder(clip, ["red", "red", "background"], {0, 2})
+    ranking = _by_text(clip, "red", partial).rank(FRAME, _segments(3))
     assert ranking.indices.tolist() == [0, 2]
 
 
