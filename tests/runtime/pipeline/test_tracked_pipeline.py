@@ -13,6 +13,7 @@ from fastsam_trt import Pipeline
 from fastsam_trt.clip.embedder import CropEmbedder, Embeddings, LatencyBudget
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, PromptError
+from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import CombinedSelector, Selection, TextSelector
 from fastsam_trt.sinks.json_lines import as_record
@@ -221,6 +222,26 @@ def test_a_late_frame_has_pending_segments_that_later_frames_decide() -> None:
         if not len(result.pending):
             break
     assert _cells(result) == {(1, 1), (5, 5)}
+
+
+def test_the_first_budget_times_every_batch_size_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
+    assert pipe.clip is not None
+    sizes: list[int] = []
+    embed_boxes = pipe.clip.embed_boxes
+
+    def counted(frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        sizes.append(len(boxes))
+        return embed_boxes(frame, boxes)
+
+    monkeypatch.setattr(pipe.clip, "embed_boxes", counted)
+    pipe.budget_ms = 50
+    assert sorted(set(sizes)) == sorted(LADDER)
+    sizes.clear()
+    pipe.budget_ms = 60
+    assert sizes == []
+    pipe.budget_ms = None
+    assert pipe(scene(*SHAPES), captured_s=time.perf_counter() - 60).pending.tolist() == []
 
 
 def test_without_a_budget_nothing_is_pending() -> None:
