@@ -106,7 +106,7 @@ def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
 
     def call() -> None:
         result = pipeline(frame, rectangle="smallest")
-        result.crops()
+        result.mask_crops()
         result.masks()
 
     return harness.wall_clock(call)
@@ -123,7 +123,7 @@ def make_whole(
     pipeline = _open(model, backend, precision)
     clock = StageClock()
     clock.observe(pipeline.segmenter.session, "engine")
-    whole = harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops()) if boxes else (
+    whole = harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").mask_crops()) if boxes else (
         _whole(pipeline, frame))  # fmt: skip
     return lambda _: (whole(), clock.spent["engine"][-1])
 

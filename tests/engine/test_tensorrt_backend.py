@@ -607,7 +607,7 @@ def test_fp32_by_name_is_not_rounded(machine: Machine) -> None:
     for path in machine.kept():
         if (options := read_plan(path).facts.options) is not None and options.tf32:
             with pytest.raises(
-                BackendUnavailableError, match=r"may compute fp32 products in TF32 .* build it again with --no-tf32"
+                BackendUnavailableError, match=r"may compute fp32 products in TF32; .* build it again with --no-tf32"
             ):
                 open_session(path, precision="fp32")
         else:
