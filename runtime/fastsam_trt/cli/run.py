@@ -98,7 +98,7 @@ def execute(args: argparse.Namespace) -> int:
                 parse_address(args.preview),
                 lambda: pipeline.prompts,
                 lambda prompts: setattr(pipeline, "prompts", prompts),
-                lambda: flow.figures.snapshot().as_record(),
+                lambda: flow.stats.snapshot().as_record(),
             )
             holding.callback(server.close)  # after the files, which clients are not to hold up
             sinks.append(outputs.enter_context(PreviewSink(server)))
@@ -155,7 +155,7 @@ def _consume(flow: Flow, sinks: list[Sink], source: Source, interrupts: Interrup
                 _describe(frame, result)
             elif not progress.disable and time.perf_counter() - shown_s > _SHOWN_EVERY_S:
                 shown_s = time.perf_counter()
-                progress.set_postfix_str(summary.live(flow.figures.snapshot()), refresh=False)
+                progress.set_postfix_str(summary.live(flow.stats.snapshot()), refresh=False)
             progress.update()
 
 
@@ -174,7 +174,7 @@ def _report(
     from fastsam_trt.cli.stats import write_stats
     from fastsam_trt.sources.naming import printable
 
-    snapshot = flow.figures.snapshot()
+    snapshot = flow.stats.snapshot()
     if args.stats is not None:  # before anything is printed, which fails where nobody reads it
         with nullcontext() if error is None else suppress(OutputError):  # the first error is the one to tell
             write_stats(args, flow, pipeline, interrupted=interrupted, error=error)

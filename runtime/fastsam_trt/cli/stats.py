@@ -45,7 +45,7 @@ def write_stats(
     """
     session, machine = pipeline.segmenter.session, this_machine(_PACKAGES)
     document = {
-        **flow.figures.snapshot().as_record(),
+        **flow.stats.snapshot().as_record(),
         "source": hide_password(printable(args.source)),
         "policy": flow.policy,
         "track": pipeline.track,

@@ -27,7 +27,7 @@ from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import VideoSink
 from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sources import Frame, SourceHealth
-from fastsam_trt.streaming.stats import FlowFigures
+from fastsam_trt.streaming.stats import FlowStats
 from support.colour_models import scene
 from support.made_results import made_result
 from support.started_command import lines_of, start, wait_for
@@ -50,7 +50,7 @@ def _run(source: Path, *arguments: object) -> int:
 
 
 def test_what_shows_beside_the_bar_before_the_first_frame_is_done_has_no_figures_of_frames() -> None:
-    text = summary.live(FlowFigures({}, SourceHealth).snapshot())
+    text = summary.live(FlowStats({}, SourceHealth).snapshot())
     assert text.startswith("0.0 FPS, dropped 0, ")
 
 

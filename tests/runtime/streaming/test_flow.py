@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from fastsam_trt import streaming
 from fastsam_trt.errors import FlowNotEnteredError, OptionError, TruncatedSourceError
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame, Kind, Source, SourceHealth
-from fastsam_trt.streaming import Flow, FlowFigures, Policy, resolve_policy
+from fastsam_trt.streaming import Flow, FlowStats, Policy, resolve_policy
 from fastsam_trt.streaming.channel import Channel, LatestSlot
 from fastsam_trt.streaming.histogram import Histogram, RollingHistogram
-from fastsam_trt.streaming.pace import Pace
+from fastsam_trt.streaming.policy import Pacer
 from support.made_results import made_result
 
 WAIT_S = 20.0
@@ -158,9 +159,9 @@ def test_every_holds_up_the_source_when_the_consumer_is_behind() -> None:
         next(flow)
         time.sleep(0.1)
         assert len(read) < 15
-        assert sum(flow.figures.snapshot().queues.values()) <= 6
+        assert sum(flow.stats.snapshot().queues.values()) <= 6
         assert numbers(flow) == list(range(1, 100))
-    assert flow.figures.snapshot().dropped == 0
+    assert flow.stats.snapshot().dropped == 0
 
 
 def test_latest_drops_and_never_holds_up_the_source() -> None:
@@ -181,7 +182,7 @@ def test_latest_drops_and_never_holds_up_the_source() -> None:
         assert source.made.wait(WAIT_S)  # the source went through while the first frame was at the segmenter
         go_on.set()
         assert numbers(flow) == [0, 99]
-    snapshot = flow.figures.snapshot()
+    snapshot = flow.stats.snapshot()
     assert (snapshot.captured, snapshot.dropped, snapshot.frames) == (100, 98, 2)
 
 
@@ -206,7 +207,7 @@ def test_frames_that_were_read_when_it_was_stopped_count_as_dropped(policy: Poli
         flow.stop()
         stopped.set()
         assert numbers(flow) == [0]
-    snapshot = flow.figures.snapshot()
+    snapshot = flow.stats.snapshot()
     assert (snapshot.captured, snapshot.frames, snapshot.dropped) == (4, 1, 3)
 
 
@@ -268,7 +269,7 @@ def test_frames_do_not_grow_old_when_the_source_is_faster() -> None:
     with Flow(MadeSource("live", frames), pipeline) as flow:
         for _ in flow:
             time.sleep(stage_s)  # the consumer is the slowest
-    snapshot = flow.figures.snapshot()
+    snapshot = flow.stats.snapshot()
     assert snapshot.frames > 5
     assert snapshot.dropped > 100
     # Segmented and selected from (1), waiting until the one before is out (below 1), and out (1).
@@ -298,8 +299,8 @@ def test_a_file_is_played_at_its_own_speed_under_latest() -> None:
 
 
 def test_a_pace_without_timestamps_is_that_of_the_frame_rate() -> None:
-    pace = Pace(100.0)
-    given = [pace.give(made_frame(number)) for number in range(0, 20, 2)]
+    pacer = Pacer(100.0)
+    given = [pacer.wait_until_due(made_frame(number)) for number in range(0, 20, 2)]
     times = np.array([frame.captured_s for frame in given])
     assert (times - times[0] >= np.arange(10) * 0.01 - 1e-4).all()
 
@@ -384,7 +385,7 @@ def test_a_consumer_that_leaves_ends_all_threads(policy: str) -> None:
         for _ in flow:
             break
     assert flow.ended
-    assert flow.figures.snapshot().frames == 2  # the one that it left at is done too
+    assert flow.stats.snapshot().frames == 2  # the one that it left at is done too
 
 
 def test_a_consumer_that_never_asks_ends_all_threads() -> None:
@@ -446,8 +447,8 @@ def test_a_second_interrupt_does_not_wait_for_what_is_going_on() -> None:
         raise KeyboardInterrupt
     assert not flow.ended
     go_on.set()
-    for thread in flow._threads:
-        thread.join(WAIT_S)
+    for stage in flow._stages:
+        stage.join(WAIT_S)
 
 
 @pytest.mark.parametrize("stage", ["segment", "select", "capture"])
@@ -473,11 +474,11 @@ def test_a_stop_within_a_time_leaves_a_stage_that_is_stuck(stage: str) -> None:
                 flow.stop()
                 flow.stop(0.1)  # which hurries the first
     assert found == [0, 1, 2]
-    assert flow.figures.snapshot().frames == 3
+    assert flow.stats.snapshot().frames == 3
     assert not flow.ended  # and nobody waited for it
     go_on.set()
-    for thread in flow._threads:
-        thread.join(WAIT_S)
+    for stage in flow._stages:
+        stage.join(WAIT_S)
 
 
 def test_a_signal_may_hurry_a_stop_while_its_thread_waits() -> None:
@@ -491,25 +492,25 @@ def test_a_signal_may_hurry_a_stop_while_its_thread_waits() -> None:
     finally:
         signal.signal(signal.SIGALRM, previous)
         go_on.set()
-    for thread in flow._threads:
-        thread.join(WAIT_S)
+    for stage in flow._stages:
+        stage.join(WAIT_S)
 
 
 def test_what_was_selected_comes_out_after_the_time_too() -> None:
     with Flow(MadeSource("video", count(5)), MadePipeline()) as flow:
         next(flow)
-        while flow.figures.snapshot().queues["selected"] < 2:
+        while flow.stats.snapshot().queues["selected"] < 2:
             time.sleep(0.001)
         flow.stop(0)
         time.sleep(0.01)
         assert len(numbers(flow)) >= 2
-    for thread in flow._threads:  # which the end does not wait for
-        thread.join(WAIT_S)
+    for stage in flow._stages:  # which the end does not wait for
+        stage.join(WAIT_S)
 
 
 def test_who_takes_results_waits_for_no_setting_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     """`reserve_ms` may wait for whoever sets prompts."""
-    monkeypatch.setattr("fastsam_trt.streaming.flow._TELLING_S", 0.0)
+    monkeypatch.setattr("fastsam_trt.streaming.flow._RESERVE_EVERY_S", 0.0)
     tellers: list[threading.Thread] = []
 
     class Told(MadePipeline):
@@ -544,13 +545,13 @@ def test_an_interrupt_while_its_threads_start_leaves_none(monkeypatch: pytest.Mo
     def start() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(flow._threads[2], "start", start)
+    monkeypatch.setattr(flow._stages[2], "start", start)
     with pytest.raises(KeyboardInterrupt), flow:
         pass
     assert source.stopped.is_set()
-    for thread in flow._threads[:2]:
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
+    for stage in flow._stages[:2]:
+        stage.join(WAIT_S)
+        assert not stage.is_alive()
 
 
 def test_a_flow_that_ends_on_a_thread_of_its_own_waits_for_none() -> None:
@@ -567,9 +568,9 @@ def test_a_flow_that_ends_on_a_thread_of_its_own_waits_for_none() -> None:
     flow = Flow(MadeSource("video", count(9)), MadePipeline(segment, select))
     flow.__enter__()
     assert ended.wait(WAIT_S)
-    for thread in flow._threads:
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
+    for stage in flow._stages:
+        stage.join(WAIT_S)
+        assert not stage.is_alive()
 
 
 def test_the_pipeline_is_told_what_comes_after_selecting() -> None:
@@ -578,6 +579,16 @@ def test_the_pipeline_is_told_what_comes_after_selecting() -> None:
         for _ in flow:
             time.sleep(0.01)
     assert 10 <= pipeline.reserve_ms < 1000
+
+
+def test_old_names_warn() -> None:
+    flow = Flow(MadeSource("video", count(1)), MadePipeline())
+    with pytest.warns(DeprecationWarning, match=r"Flow\.stats") as caught:
+        assert flow.figures is flow.stats
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="now FlowStats") as caught:
+        assert streaming.FlowFigures is FlowStats
+    assert caught[0].filename == __file__
 
 
 def test_channels_end_after_what_was_put_or_at_once() -> None:
@@ -666,8 +677,8 @@ def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) ->
     now_s = [1000.0]
     monkeypatch.setattr("fastsam_trt.streaming.stats.time.perf_counter", lambda: now_s[0])
     slot, channel = LatestSlot[int](), Channel[int](2)
-    figures = FlowFigures({"captured": slot, "selected": channel}, lambda: SourceHealth(1, 0, 1, 2.0))
-    assert json.dumps(figures.snapshot().as_record(), allow_nan=False)  # nothing is known yet
+    stats = FlowStats({"captured": slot, "selected": channel}, lambda: SourceHealth(1, 0, 1, 2.0))
+    assert json.dumps(stats.snapshot().as_record(), allow_nan=False)  # nothing is known yet
     captures, ages, outputs, waits, selects, finished = [], [], [], [], [], []
     for i in range(600):  # sixty seconds
         begun_s = 1000 + i / 10
@@ -676,9 +687,9 @@ def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) ->
         result.speed.update(select=select * 1e3, decode=1.0)
         captured_s = begun_s + capture
         done_s = captured_s + wait + select + output
-        figures.took_capture(begun_s, captured_s)
-        figures.waited("captured", wait)
-        figures.took_output(result, captured_s, captured_s + wait + select, done_s - output, done_s)
+        stats.record_capture(begun_s, captured_s)
+        stats.record_wait("captured", wait)
+        stats.record_output(result, captured_s, captured_s + wait + select, done_s - output, done_s)
         for values, value in zip(
             (captures, ages, outputs, waits, selects, finished),
             (capture, wait + select + output, output - 1e-3, wait, select, done_s),
@@ -689,7 +700,7 @@ def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(5):
         slot.put(number)
     channel.put(0)
-    found = figures.snapshot()
+    found = stats.snapshot()
     assert (found.frames, found.captured, found.dropped, found.segments) == (600, 600, 4, 600)
     assert found.queues == {"captured": 1, "selected": 1}
     assert found.health == SourceHealth(1, 0, 1, 2.0)
