@@ -91,7 +91,7 @@ def test_one_signal_ends_a_run_whose_threads_are_stuck(
 ) -> None:
     out, lines, stats = tmp_path / "out.mp4", tmp_path / "out.jsonl", tmp_path / "stats.json"
     arguments = ("--save", out, "--json", lines, "--stats", stats)
-    code = f"{STUCK}\n{place}, {str(marker)!r})\nfrom fastsam_trt.cli import run; run._COME_OUT_S = 0.5"
+    code = f"{STUCK}\n{place}, {str(marker)!r})\nfrom fastsam_trt.cli import source_run; source_run._STOP_WITHIN_S = 0.5"
     with start(code, "run", "--video", video, "--model", "colours", *arguments) as run:
         wait_for(marker)
         wait_for(lines, 1)
@@ -111,8 +111,8 @@ def test_a_run_waits_for_nobodys_prompt(
 ) -> None:
     pytest.importorskip("aiohttp")
     slow = f"""{STUCK}
-from fastsam_trt.prompts.prompt_set import Question
-after(Question, "selectors", 2, {str(marker)!r})
+from fastsam_trt.selectors import build  # before the pipeline imports it
+after(build, "build_selectors", 2, {str(marker)!r})
 """
     shown = [scene(("red", 1, 1), ("green", 5, 5))] * 75
     source = write_video(tmp_path / "clip.avi", shown) if ending == "over" else video
