@@ -91,7 +91,9 @@ def test_one_signal_ends_a_run_whose_threads_are_stuck(
 ) -> None:
     out, lines, stats = tmp_path / "out.mp4", tmp_path / "out.jsonl", tmp_path / "stats.json"
     arguments = ("--save", out, "--json", lines, "--stats", stats)
-    code = f"{STUCK}\n{place}, {str(marker)!r})\nfrom fastsam_trt.cli import source_run; source_run._STOP_WITHIN_S = 0.5"
+    code = (
+        f"{STUCK}\n{place}, {str(marker)!r})\nfrom fastsam_trt.cli import source_run; source_run._STOP_WITHIN_S = 0.5"
+    )
     with start(code, "run", "--video", video, "--model", "colours", *arguments) as run:
         wait_for(marker)
         wait_for(lines, 1)
