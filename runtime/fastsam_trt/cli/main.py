@@ -18,11 +18,11 @@ from contextlib import suppress
 from typing import NoReturn
 
 from fastsam_trt import __version__
-from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, install, leave_at_once
-from fastsam_trt.cli.standard_streams import harden, tell
+from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, exit_at_once, install
+from fastsam_trt.cli.standard_streams import harden, print_stderr
 
-_UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # what a path that was asked for may be
-_CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
+_UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # errors of a path in the request
+_READER_GONE = 141  # 128 + SIGPIPE: the reader of our output has closed the pipe
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,25 +35,25 @@ class _Parser(argparse.ArgumentParser):
 def entry() -> NoReturn:
     """Console entry: run and exit."""
     harden()
-    install(leave_at_once)  # and never taken back: main's own handlers come and go
+    install(exit_at_once)  # stays installed: main's handlers come and go
     _exit(main())
 
 
 def _exit(code: int) -> NoReturn:
-    """End the process, whatever a thread is still doing.
+    """End the process without waiting for threads.
 
-    A thread of ours may be compiling a model for a prompt, or waiting for a camera. One that came back to an
-    interpreter that is being taken down would abort it. Nor is an interrupt to wait for libraries that tidy up.
+    A thread of ours may be compiling a model for a prompt or waiting for a camera, and would abort the process if it
+    returned to a finalised interpreter. Nor should an interrupt wait for the cleanup of libraries.
     """
     from tqdm import TMonitor
 
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_broken()
-        code = _CUT_OFF
+        _detach_closed_streams()
+        code = _READER_GONE
     others = set(threading.enumerate()) - {threading.main_thread()}
-    if code == INTERRUPTED or any(not isinstance(thread, TMonitor) for thread in others):  # which tqdm ends itself
+    if code == INTERRUPTED or any(not isinstance(thread, TMonitor) for thread in others):  # tqdm ends its own
         os._exit(code)
     sys.exit(code)
 
@@ -78,26 +78,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     for module in (run, compare, export, build, bench, info, doctor):
         module.add_parser(subcommands, common)
     args = parser.parse_args(argv)
-    _quieten(debug=args.debug)
+    _set_up_logging(debug=args.debug)
     try:
         with Interrupts() as args.interrupts:
             return int(args.execute(args))
     except FastsamError as error:
         if args.debug:
             traceback.print_exc()
-        tell(f"fastsam-trt: error: {error}")
+        print_stderr(f"fastsam-trt: error: {error}")
         return error.exit_code
     except KeyboardInterrupt as interrupted:
         if str(interrupted):
-            tell(f"fastsam-trt: {interrupted}")
+            print_stderr(f"fastsam-trt: {interrupted}")
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_broken()
-        return _CUT_OFF
+        _detach_closed_streams()
+        return _READER_GONE
     except OSError as error:
         if error.errno not in _UNUSABLE or error.filename is None:
             return _fail_unexpectedly(error, debug=args.debug)
-        tell(f"fastsam-trt: error: expected a path that can be used, found {error.filename!r} ({error.strerror})")
+        print_stderr(
+            f"fastsam-trt: error: expected a path that can be used, found {error.filename!r} ({error.strerror})"
+        )
         return 2
     except Exception as error:  # noqa: BLE001 - the command's last resort: one line, never a bare traceback
         return _fail_unexpectedly(error, debug=args.debug)
@@ -110,7 +112,7 @@ class _LogLines(logging.Handler):
         from tqdm import tqdm
 
         with tqdm.external_write_mode(file=sys.stderr):
-            tell(self.format(record))
+            print_stderr(self.format(record))
 
 
 def _fail_unexpectedly(error: Exception, *, debug: bool) -> int:
@@ -118,12 +120,12 @@ def _fail_unexpectedly(error: Exception, *, debug: bool) -> int:
 
     if debug:
         traceback.print_exc()
-    tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")
+    print_stderr(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")
     return 1
 
 
-def _drop_broken() -> None:
-    """Let standard streams whose reader is gone lead nowhere, so that what they hold back is no error at exit."""
+def _detach_closed_streams() -> None:
+    """Point standard streams whose reader is gone at the null device, so that flushing them at exit does not fail."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -132,8 +134,8 @@ def _drop_broken() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _quieten(*, debug: bool) -> None:
-    """Show our warnings as plain lines, and silence OpenCV's, FFmpeg's and Pillow's chatter unless debugging."""
+def _set_up_logging(*, debug: bool) -> None:
+    """Show our warnings as plain lines, and silence OpenCV, FFmpeg and Pillow unless debugging."""
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="fastsam-trt: %(levelname)s: %(message)s",
@@ -141,7 +143,7 @@ def _quieten(*, debug: bool) -> None:
     )
     if not debug:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        loaded = sys.modules.get("cv2")  # which reads the variable when it is imported
-        if os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF") == "OFF" and loaded is not None:
-            loaded.utils.logging.setLogLevel(0)
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # on broken files, which have an error of ours
+        cv2 = sys.modules.get("cv2")  # it reads the variable at import
+        if os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF") == "OFF" and cv2 is not None:
+            cv2.utils.logging.setLogLevel(0)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about broken files, for which we raise an error

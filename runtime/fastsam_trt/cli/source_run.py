@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.interrupts import INTERRUPTED
-from fastsam_trt.cli.output_checks import place_video
+from fastsam_trt.cli.output_checks import resolve_video_path
 from fastsam_trt.cli.run_outputs import open_sinks, output_paths
 from fastsam_trt.cli.standard_streams import stdout_for
 
@@ -74,7 +74,7 @@ class SourceRun:
             try:
                 self._process()
             except KeyboardInterrupt:
-                self._interrupts.came = True
+                self._interrupts.received = True
             except BaseException as error:
                 self._error = error
                 raise
@@ -110,7 +110,7 @@ class SourceRun:
         source = open_source(args.source, vid_stride=args.vid_stride, **chosen)
         self._source = self._inputs.enter_context(source)
         if args.save is not None and self._source.kind != "images":
-            args.save = place_video(args.save, args.source)
+            args.save = resolve_video_path(args.save, args.source)
         resolve_policy(args.policy, self._source)
 
     def _should_track(self) -> bool:
@@ -159,7 +159,7 @@ class SourceRun:
                 for sink in self._sinks:
                     sink.write(frame, result)
                 if any(sink.wants_end for sink in self._sinks):  # after the frame was written everywhere
-                    self._interrupts.came = True
+                    self._interrupts.received = True
                     self._stop_soon()
                 if source.kind == "images":
                     _print_image(frame, result)
@@ -190,7 +190,9 @@ class SourceRun:
         if self._args.stats is None:
             return
         with nullcontext() if self._error is None else suppress(OutputError):  # the first error is the one to report
-            write_stats(self._args, self._flow, self._pipeline, interrupted=self._interrupts.came, error=self._error)
+            write_stats(
+                self._args, self._flow, self._pipeline, interrupted=self._interrupts.received, error=self._error
+            )
 
     def _print_summary(self) -> None:
         from fastsam_trt.cli import summary
@@ -206,7 +208,7 @@ class SourceRun:
 
     def _exit_code(self) -> int:
         interrupts = self._interrupts
-        ended_early = interrupts.came and self._source.kind != "live"
+        ended_early = interrupts.received and self._source.kind != "live"
         return INTERRUPTED if interrupts.hurried or ended_early else 0
 
     def _prompts(self) -> tuple[str, ...]:
