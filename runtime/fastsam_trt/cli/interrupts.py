@@ -1,4 +1,4 @@
-"""Provide the handling of Ctrl-C, SIGTERM and SIGHUP before, during and after a command."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP before, during and after a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the paths of a subcommand's files, and checks of them before any work."""
+"""Parse the paths of a subcommand's files, and check them before any work."""
 
 from __future__ import annotations
 

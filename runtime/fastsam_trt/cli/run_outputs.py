@@ -1,4 +1,4 @@
-"""Provide the outputs of a run: their options, checks before any work, and sinks."""
+"""Add the output options of a run, check their paths, and create the sinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide a thread that sees signals as soon as they arrive.
+"""Watch for signals on a thread, which sees them as soon as they arrive.
 
 Python runs signal handlers on the main thread, between two bytecode instructions: not while a library compiles a model
 or waits for a device there.

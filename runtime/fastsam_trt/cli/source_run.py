@@ -1,4 +1,4 @@
-"""Provide SourceRun: a run of the pipeline over a source, from opening its files to its summary."""
+"""Run the pipeline over a source, from opening its files to the summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide standard streams that survive closed descriptors and lost terminals, and tables to print on them."""
+"""Keep standard streams usable when they are closed or lost, and lay out tables for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the statistics file of a run."""
+"""Write the statistics file of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the statistics of a run in one line: during the run, and at its end."""
+"""Summarise the statistics of a run in one line, during the run and at its end."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
     if snapshot.failed:
         parts.append(f"{_count(snapshot.failed, 'file')} failed")
     if snapshot.embedded:
-        parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops a frame")
+        parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops per frame")
     if snapshot.pending:
-        parts.append(f"{_count(snapshot.pending, 'decision')} put off")
+        parts.append(f"{_count(snapshot.pending, 'decision')} deferred")
     if snapshot.health.losses:
         parts.append(f"source lost {_count(snapshot.health.losses, 'time')} for {snapshot.health.away_s:.1f} s")
     damage = _damage(snapshot.health)
@@ -57,8 +57,8 @@ def _damage(health: SourceHealth) -> str:
     """Describe the damage in the source; empty if no frame is damaged."""
     if not (health.lost_frames or health.damaged_frames):
         return ""
-    frames = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} decoded in part"
-    return f"damage in the source: {frames}, {_count(health.stream_errors, 'error')} of its stream passed over"
+    frames = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} partly decoded"
+    return f"damage in the source: {frames}, {_count(health.stream_errors, 'stream error')} skipped"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Provide `compare`, which runs several segmentation models on one image with one selection by text."""
+"""Run several segmentation models on one image, with one selection by text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the outcome of a comparison: per model its segments, ranking and times."""
+"""Describe the outcome of a comparison: the segments, ranking and times of each model."""
 
 from __future__ import annotations
 

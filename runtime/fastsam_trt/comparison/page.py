@@ -1,4 +1,4 @@
-"""Provide the page that shows a comparison in one HTML file, without other files or network."""
+"""Write a comparison as one HTML page that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def _ranking(outcome: ModelOutcome, top: int) -> str:
         f"<th>{name}</th>" for name in ("rank", "crop", "prompt", "similarity", "class", "score", "selected")
     )
     rest = len(outcome.ranking) - len(ranked)
-    more = f'<p class="remark">{rest} more segments rank lower.</p>' if rest else ""
+    plural = "" if rest == 1 else "s"
+    more = f'<p class="remark">{rest} more segment{plural} ranked lower.</p>' if rest else ""
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>{more}'
 
 

@@ -1,4 +1,4 @@
-"""Provide the three panels of a model: all segments, their ranking, and the selection."""
+"""Draw the three panels of a model: all segments, their ranking, and the selection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the results of a comparison as table rows and as JSON types."""
+"""Convert a comparison to table rows and to JSON types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the sheet, one image with a row of three panels per model."""
+"""Draw a comparison as one image with a row of three panels per model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the address that the preview listens on."""
+"""Parse the preview's address, and listen on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide a thread for calls that would block the event loop."""
+"""Run calls that would block the event loop on a thread."""
 
 from __future__ import annotations
 

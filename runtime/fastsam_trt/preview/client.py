@@ -1,4 +1,4 @@
-"""Provide one client of the preview, which gets pictures at its own pace."""
+"""Send the status and pictures to one client of the preview, as fast as it reads them."""
 
 from __future__ import annotations
 

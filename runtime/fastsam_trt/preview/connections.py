@@ -1,4 +1,4 @@
-"""Provide limits on the number and duration of the preview's connections, so that they cannot disturb the run."""
+"""Limit the number and duration of the preview's connections, so that they cannot disturb the run."""
 
 from __future__ import annotations
 

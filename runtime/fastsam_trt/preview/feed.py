@@ -1,4 +1,4 @@
-"""Provide the feed, which draws frames of the run for the clients that wait for a picture."""
+"""Draw frames of the run for the clients that wait for a picture."""
 
 from __future__ import annotations
 

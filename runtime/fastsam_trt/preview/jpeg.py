@@ -1,4 +1,4 @@
-"""Provide the pictures of the preview: the overlay as JPEG, and a list of its selected segments."""
+"""Encode the overlay as JPEG, and list its selected segments."""
 
 from __future__ import annotations
 

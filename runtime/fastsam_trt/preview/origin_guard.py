@@ -1,4 +1,4 @@
-"""Provide the guard that refuses requests made by pages of other sites.
+"""Refuse requests that pages of other sites make.
 
 A page of another site can make a browser send requests to any address that the browser reaches, including loopback.
 But it cannot forge `Origin`, nor `Host` if it points its own name at our address (DNS rebinding). Both headers are

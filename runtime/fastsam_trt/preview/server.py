@@ -1,4 +1,4 @@
-"""Provide the server of the preview, which runs an event loop on a thread of its own."""
+"""Run the preview's server on a thread with its own event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the sink that passes the results of a run to the preview."""
+"""Pass the results of a run to the preview."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide the status that the page shows beside the picture, as JSON."""
+"""Report the run's state, prompts and statistics to the page, as JSON."""
 
 from __future__ import annotations
 

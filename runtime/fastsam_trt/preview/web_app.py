@@ -1,4 +1,4 @@
-"""Provide the web application of the preview: the page, its WebSocket, and the change of prompts.
+"""Serve the page of the preview, its WebSocket, and changes of prompts.
 
 It uses aiohttp: one well maintained package with wheels, which has the server, WebSockets and, for the tests, a client.
 With starlette, the server (uvicorn) and the WebSockets are separate packages with separate settings. bottle and

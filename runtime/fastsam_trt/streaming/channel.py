@@ -1,4 +1,4 @@
-"""Provide channels that pass items from one thread to another, in order or the newest only.
+"""Pass items from one thread to another, in order or the newest only.
 
 They are built on `queue.SimpleQueue`: it may be used in a signal handler, and a signal can interrupt a wait on it
 without leaving a lock held. Each channel has one producer thread and one consumer thread.

@@ -1,4 +1,4 @@
-"""Provide Flow, which runs a pipeline over a source with its stages on threads.
+"""Run a pipeline over a source, with capture, segmentation and selection on threads.
 
     capture  ->  segment  ->  select  ->  the thread that iterates: drawing, encoding, windows
           captured    segmented   selected

@@ -1,4 +1,4 @@
-"""Provide histograms of times: percentiles of any number of values in constant memory."""
+"""Compute percentiles of any number of times in constant memory."""
 
 from __future__ import annotations
 

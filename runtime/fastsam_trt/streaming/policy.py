@@ -1,4 +1,4 @@
-"""Provide frame policies: which frames of a source enter a flow, and when."""
+"""Decide which frames of a source enter a flow, and when."""
 
 from __future__ import annotations
 

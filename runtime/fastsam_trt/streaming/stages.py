@@ -1,4 +1,4 @@
-"""Provide the stages of a flow: threads that capture, segment and select."""
+"""Capture, segment and select frames, each on a thread: the stages of a flow."""
 
 from __future__ import annotations
 

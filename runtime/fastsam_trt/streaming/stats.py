@@ -1,4 +1,4 @@
-"""Provide the statistics of a flow: counts, ages, rates, queue lengths and stage times."""
+"""Collect the statistics of a flow: counts, ages, rates, queue lengths and stage times."""
 
 from __future__ import annotations
 
