@@ -40,11 +40,11 @@ function connect() {
     else showPicture(data);
   };
   opened.onclose = () => {
-    if (opened === socket) lose();
+    if (opened === socket) reconnectLater();
   };
 }
 
-function lose() {
+function reconnectLater() {
   const old = socket;
   socket = null;
   old.close();
@@ -60,7 +60,7 @@ function requestPicture() {
 }
 
 setInterval(() => {
-  if (socket !== null && Date.now() - lastMessageMs > LOST_AFTER_MS) lose();
+  if (socket !== null && Date.now() - lastMessageMs > LOST_AFTER_MS) reconnectLater();
 }, 1000);
 document.addEventListener("visibilitychange", requestPicture);
 

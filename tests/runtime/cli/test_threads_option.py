@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,18 +30,19 @@ def opencv() -> Iterator[None]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+def opened_threads(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """Record the `threads` of opened sessions, on a machine with 4 CPUs."""
-    found: list[int | None] = []
+    recorded: list[int | None] = []
 
-    def note(*given: Any, threads: int | None = None, **more: Any) -> Session:
-        found.append(threads)
-        return open_session(*given, **more)
+    def record(*args: Any, threads: int | None = None, **kwargs: Any) -> Session:
+        recorded.append(threads)
+        return open_session(*args, **kwargs)
 
-    for module in ("segmenter", "clip", "device_helpers"):
-        monkeypatch.setattr(f"fastsam_trt.{module}.open_session", note)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fastsam_trt.") and vars(module).get("open_session") is open_session:
+            monkeypatch.setattr(module, "open_session", record)
     _machine(monkeypatch, CpuCount(4, 4, 4, None))
-    return found
+    return recorded
 
 
 def _machine(monkeypatch: pytest.MonkeyPatch, count: CpuCount) -> None:
@@ -61,7 +63,7 @@ def test_opencv_threads_are_lowered_and_never_raised(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("command", ["run", "compare"])
-def test_the_command_passes_threads_on(command: str, photo: Path, asked: list[int | None]) -> None:
+def test_the_command_passes_threads_on(command: str, photo: Path, opened_threads: list[int | None]) -> None:
     source = ["--source" if command == "run" else "--image", str(photo)]
     options = [
         "--model",
@@ -76,7 +78,7 @@ def test_the_command_passes_threads_on(command: str, photo: Path, asked: list[in
         "2",
     ]
     assert main([command, *source, *options]) == 0
-    assert asked == [2, 2, 2]  # the segmenter, and CLIP's towers
+    assert opened_threads == [2, 2, 2]  # the segmenter, and CLIP's towers
     assert cv2.getNumThreads() == 2
 
 
@@ -98,11 +100,11 @@ def test_the_command_refuses_impossible_threads(
     assert expected in capsys.readouterr().err
 
 
-def test_helper_graphs_get_the_threads_too(asked: list[int | None]) -> None:
+def test_helper_graphs_get_the_threads_too(opened_threads: list[int | None]) -> None:
     pytest.importorskip("onnxruntime")
     Pipeline("demo-seg", frames_on_device=True, threads=3)
-    assert len(asked) == 3
-    assert set(asked) == {3}  # the network, and the graphs for preprocessing and mask decoding
+    assert len(opened_threads) == 3
+    assert set(opened_threads) == {3}  # the network, and the graphs for preprocessing and mask decoding
 
 
 def test_doctor_prints_the_usable_cpus(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
