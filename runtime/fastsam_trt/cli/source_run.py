@@ -105,9 +105,7 @@ class SourceRun:
         from fastsam_trt.streaming import resolve_policy
 
         args = self._args
-        limits = {"reconnect_s": args.reconnect, "stall_s": args.stall}
-        chosen = {name: seconds for name, seconds in limits.items() if seconds is not None}
-        source = open_source(args.source, vid_stride=args.vid_stride, **chosen)
+        source = open_source(args.source, vid_stride=args.vid_stride, reconnect_s=args.reconnect, stall_s=args.stall)
         self._source = self._inputs.enter_context(source)
         if args.save is not None and self._source.kind != "images":
             args.save = resolve_video_path(args.save, args.source)
