@@ -1,4 +1,4 @@
-"""`fastsam-trt bench`: how fast this machine is, where the time goes, and how far that is from what it could do."""
+"""`fastsam-trt bench`: measure the speed of this machine, and how far it is from its limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt build`: build a model's engines ahead of time, so that `run` need not."""
+"""`fastsam-trt build`: build a model's engines ahead of time, so that `run` need not."""
 
 from __future__ import annotations
 

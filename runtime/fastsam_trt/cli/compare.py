@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt compare`: several segmentation models side by side, with one selection by text."""
+"""`fastsam-trt compare`: show several segmentation models side by side, with one selection by text."""
 
 from __future__ import annotations
 

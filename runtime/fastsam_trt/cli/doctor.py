@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt doctor`: show what is installed on this machine and what is wrong with it."""
+"""`fastsam-trt doctor`: show what is installed on this machine, and what is wrong with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt export`: a PyTorch model to ONNX files with metadata."""
+"""`fastsam-trt export`: export a PyTorch model to ONNX files with metadata."""
 
 from __future__ import annotations
 

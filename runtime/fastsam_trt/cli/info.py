@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt info`: show the metadata of an exported model or a plan."""
+"""`fastsam-trt info`: show the metadata of an exported model or a plan."""
 
 from __future__ import annotations
 

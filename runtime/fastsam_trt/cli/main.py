@@ -1,4 +1,4 @@
-"""Provide the entry of the command: its subcommands, and errors as one line with an exit code.
+"""Run the command `fastsam-trt`: find the subcommand, and print an error as one line with an exit code.
 
 Slow imports happen after the signal handlers are installed, and a subcommand is imported when it is used.
 """

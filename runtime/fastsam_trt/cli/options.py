@@ -1,4 +1,4 @@
-"""Provide the options that several subcommands share."""
+"""Define the options that several subcommands share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt run`: select segments in a source, and draw, save or print them."""
+"""`fastsam-trt run`: select segments in a source, and draw, save or print them."""
 
 from __future__ import annotations
 
