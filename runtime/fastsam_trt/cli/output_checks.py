@@ -44,7 +44,7 @@ def resolve_video_path(path: Path, source: str) -> Path:
             part.
     """
     from fastsam_trt.sinks.frame_names import stem_of
-    from fastsam_trt.sources.naming import DEMO, is_demo
+    from fastsam_trt.sources.names import DEMO, is_demo
 
     if not path.is_dir():
         return path

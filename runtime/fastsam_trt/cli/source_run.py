@@ -194,7 +194,7 @@ class SourceRun:
 
     def _print_summary(self) -> None:
         from fastsam_trt.cli import summary
-        from fastsam_trt.sources.naming import printable
+        from fastsam_trt.sources.names import printable
 
         snapshot = self._flow.stats.snapshot()
         if not snapshot.frames:

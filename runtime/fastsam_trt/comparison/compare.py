@@ -111,12 +111,12 @@ def _measure(
     name: str, pipeline: Pipeline, image: NDArray[np.uint8], selector: SelectorName, repeat: int
 ) -> ModelOutcome:
     result = pipeline(image)
-    result.crops()
+    result.mask_crops()
     ranking = pipeline.rank(result)
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for _ in range(repeat):
         timed = pipeline(image)
-        timed.crops()
+        timed.mask_crops()
         for stage in STAGES:
             times[stage].append(timed.speed[stage])
     session = pipeline.segmenter.session

@@ -23,7 +23,7 @@ class PreviewSink(Sink):
         """Offer a result to the preview, which drops it if no client waits for one."""
         self._feed.count_frame()
         if self._feed.wanted:
-            result.crops()
+            result.mask_crops()
             self._feed.offer(result)
 
     def close(self) -> None:

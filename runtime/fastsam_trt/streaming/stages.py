@@ -159,7 +159,7 @@ class SegmentStage(Stage):
             frame = captured.frame
             try:
                 segmented = self._pipeline.segment(
-                    frame.picture, captured_s=frame.captured_s, media_s=frame.media_s, rectangle=self._rectangle
+                    frame.image, captured_s=frame.captured_s, media_s=frame.media_s, rectangle=self._rectangle
                 )
             except FRAME_ERRORS as error:
                 if not self._source.reject(frame, error):
