@@ -380,7 +380,7 @@ class Pipeline(Prompted, Closable):
             class_agnostic=self.segmenter.class_agnostic,
             prompts=answering.question.prompts,
             speed={**segmented.speed, "select": (time.perf_counter() - start) * 1e3},
-            crops_embedded=selection.crops,
+            crops_embedded=selection.crops_embedded,
             stream=answers.frames,
         )
 

@@ -37,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
         found.append(threads)
         return open_session(*given, **more)
 
-    for module in ("segmenter", "clip", "device_helpers"):
+    for module in ("segmentation.segmenter", "clip.model", "frames.helper_graphs"):
         monkeypatch.setattr(f"fastsam_trt.{module}.open_session", note)
     _machine(monkeypatch, CpuCount(4, 4, 4, None))
     return found

@@ -128,7 +128,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def far(*args: Any, **kwargs: Any) -> Session:
         return _Far(open_session(*args, **kwargs), crossings)
 
-    for module in ("segmenter", "clip", "device_helpers"):
+    for module in ("segmentation.segmenter", "clip.model", "frames.helper_graphs"):
         monkeypatch.setattr(f"fastsam_trt.{module}.open_session", far)
     return crossings
 
