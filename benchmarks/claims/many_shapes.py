@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt import Pipeline
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 from fastsam_trt.frames.rectangles import Rectangle, common
 
 _BOUND, _KEPT_SHAPES = 1.3, 12
@@ -111,7 +111,7 @@ def _timed(args: argparse.Namespace, backend: str) -> tuple[list[dict[str, Any]]
 
 def _pictures(photo: Path) -> list[NDArray[np.uint8]]:
     """A photo at ten shapes, 640 px wide: square, and 32 px less high each."""
-    picture = read_picture(photo)
+    picture = read_image(photo)
     return [np.asarray(cv2.resize(picture, (640, height)), np.uint8) for height in range(640, 640 - 32 * 10, -32)]
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import Letterbox, fit
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.masks.prototype import PrototypeMasks
 
@@ -98,7 +98,7 @@ def _sides(scene: Scene) -> tuple[list[harness.Side], tuple[NDArray[np.bool_], N
     letterbox = scene.letterbox
     everything = range(len(scene.boxes))
     # Laid out once a source, as the pipeline does.
-    resize = PlaneResize(letterbox, scene.prototypes.shape[1], scene.prototypes.shape[2])
+    resize = MapToFrame(letterbox, scene.prototypes.shape[1], scene.prototypes.shape[2])
     prototypes, coefficients, boxes = map(torch.from_numpy, (scene.prototypes, scene.coefficients, scene.boxes))
     offset = torch.tensor([letterbox.left, letterbox.top] * 2)
     letterboxed = boxes * torch.tensor([letterbox.gain_x, letterbox.gain_y] * 2) + offset

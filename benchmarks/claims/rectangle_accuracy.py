@@ -23,7 +23,7 @@ from fastsam_bench.scenarios.demo_accuracy import UNSEEN_SEED, counting_items, m
 from fastsam_trt import Pipeline, Result
 from fastsam_trt.bundled_models import SEGMENTER
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 from fastsam_trt.segmentation.box_iou import box_ious
 
 _LONGEST = 2.4  # long side to short
@@ -71,7 +71,7 @@ def _photos(args: argparse.Namespace, names: Sequence[str]) -> list[dict[str, An
     """Rows of what each set keeps of the smallest rectangle's detections, and of the square's."""
     pipeline = Pipeline(args.model, backend=args.backend, precision="fp32", conf=_LEAST_SCORE)
     generator = np.random.default_rng(0)
-    photos = [read_picture(path) for path in sorted(args.images.iterdir())]
+    photos = [read_image(path) for path in sorted(args.images.iterdir())]
     crops = [_crop(photo, generator) for photo in photos for _ in range(args.crops)]
     found = {name: _run(pipeline, crops, name) for name in names}
     rows = []

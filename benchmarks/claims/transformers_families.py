@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_trt.frames.letterbox import fit
 from fastsam_trt.frames.preprocess import FramePreprocessor
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.segmentation import panoptic_merge
 from fastsam_trt.segmentation.segmenter import Segmenter
 
@@ -242,7 +242,7 @@ def _whole(path: Path, frame: NDArray[np.uint8]) -> Callable[[], object]:
         outputs = session.run({image.name: array})
         found = panoptic_merge.queries(outputs["class_logits"][0], 0.0, _KEPT)
         logits = outputs["mask_logits"][0][found.indices]
-        resize = PlaneResize(letterbox, *logits.shape[1:])
+        resize = MapToFrame(letterbox, *logits.shape[1:])
         segments = panoptic_merge.merge(panoptic_merge.sigmoid(logits), found, resize, None)
         return segments.masks.decode(range(len(segments)))
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fastsam_engine import Session, open_session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 from fastsam_trt.frames.preprocess import FramePreprocessor
 
 _IMGSZ_PX = 640
@@ -59,7 +59,7 @@ def main() -> int:
     args = parser.parse_args()
     harness.require("torch", "ultralytics", "onnx", "onnxruntime", files=(args.image, args.weights))
     reference.check_same_weights(args.model, args.weights)
-    photo = read_picture(args.image)
+    photo = read_image(args.image)
     frames = {f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo, "1080 x 1920": _full_hd(photo)}
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "ultralytics", "torch", "numpy"))
     rows: list[dict[str, Any]] = []

@@ -101,7 +101,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _read(image: str) -> NDArray[np.uint8]:
     """The picture to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
-    from fastsam_trt.frames.image import read_picture
+    from fastsam_trt.frames.image import read_image
     from fastsam_trt.sources.naming import as_path, is_demo
 
     if is_demo(image):
@@ -112,7 +112,7 @@ def _read(image: str) -> NDArray[np.uint8]:
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing there"
         raise SourceNotFoundError(image, "one image file, or demo", found)
-    return read_picture(path)
+    return read_image(path)
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:

@@ -23,7 +23,7 @@ from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.clip.text_embeddings import TextFeatures
 from fastsam_trt.clip.tokenizer import TextTokenizer
-from fastsam_trt.frames.helper_graphs import open_helpers, takes
+from fastsam_trt.frames.helper_sessions import open_helper_sessions, takes
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.batch_ladder import batches, filled
 from fastsam_trt.segmentation.segments import Segments
@@ -80,7 +80,7 @@ class Clip(Closable):
             raise ModelFileError(graph, f"expected crops in any number, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
         self.uploads = uploads or FrameUploads()
-        helpers = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image", threads=threads)
+        helpers = open_helper_sessions(self._image, graph, ("crops",), frames_on_device, own="image", threads=threads)
         self._crops = helpers.get("crops")
         # What the crops graph leaves is valid until its next run, so that batches take turns there.
         self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
@@ -161,7 +161,7 @@ class Clip(Closable):
         if self._crops is None or masks is not None or not takes(self._crops, *frame.shape[:2]):
             return clip_batch(frame, windows, self._input, masks)
         inputs: dict[str, Array | DeviceArray] = {
-            "frame": self.uploads.at(self._crops, frame),
+            "frame": self.uploads.upload(self._crops, frame),
             "windows": windows.astype(np.float32),
         }
         return self._crops.run_kept(inputs, [self._input.name])[1][self._input.name]

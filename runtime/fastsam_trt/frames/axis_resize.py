@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.spec.model_input import Interpolation
-from fastsam_trt.frames.content_cells import ContentCells
+from fastsam_trt.frames.map_axis import MapAxis
 
 _ONE_THREAD = 1 << 18  # multiplications of one product
 
@@ -82,8 +82,8 @@ class AxisResize:
         return out
 
 
-def bilinear(axis: ContentCells) -> AxisResize:
-    """Bilinear resizing from the cells of maps to the pixels of a frame; see `ContentCells`."""
+def bilinear(axis: MapAxis) -> AxisResize:
+    """Bilinear resizing from the cells of maps to the pixels of a frame; see `MapAxis`."""
     cells, pixels = axis.fine_cells(), axis.pixels()
     fine, whole = _neighbours(pixels), not (cells % 1).any()
     taps, weights = [], []

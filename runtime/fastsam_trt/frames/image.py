@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.errors import ImageFormatError, SourceUnreadableError
-from fastsam_trt.frames.content_type import sniff
-from fastsam_trt.frames.image_file import PictureFile, check_size, turn_upright
+from fastsam_trt.frames.file_type import sniff
 from fastsam_trt.frames.image_header import read_header
+from fastsam_trt.frames.pillow_reader import PillowReader, check_size, turn_upright
 
 _logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".apng", ".avif", ".bmp", ".dib", ".exr", ".hdr", ".heic", ".heif", ".hif", ".j2k", ".jfif",
                             ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
                             ".tif", ".tiff", ".webp"})  # fmt: skip
-"""What pictures are named. What they are, their content says: see `fastsam_trt.frames.content_type`."""
+"""What pictures are named. What they are, their content says: see `fastsam_trt.frames.file_type`."""
 
 
 def as_bgr(picture: NDArray[Any]) -> NDArray[np.uint8]:
@@ -53,8 +53,8 @@ def as_bgr(picture: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture)
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read an image file, whatever its name, turned upright: (H, W, 3) uint8 BGR. See `decode_picture`.
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image file, whatever its name, turned upright: (H, W, 3) uint8 BGR. See `decode_image`.
 
     Raises:
         SourceUnreadableError: The file is empty, broken, cut short or no image.
@@ -67,10 +67,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise SourceUnreadableError(str(path), f"it can't be read ({error.strerror})") from error
-    return decode_picture(data, str(path))
+    return decode_image(data, str(path))
 
 
-def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decode an image, turned upright.
 
     JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF, JPEG 2000, PNM, and HEIC with the extra `heic`. JPEG, PNG, WebP and TIFF are
@@ -86,14 +86,14 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
 
     Raises:
         SourceUnreadableError: It is empty, broken, cut short or no image.
-        PictureSizeError: It declares more than 200 million pixels (`picture_file.MOST_PX`); nothing was decoded.
+        PictureSizeError: It declares more than 200 million pixels (`pillow_reader.MAX_PIXELS`); nothing was decoded.
         PackagesMissingError: It is a HEIC, and the extra `heic` is not installed.
     """
     content = sniff(data)
-    if content.picture_format is None:
+    if content.image_format is None:
         raise SourceUnreadableError(name, f"expected an image, found {content.name}")
-    if content.kind == "picture":
-        header = read_header(data, content.picture_format)
+    if content.kind == "image":
+        header = read_header(data, content.image_format)
         if header is not None:
             check_size(name, header.width, header.height)
             if not header.whole:
@@ -101,7 +101,7 @@ def decode_picture(data: bytes, name: str) -> NDArray[np.uint8]:
             picture = _decode_by_opencv(data)
             if picture is not None:
                 return as_bgr(turn_upright(picture, header.orientation))
-    with PictureFile(BytesIO(data), content, name) as file:
+    with PillowReader(BytesIO(data), content, name) as file:
         if file.count > 1:
             _logger.warning("%s holds %d pictures, of which the first is taken", name, file.count)
         picture = as_bgr(file.read(0))

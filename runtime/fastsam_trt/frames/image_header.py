@@ -26,14 +26,14 @@ class ImageHeader:
     whole: bool
 
 
-def read_header(data: bytes, picture_format: str) -> ImageHeader | None:
+def read_header(data: bytes, image_format: str) -> ImageHeader | None:
     """Read the header of a picture; None where it is broken, or of another format.
 
     Args:
         data: The whole file.
-        picture_format: `JPEG`, `PNG`, `WEBP` or `BMP`; others have no reader here.
+        image_format: `JPEG`, `PNG`, `WEBP` or `BMP`; others have no reader here.
     """
-    reader = _READERS.get(picture_format)
+    reader = _READERS.get(image_format)
     try:
         return None if reader is None else reader(data)
     except (struct.error, IndexError):

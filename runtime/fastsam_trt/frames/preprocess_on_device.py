@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from fastsam_engine import Session
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_trt.frames.device_geometry import frame_places, stretch_weights
-from fastsam_trt.frames.helper_graphs import takes
+from fastsam_trt.frames.helper_inputs import frame_coordinates, stretch_weights
+from fastsam_trt.frames.helper_sessions import takes
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.frames.uploads import FrameUploads
@@ -51,8 +51,8 @@ class DevicePreprocessor:
         placed = fit(frame.shape[0], frame.shape[1], self._image, self._size, rectangle)
         if placed != self._letterbox:
             stretch = self._image.resize == "stretch"
-            geometry = stretch_weights(placed, self._image) if stretch else frame_places(placed)
+            geometry = stretch_weights(placed, self._image) if stretch else frame_coordinates(placed)
             self._geometry = {name: self._session.upload(array) for name, array in geometry.items()}
             self._letterbox = placed
-        inputs = {"frame": self._uploads.at(self._session, frame), **self._geometry}
+        inputs = {"frame": self._uploads.upload(self._session, frame), **self._geometry}
         return self._session.run_kept(inputs, [self._output])[1][self._output], placed

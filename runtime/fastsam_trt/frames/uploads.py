@@ -18,11 +18,11 @@ class FrameUploads:
         # By the view that stands for a frame, while it lives; the reference's callback takes the entry away.
         self._begun: dict[int, tuple[weakref.ref[NDArray[np.uint8]], dict[str, DeviceArray]]] = {}
 
-    def begin(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def register(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Take a frame, (H, W, 3) uint8 BGR, to work on.
 
         Returns:
-            A view of it that stands for what it holds now: `at` uploads that once, and keeps it as long as the view
+            A view of it that stands for what it holds now: `upload` uploads that once, and keeps it as long as the view
             lives. The caller of a pipeline may write the next frame into the same array, so the array itself can't say
             which frame is meant.
         """
@@ -31,8 +31,8 @@ class FrameUploads:
         begun[key] = weakref.ref(view, lambda _: begun.pop(key)), {}
         return view
 
-    def at(self, session: Session, frame: NDArray[np.uint8]) -> DeviceArray:
-        """A frame at a session's place; what `begin` did not give is uploaded each time."""
+    def upload(self, session: Session, frame: NDArray[np.uint8]) -> DeviceArray:
+        """A frame at a session's place; what `register` did not give is uploaded each time."""
         found = self._begun.get(id(frame))
         if found is None:
             return session.upload(frame)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.masks.map_to_frame import PlaneResize, warp
+from fastsam_trt.masks.map_to_frame import MapToFrame, warp
 from fastsam_trt.masks.mask_source import MaskCrop
 
 _TILE_PX = 64
@@ -28,7 +28,7 @@ class ArgmaxMasks:
         leaders: NDArray[np.integer],
         owners: NDArray[np.intp],
         cells: NDArray[np.intp],
-        resize: PlaneResize,
+        resize: MapToFrame,
         parts: dict[int, tuple[NDArray[np.int32], int]] | None = None,
     ) -> None:
         """Keep what the masks are made of.

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.frames.axis_resize import bilinear
-from fastsam_trt.frames.content_cells import content_cells
 from fastsam_trt.frames.letterbox import Letterbox
+from fastsam_trt.frames.map_axis import map_axes
 
 _KEPT = 8  # of a few megabytes each, for frames of full HD
 
 
-class PlaneResize:
+class MapToFrame:
     """Bilinear, corners not aligned, from the frame's own cells: padding has no part in it.
 
     It is the same for all frames of one source, so it is laid out once.
@@ -32,7 +32,7 @@ class PlaneResize:
         """Lay out both axes: maps of (cells_h, cells_w) cover the letterbox's input."""
         self.letterbox = letterbox
         self.cells_h, self.cells_w = cells_h, cells_w
-        self._axes = content_cells(letterbox, cells_h, cells_w)
+        self._axes = map_axes(letterbox, cells_h, cells_w)
         self.rows, self.columns = map(bilinear, self._axes)
         self.nearest_rows, self.nearest_columns = (
             np.clip((np.arange(axis.frame) + 0.5) * axis.gain + axis.start, 0, axis.cells - 1).astype(np.intp)
@@ -103,7 +103,7 @@ class PlaneResize:
 
 
 def warp(cells: NDArray[np.float32], matrix: NDArray[np.float64], size_px: int) -> NDArray[np.float32]:
-    """Bilinear samples of cells (h, w) float32 as `PlaneResize.coarse` says: (size_px, size_px) float32."""
+    """Bilinear samples of cells (h, w) float32 as `MapToFrame.coarse` says: (size_px, size_px) float32."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(
@@ -113,14 +113,14 @@ def warp(cells: NDArray[np.float32], matrix: NDArray[np.float64], size_px: int) 
     )
 
 
-class PlaneResizes:
+class MapToFrameCache:
     """Keeps the resizes of late: frames of one source have one size, a folder's pictures a few. Any thread may ask."""
 
     def __init__(self) -> None:
-        self._laid_out: OrderedDict[tuple[Letterbox, int, int], PlaneResize] = OrderedDict()
+        self._laid_out: OrderedDict[tuple[Letterbox, int, int], MapToFrame] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> PlaneResize:
+    def __call__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> MapToFrame:
         """The resize of maps of (cells_h, cells_w) to a frame."""
         key = letterbox, cells_h, cells_w
         with self._lock:
@@ -128,7 +128,7 @@ class PlaneResizes:
             if resize is not None:
                 self._laid_out.move_to_end(key)
                 return resize
-        resize = PlaneResize(letterbox, cells_h, cells_w)
+        resize = MapToFrame(letterbox, cells_h, cells_w)
         with self._lock:
             self._laid_out[key] = resize
             if len(self._laid_out) > _KEPT:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.masks.map_to_frame import PlaneResize, warp
+from fastsam_trt.masks.map_to_frame import MapToFrame, warp
 from fastsam_trt.masks.mask_source import MaskCrop
 
 
@@ -23,7 +23,7 @@ class PrototypeMasks:
         prototypes: NDArray[np.float32],
         coefficients: NDArray[np.float32],
         boxes: NDArray[np.float32],
-        resize: PlaneResize,
+        resize: MapToFrame,
     ) -> None:
         """Keep what the masks are made of.
 

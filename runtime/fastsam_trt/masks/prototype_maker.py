@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.device_array import Array, DeviceArray
-from fastsam_trt.frames.device_geometry import cell_places
+from fastsam_trt.frames.helper_inputs import prototype_coordinates
 from fastsam_trt.frames.letterbox import Letterbox
-from fastsam_trt.masks.map_to_frame import PlaneResize, PlaneResizes
+from fastsam_trt.masks.map_to_frame import MapToFrame, MapToFrameCache
 from fastsam_trt.masks.mask_source import MaskSource
 from fastsam_trt.masks.prototype import PrototypeMasks
-from fastsam_trt.masks.prototype_on_device import DeviceMasks
+from fastsam_trt.masks.prototype_on_device import DevicePrototypeMasks
 
 _KEPT_BYTES = 512 << 20
 """Prototypes that stay on the device, of earlier frames whose results somebody holds.
@@ -43,9 +43,9 @@ class PrototypeDecoding:
         self._session = session
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
-        self._resizes = PlaneResizes()
-        self._geometry: tuple[PlaneResize, Mapping[str, DeviceArray]] | None = None
-        self._made: list[weakref.ref[DeviceMasks]] = []
+        self._resizes = MapToFrameCache()
+        self._geometry: tuple[MapToFrame, Mapping[str, DeviceArray]] | None = None
+        self._made: list[weakref.ref[DevicePrototypeMasks]] = []
 
     def __call__(
         self,
@@ -68,7 +68,7 @@ class PrototypeDecoding:
             whole = prototypes.to_host() if isinstance(prototypes, DeviceArray) else prototypes
             return make(np.asarray(whole[0], np.float32))
         geometry = self._uploaded(self._session, resize)
-        masks = DeviceMasks(self._session, prototypes, coefficients, boxes, geometry, letterbox.frame_w, make)
+        masks = DevicePrototypeMasks(self._session, prototypes, coefficients, boxes, geometry, letterbox.frame_w, make)
         with self._lock:
             self._made.append(weakref.ref(masks))
         return masks
@@ -81,7 +81,7 @@ class PrototypeDecoding:
         """
         with self._lock:
             alive = [masks for masks in (each() for each in self._made) if masks is not None]
-            kept: list[DeviceMasks] = []
+            kept: list[DevicePrototypeMasks] = []
             room = self._kept_bytes
             for masks in reversed(alive):
                 room -= masks.device_bytes
@@ -99,16 +99,16 @@ class PrototypeDecoding:
                     masks.to_host()
             self._made.clear()
 
-    def _uploaded(self, session: Session, resize: PlaneResize) -> Mapping[str, DeviceArray]:
+    def _uploaded(self, session: Session, resize: MapToFrame) -> Mapping[str, DeviceArray]:
         geometry = self._geometry
         if geometry is None or geometry[0] is not resize:
             fine = "row_cells" in session.spec.input_names
-            places = cell_places(resize.letterbox, resize.cells_h, resize.cells_w, fine=fine)
+            places = prototype_coordinates(resize.letterbox, resize.cells_h, resize.cells_w, fine=fine)
             self._geometry = geometry = resize, {name: session.upload(array) for name, array in places.items()}
         return geometry[1]
 
 
 def _on_host(
-    coefficients: NDArray[np.float32], boxes: NDArray[np.float32], resize: PlaneResize, prototypes: NDArray[np.float32]
+    coefficients: NDArray[np.float32], boxes: NDArray[np.float32], resize: MapToFrame, prototypes: NDArray[np.float32]
 ) -> PrototypeMasks:
     return PrototypeMasks(prototypes, coefficients, boxes, resize)

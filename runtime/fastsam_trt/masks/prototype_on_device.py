@@ -15,7 +15,7 @@ from fastsam_engine import Session
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError
 from fastsam_engine.spec.model_input import ArraysInput
-from fastsam_trt.frames.device_geometry import unpack_masks
+from fastsam_trt.frames.helper_inputs import unpack_masks
 from fastsam_trt.masks.batch_ladder import batches, filled
 from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.masks.prototype import PrototypeMasks
@@ -23,7 +23,7 @@ from fastsam_trt.masks.prototype import PrototypeMasks
 _logger = logging.getLogger(__name__)
 
 
-class DeviceMasks:
+class DevicePrototypeMasks:
     """Undecoded masks of one frame, whose prototypes lie on a device until they are in the way there.
 
     One thread may decode them while another makes room for the segmenter's next run.

@@ -310,7 +310,7 @@ class Pipeline(Prompted, Closable):
             ClosedError: `close` was called.
         """
         with self._under_way.one():
-            picture = self._uploads.begin(result.frame)
+            picture = self._uploads.register(result.frame)
             ranking = self._answers_of(result.frames).rank(picture, result.segments)
         if ranking is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
@@ -361,7 +361,7 @@ class Pipeline(Prompted, Closable):
     ) -> Segmented:
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
-        picture = self._uploads.begin(as_bgr(frame))
+        picture = self._uploads.register(as_bgr(frame))
         rectangle = rectangle or ("smallest" if self.track else "common")
         segments, speed = self.segmenter.timed(picture, thresholds, rectangle)
         segments = replace(segments, masks=CachedMasks(segments.masks))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.segmentation.segments import Segments
 
 _MASK_THRESHOLD = 0.5
@@ -72,7 +72,7 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def merge(
-    probabilities: NDArray[np.float32], found: Queries, resize: PlaneResize, classes: Collection[int] | None
+    probabilities: NDArray[np.float32], found: Queries, resize: MapToFrame, classes: Collection[int] | None
 ) -> Segments:
     """Make segments of a frame's queries.
 
@@ -101,12 +101,12 @@ def nothing(letterbox: Letterbox) -> Segments:
     """No segments."""
     none = np.empty(0, np.intp)
     masks = ArgmaxMasks(
-        np.empty((0, 1, 1), np.float32), none.reshape(0, 0), none, none.reshape(0, 4), PlaneResize(letterbox, 1, 1)
+        np.empty((0, 1, 1), np.float32), none.reshape(0, 0), none, none.reshape(0, 4), MapToFrame(letterbox, 1, 1)
     )
     return Segments(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), masks)
 
 
-def _keeps(planes: NDArray[np.float32], leaders: NDArray[np.int16], query: int, resize: PlaneResize) -> bool:
+def _keeps(planes: NDArray[np.float32], leaders: NDArray[np.int16], query: int, resize: MapToFrame) -> bool:
     """Whether a query keeps enough of its own mask."""
     leads, own = leaders == query, (planes[query] >= _MASK_THRESHOLD) & (leaders >= 0)
     kept, whole = int(leads.sum()), int(own.sum())

@@ -21,7 +21,7 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.store.model_store import beside
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.errors import OptionError
-from fastsam_trt.frames.helper_graphs import open_helpers
+from fastsam_trt.frames.helper_sessions import open_helper_sessions
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.frames.opencv_threads import limit_opencv_threads
 from fastsam_trt.frames.preprocess import FramePreprocessor
@@ -112,7 +112,7 @@ class Segmenter(Closable):
         self._idle: deque[FramePreprocessor] = deque()  # each holds the buffers of one frame at a time
         self._on_device: DevicePreprocessor | None = None
         self._left: tuple[str, ...] = ()
-        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
+        helpers = open_helper_sessions(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
         self._opened += helpers.values()
         if "preprocess" in helpers:
             self._on_device = DevicePreprocessor(

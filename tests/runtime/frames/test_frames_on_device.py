@@ -23,7 +23,7 @@ from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.frames.helper_graphs import takes
+from fastsam_trt.frames.helper_sessions import takes
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.masks.prototype_maker import PrototypeDecoding
 from fastsam_trt.results.result import Result

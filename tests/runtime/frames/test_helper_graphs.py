@@ -20,15 +20,15 @@ from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip.crops import clip_batch, square_windows
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.frames import device_geometry
+from fastsam_trt.frames import helper_inputs
 from fastsam_trt.frames.antialiased_resize import AntialiasedResize
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.preprocess import FramePreprocessor
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.masks.prototype_maker import PrototypeDecoding
-from fastsam_trt.masks.prototype_on_device import DeviceMasks
+from fastsam_trt.masks.prototype_on_device import DevicePrototypeMasks
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
 
 SIZES = [(300, 400), (720, 1280), (90, 70), (333, 641), (1200, 200), (17, 16)]
@@ -121,7 +121,7 @@ def test_a_letterboxed_frame_is_opencvs(helpers: dict[str, Path], backend: str, 
     for given in (None, (160, 224)):
         frame = _photo(*size)
         expected, letterbox = FramePreprocessor(image, given)(frame)
-        places = device_geometry.frame_places(letterbox)
+        places = helper_inputs.frame_coordinates(letterbox)
         found = session.run({"frame": frame, **places})[image.name]
         assert found.shape == expected.shape
         apart = np.abs(_levels(image, found) - _levels(image, expected))
@@ -138,7 +138,7 @@ def test_a_frame_of_the_inputs_size_is_left_as_it_is(helpers: dict[str, Path], b
     image = _pictures(SEGMENTER)
     frame = _photo(image.height, image.width)
     expected, letterbox = FramePreprocessor(image)(frame)
-    places = device_geometry.frame_places(letterbox)
+    places = helper_inputs.frame_coordinates(letterbox)
     found = _open(helpers["letterbox preprocess"], backend).run({"frame": frame, **places})
     np.testing.assert_allclose(found[image.name], expected, atol=1e-6)
 
@@ -151,7 +151,7 @@ def test_a_stretched_frame_is_the_plain_paths(
     image = _pictures(MODELS[model])
     frame = _photo(*size)
     expected, letterbox = FramePreprocessor(image)(frame)
-    inputs = {"frame": frame, **device_geometry.stretch_weights(letterbox, image)}
+    inputs = {"frame": frame, **helper_inputs.stretch_weights(letterbox, image)}
     found = _open(helpers[f"{model} preprocess"], backend).run(inputs)[image.name]
     apart = np.abs(_levels(image, found) - _levels(image, expected))
     assert apart.max() <= 1.001  # sums in another order may round to the other side
@@ -204,7 +204,7 @@ def test_larger_crops_stay_close_and_embed_alike(helpers: dict[str, Path], backe
 def _packed(
     session: Session, letterbox: Letterbox, prototypes: NDArray[Any], coefficients: NDArray[Any], boxes: NDArray[Any]
 ) -> NDArray[np.uint8]:
-    places = device_geometry.cell_places(letterbox, *prototypes.shape[2:])
+    places = helper_inputs.prototype_coordinates(letterbox, *prototypes.shape[2:])
     given = {"prototypes": prototypes, "coefficients": coefficients, "boxes": boxes, **places}
     packed = session.run(given)["masks"]
     assert (packed.shape, packed.dtype) == ((len(boxes), letterbox.frame_h, -(-letterbox.frame_w // 8)), np.uint8)
@@ -225,10 +225,10 @@ def test_masks_are_the_plain_paths_bit_by_bit(helpers: dict[str, Path], backend:
     corners[1, 1] = corners[1, 0]  # empty
     boxes = (corners * [width, height]).reshape(9, 4).astype(np.float32)
     boxes[2] = np.rint(boxes[2])  # on the edges between pixels
-    plain = PrototypeMasks(prototypes[0], coefficients, boxes, PlaneResize(letterbox, *cells))
+    plain = PrototypeMasks(prototypes[0], coefficients, boxes, MapToFrame(letterbox, *cells))
     expected = paste(plain.decode(range(9)), height, width)
     packed = _packed(_open(helpers["letterbox decode"], backend), letterbox, prototypes, coefficients, boxes)
-    found = device_geometry.unpack_masks(packed, width)
+    found = helper_inputs.unpack_masks(packed, width)
     assert (found.shape, found.dtype) == (expected.shape, bool)
     assert expected[0].any()
     assert (found == expected).mean() >= 0.99999
@@ -250,7 +250,7 @@ def test_masks_of_a_scene_are_the_plain_paths(helpers: dict[str, Path], backend:
     coefficients = cast("PrototypeMasks", segments.masks)._coefficients
     session = _open(helpers["letterbox decode"], backend)
     packed = _packed(session, letterbox, prototypes, coefficients, segments.boxes)
-    found = device_geometry.unpack_masks(packed, frame.shape[1])
+    found = helper_inputs.unpack_masks(packed, frame.shape[1])
     ious = (found & expected).sum(axis=(1, 2)) / (found | expected).sum(axis=(1, 2))
     assert ious.mean() >= 0.9999
 
@@ -303,7 +303,7 @@ def test_decode_graphs_exported_earlier_still_serve(
     generator = np.random.default_rng(5)
     cells = letterbox.input_h // 4, letterbox.input_w // 4
     prototypes = np.full((1, 32, *cells), -1e3, np.float32)
-    rows, columns = PlaneResize(letterbox, *cells).content
+    rows, columns = MapToFrame(letterbox, *cells).content
     inside = prototypes[0, :, rows, columns]
     inside[:] = generator.normal(size=inside.shape)
     inside[0] = 20  # all of them would be full, but for noise
@@ -311,7 +311,7 @@ def test_decode_graphs_exported_earlier_still_serve(
     boxes = np.tile(np.array([0, 0, size[1], size[0]], np.float32), (4, 1))
     on_device = PrototypeDecoding(_open(earlier_decode, backend))(HostArray(prototypes), coefficients, boxes, letterbox)
     on_host = PrototypeDecoding(None)(prototypes, coefficients, boxes, letterbox)
-    assert isinstance(on_device, DeviceMasks)
+    assert isinstance(on_device, DevicePrototypeMasks)
     found, expected = (paste(each.decode(range(4)), *size) for each in (on_device, on_host))
     assert expected.any()
     assert (found == expected).mean() >= least
@@ -319,17 +319,17 @@ def test_decode_graphs_exported_earlier_still_serve(
 
 def test_places_hold_for_a_frame_that_is_padded_on_one_side() -> None:
     letterbox = Letterbox(frame_h=4, frame_w=9, input_h=4, input_w=8, content_h=2, content_w=5, top=1, left=2)
-    places = device_geometry.frame_places(letterbox)
+    places = helper_inputs.frame_coordinates(letterbox)
     np.testing.assert_allclose(places["rows"], [-1, 0.5, 2.5, -1])
     np.testing.assert_allclose(places["columns"], [-1, -1, 0.4, 2.2, 4.0, 5.8, 7.6, -1])
-    places = device_geometry.cell_places(letterbox, 2, 4)
+    places = helper_inputs.prototype_coordinates(letterbox, 2, 4)
     np.testing.assert_allclose(places["row_cells"], [0.25, 0.75])  # twice as fine, so that the padding can be cut off
     np.testing.assert_allclose(places["rows"], [0, 0.25, 0.75, 1])
     assert places["row_numbers"].tolist() == [0, 1, 2, 3]
     assert places["columns"].shape == (16,)
     assert places["column_numbers"].tolist() == [*range(9), *[-1] * 7]
     assert {each.dtype for each in places.values()} == {np.dtype(np.float32)}
-    plain = PlaneResize(letterbox, 2, 4)
+    plain = MapToFrame(letterbox, 2, 4)
     ramp = np.arange(4, dtype=np.float32)[None, None].repeat(2, axis=1)
     _, read = plain.reach(0, 0, 9, 4)
     columns = np.interp(places["columns"][:9], np.arange(len(places["column_cells"])), places["column_cells"])
@@ -339,7 +339,7 @@ def test_places_hold_for_a_frame_that_is_padded_on_one_side() -> None:
 def test_stretch_weights_are_the_resize() -> None:
     image = _pictures(MODELS["bicubic"])
     frame = _photo(40, 333)
-    weights = device_geometry.stretch_weights(fit(40, 333, image), image)
+    weights = helper_inputs.stretch_weights(fit(40, 333, image), image)
     rows, columns = weights["row_weights"], weights["column_weights"]
     assert (rows.shape, columns.shape) == ((image.height, 40), (image.width, 333))
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)

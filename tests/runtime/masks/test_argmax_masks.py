@@ -11,7 +11,7 @@ import pytest
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import fit
 from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.segmentation import panoptic_merge
 
@@ -22,9 +22,9 @@ def _planes(count: int, height: int, width: int, seed: int, coarse: int = 5) -> 
     return np.stack([cv2.resize(each, (width, height), interpolation=cv2.INTER_CUBIC) for each in noise])
 
 
-def _stretch(frame: tuple[int, int], cells: tuple[int, int]) -> PlaneResize:
+def _stretch(frame: tuple[int, int], cells: tuple[int, int]) -> MapToFrame:
     image = letterbox_input(cells[0] * 4, cells[1] * 4, size_multiple=None, batch=(1, 1))
-    return PlaneResize(fit(*frame, dataclasses.replace(image, resize="stretch")), *cells)
+    return MapToFrame(fit(*frame, dataclasses.replace(image, resize="stretch")), *cells)
 
 
 def _whole(planes: np.ndarray, frame: tuple[int, int]) -> np.ndarray:

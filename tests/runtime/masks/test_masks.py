@@ -9,7 +9,7 @@ from pycocotools import mask as coco
 
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import Letterbox, fit
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.results import rle
@@ -47,7 +47,7 @@ def _plain(prototypes: np.ndarray, coefficients: np.ndarray, boxes: np.ndarray, 
 def test_decoding_in_boxes_equals_decoding_frames(size: tuple[int, int]) -> None:
     placed = fit(*size, INPUT)
     prototypes, coefficients, boxes = _made(placed, 9, seed=size[0])
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, MapToFrame(placed, *prototypes.shape[1:]))
     chosen = [8, 0, 3, 3, 5]
     found = paste(masks.decode(chosen), *size)
     logits, whole = _plain(prototypes, coefficients, boxes, placed)
@@ -60,7 +60,7 @@ def test_decoding_in_boxes_equals_decoding_frames(size: tuple[int, int]) -> None
 def test_coarse_masks_are_the_decoded_ones_seen_small(size: tuple[int, int]) -> None:
     placed = fit(*size, INPUT)
     prototypes, coefficients, boxes = _made(placed, 9, seed=size[0])
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, MapToFrame(placed, *prototypes.shape[1:]))
     whole = paste(masks.decode(range(9)), *size)
     window = np.array([20, 30, 220, 230], np.float64)
     for index in range(9):
@@ -76,7 +76,7 @@ def test_boxes_without_pixels_give_empty_masks() -> None:
     prototypes, coefficients, boxes = _made(placed, 3, seed=1)
     boxes[1] = [10.2, 10.2, 10.8, 50]
     boxes[2] = [100, 100, 100, 100]
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, MapToFrame(placed, *prototypes.shape[1:]))
     assert not paste(masks.decode([1, 2]), 100, 100).any()
     assert [rle.encode(crop, 100, 100)["counts"] for crop in masks.decode([1, 2])] == [_coco_empty()] * 2
 

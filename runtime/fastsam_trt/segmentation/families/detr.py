@@ -6,7 +6,7 @@ import numpy as np
 
 from fastsam_engine.session import Session
 from fastsam_trt.frames.letterbox import Letterbox
-from fastsam_trt.masks.map_to_frame import PlaneResizes
+from fastsam_trt.masks.map_to_frame import MapToFrameCache
 from fastsam_trt.segmentation import panoptic_merge
 from fastsam_trt.segmentation.decoder import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.segmentation.segments import Segments
@@ -24,7 +24,7 @@ class DetrDecoder(Decoder):
         self._head = open_part("masks")
         self._queries, *self._features = self._head.spec.input_names
         self._masks = self._head.spec.outputs[0].name
-        self._resizes = PlaneResizes()
+        self._resizes = MapToFrameCache()
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         queries = panoptic_merge.queries(outputs[self._classes][0], thresholds.conf, thresholds.max_segments)

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastsam_engine.session import Session
 from fastsam_trt.frames.letterbox import Letterbox
-from fastsam_trt.masks.map_to_frame import PlaneResizes
+from fastsam_trt.masks.map_to_frame import MapToFrameCache
 from fastsam_trt.segmentation import panoptic_merge
 from fastsam_trt.segmentation.decoder import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.segmentation.segments import Segments
@@ -25,7 +25,7 @@ class Mask2FormerDecoder(Decoder):
         super().__init__(session, open_part)
         names = {output.meaning: output.name for output in self.spec.outputs}
         self._classes, self._masks = names["query-class-logits"], names["query-mask-logits"]
-        self._resizes = PlaneResizes()
+        self._resizes = MapToFrameCache()
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         queries = panoptic_merge.queries(outputs[self._classes][0], thresholds.conf, thresholds.max_segments)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastsam_engine.session import Session
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.masks.map_to_frame import PlaneResizes
+from fastsam_trt.masks.map_to_frame import MapToFrameCache
 from fastsam_trt.segmentation.decoder import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.segmentation.segments import Segments
 
@@ -23,7 +23,7 @@ class SegformerDecoder(Decoder):
     def __init__(self, session: Session, open_part: OpenPart) -> None:
         super().__init__(session, open_part)
         self._logits = self.spec.outputs[0].name
-        self._resizes = PlaneResizes()
+        self._resizes = MapToFrameCache()
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         logits = np.asarray(outputs[self._logits][0], np.float32)

@@ -1,4 +1,4 @@
-"""ContentCells: which cells of a model's maps a frame is read from, so that padding has no part in its masks.
+"""MapAxis: which cells of a model's maps a frame is read from, so that padding has no part in its masks.
 
 As ultralytics' retina masks do it (`process_mask_native`): the maps are made finer, linearly, by the smallest whole
 factor for which the frame's edges lie between cells, the padding is cut off, and what is left is resized to the frame.
@@ -16,7 +16,7 @@ from fastsam_trt.frames.letterbox import Letterbox
 
 
 @dataclass(frozen=True, slots=True)
-class ContentCells:
+class MapAxis:
     """One axis of a frame over one axis of maps. Cells count from the first one's edge: it covers 0 to 1.
 
     Attributes:
@@ -54,7 +54,7 @@ class ContentCells:
         return np.asarray(((np.arange(self.frame) + 0.5) * (count / self.frame) - 0.5).clip(0, count - 1))
 
 
-def content_cells(letterbox: Letterbox, cells_h: int, cells_w: int) -> tuple[ContentCells, ContentCells]:
+def map_axes(letterbox: Letterbox, cells_h: int, cells_w: int) -> tuple[MapAxis, MapAxis]:
     """Where a frame lies in maps of (cells_h, cells_w) that cover a model's input: its rows and its columns."""
     axes = (
         (letterbox.frame_h, cells_h, letterbox.input_h, letterbox.top, letterbox.content_h),
@@ -62,7 +62,7 @@ def content_cells(letterbox: Letterbox, cells_h: int, cells_w: int) -> tuple[Con
     )
     factor = max(_factor(made, cells, first, content) for _, cells, made, first, content in axes)
     rows, columns = (
-        ContentCells(frame, cells, first * cells / made, (first + content) * cells / made, factor)
+        MapAxis(frame, cells, first * cells / made, (first + content) * cells / made, factor)
         for frame, cells, made, first, content in axes
     )
     return rows, columns

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.frames.axis_resize import antialiased
-from fastsam_trt.frames.content_cells import content_cells
 from fastsam_trt.frames.letterbox import Letterbox
+from fastsam_trt.frames.map_axis import map_axes
 
 Inputs = dict[str, NDArray[np.float32]]
 """Arrays by the names that the graph has for them."""
@@ -20,7 +20,7 @@ _NOWHERE = -1.0
 _PIXELS_A_BYTE = 8
 
 
-def frame_places(letterbox: Letterbox) -> Inputs:
+def frame_coordinates(letterbox: Letterbox) -> Inputs:
     """Where the rows and columns of a letterboxed input lie in the frame, for the preprocess graph.
 
     Returns:
@@ -49,13 +49,13 @@ def stretch_weights(letterbox: Letterbox, image: ImageInput) -> Inputs:
     }
 
 
-def cell_places(letterbox: Letterbox, cells_h: int, cells_w: int, *, fine: bool = True) -> Inputs:
+def prototype_coordinates(letterbox: Letterbox, cells_h: int, cells_w: int, *, fine: bool = True) -> Inputs:
     """Where the frame's rows and columns lie in prototypes, for the decode graph.
 
     Args:
         letterbox: Where the frame lies in the model's input.
         cells_h, cells_w: Size of the prototypes, which cover the input.
-        fine: Whether the graph takes fine cells (see `ContentCells`), which files exported earlier do not. Masks by
+        fine: Whether the graph takes fine cells (see `MapAxis`), which files exported earlier do not. Masks by
             those differ only where the frame's edges cut through cells, by the curve of a mask's rim.
 
     Returns:
@@ -64,7 +64,7 @@ def cell_places(letterbox: Letterbox, cells_h: int, cells_w: int, *, fine: bool 
         `row_numbers` (frame_h,) and `column_numbers` (W,) float32, px. W is frame_w rounded up to a multiple of 8;
         what is too much has the number -1, and so lies in no box. If not `fine`, rows and columns lie in cells.
     """
-    down, across = content_cells(letterbox, cells_h, cells_w)
+    down, across = map_axes(letterbox, cells_h, cells_w)
     filling = 0, -letterbox.frame_w % _PIXELS_A_BYTE
     places = {
         "row_numbers": np.arange(letterbox.frame_h, dtype=np.float32),

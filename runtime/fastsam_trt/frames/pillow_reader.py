@@ -1,4 +1,4 @@
-"""PictureFile: the pictures of a file, one or many, read one at a time through Pillow."""
+"""PillowReader: the pictures of a file, one or many, read one at a time through Pillow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from fastsam_engine.errors import FastsamError, PackagesMissingError, one_line
 from fastsam_trt.errors import PictureSizeError, SourceUnreadableError
-from fastsam_trt.frames.content_type import Content
+from fastsam_trt.frames.file_type import FileType
 from fastsam_trt.frames.image_header import read_orientation
 from fastsam_trt.frames.tiff_pages import TiffPages, find_pages
 
-MOST_PX = 200_000_000
+MAX_PIXELS = 200_000_000
 """The largest picture that is decoded, px. It is compared with what a file declares, before anything is decoded."""
 
 # Opened by their own classes: `PIL.Image.open` tries every format that Pillow knows, and has limits of its own.
@@ -40,7 +40,7 @@ _TAIL_B = 4096
 _BITS = 258  # TIFF's tag: bits of each channel
 
 
-class PictureFile(AbstractContextManager["PictureFile"]):
+class PillowReader(AbstractContextManager["PillowReader"]):
     """A picture file that is open. Closing it closes what it reads from.
 
     Attributes:
@@ -49,7 +49,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         whole: Whether its list of pages, or its frames, reach their end.
     """
 
-    def __init__(self, file: BinaryIO, content: Content, name: str) -> None:
+    def __init__(self, file: BinaryIO, content: FileType, name: str) -> None:
         """Read the header.
 
         Args:
@@ -66,7 +66,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         self._name = name
         self._at = 0
         try:
-            self._pages = find_pages(file) if content.picture_format == "TIFF" else TiffPages()
+            self._pages = find_pages(file) if content.image_format == "TIFF" else TiffPages()
             file.seek(0)
             self._image = self._open()
             frames = int(getattr(self._image, "n_frames", 1)) if content.kind == "animation" else 1
@@ -78,7 +78,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
             raise self._broken(error) from error
         # The picture for viewers that know no animation may be none of its frames.
         self._first = int(bool(getattr(self._image, "default_image", False)) and frames > 1)
-        self.whole = self._pages.whole and (frames == 1 or _reaches_end(file, content.picture_format))
+        self.whole = self._pages.whole and (frames == 1 or _reaches_end(file, content.image_format))
         self.count = len(self._pages.offsets) or frames - self._first
 
     def __exit__(
@@ -101,7 +101,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
             Turned upright: (H, W) grey or (H, W, 3) BGR, uint8 or uint16.
 
         Raises:
-            PictureSizeError: It declares more than `MOST_PX`.
+            PictureSizeError: It declares more than `MAX_PIXELS`.
             SourceUnreadableError: It is broken or cut short, or its channels have neither 8 nor 16 bits.
         """
         try:
@@ -133,11 +133,11 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         return duration_ms / 1e3 if duration_ms > 10 else 0.1
 
     def _open(self) -> Any:
-        module, reader = _READERS[self._content.picture_format or ""]
+        module, reader = _READERS[self._content.image_format or ""]
         try:
             opener = getattr(importlib.import_module(module), reader)
         except ImportError as error:
-            if self._content.picture_format != "HEIF":
+            if self._content.image_format != "HEIF":
                 raise
             raise PackagesMissingError(["pillow-heif, which reads HEIC,"], "heic") from error
         try:
@@ -149,7 +149,7 @@ class PictureFile(AbstractContextManager["PictureFile"]):
             raise self._deep(depth) from error
 
     def _decode(self, number: int) -> NDArray[Any]:
-        image, form = self._image, self._content.picture_format
+        image, form = self._image, self._content.image_format
         if self._has_deep_colour():
             picture = self._decode_by_opencv(number)
             if picture is not None:
@@ -167,15 +167,15 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         return self._upright(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR))
 
     def _upright(self, picture: NDArray[Any]) -> NDArray[Any]:
-        if self._content.picture_format in _TURNED:
+        if self._content.image_format in _TURNED:
             return picture
         return turn_upright(picture, read_orientation(self._image.info.get("exif", b"")))
 
     def _has_deep_colour(self) -> bool:
         """Whether it has colours of 16 bits, of which Pillow would give the upper 8, not rounded."""
-        if self._content.picture_format == "PPM":
+        if self._content.image_format == "PPM":
             return bool(self._image.mode == "RGB" and self._image.tile[0].args == ("RGB", 65535))
-        if self._content.picture_format != "TIFF" or self._image.mode not in {"RGB", "RGBA", "RGBX"}:
+        if self._content.image_format != "TIFF" or self._image.mode not in {"RGB", "RGBA", "RGBX"}:
             return False
         return bool(max(self._image.tag_v2.get(_BITS, (8,))) == 16)
 
@@ -206,26 +206,26 @@ def _own_copy(file: BinaryIO) -> mmap.mmap | bytearray:
         return bytearray(file.read())
 
 
-def _reaches_end(file: BinaryIO, picture_format: str | None) -> bool:
+def _reaches_end(file: BinaryIO, image_format: str | None) -> bool:
     """Whether an animation's file has its end. Of a GIF or PNG Pillow counts the frames that are there."""
     at = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _TAIL_B, 0))
     tail = file.read()
     file.seek(at)
-    if picture_format == "GIF":
+    if image_format == "GIF":
         return tail.rstrip(b"\0\r\n ").endswith(b";")
-    return picture_format != "PNG" or b"IEND" in tail
+    return image_format != "PNG" or b"IEND" in tail
 
 
 def check_size(name: str, width: int, height: int) -> None:
     """Refuse a picture that is too large to decode.
 
     Raises:
-        PictureSizeError: It declares more than `MOST_PX`.
+        PictureSizeError: It declares more than `MAX_PIXELS`.
     """
-    if width * height > MOST_PX:
-        raise PictureSizeError(name, MOST_PX, width, height)
+    if width * height > MAX_PIXELS:
+        raise PictureSizeError(name, MAX_PIXELS, width, height)
 
 
 def turn_upright(picture: NDArray[Any], orientation: int) -> NDArray[Any]:

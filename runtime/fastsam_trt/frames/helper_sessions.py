@@ -11,7 +11,7 @@ from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.store.model_store import beside
 
 
-def open_helpers(
+def open_helper_sessions(
     session: Session,
     graph: Path,
     parts: Sequence[str],

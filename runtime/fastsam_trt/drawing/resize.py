@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from fastsam_trt.masks.mask_source import MaskCrop
 
 
-def resize_picture(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def resize_image(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Scale (H, W, 3) uint8 to a (height, width), px: by averaging down, bicubic up."""
     smaller = size[0] * size[1] < picture.shape[0] * picture.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=how), np.uint8)
 
 
-def resize_crops(crops: Sequence[MaskCrop], frame: tuple[int, int], size: tuple[int, int]) -> list[MaskCrop]:
+def resize_mask_crops(crops: Sequence[MaskCrop], frame: tuple[int, int], size: tuple[int, int]) -> list[MaskCrop]:
     """Scale masks with their frame.
 
     Args:
