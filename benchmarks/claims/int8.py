@@ -24,7 +24,7 @@ from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_trt import Pipeline, Result
 from fastsam_trt.frames.image import IMAGE_SUFFIXES, read_image
 from fastsam_trt.frames.preprocess import FramePreprocessor
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 _BACKENDS = ("openvino", "onnxruntime")
 _FASTER, _KEPT, _KEPT_IOU = 1.5, 0.97, 0.9
@@ -144,7 +144,7 @@ def _network(graph: Path, backend: str, precision: str, frame: NDArray[np.uint8]
     image = session.spec.input
     if not isinstance(image, ImageInput):
         raise harness.BenchmarkError(f"expected a segmenter in {graph}, found a model that takes no pictures")
-    inputs = {image.name: FramePreprocessor(image)(frame)[0]}
+    inputs = {image.name: FramePreprocessor(image).prepare(frame)[0]}
     return harness.wall_clock(lambda: session.run(inputs))
 
 

@@ -24,7 +24,7 @@ from fastsam_trt import Pipeline, Result
 from fastsam_trt.bundled_models import SEGMENTER
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.frames.image import read_image
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 _LONGEST = 2.4  # long side to short
 _SCORE, _LEAST_SCORE, _SAME_IOU = 0.25, 0.1, 0.5

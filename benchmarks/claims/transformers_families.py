@@ -154,7 +154,7 @@ def _frame() -> NDArray[np.uint8]:
 def _conf(graph: Path, frame: NDArray[np.uint8]) -> float:
     """The threshold that keeps ten queries of a frame."""
     session = open_session(graph, "onnxruntime")
-    array, _ = FramePreprocessor(session.spec.input)(frame)  # type: ignore[arg-type]
+    array, _ = FramePreprocessor(session.spec.input).prepare(frame)  # type: ignore[arg-type]
     logits = session.run({session.spec.input_names[0]: array})["class_logits"][0]
     scores = np.sort(panoptic_merge.queries(logits, 0.0, len(logits)).scores)[::-1]
     if len(scores) <= _KEPT:
@@ -238,7 +238,7 @@ def _whole(path: Path, frame: NDArray[np.uint8]) -> Callable[[], object]:
     preprocess = FramePreprocessor(image)
 
     def call() -> object:
-        array, letterbox = preprocess(frame)
+        array, letterbox = preprocess.prepare(frame)
         outputs = session.run({image.name: array})
         found = panoptic_merge.queries(outputs["class_logits"][0], 0.0, _KEPT)
         logits = outputs["mask_logits"][0][found.indices]

@@ -154,7 +154,7 @@ def make_bare(
     if plain:
         session = open_session(session.path, session.backend, session.device, session.precision)
     image = cast("ImageInput", session.spec.input)
-    array, _ = FramePreprocessor(image, (_IMGSZ_PX, _IMGSZ_PX))(frame)
+    array, _ = FramePreprocessor(image, (_IMGSZ_PX, _IMGSZ_PX)).prepare(frame)
     timed = harness.wall_clock(lambda: session.run({image.name: array}))
     return lambda _: timed()
 

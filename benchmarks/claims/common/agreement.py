@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_trt import Pipeline, Result
 from fastsam_trt.frames.image import read_image
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 _CONF, _IOU, _IMGSZ_PX = 0.25, 0.7, 640
 _COUNTED_SCORE = 0.3  # a detection this near to the threshold may fall on either side of it by rounding alone

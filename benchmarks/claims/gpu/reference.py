@@ -120,7 +120,7 @@ def _segments(models: Models, name: str, frame: NDArray[np.uint8], imgsz: int) -
     """Thresholds that leave enough of the surest segments, and these."""
     session = open_session(find_graph(models.export(name, "fp32")), "onnxruntime", "cpu", "fp32")
     image: Any = session.spec.input
-    array, letterbox = FramePreprocessor(image, (imgsz, imgsz))(frame)
+    array, letterbox = FramePreprocessor(image, (imgsz, imgsz)).prepare(frame)
     outputs = session.run({image.name: array})
     classes, detections = len(session.spec.class_names), session.spec.outputs[0].name
     scores = np.sort(outputs[detections][0, 4 : 4 + classes].max(axis=0))[::-1]

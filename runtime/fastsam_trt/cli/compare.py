@@ -59,7 +59,7 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.records import HEADER, as_document, table_rows
     from fastsam_trt.errors import OptionError
-    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.reports.machine import this_machine
     from fastsam_trt.sinks.panels import write_picture
     from fastsam_trt.sources.naming import is_demo, printable

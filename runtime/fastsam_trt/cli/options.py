@@ -81,7 +81,7 @@ def add_backend_options(group: argparse._ActionsContainer) -> None:
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline that the options describe."""
     from fastsam_trt.bundled_models import SEGMENTER
-    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.sources.naming import is_demo
 

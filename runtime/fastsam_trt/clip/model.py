@@ -23,7 +23,7 @@ from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.crops import clip_batch, middle_square, square_windows
 from fastsam_trt.clip.text_embeddings import TextFeatures
 from fastsam_trt.clip.tokenizer import TextTokenizer
-from fastsam_trt.frames.helper_sessions import open_helper_sessions, takes
+from fastsam_trt.frames.helper_sessions import accepts_frame_size, open_helper_sessions
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.batch_ladder import batches, filled
 from fastsam_trt.segmentation.segments import Segments
@@ -80,7 +80,7 @@ class Clip(Closable):
             raise ModelFileError(graph, f"expected crops in any number, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
         self.uploads = uploads or FrameUploads()
-        helpers = open_helper_sessions(self._image, graph, ("crops",), frames_on_device, own="image", threads=threads)
+        helpers = open_helper_sessions(self._image, graph, ("crops",), frames_on_device, "image", threads=threads)
         self._crops = helpers.get("crops")
         # What the crops graph leaves is valid until its next run, so that batches take turns there.
         self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
@@ -158,7 +158,7 @@ class Clip(Closable):
         self, frame: NDArray[np.uint8], windows: NDArray[np.intp], masks: Sequence[NDArray[np.bool_]] | None
     ) -> Array | DeviceArray:
         """The image tower's input of some windows, cut on the device where that can be."""
-        if self._crops is None or masks is not None or not takes(self._crops, *frame.shape[:2]):
+        if self._crops is None or masks is not None or not accepts_frame_size(self._crops, *frame.shape[:2]):
             return clip_batch(frame, windows, self._input, masks)
         inputs: dict[str, Array | DeviceArray] = {
             "frame": self.uploads.upload(self._crops, frame),

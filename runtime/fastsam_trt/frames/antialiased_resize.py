@@ -34,18 +34,18 @@ class AntialiasedResize:
             for before, after, made in zip(size, resized, self._made, strict=True)
         )
 
-    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Resize a picture.
+    def resize(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Resize an image.
 
         Args:
-            picture: (h, w, c) uint8, of the size laid out for.
+            image: (h, w, c) uint8, of the size laid out for.
 
         Returns:
-            (c, height, width) float32, whole numbers from 0 to 255, channels in the picture's order.
+            (c, height, width) float32, whole numbers from 0 to 255, channels in the order of the image.
         """
-        (height, width), (rows, columns), channels = self.size, self._made, picture.shape[2]
+        (height, width), (rows, columns), channels = self.size, self._made, image.shape[2]
         planes = np.empty((channels, height, width), np.float32)
-        for plane, channel in zip(planes, cv2.split(picture), strict=True):
+        for plane, channel in zip(planes, cv2.split(image), strict=True):
             plane[:] = channel
         narrow = _whole_levels(self._across.apply_last(planes.reshape(-1, width))).reshape(channels, height, columns)
         small = np.empty((channels, rows, columns), np.float32)

@@ -1,4 +1,4 @@
-"""Opening the helper graphs of a model, which do around its graphs, on a device, what is done on the host else."""
+"""Open the helper graphs of a model, which prepare frames, cut crops and decode masks on its device."""
 
 from __future__ import annotations
 
@@ -14,40 +14,43 @@ from fastsam_engine.store.model_store import beside
 def open_helper_sessions(
     session: Session,
     graph: Path,
-    parts: Sequence[str],
+    helpers: Sequence[str],
     wanted: bool | None,
-    own: str = "",
+    graph_part: str = "",
     threads: int | None = None,
 ) -> dict[str, Session]:
-    """Open helper graphs where a model's graph runs.
+    """Open helper graphs on the device of a model's graph.
 
     Args:
-        session: The graph, open.
+        session: The model's graph, open.
         graph: Its file.
-        parts: Which helpers may be there; the first has to be if they are wanted.
-        wanted: None: only where the graph's arrays do not lie on the host.
-        own: Part of the model that `graph` is, see `beside`.
-        threads: As the graph was opened with.
+        helpers: Names of the helper graphs that the model may have. The first must exist if `wanted` is True.
+        wanted: Whether to open them; None: only if the graph's arrays are on a device.
+        graph_part: Part of the model that `graph` is, see `beside`.
+        threads: The number of threads that the graph was opened with.
 
     Returns:
-        Part to session, those that there are.
+        Name to session, for the helper graphs that exist.
 
     Raises:
-        ModelFileError: They are wanted, and the first is not there.
+        ModelFileError: They are wanted, and the first does not exist.
     """
-    files = {part: beside(graph, part, own) for part in parts}
-    there = {part: file for part, file in files.items() if file.is_file()}
+    files = {helper: beside(graph, helper, graph_part) for helper in helpers}
+    existing = {helper: file for helper, file in files.items() if file.is_file()}
     if wanted is False or (wanted is None and session.place == "host"):
         return {}
-    if wanted and parts[0] not in there:
-        raise ModelFileError(graph, f"expected {files[parts[0]].name} beside it, found none")
-    # fp32 by name: places in the frame need all their digits. ONNX Runtime's TensorRT provider can't promise that, but
-    # its CUDA provider, whose arrays lie at the same place.
+    if wanted and helpers[0] not in existing:
+        raise ModelFileError(graph, f"expected {files[helpers[0]].name} beside it, found none")
+    # Pixel coordinates need full fp32. ONNX Runtime's TensorRT provider does not guarantee it. Its CUDA provider does,
+    # and keeps its arrays in the same memory.
     device = session.device.replace("tensorrt", "cuda")
-    return {part: open_session(file, session.backend, device, "fp32", threads=threads) for part, file in there.items()}
+    return {
+        helper: open_session(file, session.backend, device, "fp32", threads=threads)
+        for helper, file in existing.items()
+    }
 
 
-def takes(session: Session, height: int, width: int) -> bool:
-    """Whether a helper graph serves frames of a size, px: plans are built for a range of them."""
+def accepts_frame_size(session: Session, height: int, width: int) -> bool:
+    """Whether a helper graph accepts frames of (height, width) px; TensorRT plans are built for a range of sizes."""
     axes = session.spec.input.axes if isinstance(session.spec.input, ArraysInput) else {}
     return all(low <= n <= high for n, (low, _, high) in ((height, axes["H"]), (width, axes["W"])))

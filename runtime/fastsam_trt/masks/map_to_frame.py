@@ -120,7 +120,7 @@ class MapToFrameCache:
         self._laid_out: OrderedDict[tuple[Letterbox, int, int], MapToFrame] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> MapToFrame:
+    def get(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> MapToFrame:
         """The resize of maps of (cells_h, cells_w) to a frame."""
         key = letterbox, cells_h, cells_w
         with self._lock:

@@ -13,8 +13,7 @@ from fastsam_trt.clip.lazy_model import LazyClip
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.track_embedder import TrackEmbeddings
 from fastsam_trt.prompts.prompt_set import Question, TextRules
-from fastsam_trt.segmentation.segmented import Segmented
-from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.segmentation.segments import SegmentedFrame, Segments
 from fastsam_trt.selectors import Embedder, EveryCrop, Ranking, Selection, Selector, TextSelector
 from fastsam_trt.selectors.build import build_selectors
 from fastsam_trt.tracking import Tracker
@@ -96,7 +95,7 @@ class Answers:
         ranker, selector = build_selectors(question, rules or self._rules, self._class_names, self._for_prompt, classes)
         return Answering(question, selector, ranker)
 
-    def select(self, segmented: Segmented, answering: Answering) -> tuple[Segments, Selection]:
+    def select(self, segmented: SegmentedFrame, answering: Answering) -> tuple[Segments, Selection]:
         """Select from a frame.
 
         Args:
@@ -112,11 +111,11 @@ class Answers:
         segments = segmented.segments
         with self._turn:
             if self._tracker is not None:
-                ids = self._tracker.update(segments, segmented.picture, segmented.media_s)
+                ids = self._tracker.update(segments, segmented.frame, segmented.media_s)
                 segments = replace(segments, track_ids=ids)
             if self._embedder is not None:
                 self._embedder.begin(segments, segmented.captured_s)
-            return segments, answering.selector.select(segmented.picture, segments)
+            return segments, answering.selector.select(segmented.frame, segments)
 
     def rank(self, picture: NDArray[np.uint8], segments: Segments) -> Ranking | None:
         """Compare every segment of a frame, (H, W, 3) uint8 BGR, with the texts of the moment; None: there are none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 NEVER = np.float32(-1)
 

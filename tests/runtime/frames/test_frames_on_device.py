@@ -23,10 +23,9 @@ from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.frames.helper_sessions import takes
 from fastsam_trt.masks.batch_ladder import LADDER
-from fastsam_trt.masks.prototype_maker import PrototypeDecoding
 from fastsam_trt.results.result import Result
+from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.streaming import Flow
@@ -128,7 +127,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def far(*args: Any, **kwargs: Any) -> Session:
         return _Far(open_session(*args, **kwargs), crossings)
 
-    for module in ("segmenter", "clip", "device_helpers"):
+    for module in ("segmentation.segmenter", "clip.model", "frames.helper_sessions"):
         monkeypatch.setattr(f"fastsam_trt.{module}.open_session", far)
     return crossings
 
@@ -139,10 +138,10 @@ def test_frames_of_many_threads_are_uploaded_once_each_and_let_go(log: list[str]
     waiting = [pipe.segment(frame) for frame in frames]
     results = [pipe.select(each) for each in waiting]
     assert log.count("uploaded (120, 160, 3)") == len(frames)
-    assert len(pipe._uploads._begun) == len(frames)
+    assert len(pipe._uploads._registered) == len(frames)
     waiting.clear()
     assert len(results) == 6
-    assert not pipe._uploads._begun  # results that are kept keep no memory of the device
+    assert not pipe._uploads._registered  # results that are kept keep no memory of the device
     log.clear()
     pipe.rank(results[0])
     assert log.count("uploaded (120, 160, 3)") == 1
@@ -152,15 +151,17 @@ def test_frames_that_are_done_are_not_kept_where_the_device_is_the_host() -> Non
     pipe = Pipeline("demo-seg", frames_on_device=True)
     results = [pipe(frame) for frame in _frames(2, 120, 160)]
     assert len(results[0]) > 2
-    assert not pipe._uploads._begun
+    assert not pipe._uploads._registered
 
 
 def _pipeline(**options: Any) -> Pipeline:
     return Pipeline("demo-seg", backend="onnxruntime", **options)
 
 
-def _decoding(pipe: Pipeline) -> PrototypeDecoding:
-    return pipe.segmenter._decoder._masks
+def _decoder(pipe: Pipeline) -> PrototypeDecoder:
+    decoder = pipe.segmenter._decoder
+    assert isinstance(decoder, PrototypeDecoder)
+    return decoder
 
 
 def test_a_device_prepares_crops_and_decodes_by_itself(log: list[str]) -> None:
@@ -183,13 +184,13 @@ def test_a_device_prepares_crops_and_decodes_by_itself(log: list[str]) -> None:
         _same(result, expected(frame))
 
 
-def test_results_that_are_kept_outlive_the_next_runs(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_that_are_kept_outlive_the_next_runs(log: list[str]) -> None:
     frames = _frames(7)
     pipe = _pipeline()
     first = pipe(frames[0])
-    (masks,) = [each() for each in _decoding(pipe)._made]
+    (masks,) = [each() for each in _decoder(pipe)._on_device]
     assert masks is not None
-    monkeypatch.setattr(_decoding(pipe), "_kept_bytes", 4 * masks.device_bytes)
+    _decoder(pipe).max_device_bytes = 4 * masks.device_bytes
     del first, masks
     log.clear()
     kept = [pipe(frame) for frame in frames]
@@ -222,7 +223,7 @@ def test_all_that_a_flow_holds_stays_on_the_device(log: list[str]) -> None:
     with DemoVideo(60) as source, Flow(source, pipe, "every") as flow:
         for number, (_, result) in enumerate(flow):
             deadline_s = time.monotonic() + 2
-            while len(_decoding(pipe)._made) < 5 and time.monotonic() < deadline_s:
+            while len(_decoder(pipe)._on_device) < 5 and time.monotonic() < deadline_s:
                 time.sleep(0.001)
             result.crops()
             if number == 8:
@@ -292,7 +293,7 @@ def test_a_frame_beyond_the_graphs_range_takes_the_host_path(log: list[str]) -> 
     segmenter = Segmenter("demo-seg", backend="onnxruntime")
     frame = _frames(1, 2200, 300)[0]
     assert segmenter._on_device is not None
-    assert not takes(segmenter._on_device._session, *frame.shape[:2])
+    assert not segmenter._on_device.accepts(frame)
     assert len(segmenter(frame))
     assert not [line for line in log if line.startswith("uploaded")]
 

@@ -27,9 +27,9 @@ from fastsam_trt.frames.preprocess import FramePreprocessor
 from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.masks.prototype import PrototypeMasks
-from fastsam_trt.masks.prototype_maker import PrototypeDecoding
 from fastsam_trt.masks.prototype_on_device import DevicePrototypeMasks
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
+from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 
 SIZES = [(300, 400), (720, 1280), (90, 70), (333, 641), (1200, 200), (17, 16)]
 STRETCHED = {
@@ -120,7 +120,7 @@ def test_a_letterboxed_frame_is_opencvs(helpers: dict[str, Path], backend: str, 
     session = _open(helpers["letterbox preprocess"], backend)
     for given in (None, (160, 224)):
         frame = _photo(*size)
-        expected, letterbox = FramePreprocessor(image, given)(frame)
+        expected, letterbox = FramePreprocessor(image, given).prepare(frame)
         places = helper_inputs.frame_coordinates(letterbox)
         found = session.run({"frame": frame, **places})[image.name]
         assert found.shape == expected.shape
@@ -137,7 +137,7 @@ def test_a_letterboxed_frame_is_opencvs(helpers: dict[str, Path], backend: str, 
 def test_a_frame_of_the_inputs_size_is_left_as_it_is(helpers: dict[str, Path], backend: str) -> None:
     image = _pictures(SEGMENTER)
     frame = _photo(image.height, image.width)
-    expected, letterbox = FramePreprocessor(image)(frame)
+    expected, letterbox = FramePreprocessor(image).prepare(frame)
     places = helper_inputs.frame_coordinates(letterbox)
     found = _open(helpers["letterbox preprocess"], backend).run({"frame": frame, **places})
     np.testing.assert_allclose(found[image.name], expected, atol=1e-6)
@@ -150,7 +150,7 @@ def test_a_stretched_frame_is_the_plain_paths(
 ) -> None:
     image = _pictures(MODELS[model])
     frame = _photo(*size)
-    expected, letterbox = FramePreprocessor(image)(frame)
+    expected, letterbox = FramePreprocessor(image).prepare(frame)
     inputs = {"frame": frame, **helper_inputs.stretch_weights(letterbox, image)}
     found = _open(helpers[f"{model} preprocess"], backend).run(inputs)[image.name]
     apart = np.abs(_levels(image, found) - _levels(image, expected))
@@ -240,7 +240,7 @@ def test_masks_are_the_plain_paths_bit_by_bit(helpers: dict[str, Path], backend:
 def test_masks_of_a_scene_are_the_plain_paths(helpers: dict[str, Path], backend: str) -> None:
     frame = draw_scene(3, 480, 637).frame
     segmenter = _open(find_graph(locate("demo-seg")), "onnxruntime")
-    array, letterbox = FramePreprocessor(_pictures(SEGMENTER))(frame)
+    array, letterbox = FramePreprocessor(_pictures(SEGMENTER)).prepare(frame)
     outputs = segmenter.run({segmenter.spec.input_names[0]: array})
     decoder = decoder_for(segmenter, pytest.fail)
     segments = decoder.decode(outputs, letterbox, Thresholds(conf=0.3, iou=0.7, max_segments=50))
@@ -309,8 +309,11 @@ def test_decode_graphs_exported_earlier_still_serve(
     inside[0] = 20  # all of them would be full, but for noise
     coefficients = np.abs(generator.normal(size=(4, 32))).astype(np.float32)
     boxes = np.tile(np.array([0, 0, size[1], size[0]], np.float32), (4, 1))
-    on_device = PrototypeDecoding(_open(earlier_decode, backend))(HostArray(prototypes), coefficients, boxes, letterbox)
-    on_host = PrototypeDecoding(None)(prototypes, coefficients, boxes, letterbox)
+    decoder = decoder_for(_open(find_graph(locate("demo-seg")), backend), pytest.fail)
+    assert isinstance(decoder, PrototypeDecoder)
+    decoder.use_device_decode(_open(earlier_decode, backend))
+    on_device = decoder.masks(HostArray(prototypes), coefficients, boxes, letterbox)
+    on_host = decoder.masks(prototypes, coefficients, boxes, letterbox)
     assert isinstance(on_device, DevicePrototypeMasks)
     found, expected = (paste(each.decode(range(4)), *size) for each in (on_device, on_host))
     assert expected.any()
@@ -344,7 +347,7 @@ def test_stretch_weights_are_the_resize() -> None:
     assert (rows.shape, columns.shape) == ((image.height, 40), (image.width, 333))
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
     narrow = np.rint(frame.transpose(2, 0, 1) @ columns.T).clip(0, 255)
-    expected = AntialiasedResize("bicubic", (40, 333), (image.height, image.width))(frame)
+    expected = AntialiasedResize("bicubic", (40, 333), (image.height, image.width)).resize(frame)
     assert np.abs(np.rint(rows @ narrow).clip(0, 255) - expected).max() <= 1
 
 

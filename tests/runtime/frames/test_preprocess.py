@@ -77,7 +77,7 @@ def test_the_fast_path_equals_the_plain_one(image: object, rectangle: Rectangle)
     generator = np.random.default_rng(0)
     for size in ((480, 640), (270, 480), (480, 640), (1, 1), (900, 37), (640, 640)):
         frame = generator.integers(0, 256, (*size, 3), np.uint8)
-        found, placed = preprocess(frame, rectangle)
+        found, placed = preprocess.prepare(frame, rectangle)
         expected = _plain(frame, image, rectangle)
         assert found.dtype == image.dtype
         assert placed == fit(*size, image, rectangle=rectangle)
@@ -88,15 +88,15 @@ def test_the_fast_path_equals_the_plain_one(image: object, rectangle: Rectangle)
 def test_the_buffer_is_kept_and_the_padding_stays() -> None:
     preprocess = FramePreprocessor(RECTANGLE)
     frames = np.random.default_rng(1).integers(0, 256, (3, 360, 640, 3), np.uint8)
-    first = preprocess(frames[0])[0]
+    first = preprocess.prepare(frames[0])[0]
     for frame in frames[1:]:
-        found = preprocess(frame)[0]
+        found = preprocess.prepare(frame)[0]
         assert found is first
         np.testing.assert_allclose(found, _plain(frame, RECTANGLE), atol=1e-6)
 
 
 def test_another_size_can_be_asked_for() -> None:
-    found, placed = FramePreprocessor(RECTANGLE, (320, 320))(np.zeros((1080, 1920, 3), np.uint8))
+    found, placed = FramePreprocessor(RECTANGLE, (320, 320)).prepare(np.zeros((1080, 1920, 3), np.uint8))
     assert found.shape == (1, 3, 192, 320)
     assert placed.gain_x == pytest.approx(320 / 1920)
 
@@ -111,7 +111,7 @@ def test_a_stretched_frame_is_pillows(size: tuple[int, int], interpolation: str)
     )  # fmt: skip
     noise = np.random.default_rng(0).integers(0, 256, (size[0] // 9 + 1, size[1] // 9 + 1, 3), np.uint8)
     frame = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_NEAREST)
-    found, placed = FramePreprocessor(spec)(frame)
+    found, placed = FramePreprocessor(spec).prepare(frame)
     kernel = image.Resampling.BILINEAR if interpolation == "bilinear" else image.Resampling.BICUBIC
     expected = np.asarray(image.fromarray(frame).resize((128, 96), kernel))[..., ::-1].transpose(2, 0, 1)
     levels = np.abs(found[0] * 255 - expected)

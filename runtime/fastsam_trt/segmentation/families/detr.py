@@ -33,5 +33,5 @@ class DetrDecoder(Decoder):
         chosen = np.ascontiguousarray(outputs[self._queries][:, queries.indices])
         features = {name: outputs[name] for name in self._features}
         logits = np.asarray(self._head.run({self._queries: chosen, **features})[self._masks][0], np.float32)
-        resize = self._resizes(letterbox, *logits.shape[1:])
+        resize = self._resizes.get(letterbox, *logits.shape[1:])
         return panoptic_merge.merge(panoptic_merge.sigmoid(logits), queries, resize, thresholds.classes)

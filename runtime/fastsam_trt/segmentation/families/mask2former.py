@@ -32,5 +32,5 @@ class Mask2FormerDecoder(Decoder):
         planes = np.empty((len(queries), _SIDE, _SIDE), np.float32)
         for plane, logits in zip(planes, outputs[self._masks][0][queries.indices], strict=True):
             cv2.resize(np.asarray(logits, np.float32), (_SIDE, _SIDE), dst=plane, interpolation=cv2.INTER_LINEAR)
-        resize = self._resizes(letterbox, _SIDE, _SIDE)
+        resize = self._resizes.get(letterbox, _SIDE, _SIDE)
         return panoptic_merge.merge(panoptic_merge.sigmoid(planes), queries, resize, thresholds.classes)

@@ -27,7 +27,7 @@ class SegformerDecoder(Decoder):
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         logits = np.asarray(outputs[self._logits][0], np.float32)
-        resize = self._resizes(letterbox, *logits.shape[1:])
+        resize = self._resizes.get(letterbox, *logits.shape[1:])
         leaders = leading_planes(logits, resize.content)
         sure = _probability_of_the_highest(logits)
         owners: list[int] = []

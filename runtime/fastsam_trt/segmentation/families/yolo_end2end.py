@@ -31,5 +31,5 @@ class YoloEnd2EndDecoder(PrototypeDecoder):
         # Box sides are regressed one by one, so a doubtful box may be inside out; ultralytics drops these, too
         kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[: thresholds.max_segments]
         rows, boxes = rows[kept], boxes[kept]
-        masks = self._masks(outputs[self._prototypes], rows[:, 6:], boxes, letterbox)
+        masks = self.masks(outputs[self._prototypes], rows[:, 6:], boxes, letterbox)
         return Segments(boxes, rows[:, 4], rows[:, 5].astype(np.int32), masks)

@@ -43,7 +43,7 @@ class YoloSegDecoder(PrototypeDecoder):
         groups = np.zeros_like(class_ids) if thresholds.agnostic_nms else class_ids
         kept = nms(boxes, scores, groups, thresholds.iou, thresholds.max_segments)
         boxes = letterbox.boxes_to_frame(boxes[kept])
-        masks = self._masks(outputs[self._prototypes], rows[kept, self._classes_end :], boxes, letterbox)
+        masks = self.masks(outputs[self._prototypes], rows[kept, self._classes_end :], boxes, letterbox)
         return Segments(boxes, scores[kept], class_ids[kept], masks)
 
 
