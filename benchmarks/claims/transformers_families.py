@@ -156,7 +156,7 @@ def _conf(graph: Path, frame: NDArray[np.uint8]) -> float:
     session = open_session(graph, "onnxruntime")
     array, _ = FramePreprocessor(session.spec.input).prepare(frame)  # type: ignore[arg-type]
     logits = session.run({session.spec.input_names[0]: array})["class_logits"][0]
-    scores = np.sort(panoptic_merge.queries(logits, 0.0, len(logits)).scores)[::-1]
+    scores = np.sort(panoptic_merge.choose_queries(logits, 0.0, len(logits)).scores)[::-1]
     if len(scores) <= _KEPT:
         raise harness.BenchmarkError(f"expected more than {_KEPT} queries with an object, found {len(scores)}")
     return float((scores[_KEPT - 1] + scores[_KEPT]) / 2)
@@ -240,7 +240,7 @@ def _whole(path: Path, frame: NDArray[np.uint8]) -> Callable[[], object]:
     def call() -> object:
         array, letterbox = preprocess.prepare(frame)
         outputs = session.run({image.name: array})
-        found = panoptic_merge.queries(outputs["class_logits"][0], 0.0, _KEPT)
+        found = panoptic_merge.choose_queries(outputs["class_logits"][0], 0.0, _KEPT)
         logits = outputs["mask_logits"][0][found.indices]
         resize = MapToFrame(letterbox, *logits.shape[1:])
         segments = panoptic_merge.merge(panoptic_merge.sigmoid(logits), found, resize, None)

@@ -1,4 +1,4 @@
-"""FileType: what a file holds, as its first bytes tell; its name is not looked at."""
+"""Detect the type of a file by its first bytes; its name is ignored."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Literal
 
 HEAD_B = 4096
-"""How many bytes of a file `sniff` wants to see."""
+"""How many bytes of a file `sniff` needs."""
 
-_LATE_B = 1 << 20  # how far into a PNG its pixels may begin, behind profiles and texts
+_LATE_B = 1 << 20  # how far into a PNG its pixels may start, after profiles and texts
 
 FileKind = Literal["image", "animation", "video", "audio", "text", "other", "unknown", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """What a file holds.
+    """The type of a file's content.
 
     Attributes:
         kind: `image`; `animation` (an image format that may hold frames with times); `video` (a container or a
-            playlist, which FFmpeg reads); `audio`; `text`; `other`, which is known to be none of these; `unknown`;
+            playlist, which FFmpeg reads); `audio`; `text`; `other`, a known format that is none of these; `unknown`;
             `empty`.
-        name: For people, with its article: `a JPEG`, `a PDF`.
-        image_format: Pillow's name of the picture format; None where it is none that we read.
+        name: For messages, with an article: `a JPEG`, `a PDF`.
+        image_format: Pillow's name of the image format; None if it is none that we read.
     """
 
     kind: FileKind
@@ -34,10 +34,10 @@ class FileType:
 
 
 def sniff(data: bytes) -> FileType:
-    """Tell what a file holds.
+    """Detect the type of a file.
 
     Args:
-        data: Its first bytes, or all of them. `HEAD_B` suffice, save for an animated PNG with long texts in front.
+        data: Its first bytes, or all of them. `HEAD_B` are enough, except for an animated PNG with long texts first.
     """
     if not data:
         return FileType("empty", "an empty file")
@@ -48,9 +48,9 @@ def sniff(data: bytes) -> FileType:
     if head[4:8] in _BOXES:
         return _iso_media(head)
     if re.match(rb"P[1-6](?:\s|#)[\s#]*\S", head) and re.match(rb"P[1-6]\s*(?:#[^\n]*\n\s*)*\d", head):
-        return _picture("PPM", "a PNM")
+        return _image("PPM", "a PNM")
     if head.startswith(b"BM") and len(head) > 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return _picture("BMP")
+        return _image("BMP")
     for packet_b, first in ((188, 0), (192, 4), (204, 0)):
         syncs = head[first : first + 5 * packet_b : packet_b]
         if len(head) > first + packet_b and len(syncs) > 1 and not syncs.strip(b"\x47"):
@@ -63,7 +63,7 @@ def sniff(data: bytes) -> FileType:
 
 
 def sniff_file(path: Path) -> FileType:
-    """Tell what a file on disk holds.
+    """Detect the type of a file on disk.
 
     Raises:
         OSError: It can't be read.
@@ -75,21 +75,21 @@ def sniff_file(path: Path) -> FileType:
     return sniff(head)
 
 
-def _picture(form: str, name: str = "") -> FileType:
+def _image(form: str, name: str = "") -> FileType:
     return FileType("image", name or f"a {form}", form)
 
 
 def _png(head: bytes) -> FileType:
     control = head.find(b"acTL", 0, max(head.find(b"IDAT"), 0) or len(head))
     frames = int.from_bytes(head[control + 4 : control + 8], "big") if control > 0 else 1
-    return FileType("animation", "an animated PNG", "PNG") if frames > 1 else _picture("PNG")
+    return FileType("animation", "an animated PNG", "PNG") if frames > 1 else _image("PNG")
 
 
 def _riff(head: bytes) -> FileType:
     form = head[8:12]
     if form == b"WEBP":
         moving = head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & 2)
-        return FileType("animation", "an animated WebP", "WEBP") if moving else _picture("WEBP", "a WebP")
+        return FileType("animation", "an animated WebP", "WEBP") if moving else _image("WEBP", "a WebP")
     if form in (b"AVI ", b"AVIX", b"AMV "):
         return FileType("video", "an AVI video")
     if form == b"WAVE":
@@ -98,7 +98,7 @@ def _riff(head: bytes) -> FileType:
 
 
 def _iso_media(head: bytes) -> FileType:
-    """Of ISO base media: the brands tell pictures from videos."""
+    """The type of an ISO base media file; its brands tell images from videos."""
     if head[4:8] != b"ftyp":
         return FileType("video", "a QuickTime video")
     end = min(int.from_bytes(head[:4], "big"), len(head))
@@ -106,10 +106,10 @@ def _iso_media(head: bytes) -> FileType:
     major = head[8:12]
     if major == b"avis":
         return FileType("animation", "an animated AVIF", "AVIF")
-    if major == b"avif" or (major in _PICTURE_BRANDS and b"avif" in brands):
-        return _picture("AVIF", "an AVIF")
-    if major in _PICTURE_BRANDS:
-        return _picture("HEIF", "a HEIC")
+    if major == b"avif" or (major in _IMAGE_BRANDS and b"avif" in brands):
+        return _image("AVIF", "an AVIF")
+    if major in _IMAGE_BRANDS:
+        return _image("HEIF", "a HEIC")
     if major == b"crx ":
         return FileType("other", "a camera's raw file (CR3)")
     if major in (b"M4A ", b"M4B ", b"M4P "):
@@ -124,13 +124,13 @@ def _ogg(head: bytes) -> FileType:
 
 
 def _tiff(head: bytes) -> FileType:
-    return FileType("other", "a camera's raw file (CR2)") if head[8:10] == b"CR" else _picture("TIFF")
+    return FileType("other", "a camera's raw file (CR2)") if head[8:10] == b"CR" else _image("TIFF")
 
 
 def _text(head: bytes) -> FileType:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return FileType("text", "text")
-    # The end of a character may be cut off; of what is below a space, a text has these only.
+    # The last character may be cut off. Of the control characters, a text has only those that are not listed here.
     if b"\0" in head or re.search(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]", head):
         return FileType("unknown", "a file of an unknown kind")
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1024].lower()
@@ -145,12 +145,12 @@ def _text(head: bytes) -> FileType:
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"pnot", b"moof", b"styp", b"sidx"})
-_PICTURE_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx",
+_IMAGE_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx",
                              b"avci", b"MiHB", b"MiHA", b"MiHE"})  # fmt: skip
 _TEXTS = ((b"<svg", "an SVG"), (b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<?xml", "XML"))
 
 _MAGICS: tuple[tuple[bytes, FileType | Callable[[bytes], FileType]], ...] = (
-    (b"\xff\xd8\xff", _picture("JPEG")),
+    (b"\xff\xd8\xff", _image("JPEG")),
     (_PNG, _png),
     (b"RIFF", _riff),
     (b"GIF87a", FileType("animation", "a GIF", "GIF")),
@@ -159,17 +159,17 @@ _MAGICS: tuple[tuple[bytes, FileType | Callable[[bytes], FileType]], ...] = (
     (b"MM\0*", _tiff),
     (b"II+\0", _tiff),
     (b"MM\0+", _tiff),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", _picture("JPEG2000", "a JPEG 2000")),
-    (b"\xffO\xffQ", _picture("JPEG2000", "a JPEG 2000")),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", _image("JPEG2000", "a JPEG 2000")),
+    (b"\xffO\xffQ", _image("JPEG2000", "a JPEG 2000")),
     (b"\xff\x0a", FileType("other", "a JPEG XL")),
     (b"\0\0\0\x0cJXL ", FileType("other", "a JPEG XL")),
     (b"8BPS", FileType("other", "a Photoshop file")),
     (b"\0\0\1\0", FileType("other", "a Windows icon")),
-    (b"#?RADIANCE", FileType("other", "a picture of float32 (Radiance HDR)")),
-    (b"#?RGBE", FileType("other", "a picture of float32 (Radiance HDR)")),
-    (b"v/1\x01", FileType("other", "a picture of floats (OpenEXR)")),
-    (b"PF\n", FileType("other", "a picture of float32 (PFM)")),
-    (b"Pf\n", FileType("other", "a picture of float32 (PFM)")),
+    (b"#?RADIANCE", FileType("other", "an image of float32 (Radiance HDR)")),
+    (b"#?RGBE", FileType("other", "an image of float32 (Radiance HDR)")),
+    (b"v/1\x01", FileType("other", "an image of floats (OpenEXR)")),
+    (b"PF\n", FileType("other", "an image of float32 (PFM)")),
+    (b"Pf\n", FileType("other", "an image of float32 (PFM)")),
     (b"P7\n", FileType("other", "a PAM")),
     (b"qoif", FileType("other", "a QOI")),
     (b"DDS ", FileType("other", "a DDS texture")),

@@ -79,10 +79,10 @@ class PrototypeDecoder(Decoder):
         return masks
 
     def detach_earlier_results(self) -> None:
-        """Save the prototypes of earlier results from being overwritten by the model's next run.
+        """Copy the prototypes of earlier results, which the model's next run overwrites.
 
-        Those of the latest results are copied on the device. Older ones that are still in use, beyond
-        `max_device_bytes`, are brought to the host.
+        Those of the latest results are copied on the device. Those of older results, beyond `max_device_bytes`, are
+        brought to the host.
         """
         with self._lock:
             alive = [masks for masks in (reference() for reference in self._on_device) if masks is not None]

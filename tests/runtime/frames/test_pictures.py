@@ -269,7 +269,7 @@ def test_of_several_pictures_the_first_is_read_with_a_word(caplog: pytest.LogCap
         with caplog.at_level(logging.WARNING):
             found = decode_image(data, "many")
         assert not found.any(), form
-        assert caplog.messages == ["many holds 3 pictures, of which the first is taken"]
+        assert caplog.messages == ["many holds 3 images; only the first is used"]
         caplog.clear()
 
 
@@ -309,7 +309,7 @@ def test_lists_of_pages_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None
         struct.pack_into("<I", data, end, wrong)
         found = tiff_pages.find_pages(io.BytesIO(data))
         assert (len(found.offsets), found.whole) == (1, False)
-    monkeypatch.setattr(tiff_pages, "MOST_PAGES", 1)
+    monkeypatch.setattr(tiff_pages, "MAX_PAGES", 1)
     pages = _encode(_UPRIGHT, "TIFF", save_all=True, append_images=[Image.fromarray(_UPRIGHT)])
     with pytest.raises(SourceUnreadableError, match="expected at most 1 pages, found more"):
         decode_image(pages, "x")
@@ -321,7 +321,7 @@ def test_tiffs_of_other_depths_are_named_undecoded(monkeypatch: pytest.MonkeyPat
     encoded["int32"] = _encode(Image.fromarray(np.zeros((8, 8), np.int32)), "TIFF")
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     for kind, data in encoded.items():
-        with pytest.raises(SourceUnreadableError, match=f"8 or 16 bits a channel, found {kind}$"):
+        with pytest.raises(SourceUnreadableError, match=f"8 or 16 bits per channel, found {kind}$"):
             decode_image(data, "x")
 
 

@@ -135,11 +135,11 @@ def test_the_seeds_above_are_no_trivial_ones() -> None:
 def test_queries_are_chosen_by_score_and_never_for_no_object() -> None:
     logits = np.full((5, 4), -5, np.float32)
     logits[0, 1], logits[1, 3], logits[2, 0], logits[3, 2] = 3, 9, 6, -4.9
-    found = panoptic_merge.queries(logits, conf=0.5, most=10)
+    found = panoptic_merge.choose_queries(logits, conf=0.5, most=10)
     assert found.indices.tolist() == [0, 2]
     assert found.class_ids.tolist() == [1, 0]
-    assert panoptic_merge.queries(logits, conf=0.5, most=1).indices.tolist() == [2]
-    assert len(panoptic_merge.queries(logits, conf=1.0, most=10)) == 0
+    assert panoptic_merge.choose_queries(logits, conf=0.5, most=1).indices.tolist() == [2]
+    assert len(panoptic_merge.choose_queries(logits, conf=1.0, most=10)) == 0
 
 
 def test_classes_left_out_still_compete() -> None:
@@ -155,7 +155,7 @@ def test_classes_left_out_still_compete() -> None:
 
 
 def test_no_queries_no_segments() -> None:
-    none = panoptic_merge.queries(np.zeros((3, 4), np.float32), conf=0.5, most=10)
+    none = panoptic_merge.choose_queries(np.zeros((3, 4), np.float32), conf=0.5, most=10)
     found = panoptic_merge.merge(np.empty((0, 24, 32), np.float32), none, _stretch((270, 330), (24, 32)), None)
     assert len(found) == 0
     assert found.masks.decode([]) == []

@@ -223,7 +223,7 @@ def test_image_files_of_every_kind_become_bgr(tmp_path: Path) -> None:
 
 def test_images_of_other_depths_are_named(tmp_path: Path) -> None:
     path = _written(tmp_path, np.zeros((4, 4, 3), np.float32), "x.tiff")
-    with pytest.raises(SourceUnreadableError, match="expected an image of 8 or 16 bits a channel, found float32"):
+    with pytest.raises(SourceUnreadableError, match="expected an image of 8 or 16 bits per channel, found float32"):
         read_image(path)
 
 

@@ -1,4 +1,4 @@
-"""DETR panoptic: queries with classes, and a second graph that makes masks of the queries that count."""
+"""Decode DETR panoptic: queries with classes; a second graph computes the masks of the chosen queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastsam_trt.segmentation.segments import Segments
 
 @register
 class DetrDecoder(Decoder):
-    """Class logits (1, q, classes + 1) and features to segments that do not overlap."""
+    """Decodes class logits (1, q, classes + 1) and features to segments that do not overlap."""
 
     family = "detr"
 
@@ -27,9 +27,9 @@ class DetrDecoder(Decoder):
         self._resizes = MapToFrameCache()
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
-        queries = panoptic_merge.queries(outputs[self._classes][0], thresholds.conf, thresholds.max_segments)
+        queries = panoptic_merge.choose_queries(outputs[self._classes][0], thresholds.conf, thresholds.max_segments)
         if not len(queries):
-            return panoptic_merge.nothing(letterbox)
+            return panoptic_merge.no_segments(letterbox)
         chosen = np.ascontiguousarray(outputs[self._queries][:, queries.indices])
         features = {name: outputs[name] for name in self._features}
         logits = np.asarray(self._head.run({self._queries: chosen, **features})[self._masks][0], np.float32)
