@@ -1,4 +1,4 @@
-"""Helper graphs against the plain OpenCV and numpy path, on every backend, and as TensorRT-RTX plans."""
+"""Helper graphs compared with OpenCV and numpy on every backend, and built as TensorRT-RTX plans."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _levels(image: ImageInput, array: NDArray[np.float32]) -> NDArray[np.float64
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_explains_itself(helpers: dict[str, Path], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_graph_carries_its_spec(helpers: dict[str, Path], name: str, capsys: pytest.CaptureFixture[str]) -> None:
     spec = read_spec(helpers[name])
     key, task = name.split()
     model = MODELS[key]
@@ -115,37 +115,37 @@ def test_a_graph_explains_itself(helpers: dict[str, Path], name: str, capsys: py
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_letterboxed_frame_is_opencvs(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
+def test_a_letterboxed_frame_equals_opencvs(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
     image = _pictures(SEGMENTER)
     session = _open(helpers["letterbox preprocess"], backend)
     for given in (None, (160, 224)):
         frame = _photo(*size)
         expected, letterbox = FramePreprocessor(image, given).prepare(frame)
-        places = helper_inputs.frame_coordinates(letterbox)
-        found = session.run({"frame": frame, **places})[image.name]
+        coordinates = helper_inputs.frame_coordinates(letterbox)
+        found = session.run({"frame": frame, **coordinates})[image.name]
         assert found.shape == expected.shape
         apart = np.abs(_levels(image, found) - _levels(image, expected))
         assert apart.max() <= 1.001
         assert apart.mean() <= 0.15
-        padding = (places["rows"] < 0)[:, None] | (places["columns"] < 0)
+        padding = (coordinates["rows"] < 0)[:, None] | (coordinates["columns"] < 0)
         assert padding.mean() == pytest.approx(
             1 - letterbox.content_h * letterbox.content_w / letterbox.input_h / letterbox.input_w
         )
         np.testing.assert_allclose(_levels(image, found)[0, :, padding], image.pad_value, atol=1e-3)
 
 
-def test_a_frame_of_the_inputs_size_is_left_as_it_is(helpers: dict[str, Path], backend: str) -> None:
+def test_a_frame_of_the_inputs_size_is_not_resized(helpers: dict[str, Path], backend: str) -> None:
     image = _pictures(SEGMENTER)
     frame = _photo(image.height, image.width)
     expected, letterbox = FramePreprocessor(image).prepare(frame)
-    places = helper_inputs.frame_coordinates(letterbox)
-    found = _open(helpers["letterbox preprocess"], backend).run({"frame": frame, **places})
+    coordinates = helper_inputs.frame_coordinates(letterbox)
+    found = _open(helpers["letterbox preprocess"], backend).run({"frame": frame, **coordinates})
     np.testing.assert_allclose(found[image.name], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("model", ["stretch", "bicubic"])
-def test_a_stretched_frame_is_the_plain_paths(
+def test_a_stretched_frame_equals_the_hosts(
     helpers: dict[str, Path], backend: str, model: str, size: tuple[int, int]
 ) -> None:
     image = _pictures(MODELS[model])
@@ -154,12 +154,12 @@ def test_a_stretched_frame_is_the_plain_paths(
     inputs = {"frame": frame, **helper_inputs.stretch_weights(letterbox, image)}
     found = _open(helpers[f"{model} preprocess"], backend).run(inputs)[image.name]
     apart = np.abs(_levels(image, found) - _levels(image, expected))
-    assert apart.max() <= 1.001  # sums in another order may round to the other side
+    assert apart.max() <= 1.001  # sums in another order may round differently
     assert apart.mean() <= 0.01
 
 
 def _windows(low: int, high: int, height: int, width: int) -> NDArray[np.intp]:
-    """Windows around boxes whose longer sides run from `low` to `high` px, some cut off by the frame."""
+    """Windows around boxes whose longer sides run from `low` to `high` px, some clipped by the frame."""
     generator = np.random.default_rng(low)
     longer = np.exp(generator.uniform(np.log(low), np.log(high), (12, 1)))
     sides = longer * np.where(np.arange(2) == generator.integers(0, 2, (12, 1)), 1, generator.uniform(0.2, 1, (12, 1)))
@@ -204,16 +204,16 @@ def test_larger_crops_stay_close_and_embed_alike(helpers: dict[str, Path], backe
 def _packed(
     session: Session, letterbox: Letterbox, prototypes: NDArray[Any], coefficients: NDArray[Any], boxes: NDArray[Any]
 ) -> NDArray[np.uint8]:
-    places = helper_inputs.prototype_coordinates(letterbox, *prototypes.shape[2:])
-    given = {"prototypes": prototypes, "coefficients": coefficients, "boxes": boxes, **places}
+    coordinates = helper_inputs.prototype_coordinates(letterbox, *prototypes.shape[2:])
+    given = {"prototypes": prototypes, "coefficients": coefficients, "boxes": boxes, **coordinates}
     packed = session.run(given)["masks"]
     assert (packed.shape, packed.dtype) == ((len(boxes), letterbox.frame_h, -(-letterbox.frame_w // 8)), np.uint8)
     return packed
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_masks_are_the_plain_paths_bit_by_bit(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
-    """But for logits so near to zero that the order of a sum decides."""
+def test_masks_equal_the_hosts_bit_by_bit(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
+    """Except where logits are so close to zero that the order of a sum decides."""
     height, width = size
     generator = np.random.default_rng(height)
     letterbox = fit(height, width, _pictures(SEGMENTER))
@@ -237,7 +237,7 @@ def test_masks_are_the_plain_paths_bit_by_bit(helpers: dict[str, Path], backend:
     np.testing.assert_array_equal(packed, np.packbits(found, axis=2))
 
 
-def test_masks_of_a_scene_are_the_plain_paths(helpers: dict[str, Path], backend: str) -> None:
+def test_masks_of_a_scene_equal_the_hosts(helpers: dict[str, Path], backend: str) -> None:
     frame = draw_scene(3, 480, 637).frame
     segmenter = _open(find_graph(locate("demo-seg")), "onnxruntime")
     array, letterbox = FramePreprocessor(_pictures(SEGMENTER)).prepare(frame)
@@ -257,7 +257,7 @@ def test_masks_of_a_scene_are_the_plain_paths(helpers: dict[str, Path], backend:
 
 @pytest.fixture(scope="session")
 def earlier_decode(helpers: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A decode graph as it was before it took fine cells: rows and columns lie in the prototypes' own."""
+    """An older decode graph, without fine cells: rows and columns are positions in the prototypes."""
     import onnx
 
     from fastsam_export.onnx_file import write_spec
@@ -296,7 +296,7 @@ def earlier_decode(helpers: dict[str, Path], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.parametrize(("size", "least"), [((720, 1280), 0.99999), ((333, 641), 0.98)])
-def test_decode_graphs_exported_earlier_still_serve(
+def test_older_decode_graphs_still_work(
     earlier_decode: Path, backend: str, size: tuple[int, int], least: float
 ) -> None:
     letterbox = fit(*size, _pictures(SEGMENTER))
@@ -306,7 +306,7 @@ def test_decode_graphs_exported_earlier_still_serve(
     rows, columns = MapToFrame(letterbox, *cells).content
     inside = prototypes[0, :, rows, columns]
     inside[:] = generator.normal(size=inside.shape)
-    inside[0] = 20  # all of them would be full, but for noise
+    inside[0] = 20  # every mask would be full without the noise
     coefficients = np.abs(generator.normal(size=(4, 32))).astype(np.float32)
     boxes = np.tile(np.array([0, 0, size[1], size[0]], np.float32), (4, 1))
     decoder = decoder_for(_open(find_graph(locate("demo-seg")), backend), pytest.fail)
@@ -320,26 +320,28 @@ def test_decode_graphs_exported_earlier_still_serve(
     assert (found == expected).mean() >= least
 
 
-def test_places_hold_for_a_frame_that_is_padded_on_one_side() -> None:
+def test_coordinates_of_a_padded_frame() -> None:
     letterbox = Letterbox(frame_h=4, frame_w=9, input_h=4, input_w=8, content_h=2, content_w=5, top=1, left=2)
-    places = helper_inputs.frame_coordinates(letterbox)
-    np.testing.assert_allclose(places["rows"], [-1, 0.5, 2.5, -1])
-    np.testing.assert_allclose(places["columns"], [-1, -1, 0.4, 2.2, 4.0, 5.8, 7.6, -1])
-    places = helper_inputs.prototype_coordinates(letterbox, 2, 4)
-    np.testing.assert_allclose(places["row_cells"], [0.25, 0.75])  # twice as fine, so that the padding can be cut off
-    np.testing.assert_allclose(places["rows"], [0, 0.25, 0.75, 1])
-    assert places["row_numbers"].tolist() == [0, 1, 2, 3]
-    assert places["columns"].shape == (16,)
-    assert places["column_numbers"].tolist() == [*range(9), *[-1] * 7]
-    assert {each.dtype for each in places.values()} == {np.dtype(np.float32)}
+    coordinates = helper_inputs.frame_coordinates(letterbox)
+    np.testing.assert_allclose(coordinates["rows"], [-1, 0.5, 2.5, -1])
+    np.testing.assert_allclose(coordinates["columns"], [-1, -1, 0.4, 2.2, 4.0, 5.8, 7.6, -1])
+    coordinates = helper_inputs.prototype_coordinates(letterbox, 2, 4)
+    np.testing.assert_allclose(coordinates["row_cells"], [0.25, 0.75])  # twice as fine, to cut off the padding
+    np.testing.assert_allclose(coordinates["rows"], [0, 0.25, 0.75, 1])
+    assert coordinates["row_numbers"].tolist() == [0, 1, 2, 3]
+    assert coordinates["columns"].shape == (16,)
+    assert coordinates["column_numbers"].tolist() == [*range(9), *[-1] * 7]
+    assert {each.dtype for each in coordinates.values()} == {np.dtype(np.float32)}
     plain = MapToFrame(letterbox, 2, 4)
     ramp = np.arange(4, dtype=np.float32)[None, None].repeat(2, axis=1)
     _, read = plain.reach(0, 0, 9, 4)
-    columns = np.interp(places["columns"][:9], np.arange(len(places["column_cells"])), places["column_cells"])
+    columns = np.interp(
+        coordinates["columns"][:9], np.arange(len(coordinates["column_cells"])), coordinates["column_cells"]
+    )
     np.testing.assert_allclose(plain.window(ramp[..., read], 0, 0, 9, 4)[0, 0], columns, atol=1e-6)
 
 
-def test_stretch_weights_are_the_resize() -> None:
+def test_stretch_weights_equal_the_resize() -> None:
     image = _pictures(MODELS["bicubic"])
     frame = _photo(40, 333)
     weights = helper_inputs.stretch_weights(fit(40, 333, image), image)
@@ -365,7 +367,7 @@ def test_a_graph_that_computes_something_else_is_refused(
         export_helpers(SEGMENTER, tmp_path, lambda _: None)
 
 
-def test_a_text_tower_needs_no_helper(tmp_path: Path) -> None:
+def test_a_text_tower_has_no_helper_graph(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     from fastsam_export.helper_graphs import export_helpers
 
@@ -375,7 +377,7 @@ def test_a_text_tower_needs_no_helper(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_tensorrt_rtx_builds_a_plan(helpers: dict[str, Path], name: str) -> None:
-    """For every range of the spec; needs no GPU."""
+    """A plan for the ranges of the spec; needs no GPU."""
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     taken = read_spec(helpers[name]).input
     assert isinstance(taken, ArraysInput)

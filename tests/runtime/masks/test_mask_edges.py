@@ -1,4 +1,4 @@
-"""Masks at the frame's edges, where the model's input goes on with padding."""
+"""Masks at the edges of the frame, next to the padding of the model's input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _cells(placed: Letterbox, stride: int = 4) -> tuple[int, int]:
 
 
 def _inside(placed: Letterbox) -> np.ndarray:
-    """The cells that the content lies on, or whose neighbour does."""
+    """The cells that the content covers, and their neighbours."""
     inside = np.zeros(_cells(placed), np.bool_)
     rows = slice(max(placed.top // 4 - 1, 0), -(-(placed.top + placed.content_h) // 4) + 1)
     inside[rows, max(placed.left // 4 - 1, 0) : -(-(placed.left + placed.content_w) // 4) + 1] = True
@@ -47,7 +47,7 @@ def _inside(placed: Letterbox) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("size", SIZES)
-def test_a_mask_reaches_every_edge_whatever_the_padding_says(kind: str, size: tuple[int, int]) -> None:
+def test_a_mask_reaches_every_edge_for_any_padding(kind: str, size: tuple[int, int]) -> None:
     placed = fit(*size, INPUTS[kind])
     rows, columns = MapToFrame(placed, *_cells(placed)).content
     prototypes = np.full((1, *_cells(placed)), -1, np.float32)
@@ -62,7 +62,7 @@ def test_a_mask_reaches_every_edge_whatever_the_padding_says(kind: str, size: tu
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("size", SIZES)
-def test_cells_of_padding_have_no_part_in_a_mask(kind: str, size: tuple[int, int]) -> None:
+def test_cells_of_padding_do_not_affect_a_mask(kind: str, size: tuple[int, int]) -> None:
     placed = fit(*size, INPUTS[kind])
     generator = np.random.default_rng(size[0])
     prototypes = generator.normal(size=(8, *_cells(placed))).astype(np.float32)
@@ -78,7 +78,7 @@ def test_cells_of_padding_have_no_part_in_a_mask(kind: str, size: tuple[int, int
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("size", SIZES)
-def test_the_edges_are_those_of_ultralytics_retina_masks(export_extra: None, kind: str, size: tuple[int, int]) -> None:
+def test_edges_equal_those_of_ultralytics_retina_masks(export_extra: None, kind: str, size: tuple[int, int]) -> None:
     import torch
     from ultralytics.utils import ops
 
@@ -111,20 +111,20 @@ def test_the_device_reads_the_same_cells(placed: Letterbox) -> None:
     plane = np.repeat(values[None, :, None], cells[1], axis=2)
     rows, columns = plain.reach(0, 0, placed.frame_w, placed.frame_h)
     expected = plain.window(plane[:, rows, columns], 0, 0, placed.frame_w, placed.frame_h)[:, 0, 0]
-    places = helper_inputs.prototype_coordinates(placed, *cells)
-    fine = np.interp(places["row_cells"], np.arange(cells[0]), values)
-    np.testing.assert_allclose(np.interp(places["rows"], np.arange(len(fine)), fine), expected, atol=1e-4)
+    coordinates = helper_inputs.prototype_coordinates(placed, *cells)
+    fine = np.interp(coordinates["row_cells"], np.arange(cells[0]), values)
+    np.testing.assert_allclose(np.interp(coordinates["rows"], np.arange(len(fine)), fine), expected, atol=1e-4)
     earlier = helper_inputs.prototype_coordinates(placed, *cells, fine=False)
     assert sorted(earlier) == ["column_numbers", "columns", "row_numbers", "rows"]
-    assert earlier["rows"].min() >= places["row_cells"][0]
-    assert earlier["rows"].max() <= places["row_cells"][-1]
+    assert earlier["rows"].min() >= coordinates["row_cells"][0]
+    assert earlier["rows"].max() <= coordinates["row_cells"][-1]
     middle = (np.arange(placed.frame_h) + 0.5) * placed.gain_y / 4 + placed.top / 4 - 0.5
-    clear = (middle > places["row_cells"][0]) & (middle < places["row_cells"][-1])
+    clear = (middle > coordinates["row_cells"][0]) & (middle < coordinates["row_cells"][-1])
     np.testing.assert_allclose(earlier["rows"][clear], middle[clear], atol=1e-3)
 
 
 def _padded_planes(placed: Letterbox) -> tuple[np.ndarray, MapToFrame]:
-    """Plane 0 leads the content's left half, plane 1 its right half, and plane 2 the padding, by far."""
+    """Plane 0 leads the left half of the content, plane 1 the right half, and plane 2 the padding, by far."""
     resize = MapToFrame(placed, *_cells(placed))
     planes = np.zeros((3, *_cells(placed)), np.float32)
     planes[2] = 50
@@ -136,7 +136,7 @@ def _padded_planes(placed: Letterbox) -> tuple[np.ndarray, MapToFrame]:
 
 
 @pytest.mark.parametrize("size", [(96, 128), (128, 64), (90, 70)])
-def test_planes_that_lead_in_the_padding_win_no_pixel(size: tuple[int, int]) -> None:
+def test_planes_that_lead_only_in_the_padding_get_no_pixel(size: tuple[int, int]) -> None:
     placed = fit(*size, letterbox_input(128, 128, size_multiple=None, batch=(1, 1)))
     planes, resize = _padded_planes(placed)
     leaders = leading_planes(planes, resize.content)
@@ -152,14 +152,14 @@ def test_planes_that_lead_in_the_padding_win_no_pixel(size: tuple[int, int]) -> 
 
 
 class _Opened(Session):
-    """A session that only has a spec."""
+    """A session with a spec and nothing else."""
 
     def _run(self, inputs: object) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
 
 @pytest.mark.parametrize("components", [False, True])
-def test_a_class_of_the_padding_alone_is_no_segment(tmp_path: Path, components: bool) -> None:
+def test_a_class_only_in_the_padding_is_no_segment(tmp_path: Path, components: bool) -> None:
     image: ImageInput = letterbox_input(128, 128, size_multiple=None, batch=(1, 1))
     spec = ModelSpec(
         "m", "segformer", "segment", image, (Output("logits", "class-logits", "N 3 h w"),), ("a", "b", "c")
