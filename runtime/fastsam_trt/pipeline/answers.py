@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_trt.clip.embedder import CropEmbedder, Embedder, LatencyBudget
 from fastsam_trt.clip.lazy_model import LazyClip
 from fastsam_trt.clip.model import Clip
-from fastsam_trt.clip.track_embedder import TrackEmbeddings
+from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.prompts.prompt_set import Question, TextRules
 from fastsam_trt.segmentation.segments import SegmentedFrame, Segments
-from fastsam_trt.selectors import Embedder, EveryCrop, Ranking, Selection, Selector, TextSelector
+from fastsam_trt.selectors import Ranking, Selection, Selector, TextSelector
 from fastsam_trt.selectors.build import build_selectors
 from fastsam_trt.tracking import Tracker
 
@@ -45,6 +46,7 @@ class Answers:
         answering: What answers the question of the moment.
         tracked: Whether frames follow one another.
         frames: Stands for the frames that are answered here: the ids of their tracks mean nothing elsewhere.
+        reserve_ms: Part of the budget that is kept for the stages after selecting. May be set between frames.
     """
 
     def __init__(
@@ -73,12 +75,13 @@ class Answers:
         """
         self.tracked = tracked
         self.frames = object()
+        self.reserve_ms = 0.0
         self._rules, self._class_names, self._clip = rules, class_names, clip
         self._tracker = Tracker() if tracked else None
         self._turn: AbstractContextManager[object] = threading.Lock() if tracked else nullcontext()
         self._making = threading.Lock()
         self._embedder: Embedder | None = None
-        self._budget_ms, self._reserve_ms = budget_ms, 0.0
+        self._budget_ms = budget_ms
         self.answering = self.to(question, classes)
 
     def to(self, question: Question, classes: tuple[int, ...] | None, rules: TextRules | None = None) -> Answering:
@@ -114,7 +117,7 @@ class Answers:
                 ids = self._tracker.update(segments, segmented.frame, segmented.media_s)
                 segments = replace(segments, track_ids=ids)
             if self._embedder is not None:
-                self._embedder.begin(segments, segmented.captured_s)
+                self._embedder.begin(segments, self._budget(segmented.captured_s))
             return segments, answering.selector.select(segmented.frame, segments)
 
     def rank(self, picture: NDArray[np.uint8], segments: Segments) -> Ranking | None:
@@ -128,36 +131,24 @@ class Answers:
     def keep_budget(self, budget_ms: float | None) -> None:
         """Set the age of a frame, when its result is out, that is kept by embedding crops later; None: any."""
         with self._making:
-            self._budget_ms = budget_ms
-            if isinstance(self._embedder, TrackEmbeddings):
+            first = self._budget_ms is None and budget_ms is not None
+            if first and self._embedder is not None:
                 with self._turn:
-                    self._budget(self._embedder)
+                    self._embedder.warm(_WARM_SHAPE)
+            self._budget_ms = budget_ms
 
-    @property
-    def reserve_ms(self) -> float:
-        """What of the budget is left to what comes after selecting."""
-        return self._reserve_ms
-
-    @reserve_ms.setter
-    def reserve_ms(self, reserve_ms: float) -> None:
-        self._reserve_ms = reserve_ms
-        if isinstance(self._embedder, TrackEmbeddings):
-            self._embedder.reserve_ms = reserve_ms
+    def _budget(self, captured_s: float | None) -> LatencyBudget | None:
+        budget_ms = self._budget_ms
+        if budget_ms is None or captured_s is None:
+            return None
+        return LatencyBudget(captured_s, budget_ms, self.reserve_ms)
 
     def _for_prompt(self, prompt: str) -> tuple[Clip, Embedder]:
         clip = self._clip.get(prompt)
         with self._making:
             if self._embedder is None:
-                masked = self._rules.crop == "masked"
-                if self.tracked:
-                    made = TrackEmbeddings(clip, masked=masked)
-                    self._budget(made)
-                    self._embedder = made
-                else:
-                    self._embedder = EveryCrop(clip, masked=masked)
+                embedder = (TrackEmbedder if self.tracked else CropEmbedder)(clip, masked=self._rules.crop == "masked")
+                if self._budget_ms is not None:
+                    embedder.warm(_WARM_SHAPE)  # before frames come, so that the time of a crop is known
+                self._embedder = embedder
             return clip, self._embedder
-
-    def _budget(self, embedder: TrackEmbeddings) -> None:
-        if self._budget_ms is not None and embedder.budget_ms is None:
-            embedder.warm(_WARM_SHAPE)  # before frames come: what a crop takes should be known, not tried
-        embedder.budget_ms, embedder.reserve_ms = self._budget_ms, self._reserve_ms

@@ -311,7 +311,7 @@ class Pipeline(Prompted, Closable):
         """
         with self._under_way.one():
             picture = self._uploads.register(result.frame)
-            ranking = self._answers_of(result.frames).rank(picture, result.segments)
+            ranking = self._answers_of(result.stream).rank(picture, result.segments)
         if ranking is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
         return ranking
@@ -380,8 +380,8 @@ class Pipeline(Prompted, Closable):
             class_agnostic=self.segmenter.class_agnostic,
             prompts=answering.question.prompts,
             speed={**segmented.segments.speed_ms, "select": (time.perf_counter() - start) * 1e3},
-            embedded=selection.crops,
-            frames=answers.frames,
+            crops_embedded=selection.crops_embedded,
+            stream=answers.frames,
         )
 
     def _open_clip(self, prompt: str, name: str, open_clip: Callable[[], Clip]) -> Clip:

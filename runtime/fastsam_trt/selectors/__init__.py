@@ -1,6 +1,6 @@
 """Selectors: which segments are wanted, decided before any mask is decoded that the decision does not need."""
 
-from fastsam_trt.clip.embedder import Embedded, Embedder, EveryCrop
+from fastsam_trt.clip.embedder import CropEmbedder, Embedder, Embeddings
 from fastsam_trt.selectors.boxes import BoxSelector
 from fastsam_trt.selectors.combined import CombinedSelector
 from fastsam_trt.selectors.everything import EverythingSelector
@@ -12,9 +12,9 @@ from fastsam_trt.selectors.text import TextSelector, match_scores
 __all__ = [
     "BoxSelector",
     "CombinedSelector",
-    "Embedded",
+    "CropEmbedder",
     "Embedder",
-    "EveryCrop",
+    "Embeddings",
     "EverythingSelector",
     "PointSelector",
     "Ranking",

@@ -67,18 +67,18 @@ class CombinedSelector:
         taken, pending = np.zeros((2, len(segments)), np.bool_)
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
-        crops = 0
+        crops_embedded = 0
         for selector in self._wanted:
             found = selector.select(frame, segments)
             taken[found.indices] = True
             pending[found.pending] = True
-            crops += found.crops
+            crops_embedded += found.crops_embedded
             answers = found.prompt_ids >= 0  # the text selector's alone; a box or point does not take them away
             prompt_ids[found.indices[answers]] = found.prompt_ids[answers]
             similarities[found.indices[answers]] = found.similarities[answers]
         indices = np.flatnonzero(taken)
         pending &= ~taken
-        return Selection(indices, prompt_ids[indices], similarities[indices], np.flatnonzero(pending), crops)
+        return Selection(indices, prompt_ids[indices], similarities[indices], np.flatnonzero(pending), crops_embedded)
 
 
 def _without(
@@ -91,5 +91,5 @@ def _without(
     kept[places[against.indices]] = False
     kept[places[against.pending]] = False
     pending = np.union1d(chosen.pending, chosen.indices[places[against.pending]])
-    crops = chosen.crops + against.crops
-    return Selection(chosen.indices[kept], chosen.prompt_ids[kept], chosen.similarities[kept], pending, crops)
+    crops_embedded = chosen.crops_embedded + against.crops_embedded
+    return Selection(chosen.indices[kept], chosen.prompt_ids[kept], chosen.similarities[kept], pending, crops_embedded)

@@ -20,14 +20,14 @@ class Selection:
         prompt_ids: (k,) int32 into the text prompts; -1 where a box, a point or no prompt chose the segment.
         similarities: (k,) float32 in 0..1, how sure CLIP is; NaN where CLIP was not asked.
         pending: (m,) into the segments: not selected, and not refused either, until CLIP has seen them.
-        crops: How many crops went through CLIP for it.
+        crops_embedded: How many crops went through CLIP for it.
     """
 
     indices: NDArray[np.intp]
     prompt_ids: NDArray[np.int32]
     similarities: NDArray[np.float32]
     pending: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
-    crops: int = 0
+    crops_embedded: int = 0
 
     @classmethod
     def without_prompt(cls, indices: NDArray[np.intp]) -> Selection:

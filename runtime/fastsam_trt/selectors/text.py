@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.clip.embedder import Embedder, EveryCrop
+from fastsam_trt.clip.embedder import CropEmbedder, Embedder
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import PromptError
 from fastsam_trt.segmentation.segments import Segments
@@ -50,7 +50,7 @@ class TextSelector:
         self._text_ids = np.array(list(texts), np.int32)
         self._clip = clip
         self._threshold = threshold
-        self._embedder = embedder if embedder is not None or clip is None else EveryCrop(clip)
+        self._embedder = embedder if embedder is not None or clip is None else CropEmbedder(clip)
         if clip is not None and texts:
             # A negative that is itself a prompt would argue against its own match.
             asked = {text.casefold() for text in texts.values()}
@@ -62,10 +62,10 @@ class TextSelector:
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         """Choose the segments that answer a prompt."""
-        prompt_ids, similarities, labelled, crops = self._match(frame, segments)
+        prompt_ids, similarities, labelled, crops_embedded = self._match(frame, segments)
         chosen = np.flatnonzero(labelled | (similarities >= self._threshold))
         pending = np.flatnonzero(prompt_ids < 0) if self._asks_clip else np.empty(0, np.intp)
-        return Selection(chosen, prompt_ids[chosen], similarities[chosen], pending, crops)
+        return Selection(chosen, prompt_ids[chosen], similarities[chosen], pending, crops_embedded)
 
     def rank(self, frame: NDArray[np.uint8], segments: Segments) -> Ranking:
         """Sort the segments by how well they answer their best prompt, selected or not."""
@@ -85,7 +85,7 @@ class TextSelector:
 
         A segment that CLIP has not seen yet has no best prompt, -1. Last, how many crops CLIP saw for this.
         """
-        crops = 0
+        crops_embedded = 0
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
         for class_id, prompt_id in self._labels.items():
@@ -95,16 +95,16 @@ class TextSelector:
         if self._clip is not None and self._embedder is not None and self._asks_clip and len(rest):
             asked = segments if len(rest) == len(segments) else segments.take(rest)
             found = self._embedder.embed(frame, asked)
-            crops = found.crops
+            crops_embedded = found.crops_embedded
             clip, seen = self._clip, rest[found.known]
             if len(seen):
                 vectors = found.vectors[found.known]
-                matches = match_scores(vectors, self._texts, self._negatives, clip.logit_scale, clip.even_cosine)
+                matches = match_scores(vectors, self._texts, self._negatives, clip.logit_scale, clip.decision_cosine)
                 best = matches.argmax(axis=1)
                 prompt_ids[seen] = self._text_ids[best]
                 similarities[seen] = matches[np.arange(len(seen)), best]
-            self._embedder.judged(asked, np.abs(similarities[rest] - self._threshold))
-        return prompt_ids, similarities, labelled, crops
+            self._embedder.record_margins(asked, np.abs(similarities[rest] - self._threshold))
+        return prompt_ids, similarities, labelled, crops_embedded
 
 
 def match_scores(
@@ -112,7 +112,7 @@ def match_scores(
     texts: NDArray[np.float32],
     negatives: NDArray[np.float32],
     logit_scale: float,
-    even_cosine: float | None = None,
+    decision_cosine: float | None = None,
 ) -> NDArray[np.float32]:
     """How sure CLIP is that a crop shows a prompt rather than any negative.
 
@@ -124,15 +124,15 @@ def match_scores(
         texts: (p, d) of prompts, rows of length one.
         negatives: (m, d) with m > 0, rows of length one.
         logit_scale: Factor from cosine to logit.
-        even_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
+        decision_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
 
     Returns:
         (n, p) float32 in 0..1.
     """
     positive = logit_scale * (embeddings.astype(np.float64) @ texts.T)
     negative = logit_scale * (embeddings.astype(np.float64) @ negatives.T)
-    if even_cosine is not None:
-        negative = np.pad(negative, ((0, 0), (0, 1)), constant_values=logit_scale * even_cosine)
+    if decision_cosine is not None:
+        negative = np.pad(negative, ((0, 0), (0, 1)), constant_values=logit_scale * decision_cosine)
     highest = negative.max(axis=1, keepdims=True)
     against = highest + np.log(np.exp(negative - highest).sum(axis=1, keepdims=True))
     scores: NDArray[np.float32] = (1 / (1 + np.exp(np.minimum(against - positive, 700)))).astype(np.float32)

@@ -64,7 +64,7 @@ def test_a_ranking_is_plain_match_scores_sorted(segmenter: str) -> None:
     features = clip.text.embed([*texts, *DEFAULT_NEGATIVES], DEFAULT_TEMPLATES)
     embeddings = clip.embed_boxes(frame, result.segments.boxes)
     scores = match_scores(
-        embeddings, features[: len(texts)], features[len(texts) :], clip.logit_scale, clip.even_cosine
+        embeddings, features[: len(texts)], features[len(texts) :], clip.logit_scale, clip.decision_cosine
     )
     assert sorted(ranking.indices.tolist()) == list(range(len(result.segments)))
     assert (np.diff(ranking.similarities) <= 0).all()
