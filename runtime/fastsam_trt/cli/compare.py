@@ -75,7 +75,7 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.records import HEADER, as_document, table_rows
     from fastsam_trt.errors import OptionError
-    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.reports.machine import this_machine
     from fastsam_trt.sinks.panels import write_image
     from fastsam_trt.sources.names import is_demo, printable
@@ -117,7 +117,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _read(image: str) -> NDArray[np.uint8]:
     """Read the image to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
-    from fastsam_trt.frames.image import read_picture
+    from fastsam_trt.frames.image import read_image
     from fastsam_trt.sources.names import as_path, is_demo
 
     if is_demo(image):
@@ -128,7 +128,7 @@ def _read(image: str) -> NDArray[np.uint8]:
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing there"
         raise SourceNotFoundError(image, "one image file, or demo", found)
-    return read_picture(path)
+    return read_image(path)
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:

@@ -151,7 +151,7 @@ def add_backend_options(group: argparse._ArgumentGroup) -> None:
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
     """Open the pipeline for the options."""
     from fastsam_trt.bundled_models import SEGMENTER
-    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.sources.names import is_demo
 

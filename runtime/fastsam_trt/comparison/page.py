@@ -14,7 +14,7 @@ from fastsam_trt.clip.crops import square_windows
 from fastsam_trt.comparison.outcome import Comparison, ModelOutcome, RankedSegment
 from fastsam_trt.comparison.panels import heat, panels
 from fastsam_trt.comparison.records import HEADER, table_rows
-from fastsam_trt.drawing.scaled import resize_image
+from fastsam_trt.drawing.resize import resize_image
 from fastsam_trt.reports import html_page
 from fastsam_trt.reports.html_page import POLICY, html_table
 from fastsam_trt.reports.machine import Machine

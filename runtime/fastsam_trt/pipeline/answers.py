@@ -14,8 +14,7 @@ from fastsam_trt.clip.lazy_model import LazyClip
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.prompts.prompt_set import Question, TextRules
-from fastsam_trt.segmentation.segmented import Segmented
-from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.segmentation.segments import SegmentedFrame, Segments
 from fastsam_trt.selectors import Ranking, Selection, Selector, TextSelector
 from fastsam_trt.selectors.build import build_selectors
 from fastsam_trt.tracking import Tracker
@@ -99,7 +98,7 @@ class Answers:
         ranker, selector = build_selectors(question, rules or self._rules, self._class_names, self._for_prompt, classes)
         return Answering(question, selector, ranker)
 
-    def select(self, segmented: Segmented, answering: Answering) -> tuple[Segments, Selection]:
+    def select(self, segmented: SegmentedFrame, answering: Answering) -> tuple[Segments, Selection]:
         """Select from a frame.
 
         Args:
@@ -115,11 +114,11 @@ class Answers:
         segments = segmented.segments
         with self._turn:
             if self._tracker is not None:
-                ids = self._tracker.update(segments, segmented.picture, segmented.media_s)
+                ids = self._tracker.update(segments, segmented.frame, segmented.media_s)
                 segments = replace(segments, track_ids=ids)
             if self._embedder is not None:
                 self._embedder.begin(segments, self._budget(segmented.captured_s))
-            return segments, answering.selector.select(segmented.picture, segments)
+            return segments, answering.selector.select(segmented.frame, segments)
 
     def rank(self, picture: NDArray[np.uint8], segments: Segments) -> Ranking | None:
         """Compare every segment of a frame, (H, W, 3) uint8 BGR, with the texts of the moment; None: there are none."""

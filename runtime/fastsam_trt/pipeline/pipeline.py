@@ -38,8 +38,8 @@ from fastsam_trt.prompts.texts import SelectorName, check_prompts
 from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
 from fastsam_trt.results.result import Result
 from fastsam_trt.segmentation.families import Thresholds
-from fastsam_trt.segmentation.segmented import Segmented
 from fastsam_trt.segmentation.segmenter import Segmenter
+from fastsam_trt.segmentation.segments import SegmentedFrame
 from fastsam_trt.selectors import Ranking, best
 from fastsam_trt.sources import RECONNECT_S, STALL_S, open_source
 from fastsam_trt.streaming import Flow, Policy
@@ -268,7 +268,7 @@ class Pipeline(Prompted, Closable):
         captured_s: float | None = None,
         media_s: float | None = None,
         rectangle: Rectangle | None = None,
-    ) -> Segmented:
+    ) -> SegmentedFrame:
         """The first half of a call: find everything in a frame. One thread may do it while another selects.
 
         Args:
@@ -281,7 +281,7 @@ class Pipeline(Prompted, Closable):
         with self._under_way.one():
             return self._segment(frame, captured_s, media_s, self.segmenter.thresholds, rectangle)
 
-    def select(self, segmented: Segmented, answers: Answers | None = None) -> Result:
+    def select(self, segmented: SegmentedFrame, answers: Answers | None = None) -> Result:
         """The second half of a call: track the segments, and select what the prompts ask for.
 
         Args:
@@ -310,7 +310,7 @@ class Pipeline(Prompted, Closable):
             ClosedError: `close` was called.
         """
         with self._under_way.one():
-            picture = self._uploads.begin(result.frame)
+            picture = self._uploads.register(result.frame)
             ranking = self._answers_of(result.stream).rank(picture, result.segments)
         if ranking is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
@@ -358,28 +358,28 @@ class Pipeline(Prompted, Closable):
         media_s: float | None,
         thresholds: Thresholds,
         rectangle: Rectangle | None,
-    ) -> Segmented:
+    ) -> SegmentedFrame:
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
-        picture = self._uploads.begin(as_bgr(frame))
+        picture = self._uploads.register(as_bgr(frame))
         rectangle = rectangle or ("smallest" if self.track else "common")
-        segments, speed = self.segmenter.timed(picture, thresholds, rectangle)
+        segments = self.segmenter.segment(picture, thresholds, rectangle)
         segments = replace(segments, masks=CachedMasks(segments.masks))
-        return Segmented(picture, segments, speed, captured_s, media_s)
+        return SegmentedFrame(picture, segments, captured_s, media_s)
 
-    def _select(self, segmented: Segmented, answers: Answers, answering: Answering, most: int | None) -> Result:
+    def _select(self, segmented: SegmentedFrame, answers: Answers, answering: Answering, most: int | None) -> Result:
         start = time.perf_counter()
         segments, selection = answers.select(segmented, answering)
         if most is not None:
             selection = best(selection, segments.scores, most)
         return Result(
-            segmented.picture.view(),  # results that are kept keep no upload
+            segmented.frame.view(),  # results that are kept keep no upload
             segments,
             selection,
             class_names=self.segmenter.class_names,
             class_agnostic=self.segmenter.class_agnostic,
             prompts=answering.question.prompts,
-            speed={**segmented.speed, "select": (time.perf_counter() - start) * 1e3},
+            speed={**segmented.segments.speed_ms, "select": (time.perf_counter() - start) * 1e3},
             crops_embedded=selection.crops_embedded,
             stream=answers.frames,
         )

@@ -162,10 +162,10 @@ def test_annotations_that_do_not_match_are_refused(
 ) -> None:
     truth = tmp_path / "truth.json"
     out = ["--coco", tmp_path / "out.json"]
-    assert "expected a file of COCO annotations" in refuse(photos, *out, "--coco-ids", truth)
+    assert "expected a COCO annotation file" in refuse(photos, *out, "--coco-ids", truth)
     truth.write_text('{"images": [{"id": 1, "file_name": "000000000139.jpg"}], "categories": [{"id": 1, "name": "a"}]}')
-    assert "000000000285.jpg, nor of 1 more" in refuse(photos, *out, "--coco-ids", truth)
-    assert "found none of" in refuse(photo, "--coco-dataset", tmp_path / "out.json", "--coco-ids", truth)
+    assert "000000000285.jpg and 1 more" in refuse(photos, *out, "--coco-ids", truth)
+    assert "found none for" in refuse(photo, "--coco-dataset", tmp_path / "out.json", "--coco-ids", truth)
     assert "images as the source" in refuse(video, *out, "--coco-ids", truth)
     assert "which use the ids" in refuse(photos, "--coco-ids", truth)
     assert "another file than the source" in refuse(photos, "--coco", truth, "--coco-ids", truth)

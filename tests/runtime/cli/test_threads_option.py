@@ -17,7 +17,7 @@ from fastsam_engine import Session, open_session
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_trt import Pipeline, Segmenter
 from fastsam_trt.cli.main import _LogLines, main
-from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+from fastsam_trt.frames.preprocess import limit_opencv_threads
 
 
 @pytest.fixture(autouse=True)

@@ -351,12 +351,12 @@ def test_a_frame_is_uploaded_for_what_its_array_holds_now() -> None:
     """A camera's loop writes each frame into the same array."""
     uploads, session = FrameUploads(), Segmenter("colours").session
     buffer = np.zeros((8, 8, 3), np.uint8)
-    first = uploads.begin(buffer)
-    held = uploads.at(session, first)
-    assert uploads.at(session, first) is held
-    second = uploads.begin(buffer)
-    assert uploads.at(session, second) is not held
-    assert uploads.at(session, buffer) is not uploads.at(session, buffer)  # nobody says what it holds
+    first = uploads.register(buffer)
+    held = uploads.upload(session, first)
+    assert uploads.upload(session, first) is held
+    second = uploads.register(buffer)
+    assert uploads.upload(session, second) is not held
+    assert uploads.upload(session, buffer) is not uploads.upload(session, buffer)  # nobody says what it holds
 
 
 @pytest.mark.parametrize("act", [pickle.dumps, copy.copy, copy.deepcopy])

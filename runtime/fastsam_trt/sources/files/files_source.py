@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.errors import FilesFailedError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.frames.image import as_bgr, read_picture
+from fastsam_trt.frames.image import as_bgr, read_image
 from fastsam_trt.sources.files.source_file import SourceFile, inspect_file
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
@@ -97,7 +97,7 @@ class FilesSource(Source):
         elif file.count > 1:
             yield from self._read_pages(file, name, index)
         else:
-            yield Frame(read_picture(file.path), index, name)
+            yield Frame(read_image(file.path), index, name)
 
     def _read_pages(self, file: SourceFile, name: str, index: int) -> Iterator[Frame]:
         with file.open_images(name) as pages:

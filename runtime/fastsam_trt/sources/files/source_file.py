@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.errors import SourceUnreadableError
-from fastsam_trt.frames.content_type import Content, sniff_file
+from fastsam_trt.frames.file_type import FileType, sniff_file
 from fastsam_trt.frames.image import IMAGE_SUFFIXES
-from fastsam_trt.frames.image_file import PictureFile
+from fastsam_trt.frames.pillow_reader import PillowReader
 from fastsam_trt.sources.files.animation import Animation
 from fastsam_trt.sources.source import Source
 
@@ -28,13 +28,13 @@ class SourceFile:
 
     Attributes:
         path: The path of the file.
-        content: Content type by its first bytes; None if it can't be read.
+        content: FileType type by its first bytes; None if it can't be read.
         count: Number of images: pages, or frames of an animation; 1 for everything that is not an image.
         trouble: Why it can't be read; empty if it can.
     """
 
     path: Path
-    content: Content | None
+    content: FileType | None
     count: int = 1
     trouble: str = ""
 
@@ -50,7 +50,7 @@ class SourceFile:
     @property
     def is_media(self) -> bool:
         """Whether the file contains images or a video."""
-        return self.content is not None and self.content.kind in {"picture", "animation", "video"}
+        return self.content is not None and self.content.kind in {"image", "animation", "video"}
 
     def check(self, name: str) -> None:
         """Check that the file may contain an image or a video.
@@ -78,21 +78,21 @@ class SourceFile:
 
         return VideoFile(name, self.path, vid_stride)
 
-    def open_images(self, name: str) -> PictureFile:
+    def open_images(self, name: str) -> PillowReader:
         """Open the file as images.
 
         Raises:
             SourceUnreadableError: It is broken, or does not contain images.
             PackagesMissingError: The package that reads its format is not installed.
         """
-        if self.content is None or self.content.picture_format is None:
+        if self.content is None or self.content.image_format is None:
             found = "one that can't be read" if self.content is None else self.content.name
             raise SourceUnreadableError(name, f"expected an image file, found {found}")
         try:
             file = self.path.open("rb")
         except OSError as error:
             raise SourceUnreadableError(name, f"it can't be read ({error.strerror})") from error
-        return PictureFile(file, self.content, name)
+        return PillowReader(file, self.content, name)
 
 
 def inspect_file(path: Path, *, count: bool = True) -> SourceFile:
@@ -107,7 +107,7 @@ def inspect_file(path: Path, *, count: bool = True) -> SourceFile:
     except OSError as error:
         return SourceFile(path, None, trouble=error.strerror or str(error))
     found = SourceFile(path, content)
-    if not count or (content.kind != "animation" and content.picture_format != "TIFF"):
+    if not count or (content.kind != "animation" and content.image_format != "TIFF"):
         return found
     try:
         with found.open_images(str(path)) as images:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsam_trt.errors import SourceUnreadableError
-from fastsam_trt.frames.content_type import HEAD_B, Content
+from fastsam_trt.frames.file_type import HEAD_B, FileType
 from fastsam_trt.sources.pipes.pipe import PeekableStream
 
 MOST_BYTES = 256 << 20
@@ -15,18 +15,18 @@ _MULTI_PICTURE = b"MPF\0"  # marks a JPEG that contains several images: CIPA DC-
 _MARKER_B = 1 << 16  # the marker is within the first bytes of a JPEG
 
 
-def is_image(content: Content) -> bool:
+def is_image(content: FileType) -> bool:
     """Whether content is read as an image. WebP is, even if animated; FFmpeg decodes other animations as videos."""
-    return content.kind == "picture" or content.picture_format == "WEBP"
+    return content.kind == "image" or content.image_format == "WEBP"
 
 
-def read_image_bytes(source: str, data: PeekableStream, content: Content) -> bytes | None:
+def read_image_bytes(source: str, data: PeekableStream, content: FileType) -> bytes | None:
     """Read an image to its end.
 
     Args:
         source: Name of the source, as given by the user.
         data: The stream to read.
-        content: Content type of the stream by `sniff`: an image.
+        content: FileType type of the stream by `sniff`: an image.
 
     Returns:
         The bytes of the image; None if other images follow it, which makes them a video. Then nothing is consumed.
@@ -34,7 +34,7 @@ def read_image_bytes(source: str, data: PeekableStream, content: Content) -> byt
     Raises:
         SourceUnreadableError: The image is larger than `MOST_BYTES`.
     """
-    codec = _SEQUENCES.get(content.picture_format or "")
+    codec = _SEQUENCES.get(content.image_format or "")
     if codec is not None and _MULTI_PICTURE not in data.peek(HEAD_B)[:_MARKER_B] and _is_followed(data, codec):
         return None
     whole = data.peek(MOST_BYTES + 1)

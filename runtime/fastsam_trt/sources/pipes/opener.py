@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsam_trt.errors import SourceUnreadableError
-from fastsam_trt.frames.content_type import HEAD_B, Content, sniff
+from fastsam_trt.frames.file_type import HEAD_B, FileType, sniff
 from fastsam_trt.sources.pipes.image_bytes import is_image, read_image_bytes
 from fastsam_trt.sources.pipes.image_source import ImageSource
 from fastsam_trt.sources.pipes.pipe import Pipe, open_pipe
@@ -39,7 +39,7 @@ def open_pipe_source(name: str, path: Path, vid_stride: int) -> Source:
         raise
 
 
-def _detect(name: str, pipe: Pipe) -> Content:
+def _detect(name: str, pipe: Pipe) -> FileType:
     head = pipe.peek(HEAD_B)
     content = sniff(head)
     if content.kind == "empty":

@@ -1,4 +1,4 @@
-"""Resize frames and masks, to draw at another size than the frame's."""
+"""Resize frames and their masks, to draw them at another size than the frame's."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fastsam_trt.masks.mask_source import MaskCrop
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize (H, W, 3) uint8 to (height, width), px: by area averaging if smaller, bicubic if larger."""
+    """Resize (H, W, 3) uint8 to (height, width), px: by averaging to shrink, bicubic to enlarge."""
     smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=interpolation), np.uint8)
 
 
-def resize_crops(crops: Sequence[MaskCrop], frame: tuple[int, int], size: tuple[int, int]) -> list[MaskCrop]:
+def resize_mask_crops(crops: Sequence[MaskCrop], frame: tuple[int, int], size: tuple[int, int]) -> list[MaskCrop]:
     """Resize masks with their frame.
 
     Args:
         crops: n masks inside their boxes, px of the frame.
         frame: Height and width of the frame, px.
-        size: Height and width after resizing, px.
+        size: New height and width, px.
 
     Returns:
-        n masks inside their boxes, px of the new size; empty if a mask becomes thinner than a pixel.
+        n masks inside their boxes, px of the new size. A mask thinner than a pixel becomes empty.
     """
     scaled = []
     for left, top, pixels in crops:
@@ -37,7 +37,7 @@ def resize_crops(crops: Sequence[MaskCrop], frame: tuple[int, int], size: tuple[
         if mask.size:
             shades = pixels.astype(np.uint8) * 255
             smaller = mask.size < pixels.size
-            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            mask = np.asarray(cv2.resize(shades, (x1 - x0, y1 - y0), interpolation=how), np.uint8)
+            interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+            mask = np.asarray(cv2.resize(shades, (x1 - x0, y1 - y0), interpolation=interpolation), np.uint8)
         scaled.append(MaskCrop(x0, y0, mask >= 128))
     return scaled
