@@ -23,7 +23,8 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.demo.scenes import Scene
 from fastsam_trt.masks.mask_source import paste
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.texts import Routes
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import CropEmbedder, Embedder, TextSelector
@@ -184,10 +185,7 @@ def _ask(
     """Ask a prompt over a whole video. Items that do not count are neither missed nor held against the selection."""
     recorded = cast("Clip", Recorded(clip))
     embedder: Embedder = TrackEmbedder(recorded) if tracks else CropEmbedder(recorded)
-    selector = TextSelector(
-        {}, {0: prompt}, recorded,
-        negatives=DEFAULT_NEGATIVES, templates=DEFAULT_TEMPLATES, threshold=DEFAULT_THRESHOLD, embedder=embedder,
-    )  # fmt: skip
+    selector = TextSelector(Routes(by_clip={0: prompt}), TextOptions(), recorded, embedder)
     counts, crops = Counts(), Crops()
     for each in seen:
         cast("Recorded", recorded).seen = each

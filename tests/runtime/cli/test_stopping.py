@@ -111,8 +111,8 @@ def test_a_run_waits_for_nobodys_prompt(
 ) -> None:
     pytest.importorskip("aiohttp")
     slow = f"""{STUCK}
-from fastsam_trt.prompts.prompt_set import Question
-after(Question, "selectors", 2, {str(marker)!r})
+from fastsam_trt.pipeline.selection_stage import SelectionStage
+after(SelectionStage, "build", 2, {str(marker)!r})
 """
     shown = [scene(("red", 1, 1), ("green", 5, 5))] * 75
     source = write_video(tmp_path / "clip.avi", shown) if ending == "over" else video

@@ -18,7 +18,7 @@ from fastsam_trt.comparison.outcome import STAGES
 from fastsam_trt.comparison.panels import heat, panel_size, panels
 from fastsam_trt.comparison.sheet import CAPTION_PX, GAP_PX, HEADING_PX, MARGIN_PX, NOTE_PX, TITLE_PX
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
+from fastsam_trt.prompts.text_options import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
 from fastsam_trt.reports.machine import this_machine
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.selectors import match_scores

@@ -139,10 +139,10 @@ def test_frames_of_many_threads_are_uploaded_once_each_and_let_go(log: list[str]
     waiting = [pipe.segment(frame) for frame in frames]
     results = [pipe.select(each) for each in waiting]
     assert log.count("uploaded (120, 160, 3)") == len(frames)
-    assert len(pipe._uploads._begun) == len(frames)
+    assert len(pipe._models.uploads._begun) == len(frames)
     waiting.clear()
     assert len(results) == 6
-    assert not pipe._uploads._begun  # results that are kept keep no memory of the device
+    assert not pipe._models.uploads._begun  # results that are kept keep no memory of the device
     log.clear()
     pipe.rank(results[0])
     assert log.count("uploaded (120, 160, 3)") == 1
@@ -152,7 +152,7 @@ def test_frames_that_are_done_are_not_kept_where_the_device_is_the_host() -> Non
     pipe = Pipeline("demo-seg", frames_on_device=True)
     results = [pipe(frame) for frame in _frames(2, 120, 160)]
     assert len(results[0]) > 2
-    assert not pipe._uploads._begun
+    assert not pipe._models.uploads._begun
 
 
 def _pipeline(**options: Any) -> Pipeline:

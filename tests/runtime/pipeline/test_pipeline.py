@@ -268,9 +268,9 @@ def test_options_out_of_range_are_refused() -> None:
     ):
         with pytest.raises(OptionError, match=expected):
             Pipeline("colours", **options)
-    with pytest.raises(PromptError, match="expected a class of the model with the labels selector, found 'rde'"):
+    with pytest.raises(PromptError, match="selector labels: expected the name of a class of the model, found 'rde'"):
         Pipeline("colours", selector="labels", prompts=["rde"])
-    with pytest.raises(PromptError, match="at least one negative"):
+    with pytest.raises(PromptError, match="expected a negative"):
         Pipeline("colours", clip="clip-colours", prompts=["purple"], negatives=["Purple"])
 
 

@@ -209,14 +209,14 @@ def test_an_excluded_text_is_held_against_what_labels_say(monkeypatch: pytest.Mo
 )
 def test_what_is_asked_for_and_excluded_is_refused(prompts: list[str], excluded: list[str], selector: str) -> None:
     pipe = Pipeline("colours", clip="clip-colours", selector=selector, prompts=prompts)
-    with pytest.raises(PromptError, match=r"(?i)red.* to be asked for or excluded, found both; drop one"):
+    with pytest.raises(PromptError, match=r"(?i)red.* either as a prompt or as an exclusion, found both; remove one"):
         pipe.excluded = excluded
     assert pipe.excluded == ()
     assert len(pipe(scene(*SHAPES))) == 2
 
 
 def test_exclusions_obey_the_labels_selector() -> None:
-    with pytest.raises(PromptError, match="expected a class of the model with the labels selector, found 'rde'"):
+    with pytest.raises(PromptError, match="selector labels: expected the name of a class of the model, found 'rde'"):
         Pipeline("colours", selector="labels", excluded=["rde"])
     with pytest.raises(PromptError, match="expected a prompt with text"):
         Pipeline("colours", excluded=[" "])
@@ -252,7 +252,7 @@ def test_boxes_that_can_not_be_used(pipe: Pipeline, boxes: object, message: str)
 @pytest.mark.parametrize(
     ("points", "labels", "message"),
     [
-        ([[1, 2], [3, 4]], [1], "expected one a point, found 1 labels for 2 points; set both together"),
+        ([[1, 2], [3, 4]], [1], "expected one per point, found 1 labels for 2 points; set both together"),
         ([[1, 2]], [1, 0], "found 2 labels for 1 points"),
         ([], [1], "found 1 labels for 0 points"),
         ([[1, 2]], [], "found 0 labels for 1 points"),
@@ -260,7 +260,7 @@ def test_boxes_that_can_not_be_used(pipe: Pipeline, boxes: object, message: str)
         ([[1, 2]], [-1], "found -1"),
         ([[1, 2]], [0.5], r"found 0\.5"),
         ([[1, 2]], [np.nan], "found nan"),
-        ([[1, 2]], 1, r"point labels: expected one row such as \[1, 0, \.\.\.\], found shape \(\)"),
+        ([[1, 2]], 1, r"point labels: expected a flat list such as \[1, 0, \.\.\.\], found shape \(\)"),
         ([[1, 2]], [[1]], r"found shape \(1, 1\)"),
         ([[1, 2]], ["1"], "point labels: expected numbers"),
         ([1, 2], None, r"points: expected .* of shape \(k, 2\), found shape \(2,\)"),
@@ -290,7 +290,7 @@ def test_labels_that_do_not_fit_the_points_are_refused_when_set(pipe: Pipeline) 
 @pytest.mark.parametrize("box", [[256, 0, 300, 50], [0, 256, 9, 300], [-50, 0, 0, 50], [0, -9, 9, -0.5]])
 def test_boxes_outside_the_frame_are_refused_with_its_size(pipe: Pipeline, box: list[float]) -> None:
     pipe.boxes = [_around(RED), box]
-    with pytest.raises(PromptError, match="expected it to meet the frame of 256 x 200 px, found it wholly outside"):
+    with pytest.raises(PromptError, match="expected an overlap with the frame of 256 x 200 px, found none"):
         pipe(scene(("red", 1, 1), height=200))
     pipe.boxes = [_around(RED)]
     assert len(pipe(scene(*SHAPES))) == 1

@@ -20,7 +20,7 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.errors import ClipNotFoundError, OptionError, PromptError
 from fastsam_trt.frames.uploads import FrameUploads
-from fastsam_trt.pipeline import properties
+from fastsam_trt.prompts import prompt_set
 from fastsam_trt.results.result import Result
 from fastsam_trt.segmentation.segmenter import Segmenter
 from support.colour_models import CELL_PX, scene
@@ -118,7 +118,7 @@ def test_a_call_keeps_what_it_does_not_give() -> None:
     pipe = Pipeline("colours", prompts=["red"], excluded=["blue"])
     frame = scene(*SHAPES)
     assert cells(pipe(frame, prompts=[])) == {(1, 1), (1, 5), (5, 5)}  # blue stays excluded
-    with pytest.raises(PromptError, match="asked for or excluded"):
+    with pytest.raises(PromptError, match="either as a prompt or as an exclusion"):
         pipe(frame, prompts=["blue"])
 
 
@@ -200,7 +200,7 @@ def test_no_change_of_what_is_asked_is_lost() -> None:
 def test_points_and_their_labels_are_set_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("colours", points=[[1, 1], [2, 2]])
     others: list[threading.Thread] = []
-    real = properties.check_point_labels
+    real = prompt_set.check_point_labels
 
     def meanwhile(labels: object, count: int) -> np.ndarray:
         if not others:
@@ -209,7 +209,7 @@ def test_points_and_their_labels_are_set_one_after_the_other(monkeypatch: pytest
             others[0].join(0.2)  # it waits for its turn
         return real(labels, count)
 
-    monkeypatch.setattr(properties, "check_point_labels", meanwhile)
+    monkeypatch.setattr(prompt_set, "check_point_labels", meanwhile)
     pipe.point_labels = [1, 0]
     others[0].join(10)
     assert (pipe.points.tolist(), pipe.point_labels.tolist()) == ([[8, 8], [9, 9]], [1, 0])

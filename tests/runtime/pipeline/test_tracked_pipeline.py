@@ -13,6 +13,8 @@ from fastsam_trt import Pipeline
 from fastsam_trt.clip.embedder import CropEmbedder, Embeddings, LatencyBudget
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, PromptError
+from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.texts import Routes
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import CombinedSelector, Selection, TextSelector
 from fastsam_trt.sinks.json_lines import as_record
@@ -65,7 +67,7 @@ class Slow:
 
 def _by_text(clip: Clip, text: str, embedder: Slow, labels: dict[int, int] | None = None) -> TextSelector:
     return TextSelector(
-        labels or {}, {0: text}, clip, negatives=("something",), templates=("{}",), threshold=0.5, embedder=embedder
+        Routes(labels or {}, {0: text}), TextOptions(negatives=("something",), templates=("{}",)), clip, embedder
     )
 
 
@@ -105,7 +107,7 @@ def test_what_a_label_answers_is_never_pending() -> None:
     assert found.indices.tolist() == [1]
     assert slow.asked == [0, 2, 3]
     assert found.pending.tolist() == [0, 2, 3]
-    labels_only = TextSelector({1: 0}, {}, None, negatives=(), templates=("{}",), threshold=0.5)
+    labels_only = TextSelector(Routes({1: 0}), TextOptions())
     assert labels_only.select(FRAME, _segments(4)).pending.tolist() == []
 
 
@@ -142,7 +144,7 @@ def test_another_selector_decides_what_clip_has_not_seen() -> None:
 def test_an_exclusion_that_is_not_decided_yet_keeps_the_segment_back() -> None:
     clip = Clip("clip-colours")
     slow = Slow(clip, ["red", "background", "red"], {0, 1})
-    found = CombinedSelector(unlike=_by_text(clip, "red", slow)).select(FRAME, _segments(3))
+    found = CombinedSelector(clip_exclusions=_by_text(clip, "red", slow)).select(FRAME, _segments(3))
     assert found.indices.tolist() == [1]
     assert found.pending.tolist() == [2]
 

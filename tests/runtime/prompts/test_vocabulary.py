@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastsam_trt.errors import OptionError, PromptError
-from fastsam_trt.prompts.texts import check_apart, check_prompts, class_ids, route
+from fastsam_trt.prompts.texts import check_exclusions, check_prompts, class_ids, route
 from fastsam_trt.prompts.vocabulary import Vocabulary, did_you_mean
 from fastsam_trt.results.coco import CATEGORY_IDS
 
@@ -173,9 +173,9 @@ def test_suggestions_read_as_a_sentence() -> None:
 def test_prompts_take_all_their_classes_and_the_first_prompt_keeps_them() -> None:
     names = ("cell phone", "person", "telephone", "person")
     routes = route(["phones", "red bus", "people", "person", "telephone"], names, "auto")
-    assert routes.labels == {0: 0, 2: 0, 1: 2, 3: 2}
-    assert routes.texts == {1: "red bus"}
-    assert route(["person"], names, "clip").texts == {0: "person"}
+    assert routes.by_class == {0: 0, 2: 0, 1: 2, 3: 2}
+    assert routes.by_clip == {1: "red bus"}
+    assert route(["person"], names, "clip").by_clip == {0: "person"}
     with pytest.raises(PromptError, match=r"found 'persn'; did you mean 'person'\? If not, use --selector clip"):
         route(["persn"], names, "labels")
 
@@ -183,19 +183,19 @@ def test_prompts_take_all_their_classes_and_the_first_prompt_keeps_them() -> Non
 def test_a_part_of_what_is_asked_for_may_be_excluded() -> None:
     names = ("cell phone", "telephone")
     asked, part, whole = (route([text], names, "auto") for text in ("phone", "telephone", "phones"))
-    check_apart(asked, part, names)
+    check_exclusions(asked, part, names)
     with pytest.raises(PromptError, match="found both"):
-        check_apart(asked, whole, names)
+        check_exclusions(asked, whole, names)
     with pytest.raises(PromptError, match="found both"):
-        check_apart(route(["red  bus"], (), "auto"), route(["Red_Bus"], (), "auto"), ())
+        check_exclusions(route(["red  bus"], (), "auto"), route(["Red_Bus"], (), "auto"), ())
 
 
 @pytest.mark.parametrize("text", ["...", "?!", "-", "\u2014", "\u00ab\u00bb"])
 def test_punctuation_is_no_prompt_for_clip(text: str) -> None:
     with pytest.raises(PromptError, match="expected a prompt with a letter, digit or symbol"):
         route([text], ("car",), "auto")
-    assert route([text], ("car", text), "auto").labels == {1: 0}  # a class may be called that
-    assert route(["\U0001f697", "+", "3"], ("car",), "auto").texts == {0: "\U0001f697", 1: "+", 2: "3"}
+    assert route([text], ("car", text), "auto").by_class == {1: 0}  # a class may be called that
+    assert route(["\U0001f697", "+", "3"], ("car",), "auto").by_clip == {0: "\U0001f697", 1: "+", 2: "3"}
 
 
 def test_prompts_that_can_not_be_seen_or_written() -> None:
@@ -221,10 +221,10 @@ def test_classes_that_are_none() -> None:
         (["-1"], "classes: expected ids from 0 to 79, found -1"),
         (["persn"], "found 'persn'; did you mean 'person'"),
         (["car,persn"], "found 'persn'; did you mean 'person'"),
-        (["xyzzy"], "found 'xyzzy'; see them with: fastsam-trt info MODEL"),
-        ([""], "classes: expected names of classes or ids from 0 to 79, found ''"),
-        ([1.0], "classes: expected ids from 0 to 79, or names, found 1.0"),
-        ([None], "classes: expected ids from 0 to 79, or names, found None"),
+        (["xyzzy"], "found 'xyzzy'; list them with: fastsam-trt info MODEL"),
+        ([""], "classes: expected class names or ids from 0 to 79, found ''"),
+        ([1.0], "classes: expected ids from 0 to 79, or class names, found 1.0"),
+        ([None], "classes: expected ids from 0 to 79, or class names, found None"),
     ):
         with pytest.raises(OptionError) as caught:
             class_ids(classes, COCO)  # type: ignore[arg-type]

@@ -198,12 +198,12 @@ def test_exclusions_are_shown_what_was_chosen_and_take_it_away() -> None:
     boxes = segments.boxes.tolist()
     wanted = Fixed([0, 2, 3], [0, -1, 1], 0.5)  # of what is left without class 1: segments 0, 3, 5
     wanted.selection.similarities[1:] = np.nan
-    unlike, unwanted = Fixed([1]), Fixed([0])
-    selector = CombinedSelector([wanted], excluded_classes=[1], unlike=unlike, unwanted=unwanted)
+    by_clip, by_point = Fixed([1]), Fixed([0])
+    selector = CombinedSelector([wanted], excluded_classes=[1], clip_exclusions=by_clip, exclusions=by_point)
     found = selector.select(FRAME, segments)
     assert wanted.shown == [boxes[i] for i in (0, 2, 3, 5)]
-    assert unlike.shown == [boxes[i] for i in (3, 5)]  # CLIP was asked about the first
-    assert unwanted.shown == [boxes[i] for i in (0, 3)]
+    assert by_clip.shown == [boxes[i] for i in (3, 5)]  # CLIP was asked about the first
+    assert by_point.shown == [boxes[i] for i in (0, 3)]
     assert found.indices.tolist() == [3]
     assert found.prompt_ids.tolist() == [-1]
 
