@@ -221,7 +221,7 @@ def _tokens(exported: Path, seeded: Path, temporary: Path) -> tuple[list[dict[st
     tokens = read_spec(graph).input
     if not isinstance(tokens, TokenInput):
         raise harness.BenchmarkError(f"expected CLIP in {exported}, found a text tower that takes no tokens")
-    ours = TextTokenizer(graph.with_name("tokenizer.json"), tokens)(_TEXTS)
+    ours = TextTokenizer(graph.with_name("tokenizer.json"), tokens).tokenize(_TEXTS)
     tokenizer = transformers.AutoTokenizer.from_pretrained(seeded)
     options = {"padding": "max_length", "truncation": True, "max_length": _TOKEN_LENGTH, "return_tensors": "pt"}
     expected = tokenizer(list(_TEXTS), **options)

@@ -1,4 +1,4 @@
-"""Twins: segments of one frame whose boxes are the same, so that one crop tells of all of them."""
+"""Duplicates: segments of one frame with the same box, which can share one crop."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from numpy.typing import NDArray
 
 from fastsam_trt.segmentation.box_iou import box_ious
 
-_SAME_IOU = 0.9  # an object that the segmenter found as two classes; the crops hardly differ
+_MIN_IOU = 0.9  # an object found as two classes; at this IoU the crops hardly differ
 
 
 def find_duplicates(
     boxes: NDArray[np.float32], wanted: NDArray[np.intp], known: NDArray[np.bool_], changed: NDArray[np.bool_]
 ) -> dict[int, int]:
-    """Which segments need no crop, because another's says it.
+    """Find segments that can take the embedding of another segment.
 
     Args:
         boxes: (n, 4) float32 xyxy, px.
-        wanted: (k,) indices of those that need an embedding, the most promising first.
-        known: (n,) bool: whose embedding holds.
-        changed: (n,) bool: which look otherwise than before; what was known of another is no answer for these.
+        wanted: (k,) indices of the segments to embed, in order of priority.
+        known: (n,) bool: which segments have a valid embedding.
+        changed: (n,) bool: which segments look different since they were embedded. These take no embedding that was
+            known before, only one made in this frame.
 
     Returns:
-        For each segment of `wanted` that has the box of another, which is known or comes earlier in `wanted`: that one,
-        which is itself no key.
+        Index of each duplicate in `wanted` to the index of the segment whose embedding it takes. That one is known or
+        comes earlier in `wanted`, and is no duplicate itself.
     """
-    twins: dict[int, int] = {}
+    duplicates: dict[int, int] = {}
     if not len(wanted):
-        return twins
-    same = box_ious(boxes[wanted], boxes) >= _SAME_IOU
-    told = np.zeros(len(boxes), np.bool_)
-    for index, alike in zip(wanted.tolist(), same, strict=True):
-        found = np.flatnonzero(alike & (told if changed[index] else told | known))
-        if len(found):
-            twins[index] = int(found[0])
+        return duplicates
+    same_box = box_ious(boxes[wanted], boxes) >= _MIN_IOU
+    embedded_now = np.zeros(len(boxes), np.bool_)
+    for index, same in zip(wanted.tolist(), same_box, strict=True):
+        sources = np.flatnonzero(same & (embedded_now if changed[index] else embedded_now | known))
+        if len(sources):
+            duplicates[index] = int(sources[0])
         else:
-            told[index] = True
-    return twins
+            embedded_now[index] = True
+    return duplicates

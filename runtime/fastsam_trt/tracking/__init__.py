@@ -1,4 +1,4 @@
-"""Segments of successive frames, associated into tracks."""
+"""Tracking: which segments of successive frames show the same object."""
 
 from fastsam_trt.tracking.tracker import MAX_LOST_FRAMES, Tracker
 

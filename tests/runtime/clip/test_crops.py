@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_trt.clip.crops import clip_batch, middle_square, resize_shortest_edge, square_windows
+from fastsam_trt.clip.crops import centre_square, clip_batch, resize_shortest_edge, square_windows
 from fastsam_trt.frames.axis_resize import antialiased, bilinear
 from fastsam_trt.frames.content_cells import ContentCells
 from support.colour_models import clip_specs
@@ -93,7 +93,7 @@ def test_what_a_mask_leaves_out_gets_the_mean_colour() -> None:
     for crop, whole, seen in zip(masked, plain, (mask, ~mask), strict=True):
         np.testing.assert_array_equal(crop[:, seen], whole[:, seen])
         assert not crop[:, ~seen].any()  # normalised, the mean is zero
-    np.testing.assert_array_equal(middle_square(windows[0]), [25, 0, 125, 100])
+    np.testing.assert_array_equal(centre_square(windows[0]), [25, 0, 125, 100])
 
 
 def test_any_part_of_an_axis_can_be_made_alone() -> None:

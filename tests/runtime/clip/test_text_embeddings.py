@@ -21,10 +21,10 @@ def test_features_are_the_normalised_mean_over_templates() -> None:
     found = clip.text.embed(["red", "blue"], TEMPLATES)
     graph = find_graph("clip-colours", "text")
     tower = open_session(graph)
-    tokenize = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
+    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
     for row, prompt in zip(found, ("red", "blue"), strict=True):
         texts = [template.replace("{}", prompt) for template in TEMPLATES]
-        mean = tower.run({"input_ids": tokenize(texts)})["text_embeds"].mean(axis=0)
+        mean = tower.run({"input_ids": tokenizer.tokenize(texts)})["text_embeds"].mean(axis=0)
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
@@ -78,13 +78,13 @@ def test_a_folder_that_can_not_be_written_only_costs_time(tmp_path: Path, caplog
     text = Clip("clip-colours", cache=blocked / "features").text
     with caplog.at_level(logging.WARNING):
         assert text.embed(["red"], TEMPLATES).shape == (1, 4)
-    assert "can't be kept" in caplog.text
+    assert "can't be cached" in caplog.text
 
 
 def test_long_texts_keep_their_last_token() -> None:
     graph = find_graph("clip-colours", "text")
-    tokenize = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
-    ids = tokenize(["red " * 200, "", "red"])
+    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
+    ids = tokenizer.tokenize(["red " * 200, "", "red"])
     assert ids.dtype == np.int64
     assert ids[0].tolist() == [1, *[4] * 14, 2]
     assert ids[1].tolist() == [1, 2, *[0] * 14]
@@ -108,7 +108,7 @@ def test_a_text_that_is_too_long_is_named_in_every_run(caplog: pytest.LogCapture
         Clip("clip-colours").text.embed(["red " * 30, "blue"], TEMPLATES)
         (warning,) = caplog.records
         assert (
-            "CLIP reads the first 16 tokens of a text only; this one is longer: 'a photo of a red red"
+            "CLIP reads only the first 16 tokens of a text; this one is longer: 'a photo of a red red"
             in warning.message
         )
     caplog.clear()

@@ -14,8 +14,8 @@ from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.tracking import Tracker
-from fastsam_trt.tracking.appearance import sign
-from fastsam_trt.tracking.scene_cut import SceneCut
+from fastsam_trt.tracking.appearance import describe_boxes
+from fastsam_trt.tracking.scene_cut import SceneCutDetector
 from support.colour_models import scene as colour_scene
 from support.made_results import CropMasks
 
@@ -220,7 +220,7 @@ def test_with_a_budget_a_changed_look_is_pending_and_goes_before_refreshes() -> 
     assert step(
         kept, drawn(*COLOURS), budget=LatencyBudget(clip.now_s - 1, 1.0)
     ).known.all()  # as before again: what it was is true
-    kept._table.records["age"] = 1000
+    kept._table.records["age_frames"] = 1000
     clip.seen.clear()
     clip.now_s = 101.0
     assert step(kept, now, budget=LatencyBudget(101.0, 50.0)).known.all()
@@ -361,23 +361,23 @@ def test_of_many_boxes_that_are_one_each_is_answered_in_the_same_frame() -> None
 def test_a_signature_is_the_same_at_every_size_and_on_the_edge() -> None:
     frame = drawn(*COLOURS)
     large = cv2.resize(frame, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)
-    np.testing.assert_allclose(sign(large, BOXES * 6), sign(frame, BOXES), atol=2)
+    np.testing.assert_allclose(describe_boxes(large, BOXES * 6), describe_boxes(frame, BOXES), atol=2)
     outside = np.array([[-500, -500, -400, -400], [0, 0, 0, 0], [np.nan, 0, np.inf, 5]], np.float32)
-    assert np.isfinite(sign(frame, outside)).all()
-    assert sign(frame, np.empty((0, 4), np.float32)).shape == (0, 36, 3)
+    assert np.isfinite(describe_boxes(frame, outside)).all()
+    assert describe_boxes(frame, np.empty((0, 4), np.float32)).shape == (0, 36, 3)
     many = np.repeat(BOXES, 1000, axis=0)
-    np.testing.assert_array_equal(sign(frame, many)[::1000], sign(frame, BOXES))
+    np.testing.assert_array_equal(describe_boxes(frame, many)[::1000], describe_boxes(frame, BOXES))
     wide = np.full((4, 40_000, 3), 90, np.uint8)
-    assert np.isfinite(sign(wide, np.array([[0, 0, 40_000, 4]], np.float32))).all()
+    assert np.isfinite(describe_boxes(wide, np.array([[0, 0, 40_000, 4]], np.float32))).all()
 
 
 # Cuts
 
 
 def follow(*frames: np.ndarray, times_s: object = None) -> list[str]:
-    watched = SceneCut()
+    watched = SceneCutDetector()
     times = [None] * len(frames) if times_s is None else times_s
-    return [watched.follow(frame, at) for frame, at in zip(frames, times, strict=True)]
+    return [watched.update(frame, at) for frame, at in zip(frames, times, strict=True)]
 
 
 def test_other_scenes_are_cuts_though_their_colours_are_alike() -> None:

@@ -9,13 +9,14 @@ import pytest
 
 from fastsam_trt.clip.batch_latency import BatchLatency
 from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
-from fastsam_trt.clip.refresh import blend, urgency
+from fastsam_trt.clip.refresh import blend, refresh_urgency
+from fastsam_trt.clip.refresh_schedule import DEFAULT_SCHEDULE
 from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.clip.track_table import TrackTable
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.tracking import Tracker
-from fastsam_trt.tracking.association import NEVER, affinities, best_first
+from fastsam_trt.tracking.association import IMPOSSIBLE, affinities, match_greedily
 from support.made_results import CropMasks
 
 FRAME = np.zeros((480, 640, 3), np.uint8)
@@ -77,14 +78,14 @@ def test_association_is_that_of_plain_loops(seed: int) -> None:
         if fast[row, column] >= 0.3 and all(row != r and column != c for r, c in pairs):
             pairs.append((row, column))
     assert len(pairs) > 30
-    assert sorted(zip(*(each.tolist() for each in best_first(fast, 0.3)), strict=True)) == sorted(pairs)
+    assert sorted(zip(*(each.tolist() for each in match_greedily(fast, 0.3)), strict=True)) == sorted(pairs)
 
 
 def test_equal_affinities_go_by_row_and_column() -> None:
-    rows, columns = best_first(np.ones((3, 2), np.float32), 0.5)
+    rows, columns = match_greedily(np.ones((3, 2), np.float32), 0.5)
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [(0, 0), (1, 1)]
-    assert not len(best_first(np.empty((0, 4), np.float32), 0.5)[0])
-    assert not len(best_first(np.full((2, 2), NEVER), 0.5)[0])
+    assert not len(match_greedily(np.empty((0, 4), np.float32), 0.5)[0])
+    assert not len(match_greedily(np.full((2, 2), IMPOSSIBLE), 0.5)[0])
 
 
 # Tracker
@@ -196,7 +197,7 @@ def test_ids_are_not_used_again_and_memory_is_bounded() -> None:
         used |= ids
         assert len(tracker) <= 1024
     assert max(used) == len(used) - 1
-    tracker.forget()
+    tracker.reset()
     assert len(tracker) == 0
     assert tracker.update(found(around(50, 50))).tolist() == [len(used)]
 
@@ -379,7 +380,7 @@ def test_dropped_tracks_are_dropped_and_memory_is_bounded() -> None:
     assert len(kept) == 1
     assert len(kept._table._records) < 600
     assert step(kept, row(2, first=3999)).crops_embedded == 1
-    kept.forget()
+    kept.reset()
     assert len(kept) == 0
 
 
@@ -563,28 +564,28 @@ def test_a_refresh_that_never_finds_time_is_made_after_a_few_seconds() -> None:
 
 
 def test_batch_times_are_learned_and_one_hiccup_rules_nothing_out() -> None:
-    times = BatchLatency()
+    latency = BatchLatency()
     for _ in range(20):
         for size in LADDER:
-            times.learn(size, 5.0 + size)
-    assert times.largest(16, 22) == 16
-    assert times.largest(5, 22) == 4
-    assert times.largest(16, 12) == 4
-    assert times.largest(16, 5.9) == 0
-    assert times.largest(0, 100) == 0
-    times.learn(16, 4000.0)
-    assert times.expected_ms(16) <= 2 * times.expected_ms(8)
+            latency.record(size, 5.0 + size)
+    assert latency.largest_batch(16, 22) == 16
+    assert latency.largest_batch(5, 22) == 4
+    assert latency.largest_batch(16, 12) == 4
+    assert latency.largest_batch(16, 5.9) == 0
+    assert latency.largest_batch(0, 100) == 0
+    latency.record(16, 4000.0)
+    assert latency.expected_ms(16) <= 2 * latency.expected_ms(8)
     for _ in range(30):
-        times.learn(1, 12.0)
-    assert times.expected_ms(1) == pytest.approx(12, rel=0.1)
+        latency.record(1, 12.0)
+    assert latency.expected_ms(1) == pytest.approx(12, rel=0.1)
 
 
 def test_urgency_has_no_nan_and_grows_with_age() -> None:
     table = TrackTable()
     table.add(np.arange(5, dtype=np.int32))
     records = table.records
-    records["times"], records["sides"], records["age"] = 1, 0, [0, 1, 2, 3, 30]
-    urgent = urgency(records, np.zeros((5, 2), np.float32))
+    records["embed_count"], records["embedded_sides_px"], records["age_frames"] = 1, 0, [0, 1, 2, 3, 30]
+    urgent = refresh_urgency(records, np.zeros((5, 2), np.float32), DEFAULT_SCHEDULE)
     assert np.isfinite(urgent).all()
     assert (np.diff(urgent) >= 0).all()
     assert (urgent >= 1).tolist() == (urgent > 0.99).tolist()
@@ -594,20 +595,27 @@ def test_urgency_has_no_nan_and_grows_with_age() -> None:
 def test_an_embedding_on_a_much_larger_box_replaces_the_old_one() -> None:
     table = TrackTable()
     table.add(np.array([4], np.int32))
-    table.records["times"], table.records["sides"] = 1, 20
+    table.records["embed_count"], table.records["embedded_sides_px"] = 1, 20
     old, new = np.array([[1, 0]], np.float32), np.array([[0, 1]], np.float32)
-    mixed = {side: blend(table.records, old, np.full((1, 2), side, np.float32), new)[0] for side in (20, 60)}
+    mixed = {
+        side: blend(table.records, old, np.full((1, 2), side, np.float32), new, DEFAULT_SCHEDULE)[0]
+        for side in (20, 60)
+    }
     assert mixed[20][0] > 0.4
     assert mixed[60][0] < 0.01
     np.testing.assert_allclose([np.linalg.norm(each) for each in mixed.values()], 1, atol=1e-6)
-    np.testing.assert_allclose(blend(table.records, -new, np.full((1, 2), 20, np.float32), new), new, atol=1e-6)
-    table.records["times"] = 0
-    np.testing.assert_array_equal(blend(table.records, old, np.full((1, 2), 20, np.float32), new), new)
+    np.testing.assert_allclose(
+        blend(table.records, -new, np.full((1, 2), 20, np.float32), new, DEFAULT_SCHEDULE), new, atol=1e-6
+    )
+    table.records["embed_count"] = 0
+    np.testing.assert_array_equal(
+        blend(table.records, old, np.full((1, 2), 20, np.float32), new, DEFAULT_SCHEDULE), new
+    )
 
 
 def test_rows_are_found_whatever_the_order_and_the_history() -> None:
     table, generator, truth = TrackTable(), np.random.default_rng(2), {}
-    table.widen(3)
+    table.set_dimensions(3)
     for _ in range(50):
         ids = generator.choice(2000, 60, replace=False).astype(np.int32)
         rows = table.find(ids)
