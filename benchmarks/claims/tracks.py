@@ -66,7 +66,9 @@ class Recorded:
         self.logit_scale, self.decision_cosine = clip.logit_scale, clip.decision_cosine
         self.seen: Seen | None = None
 
-    def embed_boxes(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed_boxes(
+        self, frame: NDArray[np.uint8], boxes: NDArray[np.float32], uploads: object = None
+    ) -> NDArray[np.float32]:
         assert self.seen is not None
         places = (self.seen.segments.boxes[None] == boxes[:, None]).all(axis=2).argmax(axis=1)
         return self.seen.vectors[places]

@@ -60,7 +60,7 @@ class Models:
     Attributes:
         segmenter: The segmentation model.
         clip: The CLIP model, which is opened on first use.
-        uploads: The frames that are uploaded for both.
+        uploads: The frames that are uploaded for both models.
     """
 
     segmenter: Segmenter
@@ -87,14 +87,14 @@ class Models:
             FastsamError: The segmentation model can't be opened.
         """
         given = clip if isinstance(clip, Clip) else None
-        uploads = FrameUploads() if given is None else given.uploads
+        uploads = FrameUploads()
         segmenter = Segmenter(model, **_keywords(segment_options), **_keywords(run_options), uploads=uploads)
         default = bundled_models.CLIP if str(model) == bundled_models.SEGMENTER else DEFAULT_CLIP
         name = default if clip is None or isinstance(clip, Clip) else clip
 
         def open_clip(prompt: str) -> Clip:
             try:
-                return Clip(name, **_keywords(run_options), uploads=uploads)
+                return Clip(name, **_keywords(run_options))
             except ModelNotFoundError as error:
                 near = did_you_mean(vocabulary(segmenter.class_names).near(prompt))
                 raise ClipNotFoundError(prompt, segmenter.session.spec.name, str(name), near) from error

@@ -152,7 +152,7 @@ class SelectionStage:
         with self._opening:
             if self._embedder is None:
                 new_embedder = TrackEmbedder if self.tracked else CropEmbedder
-                embedder = new_embedder(clip, masked=self._options.crop == "masked")
+                embedder = new_embedder(clip, masked=self._options.crop == "masked", uploads=self._models.uploads)
                 if self._budget_ms is not None:
                     embedder.warm(_WARM_SHAPE)  # before the first frame, so that the time per crop is known
                 self._embedder = embedder

@@ -102,7 +102,7 @@ def test_labels_and_clip_serve_one_request_together(monkeypatch: pytest.MonkeyPa
     clip = pipe.clip
     assert clip is not None
     real = clip.embed_boxes
-    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes: embedded.append(len(boxes)) or real(frame, boxes))
+    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes, _: embedded.append(len(boxes)) or real(frame, boxes))
     result = pipe(scene(*SHAPES))
     assert {(_centres_of(result, i), int(p)) for i, p in enumerate(result.prompt_ids)} == {((1, 5), 0), ((5, 1), 1)}
     assert embedded == [3]  # the green one is known by its label; its crop is never embedded

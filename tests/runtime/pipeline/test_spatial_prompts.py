@@ -192,7 +192,7 @@ def test_an_excluded_text_is_held_against_what_labels_say(monkeypatch: pytest.Mo
     clip = pipe.clip
     assert clip is not None
     real = clip.embed_boxes
-    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes: shown.append(len(boxes)) or real(frame, boxes))
+    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes, _: shown.append(len(boxes)) or real(frame, boxes))
     assert _found(pipe(scene(*SHAPES))) == {RED: 0, LOW_RED: 0}
     assert shown == [3]  # what was not chosen is not embedded
     pipe.excluded = []

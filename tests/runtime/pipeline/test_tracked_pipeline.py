@@ -185,7 +185,7 @@ def test_a_new_prompt_scores_kept_embeddings_again() -> None:
     assert pipe.clip is not None
     runs = []
     whole = pipe.clip.embed_windows
-    pipe.clip.embed_windows = lambda *args: runs.append(1) or whole(*args)  # type: ignore[method-assign]
+    pipe.clip.embed_windows = lambda *args, **options: runs.append(1) or whole(*args, **options)  # type: ignore[method-assign]
     pipe.prompts = ["green"]
     result = pipe(frame)
     assert _cells(result) == {(1, 5)}
