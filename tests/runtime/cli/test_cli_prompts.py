@@ -110,7 +110,7 @@ def _depth(mask: np.ndarray) -> np.ndarray:
         ("--not rde --selector labels", "expected the name of a class of the model"),
     ],
 )
-def test_places_that_can_not_be_used(
+def test_invalid_boxes_points_and_exclusions_are_refused(
     photo: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
 ) -> None:
     try:

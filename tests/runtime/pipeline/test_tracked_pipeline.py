@@ -1,4 +1,4 @@
-"""The pipeline over frames that follow one another: two halves, kept embeddings, pending decisions, live changes."""
+"""The pipeline on one stream of frames: two steps, reused embeddings, pending decisions, changes while it runs."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def _segments(n: int) -> Segments:
 
 
 class Slow:
-    """An embedder that knows some tracks only; the vectors are a clip's own of the texts that each shows."""
+    """An embedder that knows only some tracks; their vectors are CLIP's text embeddings of what they show."""
 
     def __init__(self, clip: Clip, shown: list[str], known: set[int]) -> None:
         self.known = known
         self.margins: dict[int, float] = {}
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self._vectors = clip.text.embed(shown, ["{}"])
 
     def warm(self, frame_shape: tuple[int, ...]) -> None:
@@ -57,7 +57,7 @@ class Slow:
         pass
 
     def embed(self, frame: np.ndarray, segments: Segments) -> Embeddings:
-        self.asked = segments.track_ids.tolist()
+        self.requested = segments.track_ids.tolist()
         known = np.isin(segments.track_ids, list(self.known))
         return Embeddings(np.where(known[:, None], self._vectors[segments.track_ids], 0), known)
 
@@ -71,7 +71,7 @@ def _by_text(clip: Clip, text: str, embedder: Slow, labels: dict[int, int] | Non
     )
 
 
-def test_the_halves_give_what_the_whole_gives() -> None:
+def test_the_two_steps_return_what_a_call_returns() -> None:
     pipe = Pipeline("colours", prompts=["red"])
     frame = scene(*SHAPES)
     whole = pipe(frame)
@@ -100,29 +100,29 @@ def test_an_undecided_segment_is_pending_and_not_selected() -> None:
     assert found.pending.tolist() == []
 
 
-def test_what_a_label_answers_is_never_pending() -> None:
+def test_a_segment_that_a_label_matches_is_never_pending() -> None:
     clip = Clip("clip-colours")
     slow = Slow(clip, ["red"] * 4, set())
     found = _by_text(clip, "red", slow, {1: 1}).select(FRAME, _segments(4))
     assert found.indices.tolist() == [1]
-    assert slow.asked == [0, 2, 3]
+    assert slow.requested == [0, 2, 3]
     assert found.pending.tolist() == [0, 2, 3]
     labels_only = TextSelector(Routes({1: 0}), TextOptions())
     assert labels_only.select(FRAME, _segments(4)).pending.tolist() == []
 
 
-def test_a_ranking_leaves_out_what_is_pending() -> None:
+def test_a_ranking_omits_pending_segments() -> None:
     clip = Clip("clip-colours")
     ranking = _by_text(clip, "red", Slow(clip, ["red", "red", "background"], {0, 2})).rank(FRAME, _segments(3))
     assert ranking.indices.tolist() == [0, 2]
 
 
-def test_pending_segments_keep_their_places_where_classes_are_excluded() -> None:
+def test_pending_segments_keep_their_indices_when_classes_are_excluded() -> None:
     clip = Clip("clip-colours")
     slow = Slow(clip, ["red"] * 6, {0, 5})
     combined = CombinedSelector([_by_text(clip, "red", slow)], excluded_classes=[1])  # segments 1 and 4
     found = combined.select(FRAME, _segments(6))
-    assert slow.asked == [0, 2, 3, 5]
+    assert slow.requested == [0, 2, 3, 5]
     assert found.indices.tolist() == [0, 5]
     assert found.pending.tolist() == [2, 3]
 
@@ -141,7 +141,7 @@ def test_another_selector_decides_what_clip_has_not_seen() -> None:
     assert found.pending.tolist() == [2]
 
 
-def test_an_exclusion_that_is_not_decided_yet_keeps_the_segment_back() -> None:
+def test_an_undecided_exclusion_makes_the_segment_pending() -> None:
     clip = Clip("clip-colours")
     slow = Slow(clip, ["red", "background", "red"], {0, 1})
     found = CombinedSelector(clip_exclusions=_by_text(clip, "red", slow)).select(FRAME, _segments(3))
@@ -149,7 +149,7 @@ def test_an_exclusion_that_is_not_decided_yet_keeps_the_segment_back() -> None:
     assert found.pending.tolist() == [2]
 
 
-def test_the_plain_embedder_shows_clip_everything() -> None:
+def test_the_plain_embedder_embeds_every_segment() -> None:
     clip = Clip("clip-colours")
     plain, frame = CropEmbedder(clip), scene(*SHAPES)
     segments = Pipeline("things")(frame).segments
@@ -160,7 +160,7 @@ def test_the_plain_embedder_shows_clip_everything() -> None:
     np.testing.assert_array_equal(found.vectors, clip.embed_boxes(frame, segments.boxes))
 
 
-def test_tracks_pay_for_an_object_once() -> None:
+def test_a_tracked_object_is_embedded_once() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     plain = Pipeline("things", clip="clip-colours", prompts=["red"])
     embedded, ids = [], []
@@ -178,7 +178,7 @@ def test_tracks_pay_for_an_object_once() -> None:
     assert ids[0] == ids[1] == ids[2]
 
 
-def test_a_new_prompt_scores_kept_embeddings_again() -> None:
+def test_a_new_prompt_scores_stored_embeddings_again() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     frame = scene(*SHAPES)
     assert _cells(pipe(frame)) == {(1, 1), (5, 5)}
@@ -196,7 +196,7 @@ def test_a_new_prompt_scores_kept_embeddings_again() -> None:
     assert runs == [1]
 
 
-def test_tracking_begins_anew_when_it_is_set() -> None:
+def test_setting_track_resets_the_tracks() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     frame = scene(*SHAPES)
     assert pipe(frame).embedded == 4
@@ -209,7 +209,7 @@ def test_tracking_begins_anew_when_it_is_set() -> None:
     assert pipe(frame).track_ids.tolist() == [-1, -1]
 
 
-def test_a_budget_that_is_over_leaves_decisions_pending_and_then_makes_them() -> None:
+def test_an_exceeded_budget_leaves_decisions_pending_until_later_frames() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True, budget_ms=50)
     frame = scene(*SHAPES)
     long_ago = pipe(frame, captured_s=time.perf_counter() - 60)
@@ -232,7 +232,7 @@ def test_without_a_budget_nothing_is_pending() -> None:
 
 
 @pytest.mark.parametrize("budget", [0, -1, math.nan, math.inf])
-def test_a_budget_that_is_none_is_refused(budget: float) -> None:
+def test_an_invalid_budget_is_refused(budget: float) -> None:
     with pytest.raises(OptionError, match="budget_ms: expected a number of ms above 0"):
         Pipeline("colours", budget_ms=budget)
     pipe = Pipeline("colours", budget_ms=10)
@@ -258,7 +258,7 @@ def test_prompts_change_while_frames_run() -> None:
         seen = set()
         for _ in range(300):
             result = pipe(frame)
-            assert _cells(result) == cells[result.prompts]  # the prompts and what answers them change as one
+            assert _cells(result) == cells[result.prompts]  # prompts and their selectors change together
             seen.add(result.prompts)
     finally:
         stop.set()
@@ -274,7 +274,7 @@ def test_a_refused_prompt_changes_nothing() -> None:
     assert _cells(pipe(scene(*SHAPES))) == {(1, 1), (5, 5)}
 
 
-def test_halves_on_two_threads_give_what_one_gives() -> None:
+def test_steps_on_two_threads_return_what_one_thread_returns() -> None:
     frames = [scene(("red", 1 + i % 5, 1), ("green", 1, 5)) for i in range(40)]
     expected = [_cells(Pipeline("colours", prompts=["red"])(frame)) for frame in frames[:5]]
     pipe = Pipeline("colours", prompts=["red"])

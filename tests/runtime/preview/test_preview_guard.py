@@ -166,7 +166,8 @@ def test_a_host_that_others_reach_is_warned_of(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_taken_port_is_refused_at_once(run: Run) -> None:
-    text = f"--preview: expected a free port, found {run.server.address} in use; use --preview HOST:PORT with another"
+    found = f"found {run.server.address} in use"
+    text = f"--preview: expected a free port, {found}; choose another address with --preview HOST:PORT"
     with pytest.raises(PreviewError) as caught:
         PreviewServer(run.server.address, tuple, lambda prompts: None, dict)
     assert str(caught.value) == text
