@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_tensorrt_backend import A10, L4, Machine
 
 from fastsam_engine import find_graph, open_session, opener, read_spec
 from fastsam_engine.backends import all_backends
@@ -27,6 +26,7 @@ from fastsam_engine.packages import version
 from fastsam_engine.plans.plan_file import read_plan
 from fastsam_trt.cli.main import main
 from support.fake_driver import GIB, FakeDriver, FakeGpu, install
+from support.tensorrt_machine import A10, L4, Machine
 
 _A10 = FakeGpu("NVIDIA A10")
 _SLICES = (

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from test_model_files import ULTRALYTICS
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ClassNamesError, ModelFileError
@@ -20,6 +19,7 @@ from fastsam_engine.graph.onnx_graph import Tensor, read_graph
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from support import colour_models
+from support.ultralytics_metadata import ULTRALYTICS
 
 NAMES = ("red", "green", "blue")
 

@@ -12,21 +12,7 @@ from fastsam_engine.errors import ModelFileError, ModelNotFoundError, SpecVersio
 from fastsam_engine.spec.model_spec import METADATA_KEY
 from fastsam_engine.spec.onnx_metadata import read_metadata
 from support import colour_models
-
-ULTRALYTICS = {
-    "description": "Ultralytics YOLOv8n-seg model trained on coco.yaml",
-    "author": "Ultralytics",
-    "version": "8.4.0",
-    "license": "AGPL-3.0 License",
-    "stride": "32",
-    "task": "segment",
-    "batch": "1",
-    "imgsz": "[256, 256]",
-    "names": "{0: 'red', 1: 'green', 2: 'blue'}",
-    "args": "{'batch': 1, 'half': False, 'dynamic': True, 'simplify': True, 'nms': False}",
-    "channels": "3",
-    "end2end": "False",
-}
+from support.ultralytics_metadata import ULTRALYTICS
 
 
 def test_metadata_equals_what_the_onnx_package_reads(home: Path) -> None:

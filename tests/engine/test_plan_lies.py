@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_tensorrt_backend import _BACKENDS, A10, Machine
 
 from fastsam_engine import find_graph, open_session
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.plans.plan_file import sidecar
+from support.tensorrt_machine import A10, BACKENDS, Machine
 
 Document = dict[str, Any]
 
@@ -46,7 +46,7 @@ SEALED: list[Callable[[Document], object]] = [
 ]
 
 
-@pytest.fixture(params=_BACKENDS)
+@pytest.fixture(params=BACKENDS)
 def plan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     machine = Machine(monkeypatch, request.param)
     machine.build(out=tmp_path / "colours.plan")

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 
 from fastsam_trt.sinks import VideoSink
 from fastsam_trt.sources import Frame
+
+SECONDS, FPS = 4, 25  # of `write_source`
+_RATES = {"libopus": 48_000}
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from support.made_recordings import record
+record(Path(sys.argv[1]), 25, [index / 25 for index in range(100)], sound=None,
+       after=lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
 
 
 class _Raw:
@@ -44,4 +59,35 @@ def record(
             sink.write(Frame(picture, index, "made", media_s=time_s), picture)
         if after is not None:
             after()
+    return path
+
+
+def write_source(path: Path, codec: str, start_s: float = 0.0) -> Path:
+    """A video that flashes and beeps for a tenth of a second, each second."""
+    rate = _RATES.get(codec, 44_100)
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=FPS)
+        picture.width, picture.height = 128, 96
+        sound = container.add_stream(codec, rate=rate)
+        sound.layout = "mono"
+        each = rate // FPS
+        for index in range(SECONDS * FPS):
+            frame = av.VideoFrame.from_ndarray(np.full((96, 128, 3), 255 if index % FPS < 3 else 0, np.uint8), "bgr24")
+            frame.pts = index + round(start_s * FPS)
+            container.mux(picture.encode(frame))
+            at = (np.arange(each) + index * each) / rate
+            beep = np.where(at % 1 < 0.12, 0.8 * np.sin(2 * np.pi * 1000 * at), 0)[None].astype(np.float32)
+            samples = av.AudioFrame.from_ndarray(beep, "fltp", "mono")
+            samples.sample_rate, samples.pts = rate, index * each + round(start_s * rate)
+            container.mux(sound.encode(samples))
+        container.mux(picture.encode(None))
+        container.mux(sound.encode(None))
+    return path
+
+
+def killed(path: Path) -> Path:
+    """A recording of 100 frames whose process was killed after the last."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", _KILLED, path], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
     return path

@@ -1,7 +1,9 @@
 """A plugin of pytest for a second run in a richer environment: what the first one skipped, and no more.
 
-pytest -p skipped_tests --skipped-to FILE         notes the tests, and modules, that are skipped
-pytest -p skipped_tests --only-skipped FILE       runs these alone, beside whole files that are named with --whole
+pytest -p support.skipped_tests --skipped-to FILE      notes the tests, and modules, that are skipped
+pytest -p support.skipped_tests --only-skipped FILE    runs these alone, beside whole files that are named with --whole
+
+Of several processes of pytest-xdist the first one notes for all.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     to = config.getoption("--skipped-to")
-    if to is not None:
+    if to is not None and not hasattr(config, "workerinput"):
         to.write_text("", encoding="utf-8")
         config.pluginmanager.register(_Notes(to))
 

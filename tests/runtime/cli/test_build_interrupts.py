@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_tensorrt_backend import Machine
 
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.choose_builder import choose_builder
@@ -26,6 +25,7 @@ from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.store import atomic_files
 from fastsam_trt.cli.main import main
 from support import colour_models
+from support.tensorrt_machine import Machine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 
@@ -33,14 +33,14 @@ _SAID = "fastsam-trt: interrupted: the build of {} was stopped, and nothing of i
 _STEPS = 3000  # of ten ms: a build that nobody stops outlasts the test
 _CHILD = """
 import sys
-from fastsam_engine.backends.tensorrt import building
+from fastsam_engine.backends.tensorrt import build_plan
 from fastsam_trt.cli.main import entry
-goes_on, told = building._Steps.goes_on, []
+goes_on, told = build_plan._Steps.goes_on, []
 def tell(self, *step):
     if not told:
         told.append(print("building", flush=True))
     return goes_on(self, *step)
-building._Steps.goes_on = tell
+build_plan._Steps.goes_on = tell
 sys.argv = ["fastsam-trt", *sys.argv[1:]]
 entry()
 """

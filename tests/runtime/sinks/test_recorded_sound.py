@@ -14,37 +14,12 @@ import pytest
 from fastsam_trt.cli.main import main
 from fastsam_trt.sinks.video_formats import FORMATS
 from fastsam_trt.sources import open_source
-from support.made_recordings import record
+from support.made_recordings import FPS, SECONDS, record, write_source
 
-SECONDS, FPS = 4, 25
 SOURCES = [
     (".mp4", "aac"), (".mkv", "libmp3lame"), (".mkv", "pcm_s16le"), (".ts", "aac"), (".mp4", "ac3"), (".mkv", "flac"),
     (".webm", "libopus"),
 ]  # fmt: skip
-RATES = {"libopus": 48_000}
-
-
-def write_source(path: Path, codec: str, start_s: float = 0.0) -> Path:
-    """A video that flashes and beeps for a tenth of a second, each second."""
-    rate = RATES.get(codec, 44_100)
-    with av.open(str(path), "w") as container:
-        picture = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=FPS)
-        picture.width, picture.height = 128, 96
-        sound = container.add_stream(codec, rate=rate)
-        sound.layout = "mono"
-        each = rate // FPS
-        for index in range(SECONDS * FPS):
-            frame = av.VideoFrame.from_ndarray(np.full((96, 128, 3), 255 if index % FPS < 3 else 0, np.uint8), "bgr24")
-            frame.pts = index + round(start_s * FPS)
-            container.mux(picture.encode(frame))
-            at = (np.arange(each) + index * each) / rate
-            beep = np.where(at % 1 < 0.12, 0.8 * np.sin(2 * np.pi * 1000 * at), 0)[None].astype(np.float32)
-            samples = av.AudioFrame.from_ndarray(beep, "fltp", "mono")
-            samples.sample_rate, samples.pts = rate, index * each + round(start_s * rate)
-            container.mux(sound.encode(samples))
-        container.mux(picture.encode(None))
-        container.mux(sound.encode(None))
-    return path
 
 
 def _record_pictures(source: Path, out: Path, from_s: float = 0.0, to_s: float = 99.0) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +22,7 @@ from fastsam_trt.sinks.canvas import Canvas
 from fastsam_trt.sinks.timeline import Timeline
 from fastsam_trt.sinks.video_formats import FORMATS
 from fastsam_trt.sources import Frame, open_source
-from support.made_recordings import RAW, picture_of, record
+from support.made_recordings import RAW, killed, picture_of, record
 from support.made_videos import write_made
 
 STAMPED = [suffix for suffix in FORMATS if suffix != ".avi"]
@@ -211,23 +210,6 @@ def test_names_of_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPat
         assert sum(1 for _ in container.decode(video=0)) == 2
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from made_recordings import record
-record(Path(sys.argv[1]), 25, [index / 25 for index in range(100)], sound=None,
-       after=lambda: os.kill(os.getpid(), signal.SIGKILL))
-"""
-
-
-def killed(path: Path) -> Path:
-    """A recording of 100 frames whose process was killed after the last."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", KILLED, path], env=environment, check=False)
-    assert done.returncode == -signal.SIGKILL
-    return path
-
-
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_killed_run_leaves_a_playable_file(tmp_path: Path, suffix: str) -> None:
     path = killed(tmp_path / f"out{suffix}")
@@ -277,7 +259,7 @@ def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, suffix: str) -> No
 
 def test_standard_output_takes_a_video(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from made_recordings import record;"
+        "from pathlib import Path; from support.made_recordings import record;"
         "record(Path('/dev/stdout'), 25, [index / 25 for index in range(50)])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_recorded_sound import write_source
-from test_recordings import killed
 
 from support import headless_chromium
-from support.made_recordings import picture_of, record
+from support.made_recordings import killed, picture_of, record, write_source
 
 PLAY = """
 new Promise((done) => {
