@@ -45,7 +45,7 @@ class Pipeline(Closable):
     call. Frames are processed side by side, as far as the sessions run side by side (see `fastsam_engine.Session`);
     tracked frames are selected from one at a time, in the order of the calls. Each `stream` has tracks of its own.
 
-    After `close`, results stay valid, and so does a CLIP model that was passed in. `close` does not wait for a thread
+    After `close`, results stay valid and a CLIP model that was passed in stays open. `close` does not wait for a thread
     that is setting prompts; that thread gets an error.
 
     Attributes:
@@ -109,9 +109,10 @@ class Pipeline(Closable):
             points: (k, 2) xy, px of the frame. Foreground points select the segments that they lie on.
             point_labels: (k,), 1 for a foreground and 0 for a background point; None: all foreground.
             selector: Match text prompts by `labels` (class names), by `clip`, or `auto`: by labels where possible.
-            conf, iou, agnostic_nms: Lowest score of a segment; highest overlap of two segments of one class, or of any
-                two. All 0..1. None: the model's default, as for the next one.
+            conf, iou: Lowest score of a segment, and highest overlap of two segments of one class, 0..1. None: the
+                model's default, as for the next two.
             max_segments: Most segments per frame, before selection.
+            agnostic_nms: Whether `iou` applies to segments of different classes, too.
             max_selected: Most selected segments per frame, over all prompts; None: all. See `Selection.best`.
             classes: Ids or names of the classes to segment, names as in prompts (`["person", 2]`); None: all.
             components: Whether every connected part of a semantic class is a segment of its own.

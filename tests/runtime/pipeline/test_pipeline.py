@@ -108,6 +108,13 @@ def test_labels_and_clip_work_together_in_one_call(monkeypatch: pytest.MonkeyPat
     assert embedded == [3]  # the green segment is matched by its label; its crop is never embedded
 
 
+def test_a_call_has_a_name() -> None:
+    pipe, frame = Pipeline("colours", prompts=["red"]), scene(*SHAPES)
+    named, called = pipe.process(frame, prompts=["green"]), pipe(frame, prompts=["green"])
+    assert _centres(named) == _centres(called) == {(1, 5)}
+    assert named.prompts == ("green",)
+
+
 def test_prompts_change_between_frames() -> None:
     pipe = Pipeline("colours", clip="clip-colours")
     frame = scene(*SHAPES)
