@@ -1,4 +1,4 @@
-"""The pipeline on one stream of frames: two steps, reused embeddings, pending decisions, changes while it runs."""
+"""The pipeline on successive frames: segment and select apart, tracks, pending segments, changes of prompts."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _segments(n: int) -> Segments:
     )
 
 
-class Slow:
-    """An embedder that knows only some tracks; their vectors are CLIP's text embeddings of what they show."""
+class PartialEmbedder:
+    """An embedder that knows only some tracks; the vector of a track is the text embedding of what it shows."""
 
     def __init__(self, clip: Clip, shown: list[str], known: set[int]) -> None:
         self.known = known
@@ -65,13 +65,13 @@ class Slow:
         self.margins.update(zip(segments.track_ids.tolist(), margins.tolist(), strict=True))
 
 
-def _by_text(clip: Clip, text: str, embedder: Slow, labels: dict[int, int] | None = None) -> TextSelector:
+def _by_text(clip: Clip, text: str, embedder: PartialEmbedder, labels: dict[int, int] | None = None) -> TextSelector:
     return TextSelector(
         Routes(labels or {}, {0: text}), TextOptions(negatives=("something",), templates=("{}",)), clip, embedder
     )
 
 
-def test_the_two_steps_return_what_a_call_returns() -> None:
+def test_segment_and_select_equal_one_call() -> None:
     pipe = Pipeline("colours", prompts=["red"])
     frame = scene(*SHAPES)
     whole = pipe(frame)
@@ -87,53 +87,54 @@ def test_the_two_steps_return_what_a_call_returns() -> None:
 
 def test_an_undecided_segment_is_pending_and_not_selected() -> None:
     clip = Clip("clip-colours")
-    slow = Slow(clip, ["red", "red", "background", "red"], {0, 2})
-    found = _by_text(clip, "red", slow).select(FRAME, _segments(4))
+    partial = PartialEmbedder(clip, ["red", "red", "background", "red"], {0, 2})
+    found = _by_text(clip, "red", partial).select(FRAME, _segments(4))
     assert found.indices.tolist() == [0]
     assert found.pending.tolist() == [1, 3]
-    assert slow.margins[0] > 0.4
-    assert slow.margins[2] > 0.4
-    assert np.isnan([slow.margins[1], slow.margins[3]]).all()
-    slow.known = {0, 1, 2, 3}
-    found = _by_text(clip, "red", slow).select(FRAME, _segments(4))
+    assert partial.margins[0] > 0.4
+    assert partial.margins[2] > 0.4
+    assert np.isnan([partial.margins[1], partial.margins[3]]).all()
+    partial.known = {0, 1, 2, 3}
+    found = _by_text(clip, "red", partial).select(FRAME, _segments(4))
     assert found.indices.tolist() == [0, 1, 3]
     assert found.pending.tolist() == []
 
 
-def test_a_segment_that_a_label_matches_is_never_pending() -> None:
+def test_a_segment_selected_by_its_label_is_never_pending() -> None:
     clip = Clip("clip-colours")
-    slow = Slow(clip, ["red"] * 4, set())
-    found = _by_text(clip, "red", slow, {1: 1}).select(FRAME, _segments(4))
+    partial = PartialEmbedder(clip, ["red"] * 4, set())
+    found = _by_text(clip, "red", partial, {1: 1}).select(FRAME, _segments(4))
     assert found.indices.tolist() == [1]
-    assert slow.requested == [0, 2, 3]
+    assert partial.requested == [0, 2, 3]
     assert found.pending.tolist() == [0, 2, 3]
     labels_only = TextSelector(Routes({1: 0}), TextOptions())
     assert labels_only.select(FRAME, _segments(4)).pending.tolist() == []
 
 
-def test_a_ranking_omits_pending_segments() -> None:
+def test_a_ranking_leaves_out_pending_segments() -> None:
     clip = Clip("clip-colours")
-    ranking = _by_text(clip, "red", Slow(clip, ["red", "red", "background"], {0, 2})).rank(FRAME, _segments(3))
+    partial = PartialEmbedder(clip, ["red", "red", "background"], {0, 2})
+    ranking = _by_text(clip, "red", partial).rank(FRAME, _segments(3))
     assert ranking.indices.tolist() == [0, 2]
 
 
-def test_pending_segments_keep_their_indices_when_classes_are_excluded() -> None:
+def test_pending_indices_count_excluded_classes() -> None:
     clip = Clip("clip-colours")
-    slow = Slow(clip, ["red"] * 6, {0, 5})
-    combined = CombinedSelector([_by_text(clip, "red", slow)], excluded_classes=[1])  # segments 1 and 4
+    partial = PartialEmbedder(clip, ["red"] * 6, {0, 5})
+    combined = CombinedSelector([_by_text(clip, "red", partial)], excluded_classes=[1])  # segments 1 and 4
     found = combined.select(FRAME, _segments(6))
-    assert slow.requested == [0, 2, 3, 5]
+    assert partial.requested == [0, 2, 3, 5]
     assert found.indices.tolist() == [0, 5]
     assert found.pending.tolist() == [2, 3]
 
 
-def test_another_selector_decides_what_clip_has_not_seen() -> None:
+def test_a_segment_that_another_selector_selects_is_not_pending() -> None:
     class Chosen:
         def select(self, frame: np.ndarray, segments: Segments) -> Selection:
             return Selection.without_prompt(np.array([1]))
 
     clip = Clip("clip-colours")
-    found = CombinedSelector([_by_text(clip, "red", Slow(clip, ["red"] * 3, {0})), Chosen()]).select(
+    found = CombinedSelector([_by_text(clip, "red", PartialEmbedder(clip, ["red"] * 3, {0})), Chosen()]).select(
         FRAME, _segments(3)
     )
     assert found.indices.tolist() == [0, 1]
@@ -141,15 +142,15 @@ def test_another_selector_decides_what_clip_has_not_seen() -> None:
     assert found.pending.tolist() == [2]
 
 
-def test_an_undecided_exclusion_makes_the_segment_pending() -> None:
+def test_an_undecided_exclusion_makes_a_segment_pending() -> None:
     clip = Clip("clip-colours")
-    slow = Slow(clip, ["red", "background", "red"], {0, 1})
-    found = CombinedSelector(clip_exclusions=_by_text(clip, "red", slow)).select(FRAME, _segments(3))
+    partial = PartialEmbedder(clip, ["red", "background", "red"], {0, 1})
+    found = CombinedSelector(clip_exclusions=_by_text(clip, "red", partial)).select(FRAME, _segments(3))
     assert found.indices.tolist() == [1]
     assert found.pending.tolist() == [2]
 
 
-def test_the_plain_embedder_embeds_every_segment() -> None:
+def test_the_crop_embedder_embeds_every_segment() -> None:
     clip = Clip("clip-colours")
     plain, frame = CropEmbedder(clip), scene(*SHAPES)
     segments = Pipeline("things")(frame).segments
@@ -178,7 +179,7 @@ def test_a_tracked_object_is_embedded_once() -> None:
     assert ids[0] == ids[1] == ids[2]
 
 
-def test_a_new_prompt_scores_stored_embeddings_again() -> None:
+def test_a_new_prompt_needs_no_new_crops() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     frame = scene(*SHAPES)
     assert _cells(pipe(frame)) == {(1, 1), (5, 5)}
@@ -196,7 +197,7 @@ def test_a_new_prompt_scores_stored_embeddings_again() -> None:
     assert runs == [1]
 
 
-def test_setting_track_resets_the_tracks() -> None:
+def test_setting_track_starts_tracking_again() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     frame = scene(*SHAPES)
     assert pipe(frame).embedded == 4
@@ -209,7 +210,7 @@ def test_setting_track_resets_the_tracks() -> None:
     assert pipe(frame).track_ids.tolist() == [-1, -1]
 
 
-def test_an_exceeded_budget_leaves_decisions_pending_until_later_frames() -> None:
+def test_a_late_frame_has_pending_segments_that_later_frames_decide() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True, budget_ms=50)
     frame = scene(*SHAPES)
     long_ago = pipe(frame, captured_s=time.perf_counter() - 60)
@@ -241,7 +242,7 @@ def test_an_invalid_budget_is_refused(budget: float) -> None:
     assert pipe.budget_ms == 10
 
 
-def test_prompts_change_while_frames_run() -> None:
+def test_prompts_can_change_while_frames_run() -> None:
     pipe = Pipeline("colours", prompts=["red"])
     frame = scene(*SHAPES)
     cells = {("red",): {(1, 1), (5, 5)}, ("green",): {(1, 5)}, ("blue", "green"): {(5, 1), (1, 5)}}
@@ -258,7 +259,7 @@ def test_prompts_change_while_frames_run() -> None:
         seen = set()
         for _ in range(300):
             result = pipe(frame)
-            assert _cells(result) == cells[result.prompts]  # prompts and their selectors change together
+            assert _cells(result) == cells[result.prompts]  # prompts and selectors change together
             seen.add(result.prompts)
     finally:
         stop.set()
@@ -274,7 +275,7 @@ def test_a_refused_prompt_changes_nothing() -> None:
     assert _cells(pipe(scene(*SHAPES))) == {(1, 1), (5, 5)}
 
 
-def test_steps_on_two_threads_return_what_one_thread_returns() -> None:
+def test_segmenting_and_selecting_on_two_threads_equals_one_thread() -> None:
     frames = [scene(("red", 1 + i % 5, 1), ("green", 1, 5)) for i in range(40)]
     expected = [_cells(Pipeline("colours", prompts=["red"])(frame)) for frame in frames[:5]]
     pipe = Pipeline("colours", prompts=["red"])
