@@ -25,7 +25,7 @@ from fastsam_trt import Pipeline
 from fastsam_trt.clip.crops import clip_batch, square_windows
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.tokenizer import TextTokenizer
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 
 _COSINE_BOUND = 0.9999
 _BACKENDS = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("auto", "auto"))
@@ -94,7 +94,7 @@ def main() -> int:
 
 def _frames(folder: Path) -> Frames:
     """Read the photos, and add one of four times the area, whose crops are shrunk most."""
-    frames = {path.name: read_picture(path) for path in sorted(folder.glob("*.jpg"))}
+    frames = {path.name: read_image(path) for path in sorted(folder.glob("*.jpg"))}
     if not frames:
         raise harness.BenchmarkError(f"expected photos (*.jpg) in {folder}, found none")
     frames["tiled"] = np.ascontiguousarray(np.tile(next(reversed(frames.values())), (2, 2, 1)))

@@ -178,7 +178,7 @@ def test_a_session_that_takes_frames_gives_the_same_answers(backend: str, tmp_pa
         answers = []
         for frames in (False, True):
             session = open_session(path, backend, precision="fp32", frames=frames)
-            picture, _ = FramePreprocessor(session.spec.input)(frame)
+            picture, _ = FramePreprocessor(session.spec.input).prepare(frame)
             answers.append(session.run({"images": picture}))
         assert session.spec.input.dtype == ("uint8" if backend == "openvino" else "float32")
         for output in ("output0", "output1"):

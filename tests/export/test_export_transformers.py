@@ -87,7 +87,7 @@ def test_preprocessing_is_the_processors(
         images=np.ascontiguousarray(frame[..., ::-1]), size={"height": HEIGHT, "width": WIDTH}, return_tensors="np",
         input_data_format="channels_last",
     )["pixel_values"]  # fmt: skip
-    found, _ = FramePreprocessor(read_spec(find_graph(small_exports[family])).input)(frame)
+    found, _ = FramePreprocessor(read_spec(find_graph(small_exports[family])).input).prepare(frame)
     levels = np.abs(found - np.asarray(expected)) * 0.225 * 255
     assert levels.max() < 1.05  # torchvision and Pillow themselves round apart by one level
     assert levels.mean() < 0.02

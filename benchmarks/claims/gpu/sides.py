@@ -101,7 +101,7 @@ class Batched:
 
     def inputs(self, frames: Frames) -> tuple[dict[str, Array], list[Letterbox]]:
         """The network's input by name, and where each frame lies in it."""
-        placed = [(array.copy(), letterbox) for array, letterbox in map(self._preprocess, frames)]
+        placed = [(array.copy(), letterbox) for array, letterbox in map(self._preprocess.prepare, frames)]
         return {self._input.name: np.concatenate([array for array, _ in placed])}, [each for _, each in placed]
 
     def decode(

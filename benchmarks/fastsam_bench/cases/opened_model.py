@@ -35,11 +35,11 @@ class CountedSegmenter:
         self._segmenter = segmenter
         self._count = count
 
-    def timed(
+    def segment(
         self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
-    ) -> tuple[Segments, dict[str, float]]:
-        segments, speed = self._segmenter.timed(frame, thresholds, rectangle)
-        return segments.take(np.resize(np.arange(len(segments)), self._count)), speed
+    ) -> Segments:
+        segments = self._segmenter.segment(frame, thresholds, rectangle)
+        return segments.take(np.resize(np.arange(len(segments)), self._count))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._segmenter, name)
@@ -82,7 +82,7 @@ class OpenedModel:
         self._thresholds = self._segmenter.thresholds
         self.clock = StageClock()
         self.clock.watch(self.session, "run_kept", "engine")
-        self.clock.watch(self.pipeline._models.uploads, "at", "copy")  # noqa: SLF001 - there is no other way in
+        self.clock.watch(self.pipeline._models.uploads, "upload", "copy")  # noqa: SLF001 - there is no other way in
         if clip is not None:
             self.clock.watch(clip, "embed_windows", "clip")
             self.clock.watch(self.tower(clip), "run_kept", "tower")

@@ -88,13 +88,13 @@ def first_result(asked: Mapping[str, Any]) -> dict[str, float]:
         asked: The fields of a `ModelCase`, and `picture`, a file.
     """
     begun_s = time.time()
-    from fastsam_trt.frames.image import read_picture
+    from fastsam_trt.frames.image import read_image
     from fastsam_trt.pipeline.pipeline import Pipeline
 
     imported_s = time.time()
     pipeline = Pipeline(asked["model"], backend=asked["backend"], device=asked["device"], precision=asked["precision"])
     opened_s = time.time()
-    pipeline(read_picture(Path(asked["picture"]))).crops()
+    pipeline(read_image(Path(asked["picture"]))).crops()
     return {"begun_s": begun_s, "imported_s": imported_s, "opened_s": opened_s, "done_s": time.time()}
 
 

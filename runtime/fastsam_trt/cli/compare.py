@@ -31,7 +31,7 @@ _PACKAGES = ("numpy", "opencv-python", "onnxruntime", "openvino", "tokenizers")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
+    from fastsam_trt.pipeline.models import DEFAULT_CLIP
 
     parser.usage = "%(prog)s --image X --prompt TEXT [--model M ...] [options]"
     parser.epilog = _EXAMPLES
@@ -76,7 +76,7 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.records import HEADER, as_document, table_rows
     from fastsam_trt.errors import OptionError
-    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.reports.machine import this_machine
     from fastsam_trt.sinks.panels import write_picture
     from fastsam_trt.sources.naming import is_demo, printable
@@ -118,7 +118,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _read(image: str) -> NDArray[np.uint8]:
     """The picture to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
-    from fastsam_trt.frames.image import read_picture
+    from fastsam_trt.frames.image import read_image
     from fastsam_trt.sources.naming import as_path, is_demo
 
     if is_demo(image):
@@ -129,7 +129,7 @@ def _read(image: str) -> NDArray[np.uint8]:
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing there"
         raise SourceNotFoundError(image, "one image file, or demo", found)
-    return read_picture(path)
+    return read_image(path)
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:

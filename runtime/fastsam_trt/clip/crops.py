@@ -93,8 +93,7 @@ def resize_shortest_edge(picture: NDArray[np.uint8], size_px: int) -> NDArray[np
     else:
         rows = int(size_px * height / width)
     picture = _average(picture, size_px)
-    resize = AntialiasedResize("bicubic", picture.shape[:2], (rows, columns), (size_px, size_px))
-    return resize(picture)
+    return AntialiasedResize("bicubic", picture.shape[:2], (rows, columns), (size_px, size_px)).resize(picture)
 
 
 def _average(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.crops import centre_square, clip_batch, square_windows
 from fastsam_trt.clip.text_embeddings import TextEmbeddings
 from fastsam_trt.clip.tokenizer import TextTokenizer
-from fastsam_trt.frames.helper_graphs import open_helpers, takes
+from fastsam_trt.frames.helper_sessions import accepts_frame_size, open_helper_sessions
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.batch_ladder import batches, filled
 from fastsam_trt.segmentation.segments import Segments
@@ -77,7 +77,7 @@ class Clip(Closable):
         if spec.input.batch[0] > 1:
             raise ModelFileError(graph, f"expected a dynamic batch, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
-        helpers = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image", threads=threads)
+        helpers = open_helper_sessions(self._image, graph, ("crops",), frames_on_device, "image", threads=threads)
         self._crops = helpers.get("crops")
         # The output of the crops graph is valid until its next run, so batches take turns.
         self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
@@ -172,10 +172,10 @@ class Clip(Closable):
         uploads: FrameUploads | None,
     ) -> Array | DeviceArray:
         """Cut windows and preprocess them as the image tower's input, on the device if possible."""
-        if self._crops is None or masks is not None or not takes(self._crops, *frame.shape[:2]):
+        if self._crops is None or masks is not None or not accepts_frame_size(self._crops, *frame.shape[:2]):
             return clip_batch(frame, windows, self._input, masks)
         inputs: dict[str, Array | DeviceArray] = {
-            "frame": self._crops.upload(frame) if uploads is None else uploads.at(self._crops, frame),
+            "frame": self._crops.upload(frame) if uploads is None else uploads.upload(self._crops, frame),
             "windows": windows.astype(np.float32),
         }
         return self._crops.run_kept(inputs, [self._input.name])[1][self._input.name]

@@ -15,7 +15,7 @@ from fastsam_trt.comparison.outcome import Comparison, ModelOutcome, RankedSegme
 from fastsam_trt.comparison.panels import heat, panels
 from fastsam_trt.comparison.records import HEADER, table_rows
 from fastsam_trt.comparison.style import STYLE
-from fastsam_trt.drawing.scaled import resize_picture
+from fastsam_trt.drawing.resize import resize_image
 from fastsam_trt.reports.html_page import POLICY, html_table
 from fastsam_trt.reports.machine import Machine
 
@@ -140,7 +140,7 @@ def _footer(machine: Machine) -> str:
 def _thumbnail(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = crop.shape[:2]
     scale = _THUMBNAIL_PX / max(height, width)
-    return resize_picture(crop, (max(round(height * scale), 1), max(round(width * scale), 1)))
+    return resize_image(crop, (max(round(height * scale), 1), max(round(width * scale), 1)))
 
 
 def _data_uri(picture: NDArray[np.uint8]) -> str:

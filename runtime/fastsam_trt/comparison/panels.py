@@ -12,7 +12,7 @@ from fastsam_trt.comparison.outcome import ModelOutcome, RankedSegment
 from fastsam_trt.drawing import labels
 from fastsam_trt.drawing.labels import Colour
 from fastsam_trt.drawing.overlay import draw, drawn_name, palette, tint
-from fastsam_trt.drawing.scaled import resize_crops, resize_picture
+from fastsam_trt.drawing.resize import resize_image, resize_mask_crops
 from fastsam_trt.masks.mask_source import MaskCrop
 
 _LONGEST_PX = 800
@@ -50,8 +50,8 @@ def panels(outcome: ModelOutcome, top: int) -> tuple[Panel, Panel, Panel]:
     count = len(result.segments)
     frame_size = (result.frame.shape[0], result.frame.shape[1])
     size = panel_size(*frame_size)
-    frame = resize_picture(result.frame, size)
-    crops = resize_crops(result.segments.masks.decode(range(count)), frame_size, size)
+    frame = resize_image(result.frame, size)
+    crops = resize_mask_crops(result.segments.masks.decode(range(count)), frame_size, size)
     return (
         Panel(f"all segments ({count})", tint(frame, crops, palette(range(count)))),
         Panel(

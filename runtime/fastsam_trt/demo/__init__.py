@@ -1,4 +1,4 @@
-"""Draw demo scenes of coloured shapes, with the exact mask of every shape."""
+"""Draw scenes of coloured shapes, with an exact mask of every shape."""
 
 from fastsam_trt.demo.scenes import ALL_PAIRS, HELD_OUT_PAIRS, Scene, draw_scene
 from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item

@@ -13,19 +13,19 @@ from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item, area, coverage
 
 Pair = tuple[str, str]  # colour and shape
 ALL_PAIRS: tuple[Pair, ...] = tuple((colour, shape) for colour in COLOURS for shape in SHAPES)
-# Each colour and each shape once. The demo's CLIP never saw these pairs in training: they test combining words.
+# Each colour and each shape once. The demo's CLIP was trained without these pairs, to measure whether it composes.
 HELD_OUT_PAIRS: tuple[Pair, ...] = tuple((colour, SHAPES[(3 * i + 1) % 8]) for i, colour in enumerate(COLOURS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """A picture and its ground truth, for n items from back to front.
+    """An image and its ground truth, for n items from back to front.
 
     Attributes:
         frame: (H, W, 3) uint8 BGR.
         items: The n items.
         masks: (n, H, W) bool, the visible pixels of each item.
-        visible: (n,) float64 in 0..1, the visible fraction of each item's area; the part outside the frame is hidden.
+        visible: (n,) float, the visible fraction of each item's area; the area outside the frame counts as hidden.
     """
 
     frame: NDArray[np.uint8]
@@ -36,7 +36,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Effects of light and camera on a scene: `light` (H, W) float32 factors, `noise` (H, W) int16, `blur_px`."""
+    """Effects of light and camera: `light` (H, W) float32 factors, `noise` (H, W) int16, `blur_px`."""
 
     light: NDArray[np.float32]
     noise: NDArray[np.int16]
@@ -52,7 +52,7 @@ def draw_scene(
     radius_px: tuple[float, float] = (12.0, 62.0),
     pairs: Sequence[Pair] = ALL_PAIRS,
 ) -> Scene:
-    """Draw a scene; the same seed always gives the same scene.
+    """Draw a scene; the same seed gives the same scene.
 
     Args:
         seed: Any whole number.
@@ -82,10 +82,10 @@ def draw_scene(
 
 
 def compose(background: NDArray[np.uint8], items: Sequence[Item], look: Look) -> Scene:
-    """Draw items over a background, from back to front, and compute the visible pixels of each.
+    """Paint items over a background, apply the look, and compute the visible pixels of each item.
 
     Args:
-        background: (H, W, 3) uint8 BGR; it is not modified.
+        background: (H, W, 3) uint8 BGR; not modified.
         items: From back to front.
         look: Light, noise and blur.
     """
@@ -97,12 +97,12 @@ def compose(background: NDArray[np.uint8], items: Sequence[Item], look: Look) ->
         masks[:i, rows, columns] &= ~inside
         masks[i, rows, columns] = inside
     whole = np.array([area(item.shape) * item.radius_px**2 for item in items])
-    shown = np.array([np.count_nonzero(mask) for mask in masks])  # ten times as fast as a sum over two axes
+    shown = np.array([np.count_nonzero(mask) for mask in masks])  # ten times faster than a sum over two axes
     return Scene(paint(background, items, look), tuple(items), masks, np.minimum(shown / whole, 1.0))
 
 
 def paint(background: NDArray[np.uint8], items: Sequence[Item], look: Look) -> NDArray[np.uint8]:
-    """Draw the picture of a scene, (H, W, 3) uint8 BGR, without ground truth; see `compose`."""
+    """The image of a scene, (H, W, 3) uint8 BGR; see `compose`."""
     frame = background.copy()
     for item in items:
         rows, columns, soft = coverage(item, *background.shape[:2])
@@ -113,7 +113,7 @@ def paint(background: NDArray[np.uint8], items: Sequence[Item], look: Look) -> N
 
 
 def apply_look(frame: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
-    """Apply blur, light and noise, in this order, to (H, W, 3) uint8 BGR; the result has the same shape."""
+    """Apply blur, light and noise, in this order: (H, W, 3) uint8 BGR to the same."""
     if look.blur_px > 0:
         frame = cv2.GaussianBlur(frame, (0, 0), look.blur_px).astype(np.uint8)
     lit = cv2.multiply(frame, cv2.merge([look.light] * 3), dtype=cv2.CV_16S)
@@ -121,37 +121,37 @@ def apply_look(frame: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
 
 
 def draw_background(generator: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
-    """Draw a muted background with texture and clutter: (H, W, 3) uint8 BGR."""
+    """A muted background with texture and clutter: (H, W, 3) uint8 BGR."""
     base = generator.uniform(50, 200)
     grain = generator.normal(0, 1, (max(height // 24, 2), max(width // 24, 2), 1)) * generator.uniform(5, 28)
     cast = generator.normal(0, 8, 3)
     field = cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)[..., None] + base + cast
-    picture = np.clip(field, 0, 255).astype(np.uint8)
+    image = np.clip(field, 0, 255).astype(np.uint8)
     for _ in range(int(generator.integers(0, 26))):
         grey = generator.uniform(30, 220) + generator.normal(0, 12, 3)
         colour = tuple(float(c) for c in grey.clip(0, 255))
         ends = generator.uniform(0, [width, height], (3, 2)).astype(np.int32)
         kind = generator.integers(3)
         if kind == 0:
-            cv2.line(picture, ends[0].tolist(), ends[1].tolist(), colour, int(generator.integers(1, 4)), cv2.LINE_AA)
+            cv2.line(image, ends[0].tolist(), ends[1].tolist(), colour, int(generator.integers(1, 4)), cv2.LINE_AA)
         elif kind == 1:
             size = generator.uniform(4, 50, 2).astype(int).tolist()
             cv2.ellipse(
-                picture, ends[0].tolist(), size, float(generator.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA
+                image, ends[0].tolist(), size, float(generator.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA
             )
         else:
-            cv2.fillConvexPoly(picture, (ends[0] + (ends - ends[0]) // 6).reshape(-1, 1, 2), colour, cv2.LINE_AA)
-    return picture
+            cv2.fillConvexPoly(image, (ends[0] + (ends - ends[0]) // 6).reshape(-1, 1, 2), colour, cv2.LINE_AA)
+    return image
 
 
 def draw_tint(generator: np.random.Generator) -> tuple[int, int, int]:
-    """Draw a small random change of colour, per BGR channel."""
+    """A small random change of colour for each BGR channel."""
     blue, green, red = generator.integers(-16, 17, 3).tolist()
     return blue, green, red
 
 
 def draw_look(generator: np.random.Generator, height: int, width: int) -> Look:
-    """Draw a random look: light that falls off to one side, sensor noise, and a little blur."""
+    """Random light that falls off to one side, sensor noise, and a little blur."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     direction = generator.uniform(0, 2 * np.pi)
     slope = generator.uniform(0, 0.35)

@@ -1,4 +1,4 @@
-"""Outlines, colours and antialiased coverage of the demo's shapes."""
+"""The demo's coloured shapes: outlines, colours, and how much of each pixel an item covers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {  # BGR
 }
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "heart", "crescent")
 
-_SUPERSAMPLE = 4  # for soft edges: shapes are drawn this many times larger, then averaged
+_SUPERSAMPLE = 4  # soft edges: drawn this many times larger, then averaged
 _SUBPIXEL_BITS = 4
 
 
@@ -47,16 +47,16 @@ class Item:
 
     @property
     def bgr(self) -> tuple[int, int, int]:
-        """The colour of its pixels."""
+        """The colour that it is drawn in."""
         blue, green, red = (min(max(c + t, 0), 255) for c, t in zip(COLOURS[self.colour], self.tint, strict=True))
         return blue, green, red
 
 
 @cache
 def outline(shape: str) -> tuple[NDArray[np.float64], ...]:
-    """Return the closed outlines of a shape around (0, 0), each (k, 2) x and y, inside the circle of radius 1.
+    """The closed lines of a shape around (0, 0), each (k, 2) x and y, inside the circle of radius 1.
 
-    A point is inside the shape if an odd number of outlines surrounds it.
+    A point is inside the shape if an odd number of the lines surrounds it.
 
     Raises:
         KeyError: There is no such shape.
@@ -93,20 +93,20 @@ def outline(shape: str) -> tuple[NDArray[np.float64], ...]:
 
 @cache
 def area(shape: str) -> float:
-    """Return the area of a shape of radius 1: the outer outline minus the holes (shoelace formula)."""
+    """Area of a shape at radius 1: that of its outer line minus the holes (shoelace formula)."""
     areas = [abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))) / 2 for x, y in (o.T for o in outline(shape))]
     return areas[0] - sum(areas[1:])
 
 
 def coverage(item: Item, height: int, width: int) -> tuple[slice, slice, NDArray[np.float32]]:
-    """Compute the fraction of each pixel that an item covers, inside its box.
+    """How much of each pixel an item covers, inside its box.
 
     Args:
         item: The item.
         height, width: Size of the frame, px.
 
     Returns:
-        Rows and columns of the box, clipped to the frame, and its (h, w) float32 coverage in 0..1; h or w may be 0.
+        Rows and columns of the box, clipped to the frame, and its coverage (h, w) float32 in 0..1; h or w may be 0.
     """
     x0, x1 = int(np.floor(item.x - item.radius_px)) - 1, int(np.ceil(item.x + item.radius_px)) + 2
     y0, y1 = int(np.floor(item.y - item.radius_px)) - 1, int(np.ceil(item.y + item.radius_px)) + 2

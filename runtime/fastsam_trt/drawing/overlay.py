@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.drawing import labels
 from fastsam_trt.drawing.labels import Colour
-from fastsam_trt.drawing.scaled import resize_crops, resize_picture
+from fastsam_trt.drawing.resize import resize_image, resize_mask_crops
 from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.results.result import Result
 
@@ -33,9 +33,9 @@ def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float 
     """
     frame, crops, boxes = result.frame, result.crops(), result.boxes
     if size is not None and size != frame.shape[:2]:
-        crops = resize_crops(crops, frame.shape[:2], size)
+        crops = resize_mask_crops(crops, frame.shape[:2], size)
         boxes = boxes * (np.array([size[1], size[0]] * 2) / np.array([frame.shape[1], frame.shape[0]] * 2))
-        frame = resize_picture(frame, size)
+        frame = resize_image(frame, size)
     colours = palette(_colour_keys(result))
     picture = tint(frame, crops, colours)
     tags = labels.Tags(picture, text_scale)

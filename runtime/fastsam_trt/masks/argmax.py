@@ -1,9 +1,10 @@
-"""Masks of planes that compete: a pixel belongs to the plane that is highest there, after resizing to the frame.
+"""Masks by argmax over planes: a pixel belongs to the plane with the highest value there, after resizing to the frame.
 
-Semantic models (planes: logits of classes) and panoptic ones (planes: weighted probabilities of queries) both decode
-so. The frame is decoded tile by tile, each at most once and only where a wanted plane leads some cell, among the planes
-that lead cells of the tile or beside it (between cells, a plane that leads none of them can be highest). Where one
-plane leads them all there is nothing to compute: what is highest at the corners is highest between them.
+The planes are the logits of classes (semantic models) or the weighted probabilities of queries (panoptic models). The
+frame is decoded in tiles, each at most once, and only where the requested plane leads a cell, that is, has the highest
+value there. Only planes that lead a cell in the tile or next to it are compared (between cells, a plane can be highest
+that leads no cell in the tile). If one plane leads all these cells, nothing is computed: what is highest at the corners
+is highest between them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.masks.map_to_frame import PlaneResize, warp
+from fastsam_trt.masks.map_to_frame import MapToFrame, warp
 from fastsam_trt.masks.mask_source import MaskCrop
 
 _TILE_PX = 64
@@ -28,37 +29,30 @@ class ArgmaxMasks:
         leaders: NDArray[np.integer],
         owners: NDArray[np.intp],
         cells: NDArray[np.intp],
-        resize: PlaneResize,
+        resize: MapToFrame,
         parts: dict[int, tuple[NDArray[np.int32], int]] | None = None,
     ) -> None:
-        """Keep what the masks are made of.
+        """Hold the parts of the masks.
 
         Args:
-            planes: (c, h, w) float32, over the model's input. Kept, not copied.
-            leaders: (h, w) the highest plane of each cell; -1 where it is padding.
-            owners: (n,) the plane of each segment.
-            cells: (n, 4) xyxy, the cells that a segment leads in lie inside, the last ones exclusive.
+            planes: (c, h, w) float32, over the model's input; not copied.
+            leaders: (h, w) index of the highest plane of each cell; -1 for padding.
+            owners: (n,) index of the plane of each segment.
+            cells: (n, 4) xyxy, box around the cells that each segment leads, x1 and y1 exclusive.
             resize: From the planes to the frame.
-            parts: For segments that are a part of their plane's map: (h, w) part of each cell, and which part it is.
+            parts: For segments that are a connected part of a plane: (h, w) part of each cell, and the segment's part.
         """
         self._planes, self._leaders, self._owners = planes, leaders, owners
         self._resize = resize
         self._parts = parts or {}
         self.windows = resize.to_frame(cells)
-        self._labels: NDArray[np.int16] | None = None  # (H, W) plane of each pixel, where its tile is done
+        self._labels: NDArray[np.int16] | None = None  # (H, W) plane of each pixel, in decoded tiles
 
     def __len__(self) -> int:
         return len(self._owners)
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
-        """Decode some masks.
-
-        Args:
-            indices: Which.
-
-        Returns:
-            A crop for each index, at the frame's resolution.
-        """
+        """Decode masks by index; see `MaskSource.decode`."""
         if self._labels is None:
             height, width = self._resize.letterbox.frame_h, self._resize.letterbox.frame_w
             self._labels = np.full((height, width), -1, np.int16)
@@ -87,7 +81,7 @@ class ArgmaxMasks:
         return warp(leads.astype(np.float32), matrix, size_px) >= 0.5
 
     def _fill(self, labels: NDArray[np.int16], tile_y: int, tile_x: int, owner: int) -> bool:
-        """Decode a tile if the owner leads a cell of it; whether it did."""
+        """Decode a tile if the owner leads a cell in it or next to it; return whether it did."""
         y0, x0 = tile_y * _TILE_PX, tile_x * _TILE_PX
         y1, x1 = min(y0 + _TILE_PX, labels.shape[0]), min(x0 + _TILE_PX, labels.shape[1])
         rows, columns = self._resize.reach(x0, y0, x1, y1)
@@ -103,20 +97,20 @@ class ArgmaxMasks:
         return True
 
     def _part(self, index: int, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.bool_]:
-        """Where the nearest cell is of the segment's part."""
+        """Where the nearest cell belongs to the segment's part."""
         parts, part = self._parts[index]
         near = parts[np.ix_(self._resize.nearest_rows[y0:y1], self._resize.nearest_columns[x0:x1])]
         return np.asarray(near == part)
 
 
 def leading_planes(planes: NDArray[np.float32], content: tuple[slice, slice]) -> NDArray[np.int16]:
-    """The highest plane of each cell, the first of equal ones: (h, w) of planes (c, h, w), c at least 1.
+    """Index of the highest plane of each cell, the first of equal ones: (h, w).
 
-    What `planes.argmax(axis=0)` gives where there is no NaN, and sooner: plane by plane, in the cache.
+    The same as `planes.argmax(axis=0)` without NaN, but faster: it goes plane by plane, in the processor's cache.
 
     Args:
-        planes: Over the model's input.
-        content: Rows and columns of the cells that the frame lies on; the others have no leader: -1.
+        planes: (c, h, w) over the model's input, c at least 1.
+        content: Rows and columns of the cells that the frame covers; the others get -1.
     """
     whole = np.full(planes.shape[1:], -1, np.int16)
     planes = planes[:, *content]
@@ -131,6 +125,6 @@ def leading_planes(planes: NDArray[np.float32], content: tuple[slice, slice]) ->
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """The cells that a mask (h, w) with at least one cell lies inside: xyxy, the last ones exclusive."""
+    """The box around a mask (h, w) that is not empty: xyxy in cells, x1 and y1 exclusive."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

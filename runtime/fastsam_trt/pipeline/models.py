@@ -21,8 +21,8 @@ from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.cached import CachedMasks
 from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
 from fastsam_trt.segmentation.families import Thresholds
-from fastsam_trt.segmentation.segmented import Segmented
 from fastsam_trt.segmentation.segmenter import Segmenter
+from fastsam_trt.segmentation.segments import SegmentedFrame
 
 DEFAULT_MODEL = "yolov8n-seg"
 DEFAULT_CLIP = "clip-vit-base-patch32"
@@ -108,7 +108,7 @@ class Models:
         rectangle: Rectangle,
         captured_s: float | None,
         media_s: float | None,
-    ) -> Segmented:
+    ) -> SegmentedFrame:
         """Find all segments of a frame.
 
         Args:
@@ -120,9 +120,9 @@ class Models:
         """
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
-        picture = self.uploads.begin(as_bgr(frame))
-        segments, speed = self.segmenter.timed(picture, thresholds, rectangle)
-        return Segmented(picture, replace(segments, masks=CachedMasks(segments.masks)), speed, captured_s, media_s)
+        picture = self.uploads.register(as_bgr(frame))
+        segments = self.segmenter.segment(picture, thresholds, rectangle)
+        return SegmentedFrame(picture, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
 
     def close(self) -> None:
         """Close the models, except a CLIP model that was open before."""

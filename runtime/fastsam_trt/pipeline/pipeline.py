@@ -29,7 +29,7 @@ from fastsam_trt.prompts.text_options import (
 )
 from fastsam_trt.prompts.texts import SelectorName, check_prompts
 from fastsam_trt.results.result import Result
-from fastsam_trt.segmentation.segmented import Segmented
+from fastsam_trt.segmentation.segments import SegmentedFrame
 from fastsam_trt.selectors import Ranking
 from fastsam_trt.sources import RECONNECT_S, STALL_S, open_source
 from fastsam_trt.streaming import Flow, Policy
@@ -224,7 +224,7 @@ class Pipeline(Closable):
         captured_s: float | None = None,
         media_s: float | None = None,
         rectangle: Rectangle | None = None,
-    ) -> Segmented:
+    ) -> SegmentedFrame:
         """Find all segments of a frame: the first step of `process`, which may overlap with `select` of another frame.
 
         Args:
@@ -238,7 +238,7 @@ class Pipeline(Closable):
             thresholds, rectangle = self.segmenter.thresholds, rectangle or self._settings.rectangle
             return self._models.segment(frame, thresholds, rectangle, captured_s, media_s)
 
-    def select(self, segmented: Segmented, stage: SelectionStage | None = None) -> Result:
+    def select(self, segmented: SegmentedFrame, stage: SelectionStage | None = None) -> Result:
         """Track the segments and select what the prompts name: the second step of `process`.
 
         Args:

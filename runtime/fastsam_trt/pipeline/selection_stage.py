@@ -16,7 +16,7 @@ from fastsam_trt.pipeline.models import Models
 from fastsam_trt.prompts.prompt_set import PromptSet
 from fastsam_trt.prompts.text_options import TextOptions
 from fastsam_trt.results.result import Result
-from fastsam_trt.segmentation.segmented import Segmented
+from fastsam_trt.segmentation.segments import SegmentedFrame
 from fastsam_trt.selectors import Ranking
 from fastsam_trt.selectors.build import PromptSelectors, build_selectors
 from fastsam_trt.tracking import Tracker
@@ -85,7 +85,7 @@ class SelectionStage:
         class_names = self._models.segmenter.class_names
         return build_selectors(prompt_set, options or self._options, class_names, self._clip_for, classes)
 
-    def select(self, segmented: Segmented, selectors: PromptSelectors, most: int | None) -> Result:
+    def select(self, segmented: SegmentedFrame, selectors: PromptSelectors, most: int | None) -> Result:
         """Track the segments of a frame and select from them.
 
         Args:
@@ -100,22 +100,22 @@ class SelectionStage:
         segments = segmented.segments
         with self._turn:
             if self._tracker is not None:
-                ids = self._tracker.update(segments, segmented.picture, segmented.media_s)
+                ids = self._tracker.update(segments, segmented.frame, segmented.media_s)
                 segments = replace(segments, track_ids=ids)
             if self._embedder is not None:
                 self._embedder.begin(segments, self._budget(segmented.captured_s))
-            selection = selectors.selector.select(segmented.picture, segments)
+            selection = selectors.selector.select(segmented.frame, segments)
         if most is not None:
             selection = selection.best(segments.scores, most)
         segmenter = self._models.segmenter
         return Result(
-            segmented.picture.view(),  # a stored result does not keep the upload of its frame
+            segmented.frame.view(),  # a stored result does not keep the upload of its frame
             segments,
             selection,
             class_names=segmenter.class_names,
             class_agnostic=segmenter.class_agnostic,
             prompts=selectors.prompt_set.prompts,
-            speed={**segmented.speed, "select": (time.perf_counter() - start_s) * 1e3},
+            speed={**segmented.segments.speed_ms, "select": (time.perf_counter() - start_s) * 1e3},
             embedded=selection.crops_embedded,
             frames=self.stream,
         )
@@ -129,7 +129,7 @@ class SelectionStage:
         text_selector = self.selectors.text_selector
         if text_selector is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
-        picture = self._models.uploads.begin(result.frame)
+        picture = self._models.uploads.register(result.frame)
         with self._turn:
             return text_selector.rank(picture, result.segments)
 
@@ -167,7 +167,7 @@ class StreamSteps:
     """
 
     def __init__(
-        self, segment: Callable[..., Segmented], select: Callable[[Segmented], Result], stage: SelectionStage
+        self, segment: Callable[..., SegmentedFrame], select: Callable[[SegmentedFrame], Result], stage: SelectionStage
     ) -> None:
         """Combine the steps with the stage that `select` uses."""
         self.segment, self.select = segment, select

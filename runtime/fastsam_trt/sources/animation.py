@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.frames.image import as_bgr
-from fastsam_trt.frames.image_file import PictureFile
+from fastsam_trt.frames.pillow_reader import PillowReader
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.source import Source
 
@@ -16,7 +16,7 @@ class Animation(Source):
 
     kind = "video"
 
-    def __init__(self, name: str, pictures: PictureFile, vid_stride: int = 1) -> None:
+    def __init__(self, name: str, pictures: PillowReader, vid_stride: int = 1) -> None:
         """Prepare.
 
         Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.errors import FilesFailedError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.frames.image import as_bgr, read_picture
+from fastsam_trt.frames.image import as_bgr, read_image
 from fastsam_trt.sources.found_file import FoundFile, look_into
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
@@ -95,7 +95,7 @@ class FilesSource(Source):
         elif found.count > 1:
             yield from self._read_pages(found, name, index)
         else:
-            yield Frame(read_picture(found.path), index, name)
+            yield Frame(read_image(found.path), index, name)
 
     def _read_pages(self, found: FoundFile, name: str, index: int) -> Iterator[Frame]:
         with found.open_pictures(name) as pages:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fastsam_engine.errors import FastsamError
 from fastsam_trt.errors import SourceUnreadableError
-from fastsam_trt.frames.content_type import Content, sniff_file
+from fastsam_trt.frames.file_type import FileType, sniff_file
 from fastsam_trt.frames.image import IMAGE_SUFFIXES
-from fastsam_trt.frames.image_file import PictureFile
+from fastsam_trt.frames.pillow_reader import PillowReader
 from fastsam_trt.sources.animation import Animation
 from fastsam_trt.sources.source import Source
 
@@ -33,7 +33,7 @@ class FoundFile:
     """
 
     path: Path
-    content: Content | None
+    content: FileType | None
     count: int = 1
     trouble: str = ""
 
@@ -49,7 +49,7 @@ class FoundFile:
     @property
     def is_media(self) -> bool:
         """Whether it holds pictures or a video."""
-        return self.content is not None and self.content.kind in {"picture", "animation", "video"}
+        return self.content is not None and self.content.kind in {"image", "animation", "video"}
 
     def check(self, name: str) -> None:
         """Refuse what is known to hold no picture and no video.
@@ -77,21 +77,21 @@ class FoundFile:
 
         return VideoFile(name, self.path, vid_stride)
 
-    def open_pictures(self, name: str) -> PictureFile:
+    def open_pictures(self, name: str) -> PillowReader:
         """Open it as pictures.
 
         Raises:
             SourceUnreadableError: It is broken, or holds none.
             PackagesMissingError: Its reader is not installed.
         """
-        if self.content is None or self.content.picture_format is None:
+        if self.content is None or self.content.image_format is None:
             found = "one that can't be read" if self.content is None else self.content.name
             raise SourceUnreadableError(name, f"expected a file of pictures, found {found}")
         try:
             file = self.path.open("rb")
         except OSError as error:
             raise SourceUnreadableError(name, f"it can't be read ({error.strerror})") from error
-        return PictureFile(file, self.content, name)
+        return PillowReader(file, self.content, name)
 
 
 def look_into(path: Path, *, count: bool = True) -> FoundFile:
@@ -106,7 +106,7 @@ def look_into(path: Path, *, count: bool = True) -> FoundFile:
     except OSError as error:
         return FoundFile(path, None, trouble=error.strerror or str(error))
     found = FoundFile(path, content)
-    if not count or (content.kind != "animation" and content.picture_format != "TIFF"):
+    if not count or (content.kind != "animation" and content.image_format != "TIFF"):
         return found
     try:
         with found.open_pictures(str(path)) as pictures:

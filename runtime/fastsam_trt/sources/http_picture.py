@@ -6,7 +6,7 @@ import http.client
 import time
 import urllib.request
 
-from fastsam_trt.frames.content_type import HEAD_B, sniff
+from fastsam_trt.frames.file_type import HEAD_B, sniff
 from fastsam_trt.sources.http_probe import as_request
 from fastsam_trt.sources.picture_bytes import is_picture, read_picture_bytes
 from fastsam_trt.sources.pipe import Peekable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsam_trt.errors import SourceUnreadableError
-from fastsam_trt.frames.content_type import HEAD_B, Content
+from fastsam_trt.frames.file_type import HEAD_B, FileType
 from fastsam_trt.sources.pipe import Peekable
 
 MOST_BYTES = 256 << 20
@@ -15,12 +15,12 @@ _SEVERAL_IN_ONE = b"MPF\0"  # a JPEG whose further pictures belong to it: CIPA D
 _LATE_B = 1 << 16  # how far into a JPEG that may be said
 
 
-def is_picture(content: Content) -> bool:
+def is_picture(content: FileType) -> bool:
     """Whether content is read as a picture; FFmpeg plays other animations than WebP."""
-    return content.kind == "picture" or content.picture_format == "WEBP"
+    return content.kind == "image" or content.image_format == "WEBP"
 
 
-def read_picture_bytes(source: str, data: Peekable, content: Content) -> bytes | None:
+def read_picture_bytes(source: str, data: Peekable, content: FileType) -> bytes | None:
     """Read a picture to its end.
 
     Args:
@@ -34,7 +34,7 @@ def read_picture_bytes(source: str, data: Peekable, content: Content) -> bytes |
     Raises:
         SourceUnreadableError: It goes on for more than `MOST_BYTES`.
     """
-    codec = _IN_ROWS.get(content.picture_format or "")
+    codec = _IN_ROWS.get(content.image_format or "")
     if codec is not None and _SEVERAL_IN_ONE not in data.peek(HEAD_B)[:_LATE_B] and _is_followed(data, codec):
         return None
     whole = data.peek(MOST_BYTES + 1)

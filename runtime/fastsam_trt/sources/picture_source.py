@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 
-from fastsam_trt.frames.content_type import sniff
-from fastsam_trt.frames.image import as_bgr, decode_picture
-from fastsam_trt.frames.image_file import PictureFile
+from fastsam_trt.frames.file_type import sniff
+from fastsam_trt.frames.image import as_bgr, decode_image
+from fastsam_trt.frames.pillow_reader import PillowReader
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.source import Source
 
@@ -31,7 +31,7 @@ class PictureSource(Source):
         self._data = data
         self._content = sniff(data)
         self.frames = 1
-        if self._content.picture_format == "TIFF":
+        if self._content.image_format == "TIFF":
             with self._open() as pages:
                 self.frames = pages.count
 
@@ -39,7 +39,7 @@ class PictureSource(Source):
         if self._stopped:
             return
         if self.frames == 1:  # also one that is left of several, which is an error
-            yield Frame(decode_picture(self._data, self._name), 0, self._name)
+            yield Frame(decode_image(self._data, self._name), 0, self._name)
             return
         with self._open() as pages:
             for page in range(pages.count):
@@ -48,5 +48,5 @@ class PictureSource(Source):
                 yield Frame(as_bgr(pages.read(page)), page, f"{self._name}#{page + 1}")
             pages.check_end()
 
-    def _open(self) -> PictureFile:
-        return PictureFile(BytesIO(self._data), self._content, self._name)
+    def _open(self) -> PillowReader:
+        return PillowReader(BytesIO(self._data), self._content, self._name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsam_trt.errors import SourceUnreadableError
-from fastsam_trt.frames.content_type import HEAD_B, Content, sniff
+from fastsam_trt.frames.file_type import HEAD_B, FileType, sniff
 from fastsam_trt.sources.picture_bytes import is_picture, read_picture_bytes
 from fastsam_trt.sources.picture_source import PictureSource
 from fastsam_trt.sources.pipe import Pipe, open_pipe
@@ -39,7 +39,7 @@ def open_piped(name: str, path: Path, vid_stride: int) -> Source:
         raise
 
 
-def _look(name: str, pipe: Pipe) -> Content:
+def _look(name: str, pipe: Pipe) -> FileType:
     head = pipe.peek(HEAD_B)
     content = sniff(head)
     if content.kind == "empty":

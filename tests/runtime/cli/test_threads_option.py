@@ -16,7 +16,7 @@ from fastsam_engine import Session, open_session
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_trt import Pipeline, Segmenter
 from fastsam_trt.cli.main import _LogLines, main
-from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+from fastsam_trt.frames.preprocess import limit_opencv_threads
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
         found.append(threads)
         return open_session(*given, **more)
 
-    for module in ("segmenter", "clip", "device_helpers"):
+    for module in ("segmentation.segmenter", "clip.model", "frames.helper_sessions"):
         monkeypatch.setattr(f"fastsam_trt.{module}.open_session", note)
     _machine(monkeypatch, CpuCount(4, 4, 4, None))
     return found

@@ -10,7 +10,7 @@ import pytest
 
 from fastsam_trt.clip.crops import centre_square, clip_batch, resize_shortest_edge, square_windows
 from fastsam_trt.frames.axis_resize import antialiased, bilinear
-from fastsam_trt.frames.content_cells import ContentCells
+from fastsam_trt.frames.map_axis import MapAxis
 from support.colour_models import clip_specs
 
 IMAGE = clip_specs()[0].input
@@ -98,7 +98,7 @@ def test_pixels_outside_the_mask_get_the_mean_colour() -> None:
 
 def test_any_part_of_an_axis_can_be_resized_alone() -> None:
     rows = np.random.default_rng(0).normal(size=(90, 700)).astype(np.float32)
-    frame = ContentCells(500, 90, start=0.25, stop=89.5, factor=4)
+    frame = MapAxis(500, 90, start=0.25, stop=89.5, factor=4)
     for resize, out in ((bilinear(frame), 500), (antialiased("bicubic", 90, 40, 3, 30), 30)):
         whole = resize.apply(rows, 0, out)
         for start, stop in ((0, 1), (5, 23), (out - 7, out)):

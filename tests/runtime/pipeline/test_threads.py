@@ -351,14 +351,13 @@ def test_an_upload_holds_the_current_content_of_an_array() -> None:
     """A camera loop may write every frame into the same array."""
     uploads, session = FrameUploads(), Segmenter("colours").session
     buffer = np.zeros((8, 8, 3), np.uint8)
-    first = uploads.begin(buffer)
-    held = uploads.at(session, first)
-    assert uploads.at(session, first) is held
-    second = uploads.begin(buffer)
-    assert uploads.at(session, second) is not held
-    assert uploads.at(session, buffer) is not uploads.at(
-        session, buffer
-    )  # without `begin` nothing identifies its content
+    first = uploads.register(buffer)
+    held = uploads.upload(session, first)
+    assert uploads.upload(session, first) is held
+    second = uploads.register(buffer)
+    assert uploads.upload(session, second) is not held
+    # nothing identifies the content of an array that was not registered
+    assert uploads.upload(session, buffer) is not uploads.upload(session, buffer)
 
 
 @pytest.mark.parametrize("act", [pickle.dumps, copy.copy, copy.deepcopy])

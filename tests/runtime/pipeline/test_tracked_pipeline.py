@@ -77,8 +77,8 @@ def test_segment_and_select_equal_one_call() -> None:
     whole = pipe(frame)
     segmented = pipe.segment(frame, captured_s=12.5)
     assert segmented.captured_s == 12.5
-    assert np.shares_memory(segmented.picture, frame)
-    assert set(segmented.speed) == {"preprocess", "segment"}
+    assert np.shares_memory(segmented.frame, frame)
+    assert set(segmented.segments.speed_ms) == {"preprocess", "segment"}
     halves = pipe.select(segmented)
     np.testing.assert_array_equal(halves.boxes, whole.boxes)
     np.testing.assert_array_equal(halves.masks(), whole.masks())

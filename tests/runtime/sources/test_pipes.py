@@ -21,7 +21,7 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.frames.content_type import sniff
+from fastsam_trt.frames.file_type import sniff
 from fastsam_trt.sinks.frame_names import FrameNames
 from fastsam_trt.sources import Frame
 from fastsam_trt.sources.picture_bytes import read_picture_bytes

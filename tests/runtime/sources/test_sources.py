@@ -17,7 +17,7 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.frames.image import as_bgr, read_picture
+from fastsam_trt.frames.image import as_bgr, read_image
 from fastsam_trt.sources import SourceHealth
 
 Write = Callable[[Path, list[np.ndarray]], Path]
@@ -208,23 +208,23 @@ def _written(tmp_path: Path, picture: np.ndarray, name: str = "x.png") -> Path:
 
 def test_image_files_of_every_kind_become_bgr(tmp_path: Path) -> None:
     bgr = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, bgr)), bgr)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, bgr)), bgr)
     alpha = np.concatenate([bgr, np.full((6, 8, 1), 7, np.uint8)], axis=2)
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, alpha)), bgr)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, alpha)), bgr)
     grey = bgr[..., 0]
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, grey)), np.stack([grey] * 3, axis=2))
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, bgr.astype(np.uint16) * 257)), bgr)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, grey)), np.stack([grey] * 3, axis=2))
+    np.testing.assert_array_equal(read_image(_written(tmp_path, bgr.astype(np.uint16) * 257)), bgr)
     np.testing.assert_array_equal(
-        read_picture(_written(tmp_path, grey.astype(np.uint16) * 257, "x.tiff")), np.stack([grey] * 3, axis=2)
+        read_image(_written(tmp_path, grey.astype(np.uint16) * 257, "x.tiff")), np.stack([grey] * 3, axis=2)
     )
     one = np.array([[[1, 2, 3]]], np.uint8)
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, one)), one)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, one)), one)
 
 
 def test_images_of_other_depths_are_named(tmp_path: Path) -> None:
     path = _written(tmp_path, np.zeros((4, 4, 3), np.float32), "x.tiff")
-    with pytest.raises(SourceUnreadableError, match="expected an image of 8 or 16 bits a channel, found float32"):
-        read_picture(path)
+    with pytest.raises(SourceUnreadableError, match="expected an image of 8 or 16 bits per channel, found float32"):
+        read_image(path)
 
 
 def test_links_that_lead_nowhere_and_folders_named_like_videos(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_photos_are_turned_upright_by_their_exif(tmp_path: Path) -> None:
     exif = picture.getexif()
     exif[0x0112] = 6
     picture.save(tmp_path / "side.jpg", exif=exif)
-    assert read_picture(tmp_path / "side.jpg").shape == (40, 20, 3)
+    assert read_image(tmp_path / "side.jpg").shape == (40, 20, 3)
 
 
 @pytest.mark.parametrize(("vid_stride", "continuous"), [(1, True), (3, True), (10, False)])

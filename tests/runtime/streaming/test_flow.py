@@ -271,7 +271,7 @@ def test_frames_do_not_grow_old_when_the_source_is_faster() -> None:
     snapshot = flow.figures.snapshot()
     assert snapshot.frames > 5
     assert snapshot.dropped > 100
-    # Segmented and selected from (1), waiting until the one before is out (below 1), and out (1).
+    # SegmentedFrame and selected from (1), waiting until the one before is out (below 1), and out (1).
     assert snapshot.age_p50_ms < 3.5 * stage_s * 1e3
 
 

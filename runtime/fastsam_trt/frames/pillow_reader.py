@@ -1,4 +1,4 @@
-"""PictureFile: the pictures of a file, one or many, read one at a time through Pillow."""
+"""Read the images of a file, one or many, one at a time through Pillow."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from fastsam_engine.errors import FastsamError, PackagesMissingError, one_line
 from fastsam_trt.errors import PictureSizeError, SourceUnreadableError
-from fastsam_trt.frames.content_type import Content
+from fastsam_trt.frames.file_type import FileType
 from fastsam_trt.frames.image_header import read_orientation
 from fastsam_trt.frames.tiff_pages import TiffPages, find_pages
 
-MOST_PX = 200_000_000
-"""The largest picture that is decoded, px. It is compared with what a file declares, before anything is decoded."""
+MAX_PIXELS = 200_000_000
+"""Most pixels of an image that is decoded. It is compared with the size that the file declares, before decoding."""
 
-# Opened by their own classes: `PIL.Image.open` tries every format that Pillow knows, and has limits of its own.
+# Each format is opened by its class: `PIL.Image.open` tries every format that Pillow knows, and has other limits.
 _READERS = {
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
@@ -35,50 +35,50 @@ _READERS = {
     "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
 }
-_TURNED = frozenset({"HEIF", "TIFF"})  # what their readers turn upright by themselves
+_TURNED = frozenset({"HEIF", "TIFF"})  # their readers turn images upright
 _TAIL_B = 4096
 _BITS = 258  # TIFF's tag: bits of each channel
 
 
-class PictureFile(AbstractContextManager["PictureFile"]):
-    """A picture file that is open. Closing it closes what it reads from.
+class PillowReader(AbstractContextManager["PillowReader"]):
+    """An open image file. Closing it closes the underlying file.
 
     Attributes:
-        count: How many pictures it holds: pages of a TIFF (thumbnails and reduced copies are none), frames of an
-            animation, else 1.
-        whole: Whether its list of pages, or its frames, reach their end.
+        count: Number of images: pages of a TIFF (without thumbnails and reduced copies), frames of an animation,
+            otherwise 1.
+        whole: Whether the list of pages, or the frames, are complete.
     """
 
-    def __init__(self, file: BinaryIO, content: Content, name: str) -> None:
+    def __init__(self, file: BinaryIO, file_type: FileType, name: str) -> None:
         """Read the header.
 
         Args:
             file: The bytes, from their start.
-            content: What `sniff` says of them.
-            name: What the user called it.
+            file_type: The result of `sniff`.
+            name: Its name in messages.
 
         Raises:
-            SourceUnreadableError: It is broken, or of a kind that Pillow does not read.
+            SourceUnreadableError: It is broken, or of a format that Pillow does not read.
             PackagesMissingError: It is a HEIC, and pillow-heif is not installed.
         """
         self._file = file
-        self._content = content
+        self._type = file_type
         self._name = name
         self._at = 0
         try:
-            self._pages = find_pages(file) if content.picture_format == "TIFF" else TiffPages()
+            self._pages = find_pages(file) if file_type.image_format == "TIFF" else TiffPages()
             file.seek(0)
             self._image = self._open()
-            frames = int(getattr(self._image, "n_frames", 1)) if content.kind == "animation" else 1
+            frames = int(getattr(self._image, "n_frames", 1)) if file_type.kind == "animation" else 1
         except FastsamError:
             file.close()
             raise
         except Exception as error:
             file.close()
             raise self._broken(error) from error
-        # The picture for viewers that know no animation may be none of its frames.
+        # An animated PNG may have a default image that is none of its frames, for viewers without animation.
         self._first = int(bool(getattr(self._image, "default_image", False)) and frames > 1)
-        self.whole = self._pages.whole and (frames == 1 or _reaches_end(file, content.picture_format))
+        self.whole = self._pages.whole and (frames == 1 or _reaches_end(file, file_type.image_format))
         self.count = len(self._pages.offsets) or frames - self._first
 
     def __exit__(
@@ -92,23 +92,23 @@ class PictureFile(AbstractContextManager["PictureFile"]):
         self._file.close()
 
     def read(self, number: int) -> NDArray[Any]:
-        """Decode a picture; one after the other is fastest.
+        """Decode an image; in order is fastest.
 
         Args:
-            number: Which, from 0.
+            number: Index of the image, from 0.
 
         Returns:
             Turned upright: (H, W) grey or (H, W, 3) BGR, uint8 or uint16.
 
         Raises:
-            PictureSizeError: It declares more than `MOST_PX`.
-            SourceUnreadableError: It is broken or cut short, or its channels have neither 8 nor 16 bits.
+            PictureSizeError: It declares more than `MAX_PIXELS`.
+            SourceUnreadableError: It is broken or truncated, or its channels have neither 8 nor 16 bits.
         """
         try:
-            place = self._pages.numbers[number] if self._pages.numbers else number + self._first
-            if place != self._at:
-                self._image.seek(place)
-                self._at = place
+            index = self._pages.numbers[number] if self._pages.numbers else number + self._first
+            if index != self._at:
+                self._image.seek(index)
+                self._at = index
             check_size(self._name, *self._image.size)
             return self._decode(number)
         except FastsamError:
@@ -117,10 +117,10 @@ class PictureFile(AbstractContextManager["PictureFile"]):
             raise self._broken(error) from error
 
     def check_end(self) -> None:
-        """Make sure that no further pages of a TIFF are lost.
+        """Check that no further pages of a TIFF are lost.
 
         Raises:
-            SourceUnreadableError: The list of pages breaks off.
+            SourceUnreadableError: The list of pages is incomplete.
         """
         if not self._pages.whole:
             found = f"{self.count} page{'s' if self.count > 1 else ''}"
@@ -128,32 +128,32 @@ class PictureFile(AbstractContextManager["PictureFile"]):
 
     @property
     def duration_s(self) -> float:
-        """How long the frame that was read last is shown, seconds; too short ones are 0.1, as browsers have it."""
+        """Display time of the last frame that was read, seconds; 10 ms or less become 0.1 s, as in browsers."""
         duration_ms = float(self._image.info.get("duration", 0) or 0)
         return duration_ms / 1e3 if duration_ms > 10 else 0.1
 
     def _open(self) -> Any:
-        module, reader = _READERS[self._content.picture_format or ""]
+        module, reader = _READERS[self._type.image_format or ""]
         try:
             opener = getattr(importlib.import_module(module), reader)
         except ImportError as error:
-            if self._content.picture_format != "HEIF":
+            if self._type.image_format != "HEIF":
                 raise
             raise PackagesMissingError(["pillow-heif, which reads HEIC,"], "heic") from error
         try:
             return opener(self._file)
-        except SyntaxError as error:  # Pillow's word for another layout than it knows
+        except SyntaxError as error:  # how Pillow reports a layout that it does not support
             depth = self._pages.read_depth(self._file) if self._pages.offsets else ""
             if depth in {"", "uint8", "uint16"}:
                 raise
             raise self._deep(depth) from error
 
     def _decode(self, number: int) -> NDArray[Any]:
-        image, form = self._image, self._content.picture_format
+        image, form = self._image, self._type.image_format
         if self._has_deep_colour():
-            picture = self._decode_by_opencv(number)
-            if picture is not None:
-                return picture
+            decoded = self._decode_by_opencv(number)
+            if decoded is not None:
+                return decoded
         image.load()
         mode = str(image.mode)
         if mode == "F" or (mode == "I" and form != "PPM"):
@@ -166,22 +166,22 @@ class PictureFile(AbstractContextManager["PictureFile"]):
             image = image.convert("RGBA")
         return self._upright(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR))
 
-    def _upright(self, picture: NDArray[Any]) -> NDArray[Any]:
-        if self._content.picture_format in _TURNED:
-            return picture
-        return turn_upright(picture, read_orientation(self._image.info.get("exif", b"")))
+    def _upright(self, image: NDArray[Any]) -> NDArray[Any]:
+        if self._type.image_format in _TURNED:
+            return image
+        return turn_upright(image, read_orientation(self._image.info.get("exif", b"")))
 
     def _has_deep_colour(self) -> bool:
-        """Whether it has colours of 16 bits, of which Pillow would give the upper 8, not rounded."""
-        if self._content.picture_format == "PPM":
+        """Whether its colours have 16 bits; Pillow would return the upper 8, not rounded."""
+        if self._type.image_format == "PPM":
             return bool(self._image.mode == "RGB" and self._image.tile[0].args == ("RGB", 65535))
-        if self._content.picture_format != "TIFF" or self._image.mode not in {"RGB", "RGBA", "RGBX"}:
+        if self._type.image_format != "TIFF" or self._image.mode not in {"RGB", "RGBA", "RGBX"}:
             return False
         return bool(max(self._image.tag_v2.get(_BITS, (8,))) == 16)
 
     def _decode_by_opencv(self, number: int) -> NDArray[Any] | None:
-        """A picture through OpenCV; None where it can't. Of a TIFF, the page is made the first one."""
-        data = np.frombuffer(_own_copy(self._file), np.uint8)
+        """Decode an image by OpenCV; None if it can't. The page of a TIFF is made the first one."""
+        data = np.frombuffer(_private_copy(self._file), np.uint8)
         if self._pages.offsets:
             self._pages.begin_with(number, data)
         try:
@@ -190,15 +190,15 @@ class PictureFile(AbstractContextManager["PictureFile"]):
             return None
 
     def _deep(self, found: str) -> SourceUnreadableError:
-        return SourceUnreadableError(self._name, f"expected an image of 8 or 16 bits a channel, found {found}")
+        return SourceUnreadableError(self._name, f"expected an image of 8 or 16 bits per channel, found {found}")
 
     def _broken(self, error: Exception) -> SourceUnreadableError:
-        found = f"{self._content.name} that is broken or cut short ({one_line(error)})"
+        found = f"{self._type.name} that is broken or cut short ({one_line(error)})"
         return SourceUnreadableError(self._name, f"expected an image, found {found}")
 
 
-def _own_copy(file: BinaryIO) -> mmap.mmap | bytearray:
-    """The bytes of a file, to be changed without changing it; of one on disk, only what is looked at is read."""
+def _private_copy(file: BinaryIO) -> mmap.mmap | bytearray:
+    """The bytes of a file, to modify without changing the file; a file on disk is read only where accessed."""
     try:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except (OSError, ValueError):
@@ -206,31 +206,31 @@ def _own_copy(file: BinaryIO) -> mmap.mmap | bytearray:
         return bytearray(file.read())
 
 
-def _reaches_end(file: BinaryIO, picture_format: str | None) -> bool:
-    """Whether an animation's file has its end. Of a GIF or PNG Pillow counts the frames that are there."""
+def _reaches_end(file: BinaryIO, image_format: str | None) -> bool:
+    """Whether the file of an animation is complete. For a GIF or PNG, Pillow counts only the frames that exist."""
     at = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _TAIL_B, 0))
     tail = file.read()
     file.seek(at)
-    if picture_format == "GIF":
+    if image_format == "GIF":
         return tail.rstrip(b"\0\r\n ").endswith(b";")
-    return picture_format != "PNG" or b"IEND" in tail
+    return image_format != "PNG" or b"IEND" in tail
 
 
 def check_size(name: str, width: int, height: int) -> None:
-    """Refuse a picture that is too large to decode.
+    """Refuse an image that is too large to decode.
 
     Raises:
-        PictureSizeError: It declares more than `MOST_PX`.
+        PictureSizeError: It declares more than `MAX_PIXELS`.
     """
-    if width * height > MOST_PX:
-        raise PictureSizeError(name, MOST_PX, width, height)
+    if width * height > MAX_PIXELS:
+        raise PictureSizeError(name, MAX_PIXELS, width, height)
 
 
-def turn_upright(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn a picture as its EXIF orientation, 1 to 8, asks for: EXIF 3.0, tag 274."""
+def turn_upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn an image upright by its EXIF orientation, 1 to 8 (EXIF 3.0, tag 274)."""
     if orientation in {5, 6, 7, 8}:
-        picture = cv2.transpose(picture)
+        image = cv2.transpose(image)
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
-    return picture if flip is None else cv2.flip(picture, flip)
+    return image if flip is None else cv2.flip(image, flip)

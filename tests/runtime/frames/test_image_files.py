@@ -1,4 +1,4 @@
-"""Pictures: every format upright, whatever its name, from disk and from bytes; and what is none, named."""
+"""Image files: every format is read upright, by content and not by name; other files are named in the error."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from PIL import Image
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt import open_source
 from fastsam_trt.errors import PictureSizeError, SourceUnreadableError
-from fastsam_trt.frames import content_type, image_file, tiff_pages
-from fastsam_trt.frames.content_type import sniff, sniff_file
-from fastsam_trt.frames.image import as_bgr, decode_picture, read_picture
+from fastsam_trt.frames import file_type, pillow_reader, tiff_pages
+from fastsam_trt.frames.file_type import sniff, sniff_file
+from fastsam_trt.frames.image import as_bgr, decode_image, read_image
 
-_UPRIGHT = np.zeros((48, 80, 3), np.uint8)  # RGB, no two of its eight turns alike
+_UPRIGHT = np.zeros((48, 80, 3), np.uint8)  # RGB; its eight orientations all differ
 _UPRIGHT[:24, :40], _UPRIGHT[:24, 40:], _UPRIGHT[24:, :40] = (230, 20, 20), (20, 230, 20), (20, 20, 230)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,13 +54,13 @@ def test_photos_are_upright(form: str, orientation: int) -> None:
         image = image.transpose(_TURNS[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = decode_picture(_encode(image, form, exif=exif.tobytes()), "photo")
+    found = decode_image(_encode(image, form, exif=exif.tobytes()), "photo")
     assert found.shape == _UPRIGHT.shape
     assert np.abs(found[..., ::-1].astype(int) - _UPRIGHT).mean() < 6
 
 
 def _deep_tiff(picture: np.ndarray, orientation: int) -> bytes:
-    """(H, W, 3) uint16 RGB as a TIFF of one strip, which no library at hand writes with an orientation."""
+    """(H, W, 3) uint16 RGB as a TIFF of one strip, which no installed library writes with an orientation."""
     height, width = picture.shape[:2]
     bits_at = 8 + 2 + 12 * 9 + 4
     tags = ((256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, bits_at), (262, 3, 1, 2), (273, 4, 1, bits_at + 6),
@@ -70,26 +70,26 @@ def _deep_tiff(picture: np.ndarray, orientation: int) -> bytes:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_deep_tiffs_are_upright(orientation: int) -> None:
-    """Their colours go another way than those of 8 bits."""
+def test_16_bit_tiffs_are_upright(orientation: int) -> None:
+    """16-bit colours are decoded by OpenCV, those of 8 bits by Pillow."""
     image = Image.fromarray(_UPRIGHT)
     if orientation in _TURNS:
         image = image.transpose(_TURNS[orientation])
     data = _deep_tiff(np.asarray(image).astype(np.uint16) * 257 + 100, orientation)
-    np.testing.assert_array_equal(decode_picture(data, "x")[..., ::-1], _UPRIGHT)
+    np.testing.assert_array_equal(decode_image(data, "x")[..., ::-1], _UPRIGHT)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF", "PPM", "JPEG2000", "HEIF"])
 @pytest.mark.parametrize("name", ["photo", "photo.txt", "photo.mp4", "photo.png"])
-def test_a_name_does_not_matter(tmp_path: Path, form: str, name: str) -> None:
+def test_the_file_name_is_ignored(tmp_path: Path, form: str, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(_encode(_UPRIGHT, form))
-    assert sniff_file(path).picture_format == form
-    found = read_picture(path)
+    assert sniff_file(path).image_format == form
+    found = read_image(path)
     assert np.abs(found[..., ::-1].astype(int) - _UPRIGHT).mean() < 6
 
 
-def test_every_kind_of_pixel_becomes_bgr() -> None:
+def test_every_pixel_format_becomes_bgr() -> None:
     colour, grey, alpha = _noise(20, 30, 3), _noise(20, 30), _noise(20, 30)
     palette = Image.fromarray(colour).quantize(16)
     with_alpha, two = Image.fromarray(np.dstack([colour, alpha])), Image.fromarray(grey).convert("1")
@@ -104,10 +104,10 @@ def test_every_kind_of_pixel_becomes_bgr() -> None:
     ):
         wanted_bgr = np.asarray(Image.fromarray(np.asarray(wanted)).convert("RGB"))[..., ::-1]
         for form in forms:
-            np.testing.assert_array_equal(decode_picture(_encode(image, form), form), wanted_bgr, err_msg=form)
+            np.testing.assert_array_equal(decode_image(_encode(image, form), form), wanted_bgr, err_msg=form)
     exact = _encode(with_alpha, "WEBP", lossless=True, exact=True)
-    np.testing.assert_array_equal(decode_picture(exact, "x"), colour[..., ::-1])
-    cmyk = decode_picture(_encode(Image.fromarray(_UPRIGHT).convert("CMYK"), "JPEG", quality=95), "x")
+    np.testing.assert_array_equal(decode_image(exact, "x"), colour[..., ::-1])
+    cmyk = decode_image(_encode(Image.fromarray(_UPRIGHT).convert("CMYK"), "JPEG", quality=95), "x")
     assert np.abs(cmyk[..., ::-1].astype(int) - _UPRIGHT).mean() < 6
 
 
@@ -115,15 +115,15 @@ def test_every_kind_of_pixel_becomes_bgr() -> None:
 def test_sixteen_bits_are_rounded(suffix: str) -> None:
     deep = _noise(20, 30, *(() if suffix == ".pgm" else (3,)), top=65536, dtype=np.uint16)
     data = cv2.imencode(suffix, deep)[1].tobytes()
-    np.testing.assert_array_equal(decode_picture(data, "x"), as_bgr(deep))
+    np.testing.assert_array_equal(decode_image(data, "x"), as_bgr(deep))
 
 
-def test_every_page_of_a_deep_tiff_is_its_own(tmp_path: Path) -> None:
+def test_every_page_of_a_16_bit_tiff_is_read(tmp_path: Path) -> None:
     deep = _noise(3, 20, 30, 3, top=65536, dtype=np.uint16)
     data = cv2.imencodemulti(".tiff", list(deep))[1].tobytes()
     (tmp_path / "x.tif").write_bytes(data)
     for opened in (io.BytesIO(data), (tmp_path / "x.tif").open("rb")):
-        with image_file.PictureFile(opened, sniff(data), "x") as file:
+        with pillow_reader.PillowReader(opened, sniff(data), "x") as file:
             assert file.count == 3
             for number in (0, 2, 1):
                 np.testing.assert_array_equal(as_bgr(file.read(number)), as_bgr(deep[number]))
@@ -132,23 +132,23 @@ def test_every_page_of_a_deep_tiff_is_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF", "PPM", "JPEG2000", "HEIF"])
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.97])
-def test_what_is_cut_short_is_refused(form: str, kept: float) -> None:
+def test_truncated_images_are_refused(form: str, kept: float) -> None:
     data = _encode(cv2.resize(_noise(60, 80, 3), (320, 240)), form)
     with pytest.raises(SourceUnreadableError, match="expected an image") as caught:
-        decode_picture(data[: int(len(data) * kept)], "half")
+        decode_image(data[: int(len(data) * kept)], "half")
     assert "'half'" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0" + b"\xff\xd9"}])
-def test_a_download_that_broke_off_is_refused(options: dict[str, object]) -> None:
-    """Its end is zeros, or it has a thumbnail's end marker alone; decoders would fill the rest with grey."""
+def test_an_incomplete_download_is_refused(options: dict[str, object]) -> None:
+    """It ends in zeros, or has only its thumbnail's end marker; decoders would fill the rest with grey."""
     data = _encode(cv2.resize(_noise(60, 80, 3), (640, 480)), "JPEG", **options)
     half = len(data) // 2
     for broken in (data[:half], data[:half] + bytes(half)):
         with pytest.raises(SourceUnreadableError, match="a JPEG that is cut short"):
-            decode_picture(broken, "x")
-    assert decode_picture(data + b"some bytes of the camera's maker", "x").shape == (480, 640, 3)
+            decode_image(broken, "x")
+    assert decode_image(data + b"some bytes of the camera's maker", "x").shape == (480, 640, 3)
 
 
 def _png_bomb(width: int, height: int) -> bytes:
@@ -160,8 +160,8 @@ def _png_bomb(width: int, height: int) -> bytes:
 
 
 def _patched(form: str, width: int, height: int) -> bytes:
-    """A small picture whose header declares another size."""
-    data = bytearray(_encode(np.zeros((48, 80), np.uint8), form))  # changed in place
+    """A small image whose header declares another size."""
+    data = bytearray(_encode(np.zeros((48, 80), np.uint8), form))  # modified in place
     if form == "JPEG":
         struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, height, width)
     elif form == "BMP":
@@ -179,22 +179,22 @@ def _patched(form: str, width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "PPM", "TIFF", "GIF"])
-def test_a_bomb_is_refused_before_it_is_decoded(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused_before_decoding(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     side = 60_000
     data = _png_bomb(side, side) if form == "PNG" else _patched(form, side, side)
     with pytest.raises(PictureSizeError, match="at most 200 million pixels, found 60000 x 60000; scale it down"):
-        decode_picture(data, "bomb")
+        decode_image(data, "bomb")
 
 
 @pytest.mark.parametrize("form", ["WEBP", "AVIF", "JPEG2000", "HEIF", "PNG"])
-def test_the_limit_holds_for_every_format(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_format_has_the_size_limit(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = _encode(_UPRIGHT, form)
-    monkeypatch.setattr(image_file, "MOST_PX", 80 * 48)
-    assert decode_picture(data, "x").shape == (48, 80, 3)
-    monkeypatch.setattr(image_file, "MOST_PX", 80 * 48 - 1)
+    monkeypatch.setattr(pillow_reader, "MAX_PIXELS", 80 * 48)
+    assert decode_image(data, "x").shape == (48, 80, 3)
+    monkeypatch.setattr(pillow_reader, "MAX_PIXELS", 80 * 48 - 1)
     with pytest.raises(PictureSizeError, match="found 80 x 48"):
-        decode_picture(data, "x")
+        decode_image(data, "x")
 
 
 @pytest.mark.parametrize(
@@ -229,57 +229,57 @@ def test_the_limit_holds_for_every_format(form: str, monkeypatch: pytest.MonkeyP
         (bytes(range(256)), "a file of an unknown kind"),
     ],
 )
-def test_what_is_no_image_is_named(data: bytes, found: str, tmp_path: Path) -> None:
+def test_other_files_are_named(data: bytes, found: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
     with pytest.raises(SourceUnreadableError, match=f"expected an image, found {found}$"):
-        read_picture(path)
+        read_image(path)
 
 
-def test_brands_tell_pictures_from_videos() -> None:
+def test_brands_tell_images_from_videos() -> None:
     def box(major: bytes, *others: bytes) -> bytes:
         body = b"ftyp" + major + bytes(4) + b"".join(others)
         return struct.pack(">I", len(body) + 4) + body
 
-    assert sniff(box(b"mif1", b"miaf", b"avif")).picture_format == "AVIF"
-    assert sniff(box(b"mif1", b"heic", b"miaf")).picture_format == "HEIF"
-    assert sniff(box(b"heic", b"mif1")).picture_format == "HEIF"
+    assert sniff(box(b"mif1", b"miaf", b"avif")).image_format == "AVIF"
+    assert sniff(box(b"mif1", b"heic", b"miaf")).image_format == "HEIF"
+    assert sniff(box(b"heic", b"mif1")).image_format == "HEIF"
     assert sniff(box(b"avis", b"msf1", b"avif")).kind == "animation"
     assert sniff(box(b"isom", b"mif1", b"heic")).kind == "video"
 
 
-def test_moving_pictures_are_told_from_still_ones(tmp_path: Path) -> None:
+def test_animations_are_told_from_still_images(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((16, 16, 3), 80 * i, np.uint8)) for i in range(3)]
     for form, rest in (("PNG", frames[1:]), ("WEBP", frames[1:]), ("AVIF", frames[1:]), ("GIF", frames[1:])):
         assert sniff(_encode(frames[0], form, save_all=True, append_images=rest)).kind == "animation"
     for form in ("PNG", "WEBP", "AVIF"):
-        assert sniff(_encode(frames[0], form)).kind == "picture"
+        assert sniff(_encode(frames[0], form)).kind == "image"
     long = tmp_path / "long.png"
     data = _encode(frames[0], "PNG", save_all=True, append_images=frames[1:], icc_profile=_noise(40_000).tobytes())
     long.write_bytes(data)
-    assert data.index(b"acTL") > content_type.HEAD_B or data.index(b"iCCP") > data.index(b"acTL")
+    assert data.index(b"acTL") > file_type.HEAD_B or data.index(b"iCCP") > data.index(b"acTL")
     assert sniff_file(long).kind == "animation"
 
 
-def test_of_several_pictures_the_first_is_read_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_of_several_images_is_read_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     pages = [Image.fromarray(np.full((8, 8, 3), 80 * i, np.uint8)) for i in range(3)]
     for form in ("TIFF", "GIF", "PNG", "WEBP"):
         options = {"lossless": True} if form == "WEBP" else {}
         data = _encode(pages[0], form, save_all=True, append_images=pages[1:], **options)
         with caplog.at_level(logging.WARNING):
-            found = decode_picture(data, "many")
+            found = decode_image(data, "many")
         assert not found.any(), form
-        assert caplog.messages == ["many holds 3 pictures, of which the first is taken"]
+        assert caplog.messages == ["many holds 3 images; only the first is used"]
         caplog.clear()
 
 
-def test_a_tiff_that_lost_pages_is_cut_short(tmp_path: Path) -> None:
+def test_a_tiff_with_lost_pages_is_incomplete(tmp_path: Path) -> None:
     path = tmp_path / "cut.tif"
     data = cv2.imencodemulti(".tif", [_noise(40, 60, 3)] * 3)[1].tobytes()
     for end in range(len(data) // 3, len(data), len(data) // 7):
         path.write_bytes(data[:end])
         with pytest.raises(SourceUnreadableError):
-            decode_picture(data[:end], "cut")
+            decode_image(data[:end], "cut")
         with pytest.raises(SourceUnreadableError), open_source(path) as source:
             list(source)
 
@@ -290,17 +290,17 @@ def test_thumbnails_in_a_tiff_are_no_pages() -> None:
     whole = tiff_pages.find_pages(io.BytesIO(data))
     assert (whole.numbers, whole.whole) == ((0, 1, 2), True)
     entry = whole.offsets[1] + 2
-    struct.pack_into("<HHII", data, entry, 254, 4, 1, 1)  # in place of its first tag
+    struct.pack_into("<HHII", data, entry, 254, 4, 1, 1)  # replaces its first tag
     assert tiff_pages.find_pages(io.BytesIO(data)).numbers == (0, 2)
     only = bytearray(data)
     struct.pack_into("<I", only, 4, whole.offsets[1])
     (count,) = struct.unpack_from("<H", only, whole.offsets[1])
     struct.pack_into("<I", only, entry + 12 * count, 0)
     with pytest.raises(SourceUnreadableError, match="no page, only reduced copies"):
-        decode_picture(bytes(only), "raw.nef")
+        decode_image(bytes(only), "raw.nef")
 
 
-def test_lists_of_pages_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_lists_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(_encode(_UPRIGHT, "TIFF"))
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
@@ -309,27 +309,27 @@ def test_lists_of_pages_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None
         struct.pack_into("<I", data, end, wrong)
         found = tiff_pages.find_pages(io.BytesIO(data))
         assert (len(found.offsets), found.whole) == (1, False)
-    monkeypatch.setattr(tiff_pages, "MOST_PAGES", 1)
+    monkeypatch.setattr(tiff_pages, "MAX_PAGES", 1)
     pages = _encode(_UPRIGHT, "TIFF", save_all=True, append_images=[Image.fromarray(_UPRIGHT)])
     with pytest.raises(SourceUnreadableError, match="expected at most 1 pages, found more"):
-        decode_picture(pages, "x")
+        decode_image(pages, "x")
 
 
-def test_tiffs_of_other_depths_are_named_undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiffs_of_other_depths_are_named_without_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = {"float32": np.zeros((8, 8, 3), np.float32), "float64": np.zeros((8, 8, 3))}
     encoded = {kind: cv2.imencode(".tiff", picture)[1].tobytes() for kind, picture in pictures.items()}
     encoded["int32"] = _encode(Image.fromarray(np.zeros((8, 8), np.int32)), "TIFF")
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     for kind, data in encoded.items():
-        with pytest.raises(SourceUnreadableError, match=f"8 or 16 bits a channel, found {kind}$"):
-            decode_picture(data, "x")
+        with pytest.raises(SourceUnreadableError, match=f"8 or 16 bits per channel, found {kind}$"):
+            decode_image(data, "x")
 
 
 def test_big_tiffs_are_read() -> None:
     pages = [_noise(40, 60, 3), _noise(20, 30, 3)]
     data = _encode(pages[0], "TIFF", save_all=True, append_images=[Image.fromarray(pages[1])], big_tiff=True)
     assert data.startswith(b"II+\0")
-    with image_file.PictureFile(io.BytesIO(data), sniff(data), "x") as file:
+    with pillow_reader.PillowReader(io.BytesIO(data), sniff(data), "x") as file:
         assert file.count == 2
         np.testing.assert_array_equal(file.read(1), pages[1][..., ::-1])
 
@@ -337,9 +337,9 @@ def test_big_tiffs_are_read() -> None:
 def test_a_heic_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(PackagesMissingError, match=r"pip install 'fastsam-trt\[heic\]'"):
-        decode_picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "x.heic")
+        decode_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "x.heic")
 
 
-def test_devices_are_no_pictures() -> None:
+def test_devices_are_no_images() -> None:
     with pytest.raises(SourceUnreadableError, match="found a device"):
-        read_picture(Path("/dev/zero"))
+        read_image(Path("/dev/zero"))
