@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 _MIN_IOU = 0.9  # an object found as two classes; at this IoU the crops hardly differ
 

@@ -155,7 +155,7 @@ def test_options_of_a_call_are_checked_and_change_nothing(options: dict[str, obj
 
 def test_a_call_is_refused_before_the_network_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("colours")
-    monkeypatch.setattr(Segmenter, "timed", lambda *_: pytest.fail("the network ran"))
+    monkeypatch.setattr(Segmenter, "segment", lambda *_: pytest.fail("the network ran"))
     with pytest.raises(ClipNotFoundError, match="needs CLIP"):
         pipe(scene(*SHAPES), prompts=["violin"])
 
