@@ -9,32 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from support.layers import LAYERS
+
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = {
-    "engine/fastsam_engine": (
-        "import_names", "errors", "discovery", "concurrency", "packages", "cpu_count", "gpus", "device_array", "graph",
-        "store", "spec", "open_options", "plans", "spec_reader", "session", "backends", "choose_builder", "opener",
-    ),
-    "export/fastsam_export": (
-        "errors", "onnx_file", "parity", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
-        "exporter",
-    ),
-    "runtime/fastsam_trt": (
-        "errors", "bundled_models", "reports", "frames", "prompts", "masks", "demo", "segmentation", "tracking", "clip",
-        "selectors", "results", "sources", "streaming", "drawing", "pipeline", "sinks", "preview", "comparison", "cli",
-        "__main__",
-    ),
-    "benchmarks/fastsam_bench": (
-        "errors", "results", "timing", "cases", "roofline", "scenarios", "run", "report",
-    ),
-}  # fmt: skip
 
 
 def _modules(package: Path) -> dict[str, Path]:
     """Every module of a package by its dotted name; a package by the name of its folder."""
+    wing = ROOT / package.relative_to(ROOT).parts[0]
     found = {}
     for path in package.rglob("*.py"):
-        dotted = ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        dotted = ".".join(path.relative_to(wing).with_suffix("").parts)
         found[dotted.removesuffix(".__init__")] = path
     return found
 
@@ -80,11 +65,12 @@ def test_no_layer_imports_from_one_below_it(wing: str) -> None:
     package = ROOT / wing
     modules = _modules(package)
     layer = {name: place for place, name in enumerate(LAYERS[wing])}
+    depth = wing.count("/")
     upward = []
     for name, path in modules.items():
-        own = name.split(".")[1:2]
+        own = name.split(".")[depth : depth + 1]
         for other in _imported(path, modules, types=True) if own else ():
-            to = other.split(".")[1:2]
+            to = other.split(".")[depth : depth + 1]
             if to and to != own and layer[to[0]] > layer[own[0]]:
                 upward.append(f"{name} imports {other}")
     assert not upward

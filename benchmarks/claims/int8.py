@@ -149,7 +149,7 @@ def _network(graph: Path, backend: str, precision: str, frame: NDArray[np.uint8]
 
 
 def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Any:
-    return harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops())
+    return harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").mask_crops())
 
 
 def _share(expected: Iterable[Result], found: Iterable[Result], least: float) -> tuple[float, int]:

@@ -142,7 +142,7 @@ def _run(pipeline: Pipeline, source: _Crowds, seconds: float) -> _Measured:
     begun: float | None = None
     with Flow(source, pipeline) as flow:
         for frame, result in flow:
-            result.crops()
+            result.mask_crops()
             now = time.perf_counter()
             begun = frame.captured_s if begun is None else begun
             kept = frame.captured_s - begun >= seconds
@@ -167,7 +167,7 @@ def _run(pipeline: Pipeline, source: _Crowds, seconds: float) -> _Measured:
                 seen.ages_ms.append((now - frame.captured_s) * 1e3)
                 seen.segment_ms.append(result.speed["preprocess"] + result.speed["segment"])
                 seen.segments.append(len(result.segments))
-                seen.crops_embedded.append(result.embedded)
+                seen.crops_embedded.append(result.crops_embedded)
                 seen.pending.append(len(result.pending))
     return seen
 

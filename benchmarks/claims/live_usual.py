@@ -101,7 +101,7 @@ class _Ours:
             for frame, result in flow:
                 sink.write(frame, result)
                 self.segments += len(result.segments)
-                self.crops_embedded += result.embedded
+                self.crops_embedded += result.crops_embedded
 
 
 class _PlainLoop:

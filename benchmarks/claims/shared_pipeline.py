@@ -160,7 +160,7 @@ def _frame(index: int) -> NDArray[np.uint8]:
 
 def _told(result: Result) -> tuple[bytes, ...]:
     """All that a result says, as it is."""
-    masks = b"".join(crop.pixels.tobytes() for crop in result.crops())
+    masks = b"".join(crop.pixels.tobytes() for crop in result.mask_crops())
     parts = (result.boxes, result.scores, result.class_ids, result.prompt_ids, result.similarities)
     return (*(part.tobytes() for part in parts), masks, repr(result.prompts).encode())
 

@@ -120,7 +120,7 @@ def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
 
     def call() -> None:
         result = pipeline(frame, rectangle="smallest")
-        result.crops()
+        result.mask_crops()
         result.masks()
 
     return harness.wall_clock(call)
@@ -137,7 +137,7 @@ def make_whole(
     pipeline = _open(model, backend, precision)
     inside = TimedRun(pipeline.segmenter.session)
     pipeline.segmenter.session.run_kept = inside  # type: ignore[method-assign, assignment]
-    whole = harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops()) if boxes else (
+    whole = harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").mask_crops()) if boxes else (
         _whole(pipeline, frame))  # fmt: skip
     return lambda _: (whole(), inside.last_ms)
 

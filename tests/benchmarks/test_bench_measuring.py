@@ -243,7 +243,7 @@ def test_frames_are_those_that_a_run_reads(tmp_path: Path) -> None:
     with open_source(path) as source, pytest.raises(TruncatedSourceError):
         read = []
         for frame in source:
-            read.append(frame.picture)
+            read.append(frame.image)
     frames = VideoFrames(path)
     for picture in (*read, read[0]):
         np.testing.assert_array_equal(frames.capture(), picture)

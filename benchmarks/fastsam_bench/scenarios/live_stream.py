@@ -72,7 +72,7 @@ class LiveStream(Scenario):
         taken, start_s = 0, 0.0
         with PacedSource(self.frames) as source, Flow(source, self.opened.pipeline, "latest") as flow:
             for place, (frame, result) in enumerate(flow):
-                result.crops()
+                result.mask_crops()
                 now_s = time.perf_counter()
                 if place == _LED_IN - 1:
                     start_s, before = now_s, flow.figures.snapshot()
@@ -98,5 +98,5 @@ class LiveStream(Scenario):
     def call(self) -> Times:
         start = time.perf_counter()
         self.frames.prepare()
-        self.opened.pipeline(self.frames.capture(), rectangle="smallest").crops()
+        self.opened.pipeline(self.frames.capture(), rectangle="smallest").mask_crops()
         return {WHOLE: (time.perf_counter() - start) * 1e3}

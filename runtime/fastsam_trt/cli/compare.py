@@ -78,8 +78,8 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.errors import OptionError
     from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.reports.machine import this_machine
-    from fastsam_trt.sinks.panels import write_picture
-    from fastsam_trt.sources.naming import is_demo, printable
+    from fastsam_trt.sinks.panels import write_image
+    from fastsam_trt.sources.names import is_demo, printable
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
     if args.top < 0:
@@ -104,7 +104,7 @@ def _compare(args: argparse.Namespace) -> int:
     machine = this_machine(_PACKAGES)
     print(table(HEADER, table_rows(comparison)))
     if args.save is not None:
-        write_picture(args.save, draw_sheet(comparison, args.top))
+        write_image(args.save, draw_sheet(comparison, args.top))
     if args.html is not None:
         write_atomically(args.html, make_page(comparison, printable(args.image), machine, args.top).encode())
     if args.json is not None:
@@ -119,7 +119,7 @@ def _read(image: str) -> NDArray[np.uint8]:
     """The picture to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
     from fastsam_trt.frames.image import read_image
-    from fastsam_trt.sources.naming import as_path, is_demo
+    from fastsam_trt.sources.names import as_path, is_demo
 
     if is_demo(image):
         from fastsam_trt.sources.demo_video import DemoVideo
@@ -140,11 +140,11 @@ def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
     from fastsam_engine.errors import OutputError
     from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
-    from fastsam_trt.sinks import PICTURE_SUFFIXES
-    from fastsam_trt.sources.naming import as_path
+    from fastsam_trt.sinks import SAVED_IMAGE_SUFFIXES
+    from fastsam_trt.sources.names import as_path
 
     check_apart(_outputs(args), [as_path(args.image)])
-    suffixes = ((args.save, PICTURE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))
+    suffixes = ((args.save, SAVED_IMAGE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))
     for path, allowed in suffixes:
         if path is None:
             continue

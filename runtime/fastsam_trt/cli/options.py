@@ -153,7 +153,7 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
     from fastsam_trt.bundled_models import SEGMENTER
     from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
-    from fastsam_trt.sources.naming import is_demo
+    from fastsam_trt.sources.names import is_demo
 
     given = {
         name: getattr(args, name)

@@ -43,7 +43,7 @@ def place_video(path: Path, source: str) -> Path:
         source: What he called the source: `clip.mov` gives `clip.mp4`, `cam0` `cam0.mp4`, an address its last part.
     """
     from fastsam_trt.sinks.frame_names import stem_of
-    from fastsam_trt.sources.naming import DEMO, is_demo
+    from fastsam_trt.sources.names import DEMO, is_demo
 
     if not path.is_dir():
         return path

@@ -194,7 +194,7 @@ def _report(
     from fastsam_engine.errors import OutputError
     from fastsam_trt.cli import summary
     from fastsam_trt.cli.stats import write_stats
-    from fastsam_trt.sources.naming import printable
+    from fastsam_trt.sources.names import printable
 
     snapshot = flow.figures.snapshot()
     if args.stats is not None:  # before anything is printed, which fails where nobody reads it

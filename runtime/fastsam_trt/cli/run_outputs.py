@@ -10,8 +10,8 @@ from fastsam_trt.cli.output_checks import check_apart, input_path, output_path
 from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
+    from fastsam_trt.drawing.overlay import Overlay
     from fastsam_trt.sinks import Sink
-    from fastsam_trt.sinks.overlay import Overlay
     from fastsam_trt.sources import Source
 
 
@@ -70,8 +70,8 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
     """Refuse outputs that would overwrite the source or one another."""
     from fastsam_engine.errors import OutputError
     from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
-    from fastsam_trt.sources.naming import as_path
-    from fastsam_trt.sources.pipe import name_in_files
+    from fastsam_trt.sources.names import as_path
+    from fastsam_trt.sources.pipes.pipe import name_in_files
 
     read = [as_path(name_in_files(args.source)), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
     check_apart([path for path in output_paths(args) if path != args.labels], read)
@@ -89,14 +89,14 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
 def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     """The sinks that were asked for; their paths are checked before any work."""
     from fastsam_engine.errors import OutputError
+    from fastsam_trt.drawing.overlay import Overlay
     from fastsam_trt.sinks import (
-        PICTURE_SUFFIXES,
+        SAVED_IMAGE_SUFFIXES,
         JsonLinesSink,
         LabelMapSink,
-        PictureSink,
+        PanelSink,
         WindowSink,
     )
-    from fastsam_trt.sinks.overlay import Overlay
 
     _check_outputs(args, source)
     one_image = source.kind == "images" and source.frames == 1
@@ -111,12 +111,12 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         sinks.append(LabelMapSink(args.label_map, source.kind, source.files))
     if args.save is not None:
         is_folder = args.save.is_dir()
-        is_picture = args.save.suffix.lower() in PICTURE_SUFFIXES and not is_folder
+        is_picture = args.save.suffix.lower() in SAVED_IMAGE_SUFFIXES and not is_folder
         if is_picture and not one_image:
             wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
             raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
         if is_picture or (source.kind == "images" and (is_folder or not args.save.suffix)):
-            sinks.append(PictureSink(args.save, source.files))
+            sinks.append(PanelSink(args.save, source.files))
         else:
             sinks.append(_video_sink(args.save, source, overlay, source.sound if args.audio else None))
     if args.show:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt import __version__
 from fastsam_trt.reports.machine import this_machine
-from fastsam_trt.sources.diagnosis import hide_password
-from fastsam_trt.sources.naming import printable
+from fastsam_trt.sources.names import hide_password, printable
 from fastsam_trt.streaming import Flow
 
 if TYPE_CHECKING:

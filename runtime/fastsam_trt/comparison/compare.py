@@ -112,12 +112,12 @@ def _outcome(
     name: str, pipeline: Pipeline, picture: NDArray[np.uint8], selector: SelectorName, repeat: int
 ) -> ModelOutcome:
     result = pipeline.process(picture)
-    result.crops()
+    result.mask_crops()
     ranking = pipeline.rank(result)
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for _ in range(repeat):
         timed = pipeline.process(picture)
-        timed.crops()
+        timed.mask_crops()
         for stage in STAGES:
             times[stage].append(timed.speed[stage])
     session = pipeline.segmenter.session

@@ -263,7 +263,7 @@ class Pipeline(Closable):
             ClosedError: `close` was called.
         """
         with self._under_way.one():
-            return self._settings.stage_of(result.frames).rank(result)
+            return self._settings.stage_of(result.stream).rank(result)
 
     def stream(
         self,

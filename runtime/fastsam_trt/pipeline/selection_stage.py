@@ -116,8 +116,8 @@ class SelectionStage:
             class_agnostic=segmenter.class_agnostic,
             prompts=selectors.prompt_set.prompts,
             speed={**segmented.segments.speed_ms, "select": (time.perf_counter() - start_s) * 1e3},
-            embedded=selection.crops_embedded,
-            frames=self.stream,
+            crops_embedded=selection.crops_embedded,
+            stream=self.stream,
         )
 
     def rank(self, result: Result) -> Ranking:

@@ -23,7 +23,7 @@ class PreviewSink(Sink):
         """Take a result; it is dropped where no client waits for one."""
         self._feed.saw_frame()
         if self._feed.wanted:
-            result.crops()
+            result.mask_crops()
             self._feed.offer(result)
 
     def close(self) -> None:

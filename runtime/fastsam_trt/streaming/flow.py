@@ -285,7 +285,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             frame = passed.frame
             try:
                 segmented = self._pipeline.segment(
-                    frame.picture, captured_s=frame.captured_s, media_s=frame.media_s, rectangle=self._rectangle
+                    frame.image, captured_s=frame.captured_s, media_s=frame.media_s, rectangle=self._rectangle
                 )
             except FRAME_ERRORS as error:
                 if not self._source.reject(frame, error):

@@ -132,7 +132,7 @@ class FlowFigures:
             if self._age.count > 1:  # with the first, files and windows are opened
                 self._recent_after.add((done_s - selected_s) * 1e3, done_s)
             self._segments += len(result)
-            self._embedded += result.embedded
+            self._embedded += result.crops_embedded
             self._pending += len(result.pending)
             self._done_s = done_s
 

@@ -22,10 +22,9 @@ import pytest
 from fastsam_trt import __version__
 from fastsam_trt.cli import summary
 from fastsam_trt.cli.main import main
-from fastsam_trt.drawing.overlay import draw
+from fastsam_trt.drawing.overlay import Overlay, draw
 from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import VideoSink
-from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sources import Frame, SourceHealth
 from fastsam_trt.streaming.stats import FlowFigures
 from support.colour_models import scene
@@ -213,7 +212,7 @@ def test_figures_show_on_a_terminal(long_video: Path) -> None:
 
 def test_an_overlay_is_drawn_once_for_all_that_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Result] = []
-    monkeypatch.setattr("fastsam_trt.sinks.overlay.draw", lambda result: drawn.append(result) or draw(result))
+    monkeypatch.setattr("fastsam_trt.drawing.overlay.draw", lambda result: drawn.append(result) or draw(result))
     overlay = Overlay()
     results = [made_result([np.ones((60, 80), bool)]) for _ in range(3)]
     with VideoSink(tmp_path / "a.mp4", 25, overlay) as one, VideoSink(tmp_path / "b.mp4", 25, overlay) as two:

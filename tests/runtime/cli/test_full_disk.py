@@ -18,7 +18,7 @@ import pytest
 
 from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.sinks import JsonLinesSink, VideoSink
-from fastsam_trt.sinks.recording_file import RecordingFile
+from fastsam_trt.sinks.video.recording_file import RecordingFile
 from fastsam_trt.sources import Frame
 from support.made_results import made_result
 

@@ -83,7 +83,7 @@ def _press(process: subprocess.Popen[str], times: int, number: int = signal.SIGI
         ("from fastsam_trt import Pipeline; after(Pipeline, 'segment', 3", signal.SIGINT),
         ("from fastsam_trt import Pipeline; after(Pipeline, 'segment', 3", signal.SIGHUP),
         ("from fastsam_trt import Pipeline; after(Pipeline, 'select', 3", signal.SIGTERM),
-        ("from fastsam_trt.sources.video_file import Decoder; after(Decoder, 'decode', 8", signal.SIGINT),
+        ("from fastsam_trt.sources.video.video_file import Decoder; after(Decoder, 'decode', 8", signal.SIGINT),
     ],
 )
 def test_one_signal_ends_a_run_whose_threads_are_stuck(
@@ -148,7 +148,7 @@ PLACES = {
     "opening the model": "import fastsam_trt.cli.options as at; after(at, 'open_pipeline', 0",
     "the first frame": "from fastsam_trt.sinks import VideoSink as at; after(at, 'write', 0",
     "a later frame": "from fastsam_trt.sinks import VideoSink as at; after(at, 'write', 5",
-    "the end of a file": "from fastsam_trt.sinks.video_encoder import VideoEncoder as at; after(at, 'close', 0",
+    "the end of a file": "from fastsam_trt.sinks.video.encoder import VideoEncoder as at; after(at, 'close', 0",
     "the summary": "import fastsam_trt.cli.summary as at; after(at, 'ending', 0",
 }
 

@@ -89,9 +89,9 @@ def test_the_demo_video_has_items_that_leave_and_return() -> None:
         assert (source.kind, source.frames, source.fps) == ("video", 5, 0.5)
         frames = list(source)
     assert [frame.index for frame in frames] == [0, 60, 120, 180, 240]
-    assert all(frame.picture.shape == (360, 640, 3) for frame in frames)
+    assert all(frame.image.shape == (360, 640, 3) for frame in frames)
     video = DemoVideo()
-    np.testing.assert_array_equal(video.scene(60).frame, frames[1].picture)
+    np.testing.assert_array_equal(video.scene(60).frame, frames[1].image)
     scenes = [video.scene(i) for i in range(0, 300, 10)]
     assert (scenes[0].items[0].colour, scenes[0].items[0].shape) == ("red", "circle")
     visible = np.array([scene.visible for scene in scenes])

@@ -44,7 +44,7 @@ def at_once(work: Callable[[int], object], threads: int = THREADS) -> list[objec
 
 def comparable(result: Result) -> tuple[bytes, ...]:
     """Everything in a result, as comparable bytes."""
-    masks = b"".join(crop.pixels.tobytes() for crop in result.crops())
+    masks = b"".join(crop.pixels.tobytes() for crop in result.mask_crops())
     parts = (result.boxes, result.scores, result.class_ids, result.prompt_ids, result.similarities)
     return (*(part.tobytes() for part in parts), masks, repr(result.prompts).encode())
 

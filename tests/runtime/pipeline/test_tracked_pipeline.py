@@ -13,6 +13,7 @@ from fastsam_trt import Pipeline
 from fastsam_trt.clip.embedder import CropEmbedder, Embeddings, LatencyBudget
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, PromptError
+from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.prompts.text_options import TextOptions
 from fastsam_trt.prompts.texts import Routes
 from fastsam_trt.segmentation.segments import Segments
@@ -169,9 +170,9 @@ def test_a_tracked_object_is_embedded_once() -> None:
         result, expected = pipe(scene(*SHAPES)), plain(scene(*SHAPES))
         assert _cells(result) == _cells(expected) == {(1, 1), (5, 5)}
         np.testing.assert_allclose(result.similarities, expected.similarities, atol=1e-6)
-        assert expected.embedded == 4
+        assert expected.crops_embedded == 4
         assert expected.track_ids.tolist() == [-1, -1]
-        embedded.append(result.embedded)
+        embedded.append(result.crops_embedded)
         ids.append(sorted(result.track_ids.tolist()))
     assert embedded[0] == 4
     assert embedded[1] < 4
@@ -200,11 +201,11 @@ def test_a_new_prompt_needs_no_new_crops() -> None:
 def test_setting_track_starts_tracking_again() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     frame = scene(*SHAPES)
-    assert pipe(frame).embedded == 4
-    assert pipe(frame).embedded < 4
+    assert pipe(frame).crops_embedded == 4
+    assert pipe(frame).crops_embedded < 4
     pipe.track = True
     assert pipe.track
-    assert pipe(frame).embedded == 4
+    assert pipe(frame).crops_embedded == 4
     pipe.track = False
     assert not pipe.track
     assert pipe(frame).track_ids.tolist() == [-1, -1]
@@ -215,9 +216,10 @@ def test_a_late_frame_has_pending_segments_that_later_frames_decide() -> None:
     frame = scene(*SHAPES)
     long_ago = pipe(frame, captured_s=time.perf_counter() - 60)
     assert len(long_ago.pending) > 0
-    assert len(long_ago.pending) + long_ago.embedded == 4
+    assert len(long_ago.pending) + long_ago.crops_embedded == 4
     record = as_record(Frame(frame, 0, "made"), long_ago)
-    assert record["pending"] == long_ago.segments.track_ids[long_ago.pending].tolist()
+    assert record["pending_tracks"] == record["pending"] == long_ago.pending_tracks.tolist()
+    assert len(set(record["pending_tracks"]) - {-1}) == len(long_ago.pending)
     for _ in range(20):
         result = pipe(frame)
         if not len(result.pending):
@@ -225,11 +227,31 @@ def test_a_late_frame_has_pending_segments_that_later_frames_decide() -> None:
     assert _cells(result) == {(1, 1), (5, 5)}
 
 
+def test_the_first_budget_times_every_batch_size_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
+    assert pipe.clip is not None
+    sizes: list[int] = []
+    embed_boxes = pipe.clip.embed_boxes
+
+    def counted(frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        sizes.append(len(boxes))
+        return embed_boxes(frame, boxes)
+
+    monkeypatch.setattr(pipe.clip, "embed_boxes", counted)
+    pipe.budget_ms = 50
+    assert sorted(set(sizes)) == sorted(LADDER)
+    sizes.clear()
+    pipe.budget_ms = 60
+    assert sizes == []
+    pipe.budget_ms = None
+    assert pipe(scene(*SHAPES), captured_s=time.perf_counter() - 60).pending.tolist() == []
+
+
 def test_without_a_budget_nothing_is_pending() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     result = pipe(scene(*SHAPES), captured_s=time.perf_counter() - 60)
     assert len(result.pending) == 0
-    assert result.embedded == 4
+    assert result.crops_embedded == 4
 
 
 @pytest.mark.parametrize("budget", [0, -1, math.nan, math.inf])
@@ -286,7 +308,7 @@ def test_segmenting_and_selecting_on_two_threads_equals_one_thread() -> None:
         for i in range(len(frames)):
             more.acquire()
             result = pipe.select(ready[i])
-            result.crops()
+            result.mask_crops()
             found.append(_cells(result))
 
     selecting = threading.Thread(target=select)

@@ -82,7 +82,7 @@ def test_objects_after_a_cut_share_no_track_with_those_before() -> None:
         before = pipe(first)
     after = pipe(second)
     assert not set(before.segments.track_ids.tolist()) & set(after.segments.track_ids.tolist())
-    assert after.embedded == len(after.segments)
+    assert after.crops_embedded == len(after.segments)
     plain = Pipeline("demo-seg", clip="demo-clip", prompts=["red circle"])(second)
     np.testing.assert_array_equal(after.boxes, plain.boxes)
 
