@@ -90,7 +90,9 @@ def test_bad_requests_are_one_line(photo: Path, tmp_path: Path, capsys: pytest.C
     assert "expected a segmenter" in _fails(capsys, 2, *good, "--model", tmp_path / "home" / clip)
     missing = _fails(capsys, 2, "--image", photo, "--prompt", "red bus", "--model", "colours")
     assert "create it with: fastsam-trt export clip-vit-base-patch32" in missing
-    assert "model 'things': expected a class" in _fails(capsys, 2, *good, "--model", "things", "--selector", "labels")
+    assert "model 'things': selector labels: expected" in _fails(
+        capsys, 2, *good, "--model", "things", "--selector", "labels"
+    )
     assert "--repeat" in _fails(capsys, 2, *good, "--repeat", "often")
     assert "repeat: expected" in _fails(capsys, 2, *good, "--repeat", 0)
     assert "top: expected" in _fails(capsys, 2, *good, "--top", -1)

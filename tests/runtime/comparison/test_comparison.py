@@ -247,7 +247,7 @@ def test_bad_requests() -> None:
         compare(frame, ["colours"], ["red"], repeat=0)
     with pytest.raises(OptionError, match=r"^threshold"):
         compare(frame, ["colours"], ["red"], threshold=2)
-    with pytest.raises(ComparedModelError, match=r"model 'things': expected a class.*found 'red'") as failed:
+    with pytest.raises(ComparedModelError, match=r"model 'things': selector labels: expected.*found 'red'") as failed:
         compare(frame, ["colours", "things"], ["red"], selector="labels")
     assert failed.value.exit_code == 2
 
