@@ -90,7 +90,7 @@ def test_bad_requests_are_one_line(photo: Path, tmp_path: Path, capsys: pytest.C
     assert "expected a segmenter" in _fails(capsys, 2, *good, "--model", tmp_path / "home" / clip)
     missing = _fails(capsys, 2, "--image", photo, "--prompt", "red bus", "--model", "colours")
     assert "create it with: fastsam-trt export clip-vit-base-patch32" in missing
-    assert "model 'things': selector labels: expected" in _fails(
+    assert "'things': selector labels: expected" in _fails(
         capsys, 2, *good, "--model", "things", "--selector", "labels"
     )
     assert "--repeat" in _fails(capsys, 2, *good, "--repeat", "often")
