@@ -61,7 +61,7 @@ def main() -> int:
                     time.sleep(_PAUSE_S)
                 if number % _SAMPLE_FRAMES == 0:
                     memory.append(_resident_kb())
-            figures_of = flow.figures.snapshot()
+            figures_of = flow.stats.snapshot()
         seconds = time.perf_counter() - start
         written = sum(1 for _ in (out / "lines.jsonl").open(encoding="utf-8"))
         for each in out.iterdir():

@@ -75,7 +75,7 @@ class LiveStream(Scenario):
                 result.mask_crops()
                 now_s = time.perf_counter()
                 if place == _LED_IN - 1:
-                    start_s, before = now_s, flow.figures.snapshot()
+                    start_s, before = now_s, flow.stats.snapshot()
                 if place < _LED_IN:
                     continue
                 taken += 1
@@ -89,7 +89,7 @@ class LiveStream(Scenario):
                 self.segments.append(len(result))
                 if taken >= _FEWEST and now_s - start_s >= seconds:
                     break
-            after = flow.figures.snapshot()
+            after = flow.stats.snapshot()
         seconds_s = now_s - start_s
         fps_in, fps_out = (after.captured - before.captured) / seconds_s, taken / seconds_s
         self.passes.append(Pass(fps_in, fps_out, after.dropped - before.dropped))

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt compare`: several segmentation models side by side, with one selection by text."""
+"""`fastsam-trt compare`: show several segmentation models side by side, with one selection by text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.output_checks import check_apart, output_path
-from fastsam_trt.cli.standard_streams import stdout_for
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.output_checks import check_distinct, output_path
+from fastsam_trt.cli.standard_streams import stdout_for, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Compare, print the table, and write what was asked for."""
+    """Compare, print the table, and write the outputs."""
     with stdout_for(_outputs(args)):
         return _compare(args)
 
@@ -86,12 +85,12 @@ def _compare(args: argparse.Namespace) -> int:
         raise OptionError("top", "a whole number of 0 or more", args.top)
     _check_outputs(args)
     limit_opencv_threads(args.threads)
-    picture = _read(args.image)
+    image = _read(args.image)
     comparison = compare(
-        picture,
+        image,
         args.model or installed_segmenters(),
         args.prompt,
-        clip=args.clip or (CLIP if is_demo(args.image) else None),  # the demo brings a CLIP that knows its shapes
+        clip=args.clip or (CLIP if is_demo(args.image) else None),  # the demo has a CLIP model that knows its shapes
         selector=args.selector,
         conf=args.conf,
         repeat=args.repeat,
@@ -116,7 +115,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _read(image: str) -> NDArray[np.uint8]:
-    """The picture to compare on."""
+    """Read the image to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
     from fastsam_trt.frames.image import read_image
     from fastsam_trt.sources.names import as_path, is_demo
@@ -137,13 +136,13 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
+    """Check before any work that the outputs can be written and overwrite neither the image nor one another."""
     from fastsam_engine.errors import OutputError
     from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
     from fastsam_trt.sinks import SAVED_IMAGE_SUFFIXES
     from fastsam_trt.sources.names import as_path
 
-    check_apart(_outputs(args), [as_path(args.image)])
+    check_distinct(_outputs(args), [as_path(args.image)])
     suffixes = ((args.save, SAVED_IMAGE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))
     for path, allowed in suffixes:
         if path is None:

@@ -1,4 +1,4 @@
-"""Provide the options that several subcommands share."""
+"""Define the options that several subcommands share."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def add_backend_options(group: argparse._ArgumentGroup) -> None:
 
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
-    """Open the pipeline that the options describe."""
+    """Open the pipeline for the options."""
     from fastsam_trt.bundled_models import SEGMENTER
     from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
@@ -170,7 +170,7 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         )
         if getattr(args, name) is not None
     }
-    if is_demo(args.source):  # the demo brings its own models, so that it runs with no other argument
+    if is_demo(args.source):  # the demo has its own models, so that it needs no other option
         given.setdefault("model", SEGMENTER)
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)
@@ -194,10 +194,10 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
 
 
 def image_size(values: list[int]) -> tuple[int, int]:
-    """`--imgsz N` or `--imgsz H W` as (height, width).
+    """Convert `--imgsz N` or `--imgsz H W` to (height, width).
 
     Raises:
-        OptionError: More than two numbers.
+        OptionError: There are more than two numbers.
     """
     from fastsam_trt.errors import OptionError
 

@@ -1,4 +1,4 @@
-"""The file of a run's figures."""
+"""Write the statistics file of a run."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _PACKAGES = (
 def write_stats(
     args: argparse.Namespace, flow: Flow, pipeline: Pipeline, *, interrupted: bool, error: BaseException | None
 ) -> None:
-    """Write the figures, and what they are of, as one JSON document.
+    """Write the statistics and the configuration of a run as one JSON document.
 
     Args:
-        args: Of the run; its `stats` is the file.
-        flow: The run, which has ended.
-        pipeline: What it ran.
-        interrupted: Whether it was stopped before its source ended.
-        error: What it failed with.
+        args: Options of the run; `args.stats` is the file.
+        flow: The flow of the run, which has ended.
+        pipeline: The pipeline of the run.
+        interrupted: Whether the run was stopped before its source ended.
+        error: The error that ended the run; None: it did not fail.
 
     Raises:
         OutputError: The file can't be written.
     """
     session, machine = pipeline.segmenter.session, this_machine(_PACKAGES)
     document = {
-        **flow.figures.snapshot().as_record(),
+        **flow.stats.snapshot().as_record(),
         "source": hide_password(printable(args.source)),
         "policy": flow.policy,
         "track": pipeline.track,

@@ -1,4 +1,4 @@
-"""MapAxis: where a frame lies in a model's output maps, so that padding does not affect its masks.
+"""One axis of a frame in a model's output maps, cut so that padding does not affect the masks.
 
 As in ultralytics' retina masks (`process_mask_native`): maps are refined, linearly, by the smallest whole factor that
 puts the frame's edges between cells. Then the padding is cut off, and the rest is resized to the frame.

@@ -27,7 +27,7 @@ class ArgmaxMasks:
         self,
         planes: NDArray[np.float32],
         leaders: NDArray[np.integer],
-        owners: NDArray[np.intp],
+        plane_ids: NDArray[np.intp],
         cells: NDArray[np.intp],
         resize: MapToFrame,
         parts: dict[int, tuple[NDArray[np.int32], int]] | None = None,
@@ -37,19 +37,19 @@ class ArgmaxMasks:
         Args:
             planes: (c, h, w) float32, over the model's input; not copied.
             leaders: (h, w) index of the highest plane of each cell; -1 for padding.
-            owners: (n,) index of the plane of each segment.
+            plane_ids: (n,) index of the plane of each segment.
             cells: (n, 4) xyxy, box around the cells that each segment leads, x1 and y1 exclusive.
             resize: From the planes to the frame.
             parts: For segments that are a connected part of a plane: (h, w) part of each cell, and the segment's part.
         """
-        self._planes, self._leaders, self._owners = planes, leaders, owners
+        self._planes, self._leaders, self._plane_ids = planes, leaders, plane_ids
         self._resize = resize
         self._parts = parts or {}
         self.windows = resize.to_frame(cells)
         self._labels: NDArray[np.int16] | None = None  # (H, W) plane of each pixel, in decoded tiles
 
     def __len__(self) -> int:
-        return len(self._owners)
+        return len(self._plane_ids)
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
         """Decode masks by index; see `MaskSource.decode`."""
@@ -60,12 +60,12 @@ class ArgmaxMasks:
         crops = []
         for index in indices:
             x0, y0, x1, y1 = self.windows[index].tolist()
-            owner = int(self._owners[index])
+            plane_id = int(self._plane_ids[index])
             for tile_y in range(y0 // _TILE_PX, -(-y1 // _TILE_PX)):
                 for tile_x in range(x0 // _TILE_PX, -(-x1 // _TILE_PX)):
                     if not self._done[tile_y, tile_x]:
-                        self._done[tile_y, tile_x] = self._fill(self._labels, tile_y, tile_x, owner)
-            pixels = self._labels[y0:y1, x0:x1] == owner
+                        self._done[tile_y, tile_x] = self._fill(self._labels, tile_y, tile_x, plane_id)
+            pixels = self._labels[y0:y1, x0:x1] == plane_id
             if index in self._parts:
                 pixels &= self._part(index, x0, y0, x1, y1)
             crops.append(MaskCrop(x0, y0, pixels))
@@ -74,23 +74,23 @@ class ArgmaxMasks:
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
         """See `MaskSource.coarse`."""
         rows, columns, matrix = self._resize.coarse(window, size_px)
-        leads = self._leaders[rows, columns] == self._owners[index]
+        leads = self._leaders[rows, columns] == self._plane_ids[index]
         if index in self._parts:
             parts, part = self._parts[index]
             leads &= parts[rows, columns] == part
         return warp(leads.astype(np.float32), matrix, size_px) >= 0.5
 
-    def _fill(self, labels: NDArray[np.int16], tile_y: int, tile_x: int, owner: int) -> bool:
-        """Decode a tile if the owner leads a cell in it or next to it; return whether it did."""
+    def _fill(self, labels: NDArray[np.int16], tile_y: int, tile_x: int, plane_id: int) -> bool:
+        """Decode a tile if the plane leads a cell in it or next to it; return whether it did."""
         y0, x0 = tile_y * _TILE_PX, tile_x * _TILE_PX
         y1, x1 = min(y0 + _TILE_PX, labels.shape[0]), min(x0 + _TILE_PX, labels.shape[1])
         rows, columns = self._resize.reach(x0, y0, x1, y1)
         near = self._leaders[max(rows.start - 1, 0) : rows.stop + 1, max(columns.start - 1, 0) : columns.stop + 1]
         rivals = np.flatnonzero(np.bincount(near[near >= 0], minlength=len(self._planes)))
-        if owner not in rivals:
+        if plane_id not in rivals:
             return False
         if len(rivals) == 1:
-            labels[y0:y1, x0:x1] = owner
+            labels[y0:y1, x0:x1] = plane_id
         else:
             resized = self._resize.window(self._planes[rivals, rows, columns], x0, y0, x1, y1)
             labels[y0:y1, x0:x1] = rivals[resized.argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""Boxes, points and exclusions in the command: on an image, a folder and the demo video, and refused in one line."""
+"""Test boxes, points and exclusions on an image, a folder and the demo video, and their errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def _labels(path: Path, tmp_path: Path, *arguments: str, model: str = "colours") -> list[list[tuple[str, str]]]:
-    """Run the command; label and prompt of each selected segment, frame by frame."""
+    """Run the command, and return the label and prompt of each selected segment per frame."""
     lines = tmp_path / "out.jsonl"
     assert main(["run", "--source", str(path), "--model", model, "--json", str(lines), *arguments]) == 0
     records = [json.loads(line) for line in lines.read_text().splitlines()]
@@ -47,12 +47,12 @@ def _labels(path: Path, tmp_path: Path, *arguments: str, model: str = "colours")
         ("", ["blue", "green", "red"]),
     ],
 )
-def test_prompts_for_places_on_an_image(photo: Path, tmp_path: Path, arguments: str, expected: list[str]) -> None:
+def test_boxes_and_points_on_an_image(photo: Path, tmp_path: Path, arguments: str, expected: list[str]) -> None:
     (found,) = _labels(photo, tmp_path, *arguments.split())
     assert found == [(label, None) for label in expected]
 
 
-def test_texts_and_places_together(photo: Path, tmp_path: Path) -> None:
+def test_texts_and_points_together(photo: Path, tmp_path: Path) -> None:
     request = "--prompt red --box 20 20 80 80 --point 176 48 --selector labels"
     assert _labels(photo, tmp_path, *request.split()) == [[("green", None), ("red", "red")]]
 
@@ -63,7 +63,7 @@ def test_exclusions_reach_clip(photo: Path, tmp_path: Path) -> None:
     assert [label for label, _ in _labels(photo, tmp_path, *clip, "--not", "green")[0]] == ["red"]
 
 
-def test_prompts_for_places_in_a_folder(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boxes_and_points_in_a_folder(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.png").write_bytes(photo.read_bytes())
@@ -71,7 +71,7 @@ def test_prompts_for_places_in_a_folder(photo: Path, tmp_path: Path, capsys: pyt
     assert _labels(folder, tmp_path, "--point", "48", "48") == [[("red", None)], [("blue", None)]]
     capsys.readouterr()
     assert main(["run", "--source", str(folder), "--model", "colours", "--point", "48", "176"]) == 1
-    assert "y < 160 in the frame of 256 x 160 px" in capsys.readouterr().err  # and so it is outside the second
+    assert "y < 160 in the frame of 256 x 160 px" in capsys.readouterr().err  # so it lies outside the second image
 
 
 def test_a_box_and_a_point_on_the_demo_video(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_one_unusable_file_does_not_end_the_run(tmp_path: Path, caplog: pytest.L
     assert any("d.png" in message and "found a PDF" in message for message in warned)
     with open_source(folder) as source, Flow(source, pipeline) as flow, pytest.raises(FilesFailedError):
         list(flow)
-    assert flow.figures.snapshot().failed == 2
+    assert flow.stats.snapshot().failed == 2
     assert list(flow) == []
     with pytest.raises(PromptError):
         list(pipeline.stream(folder / "b.png"))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt import open_source
-from fastsam_trt.cli.output_checks import place_video
+from fastsam_trt.cli.output_checks import resolve_video_path
 from fastsam_trt.errors import (
     AmbiguousSourceError,
     OptionError,
@@ -215,7 +215,7 @@ def test_names_that_are_not_utf8(here: Path) -> None:
 
 def test_videos_saved_into_a_folder_have_their_sources_name(tmp_path: Path) -> None:
     folder = tmp_path / "out.mp4"
-    assert place_video(folder, "clip.mov") == folder
+    assert resolve_video_path(folder, "clip.mov") == folder
     folder.mkdir()
     for source, name in (
         ("in/clip.x.mov", "clip.x.mp4"),
@@ -233,7 +233,7 @@ def test_videos_saved_into_a_folder_have_their_sources_name(tmp_path: Path) -> N
         ("tcp://host:99", "host-99.mp4"),
         ("http://h/a%20b/", "a-20b.mp4"),
     ):
-        assert place_video(folder, source) == folder / name
+        assert resolve_video_path(folder, source) == folder / name
 
 
 def test_paths_of_addresses() -> None:
