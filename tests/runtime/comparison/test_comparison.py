@@ -253,7 +253,7 @@ def test_invalid_requests_are_refused() -> None:
 
 
 def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Segmenter.timed
+    plain = Segmenter.segment
 
     def failing(self: Segmenter, frame: np.ndarray, *options: object) -> object:
         spec: ModelSpec = self.session.spec
@@ -261,7 +261,7 @@ def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("out of\nmemory")
         return plain(self, frame, *options)
 
-    monkeypatch.setattr(Segmenter, "timed", failing)
+    monkeypatch.setattr(Segmenter, "segment", failing)
     with pytest.raises(ComparedModelError, match=r"^model 'things': RuntimeError: out of$") as failed:
         compare(scene(*SHAPES), ["colours", "things"], TEXTS, clip="clip-colours")
     assert failed.value.exit_code == 1
