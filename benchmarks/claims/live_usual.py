@@ -26,7 +26,7 @@ from fastsam_bench.scenarios.baseline import TextTower, full_masks
 from fastsam_trt import Pipeline, Segmenter, open_source
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.masks.mask_source import MaskCrop
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_trt.prompts.text_options import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
 from fastsam_trt.results import rle
 from fastsam_trt.selectors import match_scores
 from fastsam_trt.sinks import JsonLinesSink

@@ -23,7 +23,8 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.demo.scenes import Scene
 from fastsam_trt.masks.mask_source import paste
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.texts import Routes
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import CropEmbedder, Embedder, TextSelector
@@ -70,7 +71,9 @@ class Recorded:
         self.logit_scale, self.decision_cosine = clip.logit_scale, clip.decision_cosine
         self.seen: Seen | None = None
 
-    def embed_boxes(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed_boxes(
+        self, frame: NDArray[np.uint8], boxes: NDArray[np.float32], uploads: object = None
+    ) -> NDArray[np.float32]:
         assert self.seen is not None
         indices = (self.seen.segments.boxes[None] == boxes[:, None]).all(axis=2).argmax(axis=1)
         return self.seen.vectors[indices]
@@ -194,10 +197,7 @@ def _select(
     """Select by a prompt in a whole video. Items that do not count are neither misses nor false positives."""
     recorded = cast("Clip", Recorded(clip))
     embedder: Embedder = TrackEmbedder(recorded) if tracks else CropEmbedder(recorded)
-    selector = TextSelector(
-        {}, {0: prompt}, recorded,
-        negatives=DEFAULT_NEGATIVES, templates=DEFAULT_TEMPLATES, threshold=DEFAULT_THRESHOLD, embedder=embedder,
-    )  # fmt: skip
+    selector = TextSelector(Routes(by_clip={0: prompt}), TextOptions(), recorded, embedder)
     counts, crops = Counts(), Crops()
     for each in seen:
         cast("Recorded", recorded).seen = each

@@ -28,7 +28,7 @@ class MeanColourClip:
     def clock(self) -> float:
         return self.now_s
 
-    def embed_boxes(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def embed_boxes(self, frame: np.ndarray, boxes: np.ndarray, uploads: object = None) -> np.ndarray:
         self.seen += boxes[:, 0].astype(int).tolist()
         self.now_s += self.crop_s * len(boxes)
         means = [frame[int(y0) : int(y1), int(x0) : int(x1)].mean(axis=(0, 1)) for x0, y0, x1, y1 in boxes]

@@ -82,7 +82,7 @@ class OpenedModel:
         self._thresholds = self._segmenter.thresholds
         self.clock = StageClock()
         self.clock.observe(self.session, "engine")
-        self.clock.watch(self.pipeline._uploads, "upload", "copy")  # noqa: SLF001 - there is no other way in
+        self.clock.watch(self.pipeline._models.uploads, "upload", "copy")  # noqa: SLF001 - there is no other way in
         if clip is not None:
             self.clock.watch(clip, "embed_windows", "clip")
             self.clock.observe(self.tower(clip), "tower")

@@ -49,7 +49,7 @@ def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP, DEFAULT_MODEL
+    from fastsam_trt.pipeline.models import DEFAULT_CLIP, DEFAULT_MODEL
 
     models = parser.add_argument_group("models")
     models.add_argument(
@@ -71,7 +71,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_selection_options(parser: argparse.ArgumentParser) -> None:
-    from fastsam_trt.prompts.prompt_set import CropName
+    from fastsam_trt.prompts.text_options import CropName
 
     choice = parser.add_argument_group("selection")
     add_text_options(choice)
@@ -106,7 +106,7 @@ def _add_selection_options(parser: argparse.ArgumentParser) -> None:
 
 def add_text_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of a selection by text."""
-    from fastsam_trt.prompts.prompt_set import DEFAULT_THRESHOLD
+    from fastsam_trt.prompts.text_options import DEFAULT_THRESHOLD
     from fastsam_trt.prompts.texts import SelectorName
 
     group.add_argument(

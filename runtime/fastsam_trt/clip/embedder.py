@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.clip.model import Clip
+from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.segmentation.segments import Segments
 
 
@@ -84,15 +85,17 @@ class Embedder(Protocol):
 class CropEmbedder:
     """Embeds every segment in every call. Thread-safe."""
 
-    def __init__(self, clip: Clip, *, masked: bool = False) -> None:
+    def __init__(self, clip: Clip, *, masked: bool = False, uploads: FrameUploads | None = None) -> None:
         """Create an embedder.
 
         Args:
             clip: The CLIP model.
             masked: Whether CLIP sees a segment's mask with the rest greyed, or everything in its box.
+            uploads: The frames that the caller has uploaded; None: none.
         """
         self._clip = clip
         self._masked = masked
+        self._uploads = uploads
 
     def warm(self, frame_shape: tuple[int, ...]) -> None:
         pass
@@ -101,8 +104,10 @@ class CropEmbedder:
         pass
 
     def embed(self, frame: NDArray[np.uint8], segments: Segments) -> Embeddings:
-        clip = self._clip
-        vectors = clip.embed_masked(frame, segments) if self._masked else clip.embed_boxes(frame, segments.boxes)
+        if self._masked:
+            vectors = self._clip.embed_masked(frame, segments)
+        else:
+            vectors = self._clip.embed_boxes(frame, segments.boxes, self._uploads)
         return Embeddings(vectors, np.ones(len(segments), np.bool_), len(segments))
 
     def record_margins(self, segments: Segments, margins: NDArray[np.float32]) -> None:

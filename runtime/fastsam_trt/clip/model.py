@@ -41,7 +41,6 @@ class Clip(Closable):
     Attributes:
         text: Embeddings of prompts.
         logit_scale: Factor from cosine to logit that the model was trained with.
-        uploads: Uploaded frames, from which crops are cut on the device.
         decision_cosine: Cosine at which a prompt is as likely right as wrong; None: the model is not calibrated.
     """
 
@@ -55,7 +54,6 @@ class Clip(Closable):
         threads: int | None = None,
         cache: Path | None = None,
         frames_on_device: bool | None = None,
-        uploads: FrameUploads | None = None,
     ) -> None:
         """Open the image tower.
 
@@ -66,7 +64,6 @@ class Clip(Closable):
             cache: Folder of the text embeddings; None: in `$FASTSAM_TRT_HOME`.
             frames_on_device: Whether crops are cut on the device, by the model's crops graph; None: only if the device
                 is a GPU and the model has such a graph.
-            uploads: Uploaded frames, shared with the segmenter so that a frame is uploaded once; None: not shared.
 
         Raises:
             ModelNotFoundError: There is no such model.
@@ -80,7 +77,6 @@ class Clip(Closable):
         if spec.input.batch[0] > 1:
             raise ModelFileError(graph, f"expected a dynamic batch, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
-        self.uploads = uploads or FrameUploads()
         helpers = open_helper_sessions(self._image, graph, ("crops",), frames_on_device, "image", threads=threads)
         self._crops = helpers.get("crops")
         # The output of the crops graph is valid until its next run, so batches take turns.
@@ -103,17 +99,20 @@ class Clip(Closable):
         """The short name of the model."""
         return self._image.spec.name
 
-    def embed_boxes(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed_boxes(
+        self, frame: NDArray[np.uint8], boxes: NDArray[np.float32], uploads: FrameUploads | None = None
+    ) -> NDArray[np.float32]:
         """Embed the contents of boxes.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
             boxes: (n, 4) float32 xyxy, px of the frame.
+            uploads: See `embed_windows`.
 
         Returns:
             (n, d) float32, rows of length one.
         """
-        return self.embed_windows(frame, square_windows(boxes, frame.shape[0], frame.shape[1]))
+        return self.embed_windows(frame, square_windows(boxes, frame.shape[0], frame.shape[1]), uploads=uploads)
 
     def embed_masked(self, frame: NDArray[np.uint8], segments: Segments) -> NDArray[np.float32]:
         """Embed segments with everything outside their masks greyed. It uses coarse masks and decodes none.
@@ -135,6 +134,7 @@ class Clip(Closable):
         frame: NDArray[np.uint8],
         windows: NDArray[np.intp],
         masks: Sequence[NDArray[np.bool_]] | None = None,
+        uploads: FrameUploads | None = None,
     ) -> NDArray[np.float32]:
         """Embed windows of a frame.
 
@@ -142,6 +142,8 @@ class Clip(Closable):
             frame: (H, W, 3) uint8 BGR.
             windows: (n, 4) xyxy, whole px, inside the frame.
             masks: See `clip_batch`.
+            uploads: The frames that the caller has uploaded, where crops are cut on the device; None: the frame is
+                uploaded for every batch.
 
         Returns:
             (n, d) float32, rows of length one.
@@ -157,19 +159,23 @@ class Clip(Closable):
                 indices = filled(np.arange(part.start, part.stop), size)
                 with self._turn:
                     batch_masks = None if masks is None else [masks[i] for i in indices]
-                    batch = self._cut_batch(frame, windows[indices], batch_masks)
+                    batch = self._cut_batch(frame, windows[indices], batch_masks, uploads)
                     outputs, _ = self._image.run_kept({self._input.name: batch}, ())
                 parts.append(np.asarray(outputs[name][: part.stop - part.start], np.float32))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
     def _cut_batch(
-        self, frame: NDArray[np.uint8], windows: NDArray[np.intp], masks: Sequence[NDArray[np.bool_]] | None
+        self,
+        frame: NDArray[np.uint8],
+        windows: NDArray[np.intp],
+        masks: Sequence[NDArray[np.bool_]] | None,
+        uploads: FrameUploads | None,
     ) -> Array | DeviceArray:
         """Cut windows and preprocess them as the image tower's input, on the device if possible."""
         if self._crops is None or masks is not None or not accepts_frame_size(self._crops, *frame.shape[:2]):
             return clip_batch(frame, windows, self._input, masks)
         inputs: dict[str, Array | DeviceArray] = {
-            "frame": self.uploads.upload(self._crops, frame),
+            "frame": self._crops.upload(frame) if uploads is None else uploads.upload(self._crops, frame),
             "windows": windows.astype(np.float32),
         }
         return self._crops.run_kept(inputs, [self._input.name])[1][self._input.name]

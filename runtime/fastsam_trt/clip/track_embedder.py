@@ -19,6 +19,7 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.refresh import blend, refresh_urgency
 from fastsam_trt.clip.refresh_schedule import DEFAULT_SCHEDULE, RefreshSchedule
 from fastsam_trt.clip.track_table import TrackTable
+from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.tracking.tracker import MAX_LOST_FRAMES
@@ -70,6 +71,7 @@ class TrackEmbedder:
         clip: Clip,
         *,
         masked: bool = False,
+        uploads: FrameUploads | None = None,
         max_lost_frames: int = MAX_LOST_FRAMES,
         schedule: RefreshSchedule = DEFAULT_SCHEDULE,
         clock: Callable[[], float] = time.perf_counter,
@@ -79,12 +81,14 @@ class TrackEmbedder:
         Args:
             clip: The CLIP model.
             masked: Whether CLIP sees a segment's mask with the rest greyed, or everything in its box.
+            uploads: The frames that the caller has uploaded; None: none.
             max_lost_frames: Frames after which the embedding of a lost track is dropped; as for the tracker.
             schedule: When to refresh embeddings.
             clock: Returns seconds on the clock of `LatencyBudget.captured_s`.
         """
         self._clip = clip
         self._masked = masked
+        self._uploads = uploads
         self._max_lost_frames = max_lost_frames
         self._schedule = schedule
         self._clock = clock
@@ -261,7 +265,7 @@ class TrackEmbedder:
         self._frame_crops += len(indices)
         if self._masked:
             return self._clip.embed_masked(call.frame, call.segments.take(indices))
-        return self._clip.embed_boxes(call.frame, call.segments.boxes[indices])
+        return self._clip.embed_boxes(call.frame, call.segments.boxes[indices], self._uploads)
 
     def _deadline_s(self) -> float:
         """Return when the frame's crops have to be embedded, on the clock."""

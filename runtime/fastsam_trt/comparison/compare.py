@@ -18,8 +18,9 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.comparison.outcome import STAGES, Comparison, ModelOutcome
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
 from fastsam_trt.frames.image import as_bgr
-from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP, Pipeline
-from fastsam_trt.prompts.prompt_set import DEFAULT_THRESHOLD
+from fastsam_trt.pipeline.models import DEFAULT_CLIP
+from fastsam_trt.pipeline.pipeline import Pipeline
+from fastsam_trt.prompts.text_options import DEFAULT_THRESHOLD
 from fastsam_trt.prompts.texts import SelectorName, check_prompts, route
 
 _logger = logging.getLogger(__name__)
@@ -110,17 +111,17 @@ def installed_segmenters() -> list[str]:
 def _measure(
     name: str, pipeline: Pipeline, image: NDArray[np.uint8], selector: SelectorName, repeat: int
 ) -> ModelOutcome:
-    result = pipeline(image)
+    result = pipeline.process(image)
     result.mask_crops()
     ranking = pipeline.rank(result)
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for _ in range(repeat):
-        timed = pipeline(image)
+        timed = pipeline.process(image)
         timed.mask_crops()
         for stage in STAGES:
             times[stage].append(timed.speed[stage])
     session = pipeline.segmenter.session
-    by_clip = route(pipeline.prompts, pipeline.segmenter.class_names, selector).texts
+    by_clip = route(pipeline.prompts, pipeline.segmenter.class_names, selector).by_clip
     return ModelOutcome(
         name=name,
         family=session.spec.family,

@@ -183,7 +183,7 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     error = _fails(capsys, 1, "run", "--video", cut, "--model", "colours", "--save", out, "--json", lines)
     written = len(lines.read_text().splitlines())
-    assert f"expected 40 frames, could read {written}; what could be read was processed" in error
+    assert f"expected 40 frames, could read {written}; these are processed" in error
     assert 10 < written < 30
     assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FRAME_COUNT) == written
 
@@ -221,7 +221,7 @@ def test_unusable_model_files(tmp_path: Path, photo: Path, capsys: pytest.Captur
 
 def test_a_prompt_that_needs_clip_names_the_export_command(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = _fails(capsys, 2, "run", "--source", photo, "--model", "colours", "--prompt", "red bus")
-    assert "make it with: fastsam-trt export clip-vit-base-patch32" in error
+    assert "create it with: fastsam-trt export clip-vit-base-patch32" in error
 
 
 def test_unusable_backends(photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

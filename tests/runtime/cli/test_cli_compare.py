@@ -91,8 +91,10 @@ def test_errors_of_invalid_requests_are_one_line(
     clip = Path("models") / "clip-colours" / "clip-colours.image.onnx"
     assert "expected a segmenter" in _fails(capsys, 2, *good, "--model", tmp_path / "home" / clip)
     missing = _fails(capsys, 2, "--image", photo, "--prompt", "red bus", "--model", "colours")
-    assert "make it with: fastsam-trt export clip-vit-base-patch32" in missing
-    assert "model 'things': expected a class" in _fails(capsys, 2, *good, "--model", "things", "--selector", "labels")
+    assert "create it with: fastsam-trt export clip-vit-base-patch32" in missing
+    assert "'things': selector labels: expected" in _fails(
+        capsys, 2, *good, "--model", "things", "--selector", "labels"
+    )
     assert "--repeat" in _fails(capsys, 2, *good, "--repeat", "often")
     assert "repeat: expected" in _fails(capsys, 2, *good, "--repeat", 0)
     assert "top: expected" in _fails(capsys, 2, *good, "--top", -1)

@@ -97,7 +97,7 @@ def _depth(mask: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--box 300 0 400 50", "the frame of 256 x 256 px, found it wholly outside"),
+        ("--box 300 0 400 50", "an overlap with the frame of 256 x 256 px, found none"),
         ("--box 50 0 40 50", "expected x0 < x1 and y0 < y1"),
         ("--box nan 0 40 50", "expected finite numbers"),
         ("--box 0 0 40", "argument --box: expected 4 arguments"),
@@ -106,11 +106,11 @@ def _depth(mask: np.ndarray) -> np.ndarray:
         ("--point 3", "argument --point: expected 2 arguments"),
         ("--not-point -1 0", "expected 0 <= x < 256 and 0 <= y < 256"),
         ("--point inf 0", "expected finite numbers"),
-        ("--not red --prompt Reds", "found both; drop one of them"),
-        ("--not rde --selector labels", "expected a class of the model"),
+        ("--not red --prompt Reds", "found both; remove one of them"),
+        ("--not rde --selector labels", "expected the name of a class of the model"),
     ],
 )
-def test_unusable_boxes_and_points(
+def test_invalid_boxes_points_and_exclusions_are_refused(
     photo: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
 ) -> None:
     try:

@@ -113,8 +113,8 @@ def test_a_run_does_not_wait_for_a_change_of_prompts(
 ) -> None:
     pytest.importorskip("aiohttp")
     slow = f"""{STUCK}
-from fastsam_trt.selectors import build  # before the pipeline imports it
-after(build, "build_selectors", 2, {str(marker)!r})
+from fastsam_trt.pipeline.selection_stage import SelectionStage
+after(SelectionStage, "build", 2, {str(marker)!r})
 """
     shown = [scene(("red", 1, 1), ("green", 5, 5))] * 75
     source = write_video(tmp_path / "clip.avi", shown) if ending == "over" else video

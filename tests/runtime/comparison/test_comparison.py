@@ -18,7 +18,7 @@ from fastsam_trt.comparison.outcome import STAGES
 from fastsam_trt.comparison.panels import heat, panel_size, panels
 from fastsam_trt.comparison.sheet import CAPTION_PX, GAP_PX, HEADING_PX, MARGIN_PX, NOTE_PX, TITLE_PX
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
+from fastsam_trt.prompts.text_options import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
 from fastsam_trt.reports.machine import this_machine
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.selectors import match_scores
@@ -247,13 +247,13 @@ def test_invalid_requests_are_refused() -> None:
         compare(frame, ["colours"], ["red"], repeat=0)
     with pytest.raises(OptionError, match=r"^threshold"):
         compare(frame, ["colours"], ["red"], threshold=2)
-    with pytest.raises(ComparedModelError, match=r"model 'things': expected a class.*found 'red'") as failed:
+    with pytest.raises(ComparedModelError, match=r"model 'things': selector labels: expected.*found 'red'") as failed:
         compare(frame, ["colours", "things"], ["red"], selector="labels")
     assert failed.value.exit_code == 2
 
 
 def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Segmenter.timed
+    plain = Segmenter.segment
 
     def failing(self: Segmenter, frame: np.ndarray, *options: object) -> object:
         spec: ModelSpec = self.session.spec
@@ -261,7 +261,7 @@ def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("out of\nmemory")
         return plain(self, frame, *options)
 
-    monkeypatch.setattr(Segmenter, "timed", failing)
+    monkeypatch.setattr(Segmenter, "segment", failing)
     with pytest.raises(ComparedModelError, match=r"^model 'things': RuntimeError: out of$") as failed:
         compare(scene(*SHAPES), ["colours", "things"], TEXTS, clip="clip-colours")
     assert failed.value.exit_code == 1

@@ -138,10 +138,10 @@ def test_frames_in_flight_are_uploaded_once_each_and_released(log: list[str]) ->
     waiting = [pipe.segment(frame) for frame in frames]
     results = [pipe.select(each) for each in waiting]
     assert log.count("uploaded (120, 160, 3)") == len(frames)
-    assert len(pipe._uploads._registered) == len(frames)
+    assert len(pipe._models.uploads._registered) == len(frames)
     waiting.clear()
     assert len(results) == 6
-    assert not pipe._uploads._registered  # results do not keep device memory
+    assert not pipe._models.uploads._registered  # results that are kept keep no memory of the device
     log.clear()
     pipe.rank(results[0])
     assert log.count("uploaded (120, 160, 3)") == 1
@@ -151,7 +151,7 @@ def test_frames_are_released_where_the_device_is_the_host() -> None:
     pipe = Pipeline("demo-seg", frames_on_device=True)
     results = [pipe(frame) for frame in _frames(2, 120, 160)]
     assert len(results[0]) > 2
-    assert not pipe._uploads._registered
+    assert not pipe._models.uploads._registered
 
 
 def _pipeline(**options: Any) -> Pipeline:

@@ -14,6 +14,8 @@ from fastsam_trt.clip.embedder import CropEmbedder, Embeddings, LatencyBudget
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, PromptError
 from fastsam_trt.masks.batch_ladder import LADDER
+from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.texts import Routes
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import CombinedSelector, Selection, TextSelector
 from fastsam_trt.sinks.json_lines import as_record
@@ -46,7 +48,7 @@ class PartialEmbedder:
     def __init__(self, clip: Clip, shown: list[str], known: set[int]) -> None:
         self.known = known
         self.margins: dict[int, float] = {}
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self._vectors = clip.text.embed(shown, ["{}"])
 
     def warm(self, frame_shape: tuple[int, ...]) -> None:
@@ -56,7 +58,7 @@ class PartialEmbedder:
         pass
 
     def embed(self, frame: np.ndarray, segments: Segments) -> Embeddings:
-        self.asked = segments.track_ids.tolist()
+        self.requested = segments.track_ids.tolist()
         known = np.isin(segments.track_ids, list(self.known))
         return Embeddings(np.where(known[:, None], self._vectors[segments.track_ids], 0), known)
 
@@ -66,7 +68,7 @@ class PartialEmbedder:
 
 def _by_text(clip: Clip, text: str, embedder: PartialEmbedder, labels: dict[int, int] | None = None) -> TextSelector:
     return TextSelector(
-        labels or {}, {0: text}, clip, negatives=("something",), templates=("{}",), threshold=0.5, embedder=embedder
+        Routes(labels or {}, {0: text}), TextOptions(negatives=("something",), templates=("{}",)), clip, embedder
     )
 
 
@@ -104,9 +106,9 @@ def test_a_segment_selected_by_its_label_is_never_pending() -> None:
     partial = PartialEmbedder(clip, ["red"] * 4, set())
     found = _by_text(clip, "red", partial, {1: 1}).select(FRAME, _segments(4))
     assert found.indices.tolist() == [1]
-    assert partial.asked == [0, 2, 3]
+    assert partial.requested == [0, 2, 3]
     assert found.pending.tolist() == [0, 2, 3]
-    labels_only = TextSelector({1: 0}, {}, None, negatives=(), templates=("{}",), threshold=0.5)
+    labels_only = TextSelector(Routes({1: 0}), TextOptions())
     assert labels_only.select(FRAME, _segments(4)).pending.tolist() == []
 
 
@@ -122,7 +124,7 @@ def test_pending_indices_count_excluded_classes() -> None:
     partial = PartialEmbedder(clip, ["red"] * 6, {0, 5})
     combined = CombinedSelector([_by_text(clip, "red", partial)], excluded_classes=[1])  # segments 1 and 4
     found = combined.select(FRAME, _segments(6))
-    assert partial.asked == [0, 2, 3, 5]
+    assert partial.requested == [0, 2, 3, 5]
     assert found.indices.tolist() == [0, 5]
     assert found.pending.tolist() == [2, 3]
 
@@ -144,7 +146,7 @@ def test_a_segment_that_another_selector_selects_is_not_pending() -> None:
 def test_an_undecided_exclusion_makes_a_segment_pending() -> None:
     clip = Clip("clip-colours")
     partial = PartialEmbedder(clip, ["red", "background", "red"], {0, 1})
-    found = CombinedSelector(unlike=_by_text(clip, "red", partial)).select(FRAME, _segments(3))
+    found = CombinedSelector(clip_exclusions=_by_text(clip, "red", partial)).select(FRAME, _segments(3))
     assert found.indices.tolist() == [1]
     assert found.pending.tolist() == [2]
 
@@ -185,7 +187,7 @@ def test_a_new_prompt_needs_no_new_crops() -> None:
     assert pipe.clip is not None
     runs = []
     whole = pipe.clip.embed_windows
-    pipe.clip.embed_windows = lambda *args: runs.append(1) or whole(*args)  # type: ignore[method-assign]
+    pipe.clip.embed_windows = lambda *args, **options: runs.append(1) or whole(*args, **options)  # type: ignore[method-assign]
     pipe.prompts = ["green"]
     result = pipe(frame)
     assert _cells(result) == {(1, 5)}

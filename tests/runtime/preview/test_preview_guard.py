@@ -168,7 +168,8 @@ def test_a_host_that_other_machines_can_reach_is_warned_about(caplog: pytest.Log
 
 
 def test_a_port_in_use_is_refused_at_once(run: Run) -> None:
-    text = f"--preview: expected a free port, found {run.server.address} in use; use --preview HOST:PORT with another"
+    found = f"found {run.server.address} in use"
+    text = f"--preview: expected a free port, {found}; choose another address with --preview HOST:PORT"
     with pytest.raises(PreviewError) as caught:
         PreviewServer(run.server.address, tuple, lambda prompts: None, dict)
     assert str(caught.value) == text

@@ -12,7 +12,7 @@ import pytest
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.errors import OptionError, PromptError
-from fastsam_trt.selectors import Selection, best
+from fastsam_trt.selectors import Selection
 from support.colour_models import CELL_PX, scene
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
@@ -78,10 +78,10 @@ def test_pending_tracks_stay_pending() -> None:
     )  # fmt: skip
     scores = np.array([0.9, 0.8, 0.5, 0.7, 0.3, 0.1], np.float32)
     for most, indices in ((1, [3]), (2, [2, 3]), (3, [2, 3, 5]), (4, [0, 2, 3, 5]), (9, [0, 2, 3, 5])):
-        kept = best(selection, scores, most)
+        kept = selection.best(scores, most)
         assert kept.indices.tolist() == indices
         assert kept.pending.tolist() == [1, 4]
-    assert best(selection, scores, 3).prompt_ids.tolist() == [0, 0, 1]
+    assert selection.best(scores, 3).prompt_ids.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "2"])
@@ -109,7 +109,7 @@ def test_classes_are_given_by_id_or_name(classes: object, labels: list[str]) -> 
 
 def test_prompts_for_excluded_classes_are_refused() -> None:
     for prompts in (["red"], ["green", "reds"]):
-        with pytest.raises(PromptError, match="expected a prompt for a class that is kept, found 'red"):
+        with pytest.raises(PromptError, match="expected prompts for the selected classes, found 'red"):
             Pipeline("colours", classes=["green"], prompts=prompts)
     assert _labels(classes=["green"], prompts=["green"], excluded=["red"]) == ["green"]
     pipe = Pipeline("colours", classes=["green"], clip="clip-colours", prompts=["a green shape"])

@@ -165,7 +165,9 @@ def test_types_of_sources(here: Path, live: list[str | int]) -> None:
         open_source(number)
     assert [(type(each), each) for each in live] == [(int, 3)] * 3
     for wrong in (None, True, 1.5, [], ["photo.png"], ("photo.png",), object(), np.zeros((4, 4, 3), np.uint8)):
-        with pytest.raises(SourceTypeError, match="expected a str, a path or the int of a camera, found") as caught:
+        with pytest.raises(
+            SourceTypeError, match="expected a str, a path or a camera number as an int, found"
+        ) as caught:
             open_source(wrong)
         assert isinstance(caught.value, TypeError)
         assert "\n" not in str(caught.value)
