@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.track_embedder import TrackEmbedder
+from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.segmentation.segments import Segments
 from support.made_results import CropMasks
+from support.typed import present
 
 HEIGHT, WIDTH = 240, 320
 
@@ -28,7 +32,7 @@ class MeanColourClip:
     def clock(self) -> float:
         return self.now_s
 
-    def embed_boxes(self, frame: np.ndarray, boxes: np.ndarray, uploads: object = None) -> np.ndarray:
+    def embed_boxes(self, frame: np.ndarray, boxes: np.ndarray, uploads: FrameUploads | None = None) -> np.ndarray:
         self.seen += boxes[:, 0].astype(int).tolist()
         self.now_s += self.crop_s * len(boxes)
         means = [frame[int(y0) : int(y1), int(x0) : int(x1)].mean(axis=(0, 1)) for x0, y0, x1, y1 in boxes]
@@ -82,7 +86,7 @@ def embed_frame(
     return embedded
 
 
-def tracked_for_a_while(clip: MeanColourClip, frame: np.ndarray, frames: int = 60, **options: object) -> TrackEmbedder:
+def tracked_for_a_while(clip: MeanColourClip, frame: np.ndarray, frames: int = 60, **options: Any) -> TrackEmbedder:
     """Return an embedder whose objects have been visible for some frames."""
     embedder = TrackEmbedder(clip, **options)
     for i in range(frames):
@@ -108,7 +112,7 @@ def _tinted(frame: np.ndarray, i: int) -> np.ndarray:
 
 
 def _compressed(frame: np.ndarray, i: int) -> np.ndarray:
-    return cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 20 + 10 * (i % 3)])[1], 1)
+    return present(cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 20 + 10 * (i % 3)])[1], 1))
 
 
 def _blurred(frame: np.ndarray, i: int) -> np.ndarray:

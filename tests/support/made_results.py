@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.results.result import Result
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import Selection
@@ -25,6 +25,12 @@ class CropMasks:
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
         return [self._crops[index] for index in indices]
+
+    def coarse(self, index: int, window: np.ndarray, size_px: int) -> np.ndarray:
+        x0, y0, x1, y1 = window.tolist()
+        crop, steps = self._crops[index], (np.arange(size_px) + 0.5) / size_px
+        mask = paste([crop], int(y1) + 1, int(x1) + 1)[0]
+        return mask[np.ix_((y0 + steps * (y1 - y0)).astype(int), (x0 + steps * (x1 - x0)).astype(int))]
 
 
 def cut(mask: np.ndarray) -> MaskCrop:

@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.clip.model import Clip
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.segmentation.segments import Segments
 
@@ -82,10 +81,22 @@ class Embedder(Protocol):
         """
 
 
+class CropModel(Protocol):
+    """What an embedder needs of a CLIP model; see `Clip`, whose methods these are."""
+
+    def embed_boxes(
+        self, frame: NDArray[np.uint8], boxes: NDArray[np.float32], uploads: FrameUploads | None = None
+    ) -> NDArray[np.float32]:
+        """Embed crops: (n, 4) xyxy, px, of a frame (H, W, 3) uint8 BGR; returns (n, d) float32."""
+
+    def embed_masked(self, frame: NDArray[np.uint8], segments: Segments) -> NDArray[np.float32]:
+        """Embed n segments with the rest of their boxes greyed; returns (n, d) float32."""
+
+
 class CropEmbedder:
     """Embeds every segment in every call. Thread-safe."""
 
-    def __init__(self, clip: Clip, *, masked: bool = False, uploads: FrameUploads | None = None) -> None:
+    def __init__(self, clip: CropModel, *, masked: bool = False, uploads: FrameUploads | None = None) -> None:
         """Create an embedder.
 
         Args:

@@ -14,8 +14,7 @@ from fastsam_trt.clip.appearance_change import AppearanceChangeDetector
 from fastsam_trt.clip.batch_latency import BatchLatency
 from fastsam_trt.clip.crop_credit import CropCredit
 from fastsam_trt.clip.duplicates import find_duplicates
-from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
-from fastsam_trt.clip.model import Clip
+from fastsam_trt.clip.embedder import CropModel, Embeddings, LatencyBudget
 from fastsam_trt.clip.refresh import blend, refresh_urgency
 from fastsam_trt.clip.refresh_schedule import DEFAULT_SCHEDULE, RefreshSchedule
 from fastsam_trt.clip.track_table import TrackTable
@@ -68,7 +67,7 @@ class TrackEmbedder:
 
     def __init__(
         self,
-        clip: Clip,
+        clip: CropModel,
         *,
         masked: bool = False,
         uploads: FrameUploads | None = None,
