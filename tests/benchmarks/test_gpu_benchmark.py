@@ -264,11 +264,9 @@ def test_a_process_that_dies_says_how(tmp_path):
 
 
 def test_a_process_past_its_limit_ends_with_what_it_started(tmp_path):
-    child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid"
-    body = f"say(pid={child})\ntime.sleep(60)"
-    start = time.monotonic()
+    child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(10_000)']).pid"
+    body = f"say(pid={child})\ntime.sleep(10_000)"
     rows = list(run_process(_worker(tmp_path, body), 1.5, os.environ))
-    assert time.monotonic() - start < 20
     assert "ended after 2 s, its limit" in rows[-1]["note"]
     assert _gone(rows[0]["pid"])
 
@@ -498,6 +496,7 @@ def test_a_graph_comes_back_whole_from_the_weights_it_was_made_of(tmp_path):
     made = np.random.default_rng(0)
     weights = {name: made.normal(size=shape).astype(np.float16).astype(np.float32)
                for name, shape in (("a", (64, 32)), ("b", (64, 64)), ("c", (64, 64)), ("d", (2000,)))}  # fmt: skip
+    arrays: dict[str, Any]
     arrays = {"turned": weights["a"].T, "second": weights["c"], "half": weights["b"].T.astype(np.float16),
               "own": made.normal(size=(64, 32)).astype(np.float32), "small": weights["d"][:3],
               "flat": weights["d"]}  # fmt: skip

@@ -51,7 +51,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, code: str, wanted: Any = True, within_s: float = 30) -> Any:
+    async def until(self, code: str, wanted: Any = True, within_s: float = 60) -> Any:
         """Wait until an expression has a value."""
         async with asyncio.timeout(within_s):
             while (found := await self.evaluate(code)) != wanted:  # noqa: ASYNC110
@@ -127,4 +127,4 @@ async def open_tab(profile: Path, url: str) -> AsyncIterator[Tab]:
                     await tab.close()
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)

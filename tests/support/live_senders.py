@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     end = time.perf_counter() + seconds
     while not holds():
         if time.perf_counter() > end:
@@ -140,7 +140,7 @@ class Sender:
         self.kill()
 
 
-def connect(port: int, **options: float) -> Source:
+def connect(port: int, **options: Any) -> Source:
     """Open the stream as soon as its sender listens."""
     for _ in range(100):
         try:

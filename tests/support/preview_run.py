@@ -16,9 +16,11 @@ import aiohttp
 import numpy as np
 
 from fastsam_trt.preview import Address, PreviewServer, PreviewSink
+from fastsam_trt.preview.web_app import WebApp
 from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame
 from support.made_results import made_result
+from support.typed import present
 
 
 def result_of(shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",)) -> Result:
@@ -56,6 +58,11 @@ class Run:
             "health": {"losses": 2, "stalls": 1, "reconnections": 2, "away_s": 3.4},
         }  # fmt: skip
 
+    @property
+    def app(self) -> WebApp:
+        """The server's app; it has begun."""
+        return present(self.server._app)
+
     def write(self) -> None:
         result = result_of(self.made, prompts=self.prompts or ("cat",))
         self.sink.write(Frame(result.frame, self.made, "made"), result)
@@ -75,7 +82,7 @@ class Run:
         while not self._stop.wait(0.005):
             self.write()
 
-    def write_until(self, met: Callable[[], bool], within_s: float = 20) -> None:
+    def write_until(self, met: Callable[[], bool], within_s: float = 60) -> None:
         """Make frames until a condition is met."""
         wait_until(lambda: self.write() or met(), within_s)
 
@@ -92,7 +99,7 @@ def serving() -> Iterator[Run]:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("preview")]
 
 
-def wait_until(met: Callable[[], bool], within_s: float = 20) -> None:
+def wait_until(met: Callable[[], bool], within_s: float = 60) -> None:
     end_s = time.monotonic() + within_s
     while not met():
         assert time.monotonic() < end_s
@@ -103,7 +110,7 @@ def send_request(
     run: Run, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str
 ) -> tuple[int, bytes, dict[str, str]]:
     """Send one request. `Content_Type` sets Content-Type; an empty value leaves a header out."""
-    connection = http.client.HTTPConnection("127.0.0.1", run.server.address.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", run.server.address.port, timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.putrequest(method, path, skip_host="Host" in named)
     for name, value in named.items():

@@ -32,7 +32,7 @@ class Script:
         self.limits_s.append((open_s, read_s))
         steps = self.openings.pop(0) if self.openings else None
         if isinstance(steps, threading.Event):
-            steps.wait(10)
+            steps.wait(60)
             steps = None
         if steps is None:
             raise OSError("scripted")
@@ -54,7 +54,7 @@ class ScriptedReader:
             elif isinstance(step, SourceHealth):
                 self._damage = step
             elif isinstance(step, threading.Event):
-                step.wait(10)
+                step.wait(60)
                 return None
             elif isinstance(step, Exception):
                 raise step

@@ -30,6 +30,7 @@ from fastsam_trt.streaming.stats import FlowStats
 from support.colour_models import scene
 from support.made_results import made_result
 from support.started_command import lines_of, start, wait_for
+from support.typed import present
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -150,7 +151,7 @@ def test_an_interrupted_run_ends_with_whole_files(number: int, long_video: Path,
     with start("", *arguments) as process:
         wait_for(lines, 20_000)
         process.send_signal(number)
-        printed, errors = process.communicate(timeout=30)
+        printed, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     records = lines_of(lines)
     assert 0 < len(records) < 3000
@@ -171,13 +172,12 @@ def slow(*args, **given):
     count.append(1)
     if len(count) > 3:
         pathlib.Path(r"{}").touch()
-        time.sleep(60)
+        time.sleep(10_000)
     return segment(*args, **given)
 Pipeline.segment = slow
 """
     asleep = tmp_path / "asleep"
     arguments = ("run", "--video", long_video, "--model", "colours", "--json", lines)
-    begin_s = time.monotonic()
     with start(slow.format(asleep), *arguments) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not (asleep.exists() and lines.exists() and len(lines_of(lines)) == 3):
@@ -185,8 +185,7 @@ Pipeline.segment = slow
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        printed, errors = process.communicate(timeout=30)
-    assert time.monotonic() - begin_s < 55
+        printed, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert printed.splitlines()[0].startswith("3 frames, ")
     assert len(lines_of(lines)) == 3
@@ -206,7 +205,7 @@ def test_statistics_show_on_a_terminal(long_video: Path) -> None:
         while not line.search(shown):
             shown += os.read(ours, 1000)  # raises if the process ended without it
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     os.close(ours)
     assert process.returncode == 130
 
@@ -229,17 +228,17 @@ def test_the_preview_of_a_run_changes_its_prompts(tmp_path: Path, write_video: W
     lines = tmp_path / "out.jsonl"
     arguments = ("run", "--video", video, "--model", "colours", "--prompt", "red", "--policy", "latest")
     with start("", *arguments, "--json", lines, "--preview", "0") as process:
-        while "preview at " not in (line := process.stderr.readline()):
+        while "preview at " not in (line := present(process.stderr).readline()):
             assert line, "it ended without a preview"
         url = line.split("preview at ")[1].strip()
         wait_for(lines, 2000)
-        assert b"<html" in urllib.request.urlopen(url, timeout=10).read()
+        assert b"<html" in urllib.request.urlopen(url, timeout=60).read()
         body = json.dumps({"prompts": ["green"]}).encode()
         request = urllib.request.Request(f"{url}prompts", body, {"Content-Type": "application/json"})
-        assert json.load(urllib.request.urlopen(request, timeout=30))["prompts"] == ["green"]
+        assert json.load(urllib.request.urlopen(request, timeout=60))["prompts"] == ["green"]
         wait_for(lines, lines.stat().st_size + 5000)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     prompts = [segment["prompt"] for record in lines_of(lines) for segment in record["segments"]]
     assert prompts[0] == "red"
     assert prompts[-1] == "green"
@@ -273,7 +272,7 @@ def test_the_end_of_a_live_source_is_no_error(tmp_path: Path, ending: str) -> No
                 while time.monotonic() < deadline and (not lines.exists() or lines.read_bytes().count(b"\n") < 10):
                     time.sleep(0.02)
                 process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=120)
         stream.terminate()
     assert process.returncode == 0, errors
     found = json.loads(stats.read_text())

@@ -21,6 +21,7 @@ import pytest
 
 from support.colour_models import scene
 from support.started_command import lines_of, start, wait_for
+from support.typed import present
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals to other processes here")
 
@@ -34,7 +35,7 @@ def after(owner, name, calls, marker):
         count.append(1)
         if len(count) > calls:
             pathlib.Path(marker).touch()
-            time.sleep(100)
+            time.sleep(10_000)
         return real(*args, **given)
     setattr(owner, name, stuck)
 """
@@ -48,7 +49,7 @@ def forever(marker):  # in a library call, which no signal interrupts
     libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)
 """
 
-END_S = 40  # far below the sleeps, far above the time that is needed
+END_S = 120  # far below the sleeps, far above the time that is needed
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ after(SelectionStage, "build", 2, {str(marker)!r})
     arguments = ("run", "--video", source, "--policy", "latest", "--model", "colours", "--prompt", "red")
     answers: list[str] = []
     with start(slow, *arguments, "--save", out, "--json", lines, "--preview", "0") as run:
-        while "preview at " not in (line := run.stderr.readline()):
+        while "preview at " not in (line := present(run.stderr).readline()):
             assert line, "it ended without a preview"
         wait_for(lines, 3000)
         url = f"{line.split('preview at ')[1].strip()}prompts"

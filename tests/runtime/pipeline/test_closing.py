@@ -65,13 +65,13 @@ def test_closing_waits_for_calls_and_not_for_prompts(slow_prompts: tuple[threadi
 
     setter = threading.Thread(target=set_prompts)
     setter.start()
-    assert computing.wait(10)
+    assert computing.wait(60)
     closer = threading.Thread(target=pipe.close)
     closer.start()
-    closer.join(10)
+    closer.join(60)
     assert not closer.is_alive()
     go_on.set()
-    setter.join(10)
+    setter.join(60)
     assert len(errors) == 1
 
 
@@ -103,8 +103,6 @@ def test_a_signal_handler_may_close_during_a_call(monkeypatch: pytest.MonkeyPatc
     assert clip is not None
     real = Session.run_kept
     before = signal.signal(signal.SIGUSR1, lambda *_: pipe.close())
-    alarm = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("closing waits for the call that it interrupted"))
-    signal.alarm(10)
 
     def interrupted(self: Session, *args: Any) -> object:
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -115,8 +113,6 @@ def test_a_signal_handler_may_close_during_a_call(monkeypatch: pytest.MonkeyPatc
             patch.setattr(Session, "run_kept", interrupted)
             assert len(pipe(scene(*SHAPES))) == 2
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, alarm)
         signal.signal(signal.SIGUSR1, before)
     boxes = np.zeros((1, 4), np.float32)
     for call in (lambda: pipe(scene()), lambda: session.run({}), lambda: clip.embed_boxes(scene(), boxes)):
@@ -131,12 +127,12 @@ def test_closing_during_calls_releases_when_the_last_call_ends() -> None:
     def call() -> None:
         with calls.one():
             inside.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
 
     other = threading.Thread(target=call)
     with calls.one():
         other.start()
-        assert inside.wait(10)
+        assert inside.wait(60)
         calls.close(lambda: released.append("first"))
         calls.close(lambda: released.append("second"))
         with calls.one():  # part of a call that was running before
@@ -145,7 +141,7 @@ def test_closing_during_calls_releases_when_the_last_call_ends() -> None:
     with pytest.raises(ClosedError), calls.one():
         pytest.fail("it was closed")
     go_on.set()
-    other.join(10)
+    other.join(60)
     assert released == ["first"]
     calls.close(lambda: released.append("third"))
     assert released == ["first"]

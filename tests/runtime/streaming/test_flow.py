@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,9 @@ from fastsam_trt.streaming.channel import Channel, LatestSlot
 from fastsam_trt.streaming.histogram import Histogram, RollingHistogram
 from fastsam_trt.streaming.policy import Pacer
 from support.made_results import made_result
+from support.typed import present
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class FakeSource(Source):
@@ -63,7 +65,7 @@ class FakePipeline:
     pending: tuple[int, ...] = ()
     reserve_ms: float = 0.0
     begun: list[int] = field(default_factory=list)
-    captured_s: list[float] = field(default_factory=list)
+    captured_s: list[float | None] = field(default_factory=list)
     media_s: list[float | None] = field(default_factory=list)
     rectangles: list[Rectangle | None] = field(default_factory=list)
 
@@ -88,7 +90,12 @@ class FakePipeline:
         return made_result([np.ones((4, 4), bool)], pending=self.pending, size=(4, 4))
 
 
-def make_frame(number: int, **given: object) -> Frame:
+def _pipeline(stage: str, before: Callable[[int], object]) -> FakePipeline:
+    """Return a pipeline that calls a function before a stage, `segment` or `select`, of each frame."""
+    return FakePipeline(before_segment=before) if stage == "segment" else FakePipeline(before_select=before)
+
+
+def make_frame(number: int, **given: Any) -> Frame:
     return Frame(np.full((1, 1, 3), number % 256, np.uint8), number, "fake", **given)
 
 
@@ -116,13 +123,13 @@ def numbers(flow: Flow) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["images", "video"])
 def test_every_frame_comes_once_and_in_order(kind: Kind) -> None:
-    pipeline = FakePipeline()
-    with Flow(FakeSource(kind, count(200)), pipeline) as flow:
+    source, pipeline = FakeSource(kind, count(200)), FakePipeline()
+    with Flow(source, pipeline) as flow:
         assert flow.policy == "every"
         assert numbers(flow) == list(range(200))
     assert pipeline.begun == list(range(200))
     assert flow.ended
-    assert not flow._source.stopped.is_set()
+    assert not source.stopped.is_set()
 
 
 @pytest.mark.parametrize(("kind", "rectangle"), [("images", "common"), ("video", "smallest"), ("live", "smallest")])
@@ -234,46 +241,49 @@ def test_latest_begins_no_frame_while_another_waits_behind_the_segmenter() -> No
 
 @pytest.mark.parametrize("pending", [(), (0,)])
 def test_while_decisions_are_pending_segmenting_waits_for_selecting(pending: tuple[int, ...]) -> None:
-    selecting = threading.Event()
-    at_once: list[bool] = []
+    source = FakeSource("live", forever)
+    side_by_side: list[bool] = []
 
-    def select(_: int) -> None:
-        selecting.set()
-        time.sleep(0.05)
-        selecting.clear()
-
-    def frames(source: FakeSource) -> Iterator[Frame]:
-        for number in itertools.count():
-            if source.stopped.wait(0.005):
+    def select(number: int) -> None:
+        end_s = time.perf_counter() + (0.05 if pending else WAIT_S)
+        while pipeline.begun[-1] == number and time.perf_counter() < end_s:
+            if source.stopped.wait(0.001):
                 return
-            yield make_frame(number)
+        side_by_side.append(pipeline.begun[-1] != number)
 
-    pipeline = FakePipeline(
-        before_segment=lambda _: at_once.append(selecting.wait(0.02)), before_select=select, pending=pending
-    )
-    with Flow(FakeSource("live", frames), pipeline) as flow:
+    pipeline = FakePipeline(before_select=select, pending=pending)
+    with Flow(source, pipeline) as flow:
         for _ in range(8):
             next(flow)
-    assert any(at_once[2:]) is not bool(pending)  # the second frame began before the first had pending decisions
+    assert len(side_by_side) >= 7
+    assert set(side_by_side[1:]) == {not pending}  # the second frame began before the first had pending decisions
 
 
 def test_frames_do_not_age_if_the_source_is_faster() -> None:
-    stage_s = 0.02
+    """Each frame that comes out lets the source give ten more, so that nine of ten have to be dropped."""
+    each = 10
+    to_give, given = threading.Semaphore(each), threading.Semaphore(0)
 
     def frames(source: FakeSource) -> Iterator[Frame]:
         for number in range(300):
-            time.sleep(0.002)
+            assert to_give.acquire(timeout=WAIT_S)
             yield make_frame(number)
+            given.release()
 
-    pipeline = FakePipeline(lambda _: time.sleep(stage_s / 2), lambda _: time.sleep(stage_s / 2))
+    pipeline = FakePipeline()
+    ages: list[int] = []  # in frames of the source
+    newest = 0
     with Flow(FakeSource("live", frames), pipeline) as flow:
-        for _ in flow:
-            time.sleep(stage_s)  # the consumer is the slowest
+        for frame, _ in flow:
+            while given.acquire(blocking=False):
+                newest += 1
+            ages.append(newest - frame.index)
+            to_give.release(each)
     snapshot = flow.stats.snapshot()
     assert snapshot.frames > 5
     assert snapshot.dropped > 100
-    # In units of stage_s: segment and select (1), wait for the frame before (below 1), output (1).
-    assert snapshot.age_p50_ms < 3.5 * stage_s * 1e3
+    # One is being segmented, one waits for it to be selected from, one is being selected from, one is out.
+    assert max(ages) <= 4 * each
 
 
 def test_every_drops_no_frame_of_a_live_source() -> None:
@@ -292,7 +302,6 @@ def test_latest_plays_a_file_at_its_own_speed() -> None:
         found = numbers(flow)
     assert found == sorted(set(found))
     assert found[-1] == 9
-    assert time.perf_counter() - start_s >= 0.18
     due_s = start_s + 0.02 * np.array(found)
     assert (np.array(pipeline.captured_s) >= due_s).all()
     assert pipeline.media_s == [number * 0.02 for number in found]
@@ -301,7 +310,7 @@ def test_latest_plays_a_file_at_its_own_speed() -> None:
 def test_frames_without_timestamps_are_paced_by_the_frame_rate() -> None:
     pacer = Pacer(100.0)
     released = [pacer.wait_until_due(make_frame(number)) for number in range(0, 20, 2)]
-    times = np.array([frame.captured_s for frame in released])
+    times = np.array([present(frame).captured_s for frame in released])
     assert (times - times[0] >= np.arange(10) * 0.01 - 1e-4).all()
 
 
@@ -345,7 +354,7 @@ def test_an_error_of_the_source_comes_after_all_its_frames() -> None:
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
 @pytest.mark.parametrize("stage", ["segment", "select"])
-def test_an_error_of_a_stage_comes_after_the_frames_before_it(stage: str, policy: str) -> None:
+def test_an_error_of_a_stage_comes_after_the_frames_before_it(stage: str, policy: Policy) -> None:
     error = ZeroDivisionError("fake")
     seen: list[int] = []
 
@@ -354,7 +363,7 @@ def test_an_error_of_a_stage_comes_after_the_frames_before_it(stage: str, policy
         if len(seen) == 4:
             raise error
 
-    pipeline = FakePipeline(**{f"before_{stage}": fail})
+    pipeline = _pipeline(stage, fail)
     source = FakeSource("live", forever)
     found = []
     with Flow(source, pipeline, policy) as flow:
@@ -379,7 +388,7 @@ def test_an_error_of_the_consumer_ends_all_threads() -> None:
 
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
-def test_a_consumer_that_breaks_ends_all_threads(policy: str) -> None:
+def test_a_consumer_that_breaks_ends_all_threads(policy: Policy) -> None:
     with Flow(FakeSource("live", forever), FakePipeline(), policy) as flow:
         next(flow)
         for _ in flow:
@@ -395,7 +404,7 @@ def test_a_consumer_that_takes_nothing_ends_all_threads() -> None:
 
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
-def test_frames_that_had_begun_come_out_after_a_stop(policy: str) -> None:
+def test_frames_that_had_begun_come_out_after_a_stop(policy: Policy) -> None:
     pipeline = FakePipeline()
     found = []
     with Flow(FakeSource("live", forever), pipeline, policy) as flow:
@@ -426,16 +435,14 @@ def test_a_signal_may_stop_it_while_its_thread_waits() -> None:
 
 def test_an_interrupt_comes_through_while_its_thread_waits() -> None:
     def frames(source: FakeSource) -> Iterator[Frame]:
-        assert source.stopped.wait(WAIT_S)
+        source.stopped.wait()
         yield from ()
 
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-    start_s = time.perf_counter()
     with pytest.raises(KeyboardInterrupt), Flow(FakeSource("live", frames), FakePipeline()) as flow:
         timer.start()
         next(flow)
     assert flow.ended
-    assert time.perf_counter() - start_s < WAIT_S / 2
     timer.join()
 
 
@@ -447,8 +454,8 @@ def test_a_second_interrupt_does_not_wait_for_busy_stages() -> None:
         raise KeyboardInterrupt
     assert not flow.ended
     go_on.set()
-    for stage in flow._stages:
-        stage.join(WAIT_S)
+    for each in flow._stages:
+        each.join(WAIT_S)
 
 
 @pytest.mark.parametrize("stage", ["segment", "select", "capture"])
@@ -465,7 +472,7 @@ def test_a_stop_with_a_limit_does_not_wait_for_a_stuck_stage(stage: str) -> None
                 stick(number)
             yield make_frame(number)
 
-    pipeline = FakePipeline() if stage == "capture" else FakePipeline(**{f"before_{stage}": stick})
+    pipeline = FakePipeline() if stage == "capture" else _pipeline(stage, stick)
     found = []
     with Flow(FakeSource("video", frames), pipeline) as flow:
         for frame, _ in flow:
@@ -477,8 +484,8 @@ def test_a_stop_with_a_limit_does_not_wait_for_a_stuck_stage(stage: str) -> None
     assert flow.stats.snapshot().frames == 3
     assert not flow.ended  # it was not waited for
     go_on.set()
-    for stage in flow._stages:
-        stage.join(WAIT_S)
+    for each in flow._stages:
+        each.join(WAIT_S)
 
 
 def test_a_signal_handler_may_stop_with_a_limit() -> None:
@@ -492,8 +499,8 @@ def test_a_signal_handler_may_stop_with_a_limit() -> None:
     finally:
         signal.signal(signal.SIGALRM, previous)
         go_on.set()
-    for stage in flow._stages:
-        stage.join(WAIT_S)
+    for each in flow._stages:
+        each.join(WAIT_S)
 
 
 def test_selected_frames_come_out_after_the_limit_too() -> None:
@@ -568,9 +575,9 @@ def test_a_flow_that_ends_on_its_own_thread_waits_for_none() -> None:
     flow = Flow(FakeSource("video", count(9)), FakePipeline(segment, select))
     flow.__enter__()
     assert ended.wait(WAIT_S)
-    for stage in flow._stages:
-        stage.join(WAIT_S)
-        assert not stage.is_alive()
+    for each in flow._stages:
+        each.join(WAIT_S)
+        assert not each.is_alive()
 
 
 def test_the_pipeline_gets_the_time_after_the_selection() -> None:
@@ -578,7 +585,7 @@ def test_the_pipeline_gets_the_time_after_the_selection() -> None:
     with Flow(FakeSource("video", count(10)), pipeline) as flow:
         for _ in flow:
             time.sleep(0.01)
-    assert 10 <= pipeline.reserve_ms < 1000
+    assert pipeline.reserve_ms >= 10
 
 
 def test_old_names_warn() -> None:
