@@ -18,8 +18,8 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.demo import draw_scene
 
 PACKAGED = bundled_models.FOLDER
-SCENES = 24
-# Fewer scenes than the benchmark's 200, so a little slack: the metrics spread by about two percent.
+SCENES = 8
+# The benchmark draws 200 scenes; so few, always the same ones, need a little slack.
 SLACK = 0.03
 
 
@@ -39,13 +39,12 @@ def test_bundled_models_are_small_and_have_a_parity_record() -> None:
     assert read_spec(find_graph(locate(CLIP), "image")).defaults["even_cosine"] > 0
 
 
-@pytest.mark.parametrize("precision", ["fp32", "auto"])
+@pytest.mark.parametrize(("backend", "precision"), [("onnxruntime", "fp32"), ("openvino", "auto")])
 def test_bundled_models_are_accurate(backend: str, precision: str) -> None:
-    if backend == "onnxruntime" and precision == "auto":
-        pytest.skip("ONNX Runtime computes in fp32 either way")
+    pytest.importorskip(backend)
     pipeline = Pipeline(SEGMENTER, clip=CLIP, selector="clip", backend=backend, precision=precision)
     figures = measure(pipeline, SCENES).figures()
-    short = {name: round(value, 3) for name, value in figures.items() if value < BOUNDS[name] - SLACK}
+    short = {name: round(value, 3) for name, value in figures.items() if not value >= BOUNDS[name] - SLACK}  # or NaN
     assert not short
 
 

@@ -8,6 +8,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,10 +57,11 @@ def site(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-def _play(site: str, folder: Path, names: list[str]) -> dict[str, dict[str, object]]:
-    async def browse() -> dict[str, dict[str, object]]:
+def _play(site: str, folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+    async def browse() -> dict[str, dict[str, Any]]:
         async with headless_chromium.open_tab(folder / "profile", f"{site}page.html") as tab:
-            return {name: await tab.evaluate(PLAY.replace("NAME", name)) for name in names}
+            all_at_once = f"Promise.all([{','.join(PLAY.replace('NAME', name) for name in names)}])"
+            return dict(zip(names, await tab.evaluate(all_at_once), strict=True))
 
     return asyncio.run(browse())
 
