@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from claims.common import harness
 
@@ -49,7 +50,7 @@ def main() -> int:
 
 
 def _built(
-    make: Callable[[Path], Path], name: str, size: tuple[int, int] | None, precision: str, folder: Path
+    make: Callable[[Path], Path], name: str, size: tuple[int, int] | None, precision: Any, folder: Path
 ) -> list[dict[str, object]]:
     import torch
 

@@ -97,7 +97,7 @@ def main() -> int:
         subprocess.run(report, check=True)
     if len(runs) < 2:
         return 0
-    found = compare(*(read_results(out / "results.jsonl") for out in runs[:2]))
+    found = compare(read_results(runs[0] / "results.jsonl"), read_results(runs[1] / "results.jsonl"))
     print(describe(found))
     share = found.agreeing / found.whole_calls if found.whole_calls else float("nan")
     figure = harness.Figure("whole calls of two runs whose intervals overlap", share, ">=", _AGREEING)

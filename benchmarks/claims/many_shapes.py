@@ -18,6 +18,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -128,7 +129,7 @@ def make_side(model: str, backend: str, rectangle: Rectangle, order: Order, phot
     def turn() -> list[float]:
         shown = {"in turn": images, "the widest alone": images[-1:] * len(images),
                  "each twice": [each for each in images for _ in range(2)]}[order]  # fmt: skip
-        spent = [harness.wall_clock(lambda image=image: pipeline(image, rectangle=rectangle))()
+        spent = [harness.wall_clock(partial(pipeline, image, rectangle=rectangle))()
                  for image in shown]  # fmt: skip
         return spent[1::2] if order == "each twice" else spent
 

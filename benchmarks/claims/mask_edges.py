@@ -21,7 +21,7 @@ from fastsam_trt.frames.letterbox import fit
 
 _EDGE_PX = 8
 _SAME_BOX_PX = 1.0
-_SHAPES = {"square": 640, "rectangular": [384, 640]}
+_SHAPES: dict[str, int | list[int]] = {"square": 640, "rectangular": [384, 640]}
 _SIZES = (None, (1920, 1080), (1280, 720), (479, 640), (640, 387), (1500, 300), (90, 60))  # width, height, px
 _BOUND_PX = 1
 _SIDES = {
@@ -97,7 +97,7 @@ def _compare(shape: str, model: Path, photos: list[Path]) -> list[dict[str, Any]
 
 def _padded(pipe: Pipeline, frame: NDArray[np.uint8]) -> list[str]:
     """The sides of a frame that are next to padding in the model's input."""
-    letterbox = fit(*frame.shape[:2], cast("ImageInput", pipe.segmenter.session.spec.input))
+    letterbox = fit(frame.shape[0], frame.shape[1], cast("ImageInput", pipe.segmenter.session.spec.input))
     margins = {
         "top": letterbox.top,
         "bottom": letterbox.input_h - letterbox.content_h - letterbox.top,

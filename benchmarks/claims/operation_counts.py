@@ -56,7 +56,7 @@ def _clip(tower: str, folder: Path) -> Path:
         "text": (model.text_model, model.text_projection, torch.zeros(1, 77, dtype=torch.int64)),
     }[tower]
 
-    class Tower(torch.nn.Module):  # type: ignore[misc]
+    class Tower(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.encoder, self.projection = encoder, projection

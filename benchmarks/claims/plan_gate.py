@@ -63,7 +63,7 @@ def main() -> int:
 def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
     spec = read_spec(graph)
     batch = _BATCHES.get(spec.task)
-    ranges = shape_ranges(spec, batch=batch and (1, batch))
+    ranges = shape_ranges(spec, batch=None if batch is None else (1, batch))
     inputs = list(sample_inputs(spec, ranges, tokens=_TOKENS))
     reference = open_session(graph, "onnxruntime", "cpu")
     expected = [reference.run(each) for each in inputs]

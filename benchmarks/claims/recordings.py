@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def _files(folder: Path) -> list[Case]:
     for suffix in (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts"):
         path = folder / f"uneven{suffix}.mkv"
         encode(path, (uneven - uneven[0]).tolist())
-        cases.append(Case(f"uneven rate to {suffix}", str(path), lambda p=path: probe_s(p), 1 / 10, suffix=suffix))
+        cases.append(Case(f"uneven rate to {suffix}", str(path), partial(probe_s, path), 1 / 10, suffix=suffix))
     fast = folder / "fast.mp4"
     encode(fast, (np.arange(240) / 119.883).tolist())
     cases.append(Case("119.883 frames a second", str(fast), lambda: probe_s(fast), 1 / 119.883))

@@ -57,8 +57,8 @@ def slow(stage: str) -> None:
             setattr(owner, method, _slowed(getattr(owner, method)))
         watch(self, owner, method, name)
 
-    StageClock.observe = observe_slowed  # type: ignore[method-assign]
-    StageClock.watch = watch_slowed  # type: ignore[method-assign]
+    StageClock.observe = observe_slowed  # type: ignore[method-assign,assignment]
+    StageClock.watch = watch_slowed  # type: ignore[method-assign,assignment]
 
 
 def _slowed(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -194,7 +194,7 @@ def _ours(
     model: Path, frame: NDArray[np.uint8], backend: str, precision: str, conf: float | None
 ) -> Callable[[], object]:
     # The ten surest, since other precisions would move a few across the threshold.
-    chosen = {} if conf is None else {"conf": 0.0, "max_segments": _KEPT}
+    chosen: dict[str, Any] = {} if conf is None else {"conf": 0.0, "max_segments": _KEPT}
     segmenter = Segmenter(model, backend=backend, precision=precision, **chosen)
 
     def call() -> object:
@@ -213,7 +213,7 @@ def _one_graph(weights: Path, ours: Path, path: Path, size: tuple[int, int]) -> 
     from fastsam_export.frameworks import transformers_models
     from fastsam_export.onnx_file import write_spec
 
-    class Whole(torch.nn.Module):  # type: ignore[misc]
+    class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = transformers.DetrForSegmentation.from_pretrained(weights).eval()

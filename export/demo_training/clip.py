@@ -80,7 +80,7 @@ def draw_crops(first_seed: int, scenes: int) -> Crops:
             masks.append(mask)
             colours.append(item.colour)
             shapes.append(item.shape)
-        covered = scene.masks.any(axis=0)
+        covered: NDArray[np.bool_] = np.logical_or.reduce(scene.masks)
         for _ in range(6):
             x, y, side = *generator.uniform(0, 300, 2), generator.uniform(16, 90)
             if covered[int(y) : int(y + side), int(x) : int(x + side)].mean() < 0.03:
@@ -114,7 +114,7 @@ def make_tokenizer(folder: Path) -> Any:
     )
     made.train_from_iterator([*captions.every_text(), *(f"{letter} {letter}" for letter in alphabet)], trainer)
     made.post_processor = processors.RobertaProcessing(
-        (last, made.token_to_id(last)), (first, made.token_to_id(first)), trim_offsets=False, add_prefix_space=False
+        (last, made.get_vocab()[last]), (first, made.get_vocab()[first]), trim_offsets=False, add_prefix_space=False
     )
     fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=made, bos_token=first, eos_token=last, unk_token=last, pad_token=last, model_max_length=LENGTH
@@ -282,7 +282,7 @@ def _augment(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Turn, mirror and light crops; (n, h, w, 3) uint8 BGR to (n, 3, h, w) float32 RGB, normalised."""
     turns = int(generator.integers(4))
-    pictures, coverage = (np.rot90(each, turns, axes=(1, 2)) for each in (pictures, coverage))
+    pictures, coverage = np.rot90(pictures, turns, axes=(1, 2)), np.rot90(coverage, turns, axes=(1, 2))
     if generator.integers(2):
         pictures, coverage = pictures[:, :, ::-1], coverage[:, :, ::-1]
     gain = generator.uniform(0.9, 1.1, (len(pictures), 1, 1, 1))

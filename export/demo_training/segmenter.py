@@ -46,7 +46,7 @@ class SceneDataset(torch.utils.data.Dataset[dict[str, Any]]):
         if mirror:
             frame, labels = frame[:, ::-1], labels[:, ::-1]
         gain = float(self._generator.uniform(0.85, 1.15))
-        frame = cv2.convertScaleAbs(np.ascontiguousarray(frame), alpha=gain)
+        frame = cv2.convertScaleAbs(np.ascontiguousarray(frame), alpha=gain).astype(np.uint8, copy=False)
         numbers = [n for n in range(1, int(labels.max()) + 1) if (labels == n).sum() >= FEWEST_PIXELS]
         boxes = [_box(labels == n) for n in numbers]
         small = np.zeros((SIDE_PX // MASK_STRIDE,) * 2, np.uint8)

@@ -33,6 +33,7 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.preprocess import FramePreprocessor
 from support.colour_models import save, scene, segmenter_graph, segmenter_spec
+from support.typed import image_input
 
 pytest.importorskip("onnxruntime")
 
@@ -274,7 +275,7 @@ def test_a_batch_beyond_the_models_range_is_refused(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = segmenter_spec("fixed")
-    spec = dataclasses.replace(spec, input=dataclasses.replace(spec.input, batch=(1, 4)))
+    spec = dataclasses.replace(spec, input=dataclasses.replace(image_input(spec), batch=(1, 4)))
     save(segmenter_graph(), home / "models" / "fixed" / "fixed.onnx", spec)
     options = ("--model", "fixed", "--quick", "--crops", 0, "--out", tmp_path)
     error = _fails(capsys, 2, *options, "--batch", "1,8")

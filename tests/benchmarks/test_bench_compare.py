@@ -8,6 +8,7 @@ import json
 import math
 import random
 from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from fastsam_bench.results.runs import BenchRun, Results
 from support import made_bench
 
 NAMES = made_bench.ids()[:8]
-NOISE = {
+NOISE: dict[str, dict[str, Any]] = {
     "quiet": {},
     "blocks drift": {"drift": 0.03},
     "calls scatter": {"each": 0.15},
@@ -49,7 +50,7 @@ def test_processes_that_differ_more_widen_the_bound() -> None:
     runs = [made_bench.results(seed, names=NAMES, between=0.04) for seed in range(RUNS)]
     compared = [compare(*pair) for pair in itertools.combinations(runs, 2)]
     assert sum(not each.changes for each in compared) >= 0.95 * len(compared)
-    quiet = compare(*(made_bench.results(seed, names=NAMES) for seed in (1, 2)))
+    quiet = compare(made_bench.results(1, names=NAMES), made_bench.results(2, names=NAMES))
     assert min(each.visible for each in compared) > quiet.visible
 
 
@@ -155,7 +156,7 @@ def test_machines_versions_and_partial_runs_are_said_at_the_top() -> None:
 
 
 def test_few_figures_are_said_to_be_few() -> None:
-    compared = compare(*(made_bench.results(seed, names=NAMES[:1]) for seed in (1, 2)))
+    compared = compare(made_bench.results(1, names=NAMES[:1]), made_bench.results(2, names=NAMES[:1]))
     assert compared.figures == 5
     assert compared.remarks[0].startswith("5 figures are too few")
 
@@ -250,12 +251,13 @@ def test_a_few_runs_of_a_cell_count_by_their_median_and_widest_interval() -> Non
 
 def test_sweeps_count_on_our_side_only() -> None:
     def results(ours: float, usual: float) -> Results:
+        sides: dict[Literal["ours", "usual"], float] = {"ours": ours, "usual": usual}
         records = tuple(
             Sweep(
                 side=side, selector="labels", segments=n, frame=(720, 1280), model="m", backend="openvino",
                 precision="bf16", latency_ms=Interval(ms * n, ms * n * 0.98, ms * n * 1.02),
             )
-            for side, ms in (("ours", ours), ("usual", usual))
+            for side, ms in sides.items()
             for n in (10, 20)
         )  # fmt: skip
         head = Run(time="2026-11-23T08:00:00+00:00", machine=made_bench.HOST)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from fastsam_engine.session import ComputePrecision
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -17,7 +20,7 @@ from fastsam_engine import open_session  # noqa: E402
 from fastsam_engine.errors import PackagesMissingError  # noqa: E402
 
 
-def graph(nodes: list, given: dict[str, list], made: str, dtypes: dict | None = None, **weights: object) -> object:
+def graph(nodes: list, given: dict[str, list], made: str, dtypes: dict | None = None, **weights: Any) -> object:
     """A model of some nodes, inputs of given shapes, and weights: arrays, or shapes of zeros."""
     dtypes = dtypes or {}
     inputs = [helper.make_tensor_value_info(n, dtypes.get(n, TensorProto.FLOAT), s) for n, s in given.items()]
@@ -130,7 +133,7 @@ def test_shapes_that_only_a_run_tells_are_found_by_one() -> None:
     nodes = [node("Shape", ["x"], ["s"], start=0, end=1), node("Squeeze", ["s"], ["n"]),
              node("Range", ["a", "n", "b"], ["r"]), node("Unsqueeze", ["r", "i"], ["c"]),
              node("Cast", ["c"], ["f"], to=TensorProto.FLOAT), node("MatMul", ["f", "w"], ["y"])]  # fmt: skip
-    numbers = {name: np.array(value, np.int64) for name, value in {"a": 0, "b": 1, "i": [1]}.items()}
+    numbers: dict[str, Any] = {name: np.array(value, np.int64) for name, value in {"a": 0, "b": 1, "i": [1]}.items()}
     model = graph(nodes, {"x": ["n", 2]}, "y", **numbers, w=(1, 2000))
     assert count(model, {"x": (6, 2)}).by_operator == {"MatMul": 2 * 6 * 2000}
 
@@ -173,7 +176,7 @@ def test_operators_that_are_not_known_are_not_left_out_in_silence() -> None:
 
 
 @pytest.mark.parametrize(("precision", "width"), [(None, 4), ("fp32", 4), ("tf32", 4), ("bf16", 2), ("fp16", 2)])
-def test_bytes_are_as_wide_as_what_is_computed_in(precision: str | None, width: int) -> None:
+def test_bytes_are_as_wide_as_what_is_computed_in(precision: ComputePrecision | None, width: int) -> None:
     nodes = [node("MatMul", ["x", "w"], ["m"]), node("Relu", ["m"], ["y"])]
     costs = count(graph(nodes, {"x": [3, 4]}, "y", w=(4, 5)), {}, precision)
     assert (costs.weight_bytes, costs.input_bytes, costs.output_bytes) == (20 * width, 12 * 4, 15 * 4)

@@ -21,7 +21,7 @@ from fastsam_bench.report.html import make_page
 from fastsam_bench.report.markdown import BEGIN, END, make_report, table_for_readme, update_readme
 from fastsam_bench.report.svg import axes
 from fastsam_bench.report.svg.palette import COLOURS, GROUNDS
-from fastsam_bench.results.records import Ceiling, Cell, Peer, Rate, Record, StageLimit, Sweep
+from fastsam_bench.results.records import Ceiling, Cell, Cold, End, Peer, Rate, Record, Run, StageLimit, Sweep
 from fastsam_bench.results.results_file import read_results
 from fastsam_bench.results.runs import BenchRun, Results, by_machine
 from support import made_bench
@@ -32,9 +32,9 @@ EVIL = '<script>alert("1")</script> | `x` \\ *y*'
 def _results(*runs: list[Record]) -> Results:
     made = []
     for i, (head, *rest) in enumerate(runs):
-        made.append(
-            BenchRun(f"run{i}", "made.jsonl", head, tuple(rest), next(iter(r for r in rest if r.kind == "end"), None))
-        )
+        assert isinstance(head, Run)
+        end = next((record for record in rest if isinstance(record, End)), None)
+        made.append(BenchRun(f"run{i}", "made.jsonl", head, tuple(rest), end))
     return Results(tuple(made))
 
 
@@ -235,6 +235,7 @@ def test_the_page_is_whole_self_contained_and_accessible(two: Results) -> None:
 
 def test_texts_from_outside_are_escaped_on_the_page(tmp_path: Path) -> None:
     head, *rest = made_bench.whole_run(1)
+    assert isinstance(head, Run)
     host = dataclasses.replace(made_bench.HOST, processor=EVIL, versions={EVIL: EVIL})
     cells = [r for r in rest if isinstance(r, Cell)]
     strange = [
@@ -242,7 +243,7 @@ def test_texts_from_outside_are_escaped_on_the_page(tmp_path: Path) -> None:
         for c in cells
     ]
     others = [
-        dataclasses.replace(r, model=EVIL) if r.kind in {"sweep", "cold"} else r
+        dataclasses.replace(r, model=EVIL) if isinstance(r, Sweep | Cold) else r
         for r in rest
         if not isinstance(r, Cell)
     ]
@@ -283,7 +284,7 @@ def test_stages_fill_their_bar() -> None:
 
 def test_a_point_under_the_roof_lies_under_its_line() -> None:
     records = made_bench.whole_run(1)
-    cells, ceilings = ([r for r in records if isinstance(r, kind)] for kind in (Cell, Ceiling))
+    cells, ceilings = [r for r in records if isinstance(r, Cell)], [r for r in records if isinstance(r, Ceiling)]
     figure = line_charts.roofline("x", cells, ceilings)
     assert figure is not None
     flat = [
@@ -300,7 +301,7 @@ def test_a_point_under_the_roof_lies_under_its_line() -> None:
 
 def test_caches_have_a_roof_of_their_own() -> None:
     records = made_bench.whole_run(1)
-    cells, ceilings = ([r for r in records if isinstance(r, kind)] for kind in (Cell, Ceiling))
+    cells, ceilings = [r for r in records if isinstance(r, Cell)], [r for r in records if isinstance(r, Ceiling)]
     plain, cached = (
         line_charts.roofline("x", cells, [dataclasses.replace(each, copy_gbytes=speed) for each in ceilings])
         for speed in (9.0, 4.5)  # the cells were held against 9

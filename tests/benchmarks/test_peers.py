@@ -8,7 +8,6 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -405,7 +404,7 @@ def test_differences_ignore_a_builds_suffix() -> None:
 
 
 @pytest.fixture
-def other_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def other_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "requirements-other.txt"
     monkeypatch.setattr(pins, "requirements", lambda peer: path)
     return path

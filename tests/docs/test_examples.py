@@ -24,6 +24,7 @@ import pytest
 from pycocotools import mask as coco
 
 from fastsam_trt.sources.demo_video import DemoVideo
+from support.typed import full_match, picture
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
@@ -102,14 +103,13 @@ def test_a_missing_model_is_one_line_that_says_which_and_how(
 
 def test_select_by_text(run: Run) -> None:
     (line,) = run("select_by_text").splitlines()
-    found = re.fullmatch(r"red circle at \[(.*)\], score (\S+), similarity (\S+)", line)
-    assert found is not None
+    found = full_match(r"red circle at \[(.*)\], score (\S+), similarity (\S+)", line)
     circle = next(item for item in DemoVideo()._items_at(0) if (item.colour, item.shape) == ("red", "circle"))
     x0, y0, x1, y1 = map(int, found[1].split(", "))
     assert abs((x0 + x1) / 2 - circle.x) < 5
     assert abs((y0 + y1) / 2 - circle.y) < 5
     assert float(found[3]) > 0.5
-    drawn, frame = cv2.imread("selected.png"), DemoVideo().scene(0).frame
+    drawn, frame = picture("selected.png"), DemoVideo().scene(0).frame
     assert drawn.shape == frame.shape
     changed = np.argwhere((drawn != frame).any(axis=2))
     assert changed[:, 1].min() >= x0 - 10
@@ -123,7 +123,7 @@ def test_select_by_text_in_a_photo(run: Run, tmp_path: Path) -> None:
 
 def test_boxes_and_points(run: Run) -> None:
     first, second = run("boxes_and_points").splitlines()
-    count, by_box, px = map(int, re.fullmatch(r"(\d+) segments; the box selects (\d+), with (\d+) px", first).groups())
+    count, by_box, px = map(int, full_match(r"(\d+) segments; the box selects (\d+), with (\d+) px", first).groups())
     assert (count, by_box) == (9, 1)
     assert px > 500
     assert second == "the point selects 1 and excludes 1"
@@ -135,12 +135,12 @@ def test_exclude_texts(run: Run) -> None:
 
 def test_live_loop(run: Run) -> None:
     *frames, rates, ages = run("live_loop").splitlines()
-    done, dropped = map(int, re.fullmatch(r"(\d+) frames at \S+ FPS, (\d+) dropped", rates).groups())
+    done, dropped = map(int, full_match(r"(\d+) frames at \S+ FPS, (\d+) dropped", rates).groups())
     assert done == len(frames)
     assert done + dropped == FRAMES
-    indices = [int(re.match(r"frame (\d+): \[.*\], \S+ ms", line)[1]) for line in frames]
+    indices = [int(full_match(r"frame (\d+): \[.*\], \S+ ms", line)[1]) for line in frames]
     assert indices == sorted(set(indices))
-    p50, p99 = map(int, re.fullmatch(r"age p50 (\d+) ms, p99 (\d+) ms", ages).groups())
+    p50, p99 = map(int, full_match(r"age p50 (\d+) ms, p99 (\d+) ms", ages).groups())
     assert 0 < p50 <= p99
 
 
@@ -178,7 +178,7 @@ class _Found:
 def test_count_tracks(run: Run) -> None:
     first, *tracks = run("count_tracks").splitlines()
     assert first == f"{len(tracks)} objects match 'circle'"
-    frames = [int(re.fullmatch(r"track \d+: (\d+) frames", line)[1]) for line in tracks]
+    frames = [int(full_match(r"track \d+: (\d+) frames", line)[1]) for line in tracks]
     assert 2 <= len(frames) <= 4  # three circles move in it, one behind others
     assert max(frames) == FRAMES
     assert min(frames) >= 3
@@ -200,7 +200,7 @@ def test_save_datasets(run: Run) -> None:
 
 
 def test_save_label_maps(run: Run) -> None:
-    segments, px = map(int, re.fullmatch(r"(\d+) segments on (\d+) px\n", run("save_label_maps")).groups())
+    segments, px = map(int, full_match(r"(\d+) segments on (\d+) px\n", run("save_label_maps")).groups())
     instances = _indices("instances.png")
     assert segments == len(set(instances.ravel())) - 1 == 9
     assert px == np.count_nonzero(instances)
@@ -217,8 +217,8 @@ def _indices(name: str) -> np.ndarray:
 
 
 def test_save_cutouts(run: Run) -> None:
-    name, width, height = re.fullmatch(r"(\S+): (\d+) x (\d+) px\n", run("save_cutouts")).groups()
-    cutout = cv2.imread(name, cv2.IMREAD_UNCHANGED)
+    name, width, height = full_match(r"(\S+): (\d+) x (\d+) px\n", run("save_cutouts")).groups()
+    cutout = picture(name, cv2.IMREAD_UNCHANGED)
     assert cutout.shape == (int(height), int(width), 4)
     opaque = cutout[..., 3] == 255
     assert not cutout[0, 0].any()
@@ -229,7 +229,7 @@ def test_save_cutouts(run: Run) -> None:
 
 def test_to_supervision(run: Run) -> None:
     assert run("to_supervision") == "1 detections, prompts ['red circle']\n"
-    annotated, frame = cv2.imread("annotated.png"), DemoVideo().scene(0).frame
+    annotated, frame = picture("annotated.png"), DemoVideo().scene(0).frame
     assert 2000 < (annotated != frame).any(axis=2).sum() < 20000
 
 
@@ -245,7 +245,7 @@ def test_to_supervision_without_it_says_how_to_get_it(
 
 def test_change_prompts(run: Run) -> None:
     printed = run("change_prompts")
-    found = re.fullmatch(r"(\d+) frames with 'red circle', (\d+) frames with 'green square'\n", printed)
+    found = full_match(r"(\d+) frames with 'red circle', (\d+) frames with 'green square'\n", printed)
     first, second = map(int, found.groups())
     assert first + second == FRAMES
     assert first >= 3
@@ -261,7 +261,7 @@ def test_prompts_per_call(run: Run) -> None:
 
 
 def test_latest_frame_node(run: Run) -> None:
-    found = re.fullmatch(r"(\d+) images, (\d+) results, the last with (\d+) segments\n", run("latest_frame_node"))
+    found = full_match(r"(\d+) images, (\d+) results, the last with (\d+) segments\n", run("latest_frame_node"))
     received, published, segments = map(int, found.groups())
     assert received == FRAMES
     assert 1 <= published <= FRAMES
@@ -271,12 +271,12 @@ def test_latest_frame_node(run: Run) -> None:
 def test_numpy_and_pillow(run: Run) -> None:
     *coloured, grey = run("numpy_and_pillow").splitlines()
     assert coloured == [f"{name}: 2 segments" for name in ("numpy BGR", "Pillow RGB", "Pillow RGBA", "16-bit")]
-    assert re.fullmatch(r"grey: [0-9] segments", grey)
+    assert full_match(r"grey: [0-9] segments", grey)
 
 
 def test_compare_models(run: Run) -> None:
-    assert re.fullmatch(r"demo-seg: 1 of 9 segments, \d+\.\d ms\n", run("compare_models"))
-    height, width = cv2.imread("comparison.png").shape[:2]
+    assert full_match(r"demo-seg: 1 of 9 segments, \d+\.\d ms\n", run("compare_models"))
+    height, width = picture("comparison.png").shape[:2]
     assert width > 2 * height
 
 
@@ -285,7 +285,7 @@ def test_measure_fps(run: Run) -> None:
     ms = {name: float(value) for name, value, _ in map(str.split, stages)}
     assert list(ms) == ["preprocess", "segment", "select", "decode", "total"]
     assert all(value > 0 for value in ms.values())
-    assert re.fullmatch(r"2 frames, \d+\.\d FPS", last)
+    assert full_match(r"2 frames, \d+\.\d FPS", last)
 
 
 def test_custom_sink(run: Run) -> None:
@@ -331,7 +331,7 @@ def _fetch(url: str, body: bytes | None = None) -> str:
     deadline_s = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(url, body, timeout=30) as answer:
+            with urllib.request.urlopen(url, body, timeout=60) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError:
             raise
@@ -355,7 +355,7 @@ def test_http_server(tmp_path: Path) -> None:
                 _fetch(f"{url}?prompt=", photo)
         finally:
             server.send_signal(signal.SIGINT)
-            server.communicate(timeout=30)
+            server.communicate(timeout=120)
     x0, y0, x1, y1 = segment["box"]
     assert 0.6 * (x1 - x0) * (y1 - y0) < coco.area(segment["mask"]) < (x1 - x0) * (y1 - y0)
     assert (no_picture.value.code, no_prompt.value.code) == (415, 400)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_what_is_dropped_as_a_thread_leaves_is_not_forgotten(device: FakeDevice)
     """Between the last look of the thread that leaves and its release of the lock."""
     with device.using():
         held = [device.allocate_pinned(4)]
-    lock = device._lock
+    lock: Any = device._lock
     free = lock._free
 
     def free_and_drop() -> None:
@@ -158,7 +159,8 @@ def test_a_driver_that_is_gone_does_not_raise_where_memory_is_dropped(
 
 
 def test_waiting_and_allocating_break_a_capture_off_and_the_stream_goes_on(device: FakeDevice) -> None:
-    for work in (device.synchronise, lambda: device.allocate(4), lambda: device.allocate_pinned(4)):
+    calls: list[Callable[[], Any]] = [device.synchronise, lambda: device.allocate(4), lambda: device.allocate_pinned(4)]
+    for work in calls:
         with device.using(), pytest.raises(GpuError, match="CUDA_ERROR_STREAM_CAPTURE"):
             device.capture(work)
         assert not device.is_capturing

@@ -27,6 +27,7 @@ from fastsam_engine.session import OpenOptions
 from fastsam_trt.cli.main import main
 from support.fake_driver import GIB, FakeDriver, FakeGpu, install
 from support.tensorrt_machine import A10, L4, Machine
+from support.typed import double
 
 _A10 = FakeGpu("NVIDIA A10")
 _SLICES = (
@@ -86,7 +87,7 @@ def test_no_driver_and_no_gpu_are_no_faults(monkeypatch: pytest.MonkeyPatch) -> 
     assert driver().problems[0].endswith("(CUDA error 100); see: nvidia-smi -L, where a GPU in MIG mode needs slices")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-6e3c")
     assert "CUDA_VISIBLE_DEVICES is 'MIG-6e3c': unset it" in driver().problems[0]
-    install(monkeypatch, SimpleNamespace())
+    install(monkeypatch, double())
     assert "another library called" in driver().problems[0]
     assert gpu_count().count == 0
 
@@ -150,9 +151,9 @@ def _nullptr(*_: object) -> Any:
 
 def _breaks(machine: Machine, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     if how == "runtime":
-        machine.api.Runtime = _nullptr
+        monkeypatch.setattr(machine.api, "Runtime", _nullptr)
     elif how == "builder":
-        machine.api.Builder = _nullptr
+        monkeypatch.setattr(machine.api, "Builder", _nullptr)
     elif how == "load":
 
         def load(_flavour: str) -> Any:

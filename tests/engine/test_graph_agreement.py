@@ -19,6 +19,7 @@ from fastsam_engine.graph.onnx_graph import Tensor, read_graph
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from support import colour_models
+from support.typed import image_input
 from support.ultralytics_metadata import ULTRALYTICS
 
 NAMES = ("red", "green", "blue")
@@ -126,9 +127,9 @@ def test_a_graph_that_cannot_run_is_refused_at_opening(
 
 @pytest.mark.parametrize("size", [(256, 256), (96, 256)])
 def test_a_fixed_size_is_the_graphs(tmp_path: Path, size: tuple[int, int]) -> None:
-    spec = read_spec(_saved(tmp_path / "fixed.onnx", lambda m: _axes(m.graph.input[0], 1, 3, *size)))
-    assert (spec.input.height, spec.input.width) == size
-    assert (spec.input.size_multiple, spec.input.batch) == (None, (1, 1))
+    image = image_input(read_spec(_saved(tmp_path / "fixed.onnx", lambda m: _axes(m.graph.input[0], 1, 3, *size))))
+    assert (image.height, image.width) == size
+    assert (image.size_multiple, image.batch) == (None, (1, 1))
 
 
 @pytest.mark.parametrize("args", [{}, {"args": "{'nms': True}"}, {"args": "{'nms': False}"}])
@@ -144,11 +145,12 @@ def test_nms_in_the_graph_is_seen_from_its_shape(tmp_path: Path, args: dict[str,
 
 
 SPEC = colour_models.segmenter_spec()
-SMALL = dataclasses.replace(SPEC.input, size_multiple=None)
+IMAGE = image_input(SPEC)
+SMALL = dataclasses.replace(IMAGE, size_multiple=None)
 LIES = {
-    "input name": (dataclasses.replace(SPEC, input=dataclasses.replace(SPEC.input, name="x")), "its spec names x"),
-    "dtype": (dataclasses.replace(SPEC, input=dataclasses.replace(SPEC.input, dtype="float16")), "says float16, found"),
-    "layout": (dataclasses.replace(SPEC, input=dataclasses.replace(SPEC.input, layout="NHWC")), "input 'images'"),
+    "input name": (dataclasses.replace(SPEC, input=dataclasses.replace(IMAGE, name="x")), "its spec names x"),
+    "dtype": (dataclasses.replace(SPEC, input=dataclasses.replace(IMAGE, dtype="float16")), "says float16, found"),
+    "layout": (dataclasses.replace(SPEC, input=dataclasses.replace(IMAGE, layout="NHWC")), "input 'images'"),
     "output name": (dataclasses.replace(SPEC, outputs=(dataclasses.replace(SPEC.outputs[0], name="o"),)), "names o"),
     "classes": (
         dataclasses.replace(SPEC, outputs=(dataclasses.replace(SPEC.outputs[0], layout="N 4+9+32 A"),)),

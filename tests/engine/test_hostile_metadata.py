@@ -133,7 +133,7 @@ def test_a_hostile_sidecar_is_an_error_of_its_file(tmp_path: Path) -> None:
     for data in (*texts(), *mutated(good, 150)):
         sidecar(path).write_bytes(data)
         for read in (read_plan, read_facts, read_spec):
-            _holds(path, read)  # type: ignore[arg-type]
+            _holds(path, read)
     sidecar(path).write_text(json.dumps(good))
     assert _holds(path, read_plan)
 

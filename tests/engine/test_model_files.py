@@ -12,6 +12,7 @@ from fastsam_engine.errors import ModelFileError, ModelNotFoundError, SpecVersio
 from fastsam_engine.spec.model_spec import METADATA_KEY
 from fastsam_engine.spec.onnx_metadata import read_metadata
 from support import colour_models
+from support.typed import image_input
 from support.ultralytics_metadata import ULTRALYTICS
 
 
@@ -63,12 +64,14 @@ def test_a_spec_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> Non
 def test_a_file_of_ultralytics_own_export_is_read(tmp_path: Path) -> None:
     path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "own.onnx", None, ULTRALYTICS)
     spec = read_spec(path)
+    image = image_input(spec)
     assert spec.class_names == ("red", "green", "blue")
-    assert (spec.input.height, spec.input.width, spec.input.size_multiple) == (256, 256, 32)
+    assert (image.height, image.width, image.size_multiple) == (256, 256, 32)
     assert spec.defaults == {"conf": 0.25, "iou": 0.7, "max_segments": 300}
     lies = {**ULTRALYTICS, "args": "{'dynamic': False, 'nms': True, 'half': True}", "batch": "7"}
     spec = read_spec(colour_models.save(colour_models.segmenter_graph(), tmp_path / "graph.onnx", None, lies))
-    assert (spec.input.size_multiple, spec.input.batch, spec.input.dtype) == (32, (1, None), "float32")
+    image = image_input(spec)
+    assert (image.size_multiple, image.batch, image.dtype) == (32, (1, None), "float32")
     assert spec.family == "yolo-seg"
 
 

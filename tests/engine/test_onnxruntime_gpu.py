@@ -24,9 +24,11 @@ from fastsam_engine.errors import (
     BackendUnavailableError,
     OperatorFallbackError,
 )
+from fastsam_engine.gpus import gpu_count
 from fastsam_engine.plans.shape_ranges import ShapeRange
 from fastsam_engine.spec.model_spec import ModelSpec
 from support import colour_models
+from support.typed import double, image_input
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -88,8 +90,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 
         monkeypatch.setattr(ctypes, "CDLL", load)
         monkeypatch.setattr(onnxruntime_devices, "_package_folder", lambda _: tmp_path / "site" / "onnxruntime")
-        path = ["", str(tmp_path / "other"), str(tmp_path / "site"), str(tmp_path / "nowhere")]
-        monkeypatch.setattr(onnxruntime_devices, "sys", SimpleNamespace(platform=sys.platform, path=path))
+        folders = ["", str(tmp_path / "other"), str(tmp_path / "site"), str(tmp_path / "nowhere")]
+        monkeypatch.setattr(onnxruntime_devices, "sys", SimpleNamespace(platform=sys.platform, path=folders))
         return tmp_path / "site"
 
     return make
@@ -275,10 +277,10 @@ def test_loading_the_libraries_says_nothing(
     site = machine(_Driver(1), _CUDA_FILES + _TENSORRT_FILES)
     loaded: list[str] = []
     monkeypatch.setattr(ctypes, "CDLL", loaded.append)
-    load_libraries(SimpleNamespace(preload_dlls=lambda: print("Failed to load libcufft")), _CUDA)  # noqa: T201
+    load_libraries(double(preload_dlls=lambda: print("Failed to load libcufft")), _CUDA)  # noqa: T201
     names = [Path(each).name for each in _CUDA_FILES]
     assert loaded == names  # as `preload_dlls` left them
-    load_libraries(SimpleNamespace(preload_dlls=lambda: None), Device("tensorrt"))
+    load_libraries(double(preload_dlls=lambda: None), Device("tensorrt"))
     assert loaded[len(names) :] == [*names, *(str(site / each) for each in _TENSORRT_FILES)]
     assert capsys.readouterr().out == ""
 
@@ -298,7 +300,7 @@ def test_libraries_of_wheels_elsewhere_on_the_path_are_loaded(
 
     monkeypatch.setattr(ctypes, "CDLL", load)
     with pytest.raises(BackendFailedError, match=r"libcudnn\.so\.9 can't be loaded \(.*; see: fastsam-trt doctor"):
-        load_libraries(SimpleNamespace(preload_dlls=lambda: None), _CUDA)
+        load_libraries(double(preload_dlls=lambda: None), _CUDA)
     other = site.parent / "other"
     assert loaded == [str((other if at < 2 else site) / each) for at, each in enumerate(_CUDA_FILES[:4])]
 
@@ -355,7 +357,7 @@ def test_shapes_that_depend_on_data_rule_a_recording_out() -> None:
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_session_that_falls_back_whole_is_refused(with_gpu: None, capfd: pytest.CaptureFixture[str]) -> None:
     """The library warns, and opens the graph on the CPU."""
-    if onnxruntime_devices.gpu_count().count:
+    if gpu_count().count:
         pytest.skip("a GPU is here")
     with pytest.raises(BackendUnavailableError, match="expected CUDAExecutionProvider, got CPUExecutionProvider"):
         open_session(find_graph("colours"), "onnxruntime", device="cuda")
@@ -411,7 +413,7 @@ def test_what_is_reported_reaches_the_library(with_gpu: None, monkeypatch: pytes
         assert engines.stat().st_mode & 0o077 == 0
         assert engines.parent == home / "engines" / "onnxruntime"
         # A profile's largest batch is the session's.
-        assert session.spec.input.batch[1] is (None if profile is None else 32)
+        assert image_input(session.spec).batch[1] is (None if profile is None else 32)
     told.clear()
     open_session(find_graph("colours"), "onnxruntime", device="cuda", cuda_graph=True)
     assert told[0][0]["enable_cuda_graph"] == "1"

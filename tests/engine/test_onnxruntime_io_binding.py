@@ -154,11 +154,11 @@ def test_an_output_that_is_kept_feeds_another_session_without_a_copy(
     tower, head = _bound(find_graph("clip-colours", "image")), _bound(doubler)
     pictures = _pictures(3, 3, 32, 32)
     fetched, kept = tower.run_kept({"pixel_values": pictures}, ["image_embeds"])
-    embeds = kept["image_embeds"]
+    embeds: Any = kept["image_embeds"]
     assert fetched == {}
-    assert isinstance(embeds, OrtDeviceArray)
+    assert type(embeds) is OrtDeviceArray
     assert (embeds.memory, embeds.shape, embeds.dtype) == (head.memory, (3, 4), np.float32)
-    more = head.upload(np.ones((3, 4), np.float32))
+    more: Any = head.upload(np.ones((3, 4), np.float32))
     for _ in range(2):
         bound_inputs.clear()
         found = head.run({"image_embeds": embeds.to_host(), "more": np.ones((3, 4), np.float32)})["sum"]

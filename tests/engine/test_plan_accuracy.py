@@ -8,7 +8,7 @@ import functools
 import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -25,6 +25,7 @@ from fastsam_engine.spec.model_spec import ModelSpec
 from support import colour_models
 from support.output_faults import ANY, FAULTS
 from support.rounded_graphs import Rounding, save_rounded
+from support.typed import image_input
 
 _BATCHES = {"segment": (1, 2), "embed-image": (4, 8), "embed-text": (4, 8)}
 Answer = dict[str, np.ndarray]
@@ -60,7 +61,7 @@ class Case:
         """The metrics of a plan that answers so."""
         spec = spec or self.spec
         if precision:
-            spec = dataclasses.replace(spec, precision=precision)
+            spec = dataclasses.replace(spec, precision=cast("Any", precision))
         return check_accuracy(self.graph, spec, Recorded(found), Recorded(self.expected), self.ranges)  # type: ignore[arg-type]
 
     def rounded(self, folder: Path, rounding: Rounding) -> list[Answer]:
@@ -365,7 +366,9 @@ def test_sample_pictures_are_all_unlike() -> None:
 
 def test_samples_need_little_more_memory_than_they_take() -> None:
     spec = colour_models.segmenter_spec()
-    ranges = shape_ranges(dataclasses.replace(spec, input=dataclasses.replace(spec.input, height=640, width=640)))
+    ranges = shape_ranges(
+        dataclasses.replace(spec, input=dataclasses.replace(image_input(spec), height=640, width=640))
+    )
     tracemalloc.start()
     try:
         largest = max(each.nbytes for inputs in sample_inputs(spec, ranges) for each in inputs.values())

@@ -7,12 +7,13 @@ import logging
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastsam_engine import find_graph, open_session, packages
+from fastsam_engine import find_graph, open_session
 from fastsam_engine.backends import Readiness, all_backends
 from fastsam_engine.errors import (
     BackendUnavailableError,
@@ -23,6 +24,7 @@ from fastsam_engine.errors import (
     UnknownBackendError,
 )
 from support import colour_models
+from support.typed import image_input
 
 
 def _picture(height: int = 256, width: int = 256) -> np.ndarray:
@@ -93,7 +95,7 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_two_onnxruntime_wheels_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = packages.metadata.version
+    real = metadata.version
     monkeypatch.setattr(
         "fastsam_engine.packages.metadata.version", lambda name: "1.0" if name == "onnxruntime-gpu" else real(name)
     )
@@ -159,7 +161,7 @@ def test_a_run_that_memory_does_not_suffice_for_is_one_line(
 
 
 def _not_installed(name: str) -> str:
-    raise packages.metadata.PackageNotFoundError(name)
+    raise metadata.PackageNotFoundError(name)
 
 
 def test_a_session_that_takes_frames_gives_the_same_answers(backend: str, tmp_path: Path) -> None:
@@ -178,9 +180,9 @@ def test_a_session_that_takes_frames_gives_the_same_answers(backend: str, tmp_pa
         answers = []
         for frames in (False, True):
             session = open_session(path, backend, precision="fp32", frames=frames)
-            picture, _ = FramePreprocessor(session.spec.input).prepare(frame)
+            picture, _ = FramePreprocessor(image_input(session.spec)).prepare(frame)
             answers.append(session.run({"images": picture}))
-        assert session.spec.input.dtype == ("uint8" if backend == "openvino" else "float32")
+        assert image_input(session.spec).dtype == ("uint8" if backend == "openvino" else "float32")
         for output in ("output0", "output1"):
             np.testing.assert_allclose(answers[1][output], answers[0][output], atol=2e-4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import errno
 import json
 import logging
@@ -38,6 +39,7 @@ from support import colour_models, fake_builder
 from support.fake_builder import FakeBuilder, FakeBuildingTensorRt, _BuilderFlag, _Hardware, _Pool
 from support.fake_tensorrt import FakeDevice, make_plan
 from support.tensorrt_machine import A10, BACKENDS, H100, L4, T4, Machine
+from support.typed import double, present
 
 _EXACT = {
     "output0 box_px": 0, "output0 anchor_box_px": 0, "output0 score_logit": 0, "output0 coefficient": 0,
@@ -123,11 +125,9 @@ def test_what_was_built_before_is_found_whatever_its_shapes(machine: Machine, ba
 
 def test_the_plan_that_was_used_last_is_taken(machine: Machine) -> None:
     wide, narrow = machine.build(batch=(1, 4)), machine.build(batch=(1, 2))
-    assert wide.path is not None
-    assert narrow.path is not None
     for first, second in ((wide, narrow), (narrow, wide)):
-        os.utime(first.path, (0, 1000))
-        os.utime(second.path, (0, 2000))
+        os.utime(present(first.path), (0, 1000))
+        os.utime(present(second.path), (0, 2000))
         assert _image(machine.open()).batch[1] == (4 if second is wide else 2)
 
 
@@ -683,7 +683,7 @@ def test_what_opens_at_once_builds_once(machine: Machine, monkeypatch: pytest.Mo
     def work() -> None:
         backend = BACKENDS[machine.flavour]() if processes else shared
         together.wait()
-        sessions.append(backend.open(graph, spec, "cuda", "auto", SimpleNamespace()))
+        sessions.append(backend.open(graph, spec, "cuda", "auto", double()))
 
     threads = [threading.Thread(target=work) for _ in range(count)]
     for thread in threads:
@@ -814,7 +814,7 @@ def test_the_doubles_have_nothing_that_the_real_builders_lack(module: str) -> No
     own |= {"builds", "gain", "capabilities", "refused"}
     own |= {"steps", "at_step"}
     assert not _public(ours) - own - set(dir(real))
-    for double, kind, own in (
+    for fake, kind, own in (
         (fake_builder.FakeBuilder, real.Builder, set()),
         (fake_builder.FakeParser, real.OnnxParser, set()),
         (fake_builder.FakeNetwork, real.INetworkDefinition, set()),
@@ -824,8 +824,8 @@ def test_the_doubles_have_nothing_that_the_real_builders_lack(module: str) -> No
             "capabilities", "given", "gpu", "graph", "pools", "profiles", "timings", "typed"}),
     ):  # fmt: skip
         rtx_only = set() if ours.rtx else {"num_compute_capabilities", "set_compute_capability"}
-        assert not _public(double) - own - rtx_only - set(dir(kind)), double
-    enums = [
+        assert not _public(fake) - own - rtx_only - set(dir(kind)), fake
+    enums: list[tuple[type[enum.Enum], Any]] = [
         (fake_builder._BuilderFlag, real.BuilderFlag),
         (fake_builder._Hardware, real.HardwareCompatibilityLevel),
         (fake_builder._Created, real.NetworkDefinitionCreationFlag),
@@ -833,8 +833,8 @@ def test_the_doubles_have_nothing_that_the_real_builders_lack(module: str) -> No
     ]
     if ours.rtx:
         enums.append((fake_builder._Capability, real.ComputeCapability))
-    for double, kind in enums:
-        assert not set(double.__members__) - set(dir(kind)), double
+    for members, kind in enums:
+        assert not set(members.__members__) - set(dir(kind)), members
 
 
 def _public(thing: Any) -> set[str]:

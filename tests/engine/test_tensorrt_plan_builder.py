@@ -16,6 +16,7 @@ import pytest
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.backends.tensorrt import api
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.cached_plans import AvailablePlan, CachedPlans
 from fastsam_engine.backends.tensorrt.plan_builder import build_plan
 from fastsam_engine.errors import BackendUnavailableError, BuildError, BuildRequestError, ModelFileError
@@ -27,12 +28,13 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.cli.main import main
 from support import colour_models
+from support.typed import image_input
 
 TARGETS = ("sm86", "sm89", "sm120")
 
 
 @pytest.fixture(scope="session")
-def rtx() -> api.TensorRtApi:
+def rtx() -> TensorRtApi:
     """TensorRT-RTX; skips where it is not installed."""
     pytest.importorskip("tensorrt_rtx", reason="pip install 'fastsam-trt[tensorrt-rtx]'")
     return api.load("tensorrt-rtx")
@@ -74,13 +76,13 @@ def test_shapes_that_a_model_does_not_take_are_refused(given: dict[str, Any], me
         shape_ranges(read_spec(find_graph("colours")), **given)
 
 
-def test_every_graph_builds_for_gpus_that_are_not_here(rtx: api.TensorRtApi) -> None:
+def test_every_graph_builds_for_gpus_that_are_not_here(rtx: TensorRtApi) -> None:
     plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
     for name in ("colours", "things", "clip-colours"):
         for graph in find_graphs(name):
             request = dataclasses.replace(_request(), graph=graph, spec=read_spec(graph))
             seen: set[str] = set()
-            built = plans.find_or_build(request, progress=lambda phase, _done, _of, seen=seen: seen.add(phase))
+            built = plans.find_or_build(request, progress=lambda phase, *_, seen=seen: seen.add(phase))
             assert seen
             assert built.path is not None
             assert len(built.plan.data) > 1000
@@ -89,9 +91,7 @@ def test_every_graph_builds_for_gpus_that_are_not_here(rtx: api.TensorRtApi) -> 
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_every_family_builds(
-    rtx: api.TensorRtApi, fp32: dict[str, Path], fp16: dict[str, Path], precision: str
-) -> None:
+def test_every_family_builds(rtx: TensorRtApi, fp32: dict[str, Path], fp16: dict[str, Path], precision: str) -> None:
     plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
     for folder in (fp32 if precision == "fp32" else fp16).values():
         for graph in find_graphs(folder):
@@ -99,7 +99,7 @@ def test_every_family_builds(
             assert plans.find_or_build(request).built_s
 
 
-def test_the_key_holds_all_that_decides_what_a_plan_is(rtx: api.TensorRtApi) -> None:
+def test_the_key_holds_all_that_decides_what_a_plan_is(rtx: TensorRtApi) -> None:
     plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
     requests = [
         _request(),
@@ -113,7 +113,7 @@ def test_the_key_holds_all_that_decides_what_a_plan_is(rtx: api.TensorRtApi) -> 
     assert len(EngineCache().entries()) == len(requests)
 
 
-def test_a_harmed_plan_is_built_again(rtx: api.TensorRtApi) -> None:
+def test_a_harmed_plan_is_built_again(rtx: TensorRtApi) -> None:
     plans = CachedPlans("tensorrt-rtx", rtx, "", EngineCache())
     first = plans.find_or_build(_request())
     assert first.path is not None
@@ -126,7 +126,7 @@ def test_a_harmed_plan_is_built_again(rtx: api.TensorRtApi) -> None:
 
 
 def test_a_cache_that_cannot_be_written_costs_the_plan_only(
-    rtx: api.TensorRtApi, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    rtx: TensorRtApi, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
@@ -137,7 +137,7 @@ def test_a_cache_that_cannot_be_written_costs_the_plan_only(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_a_build_that_is_killed_leaves_nothing_that_is_loaded(rtx: api.TensorRtApi, home: Path) -> None:
+def test_a_build_that_is_killed_leaves_nothing_that_is_loaded(rtx: TensorRtApi, home: Path) -> None:
     command = [sys.executable, "-m", "fastsam_trt", "build", "colours", "--target", *TARGETS]
     for delay in (0.4, 0.8, 1.2):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -161,7 +161,7 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_loaded(rtx: api.TensorRtA
     ],
 )
 def test_options_that_a_builder_does_not_have_are_refused(
-    rtx: api.TensorRtApi, options: BuildOptions, message: str
+    rtx: TensorRtApi, options: BuildOptions, message: str
 ) -> None:
     with pytest.raises(BuildRequestError, match=message):
         CachedPlans("tensorrt-rtx", rtx, "", EngineCache()).find_or_build(
@@ -169,7 +169,7 @@ def test_options_that_a_builder_does_not_have_are_refused(
         )
 
 
-def test_a_graph_that_the_parser_refuses_is_named(rtx: api.TensorRtApi, tmp_path: Path) -> None:
+def test_a_graph_that_the_parser_refuses_is_named(rtx: TensorRtApi, tmp_path: Path) -> None:
     import onnx
 
     spec = colour_models.segmenter_spec()
@@ -186,12 +186,12 @@ def test_a_graph_that_the_parser_refuses_is_named(rtx: api.TensorRtApi, tmp_path
         build_plan(rtx, path, shape_ranges(spec), BuildOptions(targets=("sm89",)))
 
 
-def test_the_command_builds_and_tells(rtx: api.TensorRtApi, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_command_builds_and_tells(rtx: TensorRtApi, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["build", "clip-colours", "--target", "sm89", "--batch", "4", "16", "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     assert "not run here" in told
     assert "clip-colours.image.plan" in told
-    assert read_spec(tmp_path / "clip-colours.image.plan").input.batch == (1, 16)
+    assert image_input(read_spec(tmp_path / "clip-colours.image.plan")).batch == (1, 16)
     assert not EngineCache().entries()
     assert main(["build", "colours", "--target", "sm86", "SM89"]) == 0
     assert main(["build", "colours", "--target", "sm86", "sm89"]) == 0
@@ -219,14 +219,14 @@ def test_the_command_builds_and_tells(rtx: api.TensorRtApi, capsys: pytest.Captu
     ],
 )
 def test_requests_that_cannot_be_built_are_refused(
-    rtx: api.TensorRtApi, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    rtx: TensorRtApi, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
 
 
 def test_without_a_gpu_the_backend_says_what_it_needs(
-    rtx: api.TensorRtApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    rtx: TensorRtApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.gpus", lambda: ())
     with pytest.raises(BackendUnavailableError, match="found no GPU with a driver"):

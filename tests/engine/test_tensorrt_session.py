@@ -8,7 +8,7 @@ import gc
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from fastsam_engine import gpus as gpus_module
 from fastsam_engine import open_session
 from fastsam_engine.backends.tensorrt.api import load
 from fastsam_engine.backends.tensorrt.cuda_device import CudaDevice
-from fastsam_engine.backends.tensorrt.plan_builder import BuildOptions, build_plan, known_targets
+from fastsam_engine.backends.tensorrt.plan_builder import build_plan, known_targets
 from fastsam_engine.backends.tensorrt.session import TensorRtSession
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError, InputMismatchError, ModelFileError
 from fastsam_engine.gpus import Gpu, gpus
+from fastsam_engine.plans.build_request import BuildOptions
+from fastsam_engine.plans.plan_file import Flavour
 from fastsam_engine.plans.shape_ranges import ShapeRange
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_input import ArraysInput
@@ -85,14 +87,14 @@ def summing(tmp_path: Path) -> Path:
 SUMMING = {"output1": ((1, 32, 8, 8), (1, 32, 64, 64)), "coefficients": ((1, 32), (50, 32))}
 
 
-def _open(api: FakeTensorRt, graph: Path, *profiles: Any, spec: ModelSpec | None = None, **options: Any) -> Any:
+def _open(api: Any, graph: Path, *profiles: Any, spec: ModelSpec | None = None, **options: Any) -> Any:
     keywords = {
         name: options.pop(name)
         for name in ("cuda_graphs", "sizes_kept", "batches_kept", "kernels", "keep_kernels", "halves")
         if name in options
     }
     plan = make_plan(graph, *profiles, **options)
-    flavour = "tensorrt-rtx" if api.rtx else "tensorrt"
+    flavour: Flavour = "tensorrt-rtx" if api.rtx else "tensorrt"
     return TensorRtSession(
         graph.with_suffix(".plan"), spec or read_spec(graph), flavour, api, plan, api.device, "fp32", **keywords
     )
@@ -267,7 +269,7 @@ def test_an_output_of_its_own_comes_back_as_input_though_its_memory_is_given_up(
 
 
 @pytest.mark.parametrize("plan", [b"nothing of the kind", None])
-def test_a_plan_that_is_refused(api: FakeTensorRt, crops: Path, plan: bytes | None) -> None:
+def test_a_plan_that_is_refused(api: Any, crops: Path, plan: bytes | None) -> None:
     plan = plan or make_plan(crops, CROPS, version="0.9")
     why = r"\(IRuntime::deserializeCudaEngine: Error Code .*\); build it again"
     with pytest.raises(ModelFileError, match=rf"^[^\n]* {api.__name__} 1\.0 can't load .* cuda:0 .*{why}[^\n]*$"):
@@ -529,7 +531,9 @@ def test_a_session_that_is_dropped_gives_its_memory_back(api: FakeTensorRt, crop
     assert not api.device.broken
 
 
-def test_a_session_that_is_dropped_while_another_captures(device: FakeDevice, crops: Path, summing: Path) -> None:
+def test_a_session_that_is_dropped_while_another_captures(
+    device: FakeDevice, crops: Path, summing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What its threads drop, or garbage collection finds, while another thread captures on the shared stream."""
     api = FakeTensorRt(device)
     session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")
@@ -549,7 +553,7 @@ def test_a_session_that_is_dropped_while_another_captures(device: FakeDevice, cr
 
         return capture(work_and_drop)
 
-    device.capture = drop_meanwhile
+    monkeypatch.setattr(device, "capture", drop_meanwhile)
     for _ in range(3):
         _same(session.run(inputs), reference.run(inputs))
     device.run_queue()
@@ -685,7 +689,7 @@ class _Driver:
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Driver | type[Exception]], None]:
     def use(driver: _Driver | type[Exception]) -> None:
         def load(name: str) -> _Driver:
             assert name == gpus_module._DRIVER

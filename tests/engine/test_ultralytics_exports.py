@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from fastsam_engine.errors import ModelFileError
 from fastsam_trt import Pipeline
+from support.typed import picture
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 _SIZE_PX = 320
@@ -31,7 +31,7 @@ def _export(shared: Path, folder: Path, **options: Any) -> Path:
 def test_nms_in_the_graph_gives_what_ours_gives(shared: Path, tmp_path: Path, backend: str) -> None:
     import onnx
 
-    frame = cv2.imread(str(shared / "images" / "bus.jpg"))
+    frame = picture(shared / "images" / "bus.jpg")
     assert frame is not None
     expected = Pipeline(_export(shared, tmp_path / "plain"), backend=backend, precision="fp32")(frame)
     nms = _export(shared, tmp_path / "nms", nms=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.tokenizer import TextTokenizer
+from support.typed import present, token_input
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -46,7 +48,7 @@ def _tokenizer_files(folder: Path) -> None:
         end_of_word_suffix="</w>",
     )  # fmt: skip
     made.train_from_iterator(["a photo of a cat", "the red bus", "two people left of the car"] * 20, trainer)
-    ids = [made.token_to_id(special) for special in specials]
+    ids = [present(made.token_to_id(special)) for special in specials]
     made.post_processor = processors.RobertaProcessing((specials[1], ids[1]), (specials[0], ids[0]), False, False)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=made, bos_token=specials[0], eos_token=specials[1], unk_token=specials[1],
@@ -113,7 +115,9 @@ def test_crops_embed_as_in_transformers(exported: Path, small_clip: Path, backen
 
     model = transformers.CLIPModel.from_pretrained(small_clip).eval()
     processor = transformers.CLIPImageProcessor.from_pretrained(small_clip)
-    frame = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8), (0, 0), 2)
+    frame = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8), (0, 0), 2).astype(
+        np.uint8
+    )
     windows = np.array(
         [[0, 0, 400, 300], [10, 20, 74, 84], [5, 5, 30, 200], [100, 100, 390, 140], [7, 7, 19, 23], [0, 0, 300, 300]]
     )
@@ -134,9 +138,9 @@ def test_tokens_are_those_of_transformers(exported: Path, small_clip: Path) -> N
     _same_tokens(transformers.AutoTokenizer.from_pretrained(small_clip), exported, 24)
 
 
-def _same_tokens(reference: object, folder: Path, length: int) -> None:
+def _same_tokens(reference: Any, folder: Path, length: int) -> None:
     spec = read_spec(find_graph(folder, "text"))
-    tokenizer = TextTokenizer(folder / "tokenizer.json", spec.input)
+    tokenizer = TextTokenizer(folder / "tokenizer.json", token_input(spec))
     expected = reference(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="np")[
         "input_ids"
     ]
@@ -151,7 +155,7 @@ def test_tokens_of_the_real_tokenizer(shared: Path, exported: Path, tmp_path: Pa
     folder = shared / "models" / "clip-vit-base-patch32"
     reference = transformers.CLIPTokenizer.from_pretrained(folder)
     spec = read_spec(find_graph(exported, "text"))
-    tokens = dataclasses.replace(spec.input, length=77, pad_id=reference.pad_token_id)
+    tokens = dataclasses.replace(token_input(spec), length=77, pad_id=reference.pad_token_id)
     reference.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
     expected = reference(TEXTS, padding="max_length", truncation=True, max_length=77, return_tensors="np")["input_ids"]
     np.testing.assert_array_equal(TextTokenizer(tmp_path / "tokenizer.json", tokens).tokenize(TEXTS), expected)

@@ -19,6 +19,7 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo import draw_scene
 from support import small_transformers
+from support.typed import token_input
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -112,7 +113,8 @@ def _inputs(spec: ModelSpec, folder: Path) -> dict[str, NDArray[Any]]:
         giving = open_session(find_graph(folder), "onnxruntime")
         given = giving.run(_inputs(giving.spec, folder))
         return {name: given[name] for name in spec.input.names}
-    return {spec.input.name: generator.integers(0, 200, (2, spec.input.length))}
+    tokens = token_input(spec)
+    return {tokens.name: generator.integers(0, 200, (2, tokens.length))}
 
 
 def test_the_processor_computes_it_in_fp32_and_says_so(fp16: dict[str, Path]) -> None:
@@ -174,8 +176,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
     import onnx
 
     from fastsam_export.fp16 import convert
-
-    real = convert.to_half
+    from fastsam_export.fp16.graph import to_half as real
 
     def broken(*arguments: Any) -> Any:
         model = real(*arguments)

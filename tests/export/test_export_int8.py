@@ -24,6 +24,7 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.clip.crops import clip_batch
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.frames.preprocess import FramePreprocessor
+from support.typed import picture
 
 if TYPE_CHECKING:
     from fastsam_export.int8.calibration_images import CalibrationPictures
@@ -291,7 +292,7 @@ def test_pictures_are_laid_as_the_runtime_lays_frames(scenes: Path, name: str) -
     image = read_spec(_fp32(name)).input
     assert isinstance(image, ImageInput)
     path = scenes / "00.png"
-    frame = np.asarray(cv2.imread(str(path)), np.uint8)
+    frame = picture(path)
     first, *rest = pictures_for([path], image)
     assert first.dtype == np.float32
     if name == "demo-seg":

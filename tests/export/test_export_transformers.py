@@ -21,6 +21,7 @@ from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.segmentation.families import Thresholds
 from fastsam_trt.segmentation.segmenter import Segmenter
 from support import small_transformers
+from support.typed import image_input
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -71,7 +72,7 @@ def test_the_files_explain_themselves(small_exports: dict[str, Path], family: st
         assert set(spec.parity.worst) == set(spec.parity.tolerance)
         assert any("onnxruntime" in inputs and "openvino" in inputs for inputs in spec.parity.inputs)
         assert parse_spec(spec.to_json()) == spec
-    image = read_spec(find_graph(small_exports[family])).input
+    image = image_input(read_spec(find_graph(small_exports[family])))
     assert (image.height, image.width, image.resize, image.interpolation) == (HEIGHT, WIDTH, "stretch", "bilinear")
     assert image.mean == pytest.approx((0.485, 0.456, 0.406))
 
@@ -87,7 +88,7 @@ def test_preprocessing_is_the_processors(
         images=np.ascontiguousarray(frame[..., ::-1]), size={"height": HEIGHT, "width": WIDTH}, return_tensors="np",
         input_data_format="channels_last",
     )["pixel_values"]  # fmt: skip
-    found, _ = FramePreprocessor(read_spec(find_graph(small_exports[family])).input).prepare(frame)
+    found, _ = FramePreprocessor(image_input(read_spec(find_graph(small_exports[family])))).prepare(frame)
     levels = np.abs(found - np.asarray(expected)) * 0.225 * 255
     assert levels.max() < 1.05  # torchvision and Pillow themselves round apart by one level
     assert levels.mean() < 0.02
@@ -113,7 +114,9 @@ def test_semantic_maps_are_those_of_transformers(
 
 def test_components_part_a_class_without_overlap(small_exports: dict[str, Path]) -> None:
     frame = small_transformers.tiles(300, 400, seed=5)
-    whole, parts = (Segmenter(small_exports["segformer"], components=each, precision="fp32")(frame) for each in (0, 1))
+    whole, parts = (
+        Segmenter(small_exports["segformer"], components=each, precision="fp32")(frame) for each in (False, True)
+    )
     assert len(parts) > len(whole)
     masks = paste(parts.masks.decode(range(len(parts))), 300, 400)
     assert (masks.sum(axis=0) <= 1).all()
@@ -257,7 +260,7 @@ def test_a_backbone_of_timm_is_exported_too(tmp_path: Path) -> None:
 
 def test_nothing_sure_enough_is_an_empty_result_and_runs_no_mask_head(small_exports: dict[str, Path]) -> None:
     segmenter = Segmenter(small_exports["detr"], conf=1.0)
-    segmenter._decoder._head.run = None  # type: ignore[attr-defined,assignment]  # it must not be called
+    segmenter._decoder._head.run = None  # type: ignore[attr-defined]  # it must not be called
     assert len(segmenter(small_transformers.tiles(300, 400, seed=5))) == 0
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from fastsam_engine import open_session, read_spec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
+from support.typed import image_input, picture
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -49,7 +50,8 @@ def test_a_seeded_network_is_exported_with_its_proof(
     assert "min_mask_iou" in capsys.readouterr().out
     spec = read_spec(out / "shapes-seg.onnx")
     assert spec.class_names == ("circle", "square", "star")
-    assert (spec.input.height, spec.input.width, spec.input.size_multiple) == (160, 192, 32)
+    image = image_input(spec)
+    assert (image.height, image.width, image.size_multiple) == (160, 192, 32)
     assert len(spec.source.weights_sha256) == 64
     assert spec.source.model_id == "small-seg.pt"
     assert spec.parity is not None
@@ -153,7 +155,7 @@ def test_photos_give_what_ultralytics_predicts(
     reference = ultralytics.YOLO(str(shared / "models" / "yolov8n-seg.pt"))
     compared = 0
     for path in sorted((shared / "images").glob("*.jpg")):
-        photo = cv2.imread(str(path))
+        photo = picture(path)
         expected = reference.predict(photo, conf=0.25, iou=0.7, imgsz=640, retina_masks=True, verbose=False)[0].numpy()
         result = pipe(photo, rectangle="smallest")
         masks = result.masks()
@@ -175,10 +177,11 @@ def test_class_agnostic_nms_and_classes_are_those_of_ultralytics(shared: Path, r
     reference = ultralytics.YOLO(str(shared / "models" / "yolov8n-seg.pt"))
     hidden = 0
     for name in ("bus.jpg", "dogs.jpg", "coffee.png"):
-        photo = cv2.imread(str(shared / "images" / name))
+        photo = picture(shared / "images" / name)
         counts = []
+        chosen: dict[str, Any]
         for chosen in ({}, {"agnostic_nms": True}, {"agnostic_nms": True, "classes": [0, 41, 45]}):
-            options = {"conf": 0.05, "iou": 0.5, "imgsz": 640, **chosen}
+            options: dict[str, Any] = {"conf": 0.05, "iou": 0.5, "imgsz": 640, **chosen}
             expected = reference.predict(photo, verbose=False, **options)[0].numpy().boxes
             pipe = Pipeline(real_model, backend="onnxruntime", precision="fp32", **options)
             result = pipe(photo, rectangle="smallest")
@@ -193,7 +196,7 @@ def test_class_agnostic_nms_and_classes_are_those_of_ultralytics(shared: Path, r
     ("photo", "prompt", "count"), [("bus.jpg", "person", 4), ("bus.jpg", "bus", 1), ("cat.jpg", "cat", 1)]
 )
 def test_prompts_select_on_photos(shared: Path, real_model: Path, photo: str, prompt: str, count: int) -> None:
-    result = Pipeline(real_model, prompts=[prompt])(cv2.imread(str(shared / "images" / photo)))
+    result = Pipeline(real_model, prompts=[prompt])(picture(shared / "images" / photo))
     assert result.labels == [prompt] * count
     assert all(mask.sum() > 1000 for mask in result.masks())
 
@@ -213,7 +216,7 @@ def test_ultralytics_own_export_gives_the_same_answer(shared: Path, real_model: 
     weights = tmp_path / "own.pt"
     shutil.copyfile(shared / "models" / "yolov8n-seg.pt", weights)
     own = ultralytics.YOLO(str(weights)).export(format="onnx", dynamic=True, imgsz=640, verbose=False)
-    frame = cv2.imread(str(shared / "images" / "bus.jpg"))
+    frame = picture(shared / "images" / "bus.jpg")
     ours, theirs = (Pipeline(model, precision="fp32")(frame) for model in (real_model, own))
     assert ours.labels == theirs.labels
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=0.1)

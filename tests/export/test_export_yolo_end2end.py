@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.frames.letterbox import fit
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
+from fastsam_trt.segmentation.segments import Segments
 from support import small_yolo
+from support.typed import image_input
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -52,8 +55,9 @@ def test_the_spec_says_what_the_graph_gives_and_how_exact_it_is(exported: Path) 
     assert sorted(each.name for each in exported.parent.iterdir()) == names
     spec = read_spec(exported)
     assert (spec.family, spec.class_names) == ("yolo-end2end", ("circle", "square", "star"))
-    assert (spec.input.height, spec.input.width, spec.input.size_multiple) == (H, W, 32)
-    assert spec.input.batch == (1, None)
+    image = image_input(spec)
+    assert (image.height, image.width, image.size_multiple) == (H, W, 32)
+    assert image.batch == (1, None)
     assert spec.defaults == {"conf": 0.25, "iou": 1.0, "max_segments": 300}
     assert spec.source.licence == "AGPL-3.0"
     assert spec.parity is not None
@@ -126,7 +130,7 @@ def test_a_small_input_has_fewer_detections(exported: Path, backend: str) -> Non
     assert np.isfinite(found).all()
 
 
-def _decode(exported: Path, rows: list[list[float]], **thresholds: object) -> object:
+def _decode(exported: Path, rows: list[list[float]], **thresholds: Any) -> Segments:
     """Segments of made-up rows (x0, y0, x1, y1, score, class) for a frame that fills the input."""
     session = open_session(exported, backend="onnxruntime")
     decoder = decoder_for(session, lambda part: session)
@@ -134,8 +138,8 @@ def _decode(exported: Path, rows: list[list[float]], **thresholds: object) -> ob
     output0[0, : len(rows), :6] = rows
     output0[0, :, 6] = 1
     outputs = {"output0": output0, "output1": np.ones((1, 32, H // 4, W // 4), np.float32)}
-    settings = {"conf": 0.25, "iou": 0.5, "max_segments": 300, **thresholds}
-    return decoder.decode(outputs, fit(H, W, session.spec.input), Thresholds(**settings))
+    settings: dict[str, Any] = {"conf": 0.25, "iou": 0.5, "max_segments": 300, **thresholds}
+    return decoder.decode(outputs, fit(H, W, image_input(session.spec)), Thresholds(**settings))
 
 
 ROWS = [
@@ -151,7 +155,7 @@ ROWS = [
 
 def test_rows_become_segments_best_first_inside_the_frame(exported: Path) -> None:
     segments = _decode(exported, ROWS)
-    np.testing.assert_allclose(segments.scores, [0.95, 0.9, 0.8, 0.5])
+    np.testing.assert_allclose(segments.scores, np.array([0.95, 0.9, 0.8, 0.5]))
     assert segments.class_ids.tolist() == [0, 2, 2, 1]
     assert segments.boxes.tolist() == [[0, 100, 30, 160], [10, 10, 50, 40], [10, 10, 50, 40], [100, 20, 140, 60]]
     crops = segments.masks.decode(range(4))
@@ -170,9 +174,9 @@ def test_rows_become_segments_best_first_inside_the_frame(exported: Path) -> Non
         ({"conf": 0.99}, []),
     ],
 )
-def test_thresholds_choose_segments(exported: Path, thresholds: dict[str, object], scores: list[float]) -> None:
+def test_thresholds_choose_segments(exported: Path, thresholds: dict[str, Any], scores: list[float]) -> None:
     segments = _decode(exported, ROWS, **thresholds)
-    np.testing.assert_allclose(segments.scores, scores)
+    np.testing.assert_allclose(segments.scores, np.array(scores))
     assert len(segments.masks) == len(scores)
 
 

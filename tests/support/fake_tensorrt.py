@@ -40,7 +40,11 @@ class FakeDevice(CudaDevice):
     def __init__(self, stream: int = 5, index: int = 0) -> None:
         self.cuda = FakeCuda(stream, index)
         super().__init__(index, self.cuda)
-        self.cuda.is_held = lambda: self._lock._depth > 0 and self._lock._lock._is_owned()
+        self.cuda.is_held = self._lock_is_held
+
+    def _lock_is_held(self) -> bool:
+        lock: Any = self._lock._lock  # of a class whose annotations don't say all that it has
+        return self._lock._depth > 0 and bool(lock._is_owned())
 
     def host(self, array: np.ndarray) -> Any:
         assert array.flags.c_contiguous
@@ -369,7 +373,7 @@ class FakeContext:
             dtype = np.dtype(engine.get_tensor_dtype(name))
             nbytes = int(np.prod(shapes[name])) * dtype.itemsize
             device.check(addresses[name], nbytes)
-            held = (ctypes.c_uint8 * nbytes).from_address(addresses[name])
+            held: Any = (ctypes.c_uint8 * nbytes).from_address(addresses[name])
             return np.frombuffer(held, dtype).reshape(shapes[name])
 
         def work() -> None:
@@ -380,5 +384,6 @@ class FakeContext:
                 wrong = array if engine.facts["gain"] == 1 else array * np.asarray(engine.facts["gain"], array.dtype)
                 np.copyto(at(name), wrong, casting="same_kind")
 
-        work.owner = self._owner
+        named: Any = work
+        named.owner = self._owner
         return work

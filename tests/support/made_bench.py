@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from fastsam_bench.results.records import (
 from fastsam_bench.results.results_file import ResultsWriter
 from fastsam_bench.results.runs import BenchRun, Results
 
+_SWEPT: tuple[tuple[Literal["labels", "clip"], float, float], ...] = (("labels", 0.2, 4.0), ("clip", 4.0, 9.0))
 BLOCKS, CALLS = 12, 20  # blocks a cell, calls a block
 MODELS = {
     "yolov8n-seg": (9.0, 7.2),
@@ -107,7 +109,7 @@ def cell(
     )  # fmt: skip
     return Cell(
         id=name,
-        scenario=scenario,
+        scenario=cast("Any", scenario),
         model=model,
         family="yolo-seg",
         clip=None if crops == "c0" else "clip-vit-base-patch32",
@@ -148,7 +150,7 @@ def results(
     slow: Mapping[tuple[str, str], float] | None = None,
     names: list[str] | None = None,
     host: Host = HOST,
-    **noise: float,
+    **noise: Any,
 ) -> Results:
     """A run of cells alone."""
     random = np.random.default_rng(seed)
@@ -193,8 +195,9 @@ def whole_run(seed: int = 0, host: Host = HOST, *, end: bool = True) -> list[Rec
         )  # fmt: skip
     records += [*cells, failed]
     for segments in (0, 1, 3, 10, 30, 100, 300):
-        for selector, ours, usual in (("labels", 0.2, 4.0), ("clip", 4.0, 9.0)):
-            for side, cost in (("ours", ours), ("usual", usual)):
+        for selector, ours, usual in _SWEPT:
+            costs: dict[Literal["ours", "usual"], float] = {"ours": ours, "usual": usual}
+            for side, cost in costs.items():
                 p50 = 0.3 + cost * segments * (0.3 if side == "ours" else 1) + (8 if side == "usual" else 0)
                 records.append(
                     Sweep(

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
 
 from fastsam_trt.sinks import VideoSink
 from fastsam_trt.sources import Frame
+from support.typed import double
 
 SECONDS, FPS = 4, 25  # of `write_source`
 _RATES = {"libopus": 48_000}
@@ -26,14 +28,8 @@ record(Path(sys.argv[1]), 25, [index / 25 for index in range(100)], sound=None,
 """
 
 
-class _Raw:
-    """Shows images as they are, where the sink expects results."""
-
-    def of(self, result: np.ndarray) -> np.ndarray:
-        return result
-
-
-RAW = _Raw()
+RAW = double(of=lambda image: image)
+"""An overlay that shows images as they are: a sink with it takes images in place of results."""
 
 
 def image_of(index: int, height: int = 96, width: int = 128) -> np.ndarray:
@@ -56,7 +52,7 @@ def record(
     with VideoSink(path, fps, RAW, sound) as sink:
         for index, time_s in enumerate(times):
             image = image_of(index) if images is None else images[index]
-            sink.write(Frame(image, index, "made", media_s=time_s), image)
+            sink.write(Frame(image, index, "made", media_s=time_s), cast("Any", image))
         if after is not None:
             after()
     return path
@@ -68,7 +64,7 @@ def write_source(path: Path, codec: str, start_s: float = 0.0) -> Path:
     with av.open(str(path), "w") as container:
         image = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=FPS)
         image.width, image.height = 128, 96
-        sound = container.add_stream(codec, rate=rate)
+        sound: Any = container.add_stream(codec, rate=rate)
         sound.layout = "mono"
         each = rate // FPS
         for index in range(SECONDS * FPS):

@@ -59,7 +59,7 @@ def write_made(
     """
     container = av.open(str(path), "w", container_options=container_options or {})
     with container:
-        stream = container.add_stream(codec, rate=rate, options=options or {})
+        stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1
         if times is not None:

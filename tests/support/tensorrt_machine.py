@@ -20,6 +20,7 @@ from fastsam_engine.plans.engine_cache import EngineCache
 from support import colour_models
 from support.fake_builder import FakeBuildingTensorRt
 from support.fake_tensorrt import FakeDevice
+from support.typed import image_input
 
 A10, L4, T4, H100 = (
     Gpu(0, "NVIDIA A10", (8, 6)),
@@ -49,7 +50,7 @@ class Machine:
         self._gpus: tuple[Gpu, ...] = ()
         FakeDevice.current.__dict__.clear()
         spec = colour_models.segmenter_spec()  # small, since each build is compared at its largest shape
-        small = dataclasses.replace(spec, input=dataclasses.replace(spec.input, height=128, width=128))
+        small = dataclasses.replace(spec, input=dataclasses.replace(image_input(spec), height=128, width=128))
         colour_models.save(colour_models.segmenter_graph(), find_graph("colours"), small)
         monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.gpus", lambda: self._gpus)
         installed = SimpleNamespace(version=lambda name: self.packages.get(name, ""))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
 import cv2
@@ -27,7 +27,7 @@ def moving_pictures(count: int, width: int, height: int) -> Iterator[NDArray[np.
     for i in range(count):
         picture = background.copy()
         cv2.circle(picture, (int((0.1 + 0.8 * i / count) * width), height // 2), height // 6, (20, 20, 220), cv2.FILLED)
-        yield picture
+        yield picture.astype(np.uint8, copy=False)
 
 
 def encode(
@@ -51,7 +51,7 @@ def encode(
     """
     to = str(target) if isinstance(target, Path) else target
     with av.open(to, "w", format=container, options={"flush_packets": "1"}) as output:
-        stream = output.add_stream(codec, rate=30, options={"tune": "zerolatency"} if codec == "libx264" else {})
+        stream: Any = output.add_stream(codec, rate=30, options={"tune": "zerolatency"} if codec == "libx264" else {})
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = TIME_BASE

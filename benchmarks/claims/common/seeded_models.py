@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from claims.common import harness
 from claims.common.hollow_graphs import fill, hollow
@@ -120,7 +120,7 @@ class Models:
                 weights=self.clip_weights() if name == CLIP else self.weights(name),
                 imgsz=small_transformers.SIZE if name in SMALL else CASES[name].size if name in CASES else None,
                 out=folder,
-                precision=precision,
+                precision=cast("Any", precision),
                 calibration=calibration,
             )
         return folder
@@ -310,7 +310,7 @@ def _trace(weights: Path, height: int, width: int, path: Path) -> None:
     network = load_ultralytics(weights).model.float().eval().fuse(verbose=False)
     import torch
 
-    class Raw(torch.nn.Module):  # type: ignore[misc]
+    class Raw(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = network

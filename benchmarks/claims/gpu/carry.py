@@ -18,7 +18,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 MANIFEST = "manifest.json"
 _MEBIBYTE = 1 << 20
@@ -127,7 +127,7 @@ def join(pieces: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
             continue
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(
-            fileobj=_Chained([pieces / part["file"] for part in parts]), mode="r|", bufsize=_READ
+            fileobj=cast("IO[bytes]", _Chained([pieces / part["file"] for part in parts])), mode="r|", bufsize=_READ
         ) as archive:
             archive.extractall(folder, filter="data")
         whole.append(name)

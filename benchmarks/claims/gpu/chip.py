@@ -49,7 +49,7 @@ def _finish(device: str) -> None:
 
 def chip() -> dict[str, Any]:
     """The first GPU as its driver describes it now: name, driver, clocks (MHz), power (W), temperature (C)."""
-    import pynvml  # type: ignore[import-untyped]  # of the package nvidia-ml-py
+    import pynvml  # of the package nvidia-ml-py
 
     pynvml.nvmlInit()
     try:

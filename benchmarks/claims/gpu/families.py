@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from claims.common import harness
-from claims.common.seeded_models import SEGMENTERS, SMALL, TRAINED, Models, small_transformers
+from claims.common.seeded_models import SEGMENTERS, SMALL, TRAINED, Models
 from claims.gpu.case import OtherAnswerError, attempt
 from claims.gpu.reference import frame_of
 from claims.gpu.sides import Where, opened_at
+from support import small_transformers
 
 # isort: split
 import numpy as np
@@ -192,7 +193,7 @@ def _errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> dict[s
     """Of each output that both have: root mean square of the difference over that of what is expected."""
     return {
         name: float(
-            np.linalg.norm((found[name].astype(np.float64) - array).ravel()) / max(np.linalg.norm(array), 1e-12)
+            np.linalg.norm((found[name].astype(np.float64) - array).ravel()) / max(float(np.linalg.norm(array)), 1e-12)
         )
         for name, array in expected.items()
         if name in found

@@ -195,7 +195,7 @@ def test_a_signal_ends_the_wait_for_another_process(machine: Machine) -> None:
     def hold(path: Path) -> None:
         with EngineCache().building(path):
             held.set()
-            let_go.wait(30)
+            let_go.wait(60)
 
     holder = threading.Thread(target=hold, args=(report.path,))
     holder.start()
@@ -217,7 +217,7 @@ def test_a_second_signal_ends_the_process_if_the_builder_hangs(machine: Machine)
         signal.raise_signal(signal.SIGINT)
         time.sleep(0.5)
         signal.raise_signal(signal.SIGINT)
-        go_on.wait(30)
+        go_on.wait(60)
 
     machine.api.at_step = at_step
     try:
@@ -240,7 +240,7 @@ def test_other_exceptions_of_signal_handlers_are_raised_unchanged() -> None:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(TimeoutError, match="the caller's deadline"):
-            interruptible(lambda stop: stopped.append(stop.wait(30)))
+            interruptible(lambda stop: stopped.append(stop.wait(60)))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import cv2
@@ -16,10 +17,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from fastsam_engine import packages
 from fastsam_engine.spec.model_spec import METADATA_KEY
 from fastsam_trt.cli.main import main
 from support.colour_models import save, scene, segmenter_graph, segmenter_spec
+from support.typed import picture
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -35,6 +36,7 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) ->
     """Run a request that must fail, and return its one-line error."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", None)
+        found: object
         try:
             found = main([str(argument) for argument in arguments])
         except SystemExit as stop:  # argparse
@@ -111,7 +113,7 @@ def test_json_masks_are_the_masks(photo: Path, tmp_path: Path) -> None:
     lines = tmp_path / "out.jsonl"
     assert main(["run", "--source", str(photo), "--model", "colours", "--json", str(lines)]) == 0
     (record,) = [json.loads(line) for line in lines.read_text().splitlines()]
-    expected = Pipeline("colours")(cv2.imread(str(photo))).masks()
+    expected = Pipeline("colours")(picture(photo)).masks()
     found = [coco.decode(segment["mask"]).astype(bool) for segment in record["segments"]]
     np.testing.assert_array_equal(found, expected)
 
@@ -119,7 +121,7 @@ def test_json_masks_are_the_masks(photo: Path, tmp_path: Path) -> None:
 def test_an_image_becomes_three_panels(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.png"
     assert main(["run", "--source", str(photo), "--prompt", "green", "--model", "colours", "--save", str(out)]) == 0
-    assert cv2.imread(str(out)).shape[1] == 3 * 256 + 8
+    assert picture(out).shape[1] == 3 * 256 + 8
     assert f"{photo}: 1 of 2 segments: green 1.00" in capsys.readouterr().out
 
 
@@ -128,7 +130,7 @@ def test_a_folder_of_images_becomes_a_folder_of_panels(photo: Path, tmp_path: Pa
     folder.mkdir()
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(photo.read_bytes())
-    (folder / "a.jpg").write_bytes(cv2.imencode(".jpg", cv2.imread(str(photo)))[1].tobytes())
+    (folder / "a.jpg").write_bytes(cv2.imencode(".jpg", picture(photo))[1].tobytes())
     out = tmp_path / "panels"
     assert main(["run", "--source", str(folder), "--model", "colours", "--save", str(out)]) == 0
     assert sorted(each.name for each in out.iterdir()) == ["a-2.png", "a.png", "b.png"]
@@ -228,11 +230,11 @@ def test_unusable_backends(photo: Path, capsys: pytest.CaptureFixture[str], monk
     request = ("run", "--source", photo, "--model", "colours", "--backend")
     known = "auto, onnxruntime, openvino, tensorrt, tensorrt-rtx"
     assert f"expected a backend among {known}, found 'cuda'" in _fails(capsys, 2, *request, "cuda")
-    real = packages.metadata.version
+    real = metadata.version
 
     def absent(name: str) -> str:
         if name == "openvino":
-            raise packages.metadata.PackageNotFoundError(name)
+            raise metadata.PackageNotFoundError(name)
         return real(name)
 
     monkeypatch.setattr("fastsam_engine.packages.metadata.version", absent)
@@ -242,7 +244,7 @@ def test_unusable_backends(photo: Path, capsys: pytest.CaptureFixture[str], monk
 def test_both_onnxruntime_wheels(
     photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = packages.metadata.version
+    real = metadata.version
     monkeypatch.setattr(
         "fastsam_engine.packages.metadata.version", lambda name: "1.0" if name == "onnxruntime-gpu" else real(name)
     )
@@ -289,7 +291,7 @@ def test_an_export_without_its_extra(capsys: pytest.CaptureFixture[str], monkeyp
 
 
 def _not_installed(name: str) -> str:
-    raise packages.metadata.PackageNotFoundError(name)
+    raise metadata.PackageNotFoundError(name)
 
 
 def test_a_refused_request_keeps_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -369,7 +371,7 @@ def test_a_terminated_run_keeps_whole_files(tmp_path: Path, write_video: Write, 
         while time.monotonic() < deadline and (not lines.exists() or lines.stat().st_size < 20_000):
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        printed = process.communicate(timeout=30)[0]
+        printed = process.communicate(timeout=120)[0]
     assert process.returncode == 130
     records = [json.loads(line) for line in lines.read_text().splitlines()]
     assert 0 < len(records) < 3000

@@ -12,6 +12,7 @@ import pytest
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.comparison.sheet import GAP_PX, MARGIN_PX
+from support.typed import picture
 
 
 def _run(*arguments: object) -> int:
@@ -42,13 +43,13 @@ def test_all_installed_segmenters_make_a_table_and_files(
     assert printed[2].split("  ")[-1].strip().startswith("red 1.00, green 0.")
     assert printed[3].split("  ")[-1].strip().startswith("a red shape 1.00, a red shape 0.")
     assert printed[4:] == [f"saved {path}" for path in outs]
-    assert cv2.imread(str(outs[0])).shape[1] == 3 * 800 + 2 * GAP_PX + 2 * MARGIN_PX
+    assert picture(outs[0]).shape[1] == 3 * 800 + 2 * GAP_PX + 2 * MARGIN_PX
     assert outs[1].read_text().startswith("<!DOCTYPE html>")
     document = json.loads(outs[2].read_text(), parse_constant=lambda found: pytest.fail(f"{found} is no JSON"))
     assert document["size"] == [256, 256]
     assert document["clip"] == "clip-colours"
     for model, name in zip(document["models"], ("colours", "things"), strict=True):
-        run = Pipeline(name, clip="clip-colours", prompts=["a red shape"])(cv2.imread(str(photo)))
+        run = Pipeline(name, clip="clip-colours", prompts=["a red shape"])(picture(photo))
         assert model["model"] == name
         assert [each["index"] for each in model["ranking"] if each["selected"]] == run.selection.indices.tolist()
         assert len(model["ranking"]) == model["segments"] == 2

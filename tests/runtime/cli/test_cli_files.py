@@ -21,6 +21,7 @@ from fastsam_engine.store.model_store import find_graph, installed
 from fastsam_trt.cli.main import main
 from fastsam_trt.cli.output_checks import check_distinct
 from support.colour_models import scene
+from support.typed import picture
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -81,7 +82,7 @@ def test_an_existing_folder_of_any_name_can_be_an_output(photo: Path, video: Pat
     folder.mkdir()
     assert _run("--video", photo, "--save", folder) == 0
     assert [path.name for path in folder.iterdir()] == ["photo.png"]
-    assert cv2.imread(str(folder / "photo.png")).shape[1] > 64
+    assert picture(folder / "photo.png").shape[1] > 64
     assert _run("--video", video, "--save", folder) == 0
     assert (folder / "clip.mp4").stat().st_size > 0
     maps = tmp_path / f"maps-{name}"
@@ -228,7 +229,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_without_a_home_nothing_is_cached(homeless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(tmp_path.iterdir())
     for cache_dir in (lambda _: "~/.cache/fastsam-trt", platformdirs.user_cache_dir):  # older and newer versions
-        monkeypatch.setattr(home_folder.platformdirs, "user_cache_dir", cache_dir)
+        monkeypatch.setattr(platformdirs, "user_cache_dir", cache_dir)
         assert home_folder.home() == home_folder.NOWHERE
         assert installed() == []
         assert EngineCache().entries() == []
@@ -246,7 +247,7 @@ def test_without_a_home_nothing_is_cached(homeless: None, tmp_path: Path, monkey
 
 def test_the_demo_runs_without_a_home(homeless: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = set(tmp_path.iterdir())
-    home_folder._tell_once.cache_clear()
+    home_folder._warn_once.cache_clear()
     assert main(["run", "--video", "demo", "--prompt", "red circle", "--vid-stride", "150"]) == 0
     assert sum("no home folder" in message for message in caplog.messages) == 1
     assert not any("can't be cached" in message for message in caplog.messages)

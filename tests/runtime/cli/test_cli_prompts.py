@@ -113,6 +113,7 @@ def _depth(mask: np.ndarray) -> np.ndarray:
 def test_invalid_boxes_points_and_exclusions_are_refused(
     photo: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
 ) -> None:
+    code: object
     try:
         code = main(["run", "--source", str(photo), "--model", "colours", *arguments.split()])
     except SystemExit as stop:  # argparse

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,7 +50,7 @@ def _by_shell(command: list[str], before: str, redirections: str = "") -> list[s
     return ["sh", "-c", f'{before}exec "$@" {redirections}', "sh", *command]
 
 
-def _do(source: Path, *arguments: object, **given: object) -> subprocess.CompletedProcess[bytes]:
+def _do(source: Path, *arguments: object, **given: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(_run(source, *arguments), capture_output=True, check=False, **given)
 
 
@@ -92,7 +93,7 @@ def test_shell_pipes_can_be_outputs(video: Path, tmp_path: Path, flag: str) -> N
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
     done = _do(video, "--prompt", "red", flag, pipe)
-    reader.join(timeout=30)
+    reader.join(timeout=60)
     assert done.returncode == 0, done.stderr
     assert read[0]
     assert all(map(json.loads, read[0].splitlines())) if flag == "--json" else json.loads(read[0])
@@ -149,7 +150,7 @@ def test_closed_streams_do_not_write_into_files(video: Path, tmp_path: Path, clo
     lines = tmp_path / "out.jsonl"
     command = _by_shell(_run(video, "--prompt", "red", "--json", lines), "", closed)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0
     assert len([json.loads(line) for line in lines.read_text().splitlines()]) == 25
     assert (b"25 frames" in out) == ("1>&-" not in closed)

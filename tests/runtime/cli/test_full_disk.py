@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -21,6 +22,7 @@ from fastsam_trt.sinks import JsonLinesSink, VideoSink
 from fastsam_trt.sinks.video.recording_file import RecordingFile
 from fastsam_trt.sources import Frame
 from support.made_results import made_result
+from support.typed import present
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
@@ -75,7 +77,8 @@ def test_a_line_that_does_not_fit_is_removed(tmp_path: Path, error: BaseExceptio
         sink.write(FRAME, RESULT)
     whole = path.read_bytes()
     with JsonLinesSink(path) as sink:
-        sink._file = FullFile(path, 2 * len(whole) + len(whole) // 2, error)
+        file: Any = FullFile(path, 2 * len(whole) + len(whole) // 2, error)
+        sink._file = file
         sink.write(FRAME, RESULT)
         sink.write(FRAME, RESULT)
         with pytest.raises((OutputStoppedError, KeyboardInterrupt)) as caught:
@@ -118,7 +121,7 @@ def full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
         def make(self: RecordingFile, path: Path, *, stream: bool) -> None:
             original(self, path, stream=stream)
-            self._raw = Disk(self._raw)
+            self._raw = cast("Any", Disk(self._raw))
 
         monkeypatch.setattr(RecordingFile, "__init__", make)
 
@@ -147,7 +150,8 @@ def test_no_room_for_the_end_of_a_file(tmp_path: Path, full_after: Callable[[int
     for _ in range(10):
         sink.write(FRAME, RESULT)
     full_after(0)
-    sink._encoder._file._raw = _Full()
+    file: Any = present(sink._encoder)._file
+    file._raw = _Full()
     with pytest.raises(OutputStoppedError, match="No space left on device after frame 10"):
         sink.close()
     _check_playable(path, 10)

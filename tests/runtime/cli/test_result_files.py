@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.results.label_map import label_map
 from support.colour_models import scene
+from support.typed import picture
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 Run = Callable[..., str]
@@ -79,14 +81,14 @@ def test_a_folder_becomes_coco_results_and_label_maps(photos: Path, tmp_path: Pa
     assert [record["image_id"] for record in records] == [139, 632, 632]
     pipe = Pipeline("colours")
     for path in sorted(photos.iterdir()):
-        expected = pipe(cv2.imread(str(path)))
+        expected = pipe(picture(path))
         mine = [record for record in records if record["image_id"] == int(path.stem)]
         assert [record["category_id"] for record in mine] == expected.class_ids.tolist()
         masks = [coco.decode(record["segmentation"]).astype(bool) for record in mine]
         np.testing.assert_array_equal(np.reshape(masks, (-1, 256, 256)), expected.masks())
-        with Image.open(maps / f"{path.stem}.png") as picture:
-            assert picture.mode == "P"
-            np.testing.assert_array_equal(np.asarray(picture), label_map(expected))
+        with Image.open(maps / f"{path.stem}.png") as labels:
+            assert labels.mode == "P"
+            np.testing.assert_array_equal(np.asarray(labels), label_map(expected))
 
 
 def test_a_video_becomes_numbered_label_maps_of_the_selection(video: Path, tmp_path: Path, run: Run) -> None:
@@ -120,7 +122,7 @@ def test_a_folder_becomes_a_dataset_labels_and_pictures(photos: Path, tmp_path: 
     pipe = Pipeline("colours")
     files = []
     for path in sorted(photos.iterdir()):
-        expected = pipe(cv2.imread(str(path)))
+        expected = pipe(picture(path))
         found = loaded.loadAnns(loaded.getAnnIds([int(path.stem)]))
         assert [annotation["category_id"] for annotation in found] == expected.class_ids.tolist()
         lines = (labels / f"{path.stem}.txt").read_text().splitlines()
@@ -128,10 +130,8 @@ def test_a_folder_becomes_a_dataset_labels_and_pictures(photos: Path, tmp_path: 
         for index, (annotation, mask, label) in enumerate(zip(found, expected.masks(), expected.labels, strict=True)):
             np.testing.assert_array_equal(loaded.annToMask(annotation), mask)
             files.append(f"{path.stem}-{index:02d}-{label}.png")
-            np.testing.assert_array_equal(
-                cv2.imread(str(masks / files[-1]), cv2.IMREAD_UNCHANGED), mask * np.uint8(255)
-            )
-            cut = cv2.imread(str(cutouts / files[-1]), cv2.IMREAD_UNCHANGED)
+            np.testing.assert_array_equal(picture(masks / files[-1], cv2.IMREAD_UNCHANGED), mask * np.uint8(255))
+            cut = picture(cutouts / files[-1], cv2.IMREAD_UNCHANGED)
             np.testing.assert_array_equal(cut, expected.cutouts()[index])
     for folder in (cutouts, masks):
         assert sorted(path.name for path in folder.iterdir()) == files
@@ -223,7 +223,7 @@ def test_an_interrupted_run_keeps_whole_files(
     real = Pipeline.segment
     done = []
 
-    def stopped(self: Pipeline, frame: np.ndarray, **given: object) -> object:
+    def stopped(self: Pipeline, frame: np.ndarray, **given: Any) -> Any:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -30,7 +31,9 @@ from support.drawn_frames import (
 
 @pytest.mark.parametrize("before", [20, 60])
 @pytest.mark.parametrize("crop", ["box", "masked"])
-def test_a_red_circle_that_turns_blue_is_not_selected_from_that_frame_on(before: int, crop: str) -> None:
+def test_a_red_circle_that_turns_blue_is_not_selected_from_that_frame_on(
+    before: int, crop: Literal["box", "masked"]
+) -> None:
     red = DemoVideo().scene(10).frame
     pipe = Pipeline("demo-seg", clip="demo-clip", prompts=["red circle"], track=True, crop=crop)
     shown = pipe.segment(red)
@@ -101,8 +104,8 @@ def test_a_slow_fade_is_a_change() -> None:
     clip = MeanColourClip()
     embedder = tracked_for_a_while(clip, drawn(*COLOURS), frames=120)
     for i in range(40):
-        blue = tuple(int(a + (b - a) * i / 39) for a, b in zip(COLOURS[0], (200, 40, 40), strict=True))
-        embedded = embed_frame(embedder, noisy(drawn(blue, *COLOURS[1:]), i))
+        red, green, blue = (int(a + (b - a) * i / 39) for a, b in zip(COLOURS[0], (200, 40, 40), strict=True))
+        embedded = embed_frame(embedder, noisy(drawn((red, green, blue), *COLOURS[1:]), i))
     shown = MeanColourClip().embed_boxes(drawn((200, 40, 40), *COLOURS[1:]), BOXES)[0]
     assert clip.seen.count(20) >= 2
     assert embedded.vectors[0] @ shown > 0.98

@@ -12,8 +12,9 @@ from fastsam_trt.clip.crops import centre_square, clip_batch, resize_shortest_ed
 from fastsam_trt.frames.axis_resize import antialiased, bilinear
 from fastsam_trt.frames.map_axis import MapAxis
 from support.colour_models import clip_specs
+from support.typed import image_input
 
-IMAGE = clip_specs()[0].input
+IMAGE = image_input(clip_specs()[0])
 
 
 def _photo(height: int, width: int, seed: int = 0, detail: int = 9) -> np.ndarray:
@@ -52,7 +53,7 @@ def test_resizing_equals_pillow(size: tuple[int, int], side: int) -> None:
 
 
 def test_averaging_very_large_crops_changes_little() -> None:
-    photo = cv2.GaussianBlur(_photo(1800, 2000, detail=60), (0, 0), 4)
+    photo = cv2.GaussianBlur(_photo(1800, 2000, detail=60), (0, 0), 4).astype(np.uint8)
     found = resize_shortest_edge(photo, 224)
     plain = _dense(photo, 224)
     assert np.abs(found - plain).mean() < 0.5

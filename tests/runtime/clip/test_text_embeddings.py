@@ -12,6 +12,7 @@ from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelFileError
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.tokenizer import TextTokenizer
+from support.typed import token_input
 
 TEMPLATES = ("a photo of a {}.", "{}")
 
@@ -21,7 +22,7 @@ def test_an_embedding_is_the_normalised_mean_over_templates() -> None:
     found = clip.text.embed(["red", "blue"], TEMPLATES)
     graph = find_graph("clip-colours", "text")
     tower = open_session(graph)
-    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
+    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), token_input(read_spec(graph)))
     for row, prompt in zip(found, ("red", "blue"), strict=True):
         texts = [template.replace("{}", prompt) for template in TEMPLATES]
         mean = tower.run({"input_ids": tokenizer.tokenize(texts)})["text_embeds"].mean(axis=0)
@@ -83,7 +84,7 @@ def test_an_unwritable_cache_is_only_a_warning(tmp_path: Path, caplog: pytest.Lo
 
 def test_truncated_texts_keep_their_last_token() -> None:
     graph = find_graph("clip-colours", "text")
-    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
+    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), token_input(read_spec(graph)))
     ids = tokenizer.tokenize(["red " * 200, "", "red"])
     assert ids.dtype == np.int64
     assert ids[0].tolist() == [1, *[4] * 14, 2]

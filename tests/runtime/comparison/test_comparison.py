@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -111,7 +112,7 @@ def test_one_clip_is_opened_and_texts_are_encoded_once(monkeypatch: pytest.Monke
     opened: list[Clip] = []
     plain = Clip.__init__
 
-    def counted(self: Clip, *arguments: object, **options: object) -> None:
+    def counted(self: Clip, *arguments: Any, **options: Any) -> None:
         opened.append(self)
         plain(self, *arguments, **options)
 
@@ -255,7 +256,7 @@ def test_invalid_requests_are_refused() -> None:
 def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Segmenter.segment
 
-    def failing(self: Segmenter, frame: np.ndarray, *options: object) -> object:
+    def failing(self: Segmenter, frame: np.ndarray, *options: Any) -> Any:
         spec: ModelSpec = self.session.spec
         if spec.name == "things":
             raise RuntimeError("out of\nmemory")

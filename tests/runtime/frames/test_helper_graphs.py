@@ -15,7 +15,6 @@ from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.device_array import HostArray
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
-from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.spec.spec_document import parse_spec
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
@@ -31,17 +30,13 @@ from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.masks.prototype_on_device import DevicePrototypeMasks
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
 from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
+from support.typed import image_input
 
 SIZES = [(300, 400), (720, 1280), (90, 70), (333, 641), (1200, 200), (17, 16)]
-STRETCHED = {
+STRETCHED: dict[str, Any] = {
     "name": "pixel_values", "height": 96, "width": 128, "size_multiple": None, "resize": "stretch", "antialias": True,
     "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
 }  # fmt: skip
-
-
-def _pictures(spec: ModelSpec) -> ImageInput:
-    assert isinstance(spec.input, ImageInput)
-    return spec.input
 
 
 SEGMENTER = read_spec(find_graph(locate("demo-seg")))
@@ -49,11 +44,11 @@ CLIP = read_spec(find_graph(locate("demo-clip"), "image"))
 MODELS = {
     "letterbox": SEGMENTER,
     "stretch": dataclasses.replace(
-        SEGMENTER, name="stretch", outputs=(), input=dataclasses.replace(_pictures(SEGMENTER), **STRETCHED)
+        SEGMENTER, name="stretch", outputs=(), input=dataclasses.replace(image_input(SEGMENTER), **STRETCHED)
     ),
     "bicubic": dataclasses.replace(
         SEGMENTER, name="bicubic", outputs=(),
-        input=dataclasses.replace(_pictures(SEGMENTER), **STRETCHED, interpolation="bicubic", colour="BGR"),
+        input=dataclasses.replace(image_input(SEGMENTER), **STRETCHED, interpolation="bicubic", colour="BGR"),
     ),
     "clip": CLIP,
 }  # fmt: skip
@@ -117,7 +112,7 @@ def test_a_graph_carries_its_spec(helpers: dict[str, Path], name: str, capsys: p
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_letterboxed_frame_equals_opencvs(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
-    image = _pictures(SEGMENTER)
+    image = image_input(SEGMENTER)
     session = _open(helpers["letterbox preprocess"], backend)
     for given in (None, (160, 224)):
         frame = _photo(*size)
@@ -136,7 +131,7 @@ def test_a_letterboxed_frame_equals_opencvs(helpers: dict[str, Path], backend: s
 
 
 def test_a_frame_of_the_inputs_size_is_not_resized(helpers: dict[str, Path], backend: str) -> None:
-    image = _pictures(SEGMENTER)
+    image = image_input(SEGMENTER)
     frame = _photo(image.height, image.width)
     expected, letterbox = FramePreprocessor(image).prepare(frame)
     coordinates = helper_inputs.frame_coordinates(letterbox)
@@ -149,10 +144,10 @@ def test_a_frame_of_the_inputs_size_is_not_resized(helpers: dict[str, Path], bac
 def test_a_stretched_frame_equals_the_hosts(
     helpers: dict[str, Path], backend: str, model: str, size: tuple[int, int]
 ) -> None:
-    image = _pictures(MODELS[model])
+    image = image_input(MODELS[model])
     frame = _photo(*size)
     expected, letterbox = FramePreprocessor(image).prepare(frame)
-    inputs = {"frame": frame, **helper_inputs.stretch_weights(letterbox, image)}
+    inputs: dict[str, np.ndarray] = {"frame": frame, **helper_inputs.stretch_weights(letterbox, image)}
     found = _open(helpers[f"{model} preprocess"], backend).run(inputs)[image.name]
     apart = np.abs(_levels(image, found) - _levels(image, expected))
     assert apart.max() <= 1.001  # sums in another order may round differently
@@ -173,7 +168,7 @@ def _windows(low: int, high: int, height: int, width: int) -> NDArray[np.intp]:
 def test_crops_of_up_to_twice_clips_input_are_exact(
     helpers: dict[str, Path], backend: str, size: tuple[int, int]
 ) -> None:
-    image = _pictures(CLIP)
+    image = image_input(CLIP)
     frame = _photo(*size)
     height, width = size
     windows = _windows(2, 2 * image.height, height, width)
@@ -187,7 +182,7 @@ def test_crops_of_up_to_twice_clips_input_are_exact(
 
 @pytest.mark.parametrize("size", [(720, 1280), (1001, 503)])
 def test_larger_crops_stay_close_and_embed_alike(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
-    image = _pictures(CLIP)
+    image = image_input(CLIP)
     session, tower = (
         _open(path, backend) for path in (helpers["clip crops"], find_graph(locate("demo-clip"), "image"))
     )
@@ -217,7 +212,7 @@ def test_masks_equal_the_hosts_bit_by_bit(helpers: dict[str, Path], backend: str
     """Except where logits are so close to zero that the order of a sum decides."""
     height, width = size
     generator = np.random.default_rng(height)
-    letterbox = fit(height, width, _pictures(SEGMENTER))
+    letterbox = fit(height, width, image_input(SEGMENTER))
     cells = letterbox.input_h // 4, letterbox.input_w // 4
     prototypes = generator.normal(size=(1, 32, *cells)).astype(np.float32)
     coefficients = generator.normal(size=(9, 32)).astype(np.float32)
@@ -241,7 +236,7 @@ def test_masks_equal_the_hosts_bit_by_bit(helpers: dict[str, Path], backend: str
 def test_masks_of_a_scene_equal_the_hosts(helpers: dict[str, Path], backend: str) -> None:
     frame = draw_scene(3, 480, 637).frame
     segmenter = _open(find_graph(locate("demo-seg")), "onnxruntime")
-    array, letterbox = FramePreprocessor(_pictures(SEGMENTER)).prepare(frame)
+    array, letterbox = FramePreprocessor(image_input(SEGMENTER)).prepare(frame)
     outputs = segmenter.run({segmenter.spec.input_names[0]: array})
     decoder = decoder_for(segmenter, pytest.fail)
     segments = decoder.decode(outputs, letterbox, Thresholds(conf=0.3, iou=0.7, max_segments=50))
@@ -300,7 +295,7 @@ def earlier_decode(helpers: dict[str, Path], tmp_path_factory: pytest.TempPathFa
 def test_older_decode_graphs_still_work(
     earlier_decode: Path, backend: str, size: tuple[int, int], least: float
 ) -> None:
-    letterbox = fit(*size, _pictures(SEGMENTER))
+    letterbox = fit(*size, image_input(SEGMENTER))
     generator = np.random.default_rng(5)
     cells = letterbox.input_h // 4, letterbox.input_w // 4
     prototypes = np.full((1, 32, *cells), -1e3, np.float32)
@@ -343,7 +338,7 @@ def test_coordinates_of_a_padded_frame() -> None:
 
 
 def test_stretch_weights_equal_the_resize() -> None:
-    image = _pictures(MODELS["bicubic"])
+    image = image_input(MODELS["bicubic"])
     frame = _photo(40, 333)
     weights = helper_inputs.stretch_weights(fit(40, 333, image), image)
     rows, columns = weights["row_weights"], weights["column_weights"]
@@ -359,8 +354,8 @@ def test_a_graph_that_computes_something_else_is_refused(
 ) -> None:
     from fastsam_export.errors import ParityError
     from fastsam_export.helper_graphs import export_helpers, preprocess
+    from fastsam_export.helper_graphs.steps import interpolated as real
 
-    real = preprocess.interpolated
     monkeypatch.setattr(preprocess, "interpolated", lambda graph, values, places, **axes: real(
         graph, values, graph.Floor(places), **axes
     ))  # fmt: skip

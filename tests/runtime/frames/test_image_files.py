@@ -316,7 +316,7 @@ def test_endless_lists_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tiffs_of_other_depths_are_named_without_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = {"float32": np.zeros((8, 8, 3), np.float32), "float64": np.zeros((8, 8, 3))}
+    pictures: dict[str, np.ndarray] = {"float32": np.zeros((8, 8, 3), np.float32), "float64": np.zeros((8, 8, 3))}
     encoded = {kind: cv2.imencode(".tiff", picture)[1].tobytes() for kind, picture in pictures.items()}
     encoded["int32"] = _encode(Image.fromarray(np.zeros((8, 8), np.int32)), "TIFF")
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))

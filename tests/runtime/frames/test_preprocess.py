@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fastsam_engine.spec.model_input import ImageInput, Interpolation
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import fit
 from fastsam_trt.frames.preprocess import FramePreprocessor
@@ -29,7 +30,7 @@ SQUARE = letterbox_input(640, 640, size_multiple=None, batch=(1, 1))
         ((333, 500), (448, 640), (426, 640), (11, 0)),
     ],
 )
-def test_the_smallest_rectangle(frame: tuple, input_size: tuple, content: tuple, padding: tuple) -> None:
+def test_the_smallest_rectangle(frame: tuple[int, int], input_size: tuple, content: tuple, padding: tuple) -> None:
     placed = fit(*frame, RECTANGLE)
     assert (placed.input_h, placed.input_w) == input_size
     assert (placed.content_h, placed.content_w) == content
@@ -44,15 +45,16 @@ def test_a_fixed_input_is_padded() -> None:
 def test_boxes_are_mapped_back_to_the_frame() -> None:
     placed = fit(1080, 1920, RECTANGLE)
     frame_boxes = np.array([[0, 0, 1920, 1080], [100, 50, 300, 400]], np.float32)
-    inside = frame_boxes / 3 + np.array([0, 12, 0, 12], np.float32)
+    inside = (frame_boxes / 3 + np.array([0, 12, 0, 12])).astype(np.float32)
     np.testing.assert_allclose(placed.boxes_to_frame(inside), frame_boxes, atol=1e-3)
     beyond = np.array([[-50, -50, 2000, 2000]], np.float32)
     np.testing.assert_array_equal(placed.boxes_to_frame(beyond), [[0, 0, 1920, 1080]])
 
 
-def _plain(frame: np.ndarray, image: object, rectangle: Rectangle = "smallest") -> np.ndarray:
+def _plain(frame: np.ndarray, image: ImageInput, rectangle: Rectangle = "smallest") -> np.ndarray:
     """The same steps, with a new array for each."""
-    placed = fit(*frame.shape[:2], image, rectangle=rectangle)
+    height, width = frame.shape[:2]
+    placed = fit(height, width, image, rectangle=rectangle)
     small = cv2.resize(frame, (placed.content_w, placed.content_h), interpolation=cv2.INTER_LINEAR)
     padded = np.full((placed.input_h, placed.input_w, 3), image.pad_value, np.uint8)
     padded[placed.top : placed.top + placed.content_h, placed.left : placed.left + placed.content_w] = small
@@ -72,7 +74,7 @@ def _plain(frame: np.ndarray, image: object, rectangle: Rectangle = "smallest") 
         dataclasses.replace(RECTANGLE, dtype="float16"),
     ],
 )
-def test_the_fast_path_equals_the_plain_one(image: object, rectangle: Rectangle) -> None:
+def test_the_fast_path_equals_the_plain_one(image: ImageInput, rectangle: Rectangle) -> None:
     preprocess = FramePreprocessor(image)
     generator = np.random.default_rng(0)
     for size in ((480, 640), (270, 480), (480, 640), (1, 1), (900, 37), (640, 640)):
@@ -103,14 +105,14 @@ def test_another_size_can_be_requested() -> None:
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (90, 61), (96, 128)])
-def test_a_stretched_frame_equals_pillows(size: tuple[int, int], interpolation: str) -> None:
+def test_a_stretched_frame_equals_pillows(size: tuple[int, int], interpolation: Interpolation) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     spec = dataclasses.replace(
         letterbox_input(96, 128, size_multiple=None, batch=(1, None)),
         resize="stretch", antialias=True, interpolation=interpolation,
     )  # fmt: skip
     noise = np.random.default_rng(0).integers(0, 256, (size[0] // 9 + 1, size[1] // 9 + 1, 3), np.uint8)
-    frame = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_NEAREST)
+    frame = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
     found, placed = FramePreprocessor(spec).prepare(frame)
     kernel = image.Resampling.BILINEAR if interpolation == "bilinear" else image.Resampling.BICUBIC
     expected = np.asarray(image.fromarray(frame).resize((128, 96), kernel))[..., ::-1].transpose(2, 0, 1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from fastsam_trt.masks.batch_ladder import LADDER, batches, filled
+from support.typed import double
 
-KEEPS, TAKES_ANY = SimpleNamespace(prefers_few_shapes=True), SimpleNamespace(prefers_few_shapes=False)
+KEEPS, TAKES_ANY = double(prefers_few_shapes=True), double(prefers_few_shapes=False)
 
 
 @pytest.mark.parametrize("most", [1, 3, 10, 16, 300])

@@ -28,8 +28,10 @@ def _made(letterbox: Letterbox, n: int, seed: int) -> tuple[np.ndarray, np.ndarr
     return prototypes.astype(np.float32), generator.normal(size=(n, 8)).astype(np.float32), boxes.astype(np.float32)
 
 
-def _plain(prototypes: np.ndarray, coefficients: np.ndarray, boxes: np.ndarray, placed: Letterbox) -> np.ndarray:
-    """Logits of every pixel of the frame: refined, padding cut off, resized, then cropped to the box."""
+def _plain(
+    prototypes: np.ndarray, coefficients: np.ndarray, boxes: np.ndarray, placed: Letterbox
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of every pixel of the frame: refined, padding cut off, resized; cropped to the box, and whole."""
     logits = np.tensordot(coefficients.astype(np.float64), prototypes.astype(np.float64), 1)
     edges = placed.top, placed.top + placed.content_h, placed.left, placed.left + placed.content_w
     factor = next(each for each in (1, 2, 4) if not any(edge * each % 4 for edge in edges))

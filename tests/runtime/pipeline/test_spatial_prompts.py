@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import fastsam_trt
 from fastsam_trt import Pipeline
 from fastsam_trt.errors import PromptError
+from fastsam_trt.prompts.texts import SelectorName
 from support.colour_models import CELL_PX, scene
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
@@ -59,7 +61,7 @@ def test_boxes_select_one_segment_each() -> None:
     pipe.boxes = [
         _around(GREEN),
         [-500, 120.5, 99, 1e6],
-        np.add(_around(GREEN), 1),
+        np.add(_around(GREEN), 1).tolist(),
     ]  # the second is clipped to the frame
     assert _found(pipe(frame)) == {GREEN: -1, BLUE: -1}
     pipe.boxes = None
@@ -68,7 +70,7 @@ def test_boxes_select_one_segment_each() -> None:
 
 def test_points_select_what_they_lie_on() -> None:
     frame = scene(*SHAPES)
-    pipe = Pipeline("colours", points=[_centre(RED), [130, 130]])
+    pipe = Pipeline("colours", points=[_centre(RED), [130.0, 130.0]])
     assert _found(pipe(frame)) == {RED: -1}
     pipe.points = [_centre(RED), _centre(BLUE)]
     assert _found(pipe(frame)) == {RED: -1, BLUE: -1}
@@ -211,7 +213,9 @@ def test_an_excluded_text_competes_with_labels(monkeypatch: pytest.MonkeyPatch) 
         (["a red shape"], ["A red shape"], "auto"),
     ],
 )
-def test_a_prompt_that_is_also_excluded_is_refused(prompts: list[str], excluded: list[str], selector: str) -> None:
+def test_a_prompt_that_is_also_excluded_is_refused(
+    prompts: list[str], excluded: list[str], selector: SelectorName
+) -> None:
     pipe = Pipeline("colours", clip="clip-colours", selector=selector, prompts=prompts)
     with pytest.raises(PromptError, match=r"(?i)red.* either as a prompt or as an exclusion, found both; remove one"):
         pipe.excluded = excluded
@@ -244,7 +248,7 @@ def test_the_labels_selector_applies_to_exclusions() -> None:
         ("red", "expected numbers"),
     ],
 )
-def test_invalid_boxes_are_refused(pipe: Pipeline, boxes: object, message: str) -> None:
+def test_invalid_boxes_are_refused(pipe: Pipeline, boxes: Any, message: str) -> None:
     with pytest.raises(PromptError, match=message):
         Pipeline("colours", boxes=boxes)
     pipe.boxes = [_around(RED)]
@@ -273,7 +277,7 @@ def test_invalid_boxes_are_refused(pipe: Pipeline, boxes: object, message: str) 
         ([["a", "b"]], None, "points: expected numbers"),
     ],
 )
-def test_invalid_points_are_refused(pipe: Pipeline, points: object, labels: object, message: str) -> None:
+def test_invalid_points_are_refused(pipe: Pipeline, points: Any, labels: Any, message: str) -> None:
     with pytest.raises(PromptError, match=message):
         Pipeline("colours", points=points, point_labels=labels)
     pipe.set_points([_centre(RED), _centre(GREEN), _centre(BLUE)], [1, 0, 1])

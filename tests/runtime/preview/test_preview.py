@@ -36,6 +36,7 @@ from support.preview_run import (
     wait_until,
     watching,
 )
+from support.typed import present
 
 
 @pytest.fixture
@@ -58,21 +59,25 @@ def test_pictures_and_statistics_reach_a_client(run: Run) -> None:
 
     run.begin()
     picture, status = asyncio.run(watch())
-    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape == (120, 160, 3)
+    assert _decoded(picture).shape == (120, 160, 3)
     assert status["state"] == "live"
     assert status["selected"] == [{"name": "cat", "similarity": 0.75, "score": 0.9, "track": None}]
     assert status["count"] == 1
     assert status["figures"]["dropped"] == 1234
 
 
+def _decoded(data: bytes) -> np.ndarray:
+    return present(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+
+
 def test_a_picture_is_the_overlay_with_at_most_1280_px() -> None:
     result = result_of(90)
     made = jpeg.encode_picture(result)
-    shown = cv2.imdecode(np.frombuffer(made.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    shown = _decoded(made.jpeg)
     assert np.abs(shown.astype(int) - draw(result)).mean() < 4
     for size, expected in (((1080, 1920), (720, 1280)), ((3000, 1000), (1280, 427)), ((1, 2000), (1, 1280))):
         data = jpeg.encode_picture(result_of(1, size)).jpeg
-        assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (*expected, 3)
+        assert _decoded(data).shape == (*expected, 3)
 
 
 def test_many_segments_are_listed_in_part_and_counted() -> None:
@@ -121,7 +126,7 @@ def test_writing_does_not_wait_for_drawing(run: Run, monkeypatch: pytest.MonkeyP
 
     def slow(result: Result) -> jpeg.Picture:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return jpeg.encode_picture(result)
 
     monkeypatch.setattr(feed, "encode_picture", slow)
@@ -243,7 +248,7 @@ def test_a_failed_change_reports_the_error_and_keeps_the_old_prompts(
 
 def test_a_slow_change_delays_neither_pictures_nor_statistics(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = threading.Event()
-    monkeypatch.setattr(run.server._app, "_set_prompts", lambda prompts: opened.wait(20))
+    monkeypatch.setattr(run.app, "_set_prompts", lambda prompts: opened.wait(60))
     changing = threading.Thread(target=change_prompts, args=(run, {"prompts": ["dog"]}))
 
     async def watch() -> None:

@@ -14,6 +14,7 @@ from fastsam_trt.errors import ClipNotFoundError
 from fastsam_trt.preview import PreviewServer
 from support import headless_chromium
 from support.preview_run import Run, clients, serving, wait_until
+from support.typed import present
 
 
 @pytest.fixture
@@ -94,8 +95,8 @@ def test_prompts_entered_during_a_change_are_applied_after_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need_chromium()
-    opened, set_prompts = threading.Event(), run.server._app._set_prompts
-    monkeypatch.setattr(run.server._app, "_set_prompts", lambda prompts: opened.wait(20) and set_prompts(prompts))
+    opened, set_prompts = threading.Event(), run.app._set_prompts
+    monkeypatch.setattr(run.app, "_set_prompts", lambda prompts: opened.wait(60) and set_prompts(prompts))
 
     async def browse() -> None:
         async with headless_chromium.open_tab(tmp_path / "profile", run.server.url) as tab:
@@ -122,7 +123,7 @@ def test_a_browser_reconnects(tmp_path: Path) -> None:
                 f"window.states = []; new MutationObserver(() => states.push({state}))"
                 ".observe(document.querySelector('#state'), {attributes: true})"
             )
-            first.server._loop.call_soon_threadsafe(  # like a broken network
+            present(first.server._loop).call_soon_threadsafe(  # like a broken network
                 lambda: [each._transport.abort() for each in clients(first)]
             )
             await tab.until("states.join(' ').startsWith('lost live')")

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from fastsam_trt.preview import connections, server, web_app
 from fastsam_trt.preview.background import BackgroundThread
 from fastsam_trt.preview.connections import Connections
 from support.preview_run import Run, change_prompts, clients, raw_client, send_request, serving, wait_until
+from support.typed import present
 
 _GET = b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -30,7 +32,7 @@ def run() -> Iterator[Run]:
 
 
 def _connect(run: Run, data: bytes = b"") -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", run.server.address.port), timeout=20)
+    client = socket.create_connection(("127.0.0.1", run.server.address.port), timeout=60)
     client.sendall(data)
     return client
 
@@ -148,12 +150,16 @@ def test_pipelined_requests_are_answered_in_order(run: Run) -> None:
     assert answers.rindex(b"HTTP/1.1 404") > answers.rindex(b"HTTP/1.1 200")
 
 
+def _has(run: Run, count: int) -> bool:
+    return len(clients(run)) == count
+
+
 def test_connections_in_use_are_kept_and_the_next_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MOST", 3)
     with serving() as small, contextlib.ExitStack() as stack:
         for number in range(3):
             stack.enter_context(contextlib.closing(raw_client(small)))
-            wait_until(lambda number=number: len(clients(small)) == number + 1)
+            wait_until(partial(_has, small, number + 1))
         with contextlib.closing(_connect(small)) as client:
             assert _receive_all(client).startswith(b"HTTP/1.1 503")
         assert len(clients(small)) == 3
@@ -176,8 +182,8 @@ def test_other_machines_have_a_limit_per_host() -> None:
             assert limited._make_room("::ffff:127.0.0.1")
             await asyncio.sleep(0.01)
             accepting.cancel()
-            for each in (*clients, *(each.socket for each in limited._open.values())):
-                each.close()
+            for end in (*clients, *(each.socket for each in limited._open.values())):
+                end.close()
             return of_host, len(limited)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -199,7 +205,7 @@ def test_a_process_without_free_descriptors_retries_slowly(
         return real(listening)
 
     with contextlib.closing(_connect(run)) as idle:
-        wait_until(lambda: len(run.server._app._connections) == 1)
+        wait_until(lambda: len(run.app._connections) == 1)
         monkeypatch.setattr(socket.socket, "accept", accept)
         monkeypatch.setattr(connections, "_RETRY_S", 0.1)
         with contextlib.closing(_connect(run, _GET + b"Connection: close\r\n\r\n")) as client:
@@ -226,7 +232,7 @@ def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
 
     def slow(prompts: object) -> None:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     answers: list[tuple[int, dict]] = []
     run.server._set_prompts = slow
@@ -236,20 +242,20 @@ def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
         ]
         for each in changing:
             each.start()
-        assert begun.wait(20)
-        wait_until(lambda: run.server._app._changes == 2)
+        assert begun.wait(60)
+        wait_until(lambda: run.app._changes == 2)
         run.server.close()
         assert not go_on.is_set()  # still running
     for each in changing:
-        each.join(20)
+        each.join(60)
     assert [(code, answer["error"]) for code, answer in answers] == [(503, "the run has ended")] * 2
     go_on.set()
     wait_until(lambda: not [each for each in threading.enumerate() if each.name.startswith("preview")])
 
 
-def test_the_number_of_waiting_changes_is_limited(run: Run) -> None:
+def test_the_number_of_waiting_changes_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    run.server._app._set_prompts = lambda prompts: go_on.wait(20)
+    monkeypatch.setattr(run.app, "_set_prompts", lambda prompts: go_on.wait(60))
     codes: list[int] = []
     changing = [
         threading.Thread(target=lambda: codes.append(change_prompts(run, {"prompts": ["dog"]})[0]))
@@ -257,11 +263,11 @@ def test_the_number_of_waiting_changes_is_limited(run: Run) -> None:
     ]
     for each in changing:
         each.start()
-    wait_until(lambda: run.server._app._changes == web_app.MOST_CHANGES)
+    wait_until(lambda: run.app._changes == web_app.MOST_CHANGES)
     assert change_prompts(run, {"prompts": ["dog"]})[0] == 503
     go_on.set()
     for each in changing:
-        each.join(20)
+        each.join(60)
     assert codes == [200] * web_app.MOST_CHANGES
 
 
@@ -286,5 +292,5 @@ def test_a_server_closed_before_its_start_ends() -> None:
     run = Run()
     run.server.close()
     run.server.start()
-    run.server._thread.join(20)
+    present(run.server._thread).join(60)
     assert not [each for each in threading.enumerate() if each.name.startswith("preview")]

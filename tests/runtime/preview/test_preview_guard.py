@@ -193,7 +193,7 @@ def test_a_name_with_several_addresses_uses_one_port() -> None:
     with PreviewServer(Address("localhost", 0), tuple, lambda prompts: None, dict) as server:
         assert len({each.getsockname()[1] for each in server._sockets}) == 1
         for each in server._sockets:
-            socket.create_connection(each.getsockname()[:2], timeout=20).close()
+            socket.create_connection(each.getsockname()[:2], timeout=60).close()
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

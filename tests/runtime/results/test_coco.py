@@ -23,6 +23,7 @@ from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import CocoSink, JsonLinesSink
 from fastsam_trt.sources import Frame
 from support.made_results import HEIGHT, WIDTH, hard_masks, made_result
+from support.typed import present
 
 NAMES = ("cat", "dog", "bird")
 
@@ -296,7 +297,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
             self.closed = True
             self._file.close()
 
-    monkeypatch.setattr(sink._part, "_file", Full(sink._part._file))
+    part = present(sink._part)
+    monkeypatch.setattr(part, "_file", Full(part._file))
     with pytest.raises(OutputError, match="No space left"):
         sink.write(Frame(result.frame, 1, "cam0"), result)
     sink.close()

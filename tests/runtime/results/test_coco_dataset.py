@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -171,8 +171,9 @@ def test_a_full_disk_leaves_complete_image_entries(tmp_path: Path) -> None:
             room, self._room = self._room, 0
             return self._file.write(data[:room])
 
-    file = sink._images
-    sink._images = Full(file)
+    file: Any = sink._images
+    full: Any = Full(file)
+    sink._images = full
     with pytest.raises(OutputError, match="No space left"):
         sink.write(Frame(result.frame, 1, "a.mp4"), result)
     sink._images = file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from support.made_results import hard_masks, made_result
 MASKS = [hard_masks()[name] for name in ("disc", "ring", "one pixel", "nothing")]
 
 
-def _made(**given: object) -> Result:
+def _made(**given: Any) -> Result:
     return made_result(
         MASKS,
         class_ids=[0, 2, 1, 0],

@@ -16,7 +16,9 @@ from fastsam_trt.results.label_map import encode, instance_map, label_map, save,
 from fastsam_trt.results.palette_png import encode_palette
 from fastsam_trt.sinks import LabelMapSink
 from fastsam_trt.sources import Frame
+from fastsam_trt.sources.source import Kind
 from support.made_results import HEIGHT, WIDTH, hard_masks, made_result
+from support.typed import picture
 
 MASKS = hard_masks()
 
@@ -83,7 +85,7 @@ def test_pillow_and_opencv_read_a_palette_png(tmp_path: Path, size: tuple[int, i
         assert image.getpalette() == voc_palette().ravel().tolist()
         np.testing.assert_array_equal(np.asarray(image), labels)
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), voc_palette()[labels])
-    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], voc_palette()[labels])
+    np.testing.assert_array_equal(picture(path)[..., ::-1], voc_palette()[labels])
 
 
 def test_the_chunks_are_those_of_the_specification() -> None:
@@ -113,7 +115,7 @@ def test_arrays_that_are_not_contiguous() -> None:
 def test_more_labels_than_palette_colours(tmp_path: Path) -> None:
     labels = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
     save(tmp_path / "labels.png", labels)
-    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "labels.png"), cv2.IMREAD_UNCHANGED), labels)
+    np.testing.assert_array_equal(picture(tmp_path / "labels.png", cv2.IMREAD_UNCHANGED), labels)
     with Image.open(tmp_path / "labels.png") as image:
         np.testing.assert_array_equal(np.asarray(image), labels)
 
@@ -145,7 +147,7 @@ def test_label_maps_of_another_dtype_are_refused(tmp_path: Path) -> None:
 def test_names_in_a_folder(tmp_path: Path) -> None:
     result = made_result([MASKS["disc"]])
 
-    def names(kind: str, *frames: tuple[int, str]) -> list[str]:
+    def names(kind: Kind, *frames: tuple[int, str]) -> list[str]:
         folder = tmp_path / f"{kind}{len(frames)}"
         with LabelMapSink(folder, kind) as sink:
             for index, source in frames:

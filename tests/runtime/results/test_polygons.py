@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from support.made_results import HEIGHT, WIDTH, cut, hard_masks, made_result
 MASKS = hard_masks()
 
 
-def _rasterised(lists: list[list[float]], size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+def _rasterised(lists: Sequence[Sequence[float]], size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
     """A `segmentation` rasterised by pycocotools."""
     return coco.decode(coco.merge(coco.frPyObjects(lists, *size))).astype(bool) if lists else np.zeros(size, bool)
 
@@ -94,7 +96,7 @@ def test_centre_rings_fill_the_mask() -> None:
     for crop, whole in _random_crops(100):
         canvas = np.zeros(whole.shape, np.uint8)
         for part in centre_rings(crop.pixels):
-            cv2.fillPoly(canvas, [ring + np.int32([crop.left, crop.top]) for ring in part], 1)
+            cv2.fillPoly(canvas, [ring + np.array([crop.left, crop.top], np.int32) for ring in part], 1)
         np.testing.assert_array_equal(canvas.astype(bool), whole)
 
 

@@ -15,6 +15,7 @@ from fastsam_trt.sinks import CutoutSink, MaskSink
 from fastsam_trt.sinks.frame_names import FrameNames, bounded, slug
 from fastsam_trt.sources import Frame, Kind
 from support.made_results import HEIGHT, WIDTH, hard_masks, made_result
+from support.typed import picture
 
 MASKS = hard_masks()
 
@@ -48,12 +49,12 @@ def test_cutout_and_mask_files(tmp_path: Path) -> None:
     assert _write(tmp_path / "cutouts", "images", [("in/photo.jpg", 5, result)], CutoutSink) == [
         "photo-00-cat.png", "photo-02-bird.png"
     ]  # fmt: skip
-    cut = cv2.imread(str(tmp_path / "cutouts" / "photo-00-cat.png"), cv2.IMREAD_UNCHANGED)
+    cut = picture(tmp_path / "cutouts" / "photo-00-cat.png", cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(cut, result.cutouts()[0])
     found = _write(tmp_path / "masks", "images", [("in/photo.jpg", 5, result)])
     assert found == ["photo-00-cat.png", "photo-01-dog.png", "photo-02-bird.png"]
     for file, name in zip(found, names, strict=True):
-        mask = cv2.imread(str(tmp_path / "masks" / file), cv2.IMREAD_UNCHANGED)
+        mask = picture(tmp_path / "masks" / file, cv2.IMREAD_UNCHANGED)
         assert mask.shape == (HEIGHT, WIDTH)
         np.testing.assert_array_equal(mask, MASKS[name] * np.uint8(255))
 

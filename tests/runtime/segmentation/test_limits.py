@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ def _frame() -> np.ndarray:
     return frame.astype(np.uint8)
 
 
-def _labels(**options: object) -> list[str | None]:
+def _labels(**options: Any) -> list[str | None]:
     return Pipeline("colours", **options)(_frame()).labels
 
 
@@ -85,7 +86,7 @@ def test_pending_tracks_stay_pending() -> None:
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "2"])
-def test_invalid_limits_are_refused(most: object) -> None:
+def test_invalid_limits_are_refused(most: Any) -> None:
     with pytest.raises(OptionError, match="max_selected: expected a whole number of 1 or more"):
         Pipeline("colours", max_selected=most)
     pipe = Pipeline("colours", max_selected=2)

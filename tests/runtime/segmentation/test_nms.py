@@ -66,7 +66,8 @@ def test_empty_boxes_are_kept() -> None:
 
 def test_large_class_ids_lose_no_precision() -> None:
     boxes, scores, class_ids = _random(300, 3, seed=5)
-    boxes = np.concatenate([boxes / 1000, np.float32([[0, 0, 1e6, 1e6]])])  # one box that dwarfs all others
+    dwarfing = np.array([[0, 0, 1e6, 1e6]], np.float32)
+    boxes = np.concatenate([boxes / 1000, dwarfing])
     scores, class_ids = np.append(scores, np.float32(0.99)), np.append(class_ids, np.int32(0))
     expected = nms(boxes, scores, class_ids, 0.5, 400).tolist()
     assert expected == _greedy(boxes, scores, class_ids, 0.5, 400)

@@ -20,6 +20,7 @@ from fastsam_trt.results.coco import as_records
 from fastsam_trt.results.label_map import label_map
 from support import colour_models
 from support.colour_models import scene
+from support.typed import picture
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1))
 OWN = {
@@ -166,7 +167,6 @@ def test_exports_record_class_agnostic(
 
 def test_a_fine_tuned_model_agrees_with_ultralytics(export_extra: None, shared: Path, tmp_path: Path) -> None:
     """YOLOv8n-seg with its class head reduced to one class, exported by ultralytics."""
-    import cv2
     import torch
     import ultralytics
     from ultralytics.utils import ASSETS
@@ -182,7 +182,7 @@ def test_a_fine_tuned_model_agrees_with_ultralytics(export_extra: None, shared: 
     arguments = {"task": "segment", "imgsz": 640}
     torch.save({"model": network.float(), "train_args": arguments, "epoch": -1, "ema": None}, tmp_path / "person.pt")
     graph = ultralytics.YOLO(tmp_path / "person.pt").export(format="onnx", verbose=False)
-    picture = cv2.imread(str(ASSETS / "zidane.jpg"))
-    result = Pipeline(graph, prompts=["people"], precision="fp32")(picture)
-    theirs = ultralytics.YOLO(graph, task="segment")(picture, verbose=False)[0]
+    frame = picture(ASSETS / "zidane.jpg")
+    result = Pipeline(graph, prompts=["people"], precision="fp32")(frame)
+    theirs = ultralytics.YOLO(graph, task="segment")(frame, verbose=False)[0]
     assert result.labels == ["person"] * len(theirs.boxes) == ["person"] * 2

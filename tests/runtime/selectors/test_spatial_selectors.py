@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -34,8 +34,11 @@ class KeptMasks:
         self.decoded += wanted
         return [self.crops[index] for index in wanted]
 
+    def coarse(self, index: int, window: np.ndarray, size_px: int) -> np.ndarray:
+        raise AssertionError("a selector by place needs masks at full resolution")
 
-def _segments(boxes: list[list[float]], density: float = 1.0, seed: int = 0) -> tuple[Segments, KeptMasks]:
+
+def _segments(boxes: Sequence[Sequence[float]], density: float = 1.0, seed: int = 0) -> tuple[Segments, KeptMasks]:
     """Segments whose masks fill a random fraction of their boxes."""
     generator = np.random.default_rng(seed)
     crops = []
@@ -190,7 +193,7 @@ def test_a_union_lists_every_segment_once_with_its_prompt() -> None:
         found = CombinedSelector(order).select(FRAME, segments)
         assert found.indices.tolist() == [0, 1, 4, 5]
         assert found.prompt_ids.tolist() == [-1, 0, 2, -1]
-        np.testing.assert_array_equal(found.similarities, np.float32([np.nan, 0.75, 0.75, np.nan]))
+        np.testing.assert_array_equal(found.similarities, np.array([np.nan, 0.75, 0.75, np.nan], np.float32))
 
 
 def test_exclusions_see_selected_segments_and_remove_them() -> None:

@@ -15,6 +15,7 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.sinks.video.formats import FORMATS
 from fastsam_trt.sources import open_source
 from support.made_recordings import FPS, SECONDS, record, write_source
+from support.typed import present
 
 SOURCES = [
     (".mp4", "aac"), (".mkv", "libmp3lame"), (".mkv", "pcm_s16le"), (".ts", "aac"), (".mp4", "ac3"), (".mkv", "flac"),
@@ -51,7 +52,7 @@ def _sound(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
             for plain in resampler.resample(frame):
                 level = np.abs(plain.to_ndarray()[0])
                 levels.append(level)
-                times.append(frame.time + np.arange(len(level)) / plain.sample_rate)
+                times.append(present(frame.time) + np.arange(len(level)) / plain.sample_rate)
         return np.concatenate(times), np.concatenate(levels), container.streams.audio[0].codec_context.name
 
 

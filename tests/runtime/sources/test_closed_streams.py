@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def video(tmp_path: Path, write_video: Write) -> Path:
 
 
 def _close(pipeline: Pipeline, video: Path) -> None:
-    stream = pipeline.stream(video)
+    stream: Any = pipeline.stream(video)  # a generator
     next(stream)
     stream.close()
 

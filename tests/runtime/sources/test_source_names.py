@@ -161,9 +161,11 @@ def test_types_of_sources(here: Path, live: list[str | int]) -> None:
 
     for path in (b"photo.png", Named()):
         assert _sizes(path) == [(8, 12)]
-    for number in (3, np.int64(3), np.uint8(3)):
+    numbers: list[Any] = [3, np.int64(3), np.uint8(3)]
+    for number in numbers:
         open_source(number)
     assert [(type(each), each) for each in live] == [(int, 3)] * 3
+    wrong: Any
     for wrong in (None, True, 1.5, [], ["photo.png"], ("photo.png",), object(), np.zeros((4, 4, 3), np.uint8)):
         with pytest.raises(
             SourceTypeError, match="expected a str, a path or a camera number as an int, found"
@@ -171,10 +173,12 @@ def test_types_of_sources(here: Path, live: list[str | int]) -> None:
             open_source(wrong)
         assert isinstance(caught.value, TypeError)
         assert "\n" not in str(caught.value)
-    for stride in (0, 1.5, "2"):
+    strides: list[Any] = [0, 1.5, "2"]
+    for stride in strides:
         with pytest.raises(OptionError, match="vid_stride: expected a whole number"):
-            open_source("demo", vid_stride=stride)  # type: ignore[arg-type]
-    assert open_source("demo", vid_stride=np.int64(100)).frames == open_source("demo", vid_stride=100).frames
+            open_source("demo", vid_stride=stride)
+    hundred: Any = np.int64(100)
+    assert open_source("demo", vid_stride=hundred).frames == open_source("demo", vid_stride=100).frames
     for number in (-1, 10**12):
         with pytest.raises(SourceNotFoundError, match="a camera number from 0 to"):
             open_source(number)

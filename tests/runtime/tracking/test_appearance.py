@@ -15,7 +15,7 @@ from support.drawn_frames import (
 
 def test_a_descriptor_is_the_same_at_every_size_and_finite_for_every_box() -> None:
     frame = drawn(*COLOURS)
-    large = cv2.resize(frame, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(frame, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     np.testing.assert_allclose(describe_boxes(large, BOXES * 6), describe_boxes(frame, BOXES), atol=2)
     outside = np.array([[-500, -500, -400, -400], [0, 0, 0, 0], [np.nan, 0, np.inf, 5]], np.float32)
     assert np.isfinite(describe_boxes(frame, outside)).all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -24,9 +27,9 @@ from support.drawn_frames import (
 )
 
 
-def follow(*frames: np.ndarray, times_s: object = None) -> list[str]:
+def follow(*frames: np.ndarray, times_s: Sequence[float] | None = None) -> list[str]:
     watched = SceneCutDetector()
-    times = [None] * len(frames) if times_s is None else times_s
+    times: Sequence[float | None] = [None] * len(frames) if times_s is None else times_s
     return [watched.update(frame, at) for frame, at in zip(frames, times, strict=True)]
 
 
@@ -91,7 +94,8 @@ def test_objects_after_a_cut_share_no_track_with_those_before() -> None:
 def test_tracks_end_over_a_gap_in_time(clock: str) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     frame = colour_scene(("red", 1, 1), ("green", 1, 5))
-    ids = [pipe(frame, **{clock: at_s}).segments.track_ids.tolist() for at_s in (0.0, 0.04, 0.08, 9.0, 9.04)]
+    clocks: list[dict[str, Any]] = [{clock: at_s} for at_s in (0.0, 0.04, 0.08, 9.0, 9.04)]
+    ids = [pipe(frame, **at).segments.track_ids.tolist() for at in clocks]
     assert ids[0] == ids[1] == ids[2]
     assert ids[3] == ids[4]
     assert not set(ids[2]) & set(ids[3])
