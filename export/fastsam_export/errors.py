@@ -27,6 +27,13 @@ class CalibrationError(RequestError, ValueError):
         super().__init__(f"{where}: expected {expected}, found {found}; give a folder with --calibration")
 
 
+class ExportSizeError(RequestError, ValueError):
+    """An `imgsz` that the network can't take."""
+
+    def __init__(self, stride: int, height: int, width: int) -> None:
+        super().__init__(f"imgsz: expected multiples of {stride}, found {height} x {width}")
+
+
 class ExportError(WorkError, RuntimeError):
     """An export that could not be made."""
 

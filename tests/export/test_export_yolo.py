@@ -117,7 +117,7 @@ def test_weights_that_are_none_are_refused(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_sizes_off_the_stride_are_refused(seeded_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "mine", "--weights", str(seeded_weights), "--imgsz", "100"]) != 0
+    assert main(["export", "mine", "--weights", str(seeded_weights), "--imgsz", "100"]) == 2
     assert "expected multiples of 32, found 100 x 100" in capsys.readouterr().err
 
 

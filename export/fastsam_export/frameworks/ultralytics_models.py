@@ -19,7 +19,7 @@ from fastsam_engine.spec.model_spec import ModelSpec, Output, Source
 from fastsam_engine.spec.yolo_seg import is_fastsam, letterbox_input, prototypes_output, thresholds
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_engine.store.home_folder import expand_user
-from fastsam_export.errors import ExportError, WeightsNotFoundError
+from fastsam_export.errors import ExportError, ExportSizeError, WeightsNotFoundError
 from fastsam_export.family import Exported, ExportRequest, Family
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import sha256, versions, write_spec
@@ -82,7 +82,7 @@ class UltralyticsFamily(Family):
         stride = int(network.stride.max())
         height, width = request.imgsz or (640, 640)
         if height % stride or width % stride:
-            raise ExportError(f"imgsz: expected multiples of {stride}, found {height} x {width}")
+            raise ExportSizeError(stride, height, width)
         classes = tuple(str(network.names[i]) for i in sorted(network.names))
         fastsam = request.class_agnostic
         if fastsam is None:
