@@ -44,8 +44,9 @@ _SMALL = ("--model", "colours", "--clip", "clip-colours", "--quick", "--seconds"
 @pytest.fixture(autouse=True)
 def small_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ceilings of tiny probes: here they need not be right."""
-    monkeypatch.setattr(cell_limits, "measure_ceilings", partial(ceilings.measure_ceilings, probes=_PROBES))
-    monkeypatch.setattr(ceilings, "_host_sets", lambda: [1 << 20])
+    monkeypatch.setattr(
+        cell_limits, "measure_ceilings", partial(ceilings.measure_ceilings, probes=_PROBES, working_sets=(1 << 20,))
+    )
 
 
 def _run(*arguments: object) -> int:
@@ -227,7 +228,7 @@ def test_an_interrupt_before_anything_was_measured_still_gives_reports(
 
     monkeypatch.setattr(MeasuredCell, "measure", interrupted)
     assert _run(*_SMALL, "--scenario", "single", "--crops", 0, "--out", tmp_path) == 130
-    assert _read(tmp_path).missing != ()
+    assert _read(tmp_path).missing
     assert "stopped half-way" in (tmp_path / "report.md").read_text()
 
 

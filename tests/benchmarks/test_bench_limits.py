@@ -68,11 +68,8 @@ def test_a_probe_is_the_row_of_products_that_it_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_ceilings_are_those_of_the_best_probe(
-    backend: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(measuring, "_host_sets", lambda: [MB, 3 * MB])
-    found = measure_ceilings(backend, "cpu", precision, PROBES, samples=3)
+def test_ceilings_are_those_of_the_best_probe(backend: str, precision: Precision) -> None:
+    found = measure_ceilings(backend, "cpu", precision, PROBES, samples=3, working_sets=(MB, 3 * MB))
     record = found.record
     assert (record.backend, record.device, record.precision) == (backend, "cpu", precision)
     assert {len(each) for each in record.samples.values()} == {3}
@@ -194,19 +191,16 @@ def test_a_graph_is_held_to_what_it_must_move_and_runs_that_follow_each_other_ad
 
 
 def test_the_working_sets_of_the_host_go_beyond_its_caches_and_fit_its_memory() -> None:
-    sets = list(measuring._host_sets())
+    sets = list(measuring.host_sets())
     assert sets == sorted(set(sets))
     assert 0 < sets[-1] <= free_memory() // 2
     assert sets[-1] >= min(2 * last_level_cache(), free_memory() // 8)
 
 
-def test_the_best_probe_at_half_its_speed_is_at_50_percent_of_its_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_probe_at_half_its_speed_is_at_50_percent_of_its_limit(tmp_path: Path) -> None:
     """The chain holds together: operations that are counted, a ceiling that is measured, and a time."""
-    monkeypatch.setattr(measuring, "_host_sets", lambda: [MB])
     probe = Probe("square", 256, depth=8)
-    found = measure_ceilings("onnxruntime", "cpu", "fp32", (probe, Probe("vector", 256)), samples=3)
+    found = measure_ceilings("onnxruntime", "cpu", "fp32", (probe, Probe("vector", 256)), samples=3, working_sets=(MB,))
     operations = count(write_probe(tmp_path, probe, "fp32"), {}, "fp32")
     limit = graph_limit(operations, 2 * operations.operations / (found.record.matmul_gflops * 1e6), found)
     assert limit.binds == "compute"

@@ -88,6 +88,7 @@ def measure_ceilings(
     precision: ComputePrecision,
     probes: Sequence[Probe] | None = None,
     samples: int = _SAMPLES,
+    working_sets: Iterable[int] | None = None,
 ) -> Ceilings:
     """Measure the ceilings of a backend.
 
@@ -95,6 +96,7 @@ def measure_ceilings(
         backend, device, precision: As a `Session` says that it runs.
         probes: Of each use at least one: a `vector`, and one that is none; None: those that suit the device.
         samples: Of each probe.
+        working_sets: Bytes that the host copies and reads; None: those that suit its caches. A GPU has none.
 
     Raises:
         BackendUnavailableError: The backend does not compute in that precision.
@@ -111,7 +113,9 @@ def measure_ceilings(
                 sides[probe.name] = _rate(run, probe.depth * sets[probe.name])
             else:
                 sides[probe.name] = _rate(run, probe.operations)
-    for nbytes in _host_sets() if device == "cpu" else ():
+    if device != "cpu":
+        working_sets = ()
+    for nbytes in host_sets() if working_sets is None else working_sets:
         memory = HostMemory(nbytes)
         for what, side in (("copy", memory.copy_gbytes), ("read", memory.read_gbytes)):
             name = f"{what} of {nbytes // _MB} MB"
@@ -152,7 +156,7 @@ def higher_ceilings(first: Ceilings, second: Ceilings) -> Ceilings:
     )
 
 
-def _host_sets() -> Iterable[int]:
+def host_sets() -> Iterable[int]:
     """Working sets of the host, bytes: from what the caches of the cores hold to well beyond the last, if it fits."""
     largest = min(max(_BEYOND * last_level_cache(), 256 * _MB), free_memory() // 4)
     return [*(each * _MB for each in (4, 16, 64) if each * _MB < largest), largest]
