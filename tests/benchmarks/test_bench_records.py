@@ -45,7 +45,9 @@ def _rounded(value: object) -> object:
 
 
 def test_every_line_names_schema_run_and_kind(file: Path) -> None:
-    for line in file.read_text().splitlines():
+    lines = file.read_text().splitlines()
+    assert len(lines) > 2
+    for line in lines:
         document = json.loads(line)
         assert list(document)[:3] == ["schema", "run", "kind"]
         assert (document["schema"], document["run"]) == (SCHEMA, "made")

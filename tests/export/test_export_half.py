@@ -48,7 +48,9 @@ def test_the_files_are_half_and_say_so(fp32: dict[str, Path], fp16: dict[str, Pa
 
 def _graphs(folder: Path) -> list[Path]:
     """The graphs of a model that become half; those that prepare their inputs stay as they are."""
-    return [path for path in sorted(folder.glob("*.onnx")) if not isinstance(read_spec(path).input, ArraysInput)]
+    graphs = [path for path in sorted(folder.glob("*.onnx")) if not isinstance(read_spec(path).input, ArraysInput)]
+    assert graphs
+    return graphs
 
 
 def _weights(graph: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from fastsam_engine import Session, find_graph, open_session, read_spec
 from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.backends import all_backends
 from fastsam_engine.backends.tensorrt import api as api_module
+from fastsam_engine.backends.tensorrt.backend import TensorRtBackend
 from fastsam_engine.backends.tensorrt.flavours import TensorRt, TensorRtRtx
 from fastsam_engine.gpus import Gpu
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
@@ -28,7 +30,7 @@ A10, L4, T4, H100 = (
     Gpu(0, "Tesla T4", (7, 5)),
     Gpu(0, "NVIDIA H100", (9, 0)),
 )
-BACKENDS = {"tensorrt": TensorRt, "tensorrt-rtx": TensorRtRtx}
+BACKENDS: dict[str, Callable[[], TensorRtBackend]] = {"tensorrt": TensorRt, "tensorrt-rtx": TensorRtRtx}
 
 
 class Machine:

@@ -96,7 +96,8 @@ def test_shell_pipes_can_be_outputs(video: Path, tmp_path: Path, flag: str) -> N
     reader.join(timeout=60)
     assert done.returncode == 0, done.stderr
     assert read[0]
-    assert all(map(json.loads, read[0].splitlines())) if flag == "--json" else json.loads(read[0])
+    documents = read[0].splitlines() if flag == "--json" else [read[0]]
+    assert all(map(json.loads, documents))
     assert pipe.is_fifo()
 
 

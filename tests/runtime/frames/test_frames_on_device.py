@@ -174,6 +174,7 @@ def test_frames_are_prepared_cropped_and_decoded_on_the_device(log: list[str]) -
         result = pipe(frame)
         assert [line for line in log if line.startswith("uploaded")] == [f"uploaded {frame.shape}"]
         sent = [line for line in log if line.startswith("sent")]
+        assert sent
         assert all(line.endswith(", 4)") for line in sent), sent  # only crop windows
         fetched = [line for line in log if line.startswith("fetched")]
         assert not any("32, " in line for line in fetched), fetched  # no prototypes

@@ -148,5 +148,5 @@ def test_home_folder_in_paths_is_expanded(
         option,
         "~/none.json",
     ]
-    assert main(request) != 0
+    assert main(request) == 2
     assert f"{tmp_path}/none.json" in capsys.readouterr().err

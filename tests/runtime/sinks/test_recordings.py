@@ -122,7 +122,9 @@ def test_an_hour_without_frames_is_an_hour_in_the_file(tmp_path: Path, suffix: s
 def test_colours_are_kept(tmp_path: Path, suffix: str, bgr: tuple[int, int, int]) -> None:
     image = np.full((90, 120, 3), bgr, np.uint8)
     path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], images=[image] * 30)
-    for found in _images(path):
+    shown = _images(path)
+    assert len(shown) == 30
+    for found in shown:
         assert np.abs(found.astype(int) - image).max() <= 6
 
 
