@@ -16,7 +16,7 @@ LAYERS = {
         "store", "spec", "open_options", "plans", "spec_reader", "session", "backends", "choose_builder", "opener",
     ),
     "export/fastsam_export": (
-        "errors", "onnx_file", "parity", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
+        "errors", "onnx_file", "parity", "proof", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
         "exporter",
     ),
     "runtime/fastsam_trt": (

@@ -80,7 +80,7 @@ class ClipFamily(Family):
             graph = folder / f"{request.name}.{part}.onnx"
             transformers_models.trace_batched(tower, example[:2], graph, spec)
             step(f"comparing the {part} tower with PyTorch")
-            exported.append(transformers_models.prove(tower, example, graph, spec, _TOLERANCE, what, _compare))
+            exported.append(transformers_models.prove_module(tower, example, graph, spec, _TOLERANCE, what, _compare))
         exported += export_helpers(image, folder, step)
         return [*exported, Exported(folder / "tokenizer.json", None)]
 

@@ -8,19 +8,20 @@ query's attention to it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsam_engine.spec.model_input import FeatureInput
-from fastsam_engine.spec.model_spec import ModelSpec, Output, Parity
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported, ExportRequest, Family, register
 from fastsam_export.frameworks import transformers_models
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import ParityRecorder, compare_queries, describe, fp32_sessions, max_abs, synthetic_pictures
+from fastsam_export.parity import compare_queries, describe, fp32_sessions, max_abs, synthetic_pictures
+from fastsam_export.proof import PYTORCH, prove
 
 if TYPE_CHECKING:
     import torch
@@ -98,20 +99,18 @@ class DetrFamily(Family):
         )  # fmt: skip
         write_spec(head_graph, masks)
         step("comparing with PyTorch")
-        parity = _compare(model, batch, graph, head_graph)
-        exported = []
-        for path, each in ((graph, spec), (head_graph, masks)):
-            proven = dataclasses.replace(each, parity=parity)
-            write_spec(path, proven)
-            exported.append(Exported(path, proven))
-        return [*exported, *export_helpers(spec, folder, step)]
+        spec = prove(graph, spec, _TOLERANCE, _comparisons(model, batch, graph, head_graph), PYTORCH)
+        masks = dataclasses.replace(masks, parity=spec.parity)  # both graphs were compared in one
+        write_spec(head_graph, masks)
+        return [Exported(graph, spec), Exported(head_graph, masks), *export_helpers(spec, folder, step)]
 
 
-def _compare(model: Any, batch: torch.Tensor, graph: Path, head_graph: Path) -> Parity:
+def _comparisons(
+    model: Any, batch: torch.Tensor, graph: Path, head_graph: Path
+) -> Iterator[tuple[str, Mapping[str, float]]]:
     """Both graphs against the whole model: all queries' classes and boxes, and the masks of the surest few."""
     import torch
 
-    recorder = ParityRecorder(_TOLERANCE)
     sessions, heads = fp32_sessions(graph), fp32_sessions(head_graph)
     for count in (1, len(batch)):  # the batch of the first graph is dynamic
         with torch.inference_mode():
@@ -131,8 +130,7 @@ def _compare(model: Any, batch: torch.Tensor, graph: Path, head_graph: Path) -> 
                         masks[index : index + 1, surest], made,
                     )  # fmt: skip
                     figures["max_abs_box"] = max_abs_box
-                    recorder.add(f"{len(batch)} drawn pictures on {describe(sessions)}", figures)
-    return recorder.close(graph.name)
+                    yield f"{len(batch)} drawn pictures on {describe(sessions)}", figures
 
 
 def _detection(model: Any) -> torch.nn.Module:

@@ -63,7 +63,7 @@ class Mask2FormerFamily(Family):
             transformers_models.trace_batched(network, batch[:1], graph, spec)
         step("comparing with PyTorch")
         what = f"{len(batch)} drawn pictures"
-        proven = transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)
+        proven = transformers_models.prove_module(network, batch, graph, spec, _TOLERANCE, what, _compare)
         return [proven, *export_helpers(spec, folder, step)]
 
 

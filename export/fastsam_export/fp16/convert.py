@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_export.errors import ExportError, NotFiniteError
+from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported
 from fastsam_export.fp16.agreement import agreement, tolerance
 from fastsam_export.fp16.fp32_islands import peaks
 from fastsam_export.fp16.graph import simple, to_half
 from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import TEXTS, ParityRecorder, synthetic_pictures
+from fastsam_export.parity import TEXTS, synthetic_pictures
+from fastsam_export.proof import FP32_GRAPH, check_finite, prove, run_on_cpu
 
 _QUERIES = (1, 7)  # how many queries a graph of chosen queries is compared on
 
@@ -62,34 +62,20 @@ def halve(made: Sequence[Exported], step: Callable[[str], None]) -> list[Exporte
         path, spec = each.path, dataclasses.replace(each.spec, precision="fp16", parity=None)
         step(f"measuring {path.name}")
         what, inputs, inputs_fp16 = _inputs(path, each.spec, done)
-        expected = _answers(path, inputs)
+        expected = run_on_cpu(path, inputs)
         model = simple(onnx.load(str(path)))
         step(f"converting {path.name} to fp16")
         onnx.save(to_half(model, peaks(model, inputs)), str(path))
         write_spec(path, spec)
         step(f"comparing {path.name} with fp32")
-        done.append(_Compared(what, inputs, inputs_fp16, expected, _answers(path, inputs_fp16)))
-        spec = _proven(path, spec, done[-1])
-        halved.append(Exported(path, spec))
+        found = run_on_cpu(path, inputs_fp16)
+        check_finite(path, found, what)
+        recorded = f"{what} on onnxruntime, against {FP32_GRAPH}, which was compared with PyTorch"
+        pairs = zip(expected, found, strict=True)
+        proven = prove(path, spec, tolerance(spec), ((recorded, agreement(spec, *pair)) for pair in pairs), FP32_GRAPH)
+        done.append(_Compared(what, inputs, inputs_fp16, expected, found))
+        halved.append(Exported(path, proven))
     return halved
-
-
-def _proven(path: Path, spec: ModelSpec, compared: _Compared) -> ModelSpec:
-    recorder = ParityRecorder(tolerance(spec))
-    what = f"{compared.what} on onnxruntime, against the fp32 graph, which was compared with PyTorch"
-    for expected, found in zip(compared.expected, compared.found, strict=True):
-        for name, array in found.items():
-            if wrong := int((~np.isfinite(array)).sum()):
-                raise NotFiniteError(path.name, name, wrong, compared.what)
-        recorder.add(what, agreement(spec, expected, found))
-    proven = dataclasses.replace(spec, parity=recorder.close(path.name, "the fp32 graph"))
-    write_spec(path, proven)
-    return proven
-
-
-def _answers(path: Path, inputs: Answers) -> Answers:
-    session = open_session(path, backend="onnxruntime", device="cpu")
-    return [session.run(each) for each in inputs]
 
 
 def _inputs(path: Path, spec: ModelSpec, done: Sequence[_Compared]) -> tuple[str, Answers, Answers]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,8 @@ from fastsam_engine.store.home_folder import expand_user
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.family import Exported
 from fastsam_export.onnx_file import sha256, versions, write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
+from fastsam_export.parity import describe, fp32_sessions
+from fastsam_export.proof import PYTORCH, prove
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +167,7 @@ def trace_batched(module: torch.nn.Module, example: torch.Tensor, path: Path, sp
     write_spec(path, spec)
 
 
-def prove(
+def prove_module(
     module: torch.nn.Module,
     batch: torch.Tensor,
     path: Path,
@@ -191,16 +191,17 @@ def prove(
     """
     import torch
 
-    recorder = ParityRecorder(tolerance)
     sessions = fp32_sessions(path)
-    for count in (1, len(batch)):  # the batch is dynamic
-        with torch.inference_mode():
-            answer = module(batch[:count])
-        expected = tuple(each.numpy() for each in (answer if isinstance(answer, tuple) else (answer,)))
-        for session in sessions:
-            found = session.run({spec.input_names[0]: batch[:count].numpy()})
-            figures = compare(expected, tuple(found[output.name] for output in spec.outputs))
-            recorder.add(f"{what} on {describe(sessions)}", figures)
-    proven = dataclasses.replace(spec, parity=recorder.close(path.name))
-    write_spec(path, proven)
+
+    def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:
+        for count in (1, len(batch)):  # the batch is dynamic
+            with torch.inference_mode():
+                answer = module(batch[:count])
+            expected = tuple(each.numpy() for each in (answer if isinstance(answer, tuple) else (answer,)))
+            for session in sessions:
+                outputs = session.run({spec.input_names[0]: batch[:count].numpy()})
+                metrics = compare(expected, tuple(outputs[output.name] for output in spec.outputs))
+                yield f"{what} on {describe(sessions)}", metrics
+
+    proven = prove(path, spec, tolerance, comparisons(), PYTORCH)
     return Exported(path, proven)

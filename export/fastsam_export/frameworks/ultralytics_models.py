@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import zipfile
@@ -23,7 +22,8 @@ from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.family import Exported, ExportRequest, Family
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import sha256, versions, write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, synthetic_pictures
+from fastsam_export.parity import describe, fp32_sessions, synthetic_pictures
+from fastsam_export.proof import PYTORCH, prove
 
 if TYPE_CHECKING:
     import torch
@@ -115,16 +115,17 @@ class UltralyticsFamily(Family):
         if self.end_to_end and not reference.end2end:
             reference.end2end = True
         sizes = sorted({(height, width), (-(-height * 3 // 5 // stride) * stride, width)})
-        recorder = ParityRecorder(self.tolerance)
         sessions = fp32_sessions(graph)
-        for what, batch in _inputs(sizes):
-            expected = _outputs(reference, batch)
-            for session in sessions:
-                found = session.run({"images": batch})
-                figures = self.compare(expected, (found["output0"], found["output1"]), len(classes))
-                recorder.add(f"{what} on {describe(sessions)}", figures)
-        spec = dataclasses.replace(spec, parity=recorder.close(graph.name))
-        write_spec(graph, spec)
+
+        def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:
+            for what, batch in _inputs(sizes):
+                expected = _outputs(reference, batch)
+                for session in sessions:
+                    outputs = session.run({"images": batch})
+                    metrics = self.compare(expected, (outputs["output0"], outputs["output1"]), len(classes))
+                    yield f"{what} on {describe(sessions)}", metrics
+
+        spec = prove(graph, spec, self.tolerance, comparisons(), PYTORCH)
         return [Exported(graph, spec), *export_helpers(spec, folder, step)]
 
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
+from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove_graph
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder, Value
-from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove
 from fastsam_export.helper_graphs.steps import normalised, whole_levels
 from fastsam_export.parity import synthetic_pictures
 
@@ -51,7 +51,7 @@ def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
         exact = {"max_abs_level_unaveraged": figures["max_abs_level"]} if expected is cases[0].expected else {}
         return {"max_mean_level": figures["max_mean_level"], **exact}
 
-    return prove(path, spec, "torch", cases, _TOLERANCE, compare)
+    return prove_graph(path, spec, "torch", cases, _TOLERANCE, compare)
 
 
 def _build(graph: GraphBuilder, path: Path, image: ImageInput) -> None:

@@ -29,9 +29,9 @@ from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
+from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spec, prove_graph
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.preprocess import input_axes
-from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, prove
 from fastsam_export.helper_graphs.steps import interpolated
 
 _BITS = 8
@@ -65,7 +65,7 @@ def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path
     _build(GraphBuilder(spec), path)
     shape = int(channels), image.height // stride, image.width // stride
     cases = [_case(*size, shape) for size in _SIZES]
-    return prove(path, spec, "torch", cases, _TOLERANCE, _compare)
+    return prove_graph(path, spec, "torch", cases, _TOLERANCE, _compare)
 
 
 def _build(graph: GraphBuilder, path: Path) -> None:

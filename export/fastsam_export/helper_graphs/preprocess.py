@@ -25,8 +25,8 @@ from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
+from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove_graph
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
-from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove
 from fastsam_export.helper_graphs.steps import interpolated, normalised, whole_levels
 from fastsam_export.parity import synthetic_pictures
 
@@ -46,7 +46,7 @@ def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
     cases = [(_stretch_case if stretch else _letterbox_case)(frame, image) for frame in frames]
     reference = "torch" if stretch else "OpenCV"
     tolerance = {"max_abs_level": _LEVELS[image.resize], "max_mean_level": _MEAN_LEVEL}
-    return prove(path, spec, reference, cases, tolerance, lambda a, b: level_figures(image, a, b))
+    return prove_graph(path, spec, reference, cases, tolerance, lambda a, b: level_figures(image, a, b))
 
 
 def input_axes(image: ImageInput) -> dict[str, tuple[int, int, int]]:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fastsam_engine.backends import all_backends
-from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_export.errors import ExportError, NotFiniteError
+from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported
 from fastsam_export.int8.agreement import Agreement, agreement, bounds
 from fastsam_export.int8.calibration_images import CalibrationPictures, pictures_for
 from fastsam_export.int8.graph import CONVOLUTIONS, PRODUCTS, Int8Graph
 from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import ParityRecorder
+from fastsam_export.proof import FP32_GRAPH, check_finite, prove, run_on_cpu
 
 FAMILIES = ("yolo-seg", "yolo-end2end", "clip")
 """Families whose graphs were measured in int8."""
@@ -27,6 +26,7 @@ FAMILIES = ("yolo-seg", "yolo-end2end", "clip")
 _ALONE = 12  # how many pictures a module's own damage is measured on
 _ROOM = 0.5  # part of a bound's slack that the choice of modules keeps: it is made on the pictures that judge it
 _LEFT_OUT = 4  # at most every fourth module
+_PICTURES = "the calibration pictures"
 _Inputs = list[dict[str, Array]]
 _Answers = list[dict[str, Array]]
 
@@ -63,8 +63,8 @@ def _quantised(path: Path, spec: ModelSpec, pictures: CalibrationPictures, step:
     step(f"measuring {path.name} on {len(pictures.calibrating)} pictures")
     held_back = [{name: each} for each in pictures_for(pictures.held_back, image)]
     held_back.sort(key=lambda each: each[name].shape)  # a backend that compiles for a shape does so once
-    expected = _answers(path, held_back, "onnxruntime")
-    _check_finite(path, expected)
+    expected = run_on_cpu(path, held_back)
+    check_finite(path, expected, _PICTURES)
     graph = Int8Graph(
         path,
         CONVOLUTIONS if spec.task == "segment" else PRODUCTS,
@@ -77,15 +77,10 @@ def _quantised(path: Path, spec: ModelSpec, pictures: CalibrationPictures, step:
     counted = f"{found[0].counted} {'detections' if spec.task == 'segment' else 'embeddings'}"
     what = (
         f"{counted} in {len(pictures.held_back)} pictures that were not calibrated on, on {' and '.join(backends)}, "
-        f"against the fp32 graph, which was compared with PyTorch; left in floating point: "
+        f"against {FP32_GRAPH}, which was compared with PyTorch; left in floating point: "
         f"{', '.join(left_out) or 'no module'}"
     )
-    recorder = ParityRecorder(bounds(spec))
-    for each in found:
-        recorder.add(what, each.figures)
-    proven = dataclasses.replace(spec, parity=recorder.close(path.name, "the fp32 graph"))
-    write_spec(path, proven)
-    return proven
+    return prove(path, spec, bounds(spec), ((what, each.figures) for each in found), FP32_GRAPH)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,7 +130,7 @@ class _Choice:
         for done, module in enumerate(modules):
             step(f"quantising {module} alone ({done + 1} of {len(modules)})")
             self.write([], [module])
-            found = _answers(self.path, inputs, "onnxruntime")
+            found = run_on_cpu(self.path, inputs)
             damage[module] = agreement(self.spec, expected, found).damage
         return sorted(modules, key=lambda module: -damage[module])
 
@@ -147,8 +142,8 @@ class _Choice:
         self.write(left_out)
         agreements: list[Agreement] = []
         for backend in self.backends:
-            found = _answers(self.path, self.inputs, backend)
-            _check_finite(self.path, found)
+            found = run_on_cpu(self.path, self.inputs, backend)
+            check_finite(self.path, found, _PICTURES)
             agreements.append(agreement(self.spec, self.expected, found))
             if not whole and self._margin(agreements) < _ROOM:
                 break
@@ -158,15 +153,3 @@ class _Choice:
         """The least part of a bound's slack (1 less the bound) that is left; negative where one is missed."""
         limits = bounds(self.spec)
         return min((each.figures[name] - limits[name]) / (1 - limits[name]) for each in found for name in limits)
-
-
-def _answers(path: Path, inputs: _Inputs, backend: str) -> _Answers:
-    session = open_session(path, backend=backend, device="cpu")
-    return [session.run(each) for each in inputs]
-
-
-def _check_finite(path: Path, answers: Sequence[Mapping[str, Array]]) -> None:
-    for each in answers:
-        for name, array in each.items():
-            if wrong := int((~np.isfinite(array)).sum()):
-                raise NotFiniteError(path.name, name, wrong, "the calibration pictures")

@@ -14,8 +14,8 @@ from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output, Task
 from fastsam_export.family import Exported
-from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
+from fastsam_export.parity import describe, fp32_sessions
+from fastsam_export.proof import prove
 
 FRAME_AXES = {"H": (16, 1080, 2160), "W": (16, 1920, 4096)}
 """Frames, px: smallest, usual, largest. The graphs take any; plans are built for this range."""
@@ -36,7 +36,7 @@ def helper_spec(model: ModelSpec, task: Task, taken: ArraysInput, output: Output
     return ModelSpec(model.name, model.family, task, taken, (output,), source=source)
 
 
-def prove(
+def prove_graph(
     path: Path,
     spec: ModelSpec,
     reference: str,
@@ -56,15 +56,17 @@ def prove(
     Raises:
         ParityError: A figure is out of its bound.
     """
-    recorder = ParityRecorder(tolerance)
     sessions = fp32_sessions(path)
-    for case in cases:
-        for session in sessions:
-            found = session.run(case.inputs)[spec.outputs[0].name]
-            recorder.add(f"{case.what} on {describe(sessions)}, against {reference}", compare(case.expected, found))
-    proven = dataclasses.replace(spec, parity=recorder.close(path.name, reference))
-    write_spec(path, proven)
-    return Exported(path, proven)
+    output = spec.outputs[0].name
+    comparisons = (
+        (
+            f"{case.what} on {describe(sessions)}, against {reference}",
+            compare(case.expected, session.run(case.inputs)[output]),
+        )
+        for case in cases
+        for session in sessions
+    )
+    return Exported(path, prove(path, spec, tolerance, comparisons, reference))
 
 
 def level_figures(image: ImageInput, expected: Array, found: Array) -> dict[str, float]:
