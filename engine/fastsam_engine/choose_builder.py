@@ -8,6 +8,11 @@ from fastsam_engine.backends import Backend, all_backends, get_backend
 from fastsam_engine.errors import BackendUnavailableError
 
 
+def all_builders() -> dict[str, Backend]:
+    """The backends that build, by name."""
+    return {name: backend for name, backend in all_backends().items() if type(backend).build is not Backend.build}
+
+
 def choose_builder(name: str = "auto", device: str = "auto", targets: Collection[str] = ()) -> Backend:
     """The backend to build with.
 
@@ -23,7 +28,7 @@ def choose_builder(name: str = "auto", device: str = "auto", targets: Collection
         return get_backend(name)
     if targets:
         return get_backend("tensorrt-rtx")
-    builders = {each: backend for each, backend in all_backends().items() if type(backend).build is not Backend.build}
+    builders = all_builders()
     able = {each: backend.readiness() for each, backend in builders.items()}
     ready = [each for each, found in able.items() if found.devices and device in ("auto", *found.devices)]
     if not ready:

@@ -18,6 +18,11 @@ from fastsam_trt.errors import OptionError
 from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
 
 SCENARIOS = ("single", "offline", "live", "cold", "sweep")
+BATCHES = (1, 8)
+CROPS, QUICK_CROPS = (0, 10, 100), (0, 10)
+SIZES, QUICK_SIZES = ((480, 640), (1080, 1920)), ((480, 640),)
+"""(height, width), px."""
+SECONDS, QUICK_SECONDS = 10.0, 1.5
 _PASSES, _QUICK_PASSES = 10, 3
 
 
@@ -73,7 +78,7 @@ class BenchOptions:
     @property
     def cell_seconds(self) -> float:
         """Timed a cell."""
-        return (1.5 if self.quick else 10.0) if self.seconds is None else self.seconds
+        return (QUICK_SECONDS if self.quick else SECONDS) if self.seconds is None else self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class Plan:
         clips = {name: options.clip or _usual_clip(name) for name in names}
         for name in names:
             find_graph(bundled_models.locate(name))
-        crops = options.crops or ((0, 10) if options.quick else (0, 10, 100))
+        crops = options.crops or (QUICK_CROPS if options.quick else CROPS)
         wants_clip = max(crops) > 0 and bool({"single", "live", "sweep"} & set(options.scenarios))
         lacking = {name: clip for name, clip in clips.items() if wants_clip and not _is_there(clip)}
         remarks = []
@@ -122,7 +127,7 @@ class Plan:
             sizes: tuple[tuple[int, int], ...] = (frames.size,)
             frames.close()
         else:
-            sizes = options.sizes or (((480, 640),) if options.quick else ((480, 640), (1080, 1920)))
+            sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
         return cls(options, models, tuple(dict.fromkeys(crops)), tuple(dict.fromkeys(sizes)), tuple(remarks))
 
     def cells(self, opened: OpenedModel) -> list[CellCase]:
@@ -152,7 +157,7 @@ class Plan:
     def _batches(self, opened: OpenedModel) -> Iterable[int]:
         low, high = opened.image.batch
         asked = self.options.batches
-        fits = [batch for batch in asked or (1, 8) if low <= batch and (high is None or batch <= high)]
+        fits = [batch for batch in asked or BATCHES if low <= batch and (high is None or batch <= high)]
         if asked is not None and len(fits) < len(asked):
             most = "more" if high is None else str(high)
             beyond = min(set(asked) - set(fits))

@@ -1,1 +1,5 @@
-"""The command `fastsam-trt`: one file a subcommand. Only this package prints and sets exit codes."""
+"""The command line, and what scripts share with it."""
+
+from fastsam_trt.cli.script_errors import one_line_errors
+
+__all__ = ["one_line_errors"]

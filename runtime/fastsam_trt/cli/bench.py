@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tqdm import tqdm
 
-from fastsam_trt.cli import options
 from fastsam_trt.cli.output_checks import output_path
 from fastsam_trt.cli.text_table import table
 
@@ -22,64 +21,101 @@ if TYPE_CHECKING:
 _OUT = Path("fastsam-trt-bench")
 _RESULTS, _REPORT, _PAGE = "results.jsonl", "report.md", "report.html"
 _INTERRUPTED = 130
+_EXAMPLES = """\
+examples:
+  # a rough answer with the model of the package
+  fastsam-trt bench --model demo-seg --quick
+  # two models on two backends, into a folder
+  fastsam-trt bench --model yolov8n-seg --model fastsam-s --backend onnxruntime,openvino --out report/
+  # what changed between two recorded results
+  fastsam-trt bench --compare before/results.jsonl after/results.jsonl
+"""
 _EXPLAINED = """\
-scenarios
-  single   one frame at a time, from its bytes to the masks of what was selected
-  offline  batches: frames decoded and prepared, one run, every mask decoded
-  live     the pipeline on a source of 30 frames a second; a call's time is the age of its frame
-  cold     from the start of a process to its first result, with what was compiled at hand and without
-  sweep    selecting and decoding 5 to 300 segments, against the usual way of doing it
+scenarios:
+  single   one frame at a time, from its bytes to the masks of the selected segments
+  offline  batches: frames are decoded and preprocessed, run together, and every mask is decoded
+  live     the pipeline on a source of 30 frames per second; the time of a call is the age of its frame
+  cold     from the start of a process to its first result, with and without a filled cache
+  sweep    select and decode 5 to 300 segments, compared with decoding all masks first
 
-Without crops everything is selected. With N crops a frame has exactly N segments, the model's own over and over, CLIP
-sees each, and all are decoded. All cells are gone through several times, so that a slow change of the machine is inside
-the spread that is told. Ctrl-C keeps what was measured. A file that is there already is added to.
+With --crops 0 everything is selected. With N crops every frame has exactly N segments, repeated from those that the
+model finds; CLIP sees each, and all are decoded. Every cell is measured in several passes, so that the reported spread
+includes slow changes of the machine. Ctrl-C keeps what is measured. Results are appended to an existing results file.
 """
 
 
-def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser(
-        "bench", parents=[common], help="measure speed on this machine, and how far it is from the machine's limit",
-        epilog=_EXPLAINED, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    what = parser.add_argument_group("what is measured; lists are separated by commas")
-    what.add_argument(
-        "--model", action="append", metavar="M",
-        help="segmentation model: name, folder or file; repeatable (all that are installed, and demo-seg)",
-    )  # fmt: skip
-    what.add_argument("--clip", metavar="C", help="CLIP model for all (clip-vit-base-patch32; for demo-seg: demo-clip)")
-    what.add_argument("--backend", default="auto", metavar="LIST", help="backends, each with each precision (auto)")
-    what.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
-    what.add_argument("--precision", default="auto", metavar="LIST", help="auto, fp32, bf16, fp16 (auto)")
-    what.add_argument("--scenario", metavar="LIST", help="single, offline, live, cold, sweep (all)")
-    what.add_argument("--batch", metavar="LIST", help="frames a call of offline (1,8)")
-    what.add_argument("--crops", metavar="LIST", help="CLIP crops a frame of single; live takes the first (0,10,100)")
-    what.add_argument("--sizes", metavar="LIST", help="width x height of the frames, px (640x480,1920x1080)")
-    what.add_argument("--video", metavar="FILE", help="take frames from a video instead of drawing them")
-    what.add_argument(
-        "--seconds", type=float, metavar="N",
-        help="timed a cell, all passes together (10); up to twice that where other work disturbs them",
-    )  # fmt: skip
-    what.add_argument("--quick", action="store_true", help="a rough answer in a minute or two")
-    given = parser.add_argument_group("results that are there")
-    given.add_argument(
-        "--from", nargs="+", type=Path, dest="files", metavar="FILE", help="make the reports of these files alone"
+    parser.usage = "%(prog)s [--model M ...] [--scenario LIST] [--quick] [--out DIR] [options]"
+    parser.epilog = f"{_EXPLAINED}\n{_EXAMPLES}"
+    _add_measured_options(parser)
+    recorded = parser.add_argument_group("recorded results")
+    recorded.add_argument(
+        "--from", nargs="+", type=Path, dest="files", metavar="FILE", help="write the reports of these files only"
     )
-    given.add_argument(
-        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="tell what changed between two files, and end"
+    recorded.add_argument(
+        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="print what changed between two files, and end"
     )
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument(
-        "--out",
-        type=output_path,
-        default=_OUT,
-        metavar="DIR",
-        help=f"folder for {_RESULTS}, {_REPORT} and {_PAGE} ({_OUT})",
+        "--out", type=output_path, default=_OUT, metavar="DIR", help=f"folder for {_RESULTS}, {_REPORT} and {_PAGE}"
     )
     outputs.add_argument(
-        "--readme", type=output_path, metavar="FILE", help="put the short table between its markers <!-- bench -->"
+        "--readme", type=output_path, metavar="FILE", help="file to put the short table into, at <!-- bench -->"
     )
     parser.set_defaults(execute=execute)
+
+
+def _add_measured_options(parser: argparse.ArgumentParser) -> None:
+    from fastsam_bench.run import plan
+    from fastsam_engine.backends import all_backends
+    from fastsam_engine.spec.model_spec import Precision
+    from fastsam_trt.bundled_models import CLIP, SEGMENTER
+    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
+
+    group = parser.add_argument_group("what to measure", "Items of a LIST are separated by commas.")
+    group.add_argument(
+        "--model", action="append", metavar="M",
+        help=f"segmentation model: name, folder or file; repeatable (default: all installed ones, and {SEGMENTER})",
+    )  # fmt: skip
+    group.add_argument(
+        "--clip", metavar="C", help=f"CLIP model for all (default: {DEFAULT_CLIP}; for {SEGMENTER}: {CLIP})"
+    )
+    group.add_argument(
+        "--backend", default="auto", metavar="LIST",
+        help=f"{', '.join(('auto', *all_backends()))}; each is measured with each precision",
+    )  # fmt: skip
+    group.add_argument("--device", default="auto", help="auto, or a device of the backend such as cpu or cuda:1")
+    group.add_argument("--precision", default="auto", metavar="LIST", help=", ".join(("auto", *get_args(Precision))))
+    group.add_argument(
+        "--scenario", default=",".join(plan.SCENARIOS), metavar="LIST", help="scenarios, which are explained below"
+    )
+    group.add_argument("--batch", metavar="LIST", help=f"frames per call of offline (default: {_shown(plan.BATCHES)})")
+    group.add_argument(
+        "--crops", metavar="LIST",
+        help="CLIP crops per frame of single; live uses the first "
+        f"(default: {_shown(plan.CROPS)}; with --quick: {_shown(plan.QUICK_CROPS)})",
+    )  # fmt: skip
+    group.add_argument(
+        "--sizes", metavar="LIST",
+        help="width x height of the frames, px "
+        f"(default: {_shown_sizes(plan.SIZES)}; with --quick: {_shown_sizes(plan.QUICK_SIZES)})",
+    )  # fmt: skip
+    group.add_argument("--video", metavar="FILE", help="take the frames from a video instead of drawing them")
+    group.add_argument(
+        "--seconds", type=float, metavar="N",
+        help="seconds of timed runs per cell, up to twice as long if other programs disturb them "
+        f"(default: {plan.SECONDS:g}; with --quick: {plan.QUICK_SECONDS:g})",
+    )  # fmt: skip
+    group.add_argument("--quick", action="store_true", help="measure roughly, in a minute or two")
+
+
+def _shown(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _shown_sizes(sizes: Iterable[tuple[int, int]]) -> str:
+    return ",".join(f"{width}x{height}" for height, width in sizes)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -165,7 +201,6 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
 def _options(args: argparse.Namespace) -> BenchOptions:
     from fastsam_bench.run.plan import BenchOptions
 
-    scenarios = {} if args.scenario is None else {"scenarios": _listed(args.scenario)}
     return BenchOptions(
         models=None if args.model is None else tuple(dict.fromkeys(args.model)),
         clip=args.clip,
@@ -178,7 +213,7 @@ def _options(args: argparse.Namespace) -> BenchOptions:
         video=args.video,
         seconds=args.seconds,
         quick=args.quick,
-        **scenarios,
+        scenarios=_listed(args.scenario),
     )
 
 

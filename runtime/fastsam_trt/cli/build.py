@@ -1,58 +1,83 @@
-"""`fastsam-trt build`: a model's graphs made ready for a machine, once, so that `run` need not."""
+"""Provide `fastsam-trt build`: build a model's engines ahead of time, so that `run` need not."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tqdm import tqdm
 
 from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_trt.cli import options
+from fastsam_trt.cli.help_text import one_of
 from fastsam_trt.cli.output_checks import output_path
 from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     from fastsam_engine.spec.model_spec import ModelSpec
 
+_EXAMPLES = """\
+examples:
+  # build once for this machine; runs then find the engine
+  fastsam-trt build yolov8n-seg
+  # build with TensorRT-RTX for GPUs elsewhere, into a folder to copy
+  fastsam-trt build yolov8n-seg --target sm86 sm89 sm120 --out engines/
+"""
 
-def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser("build", parents=[common], help="build a model's engines, once, for a machine")
+    from fastsam_engine.choose_builder import all_builders
+    from fastsam_engine.plans.build_request import Hardware
+
+    parser.usage = "%(prog)s MODEL [--backend B] [--target SM ...] [options]"
+    parser.epilog = _EXAMPLES
     parser.add_argument("model", metavar="MODEL", help="name, folder or ONNX file")
-    parser.add_argument("--backend", default="auto", help="tensorrt, tensorrt-rtx, openvino, or auto: the fastest here")
-    parser.add_argument("--device", default="auto", help="cuda, cuda:1, cpu, or auto")
-    parser.add_argument(
-        "--target", nargs="+", default=[], metavar="SM",
-        help="sm86, sm89, sm120, ...: GPUs to build for, which need not be here (tensorrt-rtx)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch", type=int, nargs="+", metavar="N",
-        help="largest batch, or the usual and the largest (segmenters: 1 8, CLIP: 16 32 crops)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--imgsz", type=int, nargs="+", metavar="PX",
-        help="the only size to serve, side or height and width (else every size up to the model's own)",
-    )  # fmt: skip
-    parser.add_argument("--workspace", type=int, metavar="MIB", help="most memory that a kernel may ask for")
-    parser.add_argument("--level", type=int, default=3, metavar="0-5", help="how long to look for fast kernels (3)")
-    parser.add_argument(
-        "--hardware", choices=["this", "same-capability", "ampere-plus"], default="this",
-        help="GPUs that a plan runs on: this model, its compute capability, Ampere and later (tensorrt)",
-    )  # fmt: skip
-    parser.add_argument("--version-compatible", action="store_true", help="let later versions run the plan (tensorrt)")
-    parser.add_argument("--no-tf32", action="store_true", help="compute fp32 in fp32 alone")
-    parser.add_argument(
-        "--threads", type=int, metavar="N",
-        help="compile for runs with --threads N (openvino; else for what affinity and the container's quota leave)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", type=output_path, metavar="DIR", help="folder for the plans, instead of the engine cache"
+    where = parser.add_argument_group("what to build for")
+    where.add_argument(
+        "--backend",
+        default="auto",
+        help=f"{one_of(('auto', *all_builders()))}; auto takes the fastest that can run here",
     )
-    parser.add_argument("--again", action="store_true", help="build though the cache has it")
+    where.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1; see fastsam-trt doctor")
+    where.add_argument(
+        "--target", nargs="+", default=[], metavar="SM",
+        help="GPU architectures to build for, such as sm86 sm89 sm120; the GPUs need not be in this machine "
+        "(tensorrt-rtx only)",
+    )  # fmt: skip
+    where.add_argument(
+        "--hardware", choices=get_args(Hardware), default="this",
+        help="GPUs that a plan runs on: this model, its compute capability, or Ampere and later (tensorrt only)",
+    )  # fmt: skip
+    where.add_argument(
+        "--version-compatible", action="store_true", help="let later TensorRT versions run the plan (tensorrt only)"
+    )
+    where.add_argument(
+        "--threads", type=int, metavar="N",
+        help="build for runs with --threads N; openvino only (default: all that CPU affinity and the container's quota "
+        "allow)",
+    )  # fmt: skip
+    shapes = parser.add_argument_group("input sizes")
+    shapes.add_argument(
+        "--batch", type=int, nargs="+", metavar="N",
+        help="largest batch, or the usual and the largest (default: 1 8 for segmentation models, 16 32 for CLIP)",
+    )  # fmt: skip
+    shapes.add_argument(
+        "--imgsz", type=int, nargs="+", metavar="PX",
+        help="the only size to support: side, or height and width (default: all sizes up to the model's own)",
+    )  # fmt: skip
+    effort = parser.add_argument_group("effort and precision")
+    effort.add_argument("--workspace", type=int, metavar="MIB", help="most GPU memory that one kernel may use, in MiB")
+    effort.add_argument("--level", type=int, default=3, metavar="0-5", help="how long to search for fast kernels")
+    effort.add_argument("--no-tf32", action="store_true", help="compute fp32 without TF32")
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument(
+        "--out", type=output_path, metavar="DIR", help="folder for the plans (default: the engine cache)"
+    )
+    outputs.add_argument("--again", action="store_true", help="build even if the cache already has the engine")
     parser.set_defaults(execute=execute)
 
 

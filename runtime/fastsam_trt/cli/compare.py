@@ -1,4 +1,4 @@
-"""`fastsam-trt compare`: several segmenters side by side, under one selection by text."""
+"""Provide `fastsam-trt compare`: several segmentation models side by side, with one selection by text."""
 
 from __future__ import annotations
 
@@ -17,32 +17,49 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_EXAMPLES = """\
+examples:
+  # compare on the demo, with nothing to download
+  fastsam-trt compare --image demo --prompt "red circle" --html out.html
+  # compare two models on a photo
+  fastsam-trt compare --image street.jpg --prompt bus --model fastsam-s --model yolov8n-seg --save out.png
+"""
+
 _PACKAGES = ("numpy", "opencv-python", "onnxruntime", "openvino", "tokenizers")
 
 
-def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser("compare", parents=[common], help="show several segmenters side by side")
-    parser.add_argument("--image", required=True, metavar="X", help="a picture, or demo")
-    parser.add_argument("--prompt", action="append", required=True, metavar="TEXT", help="what to select; repeatable")
-    parser.add_argument(
+    from fastsam_trt.bundled_models import CLIP, SEGMENTER
+    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
+
+    parser.usage = "%(prog)s --image X --prompt TEXT [--model M ...] [options]"
+    parser.epilog = _EXAMPLES
+    what = parser.add_argument_group("image and models")
+    what.add_argument("--image", required=True, metavar="X", help="an image file, or demo")
+    what.add_argument(
         "--model", action="append", metavar="M",
-        help="segmentation model: name, folder or file; repeatable (all that are installed, else demo-seg)",
+        help=f"segmentation model: name, folder or file; repeatable (default: all installed ones, else {SEGMENTER})",
     )  # fmt: skip
-    parser.add_argument("--clip", metavar="C", help="CLIP model for all (clip-vit-base-patch32; on demo: demo-clip)")
-    parser.add_argument("--selector", default="auto", help="auto, labels or clip")
-    parser.add_argument("--threshold", type=float, metavar="S", help="least similarity of a selected segment, 0 to 1")
-    parser.add_argument("--conf", type=float, metavar="C", help="lowest score of a segment, 0 to 1")
-    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="timed runs a model (5)")
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="best-ranked segments to number (5)")
-    options.add_backend_options(parser)
-    parser.add_argument("--save", type=output_path, metavar="OUT", help="picture: a row of three panels for each model")
-    parser.add_argument(
-        "--html", type=output_path, metavar="OUT", help="the same and more as one page that works offline"
+    what.add_argument(
+        "--clip", metavar="C",
+        help=f"CLIP model for all: name or folder (default: {DEFAULT_CLIP}; for the demo: {CLIP})",
+    )  # fmt: skip
+    options.add_backend_options(what)
+    choice = parser.add_argument_group("selection")
+    choice.add_argument("--prompt", action="append", required=True, metavar="TEXT", help="what to select; repeatable")
+    options.add_text_options(choice)
+    measured = parser.add_argument_group("table")
+    measured.add_argument("--repeat", type=int, default=5, metavar="N", help="timed runs per model")
+    measured.add_argument("--top", type=int, default=5, metavar="K", help="how many of the best segments to number")
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument("--save", type=output_path, metavar="OUT", help="picture with a row of three panels per model")
+    outputs.add_argument(
+        "--html", type=output_path, metavar="OUT", help="one page with panels, times and rankings that works offline"
     )
-    parser.add_argument(
+    outputs.add_argument(
         "--json", type=output_path, metavar="OUT",
-        help="figures and rankings as one JSON document; - is stdout, and all else then goes to stderr",
+        help="times and rankings as one JSON document; - is stdout, and everything else then goes to stderr",
     )  # fmt: skip
     parser.set_defaults(execute=execute)
 
@@ -82,7 +99,7 @@ def _compare(args: argparse.Namespace) -> int:
         device=args.device,
         precision=args.precision,
         threads=args.threads,
-        **({} if args.threshold is None else {"threshold": args.threshold}),
+        threshold=args.threshold,
     )
     machine = this_machine(_PACKAGES)
     print(table(HEADER, table_rows(comparison)))

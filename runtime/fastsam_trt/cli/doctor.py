@@ -1,4 +1,4 @@
-"""`fastsam-trt doctor`: what this machine has, and what is wrong with it."""
+"""Provide `fastsam-trt doctor`: show what is installed on this machine and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import installed, models_folder
 from fastsam_trt import __version__
 from fastsam_trt.bundled_models import CLIP, SEGMENTER, BundledModelError, locate
-from fastsam_trt.cli import options
 from fastsam_trt.cli.text_table import table
 
 _PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
              "tensorrt-rtx-cu13", "cuda-core", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
 _DAY_S = 86400
 
+_EXAMPLES = """\
+examples:
+  # packages, GPUs, backends, models and engines
+  fastsam-trt doctor
+  # remove engines that were not used for 30 days
+  fastsam-trt doctor --prune 30
+"""
 
-def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
-    """Add the subcommand."""
-    parser = subcommands.add_parser("doctor", parents=[common], help="show what this machine has, and what is wrong")
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's options."""
+    parser.epilog = _EXAMPLES
     parser.add_argument(
         "--prune", type=float, metavar="DAYS", nargs="?", const=0.0,
-        help="first remove engines that were not used for so many days (all of them), and what killed builds left",
+        help="first remove engines not used for DAYS days (without DAYS: all engines), and files of interrupted builds",
     )  # fmt: skip
     parser.set_defaults(execute=execute)
 

@@ -1,9 +1,11 @@
-"""`fastsam-trt export`: a PyTorch model to ONNX files that explain themselves."""
+"""Provide `fastsam-trt export`: a PyTorch model to ONNX files with metadata."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
+from typing import get_args
 
 from tqdm import tqdm
 
@@ -11,26 +13,66 @@ from fastsam_trt.cli import options
 from fastsam_trt.cli.output_checks import input_path, output_path
 from fastsam_trt.cli.text_table import table
 
+_EXAMPLES = """\
+examples:
+  # a published model
+  fastsam-trt export yolov8n-seg
+  # CLIP, for prompts in free text
+  fastsam-trt export clip-vit-base-patch32
+  # your own ultralytics checkpoint
+  fastsam-trt export my-model --weights best.pt
+  # half the size, for GPUs; named yolov8n-seg-fp16
+  fastsam-trt export yolov8n-seg --precision fp16
+"""
 
-def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser("export", parents=[common], help="export a model, with proof of parity")
-    parser.add_argument("name", metavar="NAME", help="yolov8n-seg, yolo11s-seg, fastsam-s, clip-vit-base-patch32, ...")
-    parser.add_argument("--weights", metavar="PATH_OR_ID", help="local weights (.pt, or a folder), or a hub id")
-    parser.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="default input: side, or height and width")
-    parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp32", help="of the graph (fp32)")
-    parser.add_argument("--calibration", type=input_path, metavar="DIR", help="for int8: images like those it will see")
-    parser.add_argument(
-        "--out",
-        type=output_path,
-        metavar="DIR",
-        help="folder for the files (NAME, NAME-fp16 or NAME-int8, in the model store)",
+    from fastsam_export.exporter import ExportPrecision
+
+    parser.usage = "%(prog)s NAME [--weights PATH_OR_ID] [options]"
+    parser.description = (
+        f"{parser.description}\nThe PyTorch model is needed here only: running needs no PyTorch.\n\n{_models()}"
     )
-    parser.add_argument(
+    parser.epilog = _EXAMPLES
+    parser.add_argument("name", metavar="NAME", help="a name from the list above, or with --weights one of your choice")
+    model = parser.add_argument_group("model")
+    model.add_argument("--weights", metavar="PATH_OR_ID", help="local weights (.pt, or a folder), or a hub id")
+    model.add_argument(
+        "--imgsz", type=int, nargs="+", metavar="PX",
+        help="size of the default input: side, or height and width (default: the model's own)",
+    )  # fmt: skip
+    model.add_argument(
         "--class-agnostic", action=argparse.BooleanOptionalAction,
-        help="the classes say nothing of what a segment shows: FastSAM's thresholds, no labels (YOLO; FastSAM: on)",
+        help="ignore the class names, as FastSAM does, and use its thresholds; for YOLO (default: for FastSAM only)",
+    )  # fmt: skip
+    graph = parser.add_argument_group("graph")
+    graph.add_argument("--precision", choices=get_args(ExportPrecision), default="fp32", help="precision of the graph")
+    graph.add_argument(
+        "--calibration", type=input_path, metavar="DIR", help="for int8: a folder of images like those to be segmented"
+    )
+    graph.add_argument(
+        "--out", type=output_path, metavar="DIR",
+        help="folder for the files (default: NAME, NAME-fp16 or NAME-int8 in the model store)",
     )  # fmt: skip
     parser.set_defaults(execute=execute)
+
+
+def _models() -> str:
+    """The published models that have a name, a line per family."""
+    from fastsam_engine.store.catalog import CATALOG
+
+    families: dict[str, list[str]] = {}
+    for published in CATALOG.values():
+        families.setdefault(published.family, []).append(published.name)
+    width = max(map(len, families))
+    lines = [
+        textwrap.fill(
+            ", ".join(names), 110, initial_indent=f"  {family:{width}}  ", subsequent_indent=" " * (width + 4)
+        )
+        for family, names in families.items()
+    ]
+    return "\n".join(["models by family:", *lines])
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`fastsam-trt info`: what an exported model, or a plan, says of itself."""
+"""Provide `fastsam-trt info`: show the metadata of an exported model or a plan."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from fastsam_engine import read_spec
 from fastsam_engine.plans.plan_file import is_plan, read_facts
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.bundled_models import locate
-from fastsam_trt.cli import options
 from fastsam_trt.cli.text_table import table
 
+_EXAMPLES = """\
+examples:
+  # preprocessing, classes, outputs and accuracy of a model
+  fastsam-trt info demo-seg
+  # the same for a file, as JSON
+  fastsam-trt info yolov8n-seg.onnx --json
+"""
 
-def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser(
-        "info", parents=[common], help="show what an exported model or a plan says of itself"
-    )
+    parser.epilog = _EXAMPLES
     parser.add_argument("model", metavar="MODEL", help="name, folder or file")
-    parser.add_argument("--json", action="store_true", help="print one JSON document a graph instead")
+    parser.add_argument("--json", action="store_true", help="print one JSON document per graph instead of a table")
     parser.set_defaults(execute=execute)
 
 

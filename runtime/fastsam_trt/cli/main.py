@@ -1,12 +1,13 @@
-"""Entry of the command: options, subcommands, and errors as one line with an exit code.
+"""Provide the entry of the command: its subcommands, and errors as one line with an exit code.
 
-What takes a while to import is imported when signals are handled.
+What takes a while to import is imported once signals are handled, and a subcommand once it is asked for.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import importlib
 import logging
 import os
 import sys
@@ -15,9 +16,10 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fastsam_trt import __version__
+from fastsam_trt.cli.help_text import HelpFormatter, Parser
 from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, install, leave_at_once
 from fastsam_trt.cli.standard_streams import harden, tell
 
@@ -25,11 +27,65 @@ _UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # what a
 _CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+_COMMANDS = {
+    "run": "select segments in a video, camera, image or folder",
+    "compare": "show several segmentation models side by side on one image",
+    "export": "export a PyTorch model to ONNX and compare the two",
+    "build": "build a model's engines ahead of time, for this GPU or another",
+    "bench": "measure the speed of this machine and how far it is from its limit",
+    "info": "show the metadata of an exported model or a plan",
+    "doctor": "show what is installed on this machine and what is wrong with it",
+}
+"""The subcommands, each a module of this package, and what each is for."""
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+_EXAMPLES = """\
+examples:
+  # try it: two small models come with the package
+  fastsam-trt run --video demo --prompt "red circle" --save out.mp4
+  # select by a class name in a photo, once the model is exported
+  fastsam-trt run --video photo.jpg --prompt cat --save cat.png
+  # export that model: this needs pip install 'fastsam-trt[cpu,export]'
+  fastsam-trt export yolov8n-seg
+  # see what this machine can run
+  fastsam-trt doctor
+"""
+
+
+class _Subcommand(Parser):
+    """The parser of a subcommand, which gets its options when it is used: `fastsam-trt --help` needs none of them."""
+
+    module = ""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Add the options, then parse as any parser does."""
+        if self.module:
+            module, self.module = self.module, ""
+            importlib.import_module(module).add_options(self)
+        return super().parse_known_args(args, namespace)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    parser = Parser(
+        prog="fastsam-trt",
+        description="Select segments in images and live video with a text prompt.",
+        epilog=_EXAMPLES + "\n\nEvery command has options and examples of its own: fastsam-trt run --help",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fastsam-trt {__version__}")
+    common = _Subcommand(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show tracebacks of errors and the logs of libraries")
+    subcommands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND", parser_class=_Subcommand)
+    for name, line in _COMMANDS.items():
+        sub = subcommands.add_parser(
+            name,
+            parents=[common],
+            help=line,
+            description=f"{line[0].upper()}{line[1:]}.",
+            formatter_class=HelpFormatter,
+        )
+        sub.module = f"fastsam_trt.cli.{name}"
+    return parser
 
 
 def entry() -> NoReturn:
@@ -67,26 +123,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
     """
-    from fastsam_engine.errors import FastsamError
-    from fastsam_trt.cli import bench, build, compare, doctor, export, info, run
-
-    parser = _Parser(prog="fastsam-trt", description="A text prompt selects segments in images and live video.")
-    parser.add_argument("--version", action="version", version=f"fastsam-trt {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error, and the libraries' logs")
-    subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (run, compare, export, build, bench, info, doctor):
-        module.add_parser(subcommands, common)
-    args = parser.parse_args(argv)
-    _quieten(debug=args.debug)
+    parser = make_parser()
+    argv = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in argv  # until the options are known
     try:
+        if not argv:
+            parser.print_help()
+            sys.stdout.flush()
+            parser.error("expected a command, found none")
+        args = parser.parse_args(argv)
+        debug = args.debug
+        _quieten(debug=debug)
         with Interrupts() as args.interrupts:
             return int(args.execute(args))
-    except FastsamError as error:
-        if args.debug:
-            traceback.print_exc()
-        tell(f"fastsam-trt: error: {error}")
-        return error.exit_code
     except KeyboardInterrupt as interrupted:
         if str(interrupted):
             tell(f"fastsam-trt: {interrupted}")
@@ -94,13 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_broken()
         return _CUT_OFF
-    except OSError as error:
-        if error.errno not in _UNUSABLE or error.filename is None:
-            return _fail_unexpectedly(error, debug=args.debug)
-        tell(f"fastsam-trt: error: expected a path that can be used, found {error.filename!r} ({error.strerror})")
-        return 2
     except Exception as error:  # noqa: BLE001 - the command's last resort: one line, never a bare traceback
-        return _fail_unexpectedly(error, debug=args.debug)
+        return _fail(error, debug=debug)
 
 
 class _LogLines(logging.Handler):
@@ -113,11 +157,18 @@ class _LogLines(logging.Handler):
             tell(self.format(record))
 
 
-def _fail_unexpectedly(error: Exception, *, debug: bool) -> int:
-    from fastsam_engine.errors import one_line
+def _fail(error: Exception, *, debug: bool) -> int:
+    """Print an error as one line; its exit code."""
+    from fastsam_engine.errors import FastsamError, one_line
 
     if debug:
         traceback.print_exc()
+    if isinstance(error, FastsamError):
+        tell(f"fastsam-trt: error: {error}")
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:
+        tell(f"fastsam-trt: error: expected a path that can be used, found {error.filename!r} ({error.strerror})")
+        return 2
     tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")
     return 1
 

@@ -1,80 +1,150 @@
-"""Options that several subcommands share."""
+"""Provide the options that several subcommands share."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, get_args
 
+from fastsam_trt.cli.help_text import one_of
 from fastsam_trt.cli.output_checks import input_path
 
 if TYPE_CHECKING:
     from fastsam_trt.pipeline.pipeline import Pipeline
 
-    Subcommands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no public name
-
 
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that open a pipeline. Names are those that the field knows."""
+    """Add the options that open a pipeline."""
+    _add_prompt_options(parser)
+    _add_model_options(parser)
+    _add_selection_options(parser)
+
+
+def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
     prompts = parser.add_argument_group(
         "prompts",
-        "each may be repeated; --prompt, --box and --point are alternatives, without them everything is selected",
+        "Each may be repeated. --prompt, --box and --point are alternatives: a segment is selected if it matches any.\n"
+        "Without them everything is selected.",
     )
-    prompts.add_argument("--prompt", action="append", default=[], metavar="TEXT", help="select what the text names")
+    prompts.add_argument(
+        "--prompt", action="append", default=[], metavar="TEXT",
+        help="select what the text names: a class of the model, or anything that CLIP understands",
+    )  # fmt: skip
     prompts.add_argument(
         "--box", action="append", type=float, nargs=4, metavar=("X0", "Y0", "X1", "Y1"),
         help="select the one segment that fits this box best, px of the frame",
     )  # fmt: skip
     prompts.add_argument(
         "--point", action="append", type=float, nargs=2, default=[], metavar=("X", "Y"),
-        help="select the segments that this point lies on, px of the frame",
+        help="select every segment under this point, px of the frame",
     )  # fmt: skip
     prompts.add_argument(
         "--not", action="append", default=[], dest="excluded", metavar="TEXT",
-        help="leave out what the text names: a class, or for CLIP one more negative",
+        help="exclude what the text names: a class of the model, or one more negative prompt for CLIP",
     )  # fmt: skip
     prompts.add_argument(
         "--not-point", action="append", type=float, nargs=2, default=[], metavar=("X", "Y"),
-        help="leave out the segments that this point lies on, whatever selected them",
+        help="exclude every segment under this point, whatever selected it",
     )  # fmt: skip
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    from fastsam_trt.bundled_models import CLIP, SEGMENTER
+    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP, DEFAULT_MODEL
+
     models = parser.add_argument_group("models")
-    models.add_argument("--model", metavar="M", help="segmentation model: name, folder or file (yolov8n-seg)")
-    models.add_argument("--clip", metavar="C", help="CLIP model: name or folder (clip-vit-base-patch32)")
     models.add_argument(
-        "--names",
-        type=input_path,
-        metavar="FILE",
-        help="class names of a model that has none: a name per line, YAML or JSON",
+        "--model", metavar="M",
+        help=f"segmentation model: name, folder or file (default: {DEFAULT_MODEL}; for the demo: {SEGMENTER})",
+    )  # fmt: skip
+    models.add_argument(
+        "--clip", metavar="C", help=f"CLIP model: name or folder (default: {DEFAULT_CLIP}; for {SEGMENTER}: {CLIP})"
     )
+    models.add_argument(
+        "--names", type=input_path, metavar="FILE",
+        help="class names for a model file that has none: one name per line, YAML or JSON",
+    )  # fmt: skip
+    models.add_argument(
+        "--imgsz", type=int, nargs="+", metavar="PX",
+        help="longest side of the model's input, or its height and width (default: the model's own)",
+    )  # fmt: skip
     add_backend_options(models)
+
+
+def _add_selection_options(parser: argparse.ArgumentParser) -> None:
+    from fastsam_trt.prompts.prompt_set import CropName
+
     choice = parser.add_argument_group("selection")
-    choice.add_argument("--selector", default="auto", help="auto, labels or clip")
-    choice.add_argument("--threshold", type=float, metavar="S", help="least similarity of a selected segment, 0 to 1")
-    choice.add_argument("--crop", default="box", help="what CLIP sees of a segment: box, or masked (the rest greyed)")
-    choice.add_argument("--conf", type=float, metavar="C", help="lowest score of a segment, 0 to 1")
+    add_text_options(choice)
     choice.add_argument(
-        "--iou", type=float, metavar="I", help="highest overlap of two segments of a class, 0 to 1 (models with NMS)"
-    )
+        "--crop", default="box",
+        help=f"what CLIP sees of a segment, {one_of(get_args(CropName))}: masked greys out the background",
+    )  # fmt: skip
+    choice.add_argument(
+        "--iou", type=float, metavar="I",
+        help="highest overlap of two segments of one class, 0 to 1; for models with NMS (default: the model's own)",
+    )  # fmt: skip
     choice.add_argument(
         "--agnostic-nms", action=argparse.BooleanOptionalAction,
-        help="let --iou bound the overlap of segments of different classes, too (FastSAM: on)",
+        help="apply --iou to segments of different classes, too (default: for FastSAM only)",
     )  # fmt: skip
     choice.add_argument(
-        "--classes", nargs="+", metavar="CLASS", help="classes to keep, by name or id: person 'traffic light' 2"
+        "--classes", nargs="+", metavar="CLASS",
+        help="classes to keep, by name or id: person 'traffic light' 2 (default: all)",
+    )  # fmt: skip
+    choice.add_argument(
+        "--components", action="store_true",
+        help="split each class of a semantic model into its connected parts",
+    )  # fmt: skip
+    choice.add_argument(
+        "--max-segments", type=int, metavar="N",
+        help="most segments per frame, before the selection (default: the model's own)",
+    )  # fmt: skip
+    choice.add_argument(
+        "--max-selected", type=int, metavar="N", help="most selected segments per frame, best first (default: all)"
     )
-    choice.add_argument("--components", action="store_true", help="split a semantic model's classes into their parts")
-    choice.add_argument("--max-segments", type=int, metavar="N", help="most segments a frame, before selecting")
-    choice.add_argument("--max-selected", type=int, metavar="N", help="most selected segments a frame, the best ones")
-    choice.add_argument("--imgsz", type=int, nargs="+", metavar="PX", help="longest side, or height and width")
 
 
-def add_backend_options(group: argparse._ActionsContainer) -> None:
-    """Add the options that say what runs a model, to a parser or a group of its options."""
-    group.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
-    group.add_argument("--device", default="auto", help="auto or a device of the backend, such as cpu")
-    group.add_argument("--precision", default="auto", help="auto, fp32, bf16, fp16 or int8")
+def add_text_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options of a selection by text."""
+    from fastsam_trt.prompts.prompt_set import DEFAULT_THRESHOLD
+    from fastsam_trt.prompts.texts import SelectorName
+
+    group.add_argument(
+        "--selector", default="auto",
+        help=f"what matches a text, {one_of(get_args(SelectorName))}: auto takes the model's class names (labels) "
+        "where the text is one of them, else CLIP",
+    )  # fmt: skip
+    group.add_argument(
+        "--threshold", type=float, metavar="S", default=DEFAULT_THRESHOLD,
+        help="lowest CLIP similarity of a selected segment, 0 to 1",
+    )  # fmt: skip
+    group.add_argument(
+        "--conf", type=float, metavar="C", help="lowest score of a segment, 0 to 1 (default: the model's own)"
+    )
+
+
+def add_backend_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options for what runs a model."""
+    from fastsam_engine.backends import all_backends
+    from fastsam_engine.spec.model_spec import Precision
+
+    group.add_argument(
+        "--backend",
+        default="auto",
+        help=f"{one_of(('auto', *all_backends()))}; auto takes the fastest that can run here",
+    )
+    group.add_argument(
+        "--device",
+        default="auto",
+        help="auto, or a device of the backend such as cpu or cuda:1; see fastsam-trt doctor",
+    )
+    group.add_argument(
+        "--precision", default="auto",
+        help=f"precision to compute in, {one_of(('auto', *get_args(Precision)))}; auto takes the fastest accurate one",
+    )  # fmt: skip
     group.add_argument(
         "--threads", type=int, metavar="N",
-        help="threads that compute on the processor, OpenCV's included (what affinity and the container's quota leave)",
+        help="CPU threads for models and OpenCV (default: all that CPU affinity and the container's quota allow)",
     )  # fmt: skip
 
 

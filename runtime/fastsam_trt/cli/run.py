@@ -1,4 +1,4 @@
-"""`fastsam-trt run`: select segments in a source, and draw, save or print them."""
+"""Provide `fastsam-trt run`: select segments in a source, and draw, save or print them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import logging
 import sys
 import time
 from contextlib import ExitStack, nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.help_text import one_of
 from fastsam_trt.cli.interrupts import INTERRUPTED
 from fastsam_trt.cli.output_checks import place_video
 from fastsam_trt.cli.run_outputs import add_output_options, open_sinks, output_paths
@@ -25,50 +26,71 @@ if TYPE_CHECKING:
     from fastsam_trt.sources import Frame, Source
     from fastsam_trt.streaming import Flow
 
+_EXAMPLES = """\
+examples:
+  # select by text in the demo video, and save the overlay
+  fastsam-trt run --video demo --prompt "red circle" --save out.mp4
+  # write the cars of a video as JSON lines with COCO RLE masks
+  fastsam-trt run --video street.mp4 --prompt car --json cars.jsonl
+  # watch a camera in a browser at http://127.0.0.1:8080/
+  fastsam-trt run --video cam0 --prompt person --preview 8080
+  # select what fits a box, and nothing under a point
+  fastsam-trt run --video photo.jpg --box 285 110 380 200 --not-point 344 228 --save out.png
+"""
+
 _SHOWN_EVERY_S = 0.5
 _COME_OUT_S = 3.0  # that an interrupt leaves for frames that have begun to come out
 
 
-def add_parser(subcommands: options.Subcommands, common: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    parser = subcommands.add_parser("run", parents=[common], help="select segments in a video, camera, image or folder")
-    parser.add_argument(
+    parser.usage = "%(prog)s --video SOURCE [--prompt TEXT ...] [--save OUT] [options]"
+    parser.epilog = _EXAMPLES
+    source = parser.add_argument_group("source")
+    source.add_argument(
         "--video", "--source", dest="source", required=True, metavar="SOURCE",
         help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), or demo",
     )  # fmt: skip
-    add_output_options(parser)
-    parser.add_argument("--show", action="store_true", help="show the overlay in a window; q ends")
-    parser.add_argument(
-        "--preview", metavar="HOST:PORT",
-        help="serve a page with the overlay, the figures and the prompts; PORT alone: for this machine",
-    )  # fmt: skip
-    parser.add_argument("--vid-stride", type=int, default=1, metavar="N", help="take every n-th frame")
-    _add_live_options(parser)
+    source.add_argument("--vid-stride", type=int, default=1, metavar="N", help="take every N-th frame")
     options.add_pipeline_options(parser)
+    add_output_options(parser)
+    shown = parser.add_argument_group("live view")
+    shown.add_argument("--show", action="store_true", help="show the overlay in a window; q ends the run")
+    shown.add_argument(
+        "--preview", metavar="HOST:PORT",
+        help="serve a web page with the overlay, the statistics and the prompts; PORT alone: for this machine only",
+    )  # fmt: skip
+    _add_live_options(parser)
     parser.set_defaults(execute=execute)
 
 
 def _add_live_options(parser: argparse.ArgumentParser) -> None:
+    from fastsam_trt.sources import RECONNECT_S, STALL_S
+    from fastsam_trt.streaming import Policy
+
     live = parser.add_argument_group("videos and live sources")
     live.add_argument(
         "--policy", default="auto",
-        help="latest: the newest frame, others are dropped; every: all frames; auto: latest for live sources only",
+        help=f"{one_of(get_args(Policy))}: latest takes the newest frame and drops older ones, every takes all; "
+        "auto takes the latest of live sources only",
     )  # fmt: skip
     live.add_argument(
         "--track", action=argparse.BooleanOptionalAction,
-        help="follow objects through frames, and show each to CLIP from time to time only (from 8 frames a second on)",
+        help="track objects, so that CLIP sees each from time to time instead of in every frame (default: for videos "
+        "and live sources of 8 frames per second or more)",
     )  # fmt: skip
     live.add_argument(
         "--budget", type=float, metavar="MS",
-        help="keep the age of frames, at their output, below this by deciding on some segments a few frames later",
+        help="highest age of a frame at its output: what CLIP has no time for is decided a few frames later "
+        "(default: no limit)",
     )  # fmt: skip
     live.add_argument(
-        "--reconnect", type=float, metavar="S",
-        help="seek a live source that was lost for so many seconds (30); 0: the run ends there; inf: for ever",
+        "--reconnect", type=float, metavar="S", default=RECONNECT_S,
+        help="seconds to try to reconnect to a lost live source; 0: the run ends there; inf: no limit",
     )  # fmt: skip
     live.add_argument(
-        "--stall", type=float, metavar="S",
-        help="a live source that gives no frame for so many seconds is lost (5)",
+        "--stall", type=float, metavar="S", default=STALL_S,
+        help="seconds without a frame after which a live source counts as lost",
     )  # fmt: skip
 
 
@@ -81,10 +103,10 @@ def execute(args: argparse.Namespace) -> int:
     interrupts: Interrupts = args.interrupts
     with ExitStack() as holding:
         holding.enter_context(stdout_for(output_paths(args)))
-        given = {"reconnect_s": args.reconnect, "stall_s": args.stall}
-        patience = {name: seconds for name, seconds in given.items() if seconds is not None}
         worked_on = holding.enter_context(ExitStack())  # what the flow's threads use
-        source = worked_on.enter_context(open_source(args.source, vid_stride=args.vid_stride, **patience))
+        source = worked_on.enter_context(
+            open_source(args.source, vid_stride=args.vid_stride, reconnect_s=args.reconnect, stall_s=args.stall)
+        )
         if args.save is not None and source.kind != "images":
             args.save = place_video(args.save, args.source)
         resolve_policy(args.policy, source)

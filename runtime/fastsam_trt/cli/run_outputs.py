@@ -17,49 +17,46 @@ if TYPE_CHECKING:
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that name files to write."""
-    parser.add_argument(
-        "--save", type=output_path, metavar="OUT", help="video of the overlay, or picture (folder) for images"
-    )
-    parser.add_argument("--no-audio", dest="audio", action="store_false", help="save the video without its sound")
-    parser.add_argument(
-        "--json", type=output_path, metavar="OUT",
-        help="write one JSON line per frame; - is stdout, and all else then goes to stderr",
+    files = parser.add_argument_group("outputs")
+    files.add_argument(
+        "--save", type=output_path, metavar="OUT",
+        help="overlay as a video (.mp4, .mkv, .webm, .gif, ...); for images, a picture or a folder of pictures",
     )  # fmt: skip
-    parser.add_argument(
-        "--coco", type=output_path, metavar="OUT", help="write one .json array of COCO's results for the run"
-    )
-    parser.add_argument(
-        "--label-map",
-        type=output_path,
-        metavar="OUT",
-        help="write label maps in PASCAL VOC's colours: a .png, or a folder",
+    files.add_argument("--no-audio", dest="audio", action="store_false", help="save the video without its sound")
+    files.add_argument(
+        "--json", type=output_path, metavar="OUT",
+        help="one JSON line per frame; - is stdout, and everything else then goes to stderr",
+    )  # fmt: skip
+    files.add_argument(
+        "--stats", type=output_path, metavar="OUT", help="statistics of the run as one .json file, written at its end"
     )
     _add_dataset_options(parser)
-    parser.add_argument(
-        "--stats", type=output_path, metavar="OUT", help="write the run's statistics to a .json file at its end"
-    )
 
 
 def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
-    files = parser.add_argument_group("datasets and pictures, of the selected segments only")
-    files.add_argument(
-        "--coco-ids", type=input_path, metavar="FILE",
-        help="take COCO's ids of images and categories from these annotations, by file_name and name",
-    )  # fmt: skip
+    files = parser.add_argument_group("datasets and pictures of the selected segments")
+    files.add_argument("--coco", type=output_path, metavar="OUT", help="COCO results: one .json array for the run")
     files.add_argument(
         "--coco-dataset", type=output_path, metavar="OUT",
-        help="write a .json COCO dataset: images, annotations with polygons, categories",
+        help="COCO dataset: one .json file with images, annotations with polygons, and categories",
     )  # fmt: skip
     files.add_argument(
-        "--labels", type=output_path, metavar="DIR",
-        help="write the labels that YOLO trains on: ultralytics' .txt, one a frame",
+        "--coco-ids", type=input_path, metavar="FILE",
+        help="take the COCO ids of images and categories from this annotation file, by file_name and name",
     )  # fmt: skip
-    files.add_argument("--labels-conf", action="store_true", help="end each line of the labels with the score")
     files.add_argument(
-        "--cutouts", type=output_path, metavar="DIR", help="write each segment as a .png, transparent around it"
+        "--labels", type=output_path, metavar="DIR", help="YOLO segmentation labels: one .txt file per frame"
+    )
+    files.add_argument("--labels-conf", action="store_true", help="add the score to each line of the YOLO labels")
+    files.add_argument(
+        "--label-map", type=output_path, metavar="OUT",
+        help="label maps in PASCAL VOC's colours: a .png file, or a folder",
+    )  # fmt: skip
+    files.add_argument(
+        "--cutouts", type=output_path, metavar="DIR", help="each segment as a .png with a transparent background"
     )
     files.add_argument(
-        "--masks", type=output_path, metavar="DIR", help="write each mask as a .png of the frame's size, 0 and 255"
+        "--masks", type=output_path, metavar="DIR", help="each mask as a .png of the frame's size, 0 and 255"
     )
 
 

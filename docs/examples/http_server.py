@@ -1,0 +1,50 @@
+"""Serve selections over HTTP with aiohttp: POST an image to /select?prompt=TEXT, get boxes and COCO RLE masks.
+
+pip install 'fastsam-trt[cpu,preview]'
+python http_server.py [PORT] [MODEL]
+curl --data-binary @photo.jpg 'http://127.0.0.1:8080/select?prompt=cat'
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fastsam_engine.errors import PackagesMissingError
+from fastsam_trt import FastsamError, Pipeline
+from fastsam_trt.cli import one_line_errors
+
+
+def main(port: str = "8080", model: str = "demo-seg") -> None:
+    try:
+        from aiohttp import web
+    except ModuleNotFoundError as error:
+        raise PackagesMissingError(["aiohttp"], "preview") from error
+
+    pipe = Pipeline(model)
+
+    def select(body: bytes, prompts: list[str]) -> list[dict[str, Any]]:
+        picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise web.HTTPUnsupportedMediaType(text="expected an image that OpenCV reads")
+        result = pipe(picture, prompts=prompts)
+        return [{"box": box.tolist(), "mask": mask} for box, mask in zip(result.boxes, result.rle(), strict=True)]
+
+    async def answer(request: web.Request) -> web.Response:
+        try:  # on a thread: other requests are answered meanwhile
+            found = await asyncio.to_thread(select, await request.read(), request.query.getall("prompt", []))
+        except FastsamError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        return web.json_response(found)
+
+    app = web.Application(client_max_size=20 << 20)
+    app.add_routes([web.post("/select", answer)])
+    with pipe:
+        web.run_app(app, host="127.0.0.1", port=int(port))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(*sys.argv[1:])

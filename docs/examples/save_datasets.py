@@ -1,0 +1,31 @@
+"""Save COCO results with RLE masks (results.json) and YOLO labels (labels/*.txt) for a video.
+
+python save_datasets.py [SOURCE] [PROMPT] [MODEL]
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from fastsam_trt import Pipeline, open_source
+from fastsam_trt.cli import one_line_errors
+from fastsam_trt.results.coco import CocoRecord, as_records
+from fastsam_trt.results.yolo_labels import label_lines
+
+
+def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
+    records: list[CocoRecord] = []
+    labels = Path("labels")
+    labels.mkdir(exist_ok=True)
+    with Pipeline(model, prompts=[prompt]) as pipe, open_source(source, vid_stride=10) as frames:
+        for frame in frames:
+            result = pipe(frame.picture)
+            records += as_records(result, image_id=frame.index)
+            (labels / f"{frame.index:06}.txt").write_text(label_lines(result, result.prompt_ids.tolist()))
+    Path("results.json").write_text(json.dumps(records))
+    print(f"{len(records)} records in results.json, {len(list(labels.iterdir()))} files in {labels}/")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(*sys.argv[1:])
