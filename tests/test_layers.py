@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "engine/fastsam_engine": (
         "import_names", "errors", "discovery", "concurrency", "packages", "cpu_count", "gpus", "device_array", "graph",
-        "store", "spec", "open_options", "plans", "spec_reader", "session", "backends", "choose_builder", "opener",
+        "store", "spec", "open_options", "plans", "spec_reader", "run_observers", "session", "backends",
+        "choose_builder", "opener",
     ),
     "export/fastsam_export": (
         "errors", "onnx_file", "parity", "proof", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",

@@ -120,11 +120,7 @@ def make_side(model: str, backend: str, rectangle: Rectangle, order: Order, phot
     pipeline = Pipeline(model, backend=backend)
     pictures = _pictures(photo)
     session = pipeline.segmenter.session
-    ran, shapes = session.run_kept, set[tuple[int, ...]]()
-
-    def watched(inputs: Any, *rest: Any) -> Any:
-        shapes.update(array.shape for array in inputs.values())
-        return ran(inputs, *rest)
+    shapes = set[tuple[int, ...]]()
 
     def turn() -> list[float]:
         shown = {"in turn": pictures, "the widest alone": pictures[-1:] * len(pictures),
@@ -136,11 +132,11 @@ def make_side(model: str, backend: str, rectangle: Rectangle, order: Order, phot
     def answer(_: object) -> Any:
         if shapes:
             return float(np.median(turn()))
-        session.run_kept = watched  # type: ignore[method-assign]
+        stop = session.observe(lambda run: shapes.update(run.shapes.values()))
         start = time.perf_counter()
         turn()
         first_ms = (time.perf_counter() - start) * 1e3
-        session.run_kept = ran  # type: ignore[method-assign]
+        stop()
         return first_ms, len(shapes)
 
     return answer

@@ -35,6 +35,7 @@ def slow(stage: str) -> None:
     """Slow a stage's methods down, in this process."""
     from fastsam_bench.cases.frames import DrawnFrames
     from fastsam_bench.timing.stage_clock import StageClock
+    from fastsam_engine import Session
     from fastsam_trt.frames.preprocess import FramePreprocessor
     from fastsam_trt.masks.prototype import PrototypeMasks
 
@@ -44,13 +45,19 @@ def slow(stage: str) -> None:
         owner, method = methods[stage]
         setattr(owner, method, _slowed(getattr(owner, method)))
         return
-    watch = StageClock.watch
+    observe, watch = StageClock.observe, StageClock.watch
+
+    def observe_slowed(self: StageClock, session: Session, name: str) -> None:
+        if name == stage:
+            session._run_kept = _slowed(session._run_kept)  # type: ignore[method-assign] # noqa: SLF001
+        observe(self, session, name)
 
     def watch_slowed(self: StageClock, owner: object, method: str, name: str) -> None:
         if name == stage:
             setattr(owner, method, _slowed(getattr(owner, method)))
         watch(self, owner, method, name)
 
+    StageClock.observe = observe_slowed  # type: ignore[method-assign]
     StageClock.watch = watch_slowed  # type: ignore[method-assign]
 
 

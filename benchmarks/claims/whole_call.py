@@ -6,7 +6,7 @@ import argparse
 import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -20,7 +20,8 @@ from claims.common.apart import Apart
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine import Session, open_session
+from fastsam_bench.timing.stage_clock import StageClock
+from fastsam_engine import open_session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.frames.image import read_picture
@@ -32,21 +33,6 @@ _BACKENDS = (("auto", "auto"), ("openvino", "fp32"), ("onnxruntime", "fp32"))
 _ONNX, _TORCH, _TORCH_ALL = "ultralytics ONNX", "ultralytics PyTorch", "ultralytics PyTorch, all cores"
 _BOUNDS = {_ONNX: 0.6, _TORCH: 0.8, _TORCH_ALL: 0.8}
 _BARE_BOUND = {"fp32": 1.10, "bf16": 1.20}
-
-
-class TimedRun:
-    """Stands in for a session's `run_kept`: remembers what the last run took, ms, and on what input."""
-
-    def __init__(self, session: Session) -> None:
-        self._run = session.run_kept
-        self.inputs: dict[str, NDArray[Any]] = {}
-        self.last_ms = float("nan")
-
-    def __call__(self, inputs: Mapping[str, NDArray[Any]], keep: Collection[str]) -> tuple[Any, Any]:
-        self.inputs = dict(inputs)
-        found: list[tuple[Any, Any]] = []
-        self.last_ms = harness.wall_clock(lambda: found.append(self._run(inputs, keep)))()
-        return found[0]
 
 
 def main() -> int:
@@ -135,11 +121,11 @@ def make_whole(
 ) -> Callable[[object], tuple[float, float]]:
     """Our whole call, masks inside their boxes or on whole frames: its ms, and those of the network's run in it."""
     pipeline = _open(model, backend, precision)
-    inside = TimedRun(pipeline.segmenter.session)
-    pipeline.segmenter.session.run_kept = inside  # type: ignore[method-assign, assignment]
+    clock = StageClock()
+    clock.observe(pipeline.segmenter.session, "engine")
     whole = harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops()) if boxes else (
         _whole(pipeline, frame))  # fmt: skip
-    return lambda _: (whole(), inside.last_ms)
+    return lambda _: (whole(), clock.spent["engine"][-1])
 
 
 def make_bare(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,6 +16,7 @@ from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray, HostArray
 from fastsam_engine.errors import ComputeError, FastsamError, InputMismatchError, one_line
+from fastsam_engine.run_observers import RunObserver, RunObservers
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 
@@ -49,6 +51,7 @@ class Session(Closable, ABC):
         self.device = device
         self.precision: Computed = precision
         self._under_way = CallsUnderWay(f"the session of {spec.name}", "open the model again with open_session")
+        self._observers = RunObservers(spec.name)
         self._turn: AbstractContextManager[object] = nullcontext() if self.parallel else threading.Lock()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -65,11 +68,26 @@ class Session(Closable, ABC):
             ComputeError: The backend can't compute it, as where memory runs out.
             ClosedError: The session was closed.
         """
+        start_s = time.perf_counter()
         with self._under_way.one():
             self._check(inputs)
             self._prepare(inputs)
             with self._turn:
-                return self._run(inputs)
+                outputs = self._run(inputs)
+        self._observers.notify(inputs, start_s)
+        return outputs
+
+    def observe(self, observer: RunObserver) -> Callable[[], None]:
+        """Report every run from now on, of `run` and of `run_kept`, to a function.
+
+        Args:
+            observer: Called after each run that succeeded, on the thread that ran it, with what ran and when it began
+                and ended; what it raises reaches the caller of the run. It must be quick.
+
+        Returns:
+            A function that stops it.
+        """
+        return self._observers.add(observer)
 
     @property
     def place(self) -> str:
@@ -111,6 +129,7 @@ class Session(Closable, ABC):
             ComputeError: As for `run`.
             ClosedError: The session was closed.
         """
+        start_s = time.perf_counter()
         with self._under_way.one():
             self._check(inputs)
             for name, array in inputs.items():
@@ -120,7 +139,9 @@ class Session(Closable, ABC):
                 raise InputMismatchError(min(unknown), "the name of an output", "none of that name")
             self._prepare(inputs)
             with self._turn:
-                return self._run_kept(inputs, keep)
+                outputs = self._run_kept(inputs, keep)
+        self._observers.notify(inputs, start_s)
+        return outputs
 
     def _upload(self, array: Array) -> DeviceArray:
         """Put an array where the session computes; here, where that is the host."""

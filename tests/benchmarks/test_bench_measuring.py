@@ -37,6 +37,7 @@ from fastsam_bench.timing.gpu_watch import GpuWatch
 from fastsam_bench.timing.noise import NoiseWatch
 from fastsam_bench.timing.paired import Side, measure, ratio
 from fastsam_bench.timing.stage_clock import StageClock
+from fastsam_engine import find_graph, open_session
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
@@ -194,20 +195,28 @@ def test_sides_run_in_turn() -> None:
 # The clock
 
 
-def test_the_clock_times_a_method_and_tells_what_it_was_given() -> None:
-    class Session:
-        def run(self, inputs: dict[str, np.ndarray]) -> int:
-            time.sleep(0.002)
-            return len(inputs)
-
-    session, clock = Session(), StageClock()
-    clock.watch(session, "run", "engine")
-    assert session.run({"x": np.zeros((2, 3))}) == 1
-    session.run({"x": np.zeros((4, 3))})
-    assert clock.shapes["engine"] == [{"x": (2, 3)}, {"x": (4, 3)}]
-    assert clock.total("engine") == sum(clock.spent["engine"]) >= 4.0
+def test_the_clock_times_the_runs_of_a_session() -> None:
+    session, clock = open_session(find_graph("clip-colours", "image")), StageClock()
+    clock.observe(session, "tower")
+    for count in (2, 4):
+        session.run({"pixel_values": np.zeros((count, 3, 32, 32), np.float32)})
+    assert clock.shapes["tower"] == [{"pixel_values": (2, 3, 32, 32)}, {"pixel_values": (4, 3, 32, 32)}]
+    assert clock.total("tower") == sum(clock.spent["tower"]) > 0
     clock.clear()
-    assert clock.total("engine") == 0
+    assert (clock.total("tower"), clock.shapes) == (0, {})
+
+
+def test_the_clock_times_a_method() -> None:
+    class Camera:
+        def read(self, delay_s: float) -> float:
+            time.sleep(delay_s)
+            return delay_s
+
+    camera, clock = Camera(), StageClock()
+    clock.watch(camera, "read", "capture")
+    assert camera.read(0.002) == 0.002
+    camera.read(0.002)
+    assert clock.total("capture") == sum(clock.spent["capture"]) >= 4.0
 
 
 # Frames

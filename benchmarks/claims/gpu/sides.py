@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from unittest import mock
 
 from claims.common import harness
@@ -25,6 +25,7 @@ from fastsam_engine import ModelSpec, Session
 from fastsam_engine.backends import get_backend
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.run_observers import ObservedRun
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
@@ -160,9 +161,7 @@ class Ours(Side):
         runs: list[tuple[Session, dict[str, Array]]] = []
         with ExitStack() as stack:
             for session in self._networks():
-                for method in ("run", "run_kept"):
-                    spy = _recorded(session, getattr(session, method), runs)
-                    stack.enter_context(mock.patch.object(session, method, spy))
+                stack.callback(session.observe(_recorder(session, runs)))
             self(frames)
         uploaded = [
             (session, {name: session.upload(array) for name, array in inputs.items()}) for session, inputs in runs
@@ -242,14 +241,11 @@ def no_part(part: str) -> Session:
     raise harness.BenchmarkError(f"expected a model of one graph, found one with {part!r}")
 
 
-def _recorded(
-    session: Session, method: Callable[..., Any], runs: list[tuple[Session, dict[str, Array]]]
-) -> Callable[..., Any]:
-    """A session's method that also keeps what it was given, as it was then."""
+def _recorder(session: Session, runs: list[tuple[Session, dict[str, Array]]]) -> Callable[[ObservedRun], None]:
+    """An observer that copies the inputs of a session's runs."""
 
-    def call(inputs: Mapping[str, Array | DeviceArray], *others: Any) -> Any:
-        hosts = {name: each.to_host() if isinstance(each, DeviceArray) else each for name, each in inputs.items()}
+    def record(run: ObservedRun) -> None:
+        hosts = {name: each.to_host() if isinstance(each, DeviceArray) else each for name, each in run.inputs.items()}
         runs.append((session, {name: array.copy() for name, array in hosts.items()}))
-        return method(inputs, *others)
 
-    return call
+    return record

@@ -81,11 +81,11 @@ class OpenedModel:
         self.name = self.session.spec.name
         self._thresholds = self._segmenter.thresholds
         self.clock = StageClock()
-        self.clock.watch(self.session, "run_kept", "engine")
+        self.clock.observe(self.session, "engine")
         self.clock.watch(self.pipeline._uploads, "at", "copy")  # noqa: SLF001 - there is no other way in
         if clip is not None:
             self.clock.watch(clip, "embed_windows", "clip")
-            self.clock.watch(self.tower(clip), "run_kept", "tower")
+            self.clock.observe(self.tower(clip), "tower")
 
     @property
     def image(self) -> ImageInput:

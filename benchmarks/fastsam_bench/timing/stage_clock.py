@@ -1,34 +1,43 @@
-"""StageClock: what single stages of a call take, watched where they are done, with the code that runs as it is."""
+"""Time the single stages of a call, such as a session's runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
+
+from fastsam_engine import Session
+from fastsam_engine.run_observers import ObservedRun
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 class StageClock:
-    """Stands in for methods of open objects and times them.
+    """Times of the stages it watches.
 
     Attributes:
-        spent: Stage to ms of each call of its method since the last `clear`, in order.
-        shapes: Stage to the shapes of the arrays that each call was given, where these are named arrays.
+        spent: Stage to the ms of each of its calls since the last `clear`, in order.
+        shapes: Stage to the input shapes of each run, for stages that are sessions.
     """
 
     def __init__(self) -> None:
         self.spent: dict[str, list[float]] = {}
         self.shapes: dict[str, list[Shapes]] = {}
 
+    def observe(self, session: Session, stage: str) -> None:
+        """Time every run of a session from now on, as a stage."""
+
+        def record(run: ObservedRun) -> None:
+            self.shapes.setdefault(stage, []).append(run.shapes)
+            self.spent.setdefault(stage, []).append(run.duration_ms)
+
+        session.observe(record)
+
     def watch(self, owner: object, method: str, stage: str) -> None:
         """Time a method of an object from now on, as a stage."""
         inner: Callable[..., Any] = getattr(owner, method)
 
         def timed(*given: Any, **named: Any) -> Any:
-            if given and isinstance(given[0], Mapping):
-                shapes = {name: tuple(array.shape) for name, array in given[0].items()}
-                self.shapes.setdefault(stage, []).append(shapes)
             start = time.perf_counter()
             try:
                 return inner(*given, **named)
