@@ -34,8 +34,9 @@ _PLAIN = "plain"
 def slow(stage: str) -> None:
     """Slow a stage's methods down, in this process."""
     from fastsam_bench.cases.frames import DrawnFrames
-    from fastsam_bench.timing.stage_clock import StageClock
+    from fastsam_bench.timing.stage_clock import Observable, StageClock
     from fastsam_engine import Session
+    from fastsam_trt.clip.model import Clip
     from fastsam_trt.frames.preprocess import FramePreprocessor
     from fastsam_trt.masks.prototype import PrototypeMasks
 
@@ -45,20 +46,15 @@ def slow(stage: str) -> None:
         owner, method = methods[stage]
         setattr(owner, method, _slowed(getattr(owner, method)))
         return
-    observe, watch = StageClock.observe, StageClock.watch
+    observe = StageClock.observe
 
-    def observe_slowed(self: StageClock, session: Session, name: str) -> None:
-        if name == stage:
+    def observe_slowed(self: StageClock, observable: Observable, name: str) -> None:
+        session = observable.session if isinstance(observable, Clip) else observable
+        if name == stage and isinstance(session, Session):
             session._run_kept = _slowed(session._run_kept)  # type: ignore[method-assign] # noqa: SLF001
-        observe(self, session, name)
-
-    def watch_slowed(self: StageClock, owner: object, method: str, name: str) -> None:
-        if name == stage:
-            setattr(owner, method, _slowed(getattr(owner, method)))
-        watch(self, owner, method, name)
+        observe(self, observable, name)
 
     StageClock.observe = observe_slowed  # type: ignore[method-assign]
-    StageClock.watch = watch_slowed  # type: ignore[method-assign]
 
 
 def _slowed(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -206,17 +206,17 @@ def test_the_clock_times_the_runs_of_a_session() -> None:
     assert (clock.total("tower"), clock.shapes) == (0, {})
 
 
-def test_the_clock_times_a_method() -> None:
-    class Camera:
-        def read(self, delay_s: float) -> float:
-            time.sleep(delay_s)
-            return delay_s
-
-    camera, clock = Camera(), StageClock()
-    clock.watch(camera, "read", "capture")
-    assert camera.read(0.002) == 0.002
-    camera.read(0.002)
-    assert clock.total("capture") == sum(clock.spent["capture"]) >= 4.0
+def test_the_clock_times_clip_and_uploads_of_frames() -> None:
+    clip, clock = Clip("clip-colours"), StageClock()
+    clock.observe(clip, "clip")
+    clock.observe(clip.session, "tower")
+    clock.observe(clip.uploads, "copy")
+    frame = clip.uploads.begin(np.zeros((64, 64, 3), np.uint8))
+    clip.embed_boxes(frame, np.array([[0, 0, 32, 32], [8, 8, 40, 40]], np.float32))
+    clip.uploads.at(clip.session, frame)
+    assert clock.shapes["clip"] == [{"windows": (2, 4)}]
+    assert clock.total("clip") >= clock.total("tower") > 0
+    assert clock.shapes["copy"] == [{"frame": (64, 64, 3)}]
 
 
 # Frames

@@ -82,10 +82,10 @@ class OpenedModel:
         self._thresholds = self._segmenter.thresholds
         self.clock = StageClock()
         self.clock.observe(self.session, "engine")
-        self.clock.watch(self.pipeline._uploads, "at", "copy")  # noqa: SLF001 - there is no other way in
+        self.clock.observe(self._segmenter.uploads, "copy")
         if clip is not None:
-            self.clock.watch(clip, "embed_windows", "clip")
-            self.clock.observe(self.tower(clip), "tower")
+            self.clock.observe(clip, "clip")
+            self.clock.observe(clip.session, "tower")
 
     @property
     def image(self) -> ImageInput:
@@ -136,8 +136,3 @@ class OpenedModel:
     def usual_conf(self) -> float:
         """The model's own threshold."""
         return self._thresholds.conf
-
-    @staticmethod
-    def tower(clip: Clip) -> Session:
-        """The network that sees a CLIP model's crops."""
-        return clip._image  # noqa: SLF001 - its shapes and precision are nobody else's matter

@@ -73,7 +73,7 @@ class Limits:
         """
         sessions = {"engine": ("engine", opened.session)}
         if (clip := opened.pipeline.clip) is not None:
-            sessions["clip"] = ("tower", opened.tower(clip))
+            sessions["clip"] = ("tower", clip.session)
         found = {}
         for stage, (watched, session) in sessions.items():
             if shapes.get(watched) and medians_ms.get(stage, 0) > 0:

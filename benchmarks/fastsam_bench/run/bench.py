@@ -180,7 +180,7 @@ class Bench:
         for opened in (each for part in self._parts for each in part.opened):
             yield opened.session
             if opened.case.clip is not None:
-                yield opened.tower(self._clip(opened.case.clip, opened.case))
+                yield self._clip(opened.case.clip, opened.case).session
 
     def _open(self, case: ModelCase) -> OpenedModel:
         self._show(f"opening {case.model}")

@@ -110,14 +110,13 @@ class Segmenter(Closable):
         )
         self._size = _size(self._input, imgsz)
         self._idle: deque[FramePreprocessor] = deque()  # each holds the buffers of one frame at a time
+        self.uploads = uploads or FrameUploads()
         self._on_device: DevicePreprocessor | None = None
         self._left: tuple[str, ...] = ()
         helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
         self._opened += helpers.values()
         if "preprocess" in helpers:
-            self._on_device = DevicePreprocessor(
-                helpers["preprocess"], self._input, uploads or FrameUploads(), self._size
-            )
+            self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, self.uploads, self._size)
         if "decode" in helpers:
             self._left = self._decoder.leave(helpers["decode"])
         # What is left on a device is valid until the next run, so that frames take turns there.
