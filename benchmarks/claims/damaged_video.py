@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from claims.common import harness
-from claims.common.made_streams import encode
+from claims.common.synthetic_streams import encode
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")
 FRAMES, RATE = 600, 25

@@ -27,12 +27,11 @@ from claims.common import harness
 from claims.common.seeded_models import CLIP, Models
 
 # isort: split
-from fastsam_bench.report.compare_text import describe
-from fastsam_bench.results.compare import compare
+from fastsam_bench.report.comparison_text import describe
+from fastsam_bench.results.comparison import compare
 from fastsam_bench.results.results_file import read_results
-from fastsam_bench.run.bench import Bench
+from fastsam_bench.run.bench import Bench, record
 from fastsam_bench.run.plan import BenchOptions
-from fastsam_bench.run.recording import record
 from fastsam_engine.errors import FastsamError
 
 _AGREEING = 0.9

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from claims.common import harness, rectangle_sets
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import cv2
@@ -90,7 +90,7 @@ def _timed(args: argparse.Namespace, backend: str) -> tuple[list[dict[str, Any]]
     asked: list[tuple[Rectangle, Order]] = [("smallest", "in turn"), *(("common", order) for order in get_args(Order))]
     with ExitStack() as stack:
         sides = {
-            ", ".join(each): stack.enter_context(Apart(make_side, args.model, backend, *each, args.image))
+            ", ".join(each): stack.enter_context(Child(make_side, args.model, backend, *each, args.image))
             for each in asked
         }
         first = {name: side.ask() for name, side in sides.items()}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from claims.common import harness
-from claims.common.made_streams import PacedServer, encode, moving_pictures, multipart, transport_stream
+from claims.common.synthetic_streams import PacedServer, encode, moving_pictures, multipart, transport_stream
 
 LARGE = (1920, 1080)
 

@@ -20,9 +20,9 @@ from typing import Any
 from claims.common import harness
 
 # isort: split
-from fastsam_bench.report.compare_text import describe
-from fastsam_bench.results.compare import compare, figures
+from fastsam_bench.report.comparison_text import describe
 from fastsam_bench.results.compared_time import ENOUGH_RUNS
+from fastsam_bench.results.comparison import compare, figures
 from fastsam_bench.results.results_file import read_results
 from fastsam_bench.results.runs import Results
 

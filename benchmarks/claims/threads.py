@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from claims.common import harness
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import numpy as np
@@ -104,7 +104,7 @@ def _measured(
     """Time sides in turn; the first's time over the second's, and how many threads computed on each."""
     with ExitStack() as stack:
         there = {
-            name: stack.enter_context(Apart(make_side, case, starting=_on_one_cpu() if case.one_cpu else None))
+            name: stack.enter_context(Child(make_side, case, starting=_on_one_cpu() if case.one_cpu else None))
             for name, case in cases.items()
         }
         times = harness.measure([harness.Side(name, partial(each.ask, "time")) for name, each in there.items()],

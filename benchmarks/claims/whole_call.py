@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from claims.common import harness, reference
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import numpy as np
@@ -151,8 +151,8 @@ def _against_bare(
     """The whole call against the run inside it, that run alone, and the network alone; each in a process of its own."""
     given = model, backend, precision, frame
     with ExitStack() as stack:
-        whole, boxed = (stack.enter_context(Apart(partial(make_whole, boxes=each), *given)) for each in (False, True))
-        bare, network = (stack.enter_context(Apart(partial(make_bare, plain=each), *given)) for each in (False, True))
+        whole, boxed = (stack.enter_context(Child(partial(make_whole, boxes=each), *given)) for each in (False, True))
+        bare, network = (stack.enter_context(Child(partial(make_bare, plain=each), *given)) for each in (False, True))
         inside_ms = float("nan")
 
         def call() -> float:

@@ -16,15 +16,15 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import wings  # noqa: F401 - finds what follows
+import import_paths  # noqa: F401 - makes the next imports possible
 
 # isort: split
 import pins
-from contests import make_contest
-from meeting import meet
 from our_side import OurSide
+from peer_cases import make_case
 from same_models import SeededModels
 from setup import ENVIRONMENTS, interpreter
+from side_by_side import compare_case
 
 from claims.common import harness, reference
 from fastsam_bench.results.records import End, Failed, Peer
@@ -46,11 +46,11 @@ def main() -> int:
             writer = stack.enter_context(ResultsWriter(path, new_run_id()))
             writer.write(run_head(GpuWatch(), ("python", *sys.argv)))
         for name in args.peers:
-            contest = make_contest(name, args, models)
+            contest = make_case(name, args, models)
             python = args.python or interpreter(ENVIRONMENTS / name)
             opened = [OurSide(contest.wanted, args.backend, args.device, each) for each in args.precision]
             ours = {side.description: side for side in opened}  # `auto` may have got what was named, too
-            for record in meet(contest, python, ours, args.rounds, args.warmup):
+            for record in compare_case(contest, python, ours, args.rounds, args.warmup):
                 counts[type(record)] += 1
                 if writer is not None:
                     writer.write(record)

@@ -1,4 +1,4 @@
-"""PeerProcess: our half of the line protocol (see `serving`), and the process at its other end."""
+"""PeerProcess: our half of the line protocol (see `worker_protocol`), and the process at its other end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 from answer import Answer
 from numpy.typing import NDArray
 from peer_errors import PeerDiedError, PeerEnvironmentError, PeerFailedError, PeerReplyError
-from serving import PROTOCOL
+from worker_protocol import PROTOCOL
 
 _TIMEOUT_S = 900.0  # an export is among what is asked
 _END_S = 10.0

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import wings  # noqa: F401 - finds what follows
+import import_paths  # noqa: F401 - makes the next imports possible
 
 # isort: split
 from claims.common import harness
@@ -51,7 +51,7 @@ class SeededModels:
             making = self._folder / f"{name}-making"
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(parents=True)
-            # Apart, since PyTorch in this process would change the threads of what is timed here.
+            # Child, since PyTorch in this process would change the threads of what is timed here.
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
                 apart.submit(make, making / "weights", making / "ours").result()
             for each, there in ((found.weights, making / "weights"), (found.ours, making / "ours")):

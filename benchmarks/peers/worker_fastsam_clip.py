@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 from answer import Answer, boxes_of
-from frame_file import as_pillow, read_frame
 from numpy.typing import NDArray
-from serving import serve
 from torch_clip import TorchClip
-from torch_threads import use_all_cores
 from torch_yolo import as_answer, open_yolo
+from worker_protocol import serve
+from worker_tools import as_pillow, read_frame, use_all_cores
 
 _LEAST_PX = 100
 

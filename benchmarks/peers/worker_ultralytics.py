@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from answer import Answer
-from frame_file import read_frame
 from numpy.typing import NDArray
-from serving import serve
-from torch_threads import use_all_cores
 from torch_yolo import as_answer, open_yolo
+from worker_protocol import serve
+from worker_tools import read_frame, use_all_cores
 
 
 class Ultralytics:

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from fastsam_bench.report.compare_text import describe
-from fastsam_bench.results.compare import WHOLE, Comparison, compare
+from fastsam_bench.report.comparison_text import describe
 from fastsam_bench.results.compared_time import ComparedTime, student_t
+from fastsam_bench.results.comparison import WHOLE, Comparison, compare
 from fastsam_bench.results.records import Cell, End, Failed, Interval, Run, Sweep
 from fastsam_bench.results.runs import BenchRun, Results
 from support import made_bench

@@ -19,15 +19,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from claims.common import hollow_graphs
-from claims.gpu import carry as gpu_carry
+from claims.common import stripped_graphs
+from claims.gpu import pieces as gpu_pieces
 from claims.gpu import tasks as gpu_tasks
 from claims.gpu import worker
 from claims.gpu.budget import Budget, Row, Task, run_tasks
 from claims.gpu.case import Case, OtherAnswerError, Timing, timed
+from claims.gpu.gpu_facts import command, errors_found
 from claims.gpu.process import MARK, run_process, worker_environment
 from claims.gpu.reference import Reference
-from claims.gpu.sanitizer import command, errors_found
 from claims.gpu.sides import Side
 from fastsam_engine.packages import library_folders
 
@@ -393,9 +393,9 @@ def test_a_run_is_watched(tmp_path, counted, fails):
 # --- the pieces ---------------------------------------------------------------------------------------------------
 
 _GROUPS = (
-    gpu_carry.Group("core", "first", ("frame.png", "a/*", "small-*/*")),
-    gpu_carry.Group("wheels", "then", ("wheels/*.whl",)),
-    gpu_carry.Group("absent", "never", ("nothing/*",)),
+    gpu_pieces.Group("core", "first", ("frame.png", "a/*", "small-*/*")),
+    gpu_pieces.Group("wheels", "then", ("wheels/*.whl",)),
+    gpu_pieces.Group("absent", "never", ("nothing/*",)),
 )
 
 
@@ -414,18 +414,18 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_pieces_have_their_size_and_come_together_again(models, tmp_path):
-    entries = gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    entries = gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
     assert [each["file"] for each in entries] == [
         "1-core.tar.00", "1-core.tar.01", "1-core.tar.02", "2-wheels.tar.00", "2-wheels.tar.01", "2-wheels.tar.02",
     ]  # fmt: skip
     assert all((tmp_path / "pieces" / each["file"]).stat().st_size == each["bytes"] <= 1024 * _KIB for each in entries)
-    whole, lacking = gpu_carry.join(tmp_path / "pieces", tmp_path / "there")
+    whole, lacking = gpu_pieces.join(tmp_path / "pieces", tmp_path / "there")
     assert (whole, lacking) == (["core", "wheels"], {})
     assert _contents(tmp_path / "there") == _contents(models)
 
 
 def test_plain_cat_and_tar_put_them_together_too(models, tmp_path):
-    gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
     there = tmp_path / "there"
     there.mkdir()
     subprocess.run(["sh", "-c", f"cat {tmp_path}/pieces/*.tar.* | tar x -i -C {there}"], check=True)
@@ -433,25 +433,25 @@ def test_plain_cat_and_tar_put_them_together_too(models, tmp_path):
 
 
 def test_the_same_files_give_the_same_pieces(models, tmp_path):
-    first = gpu_carry.split(models, tmp_path / "one", 1024 * _KIB, _GROUPS)
+    first = gpu_pieces.split(models, tmp_path / "one", 1024 * _KIB, _GROUPS)
     (models / "frame.png").touch()
-    assert gpu_carry.split(models, tmp_path / "two", 1024 * _KIB, _GROUPS) == first
+    assert gpu_pieces.split(models, tmp_path / "two", 1024 * _KIB, _GROUPS) == first
 
 
 @pytest.mark.parametrize(("spoil", "why"), [(lambda path: path.unlink(), "is not there"),
                                             (lambda path: path.write_bytes(b"x"), "is damaged")])  # fmt: skip
 def test_a_group_that_is_not_whole_is_named_and_the_others_come(models, tmp_path, spoil, why):
-    gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
     spoil(tmp_path / "pieces" / "2-wheels.tar.01")
-    whole, lacking = gpu_carry.join(tmp_path / "pieces", tmp_path / "there")
+    whole, lacking = gpu_pieces.join(tmp_path / "pieces", tmp_path / "there")
     assert whole == ["core"]
     assert why in lacking["wheels"]
     assert not (tmp_path / "there" / "wheels").exists()
 
 
 def test_fewer_pieces_leave_none_of_an_earlier_split(models, tmp_path):
-    gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
-    entries = gpu_carry.split(models, tmp_path / "pieces", 8192 * _KIB, _GROUPS)
+    gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    entries = gpu_pieces.split(models, tmp_path / "pieces", 8192 * _KIB, _GROUPS)
     assert sorted(path.name for path in (tmp_path / "pieces").iterdir()) == [
         "1-core.tar.00", "2-wheels.tar.00", "manifest.json",
     ]  # fmt: skip
@@ -462,15 +462,15 @@ def test_fewer_pieces_leave_none_of_an_earlier_split(models, tmp_path):
 def test_a_manifest_that_is_none_is_refused(tmp_path, manifest):
     if manifest is not None:
         (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(gpu_carry.CarryError, match="as split wrote it"):
-        gpu_carry.join(tmp_path, tmp_path / "there")
+    with pytest.raises(gpu_pieces.PiecesError, match="as split wrote it"):
+        gpu_pieces.join(tmp_path, tmp_path / "there")
 
 
 def test_nothing_to_carry_is_refused(tmp_path):
-    with pytest.raises(gpu_carry.CarryError, match="expected models"):
-        gpu_carry.split(tmp_path, tmp_path / "pieces", 1024 * _KIB)
-    with pytest.raises(gpu_carry.CarryError, match="1 MiB"):
-        gpu_carry.split(tmp_path, tmp_path / "pieces", 5)
+    with pytest.raises(gpu_pieces.PiecesError, match="expected models"):
+        gpu_pieces.split(tmp_path, tmp_path / "pieces", 1024 * _KIB)
+    with pytest.raises(gpu_pieces.PiecesError, match="1 MiB"):
+        gpu_pieces.split(tmp_path, tmp_path / "pieces", 5)
 
 
 # --- graphs without their weights ---------------------------------------------------------------------------------
@@ -502,13 +502,13 @@ def test_a_graph_comes_back_whole_from_the_weights_it_was_made_of(tmp_path):
               "own": made.normal(size=(64, 32)).astype(np.float32), "small": weights["d"][:3],
               "flat": weights["d"]}  # fmt: skip
     graph = _graph(tmp_path / "graph.onnx", {name: np.ascontiguousarray(each) for name, each in arrays.items()})
-    gone = hollow_graphs.hollow(graph, weights, tmp_path / "hollow.onnx")
+    gone = stripped_graphs.strip_weights(graph, weights, tmp_path / "hollow.onnx")
     assert 0.5 < gone < 0.85  # all but its own
     assert (tmp_path / "hollow.onnx").stat().st_size < graph.stat().st_size / 2
-    hollow_graphs.fill(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
+    stripped_graphs.restore_weights(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
     assert (tmp_path / "filled.onnx").read_bytes() == graph.read_bytes()
     others = {name: each + 1 for name, each in weights.items()}
-    hollow_graphs.fill(tmp_path / "hollow.onnx", others, tmp_path / "other.onnx")
+    stripped_graphs.restore_weights(tmp_path / "hollow.onnx", others, tmp_path / "other.onnx")
     found = _arrays(tmp_path / "other.onnx")
     np.testing.assert_array_equal(found["turned"], arrays["turned"] + 1)
     np.testing.assert_array_equal(found["own"], arrays["own"])
@@ -520,6 +520,6 @@ def test_a_graph_comes_back_whole_from_the_weights_it_was_made_of(tmp_path):
 )
 def test_weights_that_do_not_fit_are_refused(tmp_path, weights, why):
     array = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
-    hollow_graphs.hollow(_graph(tmp_path / "graph.onnx", {"x": array}), {"a": array}, tmp_path / "hollow.onnx")
+    stripped_graphs.strip_weights(_graph(tmp_path / "graph.onnx", {"x": array}), {"a": array}, tmp_path / "hollow.onnx")
     with pytest.raises(ValueError, match=why):
-        hollow_graphs.fill(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
+        stripped_graphs.restore_weights(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")

@@ -27,14 +27,13 @@ pytest.importorskip("onnxruntime")
 PEERS = Path(__file__).resolve().parents[2] / "benchmarks" / "peers"
 sys.path.append(str(PEERS))
 
-import agreeing
+import agreement
 import compare
 import pins
 import setup as making
 from answer import Answer, boxes_of
-from contests import Contest
-from meeting import meet
 from our_side import OurSide, Wanted
+from peer_cases import PeerCase
 from peer_errors import (
     DisagreementError,
     PeerDiedError,
@@ -43,6 +42,7 @@ from peer_errors import (
     PeerReplyError,
 )
 from peer_process import PeerProcess
+from side_by_side import compare_case
 
 EVERYTHING = Wanted("colours")
 
@@ -50,7 +50,7 @@ FAKE = """
 import json, os, sys, time
 sys.path.insert(0, {peers!r})
 import numpy as np
-import serving
+import worker_protocol
 from answer import Answer
 
 class Fake:
@@ -81,8 +81,8 @@ class Fake:
         with open(self.options["log"], "a") as file:
             file.write(json.dumps([what, told]) + "\\n")
 
-serving.installed = lambda names: {{**names, **{changed!r}}}
-serving.serve(Fake(), "ultralytics")
+worker_protocol.installed = lambda names: {{**names, **{changed!r}}}
+worker_protocol.serve(Fake(), "ultralytics")
 """
 
 RAW = """
@@ -137,10 +137,10 @@ class Fakes:
             np.savez(options["embeddings"], crops=embeddings[0], texts=embeddings[1])
         return options
 
-    def contest(self, script: Path, options: dict[str, Any], wanted: Wanted = EVERYTHING) -> Contest:
-        return Contest(
+    def contest(self, script: Path, options: dict[str, Any], wanted: Wanted = EVERYTHING) -> PeerCase:
+        return PeerCase(
             "ultralytics", script, {"fake": options}, "ultralytics", "colours", wanted,
-            agreeing.Bounds(), {"scene": self._frame}, "all masks",
+            agreement.Bounds(), {"scene": self._frame}, "all masks",
         )  # fmt: skip
 
     def asked(self) -> list[str]:
@@ -152,8 +152,8 @@ def fakes(tmp_path: Path, frame: np.ndarray) -> Fakes:
     return Fakes(tmp_path, frame)
 
 
-def _meet(contest: Contest, ours: OurSide) -> list[Peer | Failed]:
-    return list(meet(contest, Path(sys.executable), {"ours": ours}, rounds=3, warmup=0))
+def _meet(contest: PeerCase, ours: OurSide) -> list[Peer | Failed]:
+    return list(compare_case(contest, Path(sys.executable), {"ours": ours}, rounds=3, warmup=0))
 
 
 def _shifted(answer: Answer, px: int) -> Answer:
@@ -341,12 +341,12 @@ def _answer(*segments: tuple[float, float, int]) -> Answer:
     ],
 )
 def test_matching(theirs: Answer, ours: Answer, agree: bool) -> None:
-    figures, broken = agreeing.match(theirs, ours, agreeing.Bounds())
+    figures, broken = agreement.match(theirs, ours, agreement.Bounds())
     assert (not broken) is agree
     assert figures["mask_iou"] is None
     if not agree:
         with pytest.raises(DisagreementError, match="theirs and ours disagree"):
-            agreeing.check("theirs", "ours", broken)
+            agreement.check("theirs", "ours", broken)
 
 
 @pytest.mark.parametrize(("second", "agree"), [(0.49, True), (0.3, False)])
@@ -357,7 +357,7 @@ def test_a_choice_may_differ_only_by_a_hair(second: float, agree: bool) -> None:
     turned = np.arccos(0.51)
     ours[1] = np.cos(turned), np.sin(turned)
     text = np.array([[1, 0]], np.float32)
-    figures, broken = agreeing.match_embeddings((theirs, text), (ours, text), agreeing.Bounds(cosine=0.9))
+    figures, broken = agreement.match_embeddings((theirs, text), (ours, text), agreement.Bounds(cosine=0.9))
     assert figures["same_choice"] == 0
     assert (not broken) is agree
 
@@ -444,10 +444,10 @@ def test_the_command_writes_what_reports_show(
     options = fakes.options(ours.answer(frame))
     contest = fakes.contest(fakes.script(), options)
 
-    def made(peer: str, args: argparse.Namespace, models: object) -> Contest:
+    def made(peer: str, args: argparse.Namespace, models: object) -> PeerCase:
         return contest
 
-    monkeypatch.setattr(compare, "make_contest", made)
+    monkeypatch.setattr(compare, "make_case", made)
     command = ["compare.py", "ultralytics", "--python", sys.executable, "--rounds", "3", "--backend", "onnxruntime",
                "--precision", "auto", "fp32", "--out", str(tmp_path / "out")]  # fmt: skip
     monkeypatch.setattr(sys, "argv", command)

@@ -261,7 +261,7 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
 
     from fastsam_export.fp16 import fp32_islands
     from fastsam_export.fp16 import graph as half_conversion
-    from fastsam_export.fp16.graph import simple, to_half
+    from fastsam_export.fp16.graph_conversion import simple, to_half
 
     model = simple(_block(square, scale=400))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
@@ -285,7 +285,7 @@ def test_what_is_too_large_when_measured_stays_in_fp32() -> None:
     from onnx.reference import ReferenceEvaluator
 
     from fastsam_export.fp16.fp32_islands import peaks
-    from fastsam_export.fp16.graph import simple, to_half
+    from fastsam_export.fp16.graph_conversion import simple, to_half
 
     model = simple(_block("Pow", scale=40000))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)

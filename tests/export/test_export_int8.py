@@ -163,7 +163,7 @@ def test_weights_on_a_grid_keep_it_and_others_lose_less_than_by_their_largest() 
 def test_biases_make_good_what_rounding_takes_from_means(tmp_path: Path, groups: int, bias: bool) -> None:
     import onnx
 
-    from fastsam_export.int8.graph import Int8Graph
+    from fastsam_export.int8.quantised_graph import Int8Graph
 
     generator = np.random.default_rng(1)
     weights = generator.normal(size=(8, 4 // groups, 3, 3)).astype(np.float32)
@@ -253,9 +253,9 @@ def test_what_int8_hurts_is_found_by_measurement_and_left_out(
     """One module gets a range far too wide: alone it is to be left out, and then the bounds hold."""
     import onnx
 
-    from fastsam_export.int8 import graph as int8_graph
+    from fastsam_export.int8 import quantised_graph
 
-    real = int8_graph._ranges
+    real = quantised_graph._ranges
 
     def spoiled(*arguments: Any) -> Any:
         ranges = real(*arguments)
@@ -263,10 +263,10 @@ def test_what_int8_hurts_is_found_by_measurement_and_left_out(
         ranges.data[hurt].highest = np.float32(3_000)
         return ranges
 
-    monkeypatch.setattr(int8_graph, "_ranges", spoiled)
+    monkeypatch.setattr(quantised_graph, "_ranges", spoiled)
     graph = quantise("demo-seg")
     said = {each.key: each.value for each in onnx.load(str(graph)).metadata_props}
-    assert json.loads(said[int8_graph.METADATA_KEY])["left_out"][0] == "/model.15"
+    assert json.loads(said[quantised_graph.METADATA_KEY])["left_out"][0] == "/model.15"
     spec = read_spec(graph)
     assert spec.parity is not None
     assert "left in floating point: /model.15" in spec.parity.inputs[0]
@@ -410,8 +410,7 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
     scenes: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """YOLO26 with its end-to-end head, small and seeded, untrained; then with ranges far too wide."""
-    from fastsam_export.int8 import agreement
-    from fastsam_export.int8 import graph as int8_graph
+    from fastsam_export.int8 import agreement, quantised_graph
     from fastsam_export.int8 import quantise as int8_precision
     from support import small_yolo
 
@@ -427,7 +426,7 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
     assert main(["info", "mine-int8"]) == 0
     assert "int8" in capsys.readouterr().out
 
-    real = int8_graph._ranges
+    real = quantised_graph._ranges
 
     def spoiled(*arguments: Any) -> Any:
         ranges = real(*arguments)
@@ -435,7 +434,7 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
             each.highest = np.float32(1e5)
         return ranges
 
-    monkeypatch.setattr(int8_graph, "_ranges", spoiled)
+    monkeypatch.setattr(quantised_graph, "_ranges", spoiled)
     monkeypatch.setattr(int8_precision._Choice, "_by_damage", lambda *_: [])
     assert main(request) == 1
     error = capsys.readouterr().err

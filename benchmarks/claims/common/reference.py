@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from claims.common import harness
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import numpy as np
@@ -34,7 +34,7 @@ def export_onnx(weights: Path, imgsz_px: int) -> Path:
     return Path(load(weights).export(format="onnx", imgsz=imgsz_px, verbose=False))
 
 
-class Peer(Apart):
+class Peer(Child):
     """ultralytics in a process of its own: importing it changes how many threads OpenCV and OpenMP give everybody else.
 
     A context manager; it ends the process.

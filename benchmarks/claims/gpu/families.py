@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from claims.common import harness
-from claims.common.seeded_models import SEGMENTERS, SMALL, TRAINED, Models, small_transformers
+from claims.common.seeded_models import Models
+from claims.common.seeded_weights import SEGMENTERS, SMALL, TRAINED, small_transformers
 from claims.gpu.case import OtherAnswerError, attempt
 from claims.gpu.reference import frame_of
 from claims.gpu.sides import Where, opened_at

@@ -3,7 +3,7 @@
 On a machine with the export extra and a folder of wheels for the other machine, then, with what was carried, there:
 
     python benchmarks/claims/gpu/main.py --export models --wheels wheels  makes models/pieces/, the most telling first
-    python benchmarks/claims/gpu/carry.py join pieces models
+    python benchmarks/claims/gpu/pieces.py join pieces models
     python benchmarks/claims/gpu/main.py --models models --minutes 8 --json results.jsonl
 
 `--device cpu` rehearses all of it without a GPU, with small sizes: its figures say nothing. What the folder lacks is
@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from claims.common import harness
-from claims.common.seeded_models import SEGMENTERS
-from claims.gpu import carry as gpu_carry
+from claims.common.seeded_weights import SEGMENTERS
+from claims.gpu import pieces as gpu_pieces
 from claims.gpu import tasks as gpu_tasks
 from claims.gpu.budget import LACKING, Budget, Row, Task, run_tasks
 from claims.gpu.case import SCRIPT, ULTRALYTICS
@@ -222,8 +222,8 @@ def _export(args: argparse.Namespace) -> int:
         for wheel in sorted(args.wheels.glob("*.whl")):
             shutil.copyfile(wheel, wanted.folder / "wheels" / wheel.name)
     try:
-        entries = gpu_carry.split(wanted.folder, wanted.folder / "pieces", args.piece_mib << 20)
-    except gpu_carry.CarryError as error:
+        entries = gpu_pieces.split(wanted.folder, wanted.folder / "pieces", args.piece_mib << 20)
+    except gpu_pieces.PiecesError as error:
         raise harness.BenchmarkError(str(error)) from error
     harness.show_rows(
         f"pieces in {wanted.folder / 'pieces'}",

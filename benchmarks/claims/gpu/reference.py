@@ -133,8 +133,8 @@ def _segments(models: Models, name: str, frame: NDArray[np.uint8], imgsz: int) -
 def _weights_of_clip(models: Models) -> str:
     """What tells CLIP's weights apart, from whichever precision is there."""
     for precision in ("fp16", "fp32"):
-        if any(models.place(CLIP, precision).glob("*.onnx")):
-            source = read_spec(find_graph(models.place(CLIP, precision), "image")).source
+        if any(models.export_folder(CLIP, precision).glob("*.onnx")):
+            source = read_spec(find_graph(models.export_folder(CLIP, precision), "image")).source
             return "" if source is None else source.weights_sha256
     models.export(CLIP, "fp32")
     return _weights_of_clip(models)

@@ -131,7 +131,7 @@ class Ours(Side):
         backend, device = where.backend, where.device
         with self._opening():
             self.pipeline = Pipeline(
-                models.export(name, graphs), clip=models.place(CLIP, graphs), selector="clip", threshold=0.0,
+                models.export(name, graphs), clip=models.export_folder(CLIP, graphs), selector="clip", threshold=0.0,
                 imgsz=imgsz, backend=backend, device=device, precision=precision,
             )  # fmt: skip
         session = self.pipeline.segmenter.session

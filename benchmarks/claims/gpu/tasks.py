@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from claims.common.seeded_models import CLIP, SEGMENTERS, SMALL
+from claims.common.seeded_models import CLIP
+from claims.common.seeded_weights import SEGMENTERS, SMALL
 from claims.gpu.budget import Task
 from claims.gpu.case import SCRIPT, ULTRALYTICS
 from claims.gpu.families import FAMILIES
@@ -233,7 +234,7 @@ def _made(wanted: Wanted, name: str, what: Sequence[str]) -> Iterator[Task]:
             continue
         if each == "script" and any(wanted.folder.glob(f"{name}.*.torchscript")) and not wanted.rehearsal:
             continue
-        if each not in ("script", "operations") and any(models.place(name, each).glob("*.onnx")):
+        if each not in ("script", "operations") and any(models.export_folder(name, each).glob("*.onnx")):
             continue
         kind = each if each in ("script", "operations") else "export"
         title = f"make {name} {each}"

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from claims.common import harness, seeded_models
+from claims.common import harness, seeded_weights
 from claims.gpu.sides import PROMPT, Batched, Found, Frames, Side, no_part
 
 # isort: split
@@ -127,7 +127,7 @@ class Ultralytics(Torch):
         self, weights: Path, clip: Callable[[], Path], imgsz: int, device: str, iou: float, *, half: bool
     ) -> None:
         super().__init__(clip, imgsz, device, half=half)
-        self._yolo, self._iou = seeded_models.load_ultralytics(weights), iou
+        self._yolo, self._iou = seeded_weights.load_ultralytics(weights), iou
 
     def __call__(self, frames: Frames) -> Found:
         answers = self._yolo.predict(

@@ -52,15 +52,15 @@ def readiness(_: Given) -> Rows:
 
 def limits(given: Given) -> Rows:
     """What the chip is, and the operations a second that it reaches, by precision."""
-    from claims.gpu import chip as gpu_chip
+    from claims.gpu import gpu_facts
     from claims.gpu.case import attempt
 
     cpu = given["device"] == "cpu"
     for precision in ("fp32",) if cpu else ("fp16", "tf32", "fp32"):
-        limit, why = attempt(partial(gpu_chip.ceiling, given["device"], precision, (512,) if cpu else (8192,)))
+        limit, why = attempt(partial(gpu_facts.ceiling, given["device"], precision, (512,) if cpu else (8192,)))
         yield {"kind": "limit", "title": f"limit {precision}", "computes": precision, "limit": limit, "note": why}
     if not cpu:
-        found, why = attempt(gpu_chip.chip)
+        found, why = attempt(gpu_facts.chip)
         yield {"kind": "chip", "title": "chip", **(found or {}), "note": why}
 
 
@@ -74,7 +74,7 @@ def make(given: Given) -> Rows:
         where = placed(models, name, given["imgsz"])
         call = partial(models.script, name, where.input_h, where.input_w)
     elif given["what"] == "hollow":
-        call = partial(models.hollow_clip, given["precision"])
+        call = partial(models.stripped_clip, given["precision"])
     elif given["what"] == "operations":
         call = partial(models.operations, name)
     yield _tried(given["title"], call)
@@ -92,7 +92,7 @@ def reference(given: Given) -> Rows:
 
 def side(given: Given) -> Rows:
     """Open one side, then compare and time it case by case."""
-    from claims.common.seeded_models import TRAINED
+    from claims.common.seeded_weights import TRAINED
     from claims.gpu.case import Case, Timing, attempt
     from claims.gpu.reference import load_reference, operations
 
@@ -135,7 +135,7 @@ def family(given: Given) -> Rows:
 
 def sanitize(given: Given) -> Rows:
     """Let compute-sanitizer watch a short run of ours."""
-    from claims.gpu.sanitizer import command, errors_found
+    from claims.gpu.gpu_facts import command, errors_found
 
     tool, start = given["tool"], time.perf_counter()
     run = [sys.executable, __file__, "watched", json.dumps({**given, "without": []})]

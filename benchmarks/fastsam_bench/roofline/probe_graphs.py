@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_bench.roofline.onnx_package import load_onnx
+from fastsam_bench.roofline.shape_inference import load_onnx
 from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.spec.model_spec import METADATA_KEY, ModelSpec, Output, Precision
 

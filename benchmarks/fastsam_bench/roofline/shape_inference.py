@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from fastsam_bench.errors import GraphCountError
-from fastsam_bench.roofline.onnx_package import load_onnx
 from fastsam_engine.errors import PackagesMissingError, one_line
 
 Shape = tuple[int, ...]
@@ -182,3 +181,17 @@ def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mappin
     except Exception as error:  # the library's own exceptions share no base but Exception
         raise GraphCountError(where, "a graph that ONNX Runtime runs", one_line(error)) from error
     return {name: tuple(each.tolist()) for name, each in zip(wanted, found, strict=True)}
+
+
+def load_onnx() -> Any:
+    """The module `onnx`.
+
+    Raises:
+        PackagesMissingError: It is not installed.
+    """
+    try:
+        import onnx
+        import onnx.shape_inference
+    except ModuleNotFoundError as error:
+        raise PackagesMissingError([error.name or "onnx"], "bench") from error
+    return onnx

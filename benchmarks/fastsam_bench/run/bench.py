@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastsam_bench.cases.case import ModelCase
 from fastsam_bench.cases.frames import DrawnFrames
 from fastsam_bench.cases.opened_model import OpenedModel
 from fastsam_bench.results.records import Cell, End, Failed, Record, Run
+from fastsam_bench.results.results_file import ResultsWriter
 from fastsam_bench.roofline.cell_limits import Limits
-from fastsam_bench.roofline.onnx_package import load_onnx
+from fastsam_bench.roofline.shape_inference import load_onnx
 from fastsam_bench.run.cell import MeasuredCell
 from fastsam_bench.run.plan import BenchOptions, Plan
-from fastsam_bench.run.run_record import run_head
+from fastsam_bench.run.run_record import new_run_id, run_head
 from fastsam_bench.scenarios.cold_start import measure_cold
 from fastsam_bench.scenarios.memory import measure_memory
 from fastsam_bench.scenarios.segment_sweep import COUNTS, measure_sweep
@@ -191,6 +193,30 @@ class Bench:
         if key not in self._clips:
             self._clips[key] = Clip(name, backend=case.backend, device=case.device, precision=case.precision)
         return self._clips[key]
+
+
+def record(path: Path, bench: Bench, command: tuple[str, ...]) -> bool:
+    """Measure, and add the records to a file of results; True where Ctrl-C stopped that.
+
+    Args:
+        path: Of the file; made if need be.
+        bench: What to measure.
+        command: As typed.
+
+    Raises:
+        FastsamError: As `Bench.records`.
+        OSError: The file can't be written.
+    """
+    with ResultsWriter(path, new_run_id()) as writer:
+        writer.write(bench.head(command))
+        try:
+            for each in bench.records():
+                writer.write(each)
+        except KeyboardInterrupt:
+            for cell in bench.salvaged():
+                writer.write(cell)
+            return True
+    return False
 
 
 def _which(turn: int, passes: int) -> str:

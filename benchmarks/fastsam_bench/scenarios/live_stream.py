@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastsam_bench.cases.case import CellCase
 from fastsam_bench.cases.frames import Frames
 from fastsam_bench.cases.opened_model import OpenedModel
-from fastsam_bench.scenarios.scenario import Scenario
+from fastsam_bench.scenarios.scenario import Scenario, register
 from fastsam_bench.scenarios.single_stream import split
 from fastsam_bench.timing.blocks import WHOLE, Block, Times
 from fastsam_trt.sources.frame import Frame
@@ -52,6 +52,7 @@ class Pass:
     dropped: int
 
 
+@register("live")
 class LiveStream(Scenario):
     """The pipeline on a live source, stages of different frames at once, the newest frame first; nothing is tracked.
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from fastsam_bench.cases.case import CellCase
 from fastsam_bench.cases.opened_model import OpenedModel
-from fastsam_bench.scenarios.scenario import Scenario
+from fastsam_bench.scenarios.scenario import Scenario, register
 from fastsam_bench.timing.blocks import WHOLE, Times
 from fastsam_trt.frames.preprocess import FramePreprocessor
 
 
+@register("offline")
 class Offline(Scenario):
     """A batch: its frames decoded and prepared on the host, one run, and each frame's masks decoded.
 

@@ -1,9 +1,10 @@
-"""Scenario: what all have in common."""
+"""The base class of scenarios, and the scenario of a case."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from fastsam_bench.timing.blocks import Block, Times, WarmUp, time_block, warm_u
 from fastsam_bench.timing.stage_clock import Shapes
 
 _LOOKED_AT = 4
+_SCENARIOS: dict[str, type[Scenario]] = {}
+
+S = TypeVar("S", bound="Scenario")
 
 
 class Scenario(ABC):
@@ -72,3 +76,18 @@ class Scenario(ABC):
     def keep_shapes(self) -> None:
         """Remember what the networks were given since the clock was cleared."""
         self.shapes = {stage: list(shapes) for stage, shapes in self.opened.clock.shapes.items()}
+
+
+def register(name: str) -> Callable[[type[S]], type[S]]:
+    """Class decorator that makes a scenario known by its name."""
+
+    def add(scenario: type[S]) -> type[S]:
+        _SCENARIOS[name] = scenario
+        return scenario
+
+    return add
+
+
+def make_scenario(case: CellCase, opened: OpenedModel) -> Scenario:
+    """The scenario of a case, on an open model."""
+    return _SCENARIOS[case.scenario](case, opened)

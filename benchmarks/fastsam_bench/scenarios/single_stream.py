@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from fastsam_bench.scenarios.scenario import Scenario
+from fastsam_bench.scenarios.scenario import Scenario, register
 from fastsam_bench.timing.blocks import WHOLE, Times
 
 Total: TypeAlias = Callable[[str], float]
 
 
+@register("single")
 class SingleStream(Scenario):
     """A whole call of the pipeline, the decoding of the frame before it and of the masks after it included.
 

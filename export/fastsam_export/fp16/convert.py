@@ -15,7 +15,7 @@ from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported
 from fastsam_export.fp16.agreement import agreement, tolerance
 from fastsam_export.fp16.fp32_islands import peaks
-from fastsam_export.fp16.graph import simple, to_half
+from fastsam_export.fp16.graph_conversion import simple, to_half
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import TEXTS, synthetic_pictures
 from fastsam_export.proof import FP32_GRAPH, check_finite, prove, run_on_cpu

@@ -16,7 +16,7 @@ from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported
 from fastsam_export.int8.agreement import Agreement, agreement, bounds
 from fastsam_export.int8.calibration_images import CalibrationPictures, pictures_for
-from fastsam_export.int8.graph import CONVOLUTIONS, PRODUCTS, Int8Graph
+from fastsam_export.int8.quantised_graph import CONVOLUTIONS, PRODUCTS, Int8Graph
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.proof import FP32_GRAPH, check_finite, prove, run_on_cpu
 

@@ -123,8 +123,8 @@ def execute(args: argparse.Namespace) -> int:
     from fastsam_bench.results.results_file import read_results
 
     if args.compare is not None:
-        from fastsam_bench.report.compare_text import describe
-        from fastsam_bench.results.compare import compare
+        from fastsam_bench.report.comparison_text import describe
+        from fastsam_bench.results.comparison import compare
 
         before, after = args.compare
         print(describe(compare(read_results(before), read_results(after))))
@@ -140,8 +140,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
     from fastsam_bench.results.results_file import read_results
-    from fastsam_bench.run.bench import Bench
-    from fastsam_bench.run.recording import record
+    from fastsam_bench.run.bench import Bench, record
 
     path, interrupted = args.out / _RESULTS, False
     if path.exists():

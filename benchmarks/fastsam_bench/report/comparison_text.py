@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastsam_bench.report.formatting import significant
-from fastsam_bench.results.compare import FALSE_ALARMS, Change, Comparison
+from fastsam_bench.results.comparison import FALSE_ALARMS, Change, Comparison
 from fastsam_bench.results.records import Interval
 
 

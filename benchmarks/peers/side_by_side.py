@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import wings  # noqa: F401 - finds what follows
+import import_paths  # noqa: F401 - makes the next imports possible
 
 # isort: split
 import cv2
 import numpy as np
 import pins
-from agreeing import Figures, check, match, match_embeddings
+from agreement import Figures, check, match, match_embeddings
 from answer import Answer
-from contests import Contest
 from numpy.typing import NDArray
 from our_side import OurSide
+from peer_cases import PeerCase
 from peer_errors import DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError
 from peer_process import PeerProcess
 
@@ -28,8 +28,8 @@ from fastsam_bench.timing.blocks import state
 _WENT_WRONG = (DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError)
 
 
-def meet(
-    contest: Contest, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
+def compare_case(
+    contest: PeerCase, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
 ) -> Iterator[Peer | Failed]:
     """Hold a contest, and give its records as they are made; tables and what went wrong are printed.
 
@@ -60,7 +60,7 @@ class _Picture:
 
     def __init__(
         self,
-        contest: Contest,
+        contest: PeerCase,
         title: str,
         frame: NDArray[np.uint8],
         ours: Mapping[str, OurSide],

@@ -1,7 +1,7 @@
 """Files for `main.py` in pieces that fit through a narrow door, the most telling first, and put together again.
 
-    python benchmarks/claims/gpu/carry.py split MODELS PIECES --piece-mib 50
-    python benchmarks/claims/gpu/carry.py join PIECES MODELS
+    python benchmarks/claims/gpu/pieces.py split MODELS PIECES --piece-mib 50
+    python benchmarks/claims/gpu/pieces.py join PIECES MODELS
 
 Each group of files is one tar, cut into pieces; `cat PIECES/1-core.tar.* | tar x -C MODELS` puts it together as well.
 `manifest.json` names the pieces in order, with their sizes and hashes. Groups whose pieces are not all there are named
@@ -25,7 +25,7 @@ _MEBIBYTE = 1 << 20
 _READ = 1 << 20
 
 
-class CarryError(Exception):
+class PiecesError(Exception):
     """Pieces that can't be made or put together; the message says which and why."""
 
 
@@ -78,10 +78,10 @@ def split(folder: Path, to: Path, piece_bytes: int, groups: Sequence[Group] = GR
         The manifest's entries, a piece each: `file`, `group`, `use`, `bytes`, `sha256`.
 
     Raises:
-        CarryError: There is nothing to carry, or no room for it in a piece.
+        PiecesError: There is nothing to carry, or no room for it in a piece.
     """
     if piece_bytes < _READ:
-        raise CarryError(f"expected pieces of 1 MiB or more, found {piece_bytes} bytes")
+        raise PiecesError(f"expected pieces of 1 MiB or more, found {piece_bytes} bytes")
     to.mkdir(parents=True, exist_ok=True)
     for old in (*to.glob("[0-9]*.tar.[0-9]*"), to / MANIFEST):
         old.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def split(folder: Path, to: Path, piece_bytes: int, groups: Sequence[Group] = GR
             names = _cut(folder, files, to, f"{number}-{group.name}.tar", piece_bytes)
             entries += [{"group": group.name, "use": group.use, **entry} for entry in names]
     if not entries:
-        raise CarryError(f"expected models in {folder}, found none of {', '.join(each.name for each in groups)}")
+        raise PiecesError(f"expected models in {folder}, found none of {', '.join(each.name for each in groups)}")
     (to / MANIFEST).write_text(json.dumps({"pieces": entries}, indent=1) + "\n")
     return entries
 
@@ -111,7 +111,7 @@ def join(pieces: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
         The names of the groups that are there now, and group to reason for those that are not.
 
     Raises:
-        CarryError: There is no manifest, or it can't be read.
+        PiecesError: There is no manifest, or it can't be read.
     """
     try:
         entries: list[dict[str, Any]] = json.loads((pieces / MANIFEST).read_text())["pieces"]
@@ -119,7 +119,7 @@ def join(pieces: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
         for entry in entries:
             by_group.setdefault(entry["group"], []).append(entry)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CarryError(f"expected {pieces / MANIFEST} as split wrote it, found otherwise ({error})") from error
+        raise PiecesError(f"expected {pieces / MANIFEST} as split wrote it, found otherwise ({error})") from error
     whole, lacking = list[str](), dict[str, str]()
     for name, parts in by_group.items():
         if why := _wrong(pieces, parts):
@@ -150,7 +150,7 @@ def main() -> int:
                 print(f"{entry['file']:24} {entry['bytes'] / _MEBIBYTE:7.1f} MiB  {entry['use']}")
             return 0
         whole, lacking = join(args.pieces, args.folder)
-    except (CarryError, OSError, tarfile.TarError) as error:
+    except (PiecesError, OSError, tarfile.TarError) as error:
         print(f"carry.py: error: {error}", file=sys.stderr)
         return 2
     print(f"whole: {', '.join(whole) or 'none'}")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import wings  # noqa: F401 - finds what follows
+import import_paths  # noqa: F401 - makes the next imports possible
 
 # isort: split
 import cv2
 import numpy as np
-from agreeing import Bounds
+from agreement import Bounds
 from numpy.typing import NDArray
 from our_side import Wanted
 from pins import HERE
@@ -28,7 +28,7 @@ _KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class PeerCase:
     """One peer's sides against ours.
 
     Attributes:
@@ -54,7 +54,7 @@ class Contest:
     note: str
 
 
-def make_contest(peer: str, args: argparse.Namespace, models: SeededModels) -> Contest:
+def make_case(peer: str, args: argparse.Namespace, models: SeededModels) -> PeerCase:
     """Prepare a peer's contest; models that are not there are made.
 
     Raises:
@@ -64,7 +64,7 @@ def make_contest(peer: str, args: argparse.Namespace, models: SeededModels) -> C
     return make(args, models)
 
 
-def _ultralytics(args: argparse.Namespace, models: SeededModels) -> Contest:
+def _ultralytics(args: argparse.Namespace, models: SeededModels) -> PeerCase:
     del models  # its weights are real
     reference.check_same_weights(args.model, args.weights)
     device = _theirs(args.device)
@@ -76,7 +76,7 @@ def _ultralytics(args: argparse.Namespace, models: SeededModels) -> Contest:
     }
     if device != "cpu":
         sides["ultralytics TensorRT"] = {**common, "variant": "engine", "frame_masks": True}
-    return Contest(
+    return PeerCase(
         "ultralytics",
         HERE / "worker_ultralytics.py",
         sides,
@@ -89,14 +89,14 @@ def _ultralytics(args: argparse.Namespace, models: SeededModels) -> Contest:
     )
 
 
-def _fastsam_clip(args: argparse.Namespace, models: SeededModels) -> Contest:
+def _fastsam_clip(args: argparse.Namespace, models: SeededModels) -> PeerCase:
     reference.check_same_weights(args.model, args.weights)
     clip = models.clip()
     options = {
         "weights": str(args.weights), "clip": str(clip.weights), "prompt": args.prompt,
         "device": _theirs(args.device), "conf": _CONF, "iou": _FASTSAM_IOU,
     }  # fmt: skip
-    return Contest(
+    return PeerCase(
         "fastsam-clip",
         HERE / "worker_fastsam_clip.py",
         {"FastSAM's way + CLIP, PyTorch": options},
@@ -109,7 +109,7 @@ def _fastsam_clip(args: argparse.Namespace, models: SeededModels) -> Contest:
     )
 
 
-def _transformers(args: argparse.Namespace, models: SeededModels) -> Contest:
+def _transformers(args: argparse.Namespace, models: SeededModels) -> PeerCase:
     clip, detr = models.clip(), models.detr()
     options = {
         "detr": str(detr.weights), "clip": str(clip.weights), "prompt": args.prompt, "device": _theirs(args.device),
@@ -120,7 +120,7 @@ def _transformers(args: argparse.Namespace, models: SeededModels) -> Contest:
         name: np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         for name, picture in _pictures(args.image[:1]).items()
     }
-    return Contest(
+    return PeerCase(
         "transformers",
         HERE / "worker_transformers.py",
         {"DETR + CLIP, transformers": options},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
 
+_SUMMARY = re.compile(r"(?:ERROR SUMMARY|RACECHECK SUMMARY): (\d+)")
 _PRODUCTS_A_TIMING = 10  # so that the launch of one is not felt
 
 
@@ -65,3 +67,20 @@ def chip() -> dict[str, Any]:
         }
     finally:
         pynvml.nvmlShutdown()
+
+
+def command(tool: str, path: str, run: Sequence[str]) -> list[str]:
+    """The command that watches a run.
+
+    Args:
+        tool: `memcheck` or `racecheck`.
+        path: Of compute-sanitizer.
+        run: Command of the run.
+    """
+    return [path, "--tool", tool, "--target-processes", "all", "--print-limit", "20", *run]
+
+
+def errors_found(output: str) -> int | None:
+    """How many errors it counted, over all processes; None where it did not come to a summary."""
+    found = _SUMMARY.findall(output)
+    return sum(map(int, found)) if found else None
