@@ -1,4 +1,4 @@
-"""Prove that a graph computes what its reference does, and record the proof in the file."""
+"""Prove that a graph computes the same as its reference, and record the proof in the file."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from fastsam_export.parity import ParityRecorder
 
 PYTORCH = "PyTorch"
 FP32_GRAPH = "the fp32 graph"
-"""References. The fp32 graph, which was itself compared with PyTorch, is that of a graph in another precision."""
+"""References. A graph in another precision is compared with its fp32 graph, which was compared with PyTorch."""
 
 
 def run_on_cpu(
     path: Path, inputs: Sequence[Mapping[str, Array]], backend: str = "onnxruntime"
 ) -> list[dict[str, Array]]:
-    """Run a graph on the processor, once for each of its inputs.
+    """Run a graph on the CPU, once per element of `inputs`.
 
     Args:
         path: An ONNX file.
-        inputs: For each run the arrays by input name.
-        backend: A backend that has the device `cpu`.
+        inputs: Arrays by input name, for each run.
+        backend: A backend that supports the device `cpu`.
 
     Returns:
-        For each run the arrays by output name.
+        Arrays by output name, of each run.
     """
     session = open_session(path, backend=backend, device="cpu")
-    return [session.run(each) for each in inputs]
+    return [session.run(arrays) for arrays in inputs]
 
 
 def check_finite(path: Path, outputs: Iterable[Mapping[str, Array]], inputs: str) -> None:
-    """Refuse a graph that overflows.
+    """Refuse a graph with NaN or infinite outputs.
 
     Args:
-        path: The graph's file, for the message.
-        outputs: What it computed.
-        inputs: What it was run on, for the message.
+        path: File of the graph, for the message.
+        outputs: Arrays by output name, of each run.
+        inputs: Description of the inputs, for the message.
 
     Raises:
         NotFiniteError: A number is NaN or infinite.
@@ -66,15 +66,15 @@ def prove(
     Args:
         path: An ONNX file.
         spec: Its spec.
-        bounds: Metric name to bound; a name begins with `max_` or `min_`, which says the side.
-        comparisons: For each comparison its inputs in words, and its metrics.
+        bounds: Metric name to bound. `max_*` metrics have an upper bound, `min_*` metrics a lower one.
+        comparisons: Description of the inputs, and metrics, of each comparison.
         reference: What the graph was compared with.
 
     Returns:
-        The spec with the record, as the file now holds it.
+        The spec with the record, as written to the file.
 
     Raises:
-        ParityError: A metric is out of its bound, or missing.
+        ParityError: A metric is beyond its bound, or missing.
     """
     recorder = ParityRecorder(bounds)
     for inputs, metrics in comparisons:
@@ -82,3 +82,29 @@ def prove(
     proven = dataclasses.replace(spec, parity=recorder.close(path.name, reference))
     write_spec(path, proven)
     return proven
+
+
+def prove_against_fp32(
+    path: Path,
+    spec: ModelSpec,
+    bounds: Mapping[str, float],
+    inputs: str,
+    metrics: Iterable[Mapping[str, float]],
+    note: str = "",
+) -> ModelSpec:
+    """Prove a graph in another precision by its comparisons with the fp32 graph.
+
+    Args:
+        path, spec, bounds: See `prove`.
+        inputs: Description of the inputs.
+        metrics: Metrics of each comparison.
+        note: Added to the record.
+
+    Returns:
+        The spec with the record, as written to the file.
+
+    Raises:
+        ParityError: A metric is beyond its bound, or missing.
+    """
+    record = f"{inputs}, against {FP32_GRAPH}, which was compared with PyTorch{note}"
+    return prove(path, spec, bounds, ((record, each) for each in metrics), FP32_GRAPH)

@@ -174,7 +174,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
 
     from fastsam_export.fp16 import convert
 
-    real = convert.to_half
+    real = convert.to_fp16
 
     def broken(*arguments: Any) -> Any:
         model = real(*arguments)
@@ -183,7 +183,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
                 each.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(each) * factor, each.name))
         return model
 
-    monkeypatch.setattr(convert, "to_half", broken)
+    monkeypatch.setattr(convert, "to_fp16", broken)
     request = ["export", "mine", "--weights", str(small_checkpoints["detr"]), "--imgsz", "96", "128"]
     assert main([*request, "--precision", "fp16"]) == 1
     error = capsys.readouterr().err
@@ -261,14 +261,14 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
 
     from fastsam_export.fp16 import fp32_islands
     from fastsam_export.fp16 import graph as half_conversion
-    from fastsam_export.fp16.graph_conversion import simple, to_half
+    from fastsam_export.fp16.graph_conversion import flatten, to_fp16
 
-    model = simple(_block(square, scale=400))
+    model = flatten(_block(square, scale=400))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
     magnitudes = fp32_islands.peaks(model, [{"x": x}])
     assert max(magnitudes.values()) > 65504
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
-    ours = to_half(model, magnitudes if measured else {})
+    ours = to_fp16(model, magnitudes if measured else {})
     assert sum(node.op_type == "MatMul" for node in ours.graph.node) == 10
     assert {each.data_type for each in ours.graph.initializer if each.name.startswith("w")} == {10}
     (found,) = ReferenceEvaluator(ours).run(None, {"x": x})
@@ -276,7 +276,7 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
     assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
     monkeypatch.setattr(half_conversion, "islands", lambda *_: set())
     with np.errstate(all="ignore"):
-        (naive,) = ReferenceEvaluator(to_half(model, {})).run(None, {"x": x})
+        (naive,) = ReferenceEvaluator(to_fp16(model, {})).run(None, {"x": x})
     assert not np.isfinite(naive).all() or np.abs(naive - expected).max() > 0.3 * np.abs(expected).max()
 
 
@@ -285,13 +285,13 @@ def test_what_is_too_large_when_measured_stays_in_fp32() -> None:
     from onnx.reference import ReferenceEvaluator
 
     from fastsam_export.fp16.fp32_islands import peaks
-    from fastsam_export.fp16.graph_conversion import simple, to_half
+    from fastsam_export.fp16.graph_conversion import flatten, to_fp16
 
-    model = simple(_block("Pow", scale=40000))
+    model = flatten(_block("Pow", scale=40000))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
-    (found,) = ReferenceEvaluator(to_half(model, peaks(model, [{"x": x}]))).run(None, {"x": x})
+    (found,) = ReferenceEvaluator(to_fp16(model, peaks(model, [{"x": x}]))).run(None, {"x": x})
     assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
     with np.errstate(all="ignore"):
-        (unmeasured,) = ReferenceEvaluator(to_half(model, {})).run(None, {"x": x})
+        (unmeasured,) = ReferenceEvaluator(to_fp16(model, {})).run(None, {"x": x})
     assert not np.isfinite(unmeasured).all()
