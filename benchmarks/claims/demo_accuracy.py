@@ -53,7 +53,7 @@ def main() -> int:
             session = pipeline.segmenter.session
             columns[f"{session.backend} {session.precision}"] = measure(
                 pipeline, args.scenes, items=tuple(args.items)
-            ).figures()
+            ).metrics()
     rows = harness.show_rows(
         f"{args.scenes} unseen scenes of {args.items[0]} to {args.items[1]} items, crop {args.crop}",
         [{"figure": name, **{engine: figures[name] for engine, figures in columns.items()}} for name in BOUNDS],

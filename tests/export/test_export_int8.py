@@ -322,8 +322,8 @@ def test_many_pictures_are_used_evenly(tmp_path: Path) -> None:
     ("options", "expected"),
     [
         (["--precision", "int8"], "calibration: expected a folder of images like those that the model will see"),
-        (["--calibration", "{scenes}"], "expected --precision int8, which alone calibrates, found fp32"),
-        (["--precision", "fp16", "--calibration", "{scenes}"], "which alone calibrates, found fp16"),
+        (["--calibration", "{scenes}"], "expected --precision int8, the only one that calibrates, found fp32"),
+        (["--precision", "fp16", "--calibration", "{scenes}"], "the only one that calibrates, found fp16"),
         (["--precision", "int8", "--calibration", "{tmp}/none"], "expected a folder of images, found no such folder"),
         (["--precision", "int8", "--calibration", "{scenes}/00.png"], "expected a folder of images, found a file"),
         (["--precision", "int8", "--calibration", "{tmp}/few"], "expected 8 images or more, found 3"),
@@ -367,7 +367,7 @@ def test_families_that_were_not_measured_are_refused(
 ) -> None:
     request = ["export", "mine", "--weights", str(small_checkpoints["segformer"])]
     assert main([*request, "--precision", "int8", "--calibration", str(scenes)]) == 1
-    assert "int8: expected a model of yolo-seg, yolo-end2end, clip, found one of segformer" in capsys.readouterr().err
+    assert "int8: expected a model of family yolo-seg, yolo-end2end, clip, found segformer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_families_that_were_not_measured_are_refused(
     [
         ({"precision": "fp16"}, "int8: expected a graph in fp32, found demo-seg.onnx in fp16"),
         ({"family": "another"}, "found demo-seg.onnx of another"),
-        ({"defaults": {"conf": 0.9999, "iou": 0.7, "max_segments": 300}}, "found nothing in them"),
+        ({"defaults": {"conf": 0.9999, "iou": 0.7, "max_segments": 300}}, "found no detection"),
     ],
 )
 def test_graphs_that_can_not_be_quantised_are_refused(

@@ -1,8 +1,8 @@
-"""DETR panoptic, through transformers: a detection graph, and a mask head for the queries that count.
+"""Export DETR panoptic, through transformers: a detection graph, and a mask head for the chosen queries.
 
-The mask head's first convolution and its pyramid adapters see the same features for every query. They are linear up to
-there, so what does not depend on the query is computed once, in the detection graph, and the head only adds each
-query's attention to it.
+The first convolution and the pyramid adapters of the mask head see the same features for every query, and are linear.
+The part that does not depend on the query is therefore computed once, in the detection graph, and the head adds the
+attention of each query to it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from fastsam_export.proof import PYTORCH, prove
 if TYPE_CHECKING:
     import torch
 
-_STRIDE = 1  # any size: the pyramid is brought to each level's own
-_OUTPUTS = (  # of the detection graph; from `queries` on they are the mask head's inputs
+_STRIDE = 1  # any size: the head resizes to the size of each level of the pyramid
+_OUTPUTS = (  # outputs of the detection graph; from `queries` on they are the inputs of the mask head
     ("class_logits", "query-class-logits"),
     ("boxes", "query-boxes"),  # cx, cy, w, h in 0..1 of the input
     ("queries", "query-features"),
@@ -37,7 +37,7 @@ _OUTPUTS = (  # of the detection graph; from `queries` on they are the mask head
     ("pyramid_1", "mask-pyramid"),
     ("pyramid_2", "mask-pyramid"),
 )
-_KEPT = (1, 7)  # how many queries the head is compared on
+_KEPT = (1, 7)  # numbers of queries on which the head is compared
 _TOLERANCE = {
     "max_rel_class_logit": 1e-3,
     "max_abs_box": 1e-3,
@@ -52,7 +52,7 @@ class DetrFamily(Family):
     """Two graphs of a fixed size."""
 
     name = "detr"
-    packages = ("transformers", "timm", "onnx")  # the published checkpoints have backbones of timm
+    packages = ("transformers", "timm", "onnx")  # the published checkpoints have backbones from timm
 
     def recognises(self, weights: Path) -> bool:
         return transformers_models.has_model_type(weights, "detr")
@@ -100,7 +100,7 @@ class DetrFamily(Family):
         write_spec(head_graph, masks)
         step("comparing with PyTorch")
         spec = prove(graph, spec, _TOLERANCE, _comparisons(model, batch, graph, head_graph), PYTORCH)
-        masks = dataclasses.replace(masks, parity=spec.parity)  # both graphs were compared in one
+        masks = dataclasses.replace(masks, parity=spec.parity)  # both graphs were compared together
         write_spec(head_graph, masks)
         return [Exported(graph, spec), Exported(head_graph, masks), *export_helpers(spec, folder, step)]
 
@@ -108,7 +108,7 @@ class DetrFamily(Family):
 def _comparisons(
     model: Any, batch: torch.Tensor, graph: Path, head_graph: Path
 ) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """Both graphs against the whole model: all queries' classes and boxes, and the masks of the surest few."""
+    """Compare both graphs with the whole model: classes and boxes of all queries, masks of the most confident ones."""
     import torch
 
     sessions, heads = fp32_sessions(graph), fp32_sessions(head_graph)
@@ -121,20 +121,21 @@ def _comparisons(
             max_abs_box = max_abs(boxes, found["boxes"])
             for index in range(count):
                 for kept in _KEPT:
-                    surest = np.sort(np.argsort(logits[index, :, -1])[:kept])  # least sure of "no object"
+                    confident = np.sort(np.argsort(logits[index, :, -1])[:kept])  # lowest logits of "no object"
                     features = {name: found[name][index : index + 1] for name in head.spec.input_names}
-                    features["queries"] = features["queries"][:, surest]
-                    made = head.run(features)["mask_logits"]
-                    figures = compare_queries(
-                        logits[index : index + 1], found["class_logits"][index : index + 1],
-                        masks[index : index + 1, surest], made,
-                    )  # fmt: skip
-                    figures["max_abs_box"] = max_abs_box
-                    yield f"{len(batch)} drawn pictures on {describe(sessions)}", figures
+                    features["queries"] = features["queries"][:, confident]
+                    metrics = compare_queries(
+                        logits[index : index + 1],
+                        found["class_logits"][index : index + 1],
+                        masks[index : index + 1, confident],
+                        head.run(features)["mask_logits"],
+                    )
+                    metrics["max_abs_box"] = max_abs_box
+                    yield f"{len(batch)} drawn pictures on {describe(sessions)}", metrics
 
 
 def _detection(model: Any) -> torch.nn.Module:
-    """Pixels to what `_OUTPUTS` names, as `DetrForSegmentation.forward` does it where nothing is padded."""
+    """The detection graph: pixels to `_OUTPUTS`, as in `DetrForSegmentation.forward` without padding."""
     import torch
 
     detr, head, attention = model.detr, model.mask_head, model.bbox_attention
@@ -158,11 +159,11 @@ def _detection(model: Any) -> torch.nn.Module:
             encoded = detr.model.encoder(
                 inputs_embeds=projected.flatten(2).transpose(1, 2), spatial_position_embeddings=positions
             ).last_hidden_state
-            asked = detr.model.query_position_embeddings.weight.unsqueeze(0).expand(batch, -1, -1)
+            query_positions = detr.model.query_position_embeddings.weight.unsqueeze(0).expand(batch, -1, -1)
             queries = detr.model.decoder(
-                inputs_embeds=torch.zeros_like(asked),
+                inputs_embeds=torch.zeros_like(query_positions),
                 spatial_position_embeddings=positions,
-                object_queries_position_embeddings=asked,
+                object_queries_position_embeddings=query_positions,
                 encoder_hidden_states=encoded,
             ).last_hidden_state
             memory = encoded.transpose(1, 2).reshape(batch, width, *maps[-1].shape[-2:])
@@ -178,7 +179,7 @@ def _detection(model: Any) -> torch.nn.Module:
 
 
 def _head(model: Any) -> torch.nn.Module:
-    """Chosen queries and one picture's features to mask logits, as `DetrMaskHeadSmallConv` does it."""
+    """The mask head: chosen queries and features of one picture to mask logits, as in `DetrMaskHeadSmallConv`."""
     import torch
 
     head, attention = model.mask_head, model.bbox_attention
@@ -194,9 +195,9 @@ def _head(model: Any) -> torch.nn.Module:
             self, queries: torch.Tensor, keys: torch.Tensor, mixed: torch.Tensor, *pyramid: torch.Tensor
         ) -> torch.Tensor:
             height, across = keys.shape[-2:]
-            asked = attention.q_proj(queries[0]).reshape(-1, heads, attention.head_dim) * attention.scaling
-            known = keys[0].reshape(heads, attention.head_dim, height * across)
-            weights = torch.matmul(asked.transpose(0, 1), known).transpose(0, 1)  # (K, heads, h * w)
+            projected = attention.q_proj(queries[0]).reshape(-1, heads, attention.head_dim) * attention.scaling
+            flat_keys = keys[0].reshape(heads, attention.head_dim, height * across)
+            weights = torch.matmul(projected.transpose(0, 1), flat_keys).transpose(0, 1)  # (K, heads, h * w)
             weights = weights.flatten(1).softmax(dim=-1).reshape(-1, heads, height, across)
             first = head.conv1
             hidden = torch.nn.functional.conv2d(weights, first.conv.weight[:, width:], padding=1) + mixed

@@ -1,4 +1,4 @@
-"""Mask2Former, through transformers: one graph that gives every query's class and mask logits."""
+"""Export Mask2Former, through transformers: one graph that outputs class and mask logits of every query."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _compare(expected: transformers_models.Arrays, found: transformers_models.Ar
 
 
 def _network(model: Any) -> torch.nn.Module:
-    """The model as it is exported: pixels to the last layer's class and mask logits."""
+    """The exported form of the model: pixels to the class and mask logits of the last layer."""
     import torch
 
     class Network(torch.nn.Module):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""SegFormer, through transformers: one graph that gives the logits of every class at a quarter of the size."""
+"""Export SegFormer, through transformers: one graph that outputs logits of every class at a quarter of the size."""
 
 from __future__ import annotations
 
