@@ -177,7 +177,7 @@ def _measure(path: Path, requests: Sequence[BenchOptions], home: Path) -> str:
             bench.close()
     except (FastsamError, OSError) as error:
         return str(error)
-    print("".join(f"remark: {remark}\n" for remark in bench.remarks), end="")
+    print("".join(f"note: {note}\n" for note in bench.notes), end="")
     return "it was stopped" if stopped else ""
 
 

@@ -22,7 +22,7 @@ from claims.common import harness
 # isort: split
 from fastsam_bench.report.comparison_text import describe
 from fastsam_bench.results.compared_time import ENOUGH_RUNS
-from fastsam_bench.results.comparison import compare, figures
+from fastsam_bench.results.comparison import compare, compared_times
 from fastsam_bench.results.results_file import read_results
 from fastsam_bench.results.runs import Results
 
@@ -106,9 +106,9 @@ def main() -> int:
         print(f"\n{name}\n{describe(found)}")
         named = sum(change.stage == stage for change in found.changes)
         others = len(found.changes) - named
-        there = sum(each == stage for _, each in figures(plain))
+        there = sum(each == stage for _, each in compared_times(plain))
         rows.append({"slowed": stage or "nothing", "named": named, "of": there, "others": others,
-                     "figures": found.figures, "shows": found.visible, "together": found.together})  # fmt: skip
+                     "times": found.times_compared, "shows": found.visible, "together": found.together})  # fmt: skip
         told = f"{stage} 20 percent slower" if stage else "nothing slower"
         if there:
             held.append(harness.Figure(f"{told}: share of its times that is named", named / there, ">=", 0.5))

@@ -74,7 +74,7 @@ def _compare(metrics: dict[str, float]) -> int:
     different = [name for name, value in metrics.items() if abs(value - recorded.get(name, value)) > AGREEMENT]
     if different:
         print(
-            f"these differ from the recorded metrics by more than {AGREEMENT} from the recorded ones: {', '.join(different)}",
+            f"these differ from the recorded metrics by more than {AGREEMENT}: {', '.join(different)}",
             file=sys.stderr,
         )
     return 1 if different else 0

@@ -63,7 +63,7 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) ->
 
 def _read(folder: Path) -> BenchRun:
     results = read_results(folder / "results.jsonl")
-    assert results.remarks == ()
+    assert results.notes == ()
     return results.runs[-1]
 
 
@@ -213,8 +213,8 @@ def test_an_interrupt_leaves_whole_lines_and_reports_that_say_so(
     assert run.partial
     assert {cell.id for cell in run.of(Cell)} == set(run.run.planned)
     assert all("stopped after 1 of 3 passes" in cell.warnings for cell in run.of(Cell))
-    assert "stopped half-way" in (tmp_path / "report.md").read_text()
-    assert "stopped half-way" in (tmp_path / "report.html").read_text()
+    assert "stopped before its end" in (tmp_path / "report.md").read_text()
+    assert "stopped before its end" in (tmp_path / "report.html").read_text()
     assert "partial" in capsys.readouterr().err
 
 
@@ -227,7 +227,7 @@ def test_an_interrupt_before_anything_was_measured_still_gives_reports(
     monkeypatch.setattr(MeasuredCell, "measure", interrupted)
     assert _run(*_SMALL, "--scenario", "single", "--crops", 0, "--out", tmp_path) == 130
     assert _read(tmp_path).missing != ()
-    assert "stopped half-way" in (tmp_path / "report.md").read_text()
+    assert "stopped before its end" in (tmp_path / "report.md").read_text()
 
 
 def test_a_cell_that_fails_is_told_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,8 +278,8 @@ def test_a_batch_beyond_the_models_range_is_refused(
     save(segmenter_graph(), home / "models" / "fixed" / "fixed.onnx", spec)
     options = ("--model", "fixed", "--quick", "--crops", 0, "--out", tmp_path)
     error = _fails(capsys, 2, *options, "--batch", "1,8")
-    assert error.endswith("error: batch: expected 1 to 4 frames a run of fixed on openvino, found 8") or (
-        "expected 1 to 4 frames a run of fixed on onnxruntime, found 8" in error
+    assert error.endswith("error: batch: expected 1 to 4 frames per run of fixed on openvino, found 8") or (
+        "expected 1 to 4 frames per run of fixed on onnxruntime, found 8" in error
     )
     assert not (tmp_path / "results.jsonl").exists()
     bench = Bench([BenchOptions(("fixed",), crops=(0,), scenarios=("offline",), quick=True)])
@@ -324,7 +324,7 @@ def test_without_the_extra_the_bench_names_it(
     assert "pip install 'fastsam-trt[bench]'" in _fails(capsys, 2, *_SMALL, "--out", tmp_path)
 
 
-def test_without_nvidia_ml_py_figures_of_gpus_are_left_out_with_a_remark(
+def test_without_nvidia_ml_py_figures_of_gpus_are_left_out_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)

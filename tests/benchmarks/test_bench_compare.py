@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import math
 import random
 from collections.abc import Iterable
@@ -113,7 +112,7 @@ def test_equal_files_and_empty_ones() -> None:
     assert (same.changes, same.together, same.only_before, same.only_after) == ((), 1.0, (), ())
     assert same.agreeing == same.whole_calls == len(NAMES)
     empty = compare(Results(()), Results(()))
-    assert (empty.changes, empty.figures) == ((), 0)
+    assert (empty.changes, empty.times_compared) == ((), 0)
     assert "nothing changed beyond the noise" in describe(empty)
 
 
@@ -144,20 +143,20 @@ def test_machines_versions_and_partial_runs_are_said_at_the_top() -> None:
     (run,) = made_bench.results(2, names=NAMES, host=host).runs
     records = (dataclasses.replace(run.of(Cell)[0], steady=False), *run.of(Cell)[1:])
     compared = compare(before, Results((dataclasses.replace(run, end=None, records=records),), ("a line was cut",)))
-    assert compared.remarks == (
+    assert compared.notes == (
         "a line was cut",
         "cores differs: 2 before, 4 after",
         "openvino differs: 2026.4.1 before, 2027.1 after",
-        "after: run run-2 was stopped half-way",
-        f"after: 1 cells of run run-2 had not settled: {NAMES[0]}",
+        "after: run run-2 was stopped before its end",
+        f"after: 1 cells of run run-2 were not steady: {NAMES[0]}",
     )
     assert describe(compared).splitlines()[1] == "note: cores differs: 2 before, 4 after"
 
 
 def test_few_figures_are_said_to_be_few() -> None:
     compared = compare(*(made_bench.results(seed, names=NAMES[:1]) for seed in (1, 2)))
-    assert compared.figures == 5
-    assert compared.remarks[0].startswith("5 figures are too few")
+    assert compared.times_compared == 5
+    assert compared.notes[0].startswith("5 times are too few")
 
 
 def test_tiny_and_coarse_times_are_not_named() -> None:
@@ -206,11 +205,11 @@ def test_runs_that_were_not_taken_in_turn_are_said() -> None:
             )
         )
 
-    told = "the runs of the two sides were not taken in turn: what the machine did between them is in it"
-    assert compare(side(range(0, 8, 2)), side(range(1, 9, 2))).remarks == ()
-    assert compare(side(range(4)), side(range(4, 8))).remarks == (told,)
-    assert compare(side(range(4, 8)), side(range(4))).remarks == (told,)
-    assert told not in compare(side(range(3)), side(range(4, 8))).remarks
+    told = "the runs of the two sides were not made in turn, so changes of the machine are included"
+    assert compare(side(range(0, 8, 2)), side(range(1, 9, 2))).notes == ()
+    assert compare(side(range(4)), side(range(4, 8))).notes == (told,)
+    assert compare(side(range(4, 8)), side(range(4))).notes == (told,)
+    assert told not in compare(side(range(3)), side(range(4, 8))).notes
 
 
 def test_intervals_of_several_runs_hold_what_they_say() -> None:
@@ -266,19 +265,19 @@ def test_sweeps_count_on_our_side_only() -> None:
     assert [change.case for change in changed] == [f"sweep/m/openvino/bf16/720/1280/labels/ours/{n}" for n in (10, 20)]
 
 
-def test_text_and_json_tell_the_same() -> None:
+def test_the_text_names_the_stage_and_the_whole_call_under_it() -> None:
     target = (NAMES[3], "engine")
     compared = compare(made_bench.results(1, names=NAMES), made_bench.results(2, {target: 1.5}, NAMES))
     lines = describe(compared).splitlines()
     place = lines.index("slower:")
     assert lines[place + 1].startswith(f"  {NAMES[3]}  engine  x1.")
-    assert lines[place + 2].startswith("    with it the whole call  x1.")
-    document = json.loads(json.dumps(compared.as_document()))
-    (change,) = document["changes"]
-    assert (change["case"], change["stage"]) == target
-    assert change["whole"]["stage"] == WHOLE
-    assert f"x{change['ratio']:.2f}" in lines[place + 1]
-    assert document["figures"] == compared.figures
+    assert lines[place + 2].startswith("    and with it the whole call  x1.")
+    (change,) = compared.changes
+    assert (change.case, change.stage) == target
+    assert change.whole is not None
+    assert change.whole.stage == WHOLE
+    assert f"x{change.ratio:.2f}" in lines[place + 1]
+    assert lines[0].startswith(f"{compared.times_compared} times compared")
 
 
 def test_whole_calls_that_lie_apart_do_not_agree() -> None:

@@ -156,7 +156,7 @@ def test_ceilings_measured_again_count_where_they_are_higher(monkeypatch: pytest
     first = [each.matmul_gflops for each in limits.measure(sessions, shown.append)]  # type: ignore[arg-type]
     assert first == [50, 70]
     assert [(each.backend, each.matmul_gflops) for each in limits.measure_again(shown.append)] == [("a", 50), ("b", 90)]
-    assert shown[-2:] == ["ceilings of a cpu fp32, once more", "ceilings of b cpu fp32, once more"]
+    assert shown[-2:] == ["ceilings of a cpu fp32 again", "ceilings of b cpu fp32 again"]
 
 
 @pytest.mark.parametrize(

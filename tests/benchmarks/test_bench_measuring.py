@@ -299,7 +299,7 @@ def test_without_the_package_there_are_no_gpu_figures(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pynvml", None)
     watch = GpuWatch()
     assert watch.gpus == ()
-    assert "fastsam-trt[bench]" in (watch.remark or "")
+    assert "fastsam-trt[bench]" in (watch.note or "")
     with watch.sample("cuda") as sampler:
         pass
     assert sampler.values == ()
@@ -327,7 +327,7 @@ def test_a_gpu_is_asked_for_power_clock_and_memory(monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.setitem(sys.modules, "pynvml", made)
     watch = GpuWatch()
-    assert watch.remark is None
+    assert watch.note is None
     assert [(gpu.name, gpu.memory_mb, gpu.driver) for gpu in watch.gpus] == [("NVIDIA L4", 24_000, "590.12")]
     assert watch.used_mb("cuda:0") == 1500
     assert watch.used_mb("cpu") is None
@@ -430,9 +430,9 @@ def test_texts_are_encoded_as_the_pipeline_does(opened: OpenedModel) -> None:
 
 def test_a_sweep_has_both_sides_and_says_what_it_left_out(opened: OpenedModel) -> None:
     found = list(measure_sweep(opened, opened.pipeline.clip, (5, 300), 2))
-    remarks = [each for each in found if isinstance(each, str)]
-    assert len(remarks) == 1
-    assert "300 segments and more are left out" in remarks[0]
+    notes = [each for each in found if isinstance(each, str)]
+    assert len(notes) == 1
+    assert "300 segments and more are left out" in notes[0]
     swept = {(each.side, each.selector, each.segments) for each in found if not isinstance(each, str)}
     assert swept == {(side, how, 5) for side in ("ours", "usual") for how in ("labels", "clip")}
 

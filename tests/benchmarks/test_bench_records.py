@@ -29,7 +29,7 @@ def test_what_was_written_is_read_back(file: Path) -> None:
     assert {type(record) for record in written} == set(KINDS.values())
     results = read_results(file)
     (run,) = results.runs
-    assert results.remarks == ()
+    assert results.notes == ()
     assert (run.name, run.file, run.partial, run.missing) == ("made", "results.jsonl", False, ())
     for old, new in zip(written, (run.run, *run.records), strict=True):
         assert type(old) is type(new)
@@ -66,7 +66,7 @@ os._exit(9)
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     results = read_results(path)
     (run,) = results.runs
-    assert (len(run.records), run.partial, results.remarks) == (8, True, ())
+    assert (len(run.records), run.partial, results.notes) == (8, True, ())
     assert len(run.missing) == len(run.run.planned) - len(run.of(Cell))
 
 
@@ -77,16 +77,16 @@ def test_a_last_line_that_is_cut_off_is_left_out(file: Path, cut: int) -> None:
     results = read_results(file)
     (run,) = results.runs
     if cut == 1:  # the newline alone
-        assert (run.partial, results.remarks) == (False, ())
+        assert (run.partial, results.notes) == (False, ())
     else:
         assert run.partial
-        assert results.remarks == ("results.jsonl: the last line is cut off and was left out",)
+        assert results.notes == ("results.jsonl: the last line is incomplete and was left out",)
 
 
 def test_a_cut_inside_a_character_is_a_cut(file: Path) -> None:
     line = json.dumps({"schema": SCHEMA, "run": "made", "kind": "failed", "id": "é"}, ensure_ascii=False).encode()
     file.write_bytes(file.read_bytes() + line[: line.index("é".encode()) + 1])
-    assert read_results(file).remarks == ("results.jsonl: the last line is cut off and was left out",)
+    assert read_results(file).notes == ("results.jsonl: the last line is incomplete and was left out",)
 
 
 def test_a_writer_cuts_off_what_was_left_unfinished(file: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_writer_cuts_off_what_was_left_unfinished(file: Path) -> None:
     made_bench.write(file, made_bench.whole_run(1), "next")
     results = read_results(file)
     assert [(run.name, run.partial) for run in results.runs] == [("made", True), ("next", False)]
-    assert results.remarks == ()
+    assert results.notes == ()
 
 
 def _change(path: Path, number: int, change: Callable[[dict], object]) -> None:
@@ -112,7 +112,7 @@ def _change(path: Path, number: int, change: Callable[[dict], object]) -> None:
          r"results.jsonl, line 4: expected schema fastsam-trt.bench/1, found 'fastsam-trt.bench/2'; read it with"),
         (lambda d: d.update(schema=1), ResultsSchemaError, "found 1"),
         (lambda d: d.update(schema="fastsam-trt.bench/11"), ResultsSchemaError, "bench/11"),
-        (lambda d: json.dumps(d)[:50], ResultsLineError, "4: expected a JSON object, found a line that is cut off"),
+        (lambda d: json.dumps(d)[:50], ResultsLineError, "4: expected a JSON object, found an incomplete line"),
         (lambda _: "median 4.5 ms", ResultsLineError, "line 4: expected a JSON object, found no JSON"),
         (lambda _: "[1, 2]", ResultsLineError, "line 4: expected a JSON object, found list"),
         (lambda d: d["fps"].update(low=float("nan")), ResultsLineError, "no JSON .expected finite numbers, found NaN"),
@@ -146,25 +146,25 @@ def test_cells_and_runs_come_once(file: Path) -> None:
         read_results(file)
 
 
-def test_what_a_later_version_adds_is_left_out_with_a_remark(file: Path) -> None:
+def test_what_a_later_version_adds_is_left_out_with_a_note(file: Path) -> None:
     _change(file, 4, lambda d: d.update(schema=f"{SCHEMA}.3", colour="red"))
     _change(file, 5, lambda d: d["fps"].update(p1=3.0))
     _change(file, 6, lambda d: d.update(kind="weather"))
     results = read_results(file)
     assert len(results.runs[0].records) == len(made_bench.whole_run()) - 2
-    assert results.remarks == (
-        "results.jsonl: 1 fields cell.colour, which are not known, left out",
-        "results.jsonl: 1 fields cell.fps.p1, which are not known, left out",
+    assert results.notes == (
+        "results.jsonl: 1 unknown fields cell.colour left out",
+        "results.jsonl: 1 unknown fields cell.fps.p1 left out",
         "results.jsonl: 1 lines of the unknown kind 'weather' left out",
     )
 
 
-def test_lines_of_other_scripts_are_left_out_with_a_remark(file: Path) -> None:
+def test_lines_of_other_scripts_are_left_out_with_a_note(file: Path) -> None:
     other = json.dumps({"script": "whole_call", "kind": "row"})
     file.write_text(f"{other}\n{file.read_text()}{other}\n\n")
     results = read_results(file)
     assert len(results.runs) == 1
-    assert results.remarks == ("results.jsonl: 2 lines of other scripts left out",)
+    assert results.notes == ("results.jsonl: 2 lines of other scripts left out",)
 
 
 def test_a_run_given_twice_counts_once(file: Path, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_run_given_twice_counts_once(file: Path, tmp_path: Path) -> None:
     copy.write_bytes(file.read_bytes())
     results = read_results([file, copy])
     assert [run.file for run in results.runs] == ["results.jsonl"]
-    assert results.remarks == ("copy.jsonl: run made was given before and is left out",)
+    assert results.notes == ("copy.jsonl: run made was read before and is left out",)
 
 
 def test_places_that_can_not_be_read_or_written(tmp_path: Path) -> None:

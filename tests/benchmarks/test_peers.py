@@ -456,7 +456,7 @@ def test_the_command_writes_what_reports_show(
     assert compare.main() == 1
     assert "not compared: fake and ours, onnxruntime cpu fp32, disagree" in capsys.readouterr().out
     results = read_results(tmp_path / "out" / "results.jsonl")
-    assert results.remarks == ()
+    assert results.notes == ()
     good, bad = results.runs
     assert not good.partial
     assert [record.ours for record in good.of(Peer)] == ["onnxruntime cpu fp32"]

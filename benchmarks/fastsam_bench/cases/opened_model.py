@@ -1,4 +1,4 @@
-"""OpenedModel: a model that is open for all its cells, with its stages watched."""
+"""Open a model once for all its cells, with a clock on its stages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOWER_CONF = (0.1, 0.01, 0.001, 0.0)
 
 
 class CountedSegmenter:
-    """Stands in for a pipeline's segmenter: as many segments a frame as asked for, the model's own over and over."""
+    """A segmenter with a fixed number of segments per frame: those of the model, repeated as needed."""
 
     def __init__(self, segmenter: Segmenter, count: int) -> None:
         self._segmenter = segmenter
@@ -46,21 +46,21 @@ class CountedSegmenter:
 
 
 class OpenedModel:
-    """A pipeline that serves any cell of its model, one at a time.
+    """A pipeline for the cells of one model, used for one cell at a time.
 
     Attributes:
-        case: What was asked for.
-        pipeline: Selects everything, or what CLIP sees in a number of crops; see `use`.
-        clock: Watches `engine`, `clip`, `tower` (the network in `clip`) and `copy` (uploads of frames).
-        name: Of the model; ids have it.
+        case: The requested model.
+        pipeline: Selects everything, or by CLIP among a number of crops; see `use`.
+        clock: Times the stages `engine`, `clip`, `tower` (the network of `clip`) and `copy` (uploads of frames).
+        name: Name of the model in ids of cells.
     """
 
     def __init__(self, case: ModelCase, open_clip: Callable[[str], Clip]) -> None:
-        """Open it.
+        """Open the model.
 
         Args:
-            case: What to open.
-            open_clip: Opens a CLIP model, or gives one that is open.
+            case: The model to open.
+            open_clip: Opens a CLIP model, or returns an open one.
 
         Raises:
             FastsamError: As `Pipeline`.
@@ -71,7 +71,7 @@ class OpenedModel:
             case.model,
             clip=clip,
             selector="clip",
-            threshold=0.0,  # every crop answers: how many masks are decoded does not depend on CLIP's weights
+            threshold=0.0,  # every crop matches, so the number of decoded masks does not depend on CLIP's weights
             backend=case.backend,
             device=case.device,
             precision=case.precision,
@@ -89,28 +89,28 @@ class OpenedModel:
 
     @property
     def image(self) -> ImageInput:
-        """What the session takes."""
+        """The input of the session."""
         return cast("ImageInput", self.session.spec.input)
 
     def placed(self, size: tuple[int, int]) -> Letterbox:
-        """Where a frame of (height, width) px lies in the model's input, as frames of one size do."""
+        """The letterbox of a frame of (height, width) px."""
         return fit(*size, self.image)
 
     def open_decoder(self) -> Decoder:
-        """A decoder of the session's outputs that does not share its state with the pipeline's."""
+        """A decoder of the session's outputs that shares no state with that of the pipeline."""
         path, session = self.session.path, self.session
         return decoder_for(
             session, lambda part: open_session(beside(path, part), session.backend, session.device, self.case.precision)
         )
 
     def conf_for_crops(self, frames: Iterable[NDArray[np.uint8]]) -> float:
-        """The highest threshold at which each frame has a segment, since there is nothing to crop else.
+        """The highest threshold at which every frame has at least one segment to crop.
 
         Args:
-            frames: (H, W, 3) uint8 BGR each.
+            frames: Frames (H, W, 3) uint8 BGR.
 
         Raises:
-            OptionError: There is none.
+            OptionError: Some frame has no segment at any threshold.
         """
         pictures = list(frames)
         usual = self._thresholds.conf
@@ -118,13 +118,13 @@ class OpenedModel:
             self._segmenter.thresholds = replace(self._thresholds, conf=conf)
             if all(len(self._segmenter(picture)) for picture in pictures):
                 return conf
-        raise OptionError("crops", f"a segment or more of {self.name} in each frame", 0)
+        raise OptionError("crops", f"a segment of {self.name} in every frame, to crop", 0)
 
     def use(self, crops: int, conf: float | None = None) -> None:
-        """Get ready for a cell.
+        """Set the pipeline up for a cell.
 
         Args:
-            crops: With none everything is selected; else so many segments, by CLIP.
+            crops: Number of segments that CLIP embeds and selects; 0: everything is selected, without CLIP.
             conf: Lowest score of a segment; None: the model's default.
         """
         segmenter = self._segmenter
@@ -134,5 +134,5 @@ class OpenedModel:
 
     @property
     def usual_conf(self) -> float:
-        """The model's own threshold."""
+        """The default threshold of the model."""
         return self._thresholds.conf

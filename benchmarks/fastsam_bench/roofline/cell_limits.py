@@ -1,4 +1,4 @@
-"""Limits of a cell's stages: what its networks had to do, against what the machine can do."""
+"""The limits of a cell's stages, from the cost of its networks and the ceilings of the machine."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _Place = tuple[str, str, Computed]
 
 
 class Limits:
-    """Ceilings of all that the run computes on, and what graphs cost, each found once."""
+    """The ceilings of every engine of a run and the costs of its graphs, each computed once."""
 
     def __init__(self, samples: int) -> None:
-        """Prepare.
+        """Create it without ceilings; see `measure`.
 
         Args:
-            samples: Of each probe of a ceiling.
+            samples: Number of samples per probe of a ceiling.
         """
         self._samples = samples
         self._ceilings: dict[_Place, Ceilings | None] = {}
         self._costs: dict[tuple[object, ...], GraphCosts | None] = {}
 
     def measure(self, sessions: Iterable[Session], show: Callable[[str], None]) -> Iterable[Ceiling]:
-        """Measure the ceilings of what sessions run on.
+        """Measure the ceilings of the engines of sessions: backend, device and precision.
 
         Raises:
             PackagesMissingError: The extra `[bench]` is not installed.
@@ -46,17 +46,17 @@ class Limits:
             show(f"ceilings of {' '.join(place)}")
             try:
                 found = self._ceilings[place] = measure_ceilings(*place, samples=self._samples)
-            except BackendUnavailableError as error:  # of a precision that a graph has and the probes can't be in
+            except BackendUnavailableError as error:  # the probes can't be computed in the precision of this graph
                 self._ceilings[place] = None
-                _logger.warning("no ceilings of %s, and so no limits: %s", " ".join(place), error)
+                _logger.warning("no ceilings of %s, therefore no limits: %s", " ".join(place), error)
             else:
                 yield found.record
 
     def measure_again(self, show: Callable[[str], None]) -> Iterable[Ceiling]:
-        """Measure the ceilings once more; the higher of each counts from here on."""
+        """Measure the ceilings again; from now on the higher value of each counts."""
         for place, before in self._ceilings.items():
             if before is not None:
-                show(f"ceilings of {' '.join(place)}, once more")
+                show(f"ceilings of {' '.join(place)} again")
                 again = measure_ceilings(*place, samples=self._samples)
                 found = self._ceilings[place] = higher_ceilings(before, again)
                 yield found.record
@@ -64,12 +64,12 @@ class Limits:
     def of_cell(
         self, opened: OpenedModel, shapes: Mapping[str, list[Shapes]], medians_ms: Mapping[str, float]
     ) -> dict[str, StageLimit]:
-        """The limits of `engine`, and of `clip` by the network in it.
+        """The limits of the stages `engine` and `clip`; that of `clip` is the limit of its network.
 
         Args:
-            opened: The cell's model.
-            shapes: What one call gave to the networks: `engine`, and `tower`.
-            medians_ms: Of the stages.
+            opened: The model of the cell.
+            shapes: Input shapes of the networks in one call: of `engine`, and of `tower`.
+            medians_ms: Medians of the stages.
         """
         sessions = {"engine": ("engine", opened.session)}
         if (clip := opened.pipeline.clip) is not None:
@@ -83,7 +83,7 @@ class Limits:
         return found
 
     def _limit(self, session: Session, runs: list[Shapes], measured_ms: float) -> StageLimit | None:
-        """Of runs one after another, which may be of different batches."""
+        """The limit of several runs one after the other, which may have different batches."""
         ceilings = self._ceilings.get(_place(session))
         counted = [self._count(session, shapes) for shapes in runs]
         costs = [each for each in counted if each is not None]

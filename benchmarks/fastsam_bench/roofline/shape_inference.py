@@ -1,4 +1,4 @@
-"""The values of an ONNX graph: shape and dtype of each, once the shapes of its inputs are given."""
+"""Find the shape and dtype of every value of an ONNX graph, from the shapes of its inputs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fastsam_engine.errors import PackagesMissingError, one_line
 Shape = tuple[int, ...]
 _BODIES = {"If", "Loop", "Scan", "SequenceMap"}
 _STANDARD = ("", "ai.onnx")
-_LARGEST_SHAPE = 1024  # numbers; what is stored and larger is a weight
-_ASKED = "fastsam_trt.shape_of/"  # before the names of outputs that are added
+_LARGEST_SHAPE = 1024  # numbers; larger initializers are weights, not shapes
+_ASKED = "fastsam_trt.shape_of/"  # prefix of the names of added outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class GraphValues:
-    """A graph whose every array is known.
+    """The nodes and values of a graph.
 
     Attributes:
-        nodes: Its nodes (`onnx.NodeProto`), in the order they run.
-        values: Name to value, of all that nodes take and give.
-        inputs, outputs: Names of what goes in and comes out.
-        constants: Names of what is stored in the graph.
+        nodes: The nodes (`onnx.NodeProto`), in execution order.
+        values: All inputs and outputs of nodes, by name.
+        inputs, outputs: Names of the inputs and outputs of the graph.
+        constants: Names of the stored values.
     """
 
     nodes: tuple[Any, ...]
@@ -184,7 +184,7 @@ def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mappin
 
 
 def load_onnx() -> Any:
-    """The module `onnx`.
+    """Import `onnx`, which reads graphs and builds probe graphs here. The extra `[bench]` installs it.
 
     Raises:
         PackagesMissingError: It is not installed.

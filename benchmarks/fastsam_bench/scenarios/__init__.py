@@ -1,4 +1,4 @@
-"""Scenarios: how frames come. Each makes blocks of timed calls; `make_scenario` gives that of a case."""
+"""Scenarios, which measure blocks of timed calls; `make_scenario` makes the scenario of a case."""
 
 from fastsam_bench.scenarios.live_stream import LiveStream
 from fastsam_bench.scenarios.offline import Offline

@@ -1,4 +1,4 @@
-"""LiveStream: a source that gives frames at its own pace, whether they are taken or not."""
+"""Measure the pipeline on a live source, which delivers frames at a fixed rate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWEST = 5
 
 
 class PacedSource(Source):
-    """A camera that was made: frames at a rate, decoded as they are due, for some seconds and some frames at least."""
+    """A simulated camera: frames at a fixed rate, decoded when they are due."""
 
     kind = "live"
     fps = SOURCE_FPS
@@ -54,13 +54,13 @@ class Pass:
 
 @register("live")
 class LiveStream(Scenario):
-    """The pipeline on a live source, stages of different frames at once, the newest frame first; nothing is tracked.
+    """The pipeline on a live source. Stages of different frames overlap, the newest frame is taken, nothing is tracked.
 
-    A call's time is its frame's age, from its capture until its masks are decoded. Its stages overlap with those of
-    other frames; uploads are in `preprocess`.
+    The time of a call is the age of its frame, from capture until its masks are decoded. Uploads are part of
+    `preprocess`.
 
     Attributes:
-        passes: What the source and the pipeline did, block by block.
+        passes: Rates of the source and the pipeline in each block.
     """
 
     def __init__(self, case: CellCase, opened: OpenedModel) -> None:

@@ -1,4 +1,4 @@
-"""Offline: batches through the session, as for files where only the rate counts."""
+"""Measure batches of frames, as for files, where only throughput counts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fastsam_trt.frames.preprocess import FramePreprocessor
 
 @register("offline")
 class Offline(Scenario):
-    """A batch: its frames decoded and prepared on the host, one run, and each frame's masks decoded.
+    """One batch per call: frames are decoded and preprocessed on the host, run together, and all masks are decoded.
 
-    A pipeline takes one frame at a time; this is what its parts do in batches. Everything is selected. The stages are
-    those of `SingleStream`, for the whole batch.
+    A pipeline takes one frame at a time, so this uses its parts directly. Everything is selected. The stages are those
+    of `SingleStream`, for the whole batch.
     """
 
     def __init__(self, case: CellCase, opened: OpenedModel) -> None:

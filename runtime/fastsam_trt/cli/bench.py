@@ -153,14 +153,14 @@ def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
         bench = Bench([asked], show)
         try:
             bar.clear()
-            for remark in bench.remarks:
-                print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
-            known = len(bench.remarks)
+            for note in bench.notes:
+                print(f"fastsam-trt: note: {note}", file=sys.stderr)
+            known = len(bench.notes)
             interrupted = record(path, bench, ("fastsam-trt", *sys.argv[1:]))
         finally:
             bench.close()
-    for remark in bench.remarks[known:]:
-        print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
+    for note in bench.notes[known:]:
+        print(f"fastsam-trt: note: {note}", file=sys.stderr)
     _write_reports(args, read_results(path))
     return _INTERRUPTED if interrupted else 0
 
@@ -188,11 +188,11 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
             print(table([short.header[i] for i in kept], [[row[i] for i in kept] for row in short.rows]))
         if shaky := sum(bool(doubts(cell)) for cell in machine.cells):
             print(f"{shaky} of {len(machine.cells)} cells have doubts about them: see {_REPORT}")
-    for remark in results.remarks:
-        print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
+    for note in results.notes:
+        print(f"fastsam-trt: note: {note}", file=sys.stderr)
     for run in results.runs:
         if run.partial:
-            print(f"fastsam-trt: remark: run {run.name} is partial, it was stopped half-way", file=sys.stderr)
+            print(f"fastsam-trt: note: run {run.name} is partial, it was stopped before its end", file=sys.stderr)
     for path in made:
         print(f"saved {path}")
 

@@ -1,4 +1,4 @@
-"""Charts of two axes: series of points joined by lines, and single points under ceilings."""
+"""Charts with two axes: lines through points, and single points under ceilings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fastsam_bench.report.svg.axes import Scale
 from fastsam_bench.report.svg.elements import dot, drawing, line, text
 
 _TOP_PX, _HEIGHT_PX, _BOTTOM_PX = 28, 300, 40
-_LEFT, _RIGHT = 0.12, 0.95  # of the width
-_NARROW_PX = 350  # a phone's width, on which names are kept apart
+_LEFT, _RIGHT = 0.12, 0.95  # edges of the plot, fractions of the width
+_NARROW_PX = 350  # width of a phone, at which labels must not overlap
 _NAME_PX = 11
 _PLACES = ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 18, "middle"), (9, -9, "start"), (9, 18, "start"),
            (-9, -9, "end"), (-9, 18, "end"), (20, 4, "start"), (-20, 4, "end"))  # fmt: skip
@@ -20,7 +20,7 @@ _PLACES = ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 18, "middle")
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points by x, joined; the legend beside the chart names it."""
+    """A line through points in the order of x; the legend names it."""
 
     name: str
     points: Sequence[tuple[float, float]]
