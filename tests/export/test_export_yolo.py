@@ -92,7 +92,7 @@ def test_a_graph_that_computes_something_else_is_not_kept(
         (["yolov8n-sge"], "did you mean yolov8n-seg"),
         (["nothing-like-it"], "expected a published name or --weights"),
         (["yolov8n-seg", "--weights", "no-such.txt"], "expected an ultralytics checkpoint"),
-        (["mine", "--weights", "no-such-folder"], "expected weights of a family"),
+        (["mine", "--weights", "no-such-folder"], "expected weights of a model of"),
         (["a/b", "--weights", "x.pt"], "expected a short name"),
         (["clip-vit-base-patch32", "--weights", "no-such-folder/here"], "transformers can't load CLIP"),
     ],
