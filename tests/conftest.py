@@ -15,7 +15,7 @@ import pytest
 
 from fastsam_engine import read_spec
 from fastsam_trt.bundled_models import locate
-from fastsam_trt.clip.text_embeddings import TextFeatures
+from fastsam_trt.clip.text_embeddings import TextEmbeddings
 from support import colour_models, small_transformers
 
 # A job in a shell's background, as CI may be, is started to ignore interrupts, and so is all that it starts.
@@ -54,17 +54,17 @@ def backend(request: pytest.FixtureRequest) -> str:
 def slow_prompts(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
     """Texts for CLIP, the first prompt's apart, are computed once the second event is set; the first says they wait."""
     computing, go_on = threading.Event(), threading.Event()
-    real = TextFeatures._compute
+    real = TextEmbeddings._compute
     begun: list[int] = []
 
-    def slow(self: TextFeatures, prompts: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+    def slow(self: TextEmbeddings, prompts: Sequence[str], templates: Sequence[str]) -> np.ndarray:
         begun.append(1)
         if len(begun) > 1:
             computing.set()
             assert go_on.wait(10)
         return real(self, prompts, templates)
 
-    monkeypatch.setattr(TextFeatures, "_compute", slow)
+    monkeypatch.setattr(TextEmbeddings, "_compute", slow)
     return computing, go_on
 
 

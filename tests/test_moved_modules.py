@@ -37,6 +37,10 @@ def test_an_old_path_leads_to_the_new_module_and_says_so(old: str, new: str) -> 
         ("from fastsam_trt.flow import Flow", "fastsam_trt.streaming"),
         ("from fastsam_trt.coco import as_records", "fastsam_trt.results.coco"),
         ("import fastsam_trt.flow.flow", "fastsam_trt.streaming.flow"),
+        ("from fastsam_trt.sinks.video import VideoSink", "fastsam_trt.sinks.video.video_sink.VideoSink"),
+        ("from fastsam_trt.sources.files import FilesSource", "fastsam_trt.sources.files.files_source.FilesSource"),
+        ("from fastsam_trt.sources.live import LiveSource", "fastsam_trt.sources.live.live_source.LiveSource"),
+        ("from fastsam_trt.sources.shot import Opened", "fastsam_trt.sources.video.reader_events"),
     ],
 )
 def test_a_script_that_uses_an_old_path_is_told_the_new_one(statement: str, new: str) -> None:

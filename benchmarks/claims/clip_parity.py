@@ -1,6 +1,7 @@
-"""CLIP at its true size: our crops, tokens and embeddings against transformers', and how often the text tower runs.
+"""CLIP in its real size: crops, tokens and embeddings compared with transformers, and runs of the text tower.
 
-The weights are random and seeded unless a folder with weights is given: costs and parity are true, meaning is not.
+The weights are random and seeded unless a folder with weights is given. Parity and costs are real, similarities are
+not.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fastsam_trt import Pipeline
 from fastsam_trt.clip.crops import clip_batch, square_windows
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.tokenizer import TextTokenizer
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 
 _COSINE_BOUND = 0.9999
 _BACKENDS = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("auto", "auto"))
@@ -53,16 +54,16 @@ Windows = dict[str, NDArray[np.intp]]
 
 
 def main() -> int:
-    """Compare crops, embeddings and tokens, then count the runs of the text tower."""
+    """Compare crops, embeddings and tokens, and count runs of the text tower."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, default=harness.SHARED / "images", help="folder of photos")
-    parser.add_argument("--model", default="yolov8n-seg", help="our segmenter, whose boxes are embedded")
+    parser.add_argument("--model", default="yolov8n-seg", help="segmenter whose boxes are embedded")
     parser.add_argument(
         "--folder", type=Path, default=harness.SHARED / "models" / "clip-vit-base-patch32",
         help="transformers' folder: configuration, preprocessor, tokenizer",
     )  # fmt: skip
-    parser.add_argument("--exported", type=Path, metavar="FOLDER", help="our export, instead of making one")
-    parser.add_argument("--seeded", type=Path, metavar="FOLDER", help="transformers' folder with the weights of that")
+    parser.add_argument("--exported", type=Path, metavar="FOLDER", help="an exported model, instead of exporting one")
+    parser.add_argument("--seeded", type=Path, metavar="FOLDER", help="folder with the weights of --exported")
     harness.add_options(parser)
     args = parser.parse_args()
     if (args.exported is None) != (args.seeded is None):
@@ -77,7 +78,7 @@ def main() -> int:
     windows = {name: _fixed_windows(*frame.shape[:2]) for name, frame in frames.items()}
     segmenter = _segmenter(args.model)
     if segmenter is None:
-        print(f"skipped: boxes of {args.model} and the count of text runs in the pipeline: there is no such model")
+        print(f"skipped boxes of {args.model} and runs of the text tower in a pipeline: there is no such model")
     else:
         windows = _with_boxes(segmenter, frames, windows)
     with tempfile.TemporaryDirectory() as temporary:
@@ -92,8 +93,8 @@ def main() -> int:
 
 
 def _frames(folder: Path) -> Frames:
-    """The photos, and one made of the last, four times as large, whose crops are shrunk most."""
-    frames = {path.name: read_picture(path) for path in sorted(folder.glob("*.jpg"))}
+    """Read the photos, and add one of four times the area, whose crops are shrunk most."""
+    frames = {path.name: read_image(path) for path in sorted(folder.glob("*.jpg"))}
     if not frames:
         raise harness.BenchmarkError(f"expected photos (*.jpg) in {folder}, found none")
     frames["tiled"] = np.ascontiguousarray(np.tile(next(reversed(frames.values())), (2, 2, 1)))
@@ -101,7 +102,7 @@ def _frames(folder: Path) -> Frames:
 
 
 def _fixed_windows(height: int, width: int) -> NDArray[np.intp]:
-    """Windows of every shape, (n, 4) xyxy, whole px of a frame of that size."""
+    """Make windows of many shapes: (n, 4) xyxy, whole px, inside a frame of some size."""
     side = min(height, width)
     shapes = (
         (height, width), (height, width // 8), (height // 8, width), (side, side), (side // 2, side // 2),
@@ -117,7 +118,7 @@ def _fixed_windows(height: int, width: int) -> NDArray[np.intp]:
 
 
 def _segmenter(model: str) -> Path | None:
-    """The graph of the segmenter, if there is one."""
+    """Find the graph of the segmenter; None: there is none."""
     try:
         return find_graph(model)
     except ModelNotFoundError:
@@ -125,14 +126,14 @@ def _segmenter(model: str) -> Path | None:
 
 
 def _with_boxes(segmenter: Path, frames: Frames, windows: Windows) -> Windows:
-    """Add the windows that the pipeline would embed: squares around what the segmenter finds."""
+    """Add the windows that a pipeline would embed: squares around the segments."""
     pipeline = Pipeline(segmenter)
     found = {name: square_windows(pipeline(frame).boxes, *frame.shape[:2]) for name, frame in frames.items()}
     return {name: np.concatenate([each, found[name]]) for name, each in windows.items()}
 
 
 def _build(folder: Path, temporary: Path) -> tuple[Path, Path]:
-    """Make CLIP of the configuration with seeded random weights, and export it: both folders."""
+    """Create CLIP with seeded random weights, and export it; return both folders."""
     import torch
     import transformers
 
@@ -151,18 +152,18 @@ def _build(folder: Path, temporary: Path) -> tuple[Path, Path]:
 def _embeddings(
     exported: Path, seeded: Path, frames: Frames, windows: Windows
 ) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
-    """Embeddings of windows on each backend against transformers' own image processor and model."""
+    """Compare embeddings of windows on each backend with transformers' image processor and model."""
     image = read_spec(find_graph(exported, "image")).input
     if not isinstance(image, ImageInput):
-        raise harness.BenchmarkError(f"expected CLIP in {exported}, found a model that takes no pictures")
+        raise harness.BenchmarkError(f"expected CLIP in {exported}, found a model without an image input")
     pixels, expected = _reference_embeddings(seeded, frames, windows)
     ours = np.concatenate([clip_batch(frames[name], each, image) for name, each in windows.items()])
     levels = np.abs(ours - pixels) * np.array(image.std, np.float32)[:, None, None] / np.float32(image.scale)
     others = (expected @ expected.T)[~np.eye(len(expected), dtype=np.bool_)]
     rows = [
         {"what": "crops", "count": len(expected), "worst": float(levels.max()), "mean": float(levels.mean()),
-         "unit": "grey levels of 255 apart"},
-        {"what": "transformers, one crop to another", "count": len(others), "worst": float(others.min()),
+         "unit": "difference in grey levels of 255"},
+        {"what": "transformers, different crops", "count": len(others), "worst": float(others.min()),
          "mean": float(others.mean()), "unit": "cosine"},
     ]  # fmt: skip
     figures = []
@@ -181,13 +182,13 @@ def _embeddings(
         if precision == "fp32":
             figure = f"embeddings, {side}: smallest cosine to transformers"
             figures.append(harness.Figure(figure, float(cosines.min()), ">=", _COSINE_BOUND))
-    return harness.show_rows("crops and embeddings against transformers", rows), figures
+    return harness.show_rows("crops and embeddings compared with transformers", rows), figures
 
 
 def _reference_embeddings(
     seeded: Path, frames: Frames, windows: Windows
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """What transformers makes of the windows: inputs (n, 3, h, w) and embeddings (n, d) of length one."""
+    """Compute transformers' inputs (n, 3, h, w) and embeddings (n, d) of length one for the windows."""
     import torch
     import transformers
 
@@ -207,21 +208,21 @@ def _reference_embeddings(
 
 
 def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Cosine of two (n, d), row by row: (n,)."""
+    """Compute the cosine of two (n, d) arrays row by row: (n,)."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     return np.asarray((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
 
 
 def _tokens(exported: Path, seeded: Path, temporary: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
-    """Tokens and text embeddings against transformers'."""
+    """Compare tokens and text embeddings with transformers."""
     import torch
     import transformers
 
     graph = find_graph(exported, "text")
     tokens = read_spec(graph).input
     if not isinstance(tokens, TokenInput):
-        raise harness.BenchmarkError(f"expected CLIP in {exported}, found a text tower that takes no tokens")
-    ours = TextTokenizer(graph.with_name("tokenizer.json"), tokens)(_TEXTS)
+        raise harness.BenchmarkError(f"expected CLIP in {exported}, found a text tower without a token input")
+    ours = TextTokenizer(graph.with_name("tokenizer.json"), tokens).tokenize(_TEXTS)
     tokenizer = transformers.AutoTokenizer.from_pretrained(seeded)
     options = {"padding": "max_length", "truncation": True, "max_length": _TOKEN_LENGTH, "return_tensors": "pt"}
     expected = tokenizer(list(_TEXTS), **options)
@@ -239,7 +240,7 @@ def _tokens(exported: Path, seeded: Path, temporary: Path) -> tuple[list[dict[st
         harness.Figure("texts with the same tokens as transformers'", sum(same), "==", len(_TEXTS)),
         harness.Figure("texts: smallest cosine to transformers", float(cosines.min()), ">=", _COSINE_BOUND),
     ]
-    return harness.show_rows("texts against transformers, onnxruntime fp32", rows), figures
+    return harness.show_rows("texts compared with transformers, onnxruntime fp32", rows), figures
 
 
 if __name__ == "__main__":

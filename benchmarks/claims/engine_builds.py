@@ -1,7 +1,7 @@
-"""The families' graphs, in fp32 and fp16, built by TensorRT-RTX for three generations of GPUs, none of which is needed.
+"""Build all families' graphs with TensorRT-RTX, in fp32 and fp16, for three generations of GPUs. No GPU is needed.
 
-The transformers families are at the sizes of `transformers_families.py`; YOLOv8n-seg and CLIP ViT-B/32 are true in size
-as well. All weights are seeded: what is shown is that the graphs build, how long it takes and how large plans are.
+The transformers families have the sizes of `transformers_families.py`; YOLOv8n-seg and CLIP ViT-B/32 have their real
+sizes. All weights are seeded: the results are that the graphs build, how long it takes, and how large the plans are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from claims.common import harness
 from claims import transformers_families
 from claims.common.seeded_clip import save_clip
 from fastsam_engine import read_spec
-from fastsam_engine.choose_builder import choose_builder
+from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
 from fastsam_engine.store.model_store import find_graphs
 
@@ -26,14 +26,14 @@ TARGETS = ("sm86", "sm89", "sm120")
 
 
 def main() -> int:
-    """Export, build, and print a row a graph."""
+    """Export, build, and print one row per graph."""
     makers: dict[str, tuple[Callable[[Path], Path], tuple[int, int] | None]] = {
         "yolov8n-seg": (_yolo("yolov8n-seg.yaml"), (640, 640)),
         "clip-vit-base-patch32": (save_clip, None),
         **{name: (_in_place(case.make), case.size) for name, case in transformers_families.CASES.items()},
     }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=sorted(makers), action="append", help="leave the others out")
+    parser.add_argument("--only", choices=sorted(makers), action="append", help="skip the others")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add the results to this file, one JSON line each")
     args = parser.parse_args()
     harness.require("torch", "transformers", "ultralytics", "onnx", "onnxruntime", "tensorrt_rtx")

@@ -22,9 +22,9 @@ from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_trt import Pipeline, Result
-from fastsam_trt.frames.image import IMAGE_SUFFIXES, read_picture
+from fastsam_trt.frames.image import IMAGE_SUFFIXES, read_image
 from fastsam_trt.frames.preprocess import FramePreprocessor
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 _BACKENDS = ("openvino", "onnxruntime")
 _FASTER, _KEPT, _KEPT_IOU = 1.5, 0.97, 0.9
@@ -70,7 +70,7 @@ def _unseen(folder: Path, calibration: Path | None) -> list[NDArray[np.uint8]]:
     paths = sorted(each for each in folder.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
     used = CalibrationPictures.of(calibration) if calibration else None
     seen = {each.read_bytes() for each in (*used.calibrating, *used.held_back)} if used else set()
-    frames = [read_picture(path) for path in paths if path.read_bytes() not in seen]
+    frames = [read_image(path) for path in paths if path.read_bytes() not in seen]
     if not frames:
         raise harness.BenchmarkError(f"expected images in {folder} that were not calibrated on, found none")
     return frames
@@ -144,12 +144,12 @@ def _network(graph: Path, backend: str, precision: str, frame: NDArray[np.uint8]
     image = session.spec.input
     if not isinstance(image, ImageInput):
         raise harness.BenchmarkError(f"expected a segmenter in {graph}, found a model that takes no pictures")
-    inputs = {image.name: FramePreprocessor(image)(frame)[0]}
+    inputs = {image.name: FramePreprocessor(image).prepare(frame)[0]}
     return harness.wall_clock(lambda: session.run(inputs))
 
 
 def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Any:
-    return harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops())
+    return harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").mask_crops())
 
 
 def _share(expected: Iterable[Result], found: Iterable[Result], least: float) -> tuple[float, int]:

@@ -1,10 +1,10 @@
-"""A video with a text prompt: ours against the usual way, on the same exported models.
+"""A video with a text prompt: the pipeline compared with a plain loop, on the same exported models.
 
-The usual way takes one frame after the other: it segments, decodes every mask at full size, embeds every segment's crop
-and encodes the texts of the question, and selects by them. It asks what ours asks: the prompt and the negatives, each
-in all templates. A leaner way encodes the prompt alone, as FastSAM's does, and always takes the nearest segment: it
-can't say that a thing is absent. Ours runs as `fastsam-trt run` does. All write one JSON line a frame. CLIP's weights
-do not matter here, only its size.
+The plain loop takes one frame at a time: it segments, decodes every mask at full size, embeds the crop of every segment
+and all texts, and selects by them. Its texts are those of the pipeline: the prompt and the negatives, in all templates.
+A shorter loop encodes only the prompt, as FastSAM does, and always takes the nearest segment, so it can't report that
+an object is absent. The pipeline runs as in `fastsam-trt run`. All of them write one JSON line per frame. CLIP's
+weights do not matter here, only its size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fastsam_bench.scenarios.baseline import TextTower, full_masks
 from fastsam_trt import Pipeline, Segmenter, open_source
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.masks.mask_source import MaskCrop
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
+from fastsam_trt.prompts.text_options import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES, DEFAULT_THRESHOLD
 from fastsam_trt.results import rle
 from fastsam_trt.selectors import match_scores
 from fastsam_trt.sinks import JsonLinesSink
@@ -34,11 +34,11 @@ from fastsam_trt.streaming import Flow
 
 _FASTER = 8.0
 _SAME_IOU = 0.9
-_USUAL, _LEAN, _OURS = "usual way, the same question", "leaner way, prompt alone", "ours"
+_PLAIN, _SHORT, _OURS = "plain loop, the same texts", "plain loop, prompt only", "ours"
 
 
 def main() -> int:
-    """Time both in turn, after their masks were compared."""
+    """Compare the masks, then time all sides in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--video", type=Path, default=harness.SHARED / "videos" / "bikes.mp4", help="street with cars")
     parser.add_argument("--model", default="yolov8n-seg", help="segmenter: name, folder or file")
@@ -50,48 +50,48 @@ def main() -> int:
     facts = harness.machine(("fastsam-trt", "openvino", "onnxruntime", "opencv-python", "numpy"))
     with tempfile.TemporaryDirectory() as folder:
         ours = _Ours(args.model, args.clip, args.prompt, args.video, Path(folder) / "ours.jsonl")
-        usual = _Usual(args.model, args.clip, args.prompt, args.video, Path(folder) / "usual.jsonl")
-        same = usual.mask_agreement()
+        plain = _PlainLoop(args.model, args.clip, args.prompt, args.video, Path(folder) / "plain.jsonl")
+        same = plain.mask_agreement()
         sides = [
             harness.Side(_OURS, harness.wall_clock(ours.run)),
-            harness.Side(_LEAN, harness.wall_clock(lambda: usual.run(lean=True))),
-            harness.Side(_USUAL, harness.wall_clock(usual.run)),
+            harness.Side(_SHORT, harness.wall_clock(lambda: plain.run(prompt_only=True))),
+            harness.Side(_PLAIN, harness.wall_clock(plain.run)),
         ]
         times = harness.measure(sides, args.rounds, args.warmup, lead_in=False)
-    rows = harness.show_times(f"{args.video.name}, {usual.frames} frames, ms a run", times, [_OURS])
+    rows = harness.show_times(f"{args.video.name}, {plain.frames} frames, ms per run", times, [_OURS])
     rows += harness.show_rows(
         "the work",
         [
-            {"side": _OURS, "segments": ours.segments, "crops embedded": ours.embedded, "texts a frame": 0},
-            {"side": _LEAN, "segments": usual.segments, "crops embedded": usual.segments, "texts a frame": 1},
+            {"side": _OURS, "segments": ours.segments, "crops embedded": ours.crops_embedded, "texts per frame": 0},
+            {"side": _SHORT, "segments": plain.segments, "crops embedded": plain.segments, "texts per frame": 1},
             {
-                "side": _USUAL,
-                "segments": usual.segments,
-                "crops embedded": usual.segments,
-                "texts a frame": usual.texts,
+                "side": _PLAIN,
+                "segments": plain.segments,
+                "crops embedded": plain.segments,
+                "texts per frame": plain.texts,
             },
         ],
     )
-    fps = [{"side": name, "FPS": usual.frames * 1e3 / float(np.median(spent))} for name, spent in times.items()]
-    rows += harness.show_rows("frames a second, medians", fps)
+    fps = [{"side": name, "FPS": plain.frames * 1e3 / float(np.median(spent))} for name, spent in times.items()]
+    rows += harness.show_rows("frames per second, medians", fps)
     figures = [
-        harness.Figure("smallest mask IoU of the two ways, all segments of 10 frames", same, ">=", _SAME_IOU),
-        harness.Figure(f"FPS, ours / {_USUAL}", harness.ratio(times, _USUAL, _OURS).median, ">=", _FASTER),
+        harness.Figure("smallest mask IoU between the two, all segments of 10 frames", same, ">=", _SAME_IOU),
+        harness.Figure(f"FPS, ours / {_PLAIN}", harness.ratio(times, _PLAIN, _OURS).median, ">=", _FASTER),
     ]
     return harness.finish(args, facts, rows, figures)
 
 
 class _Ours:
-    """The pipeline as the command runs it."""
+    """The pipeline as `fastsam-trt run` runs it."""
 
     def __init__(self, model: str, clip: str, prompt: str, video: Path, out: Path) -> None:
         self._pipeline = Pipeline(model, clip=clip, prompts=[prompt], selector="clip")
         self._video, self._out = video, out
-        self.segments = self.embedded = 0
+        self.segments = self.crops_embedded = 0
 
     def run(self) -> None:
-        """The whole video."""
-        self.segments = self.embedded = 0
+        """Run the whole video."""
+        self.segments = self.crops_embedded = 0
         self._pipeline.track = True
         with (
             open_source(self._video) as source,
@@ -101,11 +101,11 @@ class _Ours:
             for frame, result in flow:
                 sink.write(frame, result)
                 self.segments += len(result.segments)
-                self.embedded += result.embedded
+                self.crops_embedded += result.crops_embedded
 
 
-class _Usual:
-    """Everything for every frame, one after the other."""
+class _PlainLoop:
+    """All steps for every frame, one frame at a time."""
 
     def __init__(self, model: str, clip: str, prompt: str, video: Path, out: Path) -> None:
         self._segmenter = Segmenter(model)
@@ -117,11 +117,11 @@ class _Usual:
 
     @property
     def texts(self) -> int:
-        """How many texts the whole question is."""
+        """Number of texts: the prompt and the negatives in all templates."""
         return len(self._texts)
 
-    def run(self, *, lean: bool = False) -> None:
-        """The whole video; lean: the prompt alone is encoded, and the nearest segment taken."""
+    def run(self, *, prompt_only: bool = False) -> None:
+        """Run the whole video; `prompt_only`: encode only the prompt, and take the nearest segment."""
         self.frames = self.segments = 0
         capture = cv2.VideoCapture(str(self._video))
         with self._out.open("w", encoding="utf-8") as file:
@@ -129,20 +129,20 @@ class _Usual:
                 good, frame = capture.read()
                 if not good:
                     break
-                line = self._frame(np.asarray(frame, np.uint8), lean=lean)
+                line = self._frame(np.asarray(frame, np.uint8), prompt_only=prompt_only)
                 file.write(json.dumps({"frame": self.frames, **line}) + "\n")
                 self.frames += 1
         capture.release()
 
-    def _frame(self, frame: NDArray[np.uint8], *, lean: bool) -> dict[str, Any]:
+    def _frame(self, frame: NDArray[np.uint8], *, prompt_only: bool) -> dict[str, Any]:
         segments = self._segmenter(frame)
         masks = full_masks(segments, *frame.shape[:2])
         self.segments += len(segments)
-        encoded = self._encode(self._texts[: 1 if lean else None])
+        encoded = self._encode(self._texts[: 1 if prompt_only else None])
         if not len(segments):
             return {"segments": []}
         crops = self._clip.embed_boxes(frame, segments.boxes)
-        if lean:
+        if prompt_only:
             kept = [int((crops @ encoded[0]).argmax())]
         else:
             means = encoded.reshape(-1, len(DEFAULT_TEMPLATES), encoded.shape[1]).mean(axis=1)
@@ -161,7 +161,7 @@ class _Usual:
         }
 
     def mask_agreement(self) -> float:
-        """Smallest IoU of a mask at full size and ours, over the segments of ten frames; both ways find the same."""
+        """Return the smallest IoU of a mask at full size and the pipeline's, over the segments of ten frames."""
         capture, frames = cv2.VideoCapture(str(self._video)), []
         while True:
             good, frame = capture.read()
@@ -179,7 +179,7 @@ class _Usual:
                 height, width = crop.pixels.shape
                 ours[crop.top : crop.top + height, crop.left : crop.left + width] = crop.pixels
                 union = int((mask | ours).sum())
-                if union > 64:  # on a handful of pixels one flip is a tenth
+                if union > 64:  # in a smaller mask one pixel changes the IoU too much
                     worst = min(worst, float((mask & ours).sum() / union))
         return worst
 

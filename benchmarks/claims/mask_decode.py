@@ -1,4 +1,4 @@
-"""Decoding masks of prototypes at 1080 x 1920: ours, inside the boxes, against ultralytics, on whole frames."""
+"""Compare the speed of prototype masks at 1080 x 1920: ours, inside boxes, and ultralytics', on whole frames."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import Letterbox, fit
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.masks.prototype import PrototypeMasks
 
 _FRAME_H, _FRAME_W = 1080, 1920
-_PROTOTYPES, _STRIDE_PX = 32, 4  # as many, and one for so many px of the network's input, as YOLOv8-seg makes them
+_PROTOTYPES, _STRIDE_PX = 32, 4  # as in YOLOv8-seg; the stride is in px of the network's input
 _COUNTS = (20, 100)
-_LEAST_PX = 64  # on a handful of pixels one flip is a tenth; such masks are no segments
+_MIN_PX = 64  # one flipped pixel of ten would be a tenth of the IoU; such small masks are not compared
 _SPEED_BOUND, _IOU_BOUND = 120, 0.95
 _OURS, _DENSE = "ours, in boxes", "ours, on whole frames"
 _NATIVE, _LETTERBOXED = "process_mask_native", "process_mask, network's size"
@@ -31,7 +31,7 @@ _NATIVE, _LETTERBOXED = "process_mask_native", "process_mask, network's size"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """What a network would have said of a frame.
+    """Drawn outputs of a network for one frame.
 
     Attributes:
         prototypes: (c, ph, pw) float32.
@@ -47,7 +47,7 @@ class Scene:
 
 
 def main() -> int:
-    """Time both ways at each count, and compare their masks."""
+    """Time both ways with 20 and with 100 masks, and compare the masks."""
     parser = argparse.ArgumentParser(description=__doc__)
     harness.add_options(parser, rounds=15, warmup=2)
     args = parser.parse_args()
@@ -65,7 +65,7 @@ def main() -> int:
             harness.Figure(f"{count} masks: mean IoU to {_NATIVE}", float(overlaps.mean()), ">=", _IOU_BOUND),
             harness.Figure(f"{count} masks: smallest IoU to {_NATIVE}", float(overlaps.min()), ">=", _IOU_BOUND),
         ]
-        print(f"IoU taken over the {len(overlaps)} masks of {_LEAST_PX} px or more")
+        print(f"IoU of the {len(overlaps)} masks of {_MIN_PX} px or more")
         if count == max(_COUNTS):
             speed = harness.ratio(times, _NATIVE, _OURS).median
             figures.append(harness.Figure(f"{count} masks: {_NATIVE} / {_OURS}", speed, ">=", _SPEED_BOUND))
@@ -73,12 +73,12 @@ def main() -> int:
 
 
 def _scene(count: int) -> Scene:
-    """Smooth random prototypes, random coefficients, and boxes of 20 to 400 px inside the frame; always the same."""
+    """Smooth random prototypes, random coefficients, and boxes of 20 to 400 px inside the frame, by a fixed seed."""
     letterbox = fit(_FRAME_H, _FRAME_W, letterbox_input(640, 640, size_multiple=32, batch=(1, None)))
     generator = np.random.default_rng(0)
     size = (letterbox.input_w // _STRIDE_PX, letterbox.input_h // _STRIDE_PX)
     coarse = generator.normal(size=(_PROTOTYPES, 12, 20)).astype(np.float32)
-    prototypes = np.stack([cv2.resize(each, size, interpolation=cv2.INTER_CUBIC) for each in coarse])
+    prototypes = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC) for plane in coarse])
     sides = generator.uniform(20, 400, (count, 2))
     corners = generator.uniform(0, 1, (count, 2)) * (np.array([_FRAME_W, _FRAME_H]) - sides)
     return Scene(
@@ -90,15 +90,15 @@ def _scene(count: int) -> Scene:
 
 
 def _sides(scene: Scene) -> tuple[list[harness.Side], tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """The ways to decode a scene, and its masks (n, H, W) by ours and by `process_mask_native`."""
+    """The ways to decode a scene, and its masks (n, H, W) by our code and by `process_mask_native`."""
     import torch
     from ultralytics.utils import ops
 
-    torch.set_num_threads(os.cpu_count() or 1)  # importing ultralytics leaves it one
+    torch.set_num_threads(os.cpu_count() or 1)  # importing ultralytics sets it to one
     letterbox = scene.letterbox
     everything = range(len(scene.boxes))
-    # Laid out once a source, as the pipeline does.
-    resize = PlaneResize(letterbox, scene.prototypes.shape[1], scene.prototypes.shape[2])
+    # Set up once per source, as in the pipeline.
+    resize = MapToFrame(letterbox, scene.prototypes.shape[1], scene.prototypes.shape[2])
     prototypes, coefficients, boxes = map(torch.from_numpy, (scene.prototypes, scene.coefficients, scene.boxes))
     offset = torch.tensor([letterbox.left, letterbox.top] * 2)
     letterboxed = boxes * torch.tensor([letterbox.gain_x, letterbox.gain_y] * 2) + offset
@@ -122,8 +122,8 @@ def _sides(scene: Scene) -> tuple[list[harness.Side], tuple[NDArray[np.bool_], N
 
 
 def _mask_iou(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """IoU, mask by mask, of two (n, H, W), of the masks that are large enough to tell: (k,)."""
-    kept = theirs.sum(axis=(1, 2)) >= _LEAST_PX
+    """IoU of each mask in two (n, H, W), for masks of `_MIN_PX` or more: (k,)."""
+    kept = theirs.sum(axis=(1, 2)) >= _MIN_PX
     both = np.logical_and(ours[kept], theirs[kept]).sum(axis=(1, 2))
     return np.asarray(both / np.logical_or(ours[kept], theirs[kept]).sum(axis=(1, 2)), np.float64)
 

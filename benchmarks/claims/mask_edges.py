@@ -1,4 +1,4 @@
-"""Masks along the frame's padded sides, ours against ultralytics' retina masks, on one ONNX file of its own export."""
+"""Compare masks along the padded sides of frames with ultralytics' retina masks, on its ONNX export."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SIDES = {
 
 
 def main() -> int:
-    """Compare each photo at each size, with a square and a rectangular input."""
+    """Compare every photo at several sizes, with a square and a rectangular input."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=harness.SHARED / "models" / "yolov8n-seg.pt", metavar="FILE")
     parser.add_argument("--images", type=Path, default=harness.SHARED / "images", metavar="DIR")
@@ -45,7 +45,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for shape, imgsz in _SHAPES.items():
             rows += _compare(shape, _export(args.weights, Path(folder) / shape, imgsz), sorted(args.images.iterdir()))
-    printed = harness.show_rows(f"pixels of a line's count that differ, worst of the last {_EDGE_PX} lines", rows)
+    printed = harness.show_rows(f"difference of the pixel counts of a line, worst of the last {_EDGE_PX} lines", rows)
     figures = [
         harness.Figure(f"{shape}: worst difference, px", max(row["worst_px"] for row in rows if row["input"] == shape),
                        "<=", _BOUND_PX)
@@ -59,7 +59,7 @@ def _export(weights: Path, folder: Path, imgsz: int | list[int]) -> Path:
     from ultralytics import YOLO
 
     folder.mkdir()
-    copy = shutil.copy(weights, folder)  # it exports beside the weights
+    copy = shutil.copy(weights, folder)  # ultralytics writes the export beside the weights
     return Path(YOLO(copy).export(format="onnx", imgsz=imgsz, verbose=False))
 
 
@@ -96,13 +96,13 @@ def _compare(shape: str, model: Path, photos: list[Path]) -> list[dict[str, Any]
 
 
 def _padded(pipe: Pipeline, frame: NDArray[np.uint8]) -> list[str]:
-    """The sides of a frame that lie beside padding in the model's input."""
-    box = fit(*frame.shape[:2], cast("ImageInput", pipe.segmenter.session.spec.input))
+    """The sides of a frame that are next to padding in the model's input."""
+    letterbox = fit(*frame.shape[:2], cast("ImageInput", pipe.segmenter.session.spec.input))
     margins = {
-        "top": box.top,
-        "bottom": box.input_h - box.content_h - box.top,
-        "left": box.left,
-        "right": box.input_w - box.content_w - box.left,
+        "top": letterbox.top,
+        "bottom": letterbox.input_h - letterbox.content_h - letterbox.top,
+        "left": letterbox.left,
+        "right": letterbox.input_w - letterbox.content_w - letterbox.left,
     }
     return [side for side, margin in margins.items() if margin > 0]
 

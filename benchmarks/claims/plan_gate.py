@@ -1,8 +1,8 @@
-"""What the gate of new plans measures, by family: honest rounding and faults that a user would see, with its bounds.
+"""Compare the accuracy check of new plans with correct rounding and with visible faults, per family.
 
 Rounding is TF32 and bf16 before every product and fp16 after every operation (fp16 exports), emulated in the graph and
-run by ONNX Runtime; and OpenVINO in fp32, bf16, fp16 and int8, where the processor has it. A fault is done to the
-reference's answers. Figures are parts of the bound: of rounding the largest, of faults the smallest.
+run by ONNX Runtime; and OpenVINO in fp32, bf16, fp16 and int8, if the CPU supports it. A fault is added to the
+reference's outputs. Results are relative to the bound: the largest for rounding, the smallest for faults.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ Run = Callable[[Mapping[str, Array]], Outputs]
 _BATCHES = {"segment": 2, "embed-image": 8, "embed-text": 8}
 _EMULATED: Mapping[Precision, tuple[Rounding, ...]] = {"fp32": ("tf32", "bf16"), "fp16": ("fp16",)}
 _OPENVINO: Mapping[Precision, tuple[Precision, ...]] = {"fp32": ("fp32", "bf16"), "fp16": ("fp16",), "int8": ("int8",)}
-_TOKENS = 100  # ids that every vocabulary has
+_TOKENS = 100  # token ids that exist in every vocabulary
 
 
 def main() -> int:
-    """Measure each graph of each model."""
+    """Measure every graph of the models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["demo-seg", "demo-clip"], help="names, folders, files")
     harness.add_options(parser)
@@ -93,8 +93,8 @@ def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
 
 
 def _rounding(graph: Path, spec: ModelSpec, folder: Path) -> Iterator[tuple[str, Precision, Run]]:
-    """What may run a graph, the precision whose bounds hold for it, and how it is run."""
-    helper = spec.task in ("preprocess", "crops", "decode")  # built without TF32, and in fp32 always
+    """Ways to run a graph: name, the precision whose bounds apply, and the function that runs it."""
+    helper = spec.task in ("preprocess", "crops", "decode")  # always built in fp32 without TF32
     if not helper:
         for rounding in _EMULATED.get(spec.precision, ()):
             precision: Precision = "fp32" if rounding == "tf32" else rounding

@@ -1,9 +1,9 @@
-"""What fitting pictures into a few rectangles changes in what is found, beside what the square changes.
+"""Compare detections on a few common rectangles with those on the smallest rectangle and on the square.
 
-Crops of photos at drawn shapes, up to 2.4:1: which detections of the smallest rectangle, and of the square, a set keeps
-(class, box IoU 0.5, and score 0.25 on both sides), and how far their boxes, masks and scores are from them. A set lies
-between the two; what the square changes, which is as good an input, is the noise. Then drawn scenes at ten shapes,
-whose truth is exact, by the demo's segmenter.
+First crops of photos at random shapes, up to 2.4:1: which detections of the smallest rectangle, and of the square, a
+set of rectangles keeps (same class, box IoU 0.5, score 0.25 in both), and how much boxes, masks and scores differ. The
+square is as good an input, so what it changes is the noise. Then drawn scenes at ten shapes, with exact ground truth,
+by the demo's segmenter.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from fastsam_bench.scenarios.demo_accuracy import UNSEEN_SEED, counting_items, m
 from fastsam_trt import Pipeline, Result
 from fastsam_trt.bundled_models import SEGMENTER
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.frames.image import read_picture
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.frames.image import read_image
+from fastsam_trt.segmentation.nms import box_ious
 
 _LONGEST = 2.4  # long side to short
-_SCORE, _LEAST_SCORE, _SAME_IOU = 0.25, 0.1, 0.5
+_SCORE, _MIN_SCORE, _SAME_IOU = 0.25, 0.1, 0.5
 _RATIOS = (1.0, 1.15, 1.25, 1.4, 1.5, 1.6, 1.7, 2.0, 2.17, 2.4)
-_SCENE_PX = 480  # the root of a scene's area
+_SCENE_PX = 480  # square root of a scene's area
 _NOISE, _RECALL_NOISE = 0.02, 0.01
 
 
 def main() -> int:
-    """Compare every set on photos and on scenes."""
+    """Compare all sets on photos and on scenes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="yolov8n-seg", help="name, folder or file (%(default)s)")
     parser.add_argument("--images", type=Path, default=harness.SHARED / "images", metavar="DIR")
-    parser.add_argument("--crops", type=int, default=12, metavar="N", help="of each photo (%(default)s)")
-    parser.add_argument("--scenes", type=int, default=10, metavar="N", help="of each shape (%(default)s)")
+    parser.add_argument("--crops", type=int, default=12, metavar="N", help="per photo (%(default)s)")
+    parser.add_argument("--scenes", type=int, default=10, metavar="N", help="per shape (%(default)s)")
     parser.add_argument("--backend", default="onnxruntime", help="(%(default)s)")
     harness.add_options(parser)
     args = parser.parse_args()
@@ -54,9 +54,9 @@ def main() -> int:
     recall = {row["set"]: row["recall"] for row in scenes}
     chosen = rectangle_sets.chosen()
     figures = [
-        harness.Figure("photos: detections kept, the chosen set less the square",
+        harness.Figure("photos: detections kept, the chosen set minus the square",
                        kept[chosen] - kept[rectangle_sets.SQUARE], ">=", -_NOISE),
-        harness.Figure("scenes: recall, the chosen set less the smallest rectangle",
+        harness.Figure("scenes: recall, the chosen set minus the smallest rectangle",
                        recall[chosen] - recall[rectangle_sets.SMALLEST], ">=", -_RECALL_NOISE),
     ]  # fmt: skip
     return harness.finish(args, facts, rows, figures)
@@ -68,10 +68,10 @@ def _run(pipeline: Pipeline, frames: Iterable[NDArray[np.uint8]], name: str) -> 
 
 
 def _photos(args: argparse.Namespace, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of what each set keeps of the smallest rectangle's detections, and of the square's."""
-    pipeline = Pipeline(args.model, backend=args.backend, precision="fp32", conf=_LEAST_SCORE)
+    """A row per set: which detections of the smallest rectangle, and of the square, it keeps."""
+    pipeline = Pipeline(args.model, backend=args.backend, precision="fp32", conf=_MIN_SCORE)
     generator = np.random.default_rng(0)
-    photos = [read_picture(path) for path in sorted(args.images.iterdir())]
+    photos = [read_image(path) for path in sorted(args.images.iterdir())]
     crops = [_crop(photo, generator) for photo in photos for _ in range(args.crops)]
     found = {name: _run(pipeline, crops, name) for name in names}
     rows = []
@@ -85,7 +85,7 @@ def _photos(args: argparse.Namespace, names: Sequence[str]) -> list[dict[str, An
 
 
 def _crop(photo: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
-    """A part of a photo of a drawn shape, as large as it fits or a little smaller."""
+    """A crop of a photo with a random shape, as large as possible or a little smaller."""
     height, width = photo.shape[:2]
     ratio = float(np.exp(generator.uniform(-1, 1) * np.log(_LONGEST)))
     part_h = min(height, width / ratio) * generator.uniform(0.7, 1)
@@ -95,7 +95,7 @@ def _crop(photo: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[n
 
 
 def _kept(expected: Sequence[Result], found: Sequence[Result]) -> dict[str, float]:
-    """The share of detections that are found again, and the mean differences of those that are."""
+    """The share of detections that are found again, and the mean differences of these."""
     counted, again, pairs = 0, 0, []
     for theirs, ours in zip(expected, found, strict=True):
         overlap = box_ious(theirs.boxes, ours.boxes) * (theirs.class_ids[:, None] == ours.class_ids)
@@ -108,14 +108,14 @@ def _kept(expected: Sequence[Result], found: Sequence[Result]) -> dict[str, floa
             mask = mask_ious(theirs.masks()[index : index + 1], ours.masks()[best : best + 1])[0, 0]
             pairs.append((overlap[index, best], mask, abs(theirs.scores[index] - ours.scores[best])))
     if not pairs:
-        raise harness.BenchmarkError("expected photos of things that the model knows, found none")
+        raise harness.BenchmarkError("expected photos of objects that the model knows, found none")
     box, mask, score = np.mean(pairs, axis=0).tolist()
     return {"kept": round(again / counted, 4), "box IoU": round(box, 4), "mask IoU": round(mask, 4),
             "score off": round(score, 4)}  # fmt: skip
 
 
 def _scenes(args: argparse.Namespace, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of what each set finds in drawn scenes, both ways round."""
+    """A row per set: its detections in drawn scenes, in landscape and portrait."""
     pipeline = Pipeline(SEGMENTER, backend=args.backend, precision="fp32")
     sizes = [(round(_SCENE_PX / ratio**0.5), round(_SCENE_PX * ratio**0.5)) for ratio in _RATIOS]
     sizes = [size[::-1] if index % 2 else size for index, size in enumerate(sizes)]

@@ -1,10 +1,10 @@
-"""One pipeline, many threads: answers that differ from those of a thread alone, and calls a second.
+"""Call one pipeline on many threads: count results that differ from a single thread's, and calls per second.
 
-Each thread has frames and prompts of its own, which it gives with the call. Frames are drawn, models are the demo's,
-so that every call segments, shows segments to CLIP, and decodes masks. Three measurements on each backend:
+Every thread passes its frames and prompts with the call. Frames are drawn and models are those of the demo, so every
+call segments, embeds segments with CLIP, and decodes masks. Three measurements per backend:
 
-    calls     threads call one pipeline; nothing is tracked
-    ranking   one thread calls a pipeline that tracks, another ranks the latest result all the while
+    calls     threads call one pipeline without tracking
+    ranking   one thread calls a pipeline that tracks, while another ranks the latest result
     clip      four pipelines in four threads share one CLIP model
 
     python benchmarks/claims/shared_pipeline.py --threads 8 --calls 200 --ranks 2000
@@ -35,16 +35,16 @@ from fastsam_trt.results.result import Result
 _PACKAGES = ("fastsam-trt", "onnxruntime", "openvino", "numpy", "opencv-python")
 _PROMPTS = ("red circle", "a green thing", "blue square", "something yellow", "triangle", "a red shape", "star", "ring")
 _SIZES = ((240, 320), (320, 320), (360, 640), (320, 240))
-_SWITCH_S = 1e-5  # between threads: five hundred times as often as usual, to meet what is rare
+_SWITCH_S = 1e-5  # interval of thread switches, 500 times shorter than the default, to provoke rare orders
 _PIPELINES = 4
 
 
 def main() -> int:
-    """Measure each backend."""
+    """Measure all backends."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=8, metavar="N", help="that call one pipeline (8)")
-    parser.add_argument("--calls", type=int, default=200, metavar="N", help="of each thread (200)")
-    parser.add_argument("--ranks", type=int, default=2000, metavar="N", help="beside a stream (2000)")
+    parser.add_argument("--threads", type=int, default=8, metavar="N", help="threads that call one pipeline (8)")
+    parser.add_argument("--calls", type=int, default=200, metavar="N", help="calls per thread (200)")
+    parser.add_argument("--ranks", type=int, default=2000, metavar="N", help="rankings while a stream runs (2000)")
     harness.add_options(parser)
     args = parser.parse_args()
     harness.require("onnxruntime", "openvino")
@@ -62,17 +62,17 @@ def main() -> int:
 
 def _calls(backend: str, args: argparse.Namespace) -> dict[str, Any]:
     pipe = Pipeline(SEGMENTER, backend=backend)
-    asked = [(_frame(i), [_PROMPTS[i % len(_PROMPTS)]]) for i in range(args.threads)]
+    requests = [(_frame(i), [_PROMPTS[i % len(_PROMPTS)]]) for i in range(args.threads)]
     turns = max(args.calls // 10, 1)
-    expected = [_told(pipe(frame, prompts=prompts)) for frame, prompts in asked]
+    expected = [_as_bytes(pipe(frame, prompts=prompts)) for frame, prompts in requests]
     start_s = time.perf_counter()
-    for frame, prompts in asked * turns:
-        _told(pipe(frame, prompts=prompts))
-    alone = len(asked) * turns / (time.perf_counter() - start_s)
+    for frame, prompts in requests * turns:
+        _as_bytes(pipe(frame, prompts=prompts))
+    alone = len(requests) * turns / (time.perf_counter() - start_s)
 
     def work(index: int) -> int:
-        frame, prompts = asked[index]
-        return sum(_told(pipe(frame, prompts=prompts)) != expected[index] for _ in range(args.calls))
+        frame, prompts = requests[index]
+        return sum(_as_bytes(pipe(frame, prompts=prompts)) != expected[index] for _ in range(args.calls))
 
     wrong, spent_s = _at_once(work, args.threads)
     calls = args.threads * args.calls
@@ -91,7 +91,7 @@ def _ranking(backend: str, args: argparse.Namespace) -> dict[str, Any]:
         differing, turn = 0, 0
         while not over.is_set() or turn % len(frames):
             if turn % len(frames) == 0:
-                pipe.track = True  # begins anew
+                pipe.track = True  # starts tracking again
             result = pipe(frames[turn % len(frames)])
             differing += _tracked(result) != expected[turn % len(frames)]
             latest.append(result)
@@ -121,10 +121,10 @@ def _clip(backend: str, args: argparse.Namespace) -> dict[str, Any]:
         Pipeline(SEGMENTER, clip=clip, backend=backend, selector="clip", prompts=[_PROMPTS[i]])
         for i in range(_PIPELINES)
     ]
-    expected = [_told(pipe(_frame(i))) for i, pipe in enumerate(pipes)]
+    expected = [_as_bytes(pipe(_frame(i))) for i, pipe in enumerate(pipes)]
 
     def work(index: int) -> int:
-        return sum(_told(pipes[index](_frame(index))) != expected[index] for _ in range(args.calls // 2))
+        return sum(_as_bytes(pipes[index](_frame(index))) != expected[index] for _ in range(args.calls // 2))
 
     wrong, spent_s = _at_once(work, _PIPELINES)
     calls = _PIPELINES * (args.calls // 2)
@@ -141,7 +141,7 @@ def _stream(backend: str, frames: Sequence[NDArray[np.uint8]], count: int) -> li
 
 
 def _at_once(work: Callable[[int], int], threads: int) -> tuple[int, float]:
-    """The sum of what threads that begin together return, and the seconds that they took."""
+    """Start threads together. Returns the sum of their results, and the duration in seconds."""
     begin = threading.Barrier(threads)
 
     def run(index: int) -> int:
@@ -158,15 +158,15 @@ def _frame(index: int) -> NDArray[np.uint8]:
     return draw_scene(index, *_SIZES[index % len(_SIZES)]).frame
 
 
-def _told(result: Result) -> tuple[bytes, ...]:
-    """All that a result says, as it is."""
-    masks = b"".join(crop.pixels.tobytes() for crop in result.crops())
+def _as_bytes(result: Result) -> tuple[bytes, ...]:
+    """Everything in a result, as bytes."""
+    masks = b"".join(crop.pixels.tobytes() for crop in result.mask_crops())
     parts = (result.boxes, result.scores, result.class_ids, result.prompt_ids, result.similarities)
     return (*(part.tobytes() for part in parts), masks, repr(result.prompts).encode())
 
 
 def _tracked(result: Result) -> tuple[bytes, ...]:
-    """What is selected and its track; similarities depend on when CLIP saw what, and that on nothing but frames."""
+    """Selected segments and their tracks. Similarities are excluded: they depend on when CLIP saw a segment."""
     return (result.boxes.tobytes(), result.track_ids.tobytes(), result.prompt_ids.tobytes())
 
 

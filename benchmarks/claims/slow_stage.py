@@ -40,7 +40,7 @@ def slow(stage: str) -> None:
     from fastsam_trt.frames.preprocess import FramePreprocessor
     from fastsam_trt.masks.prototype import PrototypeMasks
 
-    methods = {"capture": (DrawnFrames, "capture"), "preprocess": (FramePreprocessor, "__call__"),
+    methods = {"capture": (DrawnFrames, "capture"), "preprocess": (FramePreprocessor, "prepare"),
                "decode": (PrototypeMasks, "decode")}  # fmt: skip
     if stage in methods:
         owner, method = methods[stage]

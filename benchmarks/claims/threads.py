@@ -1,4 +1,4 @@
-"""Threads: on one CPU, beside another library in one process, and many that share a session."""
+"""Measure threads: on one CPU, next to another library in the process, and many that share a session."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from fastsam_trt.bundled_models import locate
 
 _SIZE_PX = 384, 640
 _CALLERS = 8
-_BUSY = 0.1  # of the CPU time of a process, from which a thread counts as one that computes
+_BUSY = 0.1  # share of the process's CPU time from which a thread counts as busy
 _BACKENDS = "openvino", "onnxruntime"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A side: a session, and what is beside it in its process.
+    """A side of a comparison: a session in a process of its own.
 
     Attributes:
         graph: The segmenter.
-        backend: That runs it.
-        by_hand: Opened through the backend's own API with this many threads, not by us.
+        backend: Backend that runs it.
+        by_hand: Open it through the backend's API with this many threads instead of through `open_session`.
         one_cpu: Whether the process may use one CPU only.
         spin: As for `open_session`.
-        beside: Whether an ONNX Runtime session runs before each timed run; `spin` is that one's then.
-        callers: How many threads share the runs of a call.
-        runs: Of one call.
+        beside: Whether an ONNX Runtime session runs before every timed run; `spin` then applies to that session.
+        callers: Number of threads that share the runs of a call.
+        runs: Number of runs per call.
     """
 
     graph: Path
@@ -54,7 +54,7 @@ class Case:
 
 
 def main() -> int:
-    """Measure the three in turn."""
+    """Measure all three."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="yolov8n-seg", help="a segmenter of any size: name, folder or file")
     parser.add_argument("--runs", type=int, default=16, metavar="N", help="runs that the threads share in a turn (16)")
@@ -101,7 +101,7 @@ def main() -> int:
 def _measured(
     title: str, cases: dict[str, Case], args: argparse.Namespace, rows: list[dict[str, Any]]
 ) -> tuple[float, dict[str, int]]:
-    """Time sides in turn; the first's time over the second's, and how many threads computed on each."""
+    """Time the sides in turn. Returns the first's time over the second's, and the number of busy threads per side."""
     with ExitStack() as stack:
         there = {
             name: stack.enter_context(Child(make_side, case, starting=_on_one_cpu() if case.one_cpu else None))
@@ -117,7 +117,7 @@ def _measured(
 
 @contextmanager
 def _on_one_cpu() -> Iterator[None]:
-    """Keep this process, and those that it starts, to one CPU."""
+    """Restrict this process, and those that it starts, to one CPU."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -127,13 +127,13 @@ def _on_one_cpu() -> Iterator[None]:
 
 
 def make_side(case: Case) -> Callable[[Literal["time", "busy"]], float]:
-    """What answers for a side: the ms of a call, or how many threads computed in the calls so far."""
+    """Open a side. The function returns the ms of a call, or how many threads were busy in the calls so far."""
     call = _call(case)
     call()
     before = _thread_ticks()
 
-    def answer(asked: Literal["time", "busy"]) -> float:
-        if asked == "time":
+    def answer(wanted: Literal["time", "busy"]) -> float:
+        if wanted == "time":
             return call()
         spent = [ticks - before.get(thread, 0) for thread, ticks in _thread_ticks().items()]
         return sum(each > _BUSY * sum(spent) for each in spent)
@@ -142,7 +142,7 @@ def make_side(case: Case) -> Callable[[Literal["time", "busy"]], float]:
 
 
 def _call(case: Case) -> Callable[[], float]:
-    """A call of a side, which returns the ms that it took."""
+    """A call of a side, which returns its duration in ms."""
     picture = np.random.default_rng(0).random((1, 3, *_SIZE_PX), np.float32)
     if case.by_hand is None:
         run = _run(open_session(case.graph, case.backend, spin=case.spin), picture)
@@ -190,7 +190,7 @@ def _run_by_hand(case: Case, picture: NDArray[np.float32]) -> Callable[[], objec
 
 
 def _share(run: Callable[[], object], callers: int, runs: int) -> None:
-    """Runs on several threads, so many on each."""
+    """Run on several threads, `runs` times on each."""
 
     def work() -> None:
         for _ in range(runs):
@@ -204,7 +204,7 @@ def _share(run: Callable[[], object], callers: int, runs: int) -> None:
 
 
 def _thread_ticks() -> dict[str, int]:
-    """CPU time of each thread of this process, in the system's ticks."""
+    """CPU time per thread of this process, in the system's ticks."""
     found = {}
     for folder in Path("/proc/self/task").iterdir():
         fields = (folder / "stat").read_text().rpartition(")")[2].split()

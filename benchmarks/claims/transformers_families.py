@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_trt.frames.letterbox import fit
 from fastsam_trt.frames.preprocess import FramePreprocessor
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.segmentation import panoptic_merge
 from fastsam_trt.segmentation.segmenter import Segmenter
 
@@ -154,9 +154,9 @@ def _frame() -> NDArray[np.uint8]:
 def _conf(graph: Path, frame: NDArray[np.uint8]) -> float:
     """The threshold that keeps ten queries of a frame."""
     session = open_session(graph, "onnxruntime")
-    array, _ = FramePreprocessor(session.spec.input)(frame)  # type: ignore[arg-type]
+    array, _ = FramePreprocessor(session.spec.input).prepare(frame)  # type: ignore[arg-type]
     logits = session.run({session.spec.input_names[0]: array})["class_logits"][0]
-    scores = np.sort(panoptic_merge.queries(logits, 0.0, len(logits)).scores)[::-1]
+    scores = np.sort(panoptic_merge.choose_queries(logits, 0.0, len(logits)).scores)[::-1]
     if len(scores) <= _KEPT:
         raise harness.BenchmarkError(f"expected more than {_KEPT} queries with an object, found {len(scores)}")
     return float((scores[_KEPT - 1] + scores[_KEPT]) / 2)
@@ -238,11 +238,11 @@ def _whole(path: Path, frame: NDArray[np.uint8]) -> Callable[[], object]:
     preprocess = FramePreprocessor(image)
 
     def call() -> object:
-        array, letterbox = preprocess(frame)
+        array, letterbox = preprocess.prepare(frame)
         outputs = session.run({image.name: array})
-        found = panoptic_merge.queries(outputs["class_logits"][0], 0.0, _KEPT)
+        found = panoptic_merge.choose_queries(outputs["class_logits"][0], 0.0, _KEPT)
         logits = outputs["mask_logits"][0][found.indices]
-        resize = PlaneResize(letterbox, *logits.shape[1:])
+        resize = MapToFrame(letterbox, *logits.shape[1:])
         segments = panoptic_merge.merge(panoptic_merge.sigmoid(logits), found, resize, None)
         return segments.masks.decode(range(len(segments)))
 

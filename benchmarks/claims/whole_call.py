@@ -1,4 +1,4 @@
-"""The whole call, frame in and masks out: against ultralytics, and against the bare network run that it contains."""
+"""Compare the whole call, frame in and masks out, with ultralytics and with the bare network run in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fastsam_bench.timing.stage_clock import StageClock
 from fastsam_engine import open_session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 from fastsam_trt.frames.preprocess import FramePreprocessor
 
 _IMGSZ_PX = 640
@@ -36,7 +36,7 @@ _BARE_BOUND = {"fp32": 1.10, "bf16": 1.20}
 
 
 def main() -> int:
-    """Time the sides on a photo and on a full HD frame, then our call against its own network run."""
+    """Time the sides on a photo and on a 1080p frame, then compare our call with the network run in it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, default=harness.SHARED / "images" / "bus.jpg", help="photo with a person")
     parser.add_argument("--weights", type=Path, default=reference.WEIGHTS, help="ultralytics' checkpoint")
@@ -45,7 +45,7 @@ def main() -> int:
     args = parser.parse_args()
     harness.require("torch", "ultralytics", "onnx", "onnxruntime", files=(args.image, args.weights))
     reference.check_same_weights(args.model, args.weights)
-    photo = read_picture(args.image)
+    photo = read_image(args.image)
     frames = {f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo, "1080 x 1920": _full_hd(photo)}
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "ultralytics", "torch", "numpy"))
     rows: list[dict[str, Any]] = []
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def _full_hd(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A frame of 1080 x 1920 px: the photo beside itself as often as it takes, so that it stays a photo of things."""
+    """A frame of 1080 x 1920 px, tiled with the photo, so that it shows real objects."""
     import cv2
 
     width_px = round(photo.shape[1] * 1080 / photo.shape[0])
@@ -95,18 +95,18 @@ def _full_hd(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _export(weights: Path, folder: Path) -> Path:
-    """The ONNX file that ultralytics itself makes of the weights: its default settings, a fixed square."""
+    """Ultralytics' ONNX export of the weights, with its default settings: a fixed square."""
     copy = Path(shutil.copy(weights, folder))  # ultralytics writes beside the weights
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
         return apart.submit(reference.export_onnx, copy, _IMGSZ_PX).result()
 
 
 def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
-    """Our whole call: segment, select, decode the masks, lay them on whole frames; returns its ms."""
+    """Our whole call: segment, select, decode the masks, paste them into whole frames; returns its ms."""
 
     def call() -> None:
         result = pipeline(frame, rectangle="smallest")
-        result.crops()
+        result.mask_crops()
         result.masks()
 
     return harness.wall_clock(call)
@@ -119,11 +119,11 @@ def _open(model: str, backend: str, precision: str) -> Pipeline:
 def make_whole(
     model: str, backend: str, precision: str, frame: NDArray[np.uint8], *, boxes: bool
 ) -> Callable[[object], tuple[float, float]]:
-    """Our whole call, masks inside their boxes or on whole frames: its ms, and those of the network's run in it."""
+    """Our whole call, with masks in boxes or on whole frames: its ms, and those of the network run in it."""
     pipeline = _open(model, backend, precision)
     clock = StageClock()
     clock.observe(pipeline.segmenter.session, "engine")
-    whole = harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").crops()) if boxes else (
+    whole = harness.wall_clock(lambda: pipeline(frame, rectangle="smallest").mask_crops()) if boxes else (
         _whole(pipeline, frame))  # fmt: skip
     return lambda _: (whole(), clock.spent["engine"][-1])
 
@@ -131,16 +131,16 @@ def make_whole(
 def make_bare(
     model: str, backend: str, precision: str, frame: NDArray[np.uint8], *, plain: bool
 ) -> Callable[[object], float]:
-    """A run of the session alone, on input prepared beforehand: its ms.
+    """A run of the session alone, on a prepared input: its ms.
 
-    A session may normalise pictures inside its run. `plain` is the network as it was exported, so that work that is
-    moved there does not count as saved.
+    A session may normalise images inside its run. `plain` runs the network as it was exported, so that work that moved
+    into the session does not count as saved.
     """
     session = _open(model, backend, precision).segmenter.session
     if plain:
         session = open_session(session.path, session.backend, session.device, session.precision)
     image = cast("ImageInput", session.spec.input)
-    array, _ = FramePreprocessor(image, (_IMGSZ_PX, _IMGSZ_PX))(frame)
+    array, _ = FramePreprocessor(image, (_IMGSZ_PX, _IMGSZ_PX)).prepare(frame)
     timed = harness.wall_clock(lambda: session.run({image.name: array}))
     return lambda _: timed()
 
@@ -148,7 +148,7 @@ def make_bare(
 def _against_bare(
     title: str, model: str, backend: str, precision: str, frame: NDArray[np.uint8], args: argparse.Namespace
 ) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
-    """The whole call against the run inside it, that run alone, and the network alone; each in a process of its own."""
+    """Compare the whole call with the run in it, with that run alone, and with the network alone, a process each."""
     given = model, backend, precision, frame
     with ExitStack() as stack:
         whole, boxed = (stack.enter_context(Child(partial(make_whole, boxes=each), *given)) for each in (False, True))
@@ -162,7 +162,7 @@ def _against_bare(
 
         sides = [
             harness.Side("whole call, masks on whole frames", call),
-            harness.Side("session.run in it", lambda: inside_ms),  # of the whole call just before
+            harness.Side("session.run in it", lambda: inside_ms),  # of the preceding whole call
             harness.Side("session.run alone", bare.ask),
             harness.Side("network alone", network.ask),
             harness.Side("whole call, masks in boxes", lambda: float(boxed.ask()[0])),

@@ -9,7 +9,7 @@ from answer import Answer
 from numpy.typing import NDArray
 from peer_errors import DisagreementError
 
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 Figures = dict[str, float | None]
 Broken = list[tuple[str, str]]

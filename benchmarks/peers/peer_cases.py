@@ -20,7 +20,7 @@ from pins import HERE
 from same_models import DETR_SIZE, SeededModels
 
 from claims.common import harness, reference
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 
 _CONF, _IOU, _FASTSAM_IOU = 0.25, 0.7, 0.9
 _NEAR = 0.05  # a score this near to the threshold may fall on either side of it by rounding
@@ -135,7 +135,7 @@ def _transformers(args: argparse.Namespace, models: SeededModels) -> PeerCase:
 
 def _pictures(paths: list[Path]) -> dict[str, NDArray[np.uint8]]:
     harness.require(files=paths)
-    return {path.name: read_picture(path) for path in paths}
+    return {path.name: read_image(path) for path in paths}
 
 
 def _theirs(device: str) -> str:

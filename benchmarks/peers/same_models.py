@@ -16,7 +16,7 @@ from claims.common import harness
 from claims.common.seeded_clip import save_clip
 from claims.transformers_families import CASES
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.store.file_hash import file_sha256
+from fastsam_engine.store.atomic_files import file_sha256
 
 SEED = 0
 DETR_SIZE = CASES["detr"].size

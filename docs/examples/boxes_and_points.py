@@ -11,7 +11,7 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", model: str = "demo-seg") -> None:
     with Pipeline(model) as pipe, open_source(photo) as source:
-        picture = next(iter(source)).picture
+        picture = next(iter(source)).image
         everything = pipe(picture)
         x0, y0, x1, y1 = everything.boxes[0]
         centre = [(x0 + x1) / 2, (y0 + y1) / 2]

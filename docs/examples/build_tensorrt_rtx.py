@@ -7,8 +7,7 @@ python build_tensorrt_rtx.py [MODEL] [TARGET] [FILE]
 import sys
 from pathlib import Path
 
-from fastsam_engine import find_graph, read_spec
-from fastsam_engine.choose_builder import choose_builder
+from fastsam_engine import choose_builder, find_graph, read_spec
 from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli import one_line_errors

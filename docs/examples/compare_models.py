@@ -14,7 +14,7 @@ from fastsam_trt.comparison import compare, draw_sheet
 
 def main(photo: str = "demo", prompt: str = "red circle", *models: str) -> None:
     with open_source(photo) as source:
-        picture = next(iter(source)).picture
+        picture = next(iter(source)).image
     comparison = compare(picture, models or ["demo-seg"], [prompt], repeat=3)
     for outcome in comparison.models:
         total_ms = sorted(outcome.times_ms["total"])[1]

@@ -11,7 +11,7 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", prompt: str = "pink", excluded: str = "star", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
-        picture = next(iter(source)).picture
+        picture = next(iter(source)).image
         before = pipe(picture)
         pipe.excluded = [excluded]  # from now on, for every call
         after = pipe(picture)

@@ -26,7 +26,7 @@ class SelectorNode:
 
     def spin(self) -> None:
         while (frame := self._newest.get()) is not None:
-            self._publish(self._pipe(frame.picture, captured_s=frame.captured_s))
+            self._publish(self._pipe(frame.image, captured_s=frame.captured_s))
 
     def end(self) -> None:
         self._newest.put(None)

@@ -18,7 +18,7 @@ def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-se
     ):
         for frame, result in flow:
             print(f"frame {frame.index}: {result.track_ids.tolist()}, {result.speed['total']:.1f} ms")
-        stats = flow.figures.snapshot()
+        stats = flow.stats.snapshot()
     print(f"{stats.frames} frames at {stats.fps_out_mean:.1f} FPS, {stats.dropped} dropped")
     print(f"age p50 {stats.age_p50_ms:.0f} ms, p99 {stats.age_p99_ms:.0f} ms")
 

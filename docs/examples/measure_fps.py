@@ -16,7 +16,7 @@ WARM_UP = 3  # calls: the first ones compile and load
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     with open_source(source, vid_stride=10) as frames:
-        pictures = [frame.picture for frame in frames]
+        pictures = [frame.image for frame in frames]
     with Pipeline(model, prompts=[prompt]) as pipe:
         for picture in pictures[:WARM_UP]:
             pipe(picture).masks()

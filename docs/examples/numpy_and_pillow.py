@@ -14,7 +14,7 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", prompt: str = "circle", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
-        bgr = next(iter(source)).picture  # (H, W, 3) uint8
+        bgr = next(iter(source)).image  # (H, W, 3) uint8
         image = Image.fromarray(bgr[..., ::-1])  # Pillow's images are RGB
         frames = {
             "numpy BGR": bgr,

@@ -22,7 +22,7 @@ def main(source: str = "demo", prompt: str = "red circle", port: str = "8080", m
     with pipe, open_source(source) as frames:
         flow = Flow(frames, pipe, policy="latest")
         server = PreviewServer(
-            parse_address(port), lambda: pipe.prompts, set_prompts, lambda: flow.figures.snapshot().as_record()
+            parse_address(port), lambda: pipe.prompts, set_prompts, lambda: flow.stats.snapshot().as_record()
         )
         with server, PreviewSink(server) as sink, flow:
             print(f"open {server.url}", flush=True)

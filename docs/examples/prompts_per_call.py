@@ -12,7 +12,7 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", model: str = "demo-seg", *prompts: str) -> None:
     with Pipeline(model) as pipe, open_source(photo) as source, ThreadPoolExecutor(4) as pool:
-        picture = next(iter(source)).picture
+        picture = next(iter(source)).image
 
         def select(prompt: str) -> Result:
             return pipe(picture, prompts=[prompt])  # for this call only; pipe.prompts stays as it is

@@ -13,7 +13,7 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
-        result = pipe(next(iter(source)).picture)
+        result = pipe(next(iter(source)).image)
     for index, cutout in enumerate(result.cutouts()):  # (h, w, 4) uint8 BGRA
         name = f"{prompt.replace(' ', '-')}-{index}.png"
         cv2.imwrite(name, cutout)

@@ -19,7 +19,7 @@ def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-se
     labels.mkdir(exist_ok=True)
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(source, vid_stride=10) as frames:
         for frame in frames:
-            result = pipe(frame.picture)
+            result = pipe(frame.image)
             records += as_records(result, image_id=frame.index)
             (labels / f"{frame.index:06}.txt").write_text(label_lines(result, result.prompt_ids.tolist()))
     Path("results.json").write_text(json.dumps(records))

@@ -14,7 +14,7 @@ from fastsam_trt.results.label_map import instance_map, label_map, save
 
 def main(photo: str = "demo", model: str = "demo-seg") -> None:
     with Pipeline(model) as pipe, open_source(photo) as source:
-        result = pipe(next(iter(source)).picture)
+        result = pipe(next(iter(source)).image)
     save("classes.png", label_map(result))  # 0 is background, else 1 + class id
     instances = instance_map(result)  # 0 is background, else 1 + index of the segment
     save("instances.png", instances)

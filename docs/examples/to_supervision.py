@@ -14,7 +14,7 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
-        result = pipe(next(iter(source)).picture)
+        result = pipe(next(iter(source)).image)
     detections = result.to_supervision()  # says how to install supervision where it is missing
 
     import supervision as sv

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 WIDTH, GAP = 596, 8  # px; of a panel, and between the two
 
 with open_source(str(FOLDER / "chelsea.png")) as source:
-    photo = next(iter(source)).picture
+    photo = next(iter(source)).image
 height = round(WIDTH * photo.shape[0] / photo.shape[1])
 with Pipeline("yolov8n-seg", prompts=["cat"], imgsz=320) as pipe:  # the photo is smaller than the model's usual input
     selected = draw(pipe(photo), size=(height, WIDTH), text_scale=0.9)

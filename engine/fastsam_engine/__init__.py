@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastsam_engine.import_names import keep_old_paths, lazy_names
 
 if TYPE_CHECKING:
+    from fastsam_engine.backend_choice import choose_builder
     from fastsam_engine.errors import FastsamError, RequestError, WorkError
     from fastsam_engine.opener import open_session
     from fastsam_engine.session import Session
@@ -24,6 +25,7 @@ __all__ = [
     "RequestError",
     "Session",
     "WorkError",
+    "choose_builder",
     "find_graph",
     "open_session",
     "read_spec",
@@ -36,6 +38,7 @@ __getattr__ = lazy_names(
         "RequestError": "fastsam_engine.errors",
         "Session": "fastsam_engine.session",
         "WorkError": "fastsam_engine.errors",
+        "choose_builder": "fastsam_engine.backend_choice",
         "find_graph": "fastsam_engine.store.model_store",
         "open_session": "fastsam_engine.opener",
         "read_spec": "fastsam_engine.spec_reader",

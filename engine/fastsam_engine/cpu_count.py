@@ -1,4 +1,4 @@
-"""CpuCount: how many CPUs this process may use, by its affinity and by the quotas of its control groups."""
+"""Count the CPUs that this process may use, by its affinity and its control groups' quotas."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CpuCount:
 
     Attributes:
         machine: CPUs of the machine.
-        allowed: Those of them that the process may be scheduled on (its affinity, a container's cpuset).
-        cores: The physical cores that those are on.
-        quota: CPUs' worth of time that its control groups allow, such as 1.5; None where they set no limit.
+        allowed: CPUs that the process may run on, by its affinity or a container's cpuset.
+        cores: Physical cores of the allowed CPUs.
+        quota: CPU time that its control groups allow, in CPUs, such as 1.5; None if they set no limit.
     """
 
     machine: int
@@ -36,7 +36,7 @@ class CpuCount:
         """Count for this process.
 
         Args:
-            root: Where `proc` and `sys` lie.
+            root: The folder that contains `proc` and `sys`.
         """
         machine = os.cpu_count() or 1
         if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
@@ -47,31 +47,31 @@ class CpuCount:
 
     @property
     def usable(self) -> int:
-        """The most threads that can compute at once; a quota of 1.5 CPUs counts as 2, so that all of it can be used."""
+        """Largest number of threads that can run at once. A quota of 1.5 CPUs counts as 2, to use all of it."""
         return self._within_quota(self.allowed)
 
     @property
     def default_threads(self) -> int:
-        """Threads for one computation: a physical core's two CPUs share what computes, and a second thread gains none.
+        """Number of threads for one computation: one per physical core, since a second one adds no speed.
 
-        ONNX Runtime and OpenVINO count so by themselves, too, but know nothing of quotas.
+        ONNX Runtime's and OpenVINO's defaults are the same but ignore quotas.
         """
         return self._within_quota(self.cores)
 
-    def threads(self, asked: int | None) -> int:
-        """How many threads are to compute.
+    def threads(self, requested: int | None) -> int:
+        """Check a requested number of threads.
 
         Args:
-            asked: By the caller; None: `default_threads`.
+            requested: The requested number; None: `default_threads`.
 
         Raises:
-            ThreadsError: It is no whole number from 1 to `usable`.
+            ThreadsError: It is not a whole number from 1 to `usable`.
         """
-        if asked is None:
+        if requested is None:
             return self.default_threads
-        if not isinstance(asked, int) or isinstance(asked, bool) or not 1 <= asked <= self.usable:
-            raise ThreadsError(self.usable, str(self), asked)
-        return asked
+        if not isinstance(requested, int) or isinstance(requested, bool) or not 1 <= requested <= self.usable:
+            raise ThreadsError(self.usable, str(self), requested)
+        return requested
 
     def __str__(self) -> str:
         limits = [] if self.allowed == self.machine else [f"affinity allows {self.allowed}"]
@@ -86,18 +86,18 @@ class CpuCount:
 
 
 def _siblings(cpus: Path, cpu: int) -> str:
-    """The CPUs that share a physical core with one, as the kernel lists them; itself where it says nothing."""
+    """The CPUs on the same physical core, as the kernel lists them; without a list, the CPU itself."""
     return _read(cpus / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
 
 
 def _quota(root: Path) -> float | None:
-    """The smallest quota of the process's control groups and all that are above them, in CPUs."""
+    """The smallest quota of the process's control groups and their parents, in CPUs."""
     quotas = [quota for folder in _groups(root) for quota in (_quota_v2(folder), _quota_v1(folder)) if quota]
     return min(quotas, default=None)
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """The folders of the control groups that may limit the process's CPU time, of both versions, up to their root."""
+    """Folders of the control groups, of both versions, that may limit the process's CPU time, with their parents."""
     memberships: dict[str, str] = {}
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
@@ -113,7 +113,7 @@ def _groups(root: Path) -> Iterator[Path]:
             continue
         if kinds[0] == "cgroup" and "cpu" not in kinds[-1].split(","):
             continue
-        # A container sees its own group as the root of the mount, though its membership may name the whole path.
+        # A container sees its group as the root of the mount, although its membership may name the whole path.
         top, own = PurePosixPath(_unescaped(fields[3])), PurePosixPath("/", memberships[kinds[0]])
         inside = own.relative_to(top if own.is_relative_to(top) else "/")
         folder = root / _unescaped(fields[4]).lstrip("/")
@@ -138,7 +138,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def _ratio(quota: str = "", period: str = "100000") -> float | None:
-    """Microseconds of CPU time for each period; None for `max`, -1 and what can't be read."""
+    """Microseconds of CPU time per period; None for `max`, -1 and invalid text."""
     if not (_COUNT.fullmatch(quota) and _COUNT.fullmatch(period)):
         return None
     return int(quota) / int(period)

@@ -1,4 +1,4 @@
-"""Arrays that stay where a session computes, so that one graph's output is the next one's input without a copy."""
+"""Arrays in a device's memory, which pass from one session to the next without a copy."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ Array = NDArray[Any]
 
 
 class DeviceArray(ABC):
-    """An array at a place.
+    """An array in the memory of a device.
 
     Attributes:
-        place: Where it lies; sessions of the same `place` take it as it is.
-        shape, dtype: As numpy's.
+        memory: Name of the memory that holds it. Sessions of the same `memory` take it without a copy.
+        shape, dtype: As for a numpy array.
     """
 
-    place: str
+    memory: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     @abstractmethod
     def to_host(self) -> Array:
-        """The array on the host: a copy, unless it lies there."""
+        """The array on the host; a copy, unless it is there already."""
 
     @abstractmethod
-    def own(self) -> DeviceArray:
-        """The array at the same place, in memory that no later run overwrites."""
+    def copy_owned(self) -> DeviceArray:
+        """A copy in the same memory that no later run overwrites."""
 
 
 class HostArray(DeviceArray):
-    """An array that lies on the host."""
+    """An array on the host."""
 
-    place = "host"
+    memory = "host"
 
     def __init__(self, array: Array) -> None:
         self._array = array
@@ -44,5 +44,5 @@ class HostArray(DeviceArray):
     def to_host(self) -> Array:
         return self._array
 
-    def own(self) -> DeviceArray:
-        return self  # what sessions of the host return is the caller's to keep
+    def copy_owned(self) -> DeviceArray:
+        return self  # no later run overwrites what sessions of the host return

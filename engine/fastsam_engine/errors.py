@@ -1,8 +1,8 @@
-"""Every error the project raises, each with its message in the class.
+"""Errors of the engine and base classes of all errors of this project.
 
-`RequestError` means that the request was wrong (exit code 2 on the command line), `WorkError` that the work
-failed (exit code 1). Each concrete error is also the builtin that Python users would catch. A message says what
-was expected, what was found, and what mends it, on one line.
+A `RequestError` means that the request was wrong (exit code 2 on the command line), a `WorkError` that the work
+failed (exit code 1). Every concrete error is also the builtin that Python users would catch. Its message is one line:
+what was expected, what was found, and how to fix it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 
 
 def one_line(error: Exception, which: int = 0) -> str:
-    """One line of another library's message, the first by default (-1: the last); its kind where it says nothing."""
+    """One line of another library's message, the first or, with -1, the last; the error's class if there is none."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[which] if lines else type(error).__name__
 
 
 def brief(text: str, most: int = 300) -> str:
-    """Text from a file on one line of a message: cut where it is long, and escaped where it can't be printed."""
+    """Text from a file, fit for one line of a message: shortened, with unprintable characters escaped."""
     cut = text[:most] if len(text) > most else text
     printable = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
     return printable[:most] + ("..." if len(text) > most or len(printable) > most else "")
@@ -31,40 +31,40 @@ class FastsamError(Exception):
 
 
 class RequestError(FastsamError):
-    """The request can't be served as it was put."""
+    """The request was wrong."""
 
     exit_code = 2
 
 
 class WorkError(FastsamError):
-    """The request was fine; doing the work failed."""
+    """The request was right, but the work failed."""
 
     exit_code = 1
 
 
 class ModelNotFoundError(RequestError, FileNotFoundError):
-    """No model of that name, folder or file."""
+    """There is no model of this name, folder or file."""
 
     def __init__(self, name: str, looked_in: Path, near: Iterable[str] = (), exportable: bool = False) -> None:
         hints = [f"did you mean {', '.join(near)}?"] if near else []
         if exportable:
             hints = [f"make it with: fastsam-trt export {name}"]
         elif not near:
-            hints.append("see what is there with: fastsam-trt doctor")
+            hints.append("list what is installed with: fastsam-trt doctor")
         super().__init__(
             f"no model {name!r}: expected an ONNX file, a model folder or a name in {looked_in}; {'; '.join(hints)}"
         )
 
 
 class ModelFileError(RequestError, ValueError):
-    """A model file that can't be used."""
+    """A model file can't be used."""
 
-    def __init__(self, path: Path, found: str, mend: str = "export it again with: fastsam-trt export NAME") -> None:
-        super().__init__(f"{path}: {brief(found)}; {mend}")
+    def __init__(self, path: Path, found: str, fix: str = "export it again with: fastsam-trt export NAME") -> None:
+        super().__init__(f"{path}: {brief(found)}; {fix}")
 
 
 class ClassNamesError(ModelFileError):
-    """A model has more or fewer classes than it has names."""
+    """The number of class names differs from the number of classes."""
 
     def __init__(self, path: Path, expected: int, found: int) -> None:
         super().__init__(
@@ -75,7 +75,7 @@ class ClassNamesError(ModelFileError):
 
 
 class SpecVersionError(ModelFileError):
-    """The spec in the file has another schema version."""
+    """The file's spec has another schema version."""
 
     def __init__(self, path: Path, expected: int, found: str) -> None:
         super().__init__(
@@ -86,21 +86,21 @@ class SpecVersionError(ModelFileError):
 
 
 class UnknownBackendError(RequestError, ValueError):
-    """A backend name that does not exist."""
+    """There is no backend of this name."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(f"expected a backend among auto, {', '.join(known)}, found {brief(name, 80)!r}")
 
 
 class BackendUnavailableError(RequestError, ImportError):
-    """A backend that was asked for and can't serve here."""
+    """The requested backend, device or precision can't be used on this machine."""
 
-    def __init__(self, name: str, reason: str, mend: str) -> None:
-        super().__init__(f"backend {name!r} can't serve: {reason}; {mend}")
+    def __init__(self, name: str, reason: str, fix: str) -> None:
+        super().__init__(f"backend {name!r} can't be used: {reason}; {fix}")
 
 
 class BackendFailedError(BackendUnavailableError):
-    """A backend that looked able to serve, and can't for a reason of this machine, whatever the model."""
+    """A backend seemed usable but failed for a reason of this machine, independent of the model."""
 
 
 class PackagesMissingError(RequestError, ImportError):
@@ -113,7 +113,7 @@ class PackagesMissingError(RequestError, ImportError):
 
 
 class PackageClashError(WorkError, RuntimeError):
-    """Two installed distributions own the same module."""
+    """Two installed distributions provide the same module."""
 
     def __init__(self, module: str, distributions: Iterable[str]) -> None:
         names = list(distributions)
@@ -124,94 +124,94 @@ class PackageClashError(WorkError, RuntimeError):
 
 
 class InputMismatchError(WorkError, ValueError):
-    """Arrays given to `Session.run` that do not fit the model's inputs."""
+    """Arrays passed to a session do not fit the model's inputs."""
 
     def __init__(self, name: str, expected: str, found: str) -> None:
         super().__init__(f"input {name!r}: expected {expected}, found {found}")
 
 
 class ThreadsError(RequestError, ValueError):
-    """A number of threads that can't be had."""
+    """A number of threads is not available."""
 
     def __init__(self, most: int, why: str, found: object) -> None:
         super().__init__(
             f"threads: expected a whole number from 1 to {most} ({why}), found {found!r}; "
-            "leave it out for the best here"
+            "omit it to use the best number for this machine"
         )
 
 
-class NotSentError(RequestError, TypeError):
-    """An open model that was to be pickled, to be copied or sent to another process."""
+class NotPicklableError(RequestError, TypeError):
+    """An open model was pickled, which copying it or sending it to another process does."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(
-            f"expected something that can be copied or sent to another process, found an open {kind}; make one in each "
-            f"process instead, such as in the initializer of a ProcessPoolExecutor, or share this one among threads"
+            f"expected an object that can be copied or sent to another process, found an open {kind}; open one in each "
+            f"process, for example in the initializer of a ProcessPoolExecutor, or share this one among threads"
         )
 
 
 class ClosedError(WorkError, RuntimeError):
-    """Something was used after its `close`."""
+    """A model or session was used after it was closed."""
 
-    def __init__(self, what: str, mend: str = "open it again") -> None:
-        super().__init__(f"expected {what} to be open, found it closed; {mend}")
+    def __init__(self, what: str, fix: str = "open it again") -> None:
+        super().__init__(f"expected {what} to be open, found it closed; {fix}")
 
 
 class ForkedError(WorkError, RuntimeError):
-    """Something was used in a fork of the process that opened it, where the threads and locks it needs are not."""
+    """An open model was used in a fork of its process, which lacks the threads and locks that it needs."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
             f"expected {what} to be used in the process that opened it, found a fork of that process; "
-            "open the model in each process, or start processes by 'spawn'"
+            "open the model in each process, or start processes with the 'spawn' method"
         )
 
 
 class OutputError(RequestError, OSError):
-    """A path that can't be written."""
+    """A path can't be written."""
 
-    def __init__(self, path: Path, found: str, mend: str = "choose another path") -> None:
-        super().__init__(f"output {path}: {found}; {mend}")
+    def __init__(self, path: Path, found: str, fix: str = "choose another path") -> None:
+        super().__init__(f"output {path}: {found}; {fix}")
 
 
 class BuildRequestError(RequestError, ValueError):
-    """A build that was asked for and can't be made."""
+    """The requested build is not possible."""
 
-    def __init__(self, option: str, expected: str, found: object, mend: str = "see: fastsam-trt build --help") -> None:
-        super().__init__(f"{option}: expected {expected}, found {found}; {mend}")
+    def __init__(self, option: str, expected: str, found: object, fix: str = "see: fastsam-trt build --help") -> None:
+        super().__init__(f"{option}: expected {expected}, found {found}; {fix}")
 
 
 class BuildError(WorkError, RuntimeError):
-    """A graph that can't be made into a plan, or whose plan computes something else."""
+    """A graph can't be built into a plan, or its plan computes something else."""
 
-    def __init__(self, graph: Path, found: str, mend: str) -> None:
-        super().__init__(f"{graph.name}: {found}; {mend}")
+    def __init__(self, graph: Path, found: str, fix: str) -> None:
+        super().__init__(f"{graph.name}: {found}; {fix}")
 
 
 class BuildInterruptedError(KeyboardInterrupt):
-    """A build that was interrupted; nothing of it is kept. No `FastsamError`, as nothing went wrong."""
+    """A build was interrupted; nothing of it is kept. Not a `FastsamError`, since nothing went wrong."""
 
     def __init__(self, graph: Path) -> None:
         super().__init__(f"interrupted: the build of {graph.name} was stopped, and nothing of it is kept")
 
 
 class OperatorFallbackError(RequestError, RuntimeError):
-    """Operators that would run on the processor, though a GPU was asked for."""
+    """Operators would run on the CPU although a GPU was requested."""
 
     def __init__(self, device: str, operators: Mapping[str, int]) -> None:
         found = ", ".join(f"{name} ({count})" for name, count in operators.items())
         super().__init__(
-            f"expected every operator on {device}, found on the processor: {found}; "
+            f"expected every operator on {device}, found on the CPU: {found}; "
             "allow it with open_session(..., cpu_fallback=True), or use --device cpu"
         )
 
 
 class ComputeError(WorkError, RuntimeError):
-    """Computing that failed, as where memory ran out."""
+    """Computing failed, for example because memory ran out."""
 
-    def __init__(self, device: str, what: str, found: str, mend: str = "see: fastsam-trt doctor") -> None:
-        super().__init__(f"{device}: {what} failed ({found}); {mend}")
+    def __init__(self, device: str, what: str, found: str, fix: str = "see: fastsam-trt doctor") -> None:
+        super().__init__(f"{device}: {what} failed ({found}); {fix}")
 
 
 class GpuError(ComputeError):
-    """Work on a GPU that failed."""
+    """Work on a GPU failed."""

@@ -1,7 +1,7 @@
-"""Load public names on first use, and keep old import paths working with a warning.
+"""Load public names on first use, import whole packages, and keep old import paths working with a warning.
 
 A package lists its moved modules in `moved_modules.txt`: one old and one new path per line. The list is read when an
-import of that package fails, so that it costs nothing else.
+import of that package fails, so it costs nothing otherwise.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]
 
 
 def moved_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's `__getattr__` for names that were its own while it was a module; using one warns.
+    """A package's `__getattr__` for names that it defined while it was a module; using one warns.
 
     Args:
         package: `__name__` of the package.
@@ -57,6 +57,14 @@ def moved_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any
     return get
 
 
+def import_modules(package: str) -> None:
+    """Import every module of a package, such as `fastsam_engine.backends`, so that each can register itself."""
+    import pkgutil  # here, since this module is part of every import of the package
+
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+
+
 def keep_old_paths(package: str, folder: Path) -> None:
     """Let the modules that a package moved be imported by their old paths, with a `DeprecationWarning`.
 
@@ -69,7 +77,7 @@ def keep_old_paths(package: str, folder: Path) -> None:
 
 
 class _MovedModules:
-    """Finds the modules of a package by the paths that they once had; asked last, when no other finder knows one."""
+    """Finds modules of a package by their old paths; the last finder, used when no other finds a module."""
 
     def __init__(self, package: str, path: Path) -> None:
         self.package = package

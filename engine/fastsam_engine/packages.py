@@ -1,4 +1,4 @@
-"""What is installed: versions, modules, and distributions that overwrite each other."""
+"""Inspect installed packages: versions, modules, and distributions that overwrite each other."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ CLASHES: dict[str, tuple[str, ...]] = {
         "opencv-contrib-python-headless",
     ),
 }
-"""Module to the distributions that each bring it whole, so that only one of them may be installed."""
+"""Module to the distributions that provide it; only one of them may be installed."""
 
 
 def version(distribution: str) -> str:
-    """Version of an installed distribution, empty where it is not installed."""
+    """Version of a distribution; empty if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return ""
 
 
-def load_module(module: str, backend: str, mend: str) -> ModuleType:
-    """Load the module of a backend that is installed.
+def load_module(module: str, backend: str, fix: str) -> ModuleType:
+    """Load the module of an installed backend.
 
     Args:
         module: Its name.
         backend: For the message.
-        mend: Command that installs it anew.
+        fix: Command that installs it again.
 
     Raises:
         BackendFailedError: It, or a library that it needs, can't be loaded.
     """
     try:
         return importlib.import_module(module)
-    except Exception as error:  # OSError, ImportError or RuntimeError, as the package's loader likes it
-        raise BackendFailedError(backend, f"its libraries can't be loaded ({one_line(error)})", mend) from error
+    except Exception as error:  # OSError, ImportError or RuntimeError, depending on the package
+        raise BackendFailedError(backend, f"its libraries can't be loaded ({one_line(error)})", fix) from error
 
 
 def library_folders(search: Iterable[str | Path]) -> list[Path]:
-    """Folders of NVIDIA's and TensorRT's wheels that hold libraries, below those where Python looks, in order."""
+    """Library folders of NVIDIA's and TensorRT's wheels below Python's search folders, in their order."""
     found: dict[Path, None] = {}
     for each in search:
         base = Path(each)
@@ -65,15 +65,15 @@ def library_folders(search: Iterable[str | Path]) -> list[Path]:
 
 
 def owners(module: str) -> list[str]:
-    """The installed distributions that bring a module of `CLASHES`."""
+    """The installed distributions that provide a module of `CLASHES`."""
     return [name for name in CLASHES[module] if version(name)]
 
 
 def check_single_owner(module: str) -> None:
-    """Refuse a module that several installed distributions bring.
+    """Refuse a module that several installed distributions provide.
 
     Raises:
-        PackageClashError: More than one is installed; which files won is left to chance.
+        PackageClashError: More than one is installed, so the module is a mixture of their files.
     """
     found = owners(module)
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""Report a session's runs to whoever measures them."""
+"""Report a session's runs to functions that observe them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class RunObservers:
     def __init__(self, model: str) -> None:
         self._model = model
         self._lock = threading.Lock()
-        self._observers: tuple[RunObserver, ...] = ()  # replaced, never changed: `notify` reads it without the lock
+        self._observers: tuple[
+            RunObserver, ...
+        ] = ()  # replaced as a whole, so that `notify` can read it without the lock
 
     def add(self, observer: RunObserver) -> Callable[[], None]:
         """Add an observer.

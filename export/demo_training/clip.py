@@ -31,7 +31,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from fastsam_trt.clip.crops import resize_shortest_edge, square_windows
 from fastsam_trt.demo import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, SHAPES, draw_scene
-from fastsam_trt.prompts.prompt_set import DEFAULT_TEMPLATES
+from fastsam_trt.prompts.text_options import DEFAULT_TEMPLATES
 
 SIDE_PX, PATCH_PX = 48, 16
 CELLS = 12  # cells of an item's coverage, along a side of a crop

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from fastsam_engine.discovery import import_modules
+from fastsam_engine.import_names import import_modules
 from fastsam_engine.spec.model_spec import ModelSpec
 
 

@@ -1,4 +1,4 @@
-"""The demo models that come with the package, checked against their checksums before they are opened."""
+"""Locate the demo models that come with the package, and verify their checksums."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class BundledModelError(WorkError, OSError):
 
     def __init__(self, path: Path, found: str) -> None:
         super().__init__(
-            f"{path}: expected the file that came with the package, found {found}; "
+            f"{path}: expected the file that comes with the package, found {found}; "
             "run: pip install --force-reinstall --no-deps fastsam-trt"
         )
 
 
 def locate(name: str | Path, folder: Path = FOLDER) -> str | Path:
-    """The folder of a demo model, or the name itself where it is none of them.
+    """Return the folder of a demo model; any other name is returned unchanged.
 
     Args:
         name: Name, folder or file of any model.
-        folder: Where the demo models lie.
+        folder: The folder of the demo models.
 
     Raises:
-        BundledModelError: A file of the demo model is missing, or not the one that came with the package.
+        BundledModelError: A file of the demo model is missing, or differs from the one in the package.
     """
     if str(name) not in (SEGMENTER, CLIP):
         return name
@@ -44,12 +44,14 @@ def locate(name: str | Path, folder: Path = FOLDER) -> str | Path:
                 raise BundledModelError(path, "no file")
             found = hashlib.sha256(path.read_bytes()).hexdigest()
             if found != expected:
-                raise BundledModelError(path, f"another content (sha256 {found[:12]}... instead of {expected[:12]}...)")
+                raise BundledModelError(
+                    path, f"different content (sha256 {found[:12]}... instead of {expected[:12]}...)"
+                )
     return folder / str(name)
 
 
 def write_checksums(folder: Path) -> None:
-    """Record the checksums of the demo models in a folder."""
-    files = sorted(each for each in folder.glob("*/*") if each.is_file())
-    sums = {each.relative_to(folder).as_posix(): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
+    """Write the checksums of the demo models in a folder to its `checksums.json`."""
+    files = sorted(path for path in folder.glob("*/*") if path.is_file())
+    sums = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     (folder / "checksums.json").write_text(json.dumps(sums, indent=1) + "\n")

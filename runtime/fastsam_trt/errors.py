@@ -1,4 +1,4 @@
-"""Errors of the runtime. Their bases, and those of models and backends, are in `fastsam_engine.errors`."""
+"""Errors of the runtime. Base classes and errors of models and backends are in `fastsam_engine.errors`."""
 
 from __future__ import annotations
 
@@ -8,76 +8,72 @@ from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError
 
 
 class SourceNotFoundError(RequestError, FileNotFoundError):
-    """A source that is not there."""
+    """A source does not exist."""
 
     def __init__(self, source: str, expected: str, found: str = "nothing there") -> None:
         super().__init__(f"source {source!r}: expected {expected}, found {found}")
 
 
 class SourceTypeError(RequestError, TypeError):
-    """What is no name of a source."""
+    """An object that can't name a source."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"source: expected a str, a path or the int of a camera, found {found}; "
-            "name several files by their folder or a glob"
+            f"source: expected a str, a path or a camera number as an int, found {found}; "
+            "for several files, give their folder or a glob"
         )
 
 
 class SourceUnreadableError(WorkError, ValueError):
-    """A source that is there and can't be read."""
+    """A source exists and can't be read."""
 
     def __init__(self, source: str, found: str) -> None:
         super().__init__(f"source {source!r}: {found}")
 
 
 class PictureSizeError(SourceUnreadableError):
-    """A picture that declares more pixels than are decoded."""
+    """A picture has more pixels than the limit."""
 
     def __init__(self, source: str, most_px: int, width: int, height: int) -> None:
         super().__init__(
             source,
             f"expected a picture of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
-            "scale it down, or cut it into tiles",
+            "scale it down, or split it into tiles",
         )
 
 
 class FilesFailedError(SourceUnreadableError):
-    """Some of many files, or pages, that failed; raised after the others."""
+    """Some of many files or pages failed; raised after the others were processed."""
 
     def __init__(self, source: str, failed: int, total: int, noun: str, first: str, *, unreadable: bool) -> None:
-        what = "can't be read" if unreadable else "failed"
-        super().__init__(source, f"{failed} of {total} {noun} {what}, the first: {first}")
+        verb = "can't be read" if unreadable else "failed"
+        super().__init__(source, f"{failed} of {total} {noun} {verb}, the first: {first}")
 
 
 class AmbiguousSourceError(RequestError, ValueError):
-    """A name that means two things."""
+    """A source name has two meanings."""
 
     def __init__(self, source: str, first: str, second: str) -> None:
-        super().__init__(
-            f"source {source!r}: expected a name that means one thing, found two; say {first}, or {second}"
-        )
+        super().__init__(f"source {source!r}: expected a name with one meaning, found two; use {first}, or {second}")
 
 
 class TruncatedSourceError(WorkError, EOFError):
-    """A video that breaks off before its container says that it ends."""
+    """A video ends before its container says so."""
 
     def __init__(self, source: str, read: int, promised: int | None) -> None:
-        """Say so.
+        """Create the error.
 
         Args:
             source: The source.
-            read: How many frames could be read.
-            promised: How many it should have; None: not known.
+            read: How many frames were read.
+            promised: How many frames the container declares; None: unknown.
         """
-        expected = "more frames behind its end" if promised is None else f"{promised} frames"
-        super().__init__(
-            f"source {source!r} is cut short: expected {expected}, could read {read}; what could be read was processed"
-        )
+        expected = "more frames after its end" if promised is None else f"{promised} frames"
+        super().__init__(f"source {source!r} is cut short: expected {expected}, could read {read}; these are processed")
 
 
 class SourceLostError(WorkError, ConnectionError):
-    """A live source that was lost and did not come back in time."""
+    """A live source was lost and did not come back in time."""
 
     def __init__(self, source: str, tried_s: float, found: str) -> None:
         super().__init__(
@@ -87,16 +83,17 @@ class SourceLostError(WorkError, ConnectionError):
 
 
 class ImageFormatError(RequestError, ValueError):
-    """An array that is no picture we take."""
+    """An array is not a supported picture."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"expected a picture (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA of uint8 or uint16, found {found}"
+            f"expected a picture of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16, "
+            f"found {found}"
         )
 
 
 class PromptError(RequestError, ValueError):
-    """A prompt that can't be used."""
+    """A prompt is invalid, or contradicts another."""
 
 
 class ClipNotFoundError(ModelNotFoundError):
@@ -105,14 +102,14 @@ class ClipNotFoundError(ModelNotFoundError):
     def __init__(self, prompt: str, model: str, clip: str, hint: str = "") -> None:
         RequestError.__init__(
             self,
-            f"prompt {prompt!r} is no class of {model} and so needs CLIP; {hint}{' ' if hint else ''}"
-            f"expected the CLIP model {clip!r}, found none; make it with: fastsam-trt export {clip}  "
-            f"(the classes: fastsam-trt info {model})",
+            f"prompt {prompt!r} is not a class of {model}, so it needs CLIP; {hint}{' ' if hint else ''}"
+            f"expected the CLIP model {clip!r}, found none; create it with: fastsam-trt export {clip}  "
+            f"(list the classes: fastsam-trt info {model})",
         )
 
 
 class ComparedModelError(FastsamError, RuntimeError):
-    """A model of a comparison that fails; its exit code is that of what it fails with."""
+    """A model of a comparison failed; the exit code is that of its error."""
 
     def __init__(self, model: str, error: Exception) -> None:
         found = error if isinstance(error, FastsamError) else f"{type(error).__name__}: {one_line(error)}"
@@ -121,38 +118,37 @@ class ComparedModelError(FastsamError, RuntimeError):
 
 
 class OptionError(RequestError, ValueError):
-    """An option whose value is unknown or out of range."""
+    """An option has an unknown value, or one out of range."""
 
     def __init__(self, option: str, expected: str, found: object, hint: str = "") -> None:
         super().__init__(f"{option}: expected {expected}, found {found!r}{'; ' if hint else ''}{hint}")
 
 
 class FlowNotEnteredError(RequestError, RuntimeError):
-    """A flow whose threads do not run."""
+    """A flow is used while its threads do not run."""
 
     def __init__(self, found: str) -> None:
         super().__init__(f"expected a flow in a with block, found {found}; use: with Flow(source, pipeline) as flow")
 
 
 class GroundTruthError(RequestError, ValueError):
-    """Annotations that the ids of a run can't come from."""
+    """Annotations can't provide the ids for a run."""
 
     def __init__(self, path: Path, expected: str, found: str) -> None:
         super().__init__(f"annotations {path}: expected {expected}, found {brief(found)}")
 
 
 class ClassNamesFileError(RequestError, ValueError):
-    """A file of class names that can't be used."""
+    """A file of class names is invalid."""
 
     def __init__(self, path: Path, found: str) -> None:
         super().__init__(
-            f"names {path}: {brief(found)}; "
-            "expected a text file with a name per line, or names as in a data.yaml or JSON"
+            f"names {path}: {brief(found)}; use a text file with one name per line, JSON, or YAML such as a data.yaml"
         )
 
 
 class OutputStoppedError(WorkError, OSError):
-    """An output that took some frames and can't take the next."""
+    """An output has some frames, and the next one can't be written."""
 
     def __init__(
         self,
@@ -160,19 +156,19 @@ class OutputStoppedError(WorkError, OSError):
         frames: int,
         found: str,
         expected: str = "room for more",
-        mend: str = "; make room, or write to another disk",
+        fix: str = "; make room, or write to another disk",
     ) -> None:
         super().__init__(
-            f"output {path}: expected {expected}, found {found} after frame {frames}; what was written stays{mend}"
+            f"output {path}: expected {expected}, found {found} after frame {frames}; earlier frames are saved{fix}"
         )
 
 
 class OutputUnreadError(WorkError, BrokenPipeError):
-    """A pipe that took some frames, and whose reader went away."""
+    """A pipe has some frames, and its reader closed it."""
 
     def __init__(self, path: Path, frames: int) -> None:
         super().__init__(
-            f"output {path}: expected a reader, found that it went away after frame {frames}; "
+            f"output {path}: expected a reader, found that it closed the pipe after frame {frames}; "
             "keep the reader running, or write to a file"
         )
 
@@ -181,11 +177,13 @@ class DisplayError(RequestError, OSError):
     """A window can't be shown."""
 
     def __init__(self, found: str) -> None:
-        super().__init__(f"--show: expected a display to open a window on, found {found}; use --save OUT instead")
+        super().__init__(f"--show: expected a display for the window, found {found}; use --save OUT instead")
 
 
 class PreviewError(RequestError, OSError):
-    """The preview can't listen where it was asked to."""
+    """The preview can't listen on its address."""
 
     def __init__(self, expected: str, found: str) -> None:
-        super().__init__(f"--preview: expected {expected}, found {found}; use --preview HOST:PORT with another")
+        super().__init__(
+            f"--preview: expected {expected}, found {found}; choose another address with --preview HOST:PORT"
+        )

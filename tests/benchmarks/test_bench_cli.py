@@ -443,13 +443,13 @@ def test_a_stage_that_sleeps_is_named(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On real times: the whole way from the code that is slow to the comparison."""
-    prepare = FramePreprocessor.__call__
+    prepare = FramePreprocessor.prepare
 
     def slow(self: FramePreprocessor, *frame: Any) -> Any:
         time.sleep(0.1)
         return prepare(self, *frame)
 
-    monkeypatch.setattr(FramePreprocessor, "__call__", slow)
+    monkeypatch.setattr(FramePreprocessor, "prepare", slow)
     assert _run(*_SMALL, "--scenario", "single", "--crops", 0, "--out", tmp_path / "slow") == 0
     capsys.readouterr()
     assert _run("--compare", results, tmp_path / "slow" / "results.jsonl") == 0

@@ -41,6 +41,7 @@ from fastsam_engine import find_graph, open_session
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
+from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.mask_source import paste
 from support.colour_models import scene
 from support.made_videos import numbered, write_made
@@ -207,13 +208,13 @@ def test_the_clock_times_the_runs_of_a_session() -> None:
 
 
 def test_the_clock_times_clip_and_uploads_of_frames() -> None:
-    clip, clock = Clip("clip-colours"), StageClock()
+    clip, uploads, clock = Clip("clip-colours"), FrameUploads(), StageClock()
     clock.observe(clip, "clip")
     clock.observe(clip.session, "tower")
-    clock.observe(clip.uploads, "copy")
-    frame = clip.uploads.begin(np.zeros((64, 64, 3), np.uint8))
+    clock.observe(uploads, "copy")
+    frame = uploads.register(np.zeros((64, 64, 3), np.uint8))
     clip.embed_boxes(frame, np.array([[0, 0, 32, 32], [8, 8, 40, 40]], np.float32))
-    clip.uploads.at(clip.session, frame)
+    uploads.upload(clip.session, frame)
     assert clock.shapes["clip"] == [{"windows": (2, 4)}]
     assert clock.total("clip") >= clock.total("tower") > 0
     assert clock.shapes["copy"] == [{"frame": (64, 64, 3)}]
@@ -252,7 +253,7 @@ def test_frames_are_those_that_a_run_reads(tmp_path: Path) -> None:
     with open_source(path) as source, pytest.raises(TruncatedSourceError):
         read = []
         for frame in source:
-            read.append(frame.picture)
+            read.append(frame.image)
     frames = VideoFrames(path)
     for picture in (*read, read[0]):
         np.testing.assert_array_equal(frames.capture(), picture)

@@ -1,4 +1,4 @@
-"""CpuCount: affinity, quotas of both versions of control groups, and what may be asked for."""
+"""Test how usable CPUs are counted: affinity, quotas of both versions of control groups, requested threads."""
 
 from __future__ import annotations
 

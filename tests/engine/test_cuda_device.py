@@ -1,4 +1,4 @@
-"""CudaDevice on a double of CUDA: what any thread drops while a stream is captured is freed after that."""
+"""Test CudaDevice on a double of CUDA: objects dropped during a capture are freed after it."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_threads_that_drop_while_others_capture(device: FakeDevice) -> None:
         try:
             for _ in range(60):
                 _capture(device, lambda: None)
-        except BaseException as error:  # noqa: BLE001 - told below, in the test's own thread
+        except BaseException as error:  # noqa: BLE001 - raised below, in the test's thread
             failed.append(error)
 
     droppers = [threading.Thread(target=take_and_drop) for _ in range(3)]

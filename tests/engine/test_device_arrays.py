@@ -1,4 +1,4 @@
-"""Arrays that stay where a session computes, and the checks of graphs of several inputs."""
+"""Test arrays that stay on the device, and the input checks of graphs with several inputs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fastsam_engine.errors import InputMismatchError
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
+from fastsam_engine.spec.spec_document import parse_spec
 
 
 class _Adder(Session):
@@ -23,7 +24,7 @@ class _Adder(Session):
         taken = ArraysInput(("rows", "to"), ("N 2", "N"), ("float32", "int64"), {"N": (1, 2, 8)})
         outputs = Output("sum", "sum", "N 2"), Output("twice", "twice", "N 2")
         spec = ModelSpec("adder", "none", "decode", taken, outputs)
-        assert ModelSpec.from_json(spec.to_json()) == spec
+        assert parse_spec(spec.to_json()) == spec
         super().__init__(Path("adder"), spec, "none", "cpu", "fp32")
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -32,12 +33,12 @@ class _Adder(Session):
 
 
 class _Elsewhere(DeviceArray):
-    place, shape, dtype = "the moon", (3, 2), np.dtype(np.float32)
+    memory, shape, dtype = "the moon", (3, 2), np.dtype(np.float32)
 
     def to_host(self) -> Array:
         raise AssertionError
 
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         raise AssertionError
 
 
@@ -47,7 +48,7 @@ def test_an_output_that_stays_is_the_next_input() -> None:
     fetched, kept = session.run_kept({"rows": rows, "to": np.arange(3)}, ["sum"])
     assert fetched.keys() == {"twice"}
     assert kept.keys() == {"sum"}
-    assert (kept["sum"].shape, kept["sum"].place) == ((3, 2), session.place)
+    assert (kept["sum"].shape, kept["sum"].memory) == ((3, 2), session.memory)
     again = session.run({"rows": kept["sum"].to_host(), "to": np.arange(3)})
     np.testing.assert_array_equal(again["sum"], [[0, 0], [2, 2], [4, 4]])
     fetched, _ = session.run_kept({"rows": kept["sum"], "to": np.arange(3)}, [])
@@ -62,7 +63,7 @@ def test_an_output_that_stays_is_the_next_input() -> None:
         ({"rows": np.zeros((3, 3), np.float32), "to": np.arange(3)}, (), r"'rows': expected shape \(3 \(N\), 2\)"),
         ({"rows": np.zeros((3, 2), np.float32)}, (), "the inputs rows, to"),
         ({"rows": np.zeros((3, 2), np.float32), "to": np.arange(3)}, ["all"], "'all'"),
-        ({"rows": _Elsewhere(), "to": np.arange(3)}, (), "expected an array at host, found one at the moon"),
+        ({"rows": _Elsewhere(), "to": np.arange(3)}, (), "expected an array in host, found one in the moon"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(inputs: dict[str, Any], keep: Any, found: str) -> None:

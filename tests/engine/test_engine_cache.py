@@ -1,4 +1,4 @@
-"""The engine cache: what is whole and ours is found again, everything else is built again."""
+"""Test the engine cache: valid entries of this user are found again, all others are built again."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_a_plan_is_found_again_and_another_key_is_not(cache: EngineCache, home: 
     assert cache.path("tensorrt", "colours", {**KEY, "version": "1.1"}) != path
     assert cache.path("tensorrt", "colours", dict(reversed(KEY.items()))) == path
     (entry,) = cache.entries()
-    assert entry.sound
-    assert "NVIDIA X" in entry.what
+    assert entry.is_valid
+    assert "NVIDIA X" in entry.description
     assert entry.size == path.stat().st_size + sidecar(path).stat().st_size
 
 
@@ -120,7 +120,7 @@ def test_a_cache_that_cannot_be_written_says_so(cache: EngineCache, monkeypatch:
         pass
 
 
-def test_timings_are_kept_and_a_harmed_file_is_begun_anew(cache: EngineCache) -> None:
+def test_timings_are_kept_and_a_damaged_file_is_ignored(cache: EngineCache) -> None:
     assert cache.byproduct(cache.byproduct_path("timings", "tensorrt", KEY)) == b""
     cache.store_byproduct(cache.byproduct_path("timings", "tensorrt", KEY), b"timings")
     assert cache.byproduct(cache.byproduct_path("timings", "tensorrt", KEY)) == b"timings"
@@ -177,7 +177,7 @@ def test_pruning_removes_what_was_not_used_and_what_is_broken(cache: EngineCache
     assert not [each for each in cache.folder.rglob("*") if each.is_file()]
 
 
-def test_what_can_not_be_read_is_listed_passed_over_and_removed(
+def test_what_cannot_be_read_is_listed_passed_over_and_removed(
     cache: EngineCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another user's files, and those that another process removes meanwhile; modes do not keep root from reading."""
@@ -193,7 +193,7 @@ def test_what_can_not_be_read_is_listed_passed_over_and_removed(
         return read_facts(path)
 
     monkeypatch.setattr("fastsam_engine.plans.engine_cache.read_facts", read)
-    found = {each.path: (each.sound, each.what) for each in cache.entries()}
+    found = {each.path: (each.is_valid, each.description) for each in cache.entries()}
     assert found.keys() == {kept, refused, gone}
     assert found[kept][0]
     assert found[refused] == (False, "broken: it can't be read (Permission denied)")

@@ -1,4 +1,4 @@
-"""GPUs and their driver: too old, broken or missing ones, MIG slices, several GPUs; on doubles of the driver."""
+"""Test GPUs and their driver on doubles: outdated, broken or missing ones, MIG slices, several GPUs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from fastsam_engine.backends.registry import Readiness
 from fastsam_engine.backends.tensorrt import api as api_module
 from fastsam_engine.backends.tensorrt import backend as backend_module
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, BuildRequestError, GpuError
-from fastsam_engine.gpus import Gpu, driver, gpu_count, gpus
-from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.gpus import Gpu, GpuCount, driver, gpu_count, gpus
 from fastsam_engine.packages import version
 from fastsam_engine.plans.plan_file import read_plan
+from fastsam_engine.session import OpenOptions
 from fastsam_trt.cli.main import main
 from support.fake_driver import GIB, FakeDriver, FakeGpu, install
 from support.tensorrt_machine import A10, L4, Machine
@@ -38,7 +38,7 @@ _SLICES = (
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    opener._tell_failure.cache_clear()
+    opener._warn_once.cache_clear()
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_driver_that_fails_says_what_fixes_it(monkeypatch: pytest.MonkeyPatch,
     assert (found.gpus, found.is_broken) == ((), True)
     (problem,) = found.problems
     assert message in problem
-    assert gpu_count() == (0, problem)
+    assert gpu_count() == GpuCount(0, problem, has_failed=True)
 
 
 def test_no_driver_and_no_gpu_are_no_faults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_no_driver_and_no_gpu_are_no_faults(monkeypatch: pytest.MonkeyPatch) -> 
     assert "CUDA_VISIBLE_DEVICES is 'MIG-6e3c': unset it" in driver().problems[0]
     install(monkeypatch, SimpleNamespace())
     assert "another library called" in driver().problems[0]
-    assert gpu_count()[0] == 0
+    assert gpu_count().count == 0
 
 
 def test_a_gpu_that_does_not_answer_is_passed_over_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_a_gpu_that_does_not_answer_is_passed_over_and_named(monkeypatch: pytest
     ("tensorrt", 11080, ""),  # which does not say what it needs
     ("tensorrt-cu13", 13000, ""),
 ])  # fmt: skip
-def test_a_driver_too_old_for_the_installed_package_is_told(
+def test_a_driver_too_old_for_the_installed_package_is_reported(
     monkeypatch: pytest.MonkeyPatch, package: str, cuda: int, lacking: str
 ) -> None:
     install(monkeypatch, FakeDriver(_A10, cuda=cuda), "550.54")
@@ -177,7 +177,7 @@ def test_auto_passes_on_with_one_line_and_a_name_is_an_error(
         machine.open()
     if how in ("runtime", "builder"):
         assert str(raised.value) == (
-            f"backend 'tensorrt' can't serve: it made no {how}, since it can't use the GPU (found an NVIDIA driver "
+            f"backend 'tensorrt' can't be used: it made no {how}, since it can't use the GPU (found an NVIDIA driver "
             "for CUDA 12.4, which may be too old for this version); update the NVIDIA driver, or use "
             "--backend onnxruntime; see: fastsam-trt doctor"
         )
@@ -214,7 +214,7 @@ def test_auto_does_not_hide_what_is_wrong_with_a_model(machine: Machine) -> None
         open_session(find_graph("colours"))
 
 
-def test_auto_uses_the_processor_of_a_backend_whose_gpu_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_uses_the_cpu_of_a_backend_whose_gpu_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = all_backends()["onnxruntime"]
     others = {name: each for name, each in all_backends().items() if each is not backend}
     for each in others.values():

@@ -1,4 +1,4 @@
-"""What files say of themselves, written by somebody who means no good: an error of the file, on one short line."""
+"""Test hostile specs and metadata: they raise an error of the file, in one short line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from fastsam_bench.results.results_file import read_results
 from fastsam_engine import find_graph, open_session, read_spec
-from fastsam_engine.backends.tensorrt.plan_check import check_plan
+from fastsam_engine.backends.tensorrt.plan_check import accuracy_check
 from fastsam_engine.errors import FastsamError, ModelFileError
 from fastsam_engine.plans.build_request import BuildOptions
 from fastsam_engine.plans.plan_file import Plan, PlanFacts, read_facts, read_plan, sidecar, write_plan
@@ -186,4 +186,4 @@ def test_a_hostile_tokenizer_is_an_error_of_its_file(tmp_path: Path) -> None:
     for data in (*texts(), *mutated(good, 40)):
         path.write_bytes(data)
         _holds(path, lambda path: TextTokenizer(path, taken))
-        _holds(path, check_plan._vocabulary)  # as a plan of the text tower is compared
+        _holds(path, accuracy_check._vocabulary)  # as a plan of the text tower is compared

@@ -1,4 +1,4 @@
-"""Model files: metadata without the graph, specs of both makers, and every kind of file that is no model."""
+"""Test model files: metadata without the graph, specs of both origins, and files that are no models."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}'])
-def test_a_spec_that_can_not_be_read_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_spec_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "bad.onnx", None, {METADATA_KEY: text})
     with pytest.raises(ModelFileError):
         read_spec(path)
@@ -81,7 +81,7 @@ def test_a_file_of_ultralytics_own_export_is_read(tmp_path: Path) -> None:
         ({"imgsz": "640"}, "of another shape"),
     ],
 )
-def test_what_ultralytics_metadata_can_not_tell_is_refused(tmp_path: Path, change: dict[str, str], found: str) -> None:
+def test_what_ultralytics_metadata_cannot_tell_is_refused(tmp_path: Path, change: dict[str, str], found: str) -> None:
     path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "own.onnx", None, {**ULTRALYTICS, **change})
     with pytest.raises(ModelFileError) as caught:
         read_spec(path)

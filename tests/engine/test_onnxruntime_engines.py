@@ -1,4 +1,4 @@
-"""The folder of ONNX Runtime's TensorRT engines: code in it runs as us, so that nobody else may write there."""
+"""Test the folder of ONNX Runtime's TensorRT engines: they are executable, so only this user may write there."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fastsam_engine import find_graph, read_spec
 from fastsam_engine.backends.onnxruntime import backend
 from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.errors import BuildInterruptedError, ModelFileError, OutputError
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.plans import engine_cache
+from fastsam_engine.session import OpenOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes are POSIX's")
 
 
 class _OpenedError(Exception):
-    """ONNX Runtime was told to load engines from a folder."""
+    """ONNX Runtime got a folder to load engines from."""
 
 
 @pytest.fixture
@@ -53,7 +53,9 @@ def _open() -> None:
 @pytest.mark.parametrize("name", ["..", ".", "a.engine", "sub", "sub/b.timing"])
 def test_what_everybody_can_write_is_not_loaded(folder: Path, name: str) -> None:
     (folder / name).chmod(0o777)
-    with pytest.raises(OutputError, match=r"only this user can write, found that every user can; remove it, or set"):
+    with pytest.raises(
+        OutputError, match=r"only this user can write, found one that every user can write; remove it, or set"
+    ):
         _open()
     (folder / name).chmod(0o700)
     with pytest.raises(_OpenedError):
@@ -65,7 +67,7 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path, name: str) -> None
     elsewhere = tmp_path / "elsewhere"
     (folder / name).resolve().rename(elsewhere)
     (folder / name).resolve().symlink_to(elsewhere)
-    with pytest.raises(OutputError, match="expected an engine of our own, found a link; remove it"):
+    with pytest.raises(OutputError, match="expected an engine file, found a link; remove it"):
         _open()
 
 
@@ -79,7 +81,7 @@ def test_what_another_user_owns_is_not_loaded(folder: Path, monkeypatch: pytest.
         return SimpleNamespace(st_mode=told.st_mode, st_uid=owner)
 
     monkeypatch.setattr(Path, "lstat", lstat)
-    with pytest.raises(OutputError, match="only this user can write, found another user's; remove it"):
+    with pytest.raises(OutputError, match="only this user can write, found one of another user; remove it"):
         _open()
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on GPUs: what is decided without one. What runs is in test_onnxruntime_bound.py."""
+"""Test decisions for ONNX Runtime on GPUs that need no GPU. Runs are in test_onnxruntime_io_binding.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastsam_engine.backends.onnxruntime import backend as backend_module
 from fastsam_engine.backends.onnxruntime import devices as onnxruntime_devices
 from fastsam_engine.backends.onnxruntime.devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime.node_placement import check_assignment
-from fastsam_engine.backends.onnxruntime.provider_options import computed, engine_folder, providers
+from fastsam_engine.backends.onnxruntime.provider_options import compute_precision, engine_folder, providers
 from fastsam_engine.errors import (
     BackendFailedError,
     BackendUnavailableError,
@@ -97,7 +97,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the libraries' names are Linux's")
 @pytest.mark.parametrize(
-    ("driver", "files", "devices", "lacks"),
+    ("driver", "files", "devices", "missing"),
     [
         (None, (), "cpu", "no GPU: the NVIDIA driver's libcuda.so.1 is not found; install the driver"),
         (_Driver(1, status=100), _CUDA_FILES, "cpu", "none for this process (CUDA error 100); see: nvidia-smi"),
@@ -109,16 +109,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     ],
 )
 def test_devices_are_those_that_can_serve(
-    machine: Callable[..., Path], driver: _Driver | None, files: tuple[str, ...], devices: str, lacks: str
+    machine: Callable[..., Path], driver: _Driver | None, files: tuple[str, ...], devices: str, missing: str
 ) -> None:
     machine(driver, files)
     found, why = find_devices("onnxruntime-gpu")
     assert " ".join(found) == devices
-    assert lacks in why
-    assert bool(why) == bool(lacks)
+    assert missing in why
+    assert bool(why) == bool(missing)
 
 
-def test_the_package_for_processors_never_looks_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_for_cpus_never_looks_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> object:
         raise AssertionError(name)
 
@@ -141,7 +141,7 @@ def test_readiness_says_why_a_gpu_is_not_used(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(backend_module, "owners", lambda _: ["onnxruntime-gpu"])
     monkeypatch.setattr(backend_module, "find_devices", lambda _: (("cpu",), "no GPU: none is plugged in"))
     readiness = backend.readiness()
-    assert (readiness.devices, readiness.mend, readiness.rank("auto")) == (("cpu",), "", 50)
+    assert (readiness.devices, readiness.fix, readiness.rank("auto")) == (("cpu",), "", 50)
     assert readiness.reason == "runs every graph as it was exported; no GPU: none is plugged in"
     with pytest.raises(
         BackendUnavailableError, match=r"device 'cuda' here \(onnxruntime: no GPU: none is plugged in\)"
@@ -151,7 +151,7 @@ def test_readiness_says_why_a_gpu_is_not_used(monkeypatch: pytest.MonkeyPatch) -
         open_session(find_graph("colours"), device="cuda")
 
 
-def test_a_gpu_is_faster_than_any_processor_and_the_processor_is_ranked_by_itself(
+def test_a_gpu_is_faster_than_any_cpu_and_the_cpu_is_ranked_by_itself(
     with_gpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readiness = all_backends()["onnxruntime"].readiness()
@@ -174,14 +174,14 @@ def test_a_gpu_is_faster_than_any_processor_and_the_processor_is_ranked_by_itsel
     assert opened == [("onnxruntime", "cuda"), ("onnxruntime", "cuda"), ("onnxruntime", "cuda:1"), ("openvino", "cpu")]
 
 
-def test_a_gpu_that_is_not_there_and_a_recording_on_the_processor_are_refused(with_gpu: None) -> None:
+def test_a_gpu_that_is_not_there_and_a_recording_on_the_cpu_are_refused(with_gpu: None) -> None:
     with pytest.raises(BackendUnavailableError, match="no device 'cuda:2' here; use one of: auto, cuda, cuda:1, tens"):
         open_session(find_graph("colours"), "onnxruntime", device="cuda:2")
     with pytest.raises(BackendUnavailableError, match="a CUDA graph needs a GPU, found device 'cpu'"):
         open_session(find_graph("colours"), "onnxruntime", device="cpu", cuda_graph=True)
 
 
-# What ONNX Runtime is told
+# Options for ONNX Runtime
 
 
 def test_options_of_cuda() -> None:
@@ -247,10 +247,10 @@ def test_options_of_tensorrt(tmp_path: Path) -> None:
 def test_precision_is_what_is_really_computed(precision: Any, device: str, asked: str, found: str | None) -> None:
     spec = dataclasses.replace(_SPEC, precision=precision)
     if found is not None:
-        assert computed(spec, Device.parse(device), asked) == found
+        assert compute_precision(spec, Device.parse(device), asked) == found
         return
     with pytest.raises(BackendUnavailableError, match=f"which is {precision}, in .* on {device}, not in {asked}"):
-        computed(spec, Device.parse(device), asked)
+        compute_precision(spec, Device.parse(device), asked)
 
 
 def test_engines_of_other_weights_shapes_and_versions_lie_apart(home: Path, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_loading_the_libraries_says_nothing(
 def test_libraries_of_wheels_elsewhere_on_the_path_are_loaded(
     machine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ONNX Runtime looks beside itself only: not in what `pip --target`, or a user's own folder, holds."""
+    """ONNX Runtime looks beside itself only: not in what `pip --target`, or another folder, holds."""
     site = machine(_Driver(1), (*_CUDA_FILES[2:], *(f"../other/{each}" for each in _CUDA_FILES)))
     loaded: list[str] = []
 
@@ -321,28 +321,26 @@ def _check(session: Any, device: Device = _CUDA, *, cpu_fallback: bool = False, 
     check_assignment(session, device, cpu_fallback=cpu_fallback, cuda_graph=cuda_graph)
 
 
-def test_operators_on_the_processor_are_named_unless_they_are_allowed() -> None:
+def test_operators_on_the_cpu_are_named_unless_they_are_allowed() -> None:
     session = _assigned(
         ("CUDAExecutionProvider", "Conv Relu"),
         ("CPUExecutionProvider", "Shape Gather LpNormalization"),
         ("CPUExecutionProvider", "RoiAlign LpNormalization"),
     )
-    expected = (
-        r"every operator on cuda, found on the processor: LpNormalization \(2\), RoiAlign \(1\); .*cpu_fallback=T"
-    )
+    expected = r"every operator on cuda, found on the CPU: LpNormalization \(2\), RoiAlign \(1\); .*cpu_fallback=T"
     with pytest.raises(OperatorFallbackError, match=expected):
         _check(session)
     _check(session, cpu_fallback=True)
     _check(session, Device("cpu"))
 
 
-def test_the_arithmetic_of_shapes_belongs_on_the_processor() -> None:
+def test_the_arithmetic_of_shapes_belongs_on_the_cpu() -> None:
     _check(_assigned(("CUDAExecutionProvider", "Conv"), ("CPUExecutionProvider", "Shape Gather Mul Concat Range")))
 
 
 def test_a_provider_that_takes_nothing_is_refused() -> None:
     mixed = _assigned(("CUDAExecutionProvider", "Conv"))
-    with pytest.raises(BackendUnavailableError, match="TensorrtExecutionProvider takes no operator of this graph"):
+    with pytest.raises(BackendUnavailableError, match="TensorrtExecutionProvider supports no operator of this graph"):
         _check(mixed, Device("tensorrt"))
     _check(_assigned(("TensorrtExecutionProvider", "Conv"), ("CUDAExecutionProvider", "NonZero")), Device("tensorrt"))
 
@@ -356,15 +354,15 @@ def test_shapes_that_depend_on_data_rule_a_recording_out() -> None:
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_session_that_falls_back_whole_is_refused(with_gpu: None, capfd: pytest.CaptureFixture[str]) -> None:
-    """The library warns, and opens the graph on the processor."""
-    if onnxruntime_devices.gpu_count()[0]:
+    """The library warns, and opens the graph on the CPU."""
+    if onnxruntime_devices.gpu_count().count:
         pytest.skip("a GPU is here")
     with pytest.raises(BackendUnavailableError, match="expected CUDAExecutionProvider, got CPUExecutionProvider"):
         open_session(find_graph("colours"), "onnxruntime", device="cuda")
     assert capfd.readouterr().out == ""
 
 
-def test_a_recording_that_the_library_refuses_is_told(with_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_that_the_library_refuses_is_reported(with_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "This session cannot use the graph capture feature as requested by the user as all compute graph nodes ..."
 
     def refuse(*_: object, **__: object) -> None:
@@ -377,7 +375,7 @@ def test_a_recording_that_the_library_refuses_is_told(with_gpu: None, monkeypatc
         open_session(find_graph("colours"), "onnxruntime", device="cuda", cuda_graph=True)
 
 
-def test_what_is_told_reaches_the_library(with_gpu: None, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def test_what_is_reported_reaches_the_library(with_gpu: None, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Providers, fixed axes and the engines' folder of each kind of graph."""
     told: list[tuple[dict[str, Any], dict[str, str]]] = []
     real = onnxruntime.InferenceSession

@@ -1,4 +1,4 @@
-"""Observers of a session's runs: what they are told, on which thread, and that they can stop."""
+"""Test observers of a session's runs: reports, threads, and how observing stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions that threads share: answers of their own, shapes compiled once and beside runs, and close."""
+"""Test sessions shared by threads: correct results, one compilation per shape, and closing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.device_array import Array
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, ForkedError, ThreadsError
-from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.session import OpenOptions
 from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 
@@ -174,7 +174,7 @@ def test_a_shape_that_failed_is_tried_again(kind: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("kind", ["openvino fp32", "bound"])
-def test_sizes_are_kept_with_all_their_batches_and_told_once(
+def test_sizes_are_kept_with_all_their_batches_and_reported_once(
     kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = _open(kind, "colours")
@@ -250,7 +250,7 @@ def _is_closed(session: Session) -> bool:
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True, 4096])
-def test_threads_that_can_not_be_had_are_refused(backend: str, threads: int) -> None:
+def test_threads_that_cannot_be_had_are_refused(backend: str, threads: int) -> None:
     with pytest.raises(ThreadsError, match=r"threads: expected a whole number from 1 to \d+ "):
         open_session(find_graph("colours"), backend, threads=threads)
 

@@ -1,4 +1,4 @@
-"""Sessions: the same answers on every backend, the fastest by default, and no silent fallback."""
+"""Test sessions: the same results on every backend, the fastest by default, no silent fallback."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_auto_passes_over_what_is_not_installed(monkeypatch: pytest.MonkeyPatch)
         open_session(find_graph("colours"))
 
 
-def test_a_backend_asked_for_is_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_requested_by_name_is_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastsam_engine.packages.metadata.version", _not_installed)
     for name in ("openvino", "onnxruntime"):
         with pytest.raises(BackendUnavailableError) as caught:
             open_session(find_graph("colours"), name)
-        assert f"backend {name!r} can't serve: {name} is not installed; pip install" in str(caught.value)
+        assert f"backend {name!r} can't be used: {name} is not installed; pip install" in str(caught.value)
 
 
 def test_unknown_names_are_refused() -> None:
@@ -128,7 +128,7 @@ def test_a_graph_without_the_names_of_its_spec_is_refused(backend: str, tmp_path
         open_session(path, backend)
 
 
-def test_a_graph_that_the_library_can_not_load_is_refused(backend: str, tmp_path: Path) -> None:
+def test_a_graph_that_the_library_cannot_load_is_refused(backend: str, tmp_path: Path) -> None:
     graph = colour_models.segmenter_graph()
     graph.node[0].op_type = "NoSuchOperator"
     import onnx
@@ -178,7 +178,7 @@ def test_a_session_that_takes_frames_gives_the_same_answers(backend: str, tmp_pa
         answers = []
         for frames in (False, True):
             session = open_session(path, backend, precision="fp32", frames=frames)
-            picture, _ = FramePreprocessor(session.spec.input)(frame)
+            picture, _ = FramePreprocessor(session.spec.input).prepare(frame)
             answers.append(session.run({"images": picture}))
         assert session.spec.input.dtype == ("uint8" if backend == "openvino" else "float32")
         for output in ("output0", "output1"):

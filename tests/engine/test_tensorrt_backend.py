@@ -1,4 +1,4 @@
-"""The backends of TensorRT, from build to run, on doubles of GPUs, of TensorRT and of its builder."""
+"""Test TensorRT's backends from build to run, on doubles of GPUs, of TensorRT and of its builder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from fastsam_engine import Session, find_graph, open_session, read_spec
+from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.backends import Readiness, all_backends
-from fastsam_engine.choose_builder import choose_builder
 from fastsam_engine.errors import (
     BackendUnavailableError,
     BuildError,
@@ -131,7 +131,7 @@ def test_the_plan_that_was_used_last_is_taken(machine: Machine) -> None:
         assert _image(machine.open()).batch[1] == (4 if second is wide else 2)
 
 
-def test_what_a_plan_does_not_serve_is_told_with_its_range(machine: Machine) -> None:
+def test_shapes_that_a_plan_does_not_support_are_reported_with_its_range(machine: Machine) -> None:
     machine.build(batch=(1, 4))
     session = machine.open()
     with pytest.raises(InputMismatchError, match=r"1 <= n <= 4, found \(5, 3, 96, 128\)"):
@@ -142,7 +142,7 @@ def test_what_a_plan_does_not_serve_is_told_with_its_range(machine: Machine) -> 
     _same_as_onnxruntime(session, _pictures(4))
 
 
-def test_another_graph_version_or_gpu_is_built_for_anew(machine: Machine) -> None:
+def test_another_graph_version_or_gpu_is_built_for_again(machine: Machine) -> None:
     machine.open()
     machine.become(A10, version="1.1")
     machine.open()
@@ -160,7 +160,7 @@ def test_another_graph_version_or_gpu_is_built_for_anew(machine: Machine) -> Non
     assert len(machine.kept()) == 4
 
 
-def test_a_plan_of_the_cache_that_can_not_be_loaded_is_built_again(
+def test_a_plan_of_the_cache_that_cannot_be_loaded_is_built_again(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine.open()
@@ -234,7 +234,7 @@ def test_the_pipeline_answers_as_on_onnxruntime_within_the_batches_of_its_plans(
         for name in batches.keys() & context.shapes.keys():
             batches[name].add(context.shapes[name][0])
     assert batches["pixel_values"] == {1, 2}
-    assert max(batches["input_ids"]) == 2, "the largest of the ladder that the plan serves"
+    assert max(batches["input_ids"]) == 2, "the largest batch that the plan supports"
     for ours, theirs in zip(found, answer("onnxruntime")[1], strict=True):
         assert len(ours) == 4
         for name in ("boxes", "scores", "prompt_ids", "similarities"):
@@ -248,9 +248,9 @@ def test_the_pipeline_answers_as_on_onnxruntime_within_the_batches_of_its_plans(
 @pytest.mark.parametrize(("gain", "found"), [(float("nan"), r"\d+ NaN or infinite in output0"), (1.1, r"\S+ \(median")])
 def test_a_plan_that_computes_something_else_is_not_kept(machine: Machine, gain: float, found: str) -> None:
     machine.api.gain = gain
-    with pytest.raises(BuildError, match=rf"colours\.onnx: expected .*found {found}.*the plan was thrown away"):
+    with pytest.raises(BuildError, match=rf"colours\.onnx: expected .*found {found}.*the plan was discarded"):
         machine.open()
-    with pytest.raises(BuildError, match="the plan was thrown away"):
+    with pytest.raises(BuildError, match="the plan was discarded"):
         machine.build()
     assert not [each for ending in ("plan", "json", "timings", "kernels") for each in machine.kept(ending)]
     machine.api.gain = 1
@@ -259,7 +259,7 @@ def test_a_plan_that_computes_something_else_is_not_kept(machine: Machine, gain:
 
 def test_a_plan_for_a_file_is_checked_before_it_is_written(machine: Machine, tmp_path: Path) -> None:
     machine.api.gain = 2
-    with pytest.raises(BuildError, match="the plan was thrown away"):
+    with pytest.raises(BuildError, match="the plan was discarded"):
         machine.build(out=tmp_path / "colours.plan")
     assert not list(tmp_path.glob("*.plan*"))
     machine.api.gain = 1
@@ -271,7 +271,7 @@ def test_without_onnxruntime_nothing_is_built(machine: Machine, monkeypatch: pyt
     absent = Readiness("", (), "onnxruntime is not installed", "pip install 'fastsam-trt[cpu]'")
     monkeypatch.setattr(all_backends()["onnxruntime"], "readiness", lambda: absent)
     message = (
-        f"backend '{machine.flavour}' can't serve: a new plan is compared with ONNX Runtime, "
+        f"backend '{machine.flavour}' can't be used: a new plan is compared with ONNX Runtime, "
         r"and onnxruntime is not installed; pip install 'fastsam-trt\[cpu\]'"
     )
     for make in (machine.open, machine.build):
@@ -285,10 +285,10 @@ def test_without_onnxruntime_nothing_is_built(machine: Machine, monkeypatch: pyt
     ("refused", "message"),
     [
         ("parse", r"the parser refused it \(Odd node 0: no way; Odd node 1: no way; Odd node 2: no way\)"),
-        ("build", "found no way to run it .*Error Code 10.*; try a larger --workspace"),
+        ("build", "can't build it .*Error Code 10.*; try a larger --workspace"),
     ],
 )
-def test_what_can_not_be_built_is_told(machine: Machine, refused: str, message: str) -> None:
+def test_what_cannot_be_built_is_reported(machine: Machine, refused: str, message: str) -> None:
     machine.api.refused.add(refused)
     with pytest.raises(BuildError, match=message):
         machine.open()
@@ -306,7 +306,7 @@ def test_timings_are_kept_between_builds(tensorrt: Machine) -> None:
     (file,) = tensorrt.kept("timings")
     file.write_bytes(file.read_bytes()[:-1])
     tensorrt.build(again=True)
-    assert tensorrt.api.builds[-1].given == [b""], "a harmed file is begun anew"
+    assert tensorrt.api.builds[-1].given == [b""], "a damaged file is started again"
     EngineCache().store_byproduct(file, b"another machine's")
     tensorrt.build(again=True)
     assert tensorrt.api.builds[-1].given == [b"another machine's", b""], "TensorRT refused the first"
@@ -349,7 +349,7 @@ def test_plans_are_built_as_asked(tensorrt: Machine) -> None:
 @pytest.mark.parametrize(
     ("flavour", "options", "message"),
     [
-        ("tensorrt", {"targets": ("sm86",)}, "target: expected none, since TensorRT builds for the GPU that is here"),
+        ("tensorrt", {"targets": ("sm86",)}, "target: expected none, since TensorRT builds for this machine's GPU"),
         ("tensorrt-rtx", {"targets": ("sm90",)}, "target: expected one of sm86, sm89, sm120, found sm90"),
         ("tensorrt-rtx", {"hardware": "ampere-plus"}, "targets instead, found ampere-plus; use --target"),
         ("tensorrt-rtx", {"version_compatible": True}, "targets instead, found version compatible; use --target"),
@@ -395,14 +395,14 @@ def test_sessions_of_one_gpu_share_its_queue(machine: Machine, monkeypatch: pyte
 
     def work() -> None:
         together.wait()
-        places.append(machine.open().place)
+        places.append(machine.open().memory)
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert places == [machine.open().place] * 2
+    assert places == [machine.open().memory] * 2
     assert len(machine.devices) == 1
 
 
@@ -432,7 +432,9 @@ def test_rtx_builds_for_other_gpus_without_one(rtx: Machine, tmp_path: Path) -> 
     report = rtx.build(options={"targets": ("sm86", "sm89")}, out=plan)
     assert (report.parity, rtx.api.builds[0].gpu) == ({}, None)
     assert not rtx.devices
-    with pytest.raises(BuildRequestError, match="expected a GPU here, or the ones to build for, found neither"):
+    with pytest.raises(
+        BuildRequestError, match="expected a GPU in this machine, or targets to build for, found neither"
+    ):
         rtx.build()
 
 
@@ -604,7 +606,9 @@ def test_fp32_by_name_is_not_rounded(machine: Machine) -> None:
     assert not machine.api.builds
     for path in machine.kept():
         if (options := read_plan(path).facts.options) is not None and options.tf32:
-            with pytest.raises(BackendUnavailableError, match=r"may round .* build it again with --no-tf32"):
+            with pytest.raises(
+                BackendUnavailableError, match=r"may compute fp32 products in TF32; .* build it again with --no-tf32"
+            ):
                 open_session(path, precision="fp32")
         else:
             assert open_session(path, precision="fp32").precision == "fp32"
@@ -619,7 +623,7 @@ def test_gpus_without_tf32_compute_fp32(tensorrt: Machine) -> None:
 
 
 @pytest.mark.parametrize("harm", ["read-only", "full"])
-def test_a_cache_that_can_not_be_written_costs_the_build_only(
+def test_a_cache_that_cannot_be_written_costs_the_build_only(
     machine: Machine, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
     if harm == "read-only":
@@ -634,7 +638,7 @@ def test_a_cache_that_can_not_be_written_costs_the_build_only(
         machine.begin()
         _same_as_onnxruntime(machine.open(), _pictures(2))
         assert len(machine.api.builds) == 1
-    assert "the plan of colours.onnx is not kept" in caplog.text
+    assert "the plan of colours.onnx is not cached" in caplog.text
     assert machine.build().path is None
     assert not machine.kept()
 
@@ -654,7 +658,7 @@ def test_a_cache_that_can_only_be_read_serves(machine: Machine, monkeypatch: pyt
     _same_as_onnxruntime(session, _pictures())
 
 
-def test_a_file_that_can_not_be_written_is_told_before_the_build(machine: Machine, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported_before_the_build(machine: Machine, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"expected the folder .* found none"):
         machine.build(out=tmp_path / "none" / "colours.plan")
     assert not machine.api.builds
@@ -688,7 +692,7 @@ def test_what_opens_at_once_builds_once(machine: Machine, monkeypatch: pytest.Mo
         thread.join()
     assert len(machine.api.builds) == 1
     assert len(sessions) == count
-    assert len({session.place for session in sessions}) == (count if processes else 1)
+    assert len({session.memory for session in sessions}) == (count if processes else 1)
     for session in sessions:
         _same_as_onnxruntime(session, _pictures())
 
@@ -718,7 +722,7 @@ def test_auto_takes_the_fastest_that_is_there(tensorrt: Machine, monkeypatch: py
     tensorrt.become(flavours=("tensorrt", "tensorrt-rtx"))
     assert open_session(graph).device == "cuda", "no GPU that TensorRT sees"
     tensorrt.become(H100, flavours=("tensorrt-rtx",))
-    assert open_session(graph).backend == "onnxruntime", "TensorRT-RTX does not know an H100"
+    assert open_session(graph).backend == "onnxruntime", "TensorRT-RTX does not support an H100"
     with pytest.raises(BackendUnavailableError, match=r"found NVIDIA H100 \(sm90\); use --backend auto"):
         open_session(graph, "tensorrt-rtx")
     tensorrt.become(A10)
@@ -728,7 +732,7 @@ def test_auto_takes_the_fastest_that_is_there(tensorrt: Machine, monkeypatch: py
 
 def test_gpus_that_a_flavour_does_not_serve_are_none_of_its_devices(machine: Machine) -> None:
     ready = all_backends()[machine.flavour].readiness()
-    assert (ready.version, ready.devices, ready.mend) == ("1.0", ("cuda",), "")
+    assert (ready.version, ready.devices, ready.fix) == ("1.0", ("cuda",), "")
     old = dataclasses.replace(A10, name="Tesla P4", compute_capability=(6, 1))
     machine.become(old, H100, A10)
     ready = all_backends()[machine.flavour].readiness()
@@ -736,10 +740,10 @@ def test_gpus_that_a_flavour_does_not_serve_are_none_of_its_devices(machine: Mac
     assert machine.open().device == {"tensorrt": "cuda:1", "tensorrt-rtx": "cuda:2"}[machine.flavour]
     machine.become(old)
     ready = all_backends()[machine.flavour].readiness()
-    assert (ready.devices, ready.reason) == ((), "expected a GPU that it knows, found Tesla P4 (sm61)")
+    assert (ready.devices, ready.reason) == ((), "expected a GPU that it supports, found Tesla P4 (sm61)")
     with pytest.raises(BackendUnavailableError, match=r"found Tesla P4 \(sm61\)"):
         machine.open()
-    with pytest.raises(BuildRequestError, match="a GPU here, or the ones to build for"):
+    with pytest.raises(BuildRequestError, match="a GPU in this machine, or targets to build for"):
         machine.build()
 
 
@@ -754,7 +758,9 @@ def test_without_cuda_core_the_backend_says_what_it_needs(machine: Machine, monk
             make()
 
 
-def test_a_cuda_core_that_is_too_old_is_told_from_none(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cuda_core_that_is_too_old_is_distinguished_from_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def old(_index: int) -> None:
         raise ModuleNotFoundError("No module named 'cuda.core.graph'")
 
@@ -773,7 +779,7 @@ def test_doctor_tells_what_serves_and_why_not(tensorrt: Machine, capsys: pytest.
     rows = {line.split()[0]: line for line in told if line.startswith("tensorrt")}
     (serves,) = (line for line in told if line.startswith("tensorrt ") and "runs a plan" in line)
     assert serves.split()[1] == "cuda"
-    assert "expected a GPU that it knows, found NVIDIA H100 (sm90)" in rows["tensorrt-rtx"]
+    assert "expected a GPU that it supports, found NVIDIA H100 (sm90)" in rows["tensorrt-rtx"]
     assert told[told.index(rows["tensorrt-rtx"]) + 1].strip() == "use --backend auto"
     assert any("colours segment fp32, tensorrt 1.0, NVIDIA H100 (sm90)" in line for line in told)
 
@@ -794,7 +800,7 @@ def test_the_command_tells_what_it_built(machine: Machine, capsys: pytest.Captur
     assert "the folder can't be made (File exists)" in capsys.readouterr().err
     machine.api.gain = 3
     assert main(["build", "colours"]) == 1
-    assert "the plan was thrown away" in capsys.readouterr().err
+    assert "the plan was discarded" in capsys.readouterr().err
 
 
 # The doubles

@@ -1,4 +1,4 @@
-"""What TensorRT logs when something fails is told in the error, on one line, to whom it happened."""
+"""Test that TensorRT's log messages appear in the right error, on one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def api() -> FakeTensorRt:
     return FakeTensorRt(FakeDevice())
 
 
-def test_the_first_error_is_told_on_one_line(api: FakeTensorRt) -> None:
+def test_the_first_error_is_reported_on_one_line(api: FakeTensorRt) -> None:
     log = error_log(api)
     api.use(log.logger)
     with log.listening() as errors:

@@ -1,4 +1,4 @@
-"""TensorRtSession against ONNX Runtime, on doubles of the GPU and of TensorRT; on the real ones where they are."""
+"""Test TensorRtSession against ONNX Runtime, on doubles of the GPU and of TensorRT, or on real ones if present."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from onnx import TensorProto, helper
 from fastsam_engine import gpus as gpus_module
 from fastsam_engine import open_session
 from fastsam_engine.backends.tensorrt.api import load
-from fastsam_engine.backends.tensorrt.build_plan import BuildOptions, build_plan, known_targets
 from fastsam_engine.backends.tensorrt.cuda_device import CudaDevice
+from fastsam_engine.backends.tensorrt.plan_builder import BuildOptions, build_plan, known_targets
 from fastsam_engine.backends.tensorrt.session import TensorRtSession
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.errors import BackendUnavailableError, ClosedError, GpuError, InputMismatchError, ModelFileError
@@ -160,7 +160,7 @@ def test_kept_outputs_feed_another_session_without_the_host(api: FakeTensorRt, p
         picture, rows = {"images": _random((1, 3, *size), seed)}, _random((count, 32), seed + 100)
         fetched, kept = segmenter.run_kept(picture, ["output1"])
         assert fetched.keys() == {"output0"}
-        assert (kept["output1"].place, kept["output1"].dtype) == (masks.place, np.float32)
+        assert (kept["output1"].memory, kept["output1"].dtype) == (masks.memory, np.float32)
         found = masks.run_kept({"output1": kept["output1"], "coefficients": rows}, [])[0]
         whole = references[0].run(picture)
         _same(fetched, {"output0": whole["output0"]})
@@ -208,7 +208,7 @@ def test_uploaded_arrays_serve_many_runs(api: FakeTensorRt, crops: Path) -> None
     strided = _random((3, 32, 32, 3)).transpose(0, 3, 1, 2)
     there = session.upload(strided)
     session.upload(_random((1, 3, 32, 32)))  # what is not kept disturbs nothing
-    assert (there.place, there.shape, there.dtype) == (session.place, (3, 3, 32, 32), np.float32)
+    assert (there.memory, there.shape, there.dtype) == (session.memory, (3, 3, 32, 32), np.float32)
     for _ in range(3):
         _same(session.run_kept({"pixel_values": there}, [])[0], reference.run({"pixel_values": strided}))
     np.testing.assert_array_equal(there.to_host(), strided)
@@ -223,21 +223,21 @@ class _Foreign(DeviceArray):
     shape, dtype = (1, 3, 32, 32), np.dtype(np.float32)
 
     def __init__(self, place: str) -> None:
-        self.place = place
+        self.memory = place
 
     def to_host(self) -> np.ndarray:
         return _random(self.shape, 7)
 
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         return self
 
 
 def test_arrays_of_another_kind_or_queue(api: FakeTensorRt, crops: Path) -> None:
     session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")
-    found = session.run_kept({"pixel_values": _Foreign(session.place)}, [])[0]
+    found = session.run_kept({"pixel_values": _Foreign(session.memory)}, [])[0]
     _same(found, reference.run({"pixel_values": _random((1, 3, 32, 32), 7)}))
     other = _open(FakeTensorRt(FakeDevice(stream=9), rtx=api.rtx), crops, CROPS)
-    with pytest.raises(InputMismatchError, match=r"an array at .* stream 0x5, found one at .* stream 0x9"):
+    with pytest.raises(InputMismatchError, match=r"an array in .* stream 0x5, found one in .* stream 0x9"):
         session.run_kept({"pixel_values": other.upload(_random((1, 3, 32, 32)))}, [])
 
 
@@ -290,7 +290,7 @@ def test_rtx_says_why_it_refuses_a_plan(device: FakeDevice, crops: Path, diagnos
         _open(api, crops, CROPS)
 
 
-def test_a_plan_that_is_slower_here_than_it_could_be_is_told(
+def test_a_plan_that_is_slower_here_than_it_could_be_is_reported(
     device: FakeDevice, crops: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = FakeTensorRt(device, rtx=True)
@@ -327,7 +327,7 @@ def test_rtx_stores_the_kernels_that_it_compiled(device: FakeDevice, crops: Path
         for _ in range(100):
             session.run(inputs)
     elif how == "exit":
-        session._ended()  # as weakref does at the interpreter's exit
+        session._finalizer()  # as weakref does at the interpreter's exit
     elif how == "close":
         session.close()
     else:
@@ -346,7 +346,7 @@ def test_rtx_stores_the_kernels_that_it_compiled(device: FakeDevice, crops: Path
     assert not device.broken
 
 
-def test_kernels_that_can_not_be_stored_are_no_error(
+def test_kernels_that_cannot_be_stored_are_no_error(
     device: FakeDevice, crops: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(kernels: bytes) -> None:
@@ -387,7 +387,7 @@ def test_shapes_that_no_one_profile_serves_together_are_refused(api: FakeTensorR
     _same(session.run(inputs), open_session(summing, "onnxruntime").run(inputs))
 
 
-def test_work_that_can_not_be_queued_is_an_error_and_the_next_run_goes_on(api: FakeTensorRt, crops: Path) -> None:
+def test_work_that_cannot_be_queued_is_an_error_and_the_next_run_goes_on(api: FakeTensorRt, crops: Path) -> None:
     session, reference = _open(api, crops, CROPS, cuda_graphs=False), open_session(crops, "onnxruntime")
     inputs = {"pixel_values": _random((2, 3, 32, 32), 1)}
     session.run(inputs)
@@ -603,13 +603,13 @@ def test_inputs_of_another_tools_plan_are_rounded_on_the_way(api: FakeTensorRt, 
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"shape_inputs": ("pixel_values",)}, "tensor 'pixel_values' decides shapes"),
+        ({"shape_inputs": ("pixel_values",)}, "tensor 'pixel_values' determines shapes"),
         ({"dtypes": {"image_embeds": "bfloat16"}}, "'image_embeds' is bfloat16, which numpy does not have"),
         ({"dtypes": {"pixel_values": "float16"}}, "its spec says float32, found float16 in the plan"),
         ({"dtypes": {"pixel_values": "int8"}}, "input 'pixel_values': its spec says float32, found int8 in the plan"),
     ],
 )
-def test_plans_with_tensors_that_can_not_be_served(
+def test_plans_with_tensors_that_cannot_be_served(
     api: FakeTensorRt, crops: Path, changes: dict[str, Any], found: str
 ) -> None:
     with pytest.raises(ModelFileError, match=found):
@@ -618,7 +618,7 @@ def test_plans_with_tensors_that_can_not_be_served(
 
 def test_outputs_whose_shapes_depend_on_values_are_refused(api: FakeTensorRt, crops: Path) -> None:
     session = _open(api, crops, CROPS, unsettled=("image_embeds",))
-    with pytest.raises(ModelFileError, match=r"found \(-1,\) for 'image_embeds', which depends on their values"):
+    with pytest.raises(ModelFileError, match=r"found \(-1,\) for 'image_embeds', which depends on input values"):
         session.run({"pixel_values": _random((1, 3, 32, 32))})
 
 
@@ -640,7 +640,7 @@ def test_sessions_of_two_threads_share_a_gpu(api: FakeTensorRt, pictures: Path, 
             for seed in range(12):
                 inputs = {name: _random(shapes[seed % len(shapes)], seed)}
                 _same(session.run(inputs), reference.run(inputs))
-        except BaseException as error:  # noqa: BLE001  # told below, in the test's own thread
+        except BaseException as error:  # noqa: BLE001  # raised below, in the test's thread
             failed.append(error)
 
     work = [
@@ -659,7 +659,7 @@ def test_sessions_of_two_threads_share_a_gpu(api: FakeTensorRt, pictures: Path, 
 
 
 class _Driver:
-    """libcuda, as far as it is asked which GPUs there are."""
+    """libcuda, for queries about GPUs."""
 
     def __init__(self, names: list[str], *, init: int = 0, broken: int | None = None) -> None:
         self._names, self._init, self._broken = names, init, broken

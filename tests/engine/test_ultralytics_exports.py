@@ -1,4 +1,4 @@
-"""ultralytics' own ONNX exports with options of every kind: they run, or are refused when they are opened."""
+"""Test ultralytics' ONNX exports with all kinds of options: they run or are refused on opening."""
 
 from __future__ import annotations
 

@@ -136,11 +136,11 @@ def test_tokens_are_those_of_transformers(exported: Path, small_clip: Path) -> N
 
 def _same_tokens(reference: object, folder: Path, length: int) -> None:
     spec = read_spec(find_graph(folder, "text"))
-    tokenize = TextTokenizer(folder / "tokenizer.json", spec.input)
+    tokenizer = TextTokenizer(folder / "tokenizer.json", spec.input)
     expected = reference(TEXTS, padding="max_length", truncation=True, max_length=length, return_tensors="np")[
         "input_ids"
     ]
-    np.testing.assert_array_equal(tokenize(TEXTS), expected)
+    np.testing.assert_array_equal(tokenizer.tokenize(TEXTS), expected)
 
 
 def test_tokens_of_the_real_tokenizer(shared: Path, exported: Path, tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_tokens_of_the_real_tokenizer(shared: Path, exported: Path, tmp_path: Pa
     tokens = dataclasses.replace(spec.input, length=77, pad_id=reference.pad_token_id)
     reference.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
     expected = reference(TEXTS, padding="max_length", truncation=True, max_length=77, return_tensors="np")["input_ids"]
-    np.testing.assert_array_equal(TextTokenizer(tmp_path / "tokenizer.json", tokens)(TEXTS), expected)
-    found = TextTokenizer(folder / "tokenizer.json", tokens)(["a photo of a cat"])
+    np.testing.assert_array_equal(TextTokenizer(tmp_path / "tokenizer.json", tokens).tokenize(TEXTS), expected)
+    found = TextTokenizer(folder / "tokenizer.json", tokens).tokenize(["a photo of a cat"])
     assert found[0, :8].tolist() == [49406, 320, 1125, 539, 320, 2368, 49407, 49407]
 
 

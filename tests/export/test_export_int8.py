@@ -240,8 +240,10 @@ def test_embeddings_stay_where_they_were(int8: dict[str, Path], backend: str) ->
     session = open_session(int8["demo-clip"], backend)
     assert session.precision == "int8"
     assert isinstance(session.spec.input, ImageInput)
-    prepare = FramePreprocessor(session.spec.input)
-    batch = np.concatenate([prepare(draw_scene(seed, 90, 110).frame)[0].copy() for seed in range(9_000, 9_012)])
+    preprocessor = FramePreprocessor(session.spec.input)
+    batch = np.concatenate(
+        [preprocessor.prepare(draw_scene(seed, 90, 110).frame)[0].copy() for seed in range(9_000, 9_012)]
+    )
     found = session.run({session.spec.input.name: batch})["image_embeds"]
     expected = open_session(_fp32("demo-clip"), backend, precision="fp32").run({session.spec.input.name: batch})
     assert (found * expected["image_embeds"]).sum(axis=1).min() > 0.99
@@ -293,7 +295,7 @@ def test_pictures_are_laid_as_the_runtime_lays_frames(scenes: Path, name: str) -
     first, *rest = pictures_for([path], image)
     assert first.dtype == np.float32
     if name == "demo-seg":
-        np.testing.assert_allclose(first, FramePreprocessor(image)(frame)[0], atol=1e-6)
+        np.testing.assert_allclose(first, FramePreprocessor(image).prepare(frame)[0], atol=1e-6)
         assert not rest
         return
     height, width = frame.shape[:2]

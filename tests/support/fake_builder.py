@@ -1,4 +1,4 @@
-"""Doubles of TensorRT's builder and ONNX parser: what they build, the doubles of `fake_tensorrt` run."""
+"""Doubles of TensorRT's builder and ONNX parser; the doubles of `fake_tensorrt` run their plans."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class FakeTimings:
 
 
 class FakeConfig:
-    """How a plan was built; whatever else is set fails.
+    """How a plan was built; setting anything else fails.
 
     Attributes:
         graph, gpu: Of the build: the file, and the index of the GPU that was the thread's, None without one.
@@ -227,9 +227,9 @@ class FakeBuilder:
         monitor = config.progress_monitor
         assert monitor.is_set_up
         monitor.phase_start("Building", None, self._api.steps)
-        goes_on = all(self._step(monitor, step) for step in range(self._api.steps))
+        report_step = all(self._step(monitor, step) for step in range(self._api.steps))
         monitor.phase_finish("Building")
-        if not goes_on:
+        if not report_step:
             return None
         if config.timings is not None:
             config.timings.data = (config.timings.data or _TIMINGS) + b"+"
@@ -241,7 +241,7 @@ class FakeBuilder:
         return bytearray(make_plan(network.graph, ranges, version=version, later=later, gpus=gpus, gain=gain))
 
     def _step(self, monitor: Any, step: int) -> bool:
-        """Tell of a step; as the bindings do, print what that raises, and take it for a no."""
+        """Report a step. Like the bindings, print an exception and treat it as False."""
         self._api.at_step(step)
         try:
             return bool(monitor.step_complete("Building", step))

@@ -21,7 +21,7 @@ _GARBAGE = 0xA5
 
 
 class CUDAError(Exception):
-    """As cuda.core raises it."""
+    """The error class of cuda.core."""
 
 
 class FakeCuda:
@@ -38,7 +38,7 @@ class FakeCuda:
     """
 
     current = threading.local()
-    """`device`: the context that is the thread's."""
+    """`device`: the thread's current context."""
 
     def __init__(self, stream: int = 5, index: int = 0) -> None:
         self.live: dict[int, int] = {}
@@ -79,18 +79,18 @@ class FakeCuda:
         return self._recording is not None
 
     def is_busy(self, owner: object) -> bool:
-        """Whether work of an owner is queued: steps have an attribute `owner`."""
+        """Whether work of an owner is queued; steps have an attribute `owner`."""
         return any(getattr(step, "owner", None) is owner for step in self._queue)
 
     def error(self, name: str, what: str) -> CUDAError:
-        """A call that the driver refuses; a capture that is going on is invalid from then on."""
+        """A call that the driver refuses, which invalidates a running capture."""
         self.broken.append(f"{what}: {name}")
         if self._recording is not None:
             self._recording = _INVALID
         return CUDAError(f"{name}: {what}")
 
     def queue(self, step: Callable[[], None], what: str) -> None:
-        """Queue work, or take it into the graph that is being captured."""
+        """Queue work, or add it to the graph that is being captured."""
         if not self.is_held():
             self.broken.append(f"{what}: queued by a thread that does not have the stream")
         if self._recording is not None:
@@ -110,7 +110,7 @@ class FakeCuda:
         self.run_queue()
 
     def unsafe(self, what: str) -> None:
-        """A call that a thread may not make while it captures, and that needs a context."""
+        """A call that needs a context and is not allowed during a capture."""
         if self.is_capturing and threading.get_ident() == self._capturing_thread:
             raise self.error("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", what)
         if getattr(self.current, "device", None) is not self:
@@ -118,7 +118,7 @@ class FakeCuda:
 
     def allocate(self, nbytes: int, *, stream: FakeStream) -> FakeBuffer:
         assert stream is self._stream
-        if self._recording is not None:  # it would be a node of the graph, and no memory before a launch
+        if self._recording is not None:  # it would become a node of the graph, without memory before a launch
             raise self.error("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "cuMemAllocFromPoolAsync")
         if self.free_bytes is not None and nbytes > self.free_bytes:
             raise CUDAError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")
@@ -164,7 +164,7 @@ class FakeCuda:
         return None if recorded is _INVALID else recorded
 
     def check(self, address: int, nbytes: int) -> None:
-        """Refuse addresses that lie in no live memory."""
+        """Refuse addresses outside live memory."""
         assert any(start <= address and address + nbytes <= start + size for start, size in self.live.items()), (
             f"{nbytes} bytes at {address:#x} are nobody's"
         )
@@ -173,11 +173,11 @@ class FakeCuda:
         return any(start <= address < start + max(size, 1) for start, size in self.pinned.items())
 
 
-_INVALID: list[Callable[[], None]] = []  # what a capture holds that a call broke off; compared by identity
+_INVALID: list[Callable[[], None]] = []  # work of invalidated captures; compared by identity
 
 
 class Handle:
-    """What cuda.core's classes hold: let go when their object is deallocated.
+    """What cuda.core's classes hold, released when their object is deallocated.
 
     Garbage collection calls the `__del__` of all that it finds, and then leaves alone what one of these has kept. Their
     insides have none, so it leaves them alone too; numpy's arrays are as such insides are.
@@ -195,7 +195,7 @@ class Handle:
 
 
 def _leak_errors(release: Callable[[FakeStream | None], None], stream: FakeStream | None) -> None:
-    """As there, what fails is not raised."""
+    """As in cuda.core, failures are not raised."""
     if not sys.is_finalizing():
         with contextlib.suppress(CUDAError):
             release(stream)
@@ -285,13 +285,13 @@ class FakeGraph:
 
 
 class FakeBuffer:
-    """cuda.core.Buffer: memory of its own, or a view of another's."""
+    """cuda.core.Buffer: owned memory, or a view of other memory."""
 
     def __init__(
         self, cuda: FakeCuda, address: int, nbytes: int, free: Callable[[FakeStream | None], None] | None = None
     ) -> None:
         self.handle, self.size = address, nbytes
-        self.array: weakref.ref[np.ndarray] | None = None  # of the host, which must be there until the copy is done
+        self.array: weakref.ref[np.ndarray] | None = None  # on the host, must exist until the copy is done
         self._cuda = cuda
         self._held = None if free is None else Handle(free)
 

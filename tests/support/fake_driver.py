@@ -1,4 +1,4 @@
-"""A double of the NVIDIA driver's library, as far as it is asked about GPUs."""
+"""A double of the NVIDIA driver's library, for queries about GPUs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FakeGpu:
 
 
 class FakeDriver:
-    """libcuda: functions write through pointers and return a status, as CUDA's do."""
+    """libcuda: like CUDA's, its functions write through pointers and return a status."""
 
     def __init__(self, *gpus: FakeGpu, cuda: int = 13000, init: int = 0) -> None:
         self._gpus = gpus
@@ -65,7 +65,7 @@ class FakeDriver:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, driver: FakeDriver | None, release: str = "") -> None:
-    """Have a driver, or none, on this machine; other libraries load as ever."""
+    """Install a driver, or none, on this machine; other libraries load as usual."""
     real = ctypes.CDLL
 
     def load(name: Any, *given: Any, **named: Any) -> Any:

@@ -178,7 +178,7 @@ class FakeTensorRt:
         return FakeRuntime(self)
 
     def use(self, logger: Any) -> None:
-        """Log to a logger; as the library does, to the first that it is given, and that one has to live on."""
+        """Log like the library: to the first logger it was given, which must still exist."""
         assert logger.is_set_up
         if self.logger is None:
             self.logger = weakref.ref(logger)
@@ -189,7 +189,7 @@ class FakeTensorRt:
         self.logger().log(severity, message)
 
     def fail(self, message: str) -> None:
-        """Log as the library does: what failed, what followed from it, and much that is no error."""
+        """Log like the library: the cause, its consequences, and many messages that are no errors."""
         self.say(FakeLogger.VERBOSE, "trying")
         self.say(FakeLogger.ERROR, message)
         self.say(FakeLogger.ERROR, "[checkMacros.cpp::catchCudaError::250] Error Code 1: what followed from it")
@@ -217,7 +217,7 @@ class FakeRuntime:
         facts = json.loads(plan[len(_MAGIC) :])
         device = FakeDevice.current.device
         fits = facts["gpus"] is None or device.index in facts["gpus"]
-        allowed = self.engine_host_code_allowed or not facts["later"]  # such plans bring a runtime of their own
+        allowed = self.engine_host_code_allowed or not facts["later"]  # such plans contain a runtime
         loads = (facts["later"] or facts["version"] == self._api.__version__) and allowed
         if not fits or not loads:
             self._api.fail("IRuntime::deserializeCudaEngine: Error Code 6: it was built for another")
@@ -268,7 +268,7 @@ class FakeEngine:
             return None
         assert (how is _Strategy.USER_MANAGED) != self.api.rtx, "TensorRT takes a strategy, TensorRT-RTX its config"
         context = FakeContext(self, None if how is _Strategy.USER_MANAGED else how.cache)
-        self.api.contexts.append(SimpleNamespace(shapes=context.shapes))  # not what makes it live on
+        self.api.contexts.append(SimpleNamespace(shapes=context.shapes))  # without a reference that keeps it alive
         return context
 
     def create_runtime_config(self) -> SimpleNamespace:
@@ -286,7 +286,7 @@ class FakeEngine:
 
 
 def _destroy_context(device: FakeCuda, owner: object) -> None:
-    """It frees memory of its own at once, which must not be in use, and which a thread that captures may not do."""
+    """It frees its memory at once; that must not be in use, and the thread must not capture."""
     if not device.is_held() or device.is_capturing or device.is_busy(owner):
         device.broken.append("a context is destroyed while its work may go on, or in a capture")
 
@@ -296,7 +296,7 @@ class FakeContext:
         self._engine = engine
         self._kernels = kernels
         self._device = device = engine._device
-        self._inside = np.empty(0)  # as of what cuda.core holds: see `Handle`
+        self._inside = np.empty(0)  # as in cuda.core: see `Handle`
         self._owner = object()
         weakref.finalize(self._inside, _destroy_context, device, self._owner).atexit = False
         self._profile = 0
@@ -362,7 +362,7 @@ class FakeContext:
     def _work(
         self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]], working: tuple[int, int]
     ) -> Callable[[], None]:
-        """What the GPU does when the queue comes to it: the addresses and shapes are those of the call."""
+        """What the GPU does when it reaches this work; addresses and shapes are those of the call."""
         engine, device = self._engine, self._device
 
         def at(name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Documents that nobody means well with: seeded changes of valid ones."""
+"""Make hostile JSON documents: seeded changes of valid ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def mutated(document: Any, count: int, seed: int = 0) -> Iterator[bytes]:
-    """Bytes of JSON documents, each a valid one with one to three changes."""
+    """JSON documents as bytes, each a valid one with one to three changes."""
     draw = random.Random(seed)
     for _ in range(count):
         changed = copy.deepcopy(document)
@@ -30,7 +30,7 @@ def mutated(document: Any, count: int, seed: int = 0) -> Iterator[bytes]:
 
 
 def texts() -> Iterator[bytes]:
-    """Bytes that are hostile as they are, whatever was expected."""
+    """Bytes that are hostile in any context."""
     yield from (b"", b"\x00", b"\xff\xfe", b"{", b"null", b"[]", b"{}", b"1" * 5000, b"1e999", b"NaN", b'"\\ud800"')
     yield b"[" * 100_000
     yield b'{"a":' * 100_000

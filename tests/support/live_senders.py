@@ -1,4 +1,4 @@
-"""Senders of live streams on loopback, and pictures that show their number."""
+"""Senders of live streams on loopback, and images that show their number."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WIDTH, HEIGHT = 320, 96
 
 
 def numbered(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """A picture that shows its number as ten black or white bars."""
+    """An image that shows its number as ten black or white bars."""
     bits = (number >> np.arange(BITS)) & 1
     return np.kron(bits, np.full((height, width // BITS), 255)).astype(np.uint8)[..., None].repeat(3, axis=2)
 
 
-def read_number(picture: np.ndarray) -> int:
-    height, width = picture.shape[:2]
-    bars = picture[height // 2, width // BITS // 2 :: width // BITS, 0] > 128
+def read_number(image: np.ndarray) -> int:
+    height, width = image.shape[:2]
+    bars = image[height // 2, width // BITS // 2 :: width // BITS, 0] > 128
     return int(bars @ (1 << np.arange(BITS)))
 
 
@@ -47,12 +47,12 @@ def until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
     return True
 
 
-def pictures(first: int, last: int) -> list[np.ndarray]:
+def images(first: int, last: int) -> list[np.ndarray]:
     return [numbered(i) for i in range(first, last)]
 
 
 def shown(frames: list[Frame]) -> list[tuple[int, int]]:
-    return [(frame.index, read_number(frame.picture)) for frame in frames]
+    return [(frame.index, read_number(frame.image)) for frame in frames]
 
 
 def open_captures() -> int:
@@ -102,13 +102,13 @@ CODEC = ("-c:v", "mpeg4", "-q:v", "2", "-g", "5", "-bf", "0", "-f", "mpegts")
 
 
 class Sender:
-    """An ffmpeg that sends numbered pictures to the first who connects, 60 a second, from a number on."""
+    """An ffmpeg that sends numbered images to the first who connects, 60 a second, from a number on."""
 
     def __init__(self, port: int, first: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
-        picture = ("-f", "rawvideo", "-pix_fmt", "bgr24", "-s", "{}x{}".format(*size), "-r", "60", "-i", "-")
+        image = ("-f", "rawvideo", "-pix_fmt", "bgr24", "-s", "{}x{}".format(*size), "-r", "60", "-i", "-")
         address = f"tcp://127.0.0.1:{port}?listen=1"
         self.process = subprocess.Popen(
-            ["ffmpeg", "-loglevel", "quiet", *picture, *CODEC, "-flush_packets", "1", "-muxdelay", "0", address],
+            ["ffmpeg", "-loglevel", "quiet", *image, *CODEC, "-flush_packets", "1", "-muxdelay", "0", address],
             stdin=subprocess.PIPE,
         )
         self._ended = threading.Event()
@@ -151,9 +151,9 @@ def connect(port: int, **options: float) -> Source:
 
 
 def transport_stream(first: int, n: int, size: tuple[int, int]) -> bytes:
-    picture = ("-f", "rawvideo", "-pix_fmt", "bgr24", "-s", "{}x{}".format(*size), "-r", "60", "-i", "-")
+    image = ("-f", "rawvideo", "-pix_fmt", "bgr24", "-s", "{}x{}".format(*size), "-r", "60", "-i", "-")
     raw = b"".join(numbered(number, *size).tobytes() for number in range(first, first + n))
-    command = ["ffmpeg", "-loglevel", "error", *picture, *CODEC, "-"]
+    command = ["ffmpeg", "-loglevel", "error", *image, *CODEC, "-"]
     return subprocess.run(command, input=raw, stdout=subprocess.PIPE, check=True).stdout
 
 

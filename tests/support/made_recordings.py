@@ -1,4 +1,4 @@
-"""Recordings of made pictures, through the sink that the command uses."""
+"""Recordings of made images, through the sink that the command uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ record(Path(sys.argv[1]), 25, [index / 25 for index in range(100)], sound=None,
 
 
 class _Raw:
-    """Shows pictures as they are, where the sink expects results."""
+    """Shows images as they are, where the sink expects results."""
 
     def of(self, result: np.ndarray) -> np.ndarray:
         return result
@@ -36,11 +36,11 @@ class _Raw:
 RAW = _Raw()
 
 
-def picture_of(index: int, height: int = 96, width: int = 128) -> np.ndarray:
-    """A picture (H, W, 3) uint8 BGR whose grey tells its index."""
-    picture = np.full((height, width, 3), 40 + index % 100 * 2, np.uint8)
-    picture[:, : width // 2] //= 2
-    return picture
+def image_of(index: int, height: int = 96, width: int = 128) -> np.ndarray:
+    """An image (H, W, 3) uint8 BGR whose grey tells its index."""
+    image = np.full((height, width, 3), 40 + index % 100 * 2, np.uint8)
+    image[:, : width // 2] //= 2
+    return image
 
 
 def record(
@@ -48,15 +48,15 @@ def record(
     fps: float | None,
     times: Sequence[float | None],
     *,
-    pictures: Sequence[np.ndarray] | None = None,
+    images: Sequence[np.ndarray] | None = None,
     sound: Path | None = None,
     after: Callable[[], object] | None = None,
 ) -> Path:
-    """Record one picture for each media time, s; `after` is called before the file is closed."""
+    """Record one image for each media time, s; `after` is called before the file is closed."""
     with VideoSink(path, fps, RAW, sound) as sink:
         for index, time_s in enumerate(times):
-            picture = picture_of(index) if pictures is None else pictures[index]
-            sink.write(Frame(picture, index, "made", media_s=time_s), picture)
+            image = image_of(index) if images is None else images[index]
+            sink.write(Frame(image, index, "made", media_s=time_s), image)
         if after is not None:
             after()
     return path
@@ -66,21 +66,21 @@ def write_source(path: Path, codec: str, start_s: float = 0.0) -> Path:
     """A video that flashes and beeps for a tenth of a second, each second."""
     rate = _RATES.get(codec, 44_100)
     with av.open(str(path), "w") as container:
-        picture = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=FPS)
-        picture.width, picture.height = 128, 96
+        image = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=FPS)
+        image.width, image.height = 128, 96
         sound = container.add_stream(codec, rate=rate)
         sound.layout = "mono"
         each = rate // FPS
         for index in range(SECONDS * FPS):
             frame = av.VideoFrame.from_ndarray(np.full((96, 128, 3), 255 if index % FPS < 3 else 0, np.uint8), "bgr24")
             frame.pts = index + round(start_s * FPS)
-            container.mux(picture.encode(frame))
+            container.mux(image.encode(frame))
             at = (np.arange(each) + index * each) / rate
             beep = np.where(at % 1 < 0.12, 0.8 * np.sin(2 * np.pi * 1000 * at), 0)[None].astype(np.float32)
             samples = av.AudioFrame.from_ndarray(beep, "fltp", "mono")
             samples.sample_rate, samples.pts = rate, index * each + round(start_s * rate)
             container.mux(sound.encode(samples))
-        container.mux(picture.encode(None))
+        container.mux(image.encode(None))
         container.mux(sound.encode(None))
     return path
 

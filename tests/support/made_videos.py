@@ -1,4 +1,4 @@
-"""Small videos of every kind, made with PyAV; each picture shows its own number."""
+"""Small videos of every kind, made with PyAV; each image shows its own number."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ SIZE = (64, 160)
 
 
 def numbered(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """A picture (H, W, 3) whose upper half shows its number as black and white blocks, over a pattern that moves."""
+    """An image (H, W, 3) whose upper half shows its number as black and white blocks, over a pattern that moves."""
     height, width = size
     bits = (number >> np.arange(BITS)) & 1
-    picture = np.random.default_rng(7).integers(60, 190, (height, width, 3), np.uint8)
-    picture = np.roll(picture, number * 3, axis=1)
+    image = np.random.default_rng(7).integers(60, 190, (height, width, 3), np.uint8)
+    image = np.roll(image, number * 3, axis=1)
     columns = np.arange(width) * BITS // width
-    picture[: height // 2] = (bits[columns] * 255)[None, :, None]
-    return picture
+    image[: height // 2] = (bits[columns] * 255)[None, :, None]
+    return image
 
 
-def number_of(picture: np.ndarray) -> int:
-    """The number that a picture shows."""
-    height, width = picture.shape[:2]
-    blocks = [picture[height // 4, int((bit + 0.5) * width / BITS), 0] > 128 for bit in range(BITS)]
+def number_of(image: np.ndarray) -> int:
+    """The number that an image shows."""
+    height, width = image.shape[:2]
+    blocks = [image[height // 4, int((bit + 0.5) * width / BITS), 0] > 128 for bit in range(BITS)]
     return int(sum(1 << bit for bit, white in enumerate(blocks) if white))
 
 
 def write_made(
     path: Path,
-    pictures: Iterable[np.ndarray],
+    images: Iterable[np.ndarray],
     *,
     codec: str = "libx264",
     rate: int = 25,
@@ -46,11 +46,11 @@ def write_made(
     sound_s: float = 0.0,
     prepare: Callable[[Any], None] = lambda stream: None,
 ) -> Path:
-    """Write pictures (H, W, 3) BGR as a video.
+    """Write images (H, W, 3) BGR as a video.
 
     Args:
         path: Its suffix chooses the container.
-        pictures: One a frame.
+        images: One a frame.
         codec, rate, pix_fmt, options: Of the video.
         times: When each is shown, in ms; None: at the rate.
         container_options: Of the muxer.
@@ -66,10 +66,10 @@ def write_made(
             stream.codec_context.time_base = Fraction(1, 1000)
         prepare(stream)
         sound = container.add_stream("aac", rate=8000) if sound_s else None
-        for index, picture in enumerate(pictures):
+        for index, image in enumerate(images):
             if index == 0:
-                stream.height, stream.width = picture.shape[:2]
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+                stream.height, stream.width = image.shape[:2]
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             if times is not None:
                 frame.pts, frame.time_base = times[index], Fraction(1, 1000)
             container.mux(stream.encode(frame))

@@ -1,4 +1,4 @@
-"""Wrong answers of graphs, by what their outputs mean: what a plan may compute that a user would see."""
+"""Faults of outputs that a user would see, by the meaning of the output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BOX_PX = 3
 
 
 def _on(rows: Callable[[np.ndarray, ModelSpec], None]) -> Harm:
-    """A harm done in place, to a copy."""
+    """Apply a fault in place to a copy."""
 
     def harm(array: np.ndarray, spec: ModelSpec) -> np.ndarray:
         harmed = array.copy()
@@ -37,7 +37,7 @@ def _no_scores(array: np.ndarray, spec: ModelSpec) -> None:
 
 
 def _dead_class(array: np.ndarray, spec: ModelSpec) -> None:
-    """The one that the samples show least."""
+    """The class that the samples show least."""
     scores = _scores(array, spec)
     scores[:, scores.max(axis=(0, 2)).argmin()] = 0
 
@@ -67,7 +67,7 @@ def _rename_rows(array: np.ndarray, spec: ModelSpec) -> None:
 
 
 def _lose_class(array: np.ndarray, spec: ModelSpec) -> None:
-    """Of each picture its surest class."""
+    """The most certain class of each picture."""
     for rows in array:
         others = rows[rows[:, 5] != rows[0, 5]]
         rows[: len(others)] = others
@@ -163,6 +163,6 @@ FAULTS: Mapping[str, Mapping[str, Harm]] = {
         "lost one": _on(_empty_mask),
     },
 }
-"""Meaning of an output to what may be wrong with it. See `ANY` for what may be wrong with all of them."""
+"""Meaning of an output to its possible faults. `ANY` has the faults of all outputs."""
 
 ANY: Mapping[str, Harm] = {"all zero": lambda array, _: np.zeros_like(array)}

@@ -1,4 +1,4 @@
-"""A run with a preview, and its clients: plain HTTP, WebSockets, and sockets that do as they like."""
+"""Provide a run with a preview, and clients for it: HTTP, WebSockets and raw sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.made_results import made_result
 
 
 def result_of(shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",)) -> Result:
-    """A result whose frame has one shade, with one segment in its middle."""
+    """Make a result with a plain grey frame and one segment in its middle."""
     mask = np.zeros(size, np.bool_)
     mask[size[0] // 3 : size[0] // 2, size[1] // 3 : size[1] // 2] = True
     result = made_result([mask], prompts=prompts, prompt_ids=[0], similarities=[0.75], size=size)
@@ -31,25 +31,25 @@ def result_of(shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str
 
 
 class Run:
-    """A run that makes frames, and keeps the prompts that it is given."""
+    """A run that makes frames and records the prompts that are set."""
 
     def __init__(self) -> None:
         self.prompts: tuple[str, ...] = ("cat",)
-        self.asked: list[tuple[str, ...]] = []
+        self.requested: list[tuple[str, ...]] = []
         self.made = 0
         self.error: Exception | None = None
-        self.server = PreviewServer(Address("127.0.0.1", 0), lambda: self.prompts, self.set_prompts, self.figures)
+        self.server = PreviewServer(Address("127.0.0.1", 0), lambda: self.prompts, self.set_prompts, self.stats)
         self.sink = PreviewSink(self.server)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def set_prompts(self, prompts: Sequence[str]) -> None:
-        self.asked.append(tuple(prompts))
+        self.requested.append(tuple(prompts))
         if self.error is not None:
             raise self.error
         self.prompts = tuple(prompts)
 
-    def figures(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, Any]:
         return {
             "frames": self.made, "dropped": 1234, "fps_in": 30.0, "fps_out": 24.5, "age_p50_live_ms": 41.2,
             "age_p99_live_ms": None, "embedded_per_frame": 1.5, "queues": {"captured": 1, "segmented": 0},
@@ -76,13 +76,13 @@ class Run:
             self.write()
 
     def write_until(self, met: Callable[[], bool], within_s: float = 20) -> None:
-        """Make frames until something is so."""
+        """Make frames until a condition is met."""
         wait_until(lambda: self.write() or met(), within_s)
 
 
 @contextlib.contextmanager
 def serving() -> Iterator[Run]:
-    """A run whose server answers; no thread of it may be left at the end."""
+    """Start a run with a server, and check at the end that its threads have ended."""
     made = Run()
     with made.server:
         try:
@@ -99,10 +99,10 @@ def wait_until(met: Callable[[], bool], within_s: float = 20) -> None:
         time.sleep(0.005)
 
 
-def ask(
+def send_request(
     run: Run, method: str = "GET", path: str = "/", body: bytes | None = None, **headers: str
 ) -> tuple[int, bytes, dict[str, str]]:
-    """One request; `Content_Type` stands for Content-Type, and an empty Host for none."""
+    """Send one request. `Content_Type` sets Content-Type; an empty value leaves a header out."""
     connection = http.client.HTTPConnection("127.0.0.1", run.server.address.port, timeout=20)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.putrequest(method, path, skip_host="Host" in named)
@@ -112,16 +112,16 @@ def ask(
     if body is not None:
         connection.putheader("Content-Length", str(len(body)))
     connection.endheaders(body)
-    answer = connection.getresponse()
-    found = answer.status, answer.read(), dict(answer.getheaders())
+    response = connection.getresponse()
+    received = response.status, response.read(), dict(response.getheaders())
     connection.close()
-    return found
+    return received
 
 
-def change(run: Run, asked: Any, **headers: str) -> tuple[int, dict[str, Any]]:
-    """Ask for prompts; what is no bytes is sent as JSON."""
-    body = asked if isinstance(asked, bytes) else json.dumps(asked).encode()
-    code, answer, _ = ask(run, "POST", "/prompts", body, **{"Content_Type": "application/json", **headers})
+def change_prompts(run: Run, content: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+    """Post to /prompts; content that is not bytes is sent as JSON."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    code, answer, _ = send_request(run, "POST", "/prompts", body, **{"Content_Type": "application/json", **headers})
     return code, json.loads(answer)
 
 
@@ -132,7 +132,7 @@ async def watching(run: Run, **headers: str) -> Any:
 
 
 async def next_of(ws: Any, kind: type) -> Any:
-    """The next picture (bytes) or status (str, as it was sent)."""
+    """Receive the next picture (bytes) or status (str)."""
     async with asyncio.timeout(20):
         while True:
             message = await ws.receive()
@@ -141,8 +141,8 @@ async def next_of(ws: Any, kind: type) -> Any:
                 return message.data
 
 
-def raw_watcher(run: Run) -> socket.socket:
-    """A client that has shaken hands by itself and reads nothing after."""
+def raw_client(run: Run) -> socket.socket:
+    """Open a WebSocket by hand; it reads nothing after the handshake."""
     client = socket.socket()
     client.settimeout(20)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before it connects, else the window is larger
@@ -155,15 +155,15 @@ def raw_watcher(run: Run) -> socket.socket:
     return client
 
 
-def narrow(run: Run) -> None:
-    """Let the system hold little for the clients, so that what they do not read waits in this process."""
-    for each in watchers(run):
-        each._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+def shrink_send_buffers(run: Run) -> None:
+    """Make the system's send buffers small, so that unread data waits in this process."""
+    for client in clients(run):
+        client._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
-def say_next(client: socket.socket) -> None:
+def send_next(client: socket.socket) -> None:
     client.sendall(b"\x81\x84\0\0\0\0next")
 
 
-def watchers(run: Run) -> list[Any]:
-    return list(run.server._site.watchers) if run.server._site else []
+def clients(run: Run) -> list[Any]:
+    return list(run.server._app.clients) if run.server._app else []

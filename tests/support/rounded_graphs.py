@@ -1,4 +1,4 @@
-"""Graphs that round as devices do: honest plans, for tests of what a plan's outputs are compared with.
+"""Make graphs that round like devices, as stand-ins for correct plans.
 
 They are computed in fp32 and rounded where a device rounds: TF32 and bf16 before products, fp16 after every operation
 of a graph in fp16.
@@ -20,7 +20,7 @@ _FLOATS = {TensorProto.FLOAT16: TensorProto.FLOAT}
 
 
 def save_rounded(graph: Path, path: Path, rounding: Rounding) -> Path:
-    """Save a graph, in fp16 for `fp16`, so that it rounds. Its metadata are kept, its inputs and outputs are fp32."""
+    """Save a graph that rounds, for `fp16` in fp16. It keeps its metadata; inputs and outputs are fp32."""
     model = onnx.load(str(graph))
     if rounding == "fp16":
         _widen(model)
@@ -58,7 +58,7 @@ def _veltkamp(name: str, rounded: str) -> list[onnx.NodeProto]:
 
 
 def _widen(model: onnx.ModelProto) -> None:
-    """Compute in fp32 what is fp16, and round it to fp16 at once."""
+    """Compute fp16 nodes in fp32, and round their results to fp16."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     values = (*inferred.value_info, *inferred.output)
     halves = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT16}

@@ -8,15 +8,14 @@ import time
 import numpy as np
 
 from fastsam_trt.sources.health import SourceHealth
-from fastsam_trt.sources.shot import Ended, Opened, Shot
+from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened
 
 
 class Script:
-    """What `open_reader` does, opening after opening: each a list of steps, or None where it can't be opened.
+    """A replacement for `open_reader`. Every opening has a list of steps, or None if it fails.
 
-    A step is a picture, an error to raise, an event that is waited for and then no frame comes, `Ended`, a time in
-    seconds by the stream's clock for the next frame, or damage that happens before it. At the end of its steps a
-    reader gives no more frames.
+    A step is an image, an error to raise, an event to wait for (then no frame comes), `Ended`, a timestamp in seconds
+    for the next frame, or damage before it. After its last step, a reader gives no more frames.
     """
 
     def __init__(self, *openings: list | None, has_end: bool = False) -> None:
@@ -47,7 +46,7 @@ class ScriptedReader:
         self._damage = SourceHealth()
         self.opened = Opened(25.0, script.has_end)
 
-    def read(self, *, decode: bool) -> Shot | Ended | None:
+    def read(self, *, decode: bool) -> CapturedFrame | Ended | None:
         stream_s = None
         for step in self._steps:
             if isinstance(step, float):
@@ -63,8 +62,8 @@ class ScriptedReader:
                 return step
             else:
                 assert isinstance(step, np.ndarray)
-                picture = step if decode else None
-                return Shot(picture, time.perf_counter(), time.time(), stream_s, damage=self._damage)
+                image = step if decode else None
+                return CapturedFrame(image, time.perf_counter(), time.time(), stream_s, damage=self._damage)
         return None
 
     def close(self) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from fastsam_engine import Session, find_graph, open_session, read_spec
+from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.backends import all_backends
 from fastsam_engine.backends.tensorrt import api as api_module
 from fastsam_engine.backends.tensorrt.flavours import TensorRt, TensorRtRtx
-from fastsam_engine.choose_builder import choose_builder
 from fastsam_engine.gpus import Gpu
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_engine.plans.engine_cache import EngineCache

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_trt import Pipeline, Result
-from fastsam_trt.frames.image import read_picture
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.frames.image import read_image
+from fastsam_trt.segmentation.nms import box_ious
 
 _CONF, _IOU, _IMGSZ_PX = 0.25, 0.7, 640
 _COUNTED_SCORE = 0.3  # a detection this near to the threshold may fall on either side of it by rounding alone
@@ -34,7 +34,7 @@ def main() -> int:
     args = parser.parse_args()
     harness.require("torch", "ultralytics", files=(args.images, args.weights))
     reference.check_same_weights(args.model, args.weights)
-    photos = {path.name: read_picture(path) for path in sorted(args.images.glob("*.jpg"))}
+    photos = {path.name: read_image(path) for path in sorted(args.images.glob("*.jpg"))}
     if not photos:
         raise harness.BenchmarkError(f"expected photos (*.jpg) in {args.images}, found none")
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "ultralytics", "torch", "numpy"))

@@ -44,7 +44,7 @@ def compare(
 
 
 def count(segmenter: Path, exported: Path, home: Path, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, int]:
-    """Run two frames in this process, with text features kept in `home`: the text tower's runs after each step."""
+    """Run two frames in this process, and count runs of the text tower; text embeddings are cached in `home`."""
     os.environ["FASTSAM_TRT_HOME"] = str(home)
     with _opened_graphs() as opened:
         pipeline = Pipeline(segmenter, clip=exported, prompts=_PROMPTS, selector="clip", threshold=0)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import one_line
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 
 ULTRALYTICS, SCRIPT = "PyTorch ultralytics", "PyTorch script, our steps"
 _MASKS = 10  # segments of a frame where no crops are asked for

@@ -35,7 +35,7 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.frames.preprocess import FramePreprocessor
 from fastsam_trt.masks.mask_source import paste
-from fastsam_trt.segmentation.box_iou import box_ious
+from fastsam_trt.segmentation.nms import box_ious
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import Segments
 
@@ -185,7 +185,7 @@ def _transformers(family: str, weights: Path) -> Any:
 
 def _input(segmenter: Segmenter, frame: NDArray[np.uint8], imgsz: int | None) -> dict[str, Array]:
     image: Any = segmenter.session.spec.input
-    array, _ = FramePreprocessor(image, None if imgsz is None else (imgsz, imgsz))(frame)
+    array, _ = FramePreprocessor(image, None if imgsz is None else (imgsz, imgsz)).prepare(frame)
     return {image.name: array.copy()}
 
 

@@ -77,7 +77,9 @@ def main() -> int:
     if args.export:
         return _export(args)
     if not rehearsal and not gpus():
-        raise harness.BenchmarkError(f"expected an NVIDIA GPU, found none: {gpu_count()[1]}; rehearse: --device cpu")
+        raise harness.BenchmarkError(
+            f"expected an NVIDIA GPU, found none: {gpu_count().problem}; rehearse: --device cpu"
+        )
     budget = Budget(args.minutes * 60)
     facts = {**harness.machine(_PACKAGES), "gpu": [each.name for each in gpus()], "rehearsal": rehearsal}
     if rehearsal:

@@ -20,7 +20,7 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.clip.crops import square_windows
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.frames.image import read_picture
+from fastsam_trt.frames.image import read_image
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.preprocess import FramePreprocessor
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
@@ -89,10 +89,10 @@ def frame_of(folder: Path) -> NDArray[np.uint8]:
 
     kept = folder / "frame.png"
     if kept.is_file():
-        return read_picture(kept)
+        return read_image(kept)
     photo = harness.SHARED / "images" / "bus.jpg"
     if photo.is_file():
-        picture = read_picture(photo)
+        picture = read_image(photo)
         times = [-(-whole // part) for whole, part in zip(FRAME, picture.shape[:2], strict=True)]
         frame = np.ascontiguousarray(np.tile(picture, (*times, 1))[: FRAME[0], : FRAME[1]])
     else:
@@ -120,7 +120,7 @@ def _segments(models: Models, name: str, frame: NDArray[np.uint8], imgsz: int) -
     """Thresholds that leave enough of the surest segments, and these."""
     session = open_session(find_graph(models.export(name, "fp32")), "onnxruntime", "cpu", "fp32")
     image: Any = session.spec.input
-    array, letterbox = FramePreprocessor(image, (imgsz, imgsz))(frame)
+    array, letterbox = FramePreprocessor(image, (imgsz, imgsz)).prepare(frame)
     outputs = session.run({image.name: array})
     classes, detections = len(session.spec.class_names), session.spec.outputs[0].name
     scores = np.sort(outputs[detections][0, 4 : 4 + classes].max(axis=0))[::-1]

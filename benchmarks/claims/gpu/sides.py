@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from fastsam_engine import ModelSpec, Session
 from fastsam_engine.backends import get_backend
+from fastsam_engine.backends.onnxruntime.provider_options import compute_precision
 from fastsam_engine.device_array import DeviceArray
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.run_observers import ObservedRun
-from fastsam_engine.session import Array
+from fastsam_engine.session import Array, OpenOptions
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt import Pipeline
 from fastsam_trt.frames.letterbox import Letterbox
@@ -102,7 +102,7 @@ class Batched:
 
     def inputs(self, frames: Frames) -> tuple[dict[str, Array], list[Letterbox]]:
         """The network's input by name, and where each frame lies in it."""
-        placed = [(array.copy(), letterbox) for array, letterbox in map(self._preprocess, frames)]
+        placed = [(array.copy(), letterbox) for array, letterbox in map(self._preprocess.prepare, frames)]
         return {self._input.name: np.concatenate([array for array, _ in placed])}, [each for _, each in placed]
 
     def decode(
@@ -230,10 +230,9 @@ def _bound(path: Path, spec: ModelSpec, precision: str, options: OpenOptions) ->
     """A session of ONNX Runtime on the processor that does what it would do on a GPU: its arrays stay there."""
     from fastsam_engine.backends.onnxruntime.backend import open_bound
     from fastsam_engine.backends.onnxruntime.devices import Device
-    from fastsam_engine.backends.onnxruntime.provider_options import computed
 
     device = Device.parse("cpu")
-    return open_bound(path, spec, device, computed(spec, device, precision), options)
+    return open_bound(path, spec, device, compute_precision(spec, device, precision), options)
 
 
 def no_part(part: str) -> Session:

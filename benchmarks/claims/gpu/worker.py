@@ -38,7 +38,7 @@ def readiness(_: Given) -> Rows:
         except Exception as error:  # noqa: BLE001 - such as two packages that bring one module
             yield {"kind": "there", "title": name, "devices": [], "note": str(error)}
             continue
-        note = " ".join(filter(None, [found.lacks or ("" if found.devices else found.reason), found.mend]))
+        note = " ".join(filter(None, [found.missing or ("" if found.devices else found.reason), found.fix]))
         yield {"kind": "there", "title": name, "version": found.version, "devices": list(found.devices), "note": note}
     for package in ("torch", "transformers", "ultralytics", "onnx"):
         why = _imports(package)

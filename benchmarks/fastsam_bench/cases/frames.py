@@ -17,7 +17,7 @@ from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
 
 if TYPE_CHECKING:
-    from fastsam_trt.sources.video_file import VideoFile
+    from fastsam_trt.sources.video.video_file import VideoFile
 
 _PICTURES = 4
 _JPEG_QUALITY = 90
@@ -116,7 +116,7 @@ class VideoFrames(Frames):
         if frame is None:
             raise SourceUnreadableError(str(self._path), f"frame {self._next} can't be decoded any more")
         self._next += 1
-        return frame.picture
+        return frame.image
 
     def close(self) -> None:
         self._video.close()
@@ -128,6 +128,6 @@ class VideoFrames(Frames):
         self._next = 0
 
     def _open(self) -> VideoFile:
-        from fastsam_trt.sources.video_file import VideoFile  # which loads FFmpeg
+        from fastsam_trt.sources.video.video_file import VideoFile  # which loads FFmpeg
 
         return VideoFile(str(self._path), self._path)

@@ -14,7 +14,7 @@ from fastsam_bench.timing.stage_clock import StageClock
 from fastsam_engine import Session
 from fastsam_engine.opener import open_session
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_engine.store.model_store import beside
+from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.letterbox import Letterbox, fit
@@ -35,11 +35,11 @@ class CountedSegmenter:
         self._segmenter = segmenter
         self._count = count
 
-    def timed(
+    def segment(
         self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
-    ) -> tuple[Segments, dict[str, float]]:
-        segments, speed = self._segmenter.timed(frame, thresholds, rectangle)
-        return segments.take(np.resize(np.arange(len(segments)), self._count)), speed
+    ) -> Segments:
+        segments = self._segmenter.segment(frame, thresholds, rectangle)
+        return segments.take(np.resize(np.arange(len(segments)), self._count))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._segmenter, name)
@@ -100,7 +100,8 @@ class OpenedModel:
         """A decoder of the session's outputs that shares no state with that of the pipeline."""
         path, session = self.session.path, self.session
         return decoder_for(
-            session, lambda part: open_session(beside(path, part), session.backend, session.device, self.case.precision)
+            session,
+            lambda part: open_session(sibling_graph(path, part), session.backend, session.device, self.case.precision),
         )
 
     def conf_for_crops(self, frames: Iterable[NDArray[np.uint8]]) -> float:

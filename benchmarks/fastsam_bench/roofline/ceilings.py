@@ -26,13 +26,13 @@ from fastsam_bench.roofline.memory_bandwidth import HostMemory, free_memory, las
 from fastsam_bench.roofline.probe_graphs import Probe, draw_input, write_probe
 from fastsam_engine import Session, open_session
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.session import Computed
+from fastsam_engine.session import ComputePrecision
 from fastsam_engine.spec.model_spec import Precision
 
 _SAMPLES = 7
 _SAMPLE_S = 0.1  # time limit of a sample
 _LEAST_RUNS, _MOST_RUNS = 2, 50
-_BYTES: Mapping[Computed, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+_BYTES: Mapping[ComputePrecision, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 _MB = 1 << 20
 _BEYOND = 2  # times the last-level cache: a working set of this size does not fit into it
 
@@ -87,7 +87,7 @@ class Ceilings:
 def measure_ceilings(
     backend: str,
     device: str,
-    precision: Computed,
+    precision: ComputePrecision,
     probes: Sequence[Probe] | None = None,
     samples: int = _SAMPLES,
 ) -> Ceilings:
@@ -160,7 +160,7 @@ def _host_sets() -> Iterable[int]:
     return [*(each * _MB for each in (4, 16, 64) if each * _MB < largest), largest]
 
 
-def _opened(folder: Path, probe: Probe, backend: str, device: str, precision: Computed) -> Callable[[], object]:
+def _opened(folder: Path, probe: Probe, backend: str, device: str, precision: ComputePrecision) -> Callable[[], object]:
     """A function that runs a probe once and waits for it, with the input in the session's memory."""
     stored: Precision = "fp32"
     requested: str = precision

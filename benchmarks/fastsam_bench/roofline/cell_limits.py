@@ -14,10 +14,10 @@ from fastsam_bench.roofline.operations import GraphCosts, session_costs
 from fastsam_bench.timing.stage_clock import Shapes
 from fastsam_engine import Session
 from fastsam_engine.errors import BackendUnavailableError
-from fastsam_engine.session import Computed
+from fastsam_engine.session import ComputePrecision
 
 _logger = logging.getLogger(__name__)
-_Place = tuple[str, str, Computed]
+_Place = tuple[str, str, ComputePrecision]
 
 
 class Limits:

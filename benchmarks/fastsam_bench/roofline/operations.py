@@ -29,11 +29,11 @@ import numpy as np
 
 from fastsam_bench.errors import GraphCountError
 from fastsam_bench.roofline.shape_inference import GraphValues, Value, find_values
-from fastsam_engine.session import Computed, Session
+from fastsam_engine.session import ComputePrecision, Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec_reader import read_spec
 
-_WIDTHS: Mapping[Computed, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+_WIDTHS: Mapping[ComputePrecision, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 _VIEWS = {"Constant", "Flatten", "Identity", "Reshape", "Shape", "Size", "Squeeze", "Unsqueeze"}
 _WITHIN_OTHERS = {"DequantizeLinear", "QuantizeLinear"}  # backends fuse these into the nodes around them
 _TAKES_PART = {
@@ -111,7 +111,7 @@ class GraphCosts:
 def count(
     graph: Path | Any,
     shapes: Mapping[str, Sequence[int]],
-    precision: Computed | None = None,
+    precision: ComputePrecision | None = None,
     *,
     input_widths: Mapping[str, int] | None = None,
 ) -> GraphCosts:

@@ -15,7 +15,7 @@ from fastsam_engine.store.model_store import find_graph
 from fastsam_trt import bundled_models
 from fastsam_trt.comparison.compare import installed_segmenters
 from fastsam_trt.errors import OptionError
-from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
+from fastsam_trt.pipeline.models import DEFAULT_CLIP
 
 SCENARIOS = ("single", "offline", "live", "cold", "sweep")
 BATCHES = (1, 8)

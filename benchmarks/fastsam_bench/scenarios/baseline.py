@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.spec.model_input import TokenInput
-from fastsam_engine.store.model_store import beside
+from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.tokenizer import TextTokenizer
 from fastsam_trt.segmentation.segments import Segments
@@ -31,15 +31,15 @@ class TextTower:
         Raises:
             FastsamError: It can't be opened.
         """
-        graph = beside(find_graph(locate(clip), "image"), "text", own="image")
+        graph = sibling_graph(find_graph(locate(clip), "image"), "text", own="image")
         self._session = open_session(graph, backend, device, "fp32", cpu_fallback=True)
         tokens = cast("TokenInput", read_spec(graph).input)
-        self._tokenize = TextTokenizer(graph.with_name("tokenizer.json"), tokens)
+        self._tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), tokens)
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Texts to (n, d) float32, rows of length one."""
         name, given = self._session.spec.input_names[0], self._session.spec.outputs[0].name
-        return np.asarray(self._session.run({name: self._tokenize(list(texts))})[given], np.float32)
+        return np.asarray(self._session.run({name: self._tokenizer.tokenize(list(texts))})[given], np.float32)
 
 
 def has_full_masks(segments: Segments) -> bool:

@@ -88,7 +88,7 @@ def first_result(request: Mapping[str, Any]) -> dict[str, float]:
         request: The fields of a `ModelCase`, and `picture`, a file.
     """
     begun_s = time.time()
-    from fastsam_trt.frames.image import read_picture
+    from fastsam_trt.frames.image import read_image
     from fastsam_trt.pipeline.pipeline import Pipeline
 
     imported_s = time.time()
@@ -96,7 +96,7 @@ def first_result(request: Mapping[str, Any]) -> dict[str, float]:
         request["model"], backend=request["backend"], device=request["device"], precision=request["precision"]
     )
     opened_s = time.time()
-    pipeline(read_picture(Path(request["picture"]))).crops()
+    pipeline(read_image(Path(request["picture"]))).mask_crops()
     return {"begun_s": begun_s, "imported_s": imported_s, "opened_s": opened_s, "done_s": time.time()}
 
 

@@ -73,10 +73,10 @@ class LiveStream(Scenario):
         taken, start_s = 0, 0.0
         with PacedSource(self.frames) as source, Flow(source, self.opened.pipeline, "latest") as flow:
             for place, (frame, result) in enumerate(flow):
-                result.crops()
+                result.mask_crops()
                 now_s = time.perf_counter()
                 if place == _LED_IN - 1:
-                    start_s, before = now_s, flow.figures.snapshot()
+                    start_s, before = now_s, flow.stats.snapshot()
                 if place < _LED_IN:
                     continue
                 taken += 1
@@ -90,7 +90,7 @@ class LiveStream(Scenario):
                 self.segments.append(len(result))
                 if taken >= _FEWEST and now_s - start_s >= seconds:
                     break
-            after = flow.figures.snapshot()
+            after = flow.stats.snapshot()
         seconds_s = now_s - start_s
         fps_in, fps_out = (after.captured - before.captured) / seconds_s, taken / seconds_s
         self.passes.append(Pass(fps_in, fps_out, after.dropped - before.dropped))
@@ -99,5 +99,5 @@ class LiveStream(Scenario):
     def call(self) -> Times:
         start = time.perf_counter()
         self.frames.prepare()
-        self.opened.pipeline(self.frames.capture(), rectangle="smallest").crops()
+        self.opened.pipeline(self.frames.capture(), rectangle="smallest").mask_crops()
         return {WHOLE: (time.perf_counter() - start) * 1e3}

@@ -46,7 +46,7 @@ class Offline(Scenario):
         for place in range(self.case.batch):
             picture = self.frames.capture()
             took("capture")
-            array, placed = self._preprocess(picture)
+            array, placed = self._preprocess.prepare(picture)
             if self._batch.shape[1:] != array.shape[1:]:
                 self._batch = np.empty((self.case.batch, *array.shape[1:]), array.dtype)
             self._batch[place] = array[0]

@@ -25,7 +25,8 @@ from fastsam_bench.scenarios.baseline import TextTower, full_masks, has_full_mas
 from fastsam_bench.timing.blocks import state
 from fastsam_bench.timing.paired import wall_clock
 from fastsam_trt.clip.model import Clip
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
+from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.texts import Routes
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import TextSelector, match_scores
 
@@ -125,16 +126,14 @@ def _segments(opened: OpenedModel, frame: NDArray[np.uint8], count: int) -> Segm
 
 
 def _by_label() -> TextSelector:
-    return TextSelector({_PROMPTED: 0}, {}, None, negatives=(), templates=(), threshold=1.0)
+    return TextSelector(Routes({_PROMPTED: 0}), TextOptions())
 
 
 def _by_clip(clip: Clip, frame: NDArray[np.uint8], segments: Segments) -> TextSelector:
     """A selector with a threshold at which it selects one segment in five."""
 
     def selector(threshold: float) -> TextSelector:
-        return TextSelector(
-            {}, {0: PROMPT}, clip, negatives=DEFAULT_NEGATIVES, templates=DEFAULT_TEMPLATES, threshold=threshold
-        )
+        return TextSelector(Routes(by_clip={0: PROMPT}), TextOptions(threshold=threshold), clip)
 
     similarities = np.sort(selector(0.0).select(frame, segments).similarities)[::-1]
     return selector(float(similarities[max(len(segments) // _ONE_IN, 1) - 1]))

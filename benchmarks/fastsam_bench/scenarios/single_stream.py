@@ -29,7 +29,7 @@ class SingleStream(Scenario):
         picture = self.frames.capture()
         captured = time.perf_counter()
         result = self.opened.pipeline(picture, rectangle="smallest")
-        result.crops()
+        result.mask_crops()
         done = time.perf_counter()
         self.segments.append(len(result))
         self.keep_shapes()

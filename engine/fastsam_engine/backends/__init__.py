@@ -1,4 +1,4 @@
-"""Backends, one folder each. A folder that defines a `Backend` under `@register` is found by being here."""
+"""Backends, one folder each; every folder here is imported and registers its own."""
 
 from fastsam_engine.backends.registry import Backend, Readiness, all_backends, get_backend, register
 

@@ -1,4 +1,4 @@
-"""The registry of backends: what a backend is, and which there are."""
+"""Define what a backend is, and register the backends there are."""
 
 from __future__ import annotations
 
@@ -9,38 +9,37 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import BuildRequestError, UnknownBackendError
-from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.import_names import import_modules
 from fastsam_engine.plans.build_request import BuildReport, BuildRequest, Progress
-from fastsam_engine.session import Session
+from fastsam_engine.session import OpenOptions, Session
 from fastsam_engine.spec.model_spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether a backend can serve on this machine.
+    """Whether a backend works on this machine.
 
     Attributes:
-        version: Version of its package; empty where it is not installed.
-        devices: Devices it can use here, best first; empty where it can't serve.
-        reason: Why it is fast, or why it can't serve.
-        mend: Command that makes it serve; empty where it does.
-        speed_rank: Order among the backends that can serve, smaller is faster; on the best of the devices.
-        device_ranks: The same on the devices where it is another.
-        lacks: Why devices that it knows are not among them, and what mends it; empty where there is nothing to say.
+        version: Version of its package; empty if it is not installed.
+        devices: Devices it can use here, best first; empty if it does not work.
+        reason: Why it is fast, or why it does not work.
+        fix: Command that makes it work; empty if it does.
+        speed_rank: Rank among the backends on its best device; smaller is faster.
+        device_ranks: The rank on devices where it differs.
+        missing: Why some of its devices can't be used, and how to fix that; empty if all can.
     """
 
     version: str
     devices: tuple[str, ...]
     reason: str
-    mend: str = ""
+    fix: str = ""
     speed_rank: int = 100
     device_ranks: Mapping[str, int] = field(default_factory=dict)
-    lacks: str = ""
+    missing: str = ""
 
     def rank(self, device: str) -> int:
-        """The `speed_rank` on a device, `auto` being the best."""
+        """The `speed_rank` on a device; `auto` is the best one."""
         return self.device_ranks.get(device, self.speed_rank)
 
 
@@ -51,10 +50,10 @@ class Backend(ABC):
 
     @abstractmethod
     def readiness(self) -> Readiness:
-        """Say whether this backend can serve here, without loading a model.
+        """Tell whether this backend works here, without loading a model.
 
         Raises:
-            PackageClashError: Its package is installed twice, so that what would run is left to chance.
+            PackageClashError: Its package is installed twice.
         """
 
     @abstractmethod
@@ -69,38 +68,40 @@ class Backend(ABC):
             options: See `fastsam_engine.open_session`.
 
         Raises:
-            BackendUnavailableError: The precision or an option can't be had.
-            OperatorFallbackError: Operators would run elsewhere than on the device.
+            BackendUnavailableError: The precision or an option is not available.
+            OperatorFallbackError: Operators would not run on the device.
             ModelFileError: The library can't load the graph.
         """
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
-        """Make ready, once, what `open` would otherwise make each time or the first time.
+        """Build in advance what `open` would otherwise build the first time or every time.
 
         Args:
             request: What to build, and how.
             device: `auto` or a device of the backend.
-            progress: Told how far it is.
+            progress: Called with the progress of the build.
 
         Raises:
-            BuildRequestError: There is nothing to build for this backend, or not so.
-            BuildError: The graph can't be built, or what was built computes something else.
+            BuildRequestError: This backend builds nothing, or not with these options.
+            BuildError: The graph can't be built, or the result does not compute what the graph does.
         """
-        raise BuildRequestError("backend", "one that builds", self.name, "use it as it is: it runs graphs unbuilt")
+        raise BuildRequestError(
+            "backend", "one that builds", self.name, "no build is needed: it runs graphs as they are"
+        )
 
 
 _REGISTERED: dict[str, Backend] = {}
 
 
 def register(backend: type[Backend]) -> type[Backend]:
-    """Class decorator that makes a backend known under its name."""
+    """Class decorator that registers a backend under its name."""
     _REGISTERED[backend.name] = backend()
     return backend
 
 
 @cache
 def all_backends() -> dict[str, Backend]:
-    """Every backend of this folder, by name; loading this loads none of their libraries."""
+    """Every backend of this folder, by name. Their libraries are not loaded."""
     import_modules("fastsam_engine.backends")
     return dict(sorted(_REGISTERED.items()))
 

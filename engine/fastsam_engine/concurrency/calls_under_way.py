@@ -1,4 +1,4 @@
-"""CallsUnderWay: the calls that use something which can be closed."""
+"""Count the calls in progress on an object, so that closing it can wait for them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from fastsam_engine.errors import ClosedError, ForkedError
 
 
 class CallsUnderWay:
-    """The calls under way, on any thread, of an object that can be closed."""
+    """The calls in progress, on all threads, on an object that can be closed."""
 
-    def __init__(self, what: str, mend: str) -> None:
-        """Count none.
+    def __init__(self, what: str, fix: str) -> None:
+        """Start without calls.
 
         Args:
-            what: What is used, such as `the session of yolov8n-seg`.
-            mend: What to do once it is closed.
+            what: The object, such as `the session of yolov8n-seg`.
+            fix: What to do after it was closed, for the error.
         """
-        self._what, self._mend = what, mend
+        self._what, self._fix = what, fix
         self._process = os.getpid()
         self._changed = threading.Condition()
-        self._calls: Counter[int] = Counter()  # of each thread that has one
+        self._calls: Counter[int] = Counter()  # per thread
         self._closed = False
-        self._release: Callable[[], None] | None = None  # what is yet to be done
+        self._release: Callable[[], None] | None = None  # until it has been called
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -34,16 +34,16 @@ class CallsUnderWay:
 
         Raises:
             ClosedError: It was closed.
-            ForkedError: This process is a fork of the one that opened it: a thread that held a lock is not here.
+            ForkedError: This process is a fork of the one that opened it, so threads that hold locks are missing.
         """
         if os.getpid() != self._process:
             raise ForkedError(self._what)
         thread = threading.get_ident()
         with self._changed:
-            self._calls[thread] += 1  # before the question: a signal's handler may close between the two
+            self._calls[thread] += 1  # before the check, since a signal handler may close in between
         try:
-            if self._closed and self._calls[thread] == 1:  # not a call within one that was there before
-                raise ClosedError(self._what, self._mend)
+            if self._closed and self._calls[thread] == 1:  # not a nested call of one that began before
+                raise ClosedError(self._what, self._fix)
             yield
         finally:
             with self._changed:
@@ -55,14 +55,14 @@ class CallsUnderWay:
                     self._changed.notify_all()
 
     def close(self, release: Callable[[], None]) -> None:
-        """Let no further call begin, wait for those under way, and release what they used, once.
+        """Refuse further calls, wait for those in progress, and release their resources once.
 
-        In the middle of a call of the same thread, as a signal's handler is, nothing can be waited for: the last call
-        under way releases what it used then.
+        Inside a call on the same thread, for example in a signal handler, it can't wait: then the last call in progress
+        releases the resources.
 
         Args:
-            release: Called once, that of the first close; every other close returns after it. Not in a fork of the
-                process that opened it, which has none of the threads that would be waited for.
+            release: Called once, from the first `close`; other calls of `close` return after it. Not called in a fork
+                of the process, which has none of the threads to wait for.
         """
         if os.getpid() != self._process:
             return

@@ -1,26 +1,26 @@
-"""Closable: what holds memory until it is closed, and stays in the process that opened it."""
+"""Define objects that hold memory until they are closed, and that can't be sent to another process."""
 
 from __future__ import annotations
 
 from typing import NoReturn, Self
 
 from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
-from fastsam_engine.errors import NotSentError
+from fastsam_engine.errors import NotPicklableError
 
 
 class Closable:
-    """An open model, or part of one; a context manager, which closes it.
+    """An open model, or a part of one; also a context manager that closes it. It can't be pickled or copied.
 
-    A subclass makes `_under_way`, and counts each of its calls there. It can be neither pickled nor copied.
+    A subclass sets `_under_way` and counts its calls there.
     """
 
     _under_way: CallsUnderWay
 
     def close(self) -> None:
-        """Give the memory back now, after the calls under way; a later call raises `ClosedError`.
+        """Free the memory after the calls in progress; later calls raise `ClosedError`.
 
-        Any thread may close it, and a second time does nothing more. A signal's handler that closes it in the middle of
-        a call of the same thread does not wait for that: the call ends whole, and gives the memory back.
+        Any thread may call it; a second call has no effect. In a signal handler, inside a call on the same thread, it
+        does not wait: that call finishes normally and then frees the memory.
         """
         self._under_way.close(self._release)
 
@@ -31,7 +31,7 @@ class Closable:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise NotSentError(type(self).__name__)
+        raise NotPicklableError(type(self).__name__)
 
     def _release(self) -> None:
-        """Give back what is held. Called once, when no call is under way, and none comes after."""
+        """Free all resources. Called once, when no call is in progress and none can follow."""

@@ -1,4 +1,4 @@
-"""Interruption: Ctrl-C stops work that a library does in one long call, and says what it stopped."""
+"""Let Ctrl-C interrupt long calls of libraries."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from fastsam_engine.errors import BuildInterruptedError
 
 T = TypeVar("T")
 _THREAD_NAME = "fastsam-trt build"
-_POLL_S = 0.1  # signal handlers run between two waits, on Windows too
+_POLL_S = 0.1  # signal handlers run between two waits, also on Windows
 
 
 def interruptible(work: Callable[[threading.Event], T], cancel: Callable[[], object] = lambda: None) -> T:
-    """Do work that holds its thread for long, so that an exception of a signal handler still gets through.
+    """Run long work so that an exception from a signal handler is raised soon.
 
-    Signal handlers run on the main thread only, and not while that is inside a library. So on the main thread the work
-    gets a thread of its own, and what interrupts the wait for it comes out once the work has come back. A second
-    interrupt comes out at once and leaves the work running: a process that ends then must not tear down what it uses.
+    Signal handlers run on the main thread only, and not while it is inside a library. So on the main thread the work
+    runs in a new thread, and an exception that interrupts the wait is raised once the work has stopped. A second
+    interrupt is raised at once while the work goes on: a process that ends then must not free what the work uses.
 
     Args:
-        work: Given an event that is set when it is to stop early.
-        cancel: Called, on the thread that waits, when it is to stop early.
+        work: Takes an event that is set when it shall stop early.
+        cancel: Called on the waiting thread when the work shall stop early.
 
     Returns:
         What the work returns.
 
     Raises:
-        BaseException: What the work raises, or what interrupted the wait for it.
+        BaseException: What the work raises, or what interrupted the wait.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -42,7 +42,7 @@ def interruptible(work: Callable[[threading.Event], T], cancel: Callable[[], obj
     def run() -> None:
         try:
             outcome.set_result(work(stop))
-        except BaseException as error:  # noqa: BLE001 - raised again on the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised again on the waiting thread
             outcome.set_exception(error)
         finally:
             finished.set()
@@ -61,10 +61,10 @@ def interruptible(work: Callable[[threading.Event], T], cancel: Callable[[], obj
 
 @contextmanager
 def named_interrupts(graph: Path) -> Iterator[None]:
-    """Say of a KeyboardInterrupt which build it stopped.
+    """Turn a KeyboardInterrupt into an error that names the build.
 
     Raises:
-        BuildInterruptedError: There was one.
+        BuildInterruptedError: A KeyboardInterrupt was raised inside.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def named_interrupts(graph: Path) -> Iterator[None]:
 
 
 def _wait(thread: threading.Thread, finished: threading.Event) -> None:
-    """Wait in steps; an interrupted `Thread.join` would take the thread for ended from then on."""
+    """Wait in steps, since after an interrupted `Thread.join` the thread counts as ended."""
     while not finished.wait(_POLL_S):
         if thread.ident is None:  # interrupted before it began
             return

@@ -1,1 +1,1 @@
-"""Facts read from ONNX graphs without the package onnx."""
+"""Read facts from ONNX graphs without the package onnx."""

@@ -1,4 +1,4 @@
-"""What an ONNX file's graph takes and gives, and the files that hold its weights, read without loading it."""
+"""Read an ONNX graph's inputs, outputs and weight files without loading it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from fastsam_engine.errors import ModelFileError
 from fastsam_engine.graph.protobuf import fields, varint, within
 
 Axes = tuple[int | str, ...]
-"""Lengths, or the symbol of one that is not fixed, which may be empty."""
+"""Per axis its length or, if it is free, its symbol, which may be empty."""
 
 _GRAPH = 7  # of ModelProto
 _INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12  # of GraphProto
 _TENSOR_NAME, _EXTERNAL_DATA = 8, 13  # of TensorProto
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
-_NAME, _TYPE, _TENSOR_TYPE = 1, 2, 1  # the way from a ValueInfoProto to its tensor
+_NAME, _TYPE, _TENSOR_TYPE = 1, 2, 1  # path from a ValueInfoProto to its tensor
 _ELEMENT, _SHAPE, _DIM = 1, 2, 1  # of TypeProto.Tensor, and of TensorShapeProto
 _LENGTH, _SYMBOL = 1, 2  # of a Dimension
-_FIRST_NEGATIVE = 1 << 63  # of int64 as protobuf writes it
+_FIRST_NEGATIVE = 1 << 63  # of int64 in protobuf's encoding
 _DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
@@ -31,8 +31,8 @@ class Tensor:
     """An input or output.
 
     Attributes:
-        dtype: Its dtype; `unknown` where the file does not say.
-        axes: Its axes; None where the file does not say.
+        dtype: Its dtype; `unknown` if the file does not tell.
+        axes: Its axes; None if the file does not tell.
     """
 
     dtype: str
@@ -41,12 +41,12 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class OnnxGraph:
-    """What a graph takes and gives.
+    """Inputs, outputs and weight files of a graph.
 
     Attributes:
         inputs: By name, in order, without those that have a value in the file.
         outputs: By name, in order.
-        external: The files beside it that hold its weights, as it names them.
+        external: Weight files beside the ONNX file, as it names them.
     """
 
     inputs: dict[str, Tensor]
@@ -55,12 +55,12 @@ class OnnxGraph:
 
     @property
     def input_axes(self) -> dict[str, Axes]:
-        """Input name to its axes, those that are known."""
+        """Input name to axes, where these are known."""
         return {name: tensor.axes for name, tensor in self.inputs.items() if tensor.axes is not None}
 
 
 def read_graph(path: Path) -> OnnxGraph:
-    """Read what the graph of an ONNX file that `read_metadata` can read takes and gives.
+    """Read the graph of an ONNX file that `read_metadata` can read.
 
     Raises:
         ModelFileError: The graph can't be read.
@@ -88,7 +88,7 @@ def read_graph(path: Path) -> OnnxGraph:
 
 
 def _initializer(data: mmap.mmap, start: int, stop: int) -> tuple[str, str]:
-    """Name of a weight, and the file that holds it; empty where this one does."""
+    """Name of a weight, and its external file; empty if it is in the ONNX file."""
     name = location = ""
     for field, begin, end in fields(data, start, stop):
         if field == _TENSOR_NAME:
@@ -115,7 +115,7 @@ def _axis(data: mmap.mmap, start: int, stop: int) -> int | str:
     for number, begin, end in fields(data, start, stop):
         if number == _LENGTH:
             length = varint(data, begin, end)[0]
-            return length if length < _FIRST_NEGATIVE else ""  # some exporters say -1 of what is not fixed
+            return length if length < _FIRST_NEGATIVE else ""  # some exporters write -1 for a free axis
         if number == _SYMBOL:
             return data[begin:end].decode()
     return ""

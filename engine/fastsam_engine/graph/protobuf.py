@@ -1,4 +1,4 @@
-"""A walk over protobuf messages, such as ONNX files, by field numbers: what is not asked for is stepped over."""
+"""Walk over protobuf messages, such as ONNX files, by field numbers, skipping other fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def fields(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, i
     """Yield (field number, start, stop) of each field between two offsets of a protobuf message.
 
     Raises:
-        ValueError: The message is cut short, or none.
+        ValueError: The data is truncated or not a protobuf message.
     """
     at = start
     while at < stop:
@@ -34,10 +34,10 @@ def fields(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, i
 
 
 def varint(data: mmap.mmap, at: int, stop: int) -> tuple[int, int]:
-    """Read a base-128 number: its value and the offset behind it.
+    """Read a base-128 number. Returns its value and the offset after it.
 
     Raises:
-        ValueError: It breaks off.
+        ValueError: It is incomplete.
     """
     value = shift = 0
     while at < stop and shift < 64:
@@ -47,7 +47,7 @@ def varint(data: mmap.mmap, at: int, stop: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise ValueError(f"a number breaks off at byte {at}")
+    raise ValueError(f"an incomplete number at byte {at}")
 
 
 def within(data: mmap.mmap, span: tuple[int, int], field: int, *deeper: int) -> Iterator[tuple[int, int]]:

@@ -1,1 +1,1 @@
-"""Built engines: what to build, the plan file and its sidecar, input shapes, and the cache."""
+"""Build requests, plan files, supported input shapes, and the cache of built engines."""

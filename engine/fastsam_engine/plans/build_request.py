@@ -1,4 +1,4 @@
-"""What can be asked of a build, and what comes of it, whatever the backend."""
+"""Describe a build and its result, for all backends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from fastsam_engine.spec.model_spec import ModelSpec
 
 Progress = Callable[[str, int, int], None]
-"""Told a phase's name, its steps done and how many there are; from any thread."""
+"""Called with a phase's name, its finished steps and their number, on any thread."""
 
 Hardware = Literal["this", "same-capability", "ampere-plus"]
 
@@ -21,13 +21,13 @@ class BuildOptions:
     """How a plan is built; part of its key in the cache.
 
     Attributes:
-        targets: Compute capabilities such as `sm89`, TensorRT-RTX only; none: that of the GPU here.
-        workspace_mb: Most memory that a kernel may ask for, MiB; None: TensorRT's default, the whole GPU's.
+        targets: TensorRT-RTX only: compute capabilities such as `sm89`; none: that of this machine's GPU.
+        workspace_mb: Largest memory that a kernel may use, MiB; None: TensorRT's default, all memory of the GPU.
         optimization_level: 0 (quick to build) to 5 (fastest plan, long to build).
-        hardware: On which GPUs the plan runs, TensorRT only: this model of GPU, its compute capability, or Ampere and
-            later; the wider, the slower.
-        version_compatible: Whether later versions of TensorRT run the plan, TensorRT only; costs speed.
-        tf32: Whether products of fp32 may round their factors to TF32.
+        hardware: TensorRT only: the GPUs that the plan runs on: this model, its compute capability, or Ampere and
+            later; the more GPUs, the slower.
+        version_compatible: TensorRT only: whether later versions run the plan; this makes it slower.
+        tf32: Whether fp32 products may use TF32.
     """
 
     targets: tuple[str, ...] = ()
@@ -40,17 +40,17 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """A graph that is to be made ready for a machine.
+    """A graph to build for a machine.
 
     Attributes:
         graph: The ONNX file.
-        spec: Of it.
+        spec: Of the graph.
         batch: Usual and largest number of pictures or texts; None: by task, 1 and 8 for segmenters.
-        imgsz: (height, width) px, the only size of a model that takes several; None: every size up to its default one.
-        options: How.
-        out: A file to write to, past the cache; None: the cache.
-        again: Build though the cache has it.
-        threads: As the session's that are to use it, OpenVINO only; see `open_session`.
+        imgsz: (height, width) px to restrict a model of several sizes to; None: every size up to its default one.
+        options: How to build.
+        out: A file to write to instead of the cache; None: the cache.
+        again: Build even if the cache has the plan.
+        threads: OpenVINO only: the number of threads of later sessions; see `open_session`.
     """
 
     graph: Path
@@ -65,14 +65,14 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build made.
+    """The result of a build.
 
     Attributes:
-        path: File or folder; None where the cache could not be written.
+        path: File or folder; None if the cache could not be written.
         size: Bytes.
-        built_s: Seconds it took; None where the cache had it.
+        built_s: Duration, seconds; None if it was in the cache.
         target: What it runs on, in words.
-        parity: Output name to how far it is from the graph's; empty where there was nothing to run it on.
+        parity: `OUTPUT METRIC` to how much it differs from the graph; empty if there was no GPU to run it on.
     """
 
     path: Path | None

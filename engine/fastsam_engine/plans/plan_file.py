@@ -1,7 +1,7 @@
-"""Plan files: a serialised plan, and beside it `<plan>.json`, the graph's spec and what the plan was built for.
+"""Read and write plan files: a serialised plan, and beside it `<plan>.json` with its spec and how it was built.
 
-Also ultralytics' `.engine` files: a four-byte length, its metadata as JSON, then the plan. A plan holds code that runs
-on the GPU: one is read only from a path that the user named, or from the user's own cache.
+ultralytics' `.engine` files are read, too: a four-byte length, metadata as JSON, then the plan. A plan contains code
+that runs on the GPU, so plans are read only from paths that the user named and from the user's cache.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from fastsam_engine.plans.build_request import BuildOptions
 from fastsam_engine.spec import ultralytics_metadata
 from fastsam_engine.spec.json_reader import parse_json, read_json, shown
 from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.spec_document import read_spec_document
 from fastsam_engine.store.atomic_files import write_atomically
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
 PLAN_SUFFIXES = (".plan", ".engine")
 _BUILD_AGAIN = "build it again with: fastsam-trt build MODEL"
 _SIDECAR_DIGEST = "sidecar_sha256"
-_MOST_METADATA = 1 << 24  # bytes; more is no metadata
+_MOST_METADATA = 1 << 24  # bytes; metadata is never longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class PlanFacts:
 
     Attributes:
         backend: `tensorrt` or `tensorrt-rtx`.
-        version: Of the backend, which alone runs it unless it was built for later ones.
+        version: Of the backend; other versions can't run it, unless it was built to be version compatible.
         gpu: The GPU it was built on, or the targets it was built for.
         graph_sha256: Of the ONNX file.
-        options: Of the build; None where its file does not say.
-        parity: How far its outputs were from ONNX Runtime's; empty where no GPU was there to compare on.
+        options: Of the build; None if they are not recorded.
+        parity: How much its outputs differed from ONNX Runtime's; empty if there was no GPU to compare on.
     """
 
     backend: str = ""
@@ -52,7 +53,7 @@ class PlanFacts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan, and what its file says of it."""
+    """A plan, its spec, and how it was built."""
 
     spec: ModelSpec
     facts: PlanFacts
@@ -60,17 +61,17 @@ class Plan:
 
 
 def is_plan(path: Path) -> bool:
-    """Whether a path has the name of a plan."""
+    """Whether a path has the suffix of a plan."""
     return path.suffix.lower() in PLAN_SUFFIXES
 
 
 def sidecar(path: Path) -> Path:
-    """The file that says what a plan is."""
+    """The file beside a plan that describes it."""
     return path.with_name(f"{path.name}.json")
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Write a plan and its sidecar, each atomically; a stop between the two leaves a pair that is refused.
+    """Write a plan and its sidecar, each atomically. If only one is written, reading refuses the pair.
 
     Raises:
         OutputError: A file can't be written.
@@ -83,11 +84,11 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan of ours, or an `.engine` file of ultralytics'.
+    """Read a plan of this project, or an `.engine` file of ultralytics.
 
     Raises:
         ModelNotFoundError: There is no such file.
-        ModelFileError: It has no sidecar and no metadata, or is not what its sidecar says: cut short, or changed.
+        ModelFileError: It has no sidecar and no metadata, or is truncated or changed according to its sidecar.
     """
     if not path.is_file():
         raise ModelNotFoundError(str(path), path.parent)
@@ -105,7 +106,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def read_facts(path: Path) -> tuple[ModelSpec, PlanFacts]:
-    """What a plan's file says of it, without holding the plan against it.
+    """Spec and facts of a plan, without checking the plan against its checksum.
 
     Raises:
         ModelNotFoundError, ModelFileError: As `read_plan`.
@@ -128,11 +129,11 @@ def _read_sidecar(path: Path) -> tuple[ModelSpec, PlanFacts, str]:
         written = document["plan"].pop(_SIDECAR_DIGEST, None)
         if written not in (None, _digest(document)):
             raise ValueError("one that was changed after it was written")  # noqa: TRY301
-        told = document.pop("plan")
-        expected = told.pop("sha256", None)
+        facts_document = document.pop("plan")
+        expected = facts_document.pop("sha256", None)
         if not isinstance(expected, str):
             raise ValueError("no sha256 of the plan")  # noqa: TRY301
-        spec, facts = ModelSpec.from_document(document), read_json(PlanFacts, told, "plan")
+        spec, facts = read_spec_document(document), read_json(PlanFacts, facts_document, "plan")
         if facts.backend not in get_args(Flavour):
             known = " or ".join(get_args(Flavour))
             raise ValueError(f"expected a plan of {known}, found one of {shown(facts.backend)}")  # noqa: TRY301
@@ -142,7 +143,7 @@ def _read_sidecar(path: Path) -> tuple[ModelSpec, PlanFacts, str]:
 
 
 def _digest(document: Mapping[str, object]) -> str:
-    """A checksum of what a sidecar says, however its JSON is written."""
+    """A checksum of a sidecar's content, independent of JSON formatting."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

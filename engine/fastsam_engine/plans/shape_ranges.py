@@ -1,4 +1,4 @@
-"""Which shapes a plan serves: the smallest, the usual (which it is tuned for) and the largest of each input."""
+"""Choose the shapes that a plan supports: per input the smallest, the usual (which it is tuned for), the largest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fastsam_engine.spec.model_input import ArraysInput, ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
 Shape = tuple[int, ...]
-_WIDE = 9 / 16  # height to width of the frames that most sources give
+_WIDE = 9 / 16  # height to width of most sources' frames
 _QUERIES = 300
 _BATCHES = {"segment": (1, 1, 8), "embed-image": (1, 16, 32), "embed-text": (1, 16, 64)}
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeRange:
-    """The shapes that an input may take; all three the same: one shape only."""
+    """The shapes that an input may have; if all three are equal, only that one."""
 
     smallest: Shape
     usual: Shape
@@ -28,23 +28,23 @@ class ShapeRange:
 def shape_ranges(
     spec: ModelSpec, *, batch: tuple[int, int] | None = None, imgsz: tuple[int, int] | None = None
 ) -> dict[str, ShapeRange]:
-    """The shapes of every input that a plan of a graph is to serve.
+    """The shapes that a plan of a graph shall support, per input.
 
     Args:
         spec: Of the graph.
         batch: Usual and largest number of pictures or texts; None: by task, 1 and 8 for segmenters.
-        imgsz: (height, width) px, the only size of a model that takes several; None: every size up to its default one.
+        imgsz: (height, width) px to restrict a model of several sizes to; None: every size up to its default one.
 
     Raises:
-        BuildRequestError: The model does not take such a batch or size.
+        BuildRequestError: The model does not support this batch or size.
     """
     given = spec.input
     if isinstance(given, ImageInput | TokenInput):
         low, usual, high = _batches(spec, given, batch)
     elif batch is not None:
-        raise BuildRequestError("batch", "none for a graph that takes what another gives", "leave it out")
+        raise BuildRequestError("batch", "none for a graph that takes another graph's outputs", "omit it")
     if imgsz is not None and not isinstance(given, ImageInput):
-        raise BuildRequestError("imgsz", f"none, since {spec.name}'s graph takes no pictures", "leave it out")
+        raise BuildRequestError("imgsz", f"none, since {spec.name}'s graph takes no pictures", "omit it")
     if isinstance(given, TokenInput):
         return {given.name: ShapeRange(*((n, given.length) for n in (low, usual, high)))}
     if isinstance(given, ImageInput):
@@ -59,8 +59,8 @@ def shape_ranges(
     return {name: _range(layout, axes) for name, layout in zip(given.names, given.layouts, strict=True)}
 
 
-def bounded(spec: ModelSpec, ranges: Mapping[str, ShapeRange]) -> ModelSpec:
-    """The spec of a plan: its graph's, with the batch and the picture's size that the plan serves."""
+def plan_spec(spec: ModelSpec, ranges: Mapping[str, ShapeRange]) -> ModelSpec:
+    """The spec of a plan: that of its graph, with the batch and picture size that the plan supports."""
     given = spec.input
     if not isinstance(given, ImageInput | TokenInput):
         return spec
@@ -75,10 +75,12 @@ def bounded(spec: ModelSpec, ranges: Mapping[str, ShapeRange]) -> ModelSpec:
     return dataclasses.replace(spec, input=taken)
 
 
-def _batches(spec: ModelSpec, given: ImageInput | TokenInput, asked: tuple[int, int] | None) -> tuple[int, int, int]:
+def _batches(
+    spec: ModelSpec, given: ImageInput | TokenInput, requested: tuple[int, int] | None
+) -> tuple[int, int, int]:
     low, high = given.batch
-    usual, most = asked or _BATCHES[spec.task][1:]
-    if asked is None:
+    usual, most = requested or _BATCHES[spec.task][1:]
+    if requested is None:
         most = max(low, most if high is None else min(most, high))
         usual = min(max(usual, low), most)
     if not low <= usual <= most or (high is not None and most > high):
@@ -87,16 +89,16 @@ def _batches(spec: ModelSpec, given: ImageInput | TokenInput, asked: tuple[int, 
     return low, usual, most
 
 
-def _sizes(image: ImageInput, asked: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
+def _sizes(image: ImageInput, requested: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
     whole, multiple = (image.height, image.width), image.size_multiple
     if multiple is None:
-        if asked not in (None, whole):
-            raise BuildRequestError("imgsz", f"{whole[0]} {whole[1]}, the only size of this model", f"{asked}")
+        if requested not in (None, whole):
+            raise BuildRequestError("imgsz", f"{whole[0]} {whole[1]}, the only size of this model", f"{requested}")
         return whole, whole, whole
-    if asked is not None:
-        if min(asked) < multiple or asked[0] % multiple or asked[1] % multiple:
-            raise BuildRequestError("imgsz", f"multiples of {multiple} px", f"{asked[0]} {asked[1]}")
-        return asked, asked, asked
+    if requested is not None:
+        if min(requested) < multiple or requested[0] % multiple or requested[1] % multiple:
+            raise BuildRequestError("imgsz", f"multiples of {multiple} px", f"{requested[0]} {requested[1]}")
+        return requested, requested, requested
     wide = min(-(-round(whole[1] * _WIDE) // multiple) * multiple, whole[0])
     return (multiple, multiple), (wide, whole[1]), whole
 

@@ -1,1 +1,1 @@
-"""The spec of a model: its schema, and how it is read from each kind of file."""
+"""Define the spec of a model, and read it from every kind of file."""

@@ -1,4 +1,4 @@
-"""Reading JSON as dataclasses: data from files is checked field by field, and what does not fit is named."""
+"""Read JSON as dataclasses, checking every field and naming the one that does not fit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
-_MOST_BYTES = 1 << 24  # of a document; class names by the hundred thousand fit
+_MOST_BYTES = 1 << 24  # per document; enough for hundreds of thousands of class names
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxset = 2, 3, 3, 3, 3
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse a JSON document that anybody may have written.
+    """Parse a JSON document from an untrusted file.
 
     Raises:
-        ValueError: It is no JSON, or too long or too deep, or has a key twice, or a number that is not finite.
+        ValueError: It is not JSON, too long, too deep, has a duplicate key, or a number that is not finite.
     """
     if len(text) > _MOST_BYTES:
         raise ValueError(f"expected at most {_MOST_BYTES >> 20} MiB of JSON, found {len(text) / 2**20:.0f} MiB")
@@ -32,7 +32,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def shown(value: object) -> str:
-    """A value in a message: its `repr`, cut short."""
+    """A value's `repr` for a message, shortened."""
     try:
         return _SHORT.repr(value)
     except ValueError:  # an integer of thousands of digits
@@ -44,9 +44,9 @@ def read_json(expected: Any, value: Any, where: str, unknown: list[str] | None =
 
     Args:
         expected: A plain type, a `Literal`, a tuple, a mapping, a union, or a dataclass of these.
-        value: As `json.loads` gives it.
+        value: As `json.loads` returns it.
         where: Its name in messages.
-        unknown: Takes the places of unknown fields, which are left out then; without it they are refused.
+        unknown: Collects the names of unknown fields, which are then ignored; None: they are refused.
 
     Raises:
         ValueError: A field is missing, unknown or of the wrong type, a number is not finite, or text is not Unicode.
@@ -102,7 +102,7 @@ def _read_dataclass(expected: type, value: Any, where: str, unknown: list[str] |
 
 
 def _read_union(members: tuple[Any, ...], value: Any, where: str, unknown: list[str] | None) -> Any:
-    """Read a union: None, a plain type, or dataclasses told apart by their `kind`."""
+    """Read a union: None, a plain type, or dataclasses distinguished by their `kind`."""
     if value is None and type(None) in members:
         return None
     rest = [member for member in members if member is not type(None)]
@@ -126,7 +126,7 @@ def _float(value: float, where: str) -> float:
 
 
 def _text(value: str, where: str) -> str:
-    """Text, which JSON's escapes can make of half characters, so that it can't be written anywhere."""
+    """Check text: JSON's escapes can form surrogates without a partner, which can't be encoded."""
     try:
         value.encode()
     except UnicodeEncodeError:

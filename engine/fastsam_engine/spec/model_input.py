@@ -1,4 +1,4 @@
-"""The inputs that a model may take: images, tokens, another graph's features, or arrays of several kinds."""
+"""Describe the inputs of a model: images, tokens, another graph's features, or arrays of several kinds."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class ImageInput:
         height, width: Default size, px.
         size_multiple: Height and width may be any multiple of this; None: they are fixed.
         resize: `letterbox` keeps the aspect ratio and pads evenly; `shortest-edge` scales the shorter side to the
-            input's and cuts the middle out; `stretch` fills the input, whatever the aspect ratio.
+            input's and crops the centre; `stretch` fills the input, ignoring the aspect ratio.
         interpolation: Kernel of the resize.
         antialias: Whether the kernel widens when shrinking, as Pillow's does.
         pad_value: Grey level (0 to 255) of the padding.
         colour: Order of the channels.
         scale: Factor from 0..255 to the model's range.
         mean, std: Per channel, after `scale`.
-        layout, dtype: Of the array that the graph takes.
+        layout, dtype: Of the graph's input array.
         batch: Smallest and largest number of pictures; None: no upper bound.
     """
 
@@ -56,8 +56,8 @@ class TokenInput:
 
     Attributes:
         name: Name in the graph.
-        length: Tokens a text, padding included; longer texts are cut and keep their end-of-text token.
-        pad_id: Id that fills a short text.
+        length: Tokens per text, with padding; longer texts are truncated and keep their end-of-text token.
+        pad_id: Id of the padding.
         batch: Smallest and largest number of texts; None: no upper bound.
     """
 
@@ -71,12 +71,12 @@ class TokenInput:
 
 @dataclass(frozen=True, slots=True)
 class FeatureInput:
-    """Inputs that another graph of the same model gives.
+    """Inputs that are outputs of another graph of the same model.
 
     Attributes:
-        names: Names in the graph; the giving graph calls them the same.
-        layouts: Axes of each, such as `1 K 256`; a number is fixed, a letter is not.
-        dtype: Of all of them.
+        names: Names in the graph, the same as those of the other graph's outputs.
+        layouts: Axes per input, such as `1 K 256`; a number is fixed, a letter is free.
+        dtype: Of all inputs.
     """
 
     names: tuple[str, ...]
@@ -87,13 +87,13 @@ class FeatureInput:
 
 @dataclass(frozen=True, slots=True)
 class ArraysInput:
-    """Inputs of several kinds, as a helper graph takes them.
+    """Inputs of several kinds, for helper graphs.
 
     Attributes:
         names: Names in the graph.
-        layouts: Axes of each, such as `H W 3`; a number is fixed, a letter is not.
-        dtypes: Of each.
-        axes: Letter to its smallest, usual and largest length, for what is built for a range of them.
+        layouts: Axes per input, such as `H W 3`; a number is fixed, a letter is free.
+        dtypes: Per input.
+        axes: Letter to its smallest, usual and largest length, for builds that need a range.
     """
 
     names: tuple[str, ...]

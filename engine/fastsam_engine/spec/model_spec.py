@@ -1,20 +1,17 @@
-"""ModelSpec: what an exported model says of itself, enough to run it with no other knowledge.
+"""Define the spec of an exported graph, which contains everything needed to run it.
 
-It travels as one JSON document under the key `METADATA_KEY` of the ONNX metadata.
+It is stored as one JSON document under the key `METADATA_KEY` of the ONNX metadata.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fastsam_engine.spec.json_reader import parse_json, read_json
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
-from fastsam_engine.spec.spec_check import check_spec
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"
@@ -25,7 +22,7 @@ Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output of the graph: its name, what it means (the family's decoder knows the word), its axes."""
+    """An output of the graph: its name, its meaning (a word that the family's decoder knows), and its axes."""
 
     name: str
     meaning: str
@@ -38,9 +35,9 @@ class Source:
 
     Attributes:
         model_id: Hub id, or the name of the weights file.
-        weights_sha256: Of the weights file; empty where it is not known.
+        weights_sha256: Of the weights file; empty if unknown.
         versions: Name to version of the packages that exported it.
-        licence: As the origin states it; empty where it does not.
+        licence: As the origin states it; empty if it does not.
     """
 
     model_id: str
@@ -54,10 +51,10 @@ class Parity:
     """How the export was compared with PyTorch.
 
     Attributes:
-        inputs: What it was compared on, in words.
-        worst: Figure to the worst value found (`max_abs_*`: largest difference;
-            `max_rel_*`: the same, as a part of the largest value; `min_*`: smallest agreement).
-        tolerance: The same figures' bounds, which the export met.
+        inputs: The inputs of the comparison, in words.
+        worst: Metric to its worst value (`max_abs_*`: largest difference; `max_rel_*`: the same, relative to the
+            largest value; `min_*`: smallest agreement).
+        tolerance: Metric to its bound, which the export met.
     """
 
     inputs: tuple[str, ...]
@@ -76,13 +73,13 @@ class ModelSpec:
         input: Its input, or inputs.
         outputs: Its outputs.
         class_names: Class id to name, in order.
-        class_agnostic: Whether the classes say nothing of what a segment shows, as FastSAM's one does not. None: not
-            stated, as in files that are older than this field; see `is_class_agnostic`.
+        class_agnostic: Whether the classes do not describe what a segment shows, like FastSAM's only class. None: not
+            stated, as in files older than this field; see `is_class_agnostic`.
         defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`; CLIP: `logit_scale` and, where
             it was calibrated, `even_cosine`).
         precision: Of the weights in the graph.
         source: Origin.
-        parity: Proof of parity; None for a file that another tool exported.
+        parity: The comparison with PyTorch; None for files that other tools exported.
     """
 
     name: str
@@ -100,9 +97,9 @@ class ModelSpec:
 
     @property
     def is_class_agnostic(self) -> bool:
-        """Whether the classes say nothing of what a segment shows.
+        """Whether the classes do not describe what a segment shows.
 
-        Where the file does not state it, it is so for a single class called `object`: that is how FastSAM was exported.
+        If the file does not state it, this is true for a single class called `object`, as FastSAM was exported.
         """
         if self.class_agnostic is not None:
             return self.class_agnostic
@@ -121,37 +118,5 @@ class ModelSpec:
         return (self.input.dtype,) * len(self.input_names)
 
     def to_json(self) -> str:
-        """Write the spec as one JSON document."""
+        """Write the spec as one JSON document, which `spec_document.parse_spec` reads."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelSpec:
-        """Read a spec.
-
-        Raises:
-            ValueError: The text is no JSON, or a field is missing, unknown, of the wrong type or out of range.
-        """
-        return cls.from_document(parse_json(text))
-
-    @classmethod
-    def from_document(cls, document: object) -> ModelSpec:
-        """Read a spec from parsed JSON.
-
-        Raises:
-            ValueError: See `from_json`.
-        """
-        spec = typing.cast("ModelSpec", read_json(cls, document, "spec"))
-        check_spec(spec)
-        return spec
-
-
-def schema_version(text: str) -> object:
-    """The schema version that a JSON document states, whatever else it holds.
-
-    Raises:
-        ValueError: The text is no JSON object.
-    """
-    document = parse_json(text)
-    if not isinstance(document, dict):
-        raise ValueError(f"expected a JSON object, found {type(document).__name__}")
-    return document.get("schema_version")

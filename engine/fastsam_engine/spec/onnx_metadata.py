@@ -1,7 +1,7 @@
-"""The metadata of an ONNX file, read without loading its graph.
+"""Read the metadata of an ONNX file without loading its graph.
 
-An ONNX file is one protobuf message (`ModelProto` of onnx.proto3). Only its top levels are walked: weights, which may
-be gigabytes, are stepped over by their length. This needs neither the `onnx` package nor a backend.
+An ONNX file is one protobuf message (`ModelProto` of onnx.proto3). Only its top levels are read; weights, which may be
+gigabytes, are skipped by their length. This needs neither the package `onnx` nor a backend.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def read_metadata(path: Path) -> dict[str, str]:
         path: An ONNX file.
 
     Returns:
-        Key to value, both text.
+        Key to value.
 
     Raises:
-        ModelFileError: The file is empty, cut short, or no ONNX model.
+        ModelFileError: The file is empty, cut short, or not an ONNX model.
     """
     if path.stat().st_size == 0:
         raise ModelFileError(path, "expected an ONNX model, found an empty file")

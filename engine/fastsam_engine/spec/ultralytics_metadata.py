@@ -1,7 +1,7 @@
-"""ModelSpec of a file that ultralytics itself exported, from its metadata, where that is enough.
+"""Make the spec of a file that ultralytics exported, from its metadata.
 
-The keys and their meaning are ultralytics' (docs.ultralytics.com, Export); values are `str(value)`, so they are read
-as Python literals, never evaluated.
+Keys and meanings are those of ultralytics (docs.ultralytics.com, Export). Values are `str(value)`; they are read as
+Python literals and never evaluated.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from fastsam_engine.spec.yolo_seg import (
     thresholds,
 )
 
-_MOST_CHARS = 1 << 20  # of a value; tens of thousands of class names fit
+_MOST_CHARS = 1 << 20  # per value; enough for tens of thousands of class names
 _MOST_PX = 1 << 15
 
 
 def is_ultralytics(metadata: Mapping[str, str]) -> bool:
-    """Whether the metadata is of ultralytics' making."""
+    """Whether ultralytics wrote the metadata."""
     return {"task", "stride", "names", "imgsz"} <= metadata.keys()
 
 
@@ -41,7 +41,7 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         metadata: Its metadata.
 
     Raises:
-        ModelFileError: It is no segmenter, or of a kind that the metadata does not describe fully.
+        ModelFileError: It is not a segmenter, or the metadata does not describe it fully.
     """
     if metadata["task"] != "segment":
         raise ModelFileError(
@@ -57,7 +57,7 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     channels = _literal(path, metadata, "channels", default=3)
     if channels != 3:
         raise ModelFileError(path, f"expected 3 colour channels, found {shown(channels)}")
-    # Detections after NMS in the graph look as those of a head that needs none
+    # Detections after NMS in the graph look like those of a head that needs no NMS.
     end_to_end = bool(_literal(path, metadata, "end2end", default=False) or arguments.get("nms"))
     height, width = (_number(path, "imgsz", each) for each in size)
     stride = _number(path, "stride", _literal(path, metadata, "stride"))
@@ -103,7 +103,7 @@ def _literal(path: Path, metadata: Mapping[str, str], key: str, default: Any = N
 
 
 def _number(path: Path, key: str, found: object) -> int:
-    """A count or a length in pixels; ultralytics writes some as floats."""
+    """A count or a length in pixels; ultralytics writes some of them as floats."""
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     if not is_number or not 1 <= cast("float", found) <= _MOST_PX or found != int(cast("float", found)):
         raise ModelFileError(path, f"expected a whole number of 1 to {_MOST_PX} under {key!r}, found {shown(found)}")
@@ -111,7 +111,7 @@ def _number(path: Path, key: str, found: object) -> int:
 
 
 def _classes(path: Path, names: dict[object, object]) -> tuple[str, ...]:
-    """The names in the order of their ids, which are text in .engine files, where they were JSON."""
+    """The names in the order of their ids, which are strings in .engine files, since these store JSON."""
     by_id = {str(key): name for key, name in names.items() if isinstance(key, int | str)}
     ordered = [by_id.get(str(index)) for index in range(len(names))]
     if not ordered or not all(isinstance(name, str | int | float) for name in ordered):

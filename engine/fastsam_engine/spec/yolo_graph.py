@@ -1,4 +1,4 @@
-"""What a YOLO segmenter's graph says of itself: names, dtype, batch, size, classes, and whether NMS is in it."""
+"""Make the spec of a YOLO segmenter from its graph: names, dtype, batch, size, classes, and whether it includes NMS."""
 
 from __future__ import annotations
 
@@ -20,25 +20,22 @@ from fastsam_engine.spec.yolo_seg import (
     thresholds,
 )
 
-_MEND = (
-    "export it again with: yolo export model=WEIGHTS.pt format=onnx, or fastsam-trt export NAME --weights WEIGHTS.pt"
-)
+_FIX = "export it again with: yolo export model=WEIGHTS.pt format=onnx, or fastsam-trt export NAME --weights WEIGHTS.pt"
 _STRIDE, _SIDE, _CHANNELS = 32, 640, 32  # of YOLOv8, YOLO11, YOLO26 and FastSAM
 
 
-def fitted(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str] | None) -> ModelSpec:
-    """Fit a spec that was made of ultralytics' metadata to the graph, which is what runs.
+def fit_spec(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str] | None) -> ModelSpec:
+    """Correct a spec from ultralytics' metadata by the graph, which is what runs.
 
     Args:
         path: The file, for messages.
         spec: From the metadata.
-        graph: What is in the file.
+        graph: The file's graph.
         names: Class names to use instead of the metadata's.
 
     Raises:
-        ModelFileError: It is no graph of a YOLO segmenter, or one that takes something else than pictures as we make
-            them.
-        ClassNamesError: There are more or fewer classes than names.
+        ModelFileError: It is not the graph of a YOLO segmenter, or takes unsupported input.
+        ClassNamesError: The number of names differs from the number of classes.
     """
     image = _image(path, cast("ImageInput", spec.input), graph)
     classes = tuple(spec.class_names if names is None else names)
@@ -47,9 +44,9 @@ def fitted(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str] |
     if kind == "neither":
         raise ModelFileError(
             path, f"expected detections (n, 4 + classes + {channels}, anchors) or (n, k, {6 + channels}), found "
-            f"({', '.join(map(str, axes))})", _MEND,
+            f"({', '.join(map(str, axes))})", _FIX,
         )  # fmt: skip
-    scored = axes[1] == 4 + len(classes) + channels  # a row for each side of a box, class and coefficient
+    scored = axes[1] == 4 + len(classes) + channels  # a row per box side, class and coefficient
     end_to_end = kind == "end2end" or (kind == "either" and spec.family == "yolo-end2end" and not scored)
     if not end_to_end and isinstance(axes[1], int) and axes[1] - 4 - channels != len(classes):
         raise ClassNamesError(path, axes[1] - 4 - channels, len(classes))
@@ -69,18 +66,18 @@ def fitted(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str] |
     )
 
 
-def looks_like(graph: OnnxGraph) -> bool:
-    """Whether inputs and outputs are those of a YOLO segmenter: pictures in, detections and prototypes out."""
+def is_yolo_segmenter(graph: OnnxGraph) -> bool:
+    """Whether a graph has the inputs and outputs of a YOLO segmenter: pictures; detections and prototypes."""
     taken = [each.axes for each in graph.inputs.values()]
     ranks = [len(each.axes) for each in graph.outputs.values() if each.axes is not None]
     return len(taken) == 1 and len(taken[0] or ()) == 4 and 3 in ranks and 4 in ranks
 
 
-def assumed(path: Path, graph: OnnxGraph, names: Sequence[str] | None) -> ModelSpec:
-    """The spec of a graph without metadata, which is that of a YOLO segmenter by its inputs and outputs.
+def assume_spec(path: Path, graph: OnnxGraph, names: Sequence[str] | None) -> ModelSpec:
+    """The spec of a graph without metadata that `is_yolo_segmenter`.
 
     Raises:
-        ModelFileError, ClassNamesError: See `fitted`; or there are no names.
+        ModelFileError, ClassNamesError: See `fit_spec`; or `names` is None.
     """
     if names is None:
         (_, axes), (_, channels) = _outputs(path, graph, None)
@@ -91,20 +88,20 @@ def assumed(path: Path, graph: OnnxGraph, names: Sequence[str] | None) -> ModelS
         )
     image = letterbox_input(_SIDE, _SIDE, _STRIDE, (1, None))
     spec = ModelSpec(path.stem, "yolo-seg", "segment", image, (), source=Source(path.name))
-    return fitted(path, spec, graph, names)
+    return fit_spec(path, spec, graph, names)
 
 
 def _image(path: Path, image: ImageInput, graph: OnnxGraph) -> ImageInput:
     if len(graph.inputs) != 1:
-        raise ModelFileError(path, f"expected one input, found {', '.join(graph.inputs) or 'none'}", _MEND)
+        raise ModelFileError(path, f"expected one input, found {', '.join(graph.inputs) or 'none'}", _FIX)
     ((name, taken),) = graph.inputs.items()
     axes = taken.axes or ("", 3, "", "")
     if len(axes) != 4 or axes[1] not in (3, *(each for each in axes if isinstance(each, str))):
         raise ModelFileError(
-            path, f"expected pictures (n, 3, h, w), found an input ({', '.join(map(str, axes))})", _MEND
+            path, f"expected pictures (n, 3, h, w), found an input ({', '.join(map(str, axes))})", _FIX
         )
     if taken.dtype not in ("float32", "float16"):
-        raise ModelFileError(path, f"expected pictures of float32 or float16, found {taken.dtype}", _MEND)
+        raise ModelFileError(path, f"expected pictures of float32 or float16, found {taken.dtype}", _FIX)
     batch, _, height, width = axes
     free = isinstance(height, str) and isinstance(width, str)
     return dataclasses.replace(
@@ -119,7 +116,7 @@ def _image(path: Path, image: ImageInput, graph: OnnxGraph) -> ImageInput:
 
 
 def _outputs(path: Path, graph: OnnxGraph, classes: int | None) -> tuple[tuple[str, Axes], tuple[str, int]]:
-    """Detections with their axes, and prototypes with their number: the outputs that fit best, whatever their names."""
+    """The outputs that fit best, independent of their names: detections with axes, prototypes with their number."""
     ranks: dict[int, list[tuple[str, Axes]]] = {3: [], 4: []}
     for name, tensor in graph.outputs.items():
         if tensor.axes is not None and len(tensor.axes) in ranks:
@@ -127,7 +124,7 @@ def _outputs(path: Path, graph: OnnxGraph, classes: int | None) -> tuple[tuple[s
     if not ranks[3] or not ranks[4]:
         found = ", ".join(f"{name} ({', '.join(map(str, each.axes or '?'))})" for name, each in graph.outputs.items())
         raise ModelFileError(
-            path, f"expected detections and mask prototypes of a YOLO segmenter, found {found or 'no output'}", _MEND
+            path, f"expected detections and mask prototypes of a YOLO segmenter, found {found or 'no output'}", _FIX
         )
     pairs = [
         (detections, (name, axes[1] if isinstance(axes[1], int) else _CHANNELS))
@@ -145,7 +142,7 @@ def _outputs(path: Path, graph: OnnxGraph, classes: int | None) -> tuple[tuple[s
 
 
 def _kind(axes: Axes, channels: int) -> Literal["raw", "end2end", "either", "neither"]:
-    """Which detections an output is: (n, 4 + classes + c, anchors), or (n, k, 6 + c), which need no NMS."""
+    """The kind of detections: `raw` (n, 4 + classes + c, anchors), or `end2end` (n, k, 6 + c), which need no NMS."""
     _, rows, columns = axes
     if columns == 6 + channels:
         return "end2end"

@@ -1,6 +1,6 @@
-"""What the graphs of YOLO segmenters take and give: YOLOv8-seg, YOLO11-seg, FastSAM, and YOLO26-seg end to end.
+"""Describe inputs and outputs of YOLO segmenters: YOLOv8-seg, YOLO11-seg, FastSAM, and YOLO26-seg end to end.
 
-Known to the exporter that writes the spec and to the reader of ultralytics' own files.
+The exporter, which writes specs, and the reader of ultralytics' files share these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import Output
 
 _FASTSAM = re.compile(r"fast[-_ ]?sam[-_ ]?[sx]?(?![a-z])", re.IGNORECASE)
-_SAYS_NOTHING = {"object", "item"}  # FastSAM's one class, and what ultralytics calls it with single_cls
+_GENERIC_NAMES = {"object", "item"}  # FastSAM's one class, and what ultralytics calls it with single_cls
 
 
 def letterbox_input(
@@ -43,7 +43,7 @@ def letterbox_input(
 
 
 def detections_output(classes: int, coefficients: int = 32) -> Output:
-    """Boxes (cx, cy, w, h in input px), class scores in 0..1 and mask coefficients of every anchor."""
+    """Boxes (cx, cy, w, h in input px), class scores in 0..1 and mask coefficients per anchor."""
     return Output("output0", "yolo-detections", f"N 4+{classes}+{coefficients} ANCHORS")
 
 
@@ -53,28 +53,28 @@ def end_to_end_output(coefficients: int = 32) -> Output:
 
 
 def prototypes_output(coefficients: int = 32) -> Output:
-    """Prototypes of masks, for each coefficient one."""
+    """Mask prototypes, one per coefficient."""
     return Output("output1", "mask-prototypes", f"N {coefficients} H/4 W/4")
 
 
 def is_fastsam(class_names: Sequence[str], *origins: str) -> bool:
-    """Whether a model is FastSAM, which finds everything and names nothing.
+    """Whether a model is FastSAM, which segments everything without naming it.
 
-    One class is not enough: a network that was trained on one class has one, too. FastSAM's class has a name that says
-    nothing, and where the model comes from says FastSAM.
+    A single class is not enough, since other models may have one class, too. FastSAM's class has a generic name, and
+    its file name or description contains FastSAM.
 
     Args:
         class_names: Its classes.
-        origins: What it or its weights are called, in file names and in the exporter's description.
+        origins: Names of the model or its weights, from file names and from the exporter's description.
     """
-    nothing = len(class_names) == 1 and class_names[0].strip().casefold() in _SAYS_NOTHING
-    return nothing and any(_FASTSAM.search(origin) for origin in origins)
+    generic = len(class_names) == 1 and class_names[0].strip().casefold() in _GENERIC_NAMES
+    return generic and any(_FASTSAM.search(origin) for origin in origins)
 
 
 def thresholds(*, fastsam: bool = False, nms: bool = True) -> dict[str, float]:
     """Default thresholds: ultralytics', or FastSAM's (its Inference.py).
 
-    Without `nms` no overlap is too high.
+    Without `nms` any overlap is allowed.
     """
     conf, iou = (0.4, 0.9) if fastsam else (0.25, 0.7)
     return {"conf": conf, "iou": iou if nms else 1.0, "max_segments": 300}

@@ -1,1 +1,1 @@
-"""The model store: where models lie on disk, and how files are written there."""
+"""Find models and caches on disk, and read and write files."""

@@ -1,6 +1,6 @@
-"""The names by which people call published models, and where each comes from.
+"""List the published models with their short names and origins.
 
-One table, read by the export wing (what to fetch) and by error messages (what is near a mistyped name).
+The export wing reads it to fetch models, and error messages suggest similar names from it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Published:
         name: Short name, as typed on the command line.
         family: Family that exports it.
         origin: Weights file that ultralytics downloads by name, or a hub id (`org/repo`).
-        size_px: Side of the default square input, 0 where the model's own configuration says.
+        size_px: Side of the default square input, 0 if the model's configuration states the size.
     """
 
     name: str

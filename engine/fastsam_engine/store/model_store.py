@@ -1,7 +1,6 @@
-"""Where models live on disk, and how a name becomes a file.
+"""Find the files of a model by file, folder or short name, in this order.
 
-A model's files lie in `$FASTSAM_TRT_HOME/models/<name>/` (default: the user's cache folder). A model is named by file,
-by folder or by short name, in this order.
+A model's files are in `$FASTSAM_TRT_HOME/models/<name>/` (default: the user's cache folder).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _SUFFIXES = (".onnx", ".plan")
 
 
 def models_folder() -> Path:
-    """The folder that holds a folder for each exported model."""
+    """The folder that holds one folder per exported model."""
     return home() / "models"
 
 
@@ -29,15 +28,15 @@ def installed() -> list[str]:
 
 
 def find_graph(name: str | Path, part: str = "") -> Path:
-    """Find one graph of a model: an ONNX file, or where a folder holds none of that part, a plan.
+    """Find one graph of a model: an ONNX file or, if the folder has none of that part, a plan.
 
     Args:
         name: A file, a model folder, or a short name (case does not matter).
-        part: Which graph of a model of several: `image` means `M.image.onnx` or `M.image.plan`; empty means `M.onnx`.
+        part: Which graph of a model with several: `image` means `M.image.onnx` or `M.image.plan`; empty means `M.onnx`.
 
     Raises:
-        ModelNotFoundError: Nothing of that name; near names are in the message.
-        ModelFileError: The folder lacks that graph.
+        ModelNotFoundError: There is no model of that name; the message suggests similar names.
+        ModelFileError: The folder does not have that graph.
     """
     path = expand_user(name)
     if path.is_file():
@@ -57,13 +56,13 @@ def find_graph(name: str | Path, part: str = "") -> Path:
     raise ModelFileError(folder, f"expected {wanted}, found {found}")
 
 
-def beside(graph: Path, part: str, own: str = "") -> Path:
-    """Another graph of a model of several: `M.masks.onnx` beside `M.onnx`, `M.text.plan` beside `M.image.plan`.
+def sibling_graph(graph: Path, part: str, own: str = "") -> Path:
+    """The path of another graph of a model: `M.masks.onnx` beside `M.onnx`, `M.text.plan` beside `M.image.plan`.
 
     Args:
-        graph: The one that is known.
-        part: Which other.
-        own: Which one `graph` is; empty: the one without a part in its name.
+        graph: The known graph.
+        part: The other graph's part.
+        own: The part of `graph`; empty: it has no part in its name.
     """
     name = graph.stem.removesuffix(f".{own}") if own else graph.stem
     return graph.with_name(f"{name}.{part}{graph.suffix}")
@@ -73,8 +72,8 @@ def find_graphs(name: str | Path) -> list[Path]:
     """Find all ONNX files of a model; see `find_graph`.
 
     Raises:
-        ModelNotFoundError: Nothing of that name.
-        ModelFileError: The folder holds none.
+        ModelNotFoundError: There is no model of that name.
+        ModelFileError: The folder holds no ONNX file.
     """
     path = expand_user(name)
     graphs = [path] if path.is_file() else sorted(_folder(name).glob("*.onnx"))

@@ -1,4 +1,4 @@
-"""Model files and folders of other tools, by their names: what is to be done with them instead of running them."""
+"""Recognise model files and folders of other tools by their suffix, and tell how to export them."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ _COMPILED = {
     ".keras": "a Keras model",
     ".mlpackage": "a Core ML model",
     ".mlmodel": "a Core ML model",
-    ".xml": "a model in OpenVINO's own format",
+    ".xml": "a model in OpenVINO's format",
     ".pdmodel": "a Paddle model",
     ".param": "an NCNN model",
     ".mnn": "an MNN model",
     ".rknn": "an RKNN model",
     ".imx": "an IMX500 model",
-    ".ort": "a model in ONNX Runtime's own format",
+    ".ort": "a model in ONNX Runtime's format",
     ".pte": "an ExecuTorch model",
 }
 
 
 def refuse_other_formats(path: Path) -> None:
-    """Refuse what has the name of another tool's model.
+    """Refuse a path that has the suffix of another tool's model.
 
     Args:
         path: A file or folder.
 
     Raises:
-        ModelFileError: It is one; the message says which command makes a file of it that runs.
+        ModelFileError: It has; the message tells the command that exports it.
     """
     suffix = path.suffix.lower()
     if suffix in _CHECKPOINTS:
         name = path.stem.lower() if path.stem.lower() in CATALOG else "NAME"
         raise _refused(path, _CHECKPOINTS[suffix], f"export it with: fastsam-trt export {name} --weights {path}")
     if suffix in _FOLDERS_OF_WEIGHTS:
-        mend = f"export its folder with: fastsam-trt export NAME --weights {path.parent}"
-        raise _refused(path, _FOLDERS_OF_WEIGHTS[suffix], mend)
+        fix = f"export its folder with: fastsam-trt export NAME --weights {path.parent}"
+        raise _refused(path, _FOLDERS_OF_WEIGHTS[suffix], fix)
     if suffix in _COMPILED:
-        mend = "export the checkpoint that it was made of: fastsam-trt export NAME --weights WEIGHTS.pt"
-        raise _refused(path, _COMPILED[suffix], mend)
+        fix = "export the checkpoint that it was made from: fastsam-trt export NAME --weights WEIGHTS.pt"
+        raise _refused(path, _COMPILED[suffix], fix)
     if path.is_dir() and not any(each.suffix in (".onnx", ".plan", ".engine") for each in path.iterdir()):
         for each in sorted(path.iterdir()):
             if each.suffix.lower() in {*_CHECKPOINTS, *_FOLDERS_OF_WEIGHTS, *_COMPILED}:
@@ -61,5 +61,5 @@ def refuse_other_formats(path: Path) -> None:
                 )
 
 
-def _refused(path: Path, found: str, mend: str) -> ModelFileError:
-    return ModelFileError(path, f"expected an ONNX file or a plan, found {found}", mend)
+def _refused(path: Path, found: str, fix: str) -> ModelFileError:
+    return ModelFileError(path, f"expected an ONNX file or a plan, found {found}", fix)

@@ -1,4 +1,4 @@
-"""Weights in files of their own, beside an ONNX file, laid where every backend finds them."""
+"""Place an ONNX file's external weight files where every backend finds them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fastsam_engine.graph.onnx_graph import read_graph
 
 
 @contextmanager
-def beside_its_weights(path: Path) -> Iterator[Path]:
-    """A path of an ONNX file whose weights' files lie beside it, really and not by links, while the context lasts.
+def resolved_weights(path: Path) -> Iterator[Path]:
+    """Yield a path of an ONNX file that has its weight files beside it, without symbolic links.
 
-    Model hubs' caches hold links to files of other names in another folder, which backends refuse to follow, or follow
-    to the wrong folder. Where there are links, the files get second names in a folder of their own: hard links, or
-    copies where the file system has none.
+    Caches of model hubs hold links to files with other names in another folder. Backends refuse to follow them, or look
+    in the wrong folder. If there are links, a temporary folder gets hard links to the files, or copies if the file
+    system has no hard links.
 
     Args:
         path: An ONNX file that `check_graph` has accepted.
@@ -41,7 +41,7 @@ def beside_its_weights(path: Path) -> Iterator[Path]:
 
 
 def _near(path: Path) -> Path | None:
-    """A folder on a file's own file system, where hard links are possible; None: the usual one."""
+    """A folder on the same file system as a file, for hard links; None: the default temporary folder."""
     return path.parent if os.access(path.parent, os.W_OK) else None
 
 

@@ -1,4 +1,4 @@
-"""`fastsam-trt bench`: how fast this machine is, where the time goes, and how far that is from what it could do."""
+"""`fastsam-trt bench`: measure the speed of this machine, and how far it is from its limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from tqdm import tqdm
 
 from fastsam_trt.cli.output_checks import output_path
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.standard_streams import table
 
 if TYPE_CHECKING:
     from fastsam_bench.results.runs import Results
@@ -71,7 +71,7 @@ def _add_measured_options(parser: argparse.ArgumentParser) -> None:
     from fastsam_engine.backends import all_backends
     from fastsam_engine.spec.model_spec import Precision
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
+    from fastsam_trt.pipeline.models import DEFAULT_CLIP
 
     group = parser.add_argument_group("what to measure", "Items of a LIST are separated by commas.")
     group.add_argument(
@@ -119,7 +119,7 @@ def _shown_sizes(sizes: Iterable[tuple[int, int]]) -> str:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Measure and report, report alone, or compare."""
+    """Measure and report, report only, or compare."""
     from fastsam_bench.results.results_file import read_results
 
     if args.compare is not None:
@@ -133,24 +133,24 @@ def execute(args: argparse.Namespace) -> int:
     if args.files is not None:
         _write_reports(args, read_results(args.files))
         return 0
-    asked = _options(args)
+    chosen = _options(args)
     _make_folder(args.out)
-    return _measure(args, asked)
+    return _measure(args, chosen)
 
 
-def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
+def _measure(args: argparse.Namespace, chosen: BenchOptions) -> int:
     from fastsam_bench.results.results_file import read_results
     from fastsam_bench.run.bench import Bench, record
 
     path, interrupted = args.out / _RESULTS, False
     if path.exists():
-        read_results(path)  # what it is to be added to must be sound
+        read_results(path)  # the file to add to must be readable
     with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as bar:
 
-        def show(doing: str) -> None:
-            bar.set_description_str(doing)
+        def show(activity: str) -> None:
+            bar.set_description_str(activity)
 
-        bench = Bench([asked], show)
+        bench = Bench([chosen], show)
         try:
             bar.clear()
             for note in bench.notes:
@@ -166,7 +166,7 @@ def _measure(args: argparse.Namespace, asked: BenchOptions) -> int:
 
 
 def _write_reports(args: argparse.Namespace, results: Results) -> None:
-    """Write the reports of results, and print the short table."""
+    """Write the reports of the results, and print the short table."""
     from fastsam_bench.report.formatting import doubts
     from fastsam_bench.report.html import make_page
     from fastsam_bench.report.markdown import make_report, update_readme
@@ -176,24 +176,24 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
 
     readme = None if args.readme is None else update_readme(args.readme.read_text(encoding="utf-8"), results)
     _make_folder(args.out)
-    made = {args.out / _REPORT: make_report(results), args.out / _PAGE: make_page(results)}
+    reports = {args.out / _REPORT: make_report(results), args.out / _PAGE: make_page(results)}
     if readme is not None:
-        made[args.readme] = readme
-    for path, text in made.items():
+        reports[args.readme] = readme
+    for path, text in reports.items():
         write_atomically(path, text.encode())
     for machine in by_machine(results.runs):
         short = short_table(machine.cells)
-        kept = [i for i, name in enumerate(short.header) if name != "doubts"]  # sentences, which no terminal holds
+        kept = [i for i, name in enumerate(short.header) if name != "doubts"]  # sentences too long for a terminal
         if short.rows:
             print(table([short.header[i] for i in kept], [[row[i] for i in kept] for row in short.rows]))
-        if shaky := sum(bool(doubts(cell)) for cell in machine.cells):
-            print(f"{shaky} of {len(machine.cells)} cells have doubts about them: see {_REPORT}")
+        if doubtful := sum(bool(doubts(cell)) for cell in machine.cells):
+            print(f"{doubtful} of {len(machine.cells)} cells have doubtful measurements: see {_REPORT}")
     for note in results.notes:
         print(f"fastsam-trt: note: {note}", file=sys.stderr)
     for run in results.runs:
         if run.partial:
-            print(f"fastsam-trt: note: run {run.name} is partial, it was stopped before its end", file=sys.stderr)
-    for path in made:
+            print(f"fastsam-trt: note: run {run.name} is partial: it was stopped early", file=sys.stderr)
+    for path in reports:
         print(f"saved {path}")
 
 
@@ -232,21 +232,21 @@ def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
 
 
 def _sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
-    """`640x480,1920x1080` as (height, width) each."""
+    """Parse `640x480,1920x1080` as (height, width) pairs."""
     from fastsam_trt.errors import OptionError
 
     if text is None:
         return None
-    found: list[Sequence[str] | None] = [
-        None if (fits := re.fullmatch(r"(\d+)x(\d+)", part)) is None else fits.groups() for part in _listed(text)
+    pairs: list[Sequence[str] | None] = [
+        None if (match := re.fullmatch(r"(\d+)x(\d+)", part)) is None else match.groups() for part in _listed(text)
     ]
-    if not all(found):
+    if not all(pairs):
         raise OptionError("sizes", "width x height, separated by commas, such as 640x480,1920x1080", text)
-    return tuple((int(size[1]), int(size[0])) for size in found if size is not None)
+    return tuple((int(size[1]), int(size[0])) for size in pairs if size is not None)
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse, before any work, a README without its markers and a folder that is a file."""
+    """Check before any work that the README has its markers and the folder is no file."""
     from fastsam_bench.report.markdown import update_readme
     from fastsam_bench.results.runs import Results
     from fastsam_engine.errors import OutputError

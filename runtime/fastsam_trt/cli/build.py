@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt build`: build a model's engines ahead of time, so that `run` need not."""
+"""`fastsam-trt build`: build a model's engines ahead of time, so that `run` need not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildR
 from fastsam_trt.cli import options
 from fastsam_trt.cli.help_text import one_of
 from fastsam_trt.cli.output_checks import output_path
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.standard_streams import table
 
 if TYPE_CHECKING:
     from fastsam_engine.spec.model_spec import ModelSpec
@@ -30,7 +30,7 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
-    from fastsam_engine.choose_builder import all_builders
+    from fastsam_engine.backend_choice import all_builders
     from fastsam_engine.plans.build_request import Hardware
 
     parser.usage = "%(prog)s MODEL [--backend B] [--target SM ...] [options]"
@@ -82,8 +82,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Build every graph of a model, and say what came of it."""
-    from fastsam_engine.choose_builder import choose_builder
+    """Build every graph of a model, and print a table of the results."""
+    from fastsam_engine.backend_choice import choose_builder
     from fastsam_engine.plans.plan_file import is_plan
     from fastsam_engine.spec_reader import read_spec
     from fastsam_engine.store.model_store import find_graphs
@@ -95,8 +95,8 @@ def execute(args: argparse.Namespace) -> int:
     device = args.device.removesuffix(":0")
     backend = choose_builder(args.backend, device, args.target)
     if args.threads is not None and backend.name != "openvino":
-        wanted = "openvino, whose graphs are compiled for a number of threads"
-        raise BuildRequestError("threads", wanted, backend.name, "leave --threads out")
+        expected = "openvino, which compiles for a number of threads"
+        raise BuildRequestError("threads", expected, backend.name, "omit --threads")
     rows = []
     if args.out is not None:
         try:
@@ -128,12 +128,12 @@ def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: b
         batch=_batch(args.batch) if takes_batch or alone else None,
         imgsz=options.image_size(args.imgsz) if args.imgsz and (takes_size or alone) else None,
         options=BuildOptions(
-            targets=tuple(each.lower() for each in args.target),
+            targets=tuple(target.lower() for target in args.target),
             workspace_mb=args.workspace,
             optimization_level=args.level,
             hardware=args.hardware,
             version_compatible=args.version_compatible,
-            tf32=not (args.no_tf32 or isinstance(spec.input, ArraysInput)),  # which hold places in the frame
+            tf32=not (args.no_tf32 or isinstance(spec.input, ArraysInput)),  # their arrays hold pixel positions
         ),
         out=None if args.out is None else args.out / f"{graph.stem}.plan",
         again=args.again,
@@ -141,12 +141,12 @@ def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: b
     )
 
 
-def _batch(asked: list[int] | None) -> tuple[int, int] | None:
-    if asked is None:
+def _batch(sizes: list[int] | None) -> tuple[int, int] | None:
+    if sizes is None:
         return None
-    if len(asked) > 2:
-        raise BuildRequestError("batch", "one number, or the usual and the largest", " ".join(map(str, asked)))
-    return asked[0], asked[-1]
+    if len(sizes) > 2:
+        raise BuildRequestError("batch", "one number, or the usual and the largest", " ".join(map(str, sizes)))
+    return sizes[0], sizes[-1]
 
 
 def _row(graph: Path, spec: ModelSpec, report: BuildReport) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt compare`: several segmentation models side by side, with one selection by text."""
+"""`fastsam-trt compare`: show several segmentation models side by side, with one selection by text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.output_checks import check_apart, output_path
-from fastsam_trt.cli.standard_streams import stdout_for
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.output_checks import check_distinct, output_path
+from fastsam_trt.cli.standard_streams import stdout_for, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +30,7 @@ _PACKAGES = ("numpy", "opencv-python", "onnxruntime", "openvino", "tokenizers")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP
+    from fastsam_trt.pipeline.models import DEFAULT_CLIP
 
     parser.usage = "%(prog)s --image X --prompt TEXT [--model M ...] [options]"
     parser.epilog = _EXAMPLES
@@ -65,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Compare, print the table, and write what was asked for."""
+    """Compare, print the table, and write the outputs."""
     with stdout_for(_outputs(args)):
         return _compare(args)
 
@@ -76,22 +75,22 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.records import HEADER, as_document, table_rows
     from fastsam_trt.errors import OptionError
-    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.reports.machine import this_machine
-    from fastsam_trt.sinks.panels import write_picture
-    from fastsam_trt.sources.naming import is_demo, printable
+    from fastsam_trt.sinks.panels import write_image
+    from fastsam_trt.sources.names import is_demo, printable
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
     if args.top < 0:
         raise OptionError("top", "a whole number of 0 or more", args.top)
     _check_outputs(args)
     limit_opencv_threads(args.threads)
-    picture = _read(args.image)
+    image = _read(args.image)
     comparison = compare(
-        picture,
+        image,
         args.model or installed_segmenters(),
         args.prompt,
-        clip=args.clip or (CLIP if is_demo(args.image) else None),  # the demo brings a CLIP that knows its shapes
+        clip=args.clip or (CLIP if is_demo(args.image) else None),  # the demo has a CLIP model that knows its shapes
         selector=args.selector,
         conf=args.conf,
         repeat=args.repeat,
@@ -104,7 +103,7 @@ def _compare(args: argparse.Namespace) -> int:
     machine = this_machine(_PACKAGES)
     print(table(HEADER, table_rows(comparison)))
     if args.save is not None:
-        write_picture(args.save, draw_sheet(comparison, args.top))
+        write_image(args.save, draw_sheet(comparison, args.top))
     if args.html is not None:
         write_atomically(args.html, make_page(comparison, printable(args.image), machine, args.top).encode())
     if args.json is not None:
@@ -116,10 +115,10 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _read(image: str) -> NDArray[np.uint8]:
-    """The picture to compare on."""
+    """Read the image to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
-    from fastsam_trt.frames.image import read_picture
-    from fastsam_trt.sources.naming import as_path, is_demo
+    from fastsam_trt.frames.image import read_image
+    from fastsam_trt.sources.names import as_path, is_demo
 
     if is_demo(image):
         from fastsam_trt.sources.demo_video import DemoVideo
@@ -129,7 +128,7 @@ def _read(image: str) -> NDArray[np.uint8]:
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing there"
         raise SourceNotFoundError(image, "one image file, or demo", found)
-    return read_picture(path)
+    return read_image(path)
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:
@@ -137,14 +136,14 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse, before any work, outputs that can't be written or would overwrite the picture or one another."""
+    """Check before any work that the outputs can be written and overwrite neither the image nor one another."""
     from fastsam_engine.errors import OutputError
     from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
-    from fastsam_trt.sinks import PICTURE_SUFFIXES
-    from fastsam_trt.sources.naming import as_path
+    from fastsam_trt.sinks import SAVED_IMAGE_SUFFIXES
+    from fastsam_trt.sources.names import as_path
 
-    check_apart(_outputs(args), [as_path(args.image)])
-    suffixes = ((args.save, PICTURE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))
+    check_distinct(_outputs(args), [as_path(args.image)])
+    suffixes = ((args.save, SAVED_IMAGE_SUFFIXES), (args.html, {".html", ".htm"}), (args.json, {".json"}))
     for path, allowed in suffixes:
         if path is None:
             continue

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt doctor`: show what is installed on this machine and what is wrong with it."""
+"""`fastsam-trt doctor`: show what is installed on this machine, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import installed, models_folder
 from fastsam_trt import __version__
 from fastsam_trt.bundled_models import CLIP, SEGMENTER, BundledModelError, locate
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.standard_streams import table
 
 _PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
              "tensorrt-rtx-cu13", "cuda-core", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the state of things; 1 if something needs mending."""
+    """Print the state of the installation; 1 if there is a problem."""
     problems = []
     engines = EngineCache()
     if args.prune is not None:
@@ -54,7 +54,7 @@ def execute(args: argparse.Namespace) -> int:
     print(table(("package", "version"), [(name, version(name) or "-") for name in _PACKAGES]), end="\n\n")
     problems += _print_gpus()
     if not _print_backends():
-        problems.append("no backend can serve; run: pip install 'fastsam-trt[cpu]'")
+        problems.append("no backend can be used; run: pip install 'fastsam-trt[cpu]'")
     for module in CLASHES:
         try:
             check_single_owner(module)
@@ -71,15 +71,15 @@ def execute(args: argparse.Namespace) -> int:
     if models:
         print(table(("model", "size"), models))
     _print_engines(engines)
-    kept = home() / "text-features"
-    print(f"text features in {kept}: {sum(1 for _ in kept.glob('*.npy'))}, {_megabytes(kept):.1f} MB")
+    cache = home() / "text-features"
+    print(f"text features in {cache}: {sum(1 for _ in cache.glob('*.npy'))}, {_megabytes(cache):.1f} MB")
     for problem in problems:
         print(f"fastsam-trt: problem: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
 def _print_backends() -> bool:
-    """Print what each backend can serve, and what it lacks, a remark on each line; whether any can serve."""
+    """Print the devices of the backends and remarks, one per line; return whether any backend can be used."""
     rows = []
     for name, backend in all_backends().items():
         try:
@@ -87,8 +87,8 @@ def _print_backends() -> bool:
         except PackageClashError:
             rows.append((name, "-", "packages clash, see below"))
             continue
-        lacks = readiness.lacks if readiness.devices and readiness.lacks not in readiness.reason else ""
-        first, *more = "; ".join(filter(None, (readiness.reason, readiness.mend, lacks))).split("; ")
+        missing = readiness.missing if readiness.devices and readiness.missing not in readiness.reason else ""
+        first, *more = "; ".join(filter(None, (readiness.reason, readiness.fix, missing))).split("; ")
         rows.append((name, ", ".join(readiness.devices) or "-", first))
         rows += [("", "", remark) for remark in more]
     print(table(("backend", "devices", "remark"), rows), end="\n\n")
@@ -96,12 +96,12 @@ def _print_backends() -> bool:
 
 
 def _print_gpus() -> list[str]:
-    """Print the NVIDIA driver and its GPUs; what is wrong with them."""
-    found = driver()
-    if found.cuda is None:
-        print(f"GPUs: none; {'; '.join(found.problems)}\n")
+    """Print the NVIDIA driver and its GPUs, and return their problems."""
+    nvidia = driver()
+    if nvidia.cuda is None:
+        print(f"GPUs: none; {'; '.join(nvidia.problems)}\n")
         return []
-    print(f"NVIDIA driver {found.release or 'of unknown version'}, for CUDA {dotted(found.cuda)} and earlier")
+    print(f"NVIDIA driver {nvidia.release or 'of unknown version'}, for CUDA {dotted(nvidia.cuda)} and earlier")
     rows = [
         (
             gpu.device,
@@ -110,26 +110,31 @@ def _print_gpus() -> list[str]:
             f"{gpu.memory_bytes / 2**30:.1f} GiB" if gpu.memory_bytes else "-",
             "MIG slice" if gpu.mig_profile else "whole GPU",
         )
-        for gpu in found.gpus
+        for gpu in nvidia.gpus
     ]
     if rows:
         print(table(("GPU", "name", "capability", "memory", "kind"), rows))
-    elif not found.is_broken:
-        print(f"GPUs: none; {'; '.join(found.problems)}")
+    elif not nvidia.is_broken:
+        print(f"GPUs: none; {'; '.join(nvidia.problems)}")
     print()
-    return list(found.problems) if found.is_broken else []
+    return list(nvidia.problems) if nvidia.is_broken else []
 
 
 def _print_engines(cache: EngineCache) -> None:
     entries = cache.entries()
     print(f"engines in {cache.folder}: {len(entries)}, {_megabytes(cache.folder):.1f} MB")
     rows = [
-        (each.path.stem, f"{each.size / 1e6:.1f} MB", f"{(time.time() - each.used_s) / _DAY_S:.0f} days ago", each.what)
-        for each in entries
+        (
+            entry.path.stem,
+            f"{entry.size / 1e6:.1f} MB",
+            f"{(time.time() - entry.used_s) / _DAY_S:.0f} days ago",
+            entry.description,
+        )
+        for entry in entries
     ]
     if rows:
         print(table(("engine", "size", "last used", "what"), rows))
 
 
 def _megabytes(folder: Path) -> float:
-    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file()) / 1e6
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt export`: a PyTorch model to ONNX files with metadata."""
+"""`fastsam-trt export`: export a PyTorch model to ONNX files with metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.output_checks import input_path, output_path
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.standard_streams import table
 
 _EXAMPLES = """\
 examples:
@@ -76,7 +76,7 @@ def _models() -> str:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Export, and say what came of it."""
+    """Export the model, and print a table of its files and their parity."""
     from fastsam_export import export_model
 
     with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as progress:
@@ -91,15 +91,15 @@ def execute(args: argparse.Namespace) -> int:
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
     rows = []
-    for each in exported:
-        size = f"{each.path.stat().st_size / 1e6:.1f} MB"
-        parity = each.spec.parity if each.spec else None
+    for file in exported:
+        size = f"{file.path.stat().st_size / 1e6:.1f} MB"
+        parity = file.spec.parity if file.spec else None
         if parity is None:
-            rows.append((each.path, size, "", "", ""))
+            rows.append((file.path, size, "", "", ""))
             continue
-        for i, (figure, worst) in enumerate(sorted(parity.worst.items())):
-            first = (each.path, size) if i == 0 else ("", "")
-            rows.append((*first, figure, f"{worst:.6g}", f"{parity.tolerance[figure]:.3g}"))
+        for i, (metric, worst) in enumerate(sorted(parity.worst.items())):
+            first = (file.path, size) if i == 0 else ("", "")
+            rows.append((*first, metric, f"{worst:.6g}", f"{parity.tolerance[metric]:.3g}"))
     reference = "PyTorch" if args.precision == "fp32" else "fp32"
     print(table(("file", "size", f"parity with {reference}", "worst", "bound"), rows))
     return 0

@@ -1,4 +1,4 @@
-"""Provide the layout of `--help`: defaults behind the options that have one, and lists of names."""
+"""Lay out `--help`: the default of each option, and lists of names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provide `fastsam-trt info`: show the metadata of an exported model or a plan."""
+"""`fastsam-trt info`: show the metadata of an exported model or a plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from fastsam_engine import read_spec
 from fastsam_engine.plans.plan_file import is_plan, read_facts
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.bundled_models import locate
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.standard_streams import table
+
+_NMS_FREE = "not needed, or in the graph: --iou has no effect, --conf can only raise the model's threshold"
 
 _EXAMPLES = """\
 examples:
@@ -34,22 +36,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Print the specs of a model's graphs."""
     for graph in find_graphs(locate(args.model)):
-        told = {"spec": dataclasses.asdict(read_spec(graph))}
+        document = {"spec": dataclasses.asdict(read_spec(graph))}
         if is_plan(graph):
-            told["plan"] = dataclasses.asdict(read_facts(graph)[1])
+            document["plan"] = dataclasses.asdict(read_facts(graph)[1])
         if args.json:
-            print(json.dumps({"file": str(graph), **told}))
+            print(json.dumps({"file": str(graph), **document}))
         else:
             print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
-            rows = [*_rows(told.get("plan", {}), "plan."), *_rows(told["spec"])]
-            if told["spec"]["family"] == "yolo-end2end":
-                rows.append(("NMS", "none needed, or in the graph: --iou has no effect, --conf only raises its own"))
+            rows = [*_rows(document.get("plan", {}), "plan."), *_rows(document["spec"])]
+            if document["spec"]["family"] == "yolo-end2end":
+                rows.append(("NMS", _NMS_FREE))
             print(table(("field", "value"), rows), end="\n\n")
     return 0
 
 
 def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested fields as dotted names and short values."""
+    """Flatten nested fields to dotted names and short values."""
     for name, item in value.items():
         if isinstance(item, Mapping):
             yield from _rows(item, f"{prefix}{name}.")
@@ -59,6 +61,6 @@ def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         elif name == "class_names" and len(item) > 8:
             yield name, f"{len(item)}: {', '.join(item)}"
         elif isinstance(item, (list, tuple)):
-            yield f"{prefix}{name}", ", ".join("any" if each is None else str(each) for each in item) or "none"
+            yield f"{prefix}{name}", ", ".join("any" if entry is None else str(entry) for entry in item) or "none"
         else:
             yield f"{prefix}{name}", "none" if item in (None, "") else str(item)

@@ -1,4 +1,4 @@
-"""Interrupts: what Ctrl-C, SIGTERM and SIGHUP do while a command works, and before and after."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP before, during and after a command."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self, TypeAlias
 
-from fastsam_trt.cli.signal_watch import HURRIED, SignalWatch
+from fastsam_trt.cli.signal_watch import ESCALATING, SignalWatch
 
 Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 INTERRUPTED = 130
-"""Exit code."""
+"""Exit code of an interrupted command."""
 
 _ENDING = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)))
 
 
 class Interrupts(AbstractContextManager["Interrupts"]):
-    """The first one ends the command, the second one ends it at once, later ones change nothing.
+    """Handles signals: the first ends the command, the second ends it at once, later ones are ignored.
 
-    The first is a KeyboardInterrupt, or in a `stopping` block a call; the second Ctrl-C or SIGTERM is always a
-    KeyboardInterrupt, half a second later while files are being finished. Where that does not end the command within
-    seconds, since the main thread is inside a library that does not return, the process ends without it.
+    The first raises a KeyboardInterrupt, or calls a function in a `stopping` block. The second Ctrl-C or SIGTERM always
+    raises a KeyboardInterrupt; while files are being finished, half a second later. If the command does not end within
+    seconds, because the main thread is inside a library call that does not return, the process exits anyway.
 
-    A terminal that goes away often sends SIGHUP twice, by the kernel and by the shell, so that a repeated one asks for
-    no hurry. Signals that the process was started to ignore (`nohup`, a job in the background) stay ignored. On
-    another thread than the main one nothing is changed, since only that one may.
+    A closing terminal often causes SIGHUP twice, from the kernel and from the shell, so a repeated SIGHUP counts as
+    one. Signals that the process ignores from its start (`nohup`, a background job) stay ignored. Outside the main
+    thread nothing changes, because Python allows signal handlers there only.
 
     Attributes:
-        came: Whether there was one.
-        hurried: Whether there was a second one, or the first was not heeded in time.
+        received: Whether a signal came.
+        hurried: Whether a second one came, or the first had no effect in time.
     """
 
     def __init__(self) -> None:
-        self.came = self.hurried = False
+        self.received = self.hurried = False
         self._presses = 0
         self._raised = self._raised_again = self._unblocked = self._over = False
         self._stop: Callable[[], None] | None = None
@@ -46,7 +46,7 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         self._watch: SignalWatch | None = None
 
     def __enter__(self) -> Self:
-        self._previous = install(self._take)
+        self._previous = install(self._handle)
         if threading.current_thread() is threading.main_thread():
             self._watch = SignalWatch(_ENDING, self._unblock, INTERRUPTED)
         return self
@@ -54,7 +54,7 @@ class Interrupts(AbstractContextManager["Interrupts"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._over = True  # from now on none is raised
+        self._over = True  # from now on nothing is raised
         if self._watch is not None:
             self._watch.close()
         for number, before in self._previous.items():
@@ -62,14 +62,14 @@ class Interrupts(AbstractContextManager["Interrupts"]):
 
     @contextmanager
     def stopping(self, stop: Callable[[], None], *, finishing: bool = False) -> Iterator[None]:
-        """Let the first interrupt in the block call a function, from the signal's handler, and raise nothing.
+        """In this block, the first interrupt calls a function in the signal handler instead of raising.
 
-        A block that does not end within ten seconds after that, since the main thread waits for the reader of a pipe,
-        say, is ended by a KeyboardInterrupt.
+        If the block does not end within ten seconds after that, for example because the main thread waits for the
+        reader of a pipe, a KeyboardInterrupt ends it.
 
         Args:
-            stop: What is called.
-            finishing: Whether the block finishes files: it takes the time that it needs, and half a second after the
+            stop: The function.
+            finishing: Whether the block finishes files: it then has as long as it needs, and half a second after the
                 second interrupt.
         """
         before = self._stop, self._is_finishing
@@ -79,9 +79,9 @@ class Interrupts(AbstractContextManager["Interrupts"]):
         finally:
             self._stop, self._is_finishing = before
 
-    def _take(self, number: int, _frame: FrameType | None) -> None:
-        self.came = True
-        self._presses += number in HURRIED
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.received = True
+        self._presses += number in ESCALATING
         if self._over:
             return
         if self._presses > 1 or self._unblocked:
@@ -96,20 +96,20 @@ class Interrupts(AbstractContextManager["Interrupts"]):
             raise KeyboardInterrupt
 
     def _unblock(self) -> bool:
-        """Raise a KeyboardInterrupt in the main thread, from the watch's; False: it is busy, and has its time."""
+        """Interrupt the main thread, called on the watch's thread; False: it still has time to finish files."""
         if self._stop is None or (self._is_finishing and self._presses < 2):
             return False
         self._unblocked = True
-        if hasattr(signal, "pthread_kill"):  # Windows has none, nor calls that are interrupted
+        if hasattr(signal, "pthread_kill"):  # Windows has neither it nor interruptible calls
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         return True
 
 
 def install(handler: Handler) -> dict[int, Any]:
-    """Handle the signals that end a process, save those that it was started to ignore, from the main thread.
+    """Install a handler for the signals that end a process, except ignored ones; only on the main thread.
 
     Returns:
-        The handlers of before, by signal.
+        The previous handlers, by signal.
     """
     previous = {}
     if threading.current_thread() is threading.main_thread():
@@ -120,6 +120,6 @@ def install(handler: Handler) -> dict[int, Any]:
     return previous
 
 
-def leave_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
-    """A handler for when no file is being written: before a command begins, and after it."""
+def exit_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Exit at once: a handler for before and after a command, when no file is being written."""
     os._exit(INTERRUPTED)

@@ -1,6 +1,6 @@
-"""Provide the entry of the command: its subcommands, and errors as one line with an exit code.
+"""Run the command `fastsam-trt`: find the subcommand, and print an error as one line with an exit code.
 
-What takes a while to import is imported once signals are handled, and a subcommand once it is asked for.
+Slow imports happen after the signal handlers are installed, and a subcommand is imported when it is used.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, NoReturn
 
 from fastsam_trt import __version__
 from fastsam_trt.cli.help_text import HelpFormatter, Parser
-from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, install, leave_at_once
-from fastsam_trt.cli.standard_streams import harden, tell
+from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, exit_at_once, install
+from fastsam_trt.cli.standard_streams import harden, print_stderr
 
-_UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # what a path that was asked for may be
-_CUT_OFF = 141  # 128 + SIGPIPE: who read our output stopped reading
+_UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # errors of a path in the request
+_READER_GONE = 141  # 128 + SIGPIPE: the reader of our output has closed the pipe
 
 
 _COMMANDS = {
@@ -36,7 +36,7 @@ _COMMANDS = {
     "info": "show the metadata of an exported model or a plan",
     "doctor": "show what is installed on this machine and what is wrong with it",
 }
-"""The subcommands, each a module of this package, and what each is for."""
+"""The subcommands, each a module of this package, and their descriptions."""
 
 _EXAMPLES = """\
 examples:
@@ -52,7 +52,7 @@ examples:
 
 
 class _Subcommand(Parser):
-    """The parser of a subcommand, which gets its options when it is used: `fastsam-trt --help` needs none of them."""
+    """The parser of a subcommand. It adds its options when it is used, since `fastsam-trt --help` needs none."""
 
     module = ""
 
@@ -91,25 +91,25 @@ def make_parser() -> argparse.ArgumentParser:
 def entry() -> NoReturn:
     """Console entry: run and exit."""
     harden()
-    install(leave_at_once)  # and never taken back: main's own handlers come and go
+    install(exit_at_once)  # stays installed: main's handlers come and go
     _exit(main())
 
 
 def _exit(code: int) -> NoReturn:
-    """End the process, whatever a thread is still doing.
+    """End the process without waiting for threads.
 
-    A thread of ours may be compiling a model for a prompt, or waiting for a camera. One that came back to an
-    interpreter that is being taken down would abort it. Nor is an interrupt to wait for libraries that tidy up.
+    A thread of ours may be compiling a model for a prompt or waiting for a camera, and would abort the process if it
+    returned to a finalised interpreter. Nor should an interrupt wait for the cleanup of libraries.
     """
     from tqdm import TMonitor
 
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_broken()
-        code = _CUT_OFF
+        _detach_closed_streams()
+        code = _READER_GONE
     others = set(threading.enumerate()) - {threading.main_thread()}
-    if code == INTERRUPTED or any(not isinstance(thread, TMonitor) for thread in others):  # which tqdm ends itself
+    if code == INTERRUPTED or any(not isinstance(thread, TMonitor) for thread in others):  # tqdm ends its own
         os._exit(code)
     sys.exit(code)
 
@@ -133,16 +133,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error("expected a command, found none")
         args = parser.parse_args(argv)
         debug = args.debug
-        _quieten(debug=debug)
+        _set_up_logging(debug=debug)
         with Interrupts() as args.interrupts:
             return int(args.execute(args))
     except KeyboardInterrupt as interrupted:
         if str(interrupted):
-            tell(f"fastsam-trt: {interrupted}")
+            print_stderr(f"fastsam-trt: {interrupted}")
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_broken()
-        return _CUT_OFF
+        _detach_closed_streams()
+        return _READER_GONE
     except Exception as error:  # noqa: BLE001 - the command's last resort: one line, never a bare traceback
         return _fail(error, debug=debug)
 
@@ -154,7 +154,7 @@ class _LogLines(logging.Handler):
         from tqdm import tqdm
 
         with tqdm.external_write_mode(file=sys.stderr):
-            tell(self.format(record))
+            print_stderr(self.format(record))
 
 
 def _fail(error: Exception, *, debug: bool) -> int:
@@ -164,17 +164,19 @@ def _fail(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     if isinstance(error, FastsamError):
-        tell(f"fastsam-trt: error: {error}")
+        print_stderr(f"fastsam-trt: error: {error}")
         return error.exit_code
     if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:
-        tell(f"fastsam-trt: error: expected a path that can be used, found {error.filename!r} ({error.strerror})")
+        print_stderr(
+            f"fastsam-trt: error: expected a path that can be used, found {error.filename!r} ({error.strerror})"
+        )
         return 2
-    tell(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")
+    print_stderr(f"fastsam-trt: error: unexpected {type(error).__name__}: {one_line(error)}; see --debug")
     return 1
 
 
-def _drop_broken() -> None:
-    """Let standard streams whose reader is gone lead nowhere, so that what they hold back is no error at exit."""
+def _detach_closed_streams() -> None:
+    """Point standard streams whose reader is gone at the null device, so that flushing them at exit does not fail."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -183,8 +185,8 @@ def _drop_broken() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _quieten(*, debug: bool) -> None:
-    """Show our warnings as plain lines, and silence OpenCV's, FFmpeg's and Pillow's chatter unless debugging."""
+def _set_up_logging(*, debug: bool) -> None:
+    """Show our warnings as plain lines, and silence OpenCV, FFmpeg and Pillow unless debugging."""
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="fastsam-trt: %(levelname)s: %(message)s",
@@ -192,7 +194,7 @@ def _quieten(*, debug: bool) -> None:
     )
     if not debug:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        loaded = sys.modules.get("cv2")  # which reads the variable when it is imported
-        if os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF") == "OFF" and loaded is not None:
-            loaded.utils.logging.setLogLevel(0)
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # on broken files, which have an error of ours
+        cv2 = sys.modules.get("cv2")  # it reads the variable at import
+        if os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF") == "OFF" and cv2 is not None:
+            cv2.utils.logging.setLogLevel(0)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about broken files, for which we raise an error

@@ -1,4 +1,4 @@
-"""Provide the options that several subcommands share."""
+"""Define the options that several subcommands share."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP, DEFAULT_MODEL
+    from fastsam_trt.pipeline.models import DEFAULT_CLIP, DEFAULT_MODEL
 
     models = parser.add_argument_group("models")
     models.add_argument(
@@ -71,7 +71,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_selection_options(parser: argparse.ArgumentParser) -> None:
-    from fastsam_trt.prompts.prompt_set import CropName
+    from fastsam_trt.prompts.text_options import CropName
 
     choice = parser.add_argument_group("selection")
     add_text_options(choice)
@@ -106,7 +106,7 @@ def _add_selection_options(parser: argparse.ArgumentParser) -> None:
 
 def add_text_options(group: argparse._ArgumentGroup) -> None:
     """Add the options of a selection by text."""
-    from fastsam_trt.prompts.prompt_set import DEFAULT_THRESHOLD
+    from fastsam_trt.prompts.text_options import DEFAULT_THRESHOLD
     from fastsam_trt.prompts.texts import SelectorName
 
     group.add_argument(
@@ -149,11 +149,11 @@ def add_backend_options(group: argparse._ArgumentGroup) -> None:
 
 
 def open_pipeline(args: argparse.Namespace) -> Pipeline:
-    """Open the pipeline that the options describe."""
+    """Open the pipeline for the options."""
     from fastsam_trt.bundled_models import SEGMENTER
-    from fastsam_trt.frames.opencv_threads import limit_opencv_threads
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
-    from fastsam_trt.sources.naming import is_demo
+    from fastsam_trt.sources.names import is_demo
 
     given = {
         name: getattr(args, name)
@@ -170,7 +170,7 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         )
         if getattr(args, name) is not None
     }
-    if is_demo(args.source):  # the demo brings its own models, so that it runs with no other argument
+    if is_demo(args.source):  # the demo has its own models, so that it needs no other option
         given.setdefault("model", SEGMENTER)
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)
@@ -194,10 +194,10 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
 
 
 def image_size(values: list[int]) -> tuple[int, int]:
-    """`--imgsz N` or `--imgsz H W` as (height, width).
+    """Convert `--imgsz N` or `--imgsz H W` to (height, width).
 
     Raises:
-        OptionError: More than two numbers.
+        OptionError: There are more than two numbers.
     """
     from fastsam_trt.errors import OptionError
 

@@ -1,4 +1,4 @@
-"""Paths of the files that a subcommand is to write: what they mean, and checks before any work."""
+"""Parse the paths of a subcommand's files, and check them before any work."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from fastsam_trt.cli.standard_streams import STDOUT
 
 
 def input_path(text: str) -> Path:
-    """The path of an option, `~` resolved: shells leave it where it is quoted or follows `=`."""
+    """Convert an option to a path, and expand `~`, which shells do not expand in quotes or after `=`."""
     from fastsam_engine.store.home_folder import expand_user
 
     return expand_user(text)
 
 
 def output_path(text: str) -> Path:
-    """The path of an option: `-` is stdout, and `~`, which shells leave where it is quoted or follows `=`, the home.
+    """Convert an option to a path: `-` is stdout, and `~` is expanded as in `input_path`.
 
     Raises:
-        argparse.ArgumentTypeError: There is no path, or none that the file system takes, or lets us look at.
+        argparse.ArgumentTypeError: The text is empty, or the file system refuses the path.
     """
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found an empty text")
@@ -35,53 +35,54 @@ def output_path(text: str) -> Path:
     return path
 
 
-def place_video(path: Path, source: str) -> Path:
-    """Where to save a video: into an existing folder under its source's name, else at the path itself.
+def resolve_video_path(path: Path, source: str) -> Path:
+    """Resolve where to save a video: in an existing folder under the name of the source, else at the path itself.
 
     Args:
-        path: What the user asked for.
-        source: What he called the source: `clip.mov` gives `clip.mp4`, `cam0` `cam0.mp4`, an address its last part.
+        path: The path of the option.
+        source: The source of the option: `clip.mov` gives `clip.mp4`, `cam0` gives `cam0.mp4`, and a URL gives its last
+            part.
     """
     from fastsam_trt.sinks.frame_names import stem_of
-    from fastsam_trt.sources.naming import DEMO, is_demo
+    from fastsam_trt.sources.names import DEMO, is_demo
 
     if not path.is_dir():
         return path
     return path / f"{(DEMO if is_demo(source) else stem_of(source)) or 'video'}.mp4"
 
 
-def check_apart(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
-    """Refuse outputs that would overwrite a source or one another, by whatever name: links are followed.
+def check_distinct(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Check that no output would overwrite a source or another output, also through links.
 
     Raises:
-        OutputError: A path is that of a source, or was given twice.
+        OutputError: A path leads to a source or occurs twice.
     """
     from fastsam_engine.errors import OutputError
 
-    read = {_identity(source) for source in sources if os.path.exists(source)}  # noqa: PTH110 - the method raises
+    read = {_identity(source) for source in sources if os.path.exists(source)}  # noqa: PTH110 - Path.exists raises
     taken: set[Hashable] = set()
     for path in outputs:
         identity = _identity(path)
         if identity in read:
-            found = "expected another file than the source"
-            raise OutputError(path, found if not path.is_symlink() else f"{found}, found a link to it")
+            problem = "expected another file than the source"
+            raise OutputError(path, f"{problem}, found a link to it" if path.is_symlink() else problem)
         if identity in taken:
-            raise OutputError(path, "expected a file of its own for each output, found it twice")
+            raise OutputError(path, "expected a different file for each output, found it twice")
         taken.add(identity)
 
 
 def _identity(path: Path) -> Hashable:
-    """What two paths of one file have in common, hard links among them; of a file to come, its folder and name."""
+    """A value that all paths of one file share, hard links included; for a new file, its folder and name."""
     try:
         status = path.stat()
     except OSError:
-        place = path.resolve()
-        return (_identity(place.parent) if place.parent != place else "", _fold(place))
+        resolved = path.resolve()
+        return (_identity(resolved.parent) if resolved.parent != resolved else "", _fold(resolved))
     return (status.st_dev, status.st_ino)
 
 
 def _fold(path: Path) -> str:
-    """A name as its folder keeps it: some file systems do not tell `A` from `a`."""
+    """The name of a path, in lower case if its file system ignores case."""
     folder = path.parent
     try:
         other = folder.with_name(folder.name.swapcase())

@@ -1,4 +1,4 @@
-"""What a run writes: the options that ask for it, checks before any work, and the sinks."""
+"""Add the output options of a run, check their paths, and create the sinks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsam_trt.cli.output_checks import check_apart, input_path, output_path
+from fastsam_trt.cli.output_checks import check_distinct, input_path, output_path
 from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
+    from fastsam_trt.drawing.overlay import Overlay
     from fastsam_trt.sinks import Sink
-    from fastsam_trt.sinks.overlay import Overlay
     from fastsam_trt.sources import Source
 
 
@@ -61,21 +61,25 @@ def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
 
 
 def output_paths(args: argparse.Namespace) -> list[Path]:
-    """The files and folders that the options name."""
+    """The files and folders to write."""
     named = (args.save, args.json, args.coco, args.coco_dataset, args.label_map, args.labels, args.cutouts, args.masks)
     return [path for path in (*named, args.stats) if path is not None]
 
 
 def _check_outputs(args: argparse.Namespace, source: Source) -> None:
-    """Refuse outputs that would overwrite the source or one another."""
+    """Check that no output overwrites the source or another output.
+
+    Raises:
+        OutputError: An output does, or has the wrong suffix.
+    """
     from fastsam_engine.errors import OutputError
     from fastsam_engine.store.atomic_files import check_writable, is_written_in_place
-    from fastsam_trt.sources.naming import as_path
-    from fastsam_trt.sources.pipe import name_in_files
+    from fastsam_trt.sources.names import as_path
+    from fastsam_trt.sources.pipes.pipe import name_in_files
 
     read = [as_path(name_in_files(args.source)), *source.files, *([] if args.coco_ids is None else [args.coco_ids])]
-    check_apart([path for path in output_paths(args) if path != args.labels], read)
-    check_apart(output_paths(args), source.files)  # labels may lie beside the images, where ultralytics seeks them
+    check_distinct([path for path in output_paths(args) if path != args.labels], read)
+    check_distinct(output_paths(args), source.files)  # labels may lie beside the images, as in ultralytics
     if args.stats is not None:
         if args.stats.suffix.lower() != ".json" and not is_written_in_place(args.stats):
             raise OutputError(args.stats, f"expected the suffix .json, found {args.stats.suffix!r}")
@@ -87,16 +91,16 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
 
 
 def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
-    """The sinks that were asked for; their paths are checked before any work."""
+    """Create the sinks that the options name, once their paths are checked."""
     from fastsam_engine.errors import OutputError
+    from fastsam_trt.drawing.overlay import Overlay
     from fastsam_trt.sinks import (
-        PICTURE_SUFFIXES,
+        SAVED_IMAGE_SUFFIXES,
         JsonLinesSink,
         LabelMapSink,
-        PictureSink,
+        PanelSink,
         WindowSink,
     )
-    from fastsam_trt.sinks.overlay import Overlay
 
     _check_outputs(args, source)
     one_image = source.kind == "images" and source.frames == 1
@@ -111,12 +115,12 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         sinks.append(LabelMapSink(args.label_map, source.kind, source.files))
     if args.save is not None:
         is_folder = args.save.is_dir()
-        is_picture = args.save.suffix.lower() in PICTURE_SUFFIXES and not is_folder
+        is_picture = args.save.suffix.lower() in SAVED_IMAGE_SUFFIXES and not is_folder
         if is_picture and not one_image:
             wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
             raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
         if is_picture or (source.kind == "images" and (is_folder or not args.save.suffix)):
-            sinks.append(PictureSink(args.save, source.files))
+            sinks.append(PanelSink(args.save, source.files))
         else:
             sinks.append(_video_sink(args.save, source, overlay, source.sound if args.audio else None))
     if args.show:
@@ -127,12 +131,12 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
 def _video_sink(path: Path, source: Source, overlay: Overlay, sound: Path | None) -> Sink:
     from fastsam_trt.sinks import VideoSink
 
-    start_s = 0.0 if source.kind == "live" else None  # a file's first frame is worked on, whatever the policy
+    start_s = 0.0 if source.kind == "live" else None  # the first frame of a file is always processed
     return VideoSink(path, source.fps, overlay, sound, start_s=start_s, find_end_s=lambda: source.end_s)
 
 
 def _dataset_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
-    """The sinks of COCO's formats, labels and pictures of segments."""
+    """Create the sinks of COCO files, labels, cutouts and masks."""
     from fastsam_trt.errors import OptionError
     from fastsam_trt.sinks import CocoDatasetSink, CocoSink, CutoutSink, MaskSink, YoloLabelSink
     from fastsam_trt.sinks.coco_ids import CocoIds
@@ -146,12 +150,12 @@ def _dataset_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
         if args.coco_dataset is not None:
             sinks.append(CocoDatasetSink(args.coco_dataset, ids))
     elif args.coco_ids is not None:
-        raise OptionError("coco-ids", "--coco OUT or --coco-dataset OUT to give the ids to", "neither")
+        raise OptionError("coco-ids", "--coco OUT or --coco-dataset OUT, which use the ids", "neither")
     names = FrameNames(source.kind, source.files)
     if args.labels is not None:
         sinks.append(YoloLabelSink(args.labels, names, confidence=args.labels_conf))
     elif args.labels_conf:
-        raise OptionError("labels-conf", "--labels DIR, whose lines it is for", "none")
+        raise OptionError("labels-conf", "--labels DIR, which it extends", "none")
     if args.cutouts is not None:
         sinks.append(CutoutSink(args.cutouts, names))
     if args.masks is not None:

@@ -1,4 +1,4 @@
-"""Provide errors as one line and an exit code for scripts of your own, as the command has them."""
+"""Print the errors of your own scripts as one line, and exit with a code, like the command."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""SignalWatch: a thread that learns of signals as they come.
+"""Watch for signals on a thread, which sees them as soon as they arrive.
 
-Python runs their handlers on the main thread, and only between two of its own steps: not while a library compiles a
-model, or waits for a device, there.
+Python runs signal handlers on the main thread, between two bytecode instructions: not while a library compiles a model
+or waits for a device there.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-HURRIED = frozenset({signal.SIGINT, signal.SIGTERM})
-"""Signals that ask for more hurry when they are repeated."""
+ESCALATING = frozenset({signal.SIGINT, signal.SIGTERM})
+"""Signals that end the command at once when repeated."""
 
-_STUCK_S = 10.0  # from the first signal
-_MOMENT_S = 0.5  # from the second, for files to be finished in
-_AT_ONCE_S = 3.0  # from the second; files are whole up to the last frame whenever the process ends
+_STUCK_S = 10.0  # after the first signal
+_FINISH_S = 0.5  # after the second, to finish files
+_EXIT_S = 3.0  # after the second; the files hold all frames but the last whenever the process exits
 
 
 class SignalWatch:
-    """Ends the process where a repeated signal does not; made and closed by the main thread."""
+    """Ends the process if a repeated signal does not; created and closed on the main thread."""
 
     def __init__(self, numbers: Collection[int], unblock: Callable[[], bool], code: int) -> None:
-        """Begin.
+        """Start the thread.
 
         Args:
-            numbers: Signals that have a handler in Python, and end the process.
-            unblock: Called ten seconds after the first of them, and half a second after the second, on the watch's
-                thread: interrupts the main thread if it is stuck, and tells whether it was.
-            code: Exit code of a process that the main thread does not end.
+            numbers: Signals that have a Python handler and end the process.
+            unblock: Called on the watch's thread, ten seconds after the first signal and half a second after the
+                second: interrupts the main thread if it is stuck, and returns whether it was.
+            code: Exit code if the main thread does not end the process.
         """
         self._numbers, self._unblock, self._code = numbers, unblock, code
         self._signals, self._sending = socket.socketpair()
@@ -49,11 +49,11 @@ class SignalWatch:
         self._signals.close()
 
     def _run(self) -> None:
-        hurried = 0
+        urgent = 0
         unblock_s = end_s = math.inf  # on `time.monotonic`'s clock
         while True:
-            left_s = min(unblock_s, end_s) - time.monotonic()
-            self._signals.settimeout(None if left_s == math.inf else max(left_s, 1e-3))
+            remaining_s = min(unblock_s, end_s) - time.monotonic()
+            self._signals.settimeout(None if remaining_s == math.inf else max(remaining_s, 1e-3))
             try:
                 numbers = self._signals.recv(64)
             except TimeoutError:
@@ -63,13 +63,13 @@ class SignalWatch:
                 if now_s >= unblock_s:
                     unblock_s = math.inf
                     if self._unblock():
-                        end_s = min(end_s, now_s + _AT_ONCE_S)
+                        end_s = min(end_s, now_s + _EXIT_S)
                 continue
             if not numbers:
                 return
             now_s = time.monotonic()
-            before, hurried = hurried, hurried + sum(number in HURRIED for number in numbers)
-            if before < 2 <= hurried:
-                unblock_s, end_s = now_s + _MOMENT_S, min(end_s, now_s + _AT_ONCE_S)
+            before, urgent = urgent, urgent + sum(number in ESCALATING for number in numbers)
+            if before < 2 <= urgent:
+                unblock_s, end_s = now_s + _FINISH_S, min(end_s, now_s + _EXIT_S)
             elif any(number in self._numbers for number in numbers):
                 unblock_s = min(unblock_s, now_s + _STUCK_S)

@@ -1,4 +1,4 @@
-"""Standard streams that hold up: closed ones, terminals that lack a character or go away, stdout as an output."""
+"""Keep standard streams usable when they are closed or lost, and lay out tables for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -18,8 +18,8 @@ _STDOUT = 1
 STDOUT = Path("/dev/stdout")
 
 
-class _LastingTerminal(io.FileIO):
-    """A terminal; what is written to it after it has gone away is dropped, since SIGHUP decides what that means."""
+class _Terminal(io.FileIO):
+    """A terminal. Writes after it has closed are dropped, because the handler of SIGHUP decides what happens then."""
 
     def write(self, data: Buffer) -> int:
         try:
@@ -31,37 +31,37 @@ class _LastingTerminal(io.FileIO):
 
 
 def harden() -> None:
-    """Make the process's standard streams fit for a long run; once, as the process begins.
+    """Make the standard streams robust; called once, at the start of the process.
 
-    A closed stream becomes one to nowhere: else the next file that is opened would get its number, and with it what
-    libraries print. A character that the terminal can't show is printed as its code.
+    A closed stream is opened on the null device: otherwise the next file that is opened would get its descriptor, and
+    with it the prints of libraries. A character that the terminal can't show is printed as an escape sequence.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
     sys.stdout, sys.stderr = _harden(sys.stdout, 1), _harden(sys.stderr, 2)
 
 
 def _harden(stream: TextIO | None, descriptor: int) -> TextIO:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if stream is None or stream.isatty():
-        raw = _LastingTerminal(descriptor, "w", closefd=False)
+        raw = _Terminal(descriptor, "w", closefd=False)
         return io.TextIOWrapper(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=True)
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
     return stream
 
 
-def tell(line: str) -> None:
-    """Print a line on stderr, whether or not anybody can read it."""
+def print_stderr(line: str) -> None:
+    """Print a line on stderr, and ignore a stream that can't be written."""
     with suppress(OSError, ValueError):
         print(line, file=sys.stderr)
 
 
 def is_stdout(path: Path) -> bool:
-    """Whether what is written to a path arrives at stdout."""
+    """Whether a path leads to stdout."""
     if path == STDOUT:
         return True
     try:
@@ -72,7 +72,7 @@ def is_stdout(path: Path) -> bool:
 
 @contextmanager
 def stdout_for(outputs: Iterable[Path]) -> Iterator[None]:
-    """Print on stderr what would go to stdout, where one of the outputs is stdout."""
+    """Redirect prints from stdout to stderr if one of the outputs is stdout."""
     if not any(map(is_stdout, outputs)):
         yield
         return
@@ -82,5 +82,13 @@ def stdout_for(outputs: Iterable[Path]) -> Iterator[None]:
 
 
 def duplicate_stdout() -> int:
-    """A descriptor of its own for stdout, for an output to write to and to close."""
+    """Duplicate the descriptor of stdout, for an output to write to and to close."""
     return os.dup(_STDOUT)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Lay out rows under a header as text, with columns padded to their widest cell."""
+    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -1,4 +1,4 @@
-"""The file of a run's figures."""
+"""Write the statistics file of a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt import __version__
 from fastsam_trt.reports.machine import this_machine
-from fastsam_trt.sources.diagnosis import hide_password
-from fastsam_trt.sources.naming import printable
+from fastsam_trt.sources.names import hide_password, printable
 from fastsam_trt.streaming import Flow
 
 if TYPE_CHECKING:
@@ -31,21 +30,21 @@ _PACKAGES = (
 def write_stats(
     args: argparse.Namespace, flow: Flow, pipeline: Pipeline, *, interrupted: bool, error: BaseException | None
 ) -> None:
-    """Write the figures, and what they are of, as one JSON document.
+    """Write the statistics and the configuration of a run as one JSON document.
 
     Args:
-        args: Of the run; its `stats` is the file.
-        flow: The run, which has ended.
-        pipeline: What it ran.
-        interrupted: Whether it was stopped before its source ended.
-        error: What it failed with.
+        args: Options of the run; `args.stats` is the file.
+        flow: The flow of the run, which has ended.
+        pipeline: The pipeline of the run.
+        interrupted: Whether the run was stopped before its source ended.
+        error: The error that ended the run; None: it did not fail.
 
     Raises:
         OutputError: The file can't be written.
     """
     session, machine = pipeline.segmenter.session, this_machine(_PACKAGES)
     document = {
-        **flow.figures.snapshot().as_record(),
+        **flow.stats.snapshot().as_record(),
         "source": hide_password(printable(args.source)),
         "policy": flow.policy,
         "track": pipeline.track,

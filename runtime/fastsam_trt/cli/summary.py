@@ -1,4 +1,4 @@
-"""Figures of a run in one line: the line that ends it, and the one that shows while it runs."""
+"""Summarise the statistics of a run in one line, during the run and at its end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fastsam_trt.streaming import Snapshot
 
 
 def ending(snapshot: Snapshot, *, aged: bool) -> str:
-    """The line that ends a run.
+    """The line that a run prints at its end.
 
     Args:
-        snapshot: Its figures. The rate is of the wall clock from first capture to last output, nothing left out.
-        aged: Whether the age of frames matters, as it does in videos and live sources.
+        snapshot: Its statistics. The frame rate covers the whole time from the first capture to the last output.
+        aged: Whether to print the age of frames, as for videos and live sources.
     """
     stages = ", ".join(f"{stage} {p50:.1f}/{p99:.1f}" for stage, (p50, p99) in snapshot.stages.items())
     frames, segments = _count(snapshot.frames, "frame"), _count(snapshot.segments, "selected segment")
@@ -24,9 +24,9 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
     if snapshot.failed:
         parts.append(f"{_count(snapshot.failed, 'file')} failed")
     if snapshot.embedded:
-        parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops a frame")
+        parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops per frame")
     if snapshot.pending:
-        parts.append(f"{_count(snapshot.pending, 'decision')} put off")
+        parts.append(f"{_count(snapshot.pending, 'decision')} deferred")
     if snapshot.health.losses:
         parts.append(f"source lost {_count(snapshot.health.losses, 'time')} for {snapshot.health.away_s:.1f} s")
     damage = _damage(snapshot.health)
@@ -36,10 +36,10 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
 
 
 def live(snapshot: Snapshot) -> str:
-    """What shows beside the progress bar: the last ten seconds."""
+    """The text beside the progress bar, for the last ten seconds."""
     queues = "/".join(str(depth) for depth in snapshot.queues.values())
     parts = [f"{snapshot.fps_out:.1f} FPS"]
-    if not math.isnan(snapshot.age_p50_live_ms):  # as before the first figures are made
+    if not math.isnan(snapshot.age_p50_live_ms):  # before the first frame is done
         parts.append(f"age {snapshot.age_p50_live_ms:.0f}/{snapshot.age_p99_live_ms:.0f} ms")
     parts += [
         f"dropped {snapshot.dropped}",
@@ -54,11 +54,11 @@ def live(snapshot: Snapshot) -> str:
 
 
 def _damage(health: SourceHealth) -> str:
-    """What is damaged in the source; empty where no frame is."""
+    """Describe the damage in the source; empty if no frame is damaged."""
     if not (health.lost_frames or health.damaged_frames):
         return ""
-    found = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} decoded in part"
-    return f"damage in the source: {found}, {_count(health.stream_errors, 'error')} of its stream passed over"
+    frames = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} partly decoded"
+    return f"damage in the source: {frames}, {_count(health.stream_errors, 'stream error')} skipped"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""CLIP: crops, texts, their embeddings, and embeddings kept along tracks."""
+"""CLIP: embeddings of crops, texts and tracked objects."""
 
 from fastsam_engine.import_names import moved_names
 

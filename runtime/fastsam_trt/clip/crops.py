@@ -1,4 +1,4 @@
-"""Crops: the part of a frame around a segment that CLIP looks at."""
+"""Crops: cut the surroundings of segments out of a frame as input for CLIP."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.frames.antialiased_resize import AntialiasedResize
 
-_KERNEL_SHRINK = 3.0  # of a shrink beyond twice this, averaging does the rest first, at a fraction of the cost
+_BICUBIC_SHRINK = 3.0  # of a shrink by more than twice this, fast averaging does the rest first
 
 
 def square_windows(boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.intp]:
-    """Grow boxes to squares, so that CLIP's cut to the middle loses nothing of the segment.
+    """Grow boxes to squares, so that CLIP's centre crop cuts off no part of a segment.
 
     Args:
         boxes: (n, 4) float32 xyxy, px of the frame.
         height, width: Size of the frame, px.
 
     Returns:
-        (n, 4) xyxy, whole px, inside the frame, at least 1 px a side. A square is moved into the frame where it fits
-        and cut off where it does not.
+        (n, 4) xyxy, whole px, inside the frame, with sides of at least 1 px. A square is moved into the frame if it
+        fits, and cut off if it does not.
     """
     limits = np.array([width, height], np.float64)
     sides = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1), 1)[:, None]
@@ -35,8 +35,8 @@ def square_windows(boxes: NDArray[np.float32], height: int, width: int) -> NDArr
     return np.concatenate([first, last], axis=1).astype(np.intp)
 
 
-def middle_square(window: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The part of a window (4,) xyxy that is left when its middle is cut out as a square: (4,) xyxy, px."""
+def centre_square(window: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the largest centred square inside a window: (4,) xyxy px to (4,) xyxy px."""
     low, high = window[:2].astype(np.float64), window[2:].astype(np.float64)
     side = (high - low).min()
     corner = low + (high - low - side) / 2
@@ -49,16 +49,16 @@ def clip_batch(
     image: ImageInput,
     masks: Sequence[NDArray[np.bool_]] | None = None,
 ) -> NDArray[np.float32]:
-    """Cut windows out of a frame and make CLIP's input of them.
+    """Cut windows out of a frame and preprocess them for CLIP.
 
     Args:
         frame: (H, W, 3) uint8 BGR.
         windows: (n, 4) xyxy, whole px, inside the frame.
         image: CLIP's image input.
-        masks: For each window (h, w) bool over its middle square: what is False gets the model's mean colour.
+        masks: Per window (h, w) bool over its centre square; pixels that are False get the model's mean colour.
 
     Returns:
-        (n, 3, h, w) float32, normalised, in the model's colour order.
+        (n, 3, h, w) float32, normalised, channels in the model's colour order.
     """
     batch = np.empty((len(windows), 3, image.height, image.width), np.float32)
     mean = np.asarray(image.mean, np.float32)[:, None, None]
@@ -75,16 +75,16 @@ def clip_batch(
 
 
 def resize_shortest_edge(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
-    """Scale a picture's shorter side to a size and cut the middle out, as CLIP's image processor does it.
+    """Scale the shorter side of a picture to a size and crop the centre, as CLIP's image processor does.
 
-    Bicubic with antialiasing.
+    The scaling is bicubic with antialiasing.
 
     Args:
         picture: (h, w, c) uint8.
-        size_px: Side of the square to make.
+        size_px: Side of the result.
 
     Returns:
-        (c, size_px, size_px) float32, whole numbers from 0 to 255, channels in the picture's order.
+        (c, size_px, size_px) float32, whole numbers 0..255, channels in the order of the picture.
     """
     height, width = picture.shape[:2]
     rows, columns = size_px, size_px
@@ -92,15 +92,14 @@ def resize_shortest_edge(picture: NDArray[np.uint8], size_px: int) -> NDArray[np
         columns = int(size_px * width / height)
     else:
         rows = int(size_px * height / width)
-    picture = _reduce(picture, size_px)
-    resize = AntialiasedResize("bicubic", picture.shape[:2], (rows, columns), (size_px, size_px))
-    return resize(picture)
+    picture = _average(picture, size_px)
+    return AntialiasedResize("bicubic", picture.shape[:2], (rows, columns), (size_px, size_px)).resize(picture)
 
 
-def _reduce(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """Shrink a very large picture by averaging, and leave a shrink of `_KERNEL_SHRINK` to the kernel."""
+def _average(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """Average a very large picture to a size from which bicubic scaling shrinks it by `_BICUBIC_SHRINK`."""
     height, width = picture.shape[:2]
-    factor = min(height, width) / size_px / _KERNEL_SHRINK
+    factor = min(height, width) / size_px / _BICUBIC_SHRINK
     if factor <= 2:
         return picture
     smaller = (round(width / factor), round(height / factor))

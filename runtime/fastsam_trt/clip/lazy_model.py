@@ -1,4 +1,4 @@
-"""LazyClip: a CLIP model that is opened when the first prompt needs it."""
+"""LazyClip: a CLIP model that is opened by the first prompt that needs it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from fastsam_trt.clip.model import Clip
 
 
 class LazyClip:
-    """A CLIP model, opened once; any thread may ask for it.
+    """A CLIP model that is opened once. Thread-safe.
 
     Attributes:
-        opened: The model; None where none has been opened yet.
+        opened: The model; None before it is opened.
     """
 
-    def __init__(self, given: Clip | None, open_clip: Callable[[str], Clip]) -> None:
-        """Prepare.
+    def __init__(self, shared: Clip | None, open_clip: Callable[[str], Clip]) -> None:
+        """Create a holder; nothing is opened yet.
 
         Args:
-            given: A model that is open, and stays so; None: it is opened here.
-            open_clip: Opens the model for a prompt.
+            shared: An open model, which `close` does not close; None: open one when it is needed.
+            open_clip: Opens the model; takes the prompt that needs it, for error messages.
         """
-        self.opened = given
-        self._owned = given is None
+        self.opened = shared
+        self._owned = shared is None
         self._open_clip = open_clip
         self._opening = threading.Lock()
         self._closed = False
 
     def get(self, prompt: str) -> Clip:
-        """The model, opened now if it has to be.
+        """Return the model, and open it first if needed.
 
         Args:
-            prompt: That needs it, for messages.
+            prompt: The prompt that needs it, for error messages.
 
         Raises:
             FastsamError: It can't be opened, or `close` was called.
@@ -50,7 +50,7 @@ class LazyClip:
         return self.opened
 
     def close(self) -> None:
-        """Close the model if it was opened here. A thread that is opening it is not waited for, and closes it."""
+        """Close the model if it was opened here. A thread that is still opening it closes it afterwards."""
         self._closed = True
         if self._owned and self.opened is not None:
             self.opened.close()

@@ -1,4 +1,4 @@
-"""Clip: crops and prompts to embeddings in one space."""
+"""Clip: embed crops of frames and texts with a CLIP model."""
 
 from __future__ import annotations
 
@@ -20,31 +20,30 @@ from fastsam_engine.errors import ModelFileError
 from fastsam_engine.run_observers import RunObserver, RunObservers
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.store.home_folder import home
-from fastsam_engine.store.model_store import beside
+from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.bundled_models import locate
-from fastsam_trt.clip.crops import clip_batch, middle_square, square_windows
-from fastsam_trt.clip.text_embeddings import TextFeatures
+from fastsam_trt.clip.crops import centre_square, clip_batch, square_windows
+from fastsam_trt.clip.text_embeddings import TextEmbeddings
 from fastsam_trt.clip.tokenizer import TextTokenizer
-from fastsam_trt.frames.helper_graphs import open_helpers, takes
+from fastsam_trt.frames.helper_sessions import accepts_frame_size, open_helper_sessions
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.batch_ladder import batches, filled
 from fastsam_trt.segmentation.segments import Segments
 
-_CROPS_A_RUN = 16
+_MAX_BATCH = 16
 
 
 class Clip(Closable):
-    """An exported CLIP model: image tower, text tower (opened on need), tokenizer.
+    """An exported CLIP model: image tower, tokenizer, and text tower, which is opened when it is needed.
 
-    Any thread may call it, and any number of pipelines share it. Crops of several callers are cut side by side, and go
-    through the tower side by side where its session allows that (see `Session`); where they are cut on a GPU, one batch
-    goes after the other. `close` leaves every pipeline that shares it without it.
+    Thread-safe, and several pipelines may share it. Crops of several threads are cut in parallel and run in parallel if
+    the session allows that (see `Session`). Batches that are cut on a GPU run one after the other. After `close` no
+    pipeline that shares the model can use it.
 
     Attributes:
         text: Embeddings of prompts.
-        logit_scale: Factor from cosine to logits that the model was trained with.
-        uploads: Where frames come from when crops are cut on the device.
-        even_cosine: Cosine at which a prompt is as likely right as wrong; None for a model without calibration.
+        logit_scale: Factor from cosine to logit that the model was trained with.
+        decision_cosine: Cosine at which a prompt is as likely right as wrong; None: the model is not calibrated.
     """
 
     def __init__(
@@ -57,21 +56,20 @@ class Clip(Closable):
         threads: int | None = None,
         cache: Path | None = None,
         frames_on_device: bool | None = None,
-        uploads: FrameUploads | None = None,
     ) -> None:
         """Open the image tower.
 
         Args:
             model: Short name or folder; `demo-clip` comes with the package.
-            backend, device, precision, threads: See `fastsam_engine.open_session`. On a processor the text tower
-                runs in fp32, and on a GPU it may leave operators to the processor: it runs once a prompt.
-            cache: Where text features are kept; None: in `$FASTSAM_TRT_HOME`.
-            frames_on_device: Whether the model's crops graph cuts crops where it runs; None: where that is a GPU and
-                the model has it.
-            uploads: Where frames come from then; None: uploads of its own.
+            backend, device, precision, threads: See `fastsam_engine.open_session`. The text tower runs once per prompt
+                only: in fp32 on a CPU with precision `auto`, and on a GPU some of its operators may run on the CPU.
+            cache: Folder of the text embeddings; None: in `$FASTSAM_TRT_HOME`.
+            frames_on_device: Whether crops are cut on the device, by the model's crops graph; None: only if the device
+                is a GPU and the model has such a graph.
 
         Raises:
-            ModelNotFoundError, ModelFileError: No such model, or no CLIP.
+            ModelNotFoundError: There is no such model.
+            ModelFileError: The model is not CLIP.
         """
         graph = find_graph(locate(model), "image")
         self._image = open_session(graph, backend, device, precision, threads=threads)
@@ -79,21 +77,20 @@ class Clip(Closable):
         if spec.task != "embed-image" or not isinstance(spec.input, ImageInput):
             raise ModelFileError(graph, f"expected CLIP's image tower, found a model of task {spec.task!r}")
         if spec.input.batch[0] > 1:
-            raise ModelFileError(graph, f"expected crops in any number, found a fixed batch of {spec.input.batch[0]}")
+            raise ModelFileError(graph, f"expected a dynamic batch, found a fixed batch of {spec.input.batch[0]}")
         self._input = spec.input
-        self.uploads = uploads or FrameUploads()
-        helpers = open_helpers(self._image, graph, ("crops",), frames_on_device, own="image", threads=threads)
+        helpers = open_helper_sessions(self._image, graph, ("crops",), frames_on_device, "image", threads=threads)
         self._crops = helpers.get("crops")
-        # What the crops graph leaves is valid until its next run, so that batches take turns there.
+        # The output of the crops graph is valid until its next run, so batches take turns.
         self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
         self._under_way = CallsUnderWay(f"the CLIP model {spec.name}", "open it again")
         self._observers = RunObservers(spec.name)
         self.logit_scale = float(spec.defaults["logit_scale"])
-        self.even_cosine = spec.defaults.get("even_cosine")
-        text_graph = beside(graph, "text", own="image")
+        self.decision_cosine = spec.defaults.get("even_cosine")  # the key that exported models store
+        text_graph = sibling_graph(graph, "text", own="image")
         tokens = cast("TokenInput", read_spec(text_graph).input)
         text_precision = "fp32" if precision == "auto" and self._image.device == "cpu" else precision
-        self.text = TextFeatures(
+        self.text = TextEmbeddings(
             text_graph,
             TextTokenizer(graph.with_name("tokenizer.json"), tokens),
             lambda: open_session(text_graph, backend, device, text_precision, cpu_fallback=True, threads=threads),
@@ -102,7 +99,7 @@ class Clip(Closable):
 
     @property
     def name(self) -> str:
-        """Short name of the model."""
+        """The short name of the model."""
         return self._image.spec.name
 
     @property
@@ -117,31 +114,34 @@ class Clip(Closable):
         """
         return self._observers.add(observer)
 
-    def embed_boxes(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Embed what lies in boxes.
+    def embed_boxes(
+        self, frame: NDArray[np.uint8], boxes: NDArray[np.float32], uploads: FrameUploads | None = None
+    ) -> NDArray[np.float32]:
+        """Embed the contents of boxes.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
             boxes: (n, 4) float32 xyxy, px of the frame.
+            uploads: See `embed_windows`.
 
         Returns:
-            (n, d) float32, each row of length one.
+            (n, d) float32, rows of length one.
         """
-        return self.embed_windows(frame, square_windows(boxes, frame.shape[0], frame.shape[1]))
+        return self.embed_windows(frame, square_windows(boxes, frame.shape[0], frame.shape[1]), uploads=uploads)
 
     def embed_masked(self, frame: NDArray[np.uint8], segments: Segments) -> NDArray[np.float32]:
-        """Embed segments with everything outside their masks greyed; the masks are not decoded.
+        """Embed segments with everything outside their masks greyed. It uses coarse masks and decodes none.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
-            segments: n segments of it.
+            segments: n segments of the frame.
 
         Returns:
-            (n, d) float32, each row of length one.
+            (n, d) float32, rows of length one.
         """
         windows = square_windows(segments.boxes, frame.shape[0], frame.shape[1])
         size_px = self._input.height
-        masks = [segments.masks.coarse(i, middle_square(window), size_px) for i, window in enumerate(windows)]
+        masks = [segments.masks.coarse(i, centre_square(window), size_px) for i, window in enumerate(windows)]
         return self.embed_windows(frame, windows, masks)
 
     def embed_windows(
@@ -149,10 +149,19 @@ class Clip(Closable):
         frame: NDArray[np.uint8],
         windows: NDArray[np.intp],
         masks: Sequence[NDArray[np.bool_]] | None = None,
+        uploads: FrameUploads | None = None,
     ) -> NDArray[np.float32]:
-        """Embed windows of a frame: (n, 4) xyxy whole px inside it to (n, d) float32, rows of length one.
+        """Embed windows of a frame.
 
-        `masks` are as in `clip_batch`.
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+            windows: (n, 4) xyxy, whole px, inside the frame.
+            masks: See `clip_batch`.
+            uploads: The frames that the caller has uploaded, where crops are cut on the device; None: the frame is
+                uploaded for every batch.
+
+        Returns:
+            (n, d) float32, rows of length one.
 
         Raises:
             ClosedError: `close` was called.
@@ -160,26 +169,31 @@ class Clip(Closable):
         start_s = time.perf_counter()
         name = self._image.spec.outputs[0].name
         parts = []
-        most = min(self._input.batch[1] or _CROPS_A_RUN, _CROPS_A_RUN)
+        max_batch = min(self._input.batch[1] or _MAX_BATCH, _MAX_BATCH)
         with self._under_way.one():
-            for part, size in batches(self._image, len(windows), most):
-                of = filled(np.arange(part.start, part.stop), size)
+            for part, size in batches(self._image, len(windows), max_batch):
+                indices = filled(np.arange(part.start, part.stop), size)
                 with self._turn:
-                    batch = self._batch(frame, windows[of], None if masks is None else [masks[i] for i in of])
+                    batch_masks = None if masks is None else [masks[i] for i in indices]
+                    batch = self._cut_batch(frame, windows[indices], batch_masks, uploads)
                     outputs, _ = self._image.run_kept({self._input.name: batch}, ())
                 parts.append(np.asarray(outputs[name][: part.stop - part.start], np.float32))
         embeddings = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
         self._observers.notify({"windows": windows}, start_s)
         return embeddings
 
-    def _batch(
-        self, frame: NDArray[np.uint8], windows: NDArray[np.intp], masks: Sequence[NDArray[np.bool_]] | None
+    def _cut_batch(
+        self,
+        frame: NDArray[np.uint8],
+        windows: NDArray[np.intp],
+        masks: Sequence[NDArray[np.bool_]] | None,
+        uploads: FrameUploads | None,
     ) -> Array | DeviceArray:
-        """The image tower's input of some windows, cut on the device where that can be."""
-        if self._crops is None or masks is not None or not takes(self._crops, *frame.shape[:2]):
+        """Cut windows and preprocess them as the image tower's input, on the device if possible."""
+        if self._crops is None or masks is not None or not accepts_frame_size(self._crops, *frame.shape[:2]):
             return clip_batch(frame, windows, self._input, masks)
         inputs: dict[str, Array | DeviceArray] = {
-            "frame": self.uploads.at(self._crops, frame),
+            "frame": self._crops.upload(frame) if uploads is None else uploads.upload(self._crops, frame),
             "windows": windows.astype(np.float32),
         }
         return self._crops.run_kept(inputs, [self._input.name])[1][self._input.name]

@@ -1,7 +1,7 @@
-"""Text features: one embedding a prompt, computed once, then kept in memory and on disk.
+"""TextEmbeddings: one embedding per prompt, computed once and then cached in memory and on disk.
 
-A prompt's embedding is the mean over the templates of its normalised embeddings, normalised again (the zero-shot
-recipe of CLIP, arXiv 2103.00020, and open_clip). The text tower is opened only when something is not yet on disk.
+A prompt's embedding is the mean of its normalised embeddings in all templates, normalised again: the zero-shot recipe
+of CLIP (arXiv 2103.00020) and open_clip.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from numpy.typing import NDArray
 from fastsam_engine import Session
 from fastsam_engine.errors import ClosedError
 from fastsam_engine.spec.model_input import TokenInput
-from fastsam_engine.store.file_hash import file_sha256
+from fastsam_engine.store.atomic_files import file_sha256
 from fastsam_engine.store.home_folder import NOWHERE
+from fastsam_trt.clip.tokenizer import TextTokenizer
 from fastsam_trt.masks.batch_ladder import batches, filled
 
 _logger = logging.getLogger(__name__)
 
 
-class TextFeatures:
-    """Embeddings of prompts for one text tower.
+class TextEmbeddings:
+    """Embeddings of prompts by one text tower. Thread-safe.
 
-    Any thread may ask. Prompts that are known are given at once; prompts that are not are computed for one thread at a
-    time, so that two that ask for the same one pay once.
+    The text tower is opened when a prompt is neither in memory nor on disk. New prompts are embedded for one thread at
+    a time, so that two threads with the same prompt compute it once.
 
     Attributes:
         tower_runs: How often the text tower has run.
@@ -41,24 +42,24 @@ class TextFeatures:
     def __init__(
         self,
         graph: Path,
-        tokenize: Callable[[Sequence[str]], NDArray[np.int64]],
+        tokenizer: TextTokenizer,
         open_tower: Callable[[], Session],
         folder: Path,
     ) -> None:
-        """Prepare; nothing is loaded yet.
+        """Create a cache; nothing is loaded yet.
 
         Args:
-            graph: The text tower's file; its hash is part of the key on disk.
-            tokenize: Texts to (n, length) int64 ids.
+            graph: File of the text tower; its hash is part of the keys on disk.
+            tokenizer: Tokenises texts for the tower.
             open_tower: Opens the text tower.
-            folder: Where embeddings are kept.
+            folder: Folder of the embeddings on disk.
         """
         self.tower_runs = 0
         self._graph = graph
-        self._tokenize = tokenize
+        self._tokenizer = tokenizer
         self._open_tower = open_tower
         self._folder = folder
-        self._told = False
+        self._warned = False
         self._tower: Session | None = None
         self._closed = False
         self._model_hash = ""
@@ -70,67 +71,69 @@ class TextFeatures:
 
         Args:
             prompts: n texts.
-            templates: Texts with `{}` where the prompt goes.
+            templates: Texts with `{}` in place of the prompt.
 
         Returns:
-            (n, d) float32, each row of length one.
+            (n, d) float32, rows of length one.
 
         Raises:
             ClosedError: `close` was called.
         """
         if self._closed:
             raise ClosedError("the CLIP model")
-        shape = tuple(templates)
-        known = [self._memory.get((prompt, shape)) for prompt in prompts]
-        if any(each is None for each in known):
+        key = tuple(templates)
+        known = [self._memory.get((prompt, key)) for prompt in prompts]
+        if any(embedding is None for embedding in known):
             with self._computing:
-                self._learn(prompts, shape)
-            known = [self._memory[prompt, shape] for prompt in prompts]
+                self._add(prompts, key)
+            known = [self._memory[prompt, key] for prompt in prompts]
         return np.stack(cast("list[NDArray[np.float32]]", known))
 
     def close(self) -> None:
-        """Give the text tower back; nothing can be embedded from now on. A prompt that is being computed may fail."""
+        """Close the text tower; `embed` fails from now on, and so may a call that is under way."""
         self._closed = True
         if (tower := self._tower) is not None:
             tower.close()
 
-    def _learn(self, prompts: Sequence[str], shape: tuple[str, ...]) -> None:
-        """Take prompts that are not in memory from the disk, or compute them."""
-        missing = [prompt for prompt in dict.fromkeys(prompts) if (prompt, shape) not in self._memory]
+    def _add(self, prompts: Sequence[str], templates: tuple[str, ...]) -> None:
+        """Load prompts that are not in memory from the disk, or compute them."""
+        missing = [prompt for prompt in dict.fromkeys(prompts) if (prompt, templates) not in self._memory]
         if not missing:
             return
-        stored = {prompt: self._load(self._file(prompt, shape)) for prompt in missing}
-        found = {prompt: features for prompt, features in stored.items() if features is not None}
-        if found:
-            self._ids(list(found), shape)  # so that a text that is too long is named in every run
-        new = [prompt for prompt in missing if prompt not in found]
-        computed = dict(zip(new, self._compute(new, shape), strict=True)) if new else {}
-        for prompt, features in (found | computed).items():
-            self._memory[prompt, shape] = features
-        for prompt, features in computed.items():
-            self._save(self._file(prompt, shape), features)
+        loaded = {prompt: self._load(self._file(prompt, templates)) for prompt in missing}
+        stored = {prompt: embedding for prompt, embedding in loaded.items() if embedding is not None}
+        if stored:
+            self._tokenize(list(stored), templates)  # to warn of texts that are too long in every run
+        new = [prompt for prompt in missing if prompt not in stored]
+        computed = dict(zip(new, self._compute(new, templates), strict=True)) if new else {}
+        for prompt, embedding in (stored | computed).items():
+            self._memory[prompt, templates] = embedding
+        for prompt, embedding in computed.items():
+            self._save(self._file(prompt, templates), embedding)
 
-    def _ids(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.int64]:
-        """The tokens of n prompts in t templates, (n * t, length)."""
-        return self._tokenize([template.replace("{}", prompt) for prompt in prompts for template in templates])
+    def _tokenize(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.int64]:
+        """Tokenise n prompts in t templates: (n * t, length) int64."""
+        return self._tokenizer.tokenize(
+            [template.replace("{}", prompt) for prompt in prompts for template in templates]
+        )
 
     def _compute(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
-        """Embed n prompts in templates: (n, d)."""
-        ids = self._ids(prompts, templates)
+        """Embed n prompts by the text tower: (n, d) float32."""
+        ids = self._tokenize(prompts, templates)
         if self._tower is None:
             self._tower = self._open_tower()
             if self._closed:
                 self._tower.close()
         tower = self._tower
-        taken, given = cast("TokenInput", tower.spec.input), tower.spec.outputs[0].name
-        most = taken.batch[1] or len(ids)  # a plan is built for a largest batch
+        tokens, output = cast("TokenInput", tower.spec.input), tower.spec.outputs[0].name
+        max_batch = tokens.batch[1] or len(ids)  # a TensorRT plan has a largest batch
         parts = [
-            tower.run({taken.name: filled(ids[part], size)})[given][: part.stop - part.start]
-            for part, size in batches(tower, len(ids), most)
+            tower.run({tokens.name: filled(ids[part], size)})[output][: part.stop - part.start]
+            for part, size in batches(tower, len(ids), max_batch)
         ]
         self.tower_runs += len(parts)
-        features = np.concatenate(parts).reshape(len(prompts), len(templates), -1)
-        mean: NDArray[np.float32] = features.mean(axis=1, dtype=np.float32)
+        embeddings = np.concatenate(parts).reshape(len(prompts), len(templates), -1)
+        mean: NDArray[np.float32] = embeddings.mean(axis=1, dtype=np.float32)
         unit: NDArray[np.float32] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
         return unit
 
@@ -141,21 +144,21 @@ class TextFeatures:
 
     def _load(self, path: Path) -> NDArray[np.float32] | None:
         try:
-            features = np.load(path, allow_pickle=False)
+            embedding = np.load(path, allow_pickle=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, EOFError) as error:
-            _logger.warning("text features %s can't be read (%s); computing them again", path, error)
+            _logger.warning("cached text embedding %s can't be read (%s); computing it again", path, error)
             return None
-        return features if features.ndim == 1 and features.dtype == np.float32 else None
+        return embedding if embedding.ndim == 1 and embedding.dtype == np.float32 else None
 
-    def _save(self, path: Path, features: NDArray[np.float32]) -> None:
+    def _save(self, path: Path, embedding: NDArray[np.float32]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-                np.save(file, features)
+                np.save(file, embedding)
             Path(file.name).replace(path)
         except OSError as error:
-            if not self._told and NOWHERE not in path.parents:  # which `home` has told of
-                _logger.warning("text features can't be kept in %s (%s)", path.parent, error.strerror)
-            self._told = True
+            if not self._warned and NOWHERE not in path.parents:  # `home` has warned of that one
+                _logger.warning("text embeddings can't be cached in %s (%s)", path.parent, error.strerror)
+            self._warned = True

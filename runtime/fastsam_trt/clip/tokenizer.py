@@ -1,4 +1,4 @@
-"""Tokens: texts to ids, as the model's own tokenizer makes them."""
+"""TextTokenizer: tokenise texts for CLIP's text tower."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ _logger = logging.getLogger(__name__)
 
 
 class TextTokenizer:
-    """A `tokenizer.json`, with the padding and the cut that the text tower's spec asks for."""
+    """The tokenizer of a `tokenizer.json`, with the padding and truncation of the text tower's spec."""
 
     def __init__(self, path: Path, tokens: TokenInput) -> None:
-        """Read a tokenizer.
+        """Load a tokenizer.
+
+        Args:
+            path: Its `tokenizer.json`.
+            tokens: The text tower's input.
 
         Raises:
-            ModelFileError: The file is missing or no tokenizer.
+            ModelFileError: The file is missing or is not a tokenizer.
         """
         if not path.is_file():
             raise ModelFileError(path, "expected the CLIP model's tokenizer, found no file")
@@ -36,17 +40,17 @@ class TextTokenizer:
         self._length = tokens.length
         self._pad_id = tokens.pad_id
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.int64]:
+    def tokenize(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Tokenise texts: (n, length) int64, padded at the end.
 
-        Longer texts are cut and keep their last token; a warning names the first of them.
+        Longer texts are truncated before their end-of-text token; a warning names the first of them.
         """
         ids = np.full((len(texts), self._length), self._pad_id, np.int64)
         encodings = self._tokenizer.encode_batch(list(texts))
-        cut = [text for text, encoding in zip(texts, encodings, strict=True) if encoding.overflowing]
-        if cut:
+        truncated = [text for text, encoding in zip(texts, encodings, strict=True) if encoding.overflowing]
+        if truncated:
             _logger.warning(
-                "CLIP reads the first %d tokens of a text only; this one is longer: %r", self._length, cut[0]
+                "CLIP reads only the first %d tokens of a text; this one is longer: %r", self._length, truncated[0]
             )
         for row, encoding in zip(ids, encodings, strict=True):
             row[: len(encoding.ids)] = encoding.ids

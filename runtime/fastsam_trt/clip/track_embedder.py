@@ -1,69 +1,69 @@
-"""TrackEmbeddings: CLIP sees an object when it comes and from time to time, not in every frame."""
+"""TrackEmbedder: embeds each tracked object when it appears and now and then after that, not in every frame."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.clip.batch_latency import BatchTimes
-from fastsam_trt.clip.embedder import Embedded
-from fastsam_trt.clip.looks import Watch
+from fastsam_trt.clip.appearance_change import AppearanceChangeDetector
+from fastsam_trt.clip.batch_latency import BatchLatency
+from fastsam_trt.clip.crop_credit import CropCredit
+from fastsam_trt.clip.duplicates import find_duplicates
+from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.model import Clip
-from fastsam_trt.clip.refresh import blend, urgency
+from fastsam_trt.clip.refresh import blend, refresh_urgency
+from fastsam_trt.clip.refresh_schedule import DEFAULT_SCHEDULE, RefreshSchedule
 from fastsam_trt.clip.track_table import TrackTable
-from fastsam_trt.clip.twins import find_twins
+from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.segmentation.segments import Segments
-from fastsam_trt.tracking.tracker import KEEP_FRAMES
-
-_REFRESH_SHARE = 0.1  # of the tracks of a frame: as many refreshes a frame, rounded up
-_CROP_SHARE = 0.093  # of the segments seen, over a while: new tracks and looks take what they need, refreshes the rest
-_MOST_SAVED = 3.0  # crops a track, that quiet times save for busy ones
-_SAVED_FIRST = 8.0  # crops, to begin with; a few tracks may save as many too
-_MOST_OWED = 20.0  # crops a track, that many new tracks at once take in advance
-_DEBT_LEFT = 0.997  # of what is owed by more tracks than are there now, after each frame
-_LONG_OVERDUE = 60.0  # urgency of a refresh that is made, one a frame, whatever new tracks took
-_WAIT_S = 0.5  # a wait that lifts a new crop over any score
-_PATIENCE_S = 0.3  # for which a new crop waits for time to spare
-_REFRESH_PATIENCE_S = 3.0
-_OVERDUE_SHARE = 0.2  # of the budget, for crops that have waited so long, doubled by as long again
-_LONGEST = 8.0  # times their patience that counts
-_MOST_RESERVED = 0.3  # of the budget, for what comes after: one hiccup there should not stop all decisions
-_PAUSE = 1.0  # times as long as a crop took that no time was left for: until the next such
+from fastsam_trt.tracking.tracker import MAX_LOST_FRAMES
 
 
-class TrackEmbeddings:
-    """Embeds segments once a track; fulfils `Embedder`.
-
-    Every new track is embedded at once, and so is one that looks otherwise than CLIP saw it (see `Watch`), which
-    replaces what was known. Where two have the same box, one crop does. Later the embedding is made again by age, by a
-    change of the box, and sooner where CLIP was unsure (see `urgency`), and mixed with what was known (see `blend`).
-    These refreshes are made for at most a tenth of the tracks a frame, the most urgent first, and over a while so many
-    that CLIP sees a tenth of all segments, new tracks and looks included. These alone may be more; then refreshes that
-    are long overdue are made all the same, one a frame. Prompts have no part in it: they may change, and nothing is
-    embedded. Segments without a track are embedded each time.
-
-    With a budget, a frame has until `budget_ms` after its capture, less what comes after (`reserve_ms`, of which at
-    most three tenths of the budget count). Crops are embedded in batches of few sizes, the largest that should be done
-    by then (see `BatchTimes`): new tracks and looks first, by the segmenter's score and by how long they have waited,
-    then refreshes. Those that are left are tried again in the next frame; until then a new track is not known, nor one
-    of a new look: what it was is no answer, unless it looks so again. What the
-    budget has no time for is embedded all the same: a new crop after it has waited for 0.3 s, a refresh after 3 s, the
-    longest overdue first, as many in a frame as a fifth of the budget should do (twice that after twice the wait, and
-    so on, up to the budget) and one at least, and then none for as long as they took. So where the budget can be kept
-    it is, and where it can't, because the segmenter alone takes it up or another program the processor, frames run over
-    by those crops and CLIP takes no more than half of the time: decisions are made in time, and a stream that drops
-    what it can't keep up with does not grow older.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """One call of `embed`.
 
     Attributes:
-        embedded: Crops that went through CLIP since `begin`.
-        budget_ms: Age that a frame may have when its result is out; None: all the time that is needed. May be set
-            between frames, as `reserve_ms`.
-        reserve_ms: What is needed of it after the selection: masks, sinks.
+        frame: (H, W, 3) uint8 BGR.
+        segments: n segments.
+        rows: (n,) rows of the segments in the table; -1 without a track.
+        tracked: (k,) indices of the segments with a track.
+    """
+
+    frame: NDArray[np.uint8]
+    segments: Segments
+    rows: NDArray[np.intp]
+    tracked: NDArray[np.intp]
+
+    def sides_px(self, indices: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(k, 2) float32: width and height of the boxes of some segments."""
+        boxes = self.segments.boxes[indices]
+        sides: NDArray[np.float32] = boxes[:, 2:] - boxes[:, :2]
+        return sides
+
+
+class TrackEmbedder:
+    """An `Embedder` that keeps one embedding per track.
+
+    A crop is embedded at once if its track is new or looks different since CLIP saw it (see
+    `AppearanceChangeDetector`). Segments with the same box share a crop. Later the embedding is refreshed: the older
+    it is, the closer the decision was, or the more the box changed, the sooner (see `refresh_urgency`). Refreshes are
+    limited per frame and in the long run (see `CropCredit`). Prompts play no part, so that new prompts cost no crops.
+    Segments without a track are embedded in every call.
+
+    With a `LatencyBudget` crops are embedded in the largest batches that should finish in time (see `BatchLatency`):
+    new crops first, by score and wait, then refreshes. The rest waits, and a track that waits for its first embedding,
+    or for one of its new appearance, is not `known`. A crop that has waited for too long is embedded although there is
+    no time, followed by a pause of the same length. So decisions are made even if the segmenter alone takes up the
+    budget, and CLIP takes at most half of the time then.
+
+    The numbers are in `RefreshSchedule`; `docs/tracking.md` shows them as a timeline.
     """
 
     def __init__(
@@ -71,46 +71,45 @@ class TrackEmbeddings:
         clip: Clip,
         *,
         masked: bool = False,
-        budget_ms: float | None = None,
-        keep_frames: int = KEEP_FRAMES,
+        uploads: FrameUploads | None = None,
+        max_lost_frames: int = MAX_LOST_FRAMES,
+        schedule: RefreshSchedule = DEFAULT_SCHEDULE,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Begin without embeddings.
+        """Start without embeddings.
 
         Args:
             clip: The CLIP model.
-            masked: Whether it sees a segment's mask alone, the rest greyed, or all that is in its box.
-            budget_ms: See the attributes.
-            keep_frames: How long the embedding of a track is kept that isn't seen; as long as the tracker keeps it.
-            clock: Seconds, on the clock of the frames' capture.
+            masked: Whether CLIP sees a segment's mask with the rest greyed, or everything in its box.
+            uploads: The frames that the caller has uploaded; None: none.
+            max_lost_frames: Frames after which the embedding of a lost track is dropped; as for the tracker.
+            schedule: When to refresh embeddings.
+            clock: Returns seconds on the clock of `LatencyBudget.captured_s`.
         """
-        self.embedded = 0
-        self.budget_ms = budget_ms
-        self.reserve_ms = 0.0
         self._clip = clip
         self._masked = masked
-        self._keep = keep_frames
+        self._uploads = uploads
+        self._max_lost_frames = max_lost_frames
+        self._schedule = schedule
         self._clock = clock
-        self._times = BatchTimes()
-        self._table = TrackTable()
-        self._watching = Watch()
-        self._captured_s: float | None = None
-        self._refreshes = 0  # that the frame may still make
-        self._saved = _SAVED_FIRST  # crops that refreshes may take; what new tracks take counts
+        self._latency = BatchLatency()
+        self._budget: LatencyBudget | None = None
+        self._frame_crops = 0
         self._paused_until_s = -math.inf
+        self.reset()
 
     def __len__(self) -> int:
-        """How many tracks are kept."""
+        """Return the number of tracks that are kept."""
         return len(self._table)
 
-    def forget(self) -> None:
-        """Drop all embeddings: what comes next has nothing to do with what was."""
+    def reset(self) -> None:
+        """Drop all embeddings."""
         self._table = TrackTable()
-        self._watching = Watch()
-        self._saved = _SAVED_FIRST
+        self._changes = AppearanceChangeDetector()
+        self._credit = CropCredit(self._schedule)
 
     def warm(self, frame_shape: tuple[int, ...]) -> None:
-        """Run every batch size twice on a black frame: first for the backend to compile, then to learn its time.
+        """Run every batch size twice on a black frame: the first run may compile, the second is timed.
 
         Args:
             frame_shape: (H, W, 3) of the frames to come.
@@ -119,183 +118,159 @@ class TrackEmbeddings:
         height, width = frame_shape[:2]
         box = np.array([[width * 0.4, height * 0.4, width * 0.6, height * 0.6]], np.float32)
         for size in reversed(LADDER):
-            for learnt in (False, True):
+            for timed in (False, True):
                 start_s = self._clock()
                 self._clip.embed_boxes(frame, np.repeat(box, size, axis=0))
-                if learnt:
-                    self._times.learn(size, (self._clock() - start_s) * 1e3)
+                if timed:
+                    self._latency.record(size, (self._clock() - start_s) * 1e3)
 
-    def begin(self, segments: Segments, captured_s: float | None) -> None:
+    def begin(self, segments: Segments, budget: LatencyBudget | None = None) -> None:
         table, ids = self._table, np.unique(segments.track_ids[segments.track_ids >= 0])
-        self.embedded, self._captured_s = 0, captured_s
-        self._watching.begin()
+        self._frame_crops, self._budget = 0, budget
+        self._changes.begin()
+        self._credit.begin(len(ids))
         rows = table.find(ids)
-        saved = self._saved + _CROP_SHARE * len(ids)
-        most_owed = min(-_MOST_OWED * len(ids), _DEBT_LEFT * self._saved)
-        self._saved = min(max(saved, most_owed), max(_MOST_SAVED * len(ids), _SAVED_FIRST))
-        self._refreshes = math.ceil(_REFRESH_SHARE * len(ids))
         records = table.records
-        records["age"] += 1
-        records["away"] += 1
-        records["away"][rows[rows >= 0]] = 0
-        records["judged"] = records["watched"] = False
-        table.keep(records["away"] <= self._keep)
+        records["age_frames"] += 1
+        records["lost_frames"] += 1
+        records["lost_frames"][rows[rows >= 0]] = 0
+        records["scored"] = records["compared"] = False
+        table.keep(records["lost_frames"] <= self._max_lost_frames)
         table.add(ids[rows < 0])
 
-    def embed(self, frame: NDArray[np.uint8], segments: Segments) -> Embedded:
-        before, rows = self.embedded, self._table.find(segments.track_ids)
-        tracked, loose = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
-        made = self._run(frame, segments, loose) if len(loose) else None
-        self._watch(frame, segments, rows, tracked)
-        self._update(frame, segments, rows, tracked)
+    def embed(self, frame: NDArray[np.uint8], segments: Segments) -> Embeddings:
+        crops_before, rows = self._frame_crops, self._table.find(segments.track_ids)
+        tracked, untracked = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
+        call = _Call(frame, segments, rows, tracked)
+        untracked_vectors = self._run_clip(call, untracked) if len(untracked) else None
+        self._detect_changes(call)
+        self._embed_tracked(call)
         table = self._table
-        width = table.vectors.shape[1] if made is None else made.shape[1]
+        width = table.vectors.shape[1] if untracked_vectors is None else untracked_vectors.shape[1]
         vectors = np.zeros((len(rows), width), np.float32)
         known = np.ones(len(rows), np.bool_)
         known[tracked] = table.known(rows[tracked])
         if table.vectors.shape[1]:
             vectors[tracked] = np.where(known[tracked, None], table.vectors[rows[tracked]], 0)
-        if made is not None:
-            vectors[loose] = made
-        return Embedded(vectors, known, self.embedded - before)
+        if untracked_vectors is not None:
+            vectors[untracked] = untracked_vectors
+        return Embeddings(vectors, known, self._frame_crops - crops_before)
 
-    def judged(self, segments: Segments, margins: NDArray[np.float32]) -> None:
+    def record_margins(self, segments: Segments, margins: NDArray[np.float32]) -> None:
         rows = self._table.find(segments.track_ids)
-        told = (rows >= 0) & ~np.isnan(margins)
-        rows, margins = rows[told], margins[told]
+        usable = (rows >= 0) & ~np.isnan(margins)
+        rows, margins = rows[usable], margins[usable]
         records = self._table.records
-        again = records["judged"][rows]  # by another selector; the smaller margin counts
-        records["margin"][rows] = np.where(again, np.fmin(records["margin"][rows], margins), margins)
-        records["judged"][rows] = True
+        scored = records["scored"][rows]  # by another selector, in this frame; the smaller margin counts
+        records["margin"][rows] = np.where(scored, np.fmin(records["margin"][rows], margins), margins)
+        records["scored"][rows] = True
 
-    def _watch(
-        self, frame: NDArray[np.uint8], segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp]
-    ) -> None:
-        """Notice which of the `tracked` places look otherwise than CLIP saw them, once a frame."""
-        records = self._table.records
-        found = records[["away", "watched"]][rows[tracked]]
-        # A frame that was begun is looked at once; one of before, which may be asked about again, not at all.
-        new = tracked[(found["away"] == 0) & ~found["watched"]]
+    def _detect_changes(self, call: _Call) -> None:
+        """Mark the tracks that look different since CLIP saw them, once per frame."""
+        records, rows, tracked = self._table.records, call.rows, call.tracked
+        found = records[["lost_frames", "compared"]][rows[tracked]]
+        # A ranking may ask about an earlier frame later; the tracks that are lost by now are not compared with it.
+        new = tracked[(found["lost_frames"] == 0) & ~found["compared"]]
         if len(new):
-            records[rows[new]] = self._watching.look(frame, segments.boxes[new], records[rows[new]])
+            records[rows[new]] = self._changes.update(call.frame, call.segments.boxes[new], records[rows[new]])
 
-    def _update(
-        self, frame: NDArray[np.uint8], segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp]
-    ) -> None:
-        """Embed what is new and what is due of the `tracked` places, as far as the time goes."""
-        table, now_s = self._table, self._clock()
-        places, first = self._wanted(segments, rows, tracked, now_s)
-        twins = {} if self._masked else self._find_twins(segments, rows, tracked, places[:first])
-        places, first = places[~np.isin(places, list(twins))], first - len(twins)
+    def _embed_tracked(self, call: _Call) -> None:
+        """Embed the new crops and the refreshes of a call, as far as the budget allows."""
+        rows, now_s = call.rows, self._clock()
+        waiting, new_count = self._prioritise(call, now_s)
+        duplicates = {} if self._masked else self._find_duplicates(call, waiting[:new_count])
+        waiting, new_count = waiting[~np.isin(waiting, list(duplicates))], new_count - len(duplicates)
         done = 0
-        while done < len(places):
-            left_ms = (self._deadline_s() - self._clock()) * 1e3
-            size = self._times.largest(len(places) - done, left_ms)
+        while done < len(waiting):
+            available_ms = (self._deadline_s() - self._clock()) * 1e3
+            size = self._latency.largest_batch(len(waiting) - done, available_ms)
             if not size:
                 break
-            self._embed_batch(frame, segments, rows, places[done : done + size])
+            self._embed_batch(call, waiting[done : done + size])
             done += size
-        self._spend(done, max(done - first, 0))
-        if done < len(places):
-            self._embed_overdue(frame, segments, rows, places[done:], max(first - done, 0), now_s)
-        shared = np.array([pair for pair in twins.items() if table.known(rows[[pair[1]]])[0]], np.intp).reshape(-1, 2)
-        if len(shared):
-            to, of = shared.T
-            self._take_in(rows[to], table.vectors[rows[of]], _sides(segments.boxes[to]))
+        self._credit.spend(done, max(done - new_count, 0))
+        if done < len(waiting):
+            self._embed_overdue(call, waiting[done:], max(new_count - done, 0), now_s)
+        shared = [pair for pair in duplicates.items() if self._table.known(rows[[pair[1]]])[0]]
+        if shared:
+            targets, sources = np.array(shared, np.intp).T
+            self._store(call, targets, self._table.vectors[rows[sources]])
 
-    def _find_twins(
-        self, segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp], wanted: NDArray[np.intp]
-    ) -> dict[int, int]:
+    def _find_duplicates(self, call: _Call, wanted: NDArray[np.intp]) -> dict[int, int]:
+        rows, tracked = call.rows, call.tracked
         known, changed = np.zeros((2, len(rows)), np.bool_)
         known[tracked] = self._table.known(rows[tracked])
         changed[tracked] = self._table.records["changed"][rows[tracked]]
-        return find_twins(segments.boxes, wanted, known, changed)
+        return find_duplicates(call.segments.boxes, wanted, known, changed)
 
-    def _wanted(
-        self, segments: Segments, rows: NDArray[np.intp], tracked: NDArray[np.intp], now_s: float
-    ) -> tuple[NDArray[np.intp], int]:
-        """The places to embed, best first, and how many of them are new or look otherwise than before."""
-        records = self._table.records
-        found = records[rows[tracked]]
-        new = ~self._table.known(rows[tracked])
-        urgent = urgency(found, _sides(segments.boxes[tracked]))
-        wanted = new | (urgent >= 1)
-        since_s = np.where(wanted, np.fmin(found["wanted_s"], now_s), np.nan)
-        records["wanted_s"][rows[tracked]] = since_s
-        promise = segments.scores[tracked] + (now_s - since_s) / _WAIT_S
-        first = tracked[new][np.argsort(-promise[new], kind="stable")]
+    def _prioritise(self, call: _Call, now_s: float) -> tuple[NDArray[np.intp], int]:
+        """Return the indices of the segments to embed, in order of priority, and how many of them are new crops."""
+        schedule, records = self._schedule, self._table.records
+        rows, tracked = call.rows[call.tracked], call.tracked
+        new = ~self._table.known(rows)
+        urgency = refresh_urgency(records[rows], call.sides_px(tracked), schedule)
+        wanted = new | (urgency >= 1)
+        since_s = np.where(wanted, np.fmin(records["waiting_since_s"][rows], now_s), np.nan)
+        records["waiting_since_s"][rows] = since_s
+        priority = call.segments.scores[tracked] + (now_s - since_s) / schedule.score_wait_s
+        first = tracked[new][np.argsort(-priority[new], kind="stable")]
         due = np.flatnonzero(wanted & ~new)
-        late = min(np.count_nonzero(urgent[due] >= _LONG_OVERDUE), 1)
-        spare = max(min(self._refreshes, max(math.floor(self._saved) - len(first), late)), 0)
-        due = due[np.argsort(-urgent[due], kind="stable")][:spare]
+        count = self._credit.refreshes(len(first), starved=bool((urgency[due] >= schedule.starved_urgency).any()))
+        due = due[np.argsort(-urgency[due], kind="stable")][:count]
         return np.concatenate([first, tracked[due]]), len(first)
 
-    def _embed_overdue(
-        self,
-        frame: NDArray[np.uint8],
-        segments: Segments,
-        rows: NDArray[np.intp],
-        places: NDArray[np.intp],
-        first: int,
-        now_s: float,
-    ) -> None:
-        """Embed the crops that have waited longest for their patience, if some have, though there is no time left."""
-        patience_s = np.where(np.arange(len(places)) < first, _PATIENCE_S, _REFRESH_PATIENCE_S)
-        waited = (now_s - self._table.records["wanted_s"][rows[places]]) / patience_s
+    def _embed_overdue(self, call: _Call, waiting: NDArray[np.intp], new_count: int, now_s: float) -> None:
+        """Embed the crops that have waited longest if their patience is over, although there is no time."""
+        schedule = self._schedule
+        is_new = np.arange(len(waiting)) < new_count
+        patience_s = np.where(is_new, schedule.new_patience_s, schedule.refresh_patience_s)
+        patiences = (now_s - self._table.records["waiting_since_s"][call.rows[waiting]]) / patience_s
         start_s = self._clock()
-        late = int((waited >= 1).sum())
-        if not late or start_s < self._paused_until_s:
+        overdue = int((patiences >= 1).sum())
+        if not overdue or start_s < self._paused_until_s:
             return
-        budget_ms = self.budget_ms or 0.0
-        over_ms = min(_OVERDUE_SHARE * budget_ms * 2 ** (min(float(waited.max()), _LONGEST) - 1), budget_ms)
-        size = self._times.largest(late, over_ms) or int(not self.embedded)
+        budget_ms = 0.0 if self._budget is None else self._budget.budget_ms
+        longest = min(float(patiences.max()), schedule.max_overdue_patiences)
+        allowed_ms = min(schedule.overdue_budget_share * budget_ms * 2 ** (longest - 1), budget_ms)
+        size = self._latency.largest_batch(overdue, allowed_ms) or int(not self._frame_crops)
         if not size:
             return
-        longest = np.argsort(-waited, kind="stable")[:size]
-        self._embed_batch(frame, segments, rows, places[longest])
-        self._spend(size, int((longest >= first).sum()))
+        chosen = np.argsort(-patiences, kind="stable")[:size]
+        self._embed_batch(call, waiting[chosen])
+        self._credit.spend(size, int((chosen >= new_count).sum()))
         end_s = self._clock()
-        self._paused_until_s = end_s + _PAUSE * (end_s - start_s)
+        self._paused_until_s = end_s + schedule.overdue_pause_factor * (end_s - start_s)
 
-    def _spend(self, crops: int, refreshes: int) -> None:
-        self._saved -= crops
-        self._refreshes -= refreshes
-
-    def _embed_batch(
-        self, frame: NDArray[np.uint8], segments: Segments, rows: NDArray[np.intp], places: NDArray[np.intp]
-    ) -> None:
-        """Embed a batch of a size of the ladder, and learn its time."""
+    def _embed_batch(self, call: _Call, indices: NDArray[np.intp]) -> None:
+        """Embed a batch and record its time; its size is one of `LADDER`."""
         start_s = self._clock()
-        vectors = self._run(frame, segments, places)
-        self._times.learn(len(places), (self._clock() - start_s) * 1e3)
-        self._take_in(rows[places], vectors, _sides(segments.boxes[places]))
+        vectors = self._run_clip(call, indices)
+        self._latency.record(len(indices), (self._clock() - start_s) * 1e3)
+        self._store(call, indices, vectors)
 
-    def _take_in(self, rows: NDArray[np.intp], vectors: NDArray[np.float32], sides: NDArray[np.float32]) -> None:
-        table = self._table
-        table.widen(vectors.shape[1])
+    def _store(self, call: _Call, indices: NDArray[np.intp], vectors: NDArray[np.float32]) -> None:
+        """Blend the new embeddings of (k,) segments into the table."""
+        table, rows, sides_px = self._table, call.rows[indices], call.sides_px(indices)
+        table.set_dimensions(vectors.shape[1])
         records = table.records
-        table.vectors[rows] = blend(records[rows], table.vectors[rows], sides, vectors)
-        records["times"][rows] += 1
-        records["age"][rows] = 0
-        records["sides"][rows] = sides
-        records["wanted_s"][rows] = np.nan
+        table.vectors[rows] = blend(records[rows], table.vectors[rows], sides_px, vectors, self._schedule)
+        records["embed_count"][rows] += 1
+        records["age_frames"][rows] = 0
+        records["embedded_sides_px"][rows] = sides_px
+        records["waiting_since_s"][rows] = np.nan
         records["changed"][rows] = False
-        records["embedded_look"][rows] = records["look"][rows]
+        records["embedded_appearance"][rows] = records["appearance"][rows]
 
-    def _run(self, frame: NDArray[np.uint8], segments: Segments, places: NDArray[np.intp]) -> NDArray[np.float32]:
-        self.embedded += len(places)
+    def _run_clip(self, call: _Call, indices: NDArray[np.intp]) -> NDArray[np.float32]:
+        self._frame_crops += len(indices)
         if self._masked:
-            return self._clip.embed_masked(frame, segments.take(places))
-        return self._clip.embed_boxes(frame, segments.boxes[places])
+            return self._clip.embed_masked(call.frame, call.segments.take(indices))
+        return self._clip.embed_boxes(call.frame, call.segments.boxes[indices], self._uploads)
 
     def _deadline_s(self) -> float:
-        if self.budget_ms is None or self._captured_s is None:
+        """Return when the frame's crops have to be embedded, on the clock."""
+        budget = self._budget
+        if budget is None:
             return math.inf
-        reserve_ms = min(self.reserve_ms, _MOST_RESERVED * self.budget_ms)
-        return self._captured_s + (self.budget_ms - reserve_ms) / 1e3
-
-
-def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Width and height of (k, 4) boxes: (k, 2) px."""
-    sides: NDArray[np.float32] = boxes[:, 2:] - boxes[:, :2]
-    return sides
+        reserve_ms = min(budget.reserve_ms, self._schedule.max_reserve_share * budget.budget_ms)
+        return budget.captured_s + (budget.budget_ms - reserve_ms) / 1e3

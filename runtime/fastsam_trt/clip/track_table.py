@@ -1,4 +1,4 @@
-"""TrackTable: what is known of each track's embedding, in arrays that grow and are compacted."""
+"""TrackTable: the embedding and the history of each track, in arrays."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.clip.looks import LOOK
+from fastsam_trt.clip.appearance_change import APPEARANCE
 
 _RECORD = np.dtype(
     [
         ("id", np.int32),
-        ("times", np.int32),  # how often it was embedded
-        ("age", np.int32),  # frames since it was embedded
-        ("away", np.int32),  # frames since it was seen
-        ("judged", np.bool_),  # in this frame
-        ("margin", np.float32),  # of its last judgement; NaN before
-        ("sides", np.float32, (2,)),  # width and height that it was embedded on, px
-        ("wanted_s", np.float64),  # since when a crop of it waits; NaN: none does
-        ("watched", np.bool_),  # its look, in this frame
-        ("changed", np.bool_),  # its look, since it was embedded
-        ("restless", np.float32, (2,)),  # how much its look changes from frame to frame, by each measure
-        ("look", LOOK),  # when it was last watched
-        ("embedded_look", LOOK),
+        ("embed_count", np.int32),  # how often the track was embedded
+        ("age_frames", np.int32),  # since it was embedded
+        ("lost_frames", np.int32),  # since it was seen
+        ("scored", np.bool_),  # whether a margin was recorded in this frame
+        ("margin", np.float32),  # last recorded margin; NaN: none
+        ("embedded_sides_px", np.float32, (2,)),  # width and height of the box that was embedded
+        ("waiting_since_s", np.float64),  # since when a crop of it waits to be embedded; NaN: none waits
+        ("compared", np.bool_),  # whether its appearance was compared in this frame
+        ("changed", np.bool_),  # whether it looks different since it was embedded
+        ("usual_change", np.float32, (2,)),  # average change from frame to frame, at each rank of a jump
+        ("appearance", APPEARANCE),  # when it was last compared
+        ("embedded_appearance", APPEARANCE),
     ]
 )
 _BLANK = np.zeros((), _RECORD)
-_BLANK["margin"] = _BLANK["wanted_s"] = np.nan
-_BLANK["look"]["cells"] = _BLANK["embedded_look"]["cells"] = np.nan
-_FIRST_CAPACITY = 64
+_BLANK["margin"] = _BLANK["waiting_since_s"] = np.nan
+_BLANK["appearance"]["cells"] = _BLANK["embedded_appearance"]["cells"] = np.nan
+_MIN_CAPACITY = 64
 
 
 class TrackTable:
-    """Records and vectors of tracks, one row each. Rows move when tracks are dropped, so look them up by id."""
+    """One record and one embedding per track. Rows move when tracks are dropped, so look them up by id."""
 
     def __init__(self) -> None:
         self._rows = 0
-        self._records = np.empty(_FIRST_CAPACITY, _RECORD)
-        self._vectors = np.zeros((_FIRST_CAPACITY, 0), np.float32)
-        self._order = np.empty(0, np.intp)  # rows by rising id
+        self._records = np.empty(_MIN_CAPACITY, _RECORD)
+        self._vectors = np.zeros((_MIN_CAPACITY, 0), np.float32)
+        self._order = np.empty(0, np.intp)  # rows in ascending order of their ids
 
     def __len__(self) -> int:
         return self._rows
 
     @property
     def records(self) -> NDArray[Any]:
-        """(r,) structured, to be read and written: `id`, `times`, `age`, `away`, `judged`, `margin` and so on."""
+        """(r,) structured array, writable: `id`, `embed_count`, `age_frames` and so on."""
         return self._records[: self._rows]
 
     @property
     def vectors(self) -> NDArray[np.float32]:
-        """(r, d) float32, to be read and written; d is 0 before the first `widen`."""
+        """(r, d) float32, writable; d is 0 before the first `set_dimensions`."""
         return self._vectors[: self._rows]
 
     def find(self, ids: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Rows of (n,) ids, each at most once; -1 for one that has none."""
+        """Return the rows of (n,) unique ids; -1 for an id without a row."""
         if not self._rows:
             return np.full(len(ids), -1, np.intp)
         known = self.records["id"][self._order]
@@ -63,9 +63,9 @@ class TrackTable:
         return np.where(self.records["id"][rows] == ids, rows, -1)
 
     def known(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Whether the embeddings of (k,) rows hold: they were made, and the tracks look as they did then."""
+        """Whether the embeddings of (k,) rows are valid: made, and of objects that have not changed since."""
         records = self.records[rows]
-        known: NDArray[np.bool_] = (records["times"] > 0) & ~records["changed"]
+        known: NDArray[np.bool_] = (records["embed_count"] > 0) & ~records["changed"]
         return known
 
     def add(self, ids: NDArray[np.int32]) -> None:
@@ -82,11 +82,11 @@ class TrackTable:
         self._sort()
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
-        """Drop the rows where `kept` (r,) is False, and give back room that is no longer needed."""
+        """Drop the rows where `kept` (r,) is False, and release memory that is no longer needed."""
         rows = int(kept.sum())
         if rows == self._rows:
             return
-        capacity = max(2 * rows, _FIRST_CAPACITY) if 4 * rows < len(self._records) else len(self._records)
+        capacity = max(2 * rows, _MIN_CAPACITY) if 4 * rows < len(self._records) else len(self._records)
         records, vectors = self.records[kept], self.vectors[kept]
         if capacity < len(self._records):
             self._records = np.empty(capacity, _RECORD)
@@ -95,8 +95,8 @@ class TrackTable:
         self._rows = rows
         self._sort()
 
-    def widen(self, dimensions: int) -> None:
-        """Make room for vectors of some length, if there is none yet."""
+    def set_dimensions(self, dimensions: int) -> None:
+        """Set the length of the vectors; existing vectors are cleared if it changes."""
         if self._vectors.shape[1] != dimensions:
             self._vectors = np.zeros((len(self._records), dimensions), np.float32)
 

@@ -1,4 +1,4 @@
-"""Comparisons: several segmenters on one picture, under one selection by text."""
+"""Compare several segmentation models on one image, with one selection by text."""
 
 from fastsam_trt.comparison.compare import compare, installed_segmenters
 from fastsam_trt.comparison.outcome import Comparison, ModelOutcome, RankedSegment

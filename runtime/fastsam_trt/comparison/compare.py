@@ -1,4 +1,4 @@
-"""compare: one selection by text, over the segments of several models."""
+"""Run several segmentation models on one image, with one selection by text."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.comparison.outcome import STAGES, Comparison, ModelOutcome
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
 from fastsam_trt.frames.image import as_bgr
-from fastsam_trt.pipeline.pipeline import DEFAULT_CLIP, Pipeline
-from fastsam_trt.prompts.prompt_set import DEFAULT_THRESHOLD
+from fastsam_trt.pipeline.models import DEFAULT_CLIP
+from fastsam_trt.pipeline.pipeline import Pipeline
+from fastsam_trt.prompts.text_options import DEFAULT_THRESHOLD
 from fastsam_trt.prompts.texts import SelectorName, check_prompts, route
 
 _logger = logging.getLogger(__name__)
 
 
 def compare(
-    picture: NDArray[Any],
+    image: NDArray[Any],
     models: Iterable[str | Path],
     prompts: Iterable[str],
     *,
@@ -40,28 +41,28 @@ def compare(
     precision: str = "auto",
     threads: int | None = None,
 ) -> Comparison:
-    """Run several segmenters on a picture, one after the other, and select in each with the same prompts.
+    """Run several segmentation models on an image, one after the other, and select with the same prompts.
 
-    Of each model two runs warm up: the first gives the segments and the selection, the second is the ranking. Then
-    `repeat` runs are timed, each a call of the pipeline and the masks of what it selected, as `run` does it.
+    Each model has two warm-up runs: one for the segments and the selection, one for the ranking. Then `repeat` runs are
+    timed; like `fastsam-trt run`, each calls the pipeline and decodes the masks of the selected segments.
 
     Args:
-        picture: (H, W, 3) uint8 BGR; see `as_bgr` for others.
-        models: Segmenters: short names, folders or files.
-        prompts: Texts that name what to select, one or more.
-        clip: CLIP model, opened once for all, when a prompt needs it; None: `demo-clip` for `demo-seg` alone, else
-            `clip-vit-base-patch32`.
+        image: (H, W, 3) uint8 BGR; see `as_bgr` for other formats.
+        models: Segmentation models: short names, folders or files.
+        prompts: One or more texts that name what to select.
+        clip: CLIP model, opened once for all models when a prompt needs it; None: `demo-clip` if `demo-seg` is the only
+            model, otherwise `clip-vit-base-patch32`.
         selector, threshold, conf: See `Pipeline`.
-        repeat: How many runs to time, 1 or more.
+        repeat: Number of timed runs, 1 or more.
         backend, device, precision, threads: See `fastsam_engine.open_session`.
 
     Raises:
-        PromptError, OptionError, ImageFormatError: There is no prompt or model, or an argument can't be used.
-        ModelNotFoundError, ModelFileError: A model is missing or no segmenter; a prompt needs CLIP and there is none.
-        ComparedModelError: Anything else that a model fails with; it names the model.
+        PromptError, OptionError, ImageFormatError: There is no prompt or no model, or an argument is invalid.
+        ModelNotFoundError, ModelFileError: A model is missing or does not segment, or a prompt needs a missing CLIP.
+        ComparedModelError: A model failed otherwise; the message names it.
     """
-    picture, asked, wanted = as_bgr(picture), check_prompts(prompts), tuple(models)
-    if not asked:
+    image, texts, wanted = as_bgr(image), check_prompts(prompts), tuple(models)
+    if not texts:
         raise PromptError("expected at least one prompt to compare by, found none; give --prompt TEXT")
     if not wanted:
         raise OptionError("models", "at least one segmenter", "none")
@@ -76,7 +77,7 @@ def compare(
             pipeline = Pipeline(
                 model,
                 clip=shared,
-                prompts=asked,
+                prompts=texts,
                 selector=selector,
                 threshold=threshold,
                 conf=conf,
@@ -85,49 +86,49 @@ def compare(
                 precision=precision,
                 threads=threads,
             )
-            outcomes.append(_outcome(_short(model), pipeline, picture, selector, repeat))
+            outcomes.append(_measure(_short_name(model), pipeline, image, selector, repeat))
         except Exception as error:
             if isinstance(error, RequestError) and not isinstance(error, PromptError):
-                raise  # it is no single model's, or names the model itself
+                raise  # it concerns the request, or names the model itself
             raise ComparedModelError(str(model), error) from error
         shared = pipeline.clip or shared
-    name = shared.name if isinstance(shared, Clip) and any(each.by_clip for each in outcomes) else None
-    return Comparison(picture, asked, name, selector, threshold, repeat, tuple(outcomes))
+    name = shared.name if isinstance(shared, Clip) and any(outcome.by_clip for outcome in outcomes) else None
+    return Comparison(image, texts, name, selector, threshold, repeat, tuple(outcomes))
 
 
 def installed_segmenters() -> list[str]:
-    """Short names of the segmenters in the model store, sorted; `demo-seg`, which needs no store, if there is none."""
-    found = []
+    """Sorted short names of the segmentation models in the model store; `demo-seg` of the package if it has none."""
+    names = []
     for name in installed():
         try:
             if any(read_spec(graph).task == "segment" for graph in find_graphs(name)):
-                found.append(name)
+                names.append(name)
         except ModelFileError as error:
-            _logger.warning("left out: %s", error)
-    return found or [bundled_models.SEGMENTER]
+            _logger.warning("skipped: %s", error)
+    return names or [bundled_models.SEGMENTER]
 
 
-def _outcome(
-    name: str, pipeline: Pipeline, picture: NDArray[np.uint8], selector: SelectorName, repeat: int
+def _measure(
+    name: str, pipeline: Pipeline, image: NDArray[np.uint8], selector: SelectorName, repeat: int
 ) -> ModelOutcome:
-    result = pipeline(picture)
-    result.crops()
+    result = pipeline.process(image)
+    result.mask_crops()
     ranking = pipeline.rank(result)
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for _ in range(repeat):
-        timed = pipeline(picture)
-        timed.crops()
+        timed = pipeline.process(image)
+        timed.mask_crops()
         for stage in STAGES:
             times[stage].append(timed.speed[stage])
     session = pipeline.segmenter.session
-    by_clip = route(pipeline.prompts, pipeline.segmenter.class_names, selector).texts
+    by_clip = route(pipeline.prompts, pipeline.segmenter.class_names, selector).by_clip
     return ModelOutcome(
         name=name,
         family=session.spec.family,
         backend=session.backend,
         device=session.device,
         precision=session.precision,
-        by_label=_others(pipeline.prompts, by_clip),
+        by_label=_prompts_by_label(pipeline.prompts, by_clip),
         by_clip=tuple(by_clip.values()),
         result=result,
         ranking=ranking,
@@ -135,10 +136,10 @@ def _outcome(
     )
 
 
-def _others(prompts: Sequence[str], by_clip: dict[int, str]) -> tuple[str, ...]:
+def _prompts_by_label(prompts: Sequence[str], by_clip: dict[int, str]) -> tuple[str, ...]:
     return tuple(prompt for prompt_id, prompt in enumerate(prompts) if prompt_id not in by_clip)
 
 
-def _short(model: str | Path) -> str:
-    """The name of a model that may be a path."""
+def _short_name(model: str | Path) -> str:
+    """The name of a model, which may be a path."""
     return Path(model).name.removesuffix(".onnx")

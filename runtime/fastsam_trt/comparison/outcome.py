@@ -1,4 +1,4 @@
-"""What segmenters made of one picture, each with its times and its ranking."""
+"""Describe the outcome of a comparison: the segments, ranking and times of each model."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fastsam_trt.results.result import Result
 from fastsam_trt.selectors import Ranking
 
 STAGES = ("preprocess", "segment", "select", "decode", "total")
-"""What is timed, in order; `decode` makes the masks of the selected segments."""
+"""The timed stages, in order; `decode` makes the masks of the selected segments."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankedSegment:
-    """One segment of a ranking.
+    """A segment in a ranking.
 
     Attributes:
         rank: From 1.
-        index: Into the segments.
+        index: Index of the segment.
         box: x0, y0, x1, y1, px of the frame.
-        score: The segmenter's confidence, 0..1.
-        label: Name of its class; None for a one-class model.
-        prompt: The prompt that it answers best.
-        similarity: How sure CLIP is of that, 0..1; None where the class label answers it.
-        selected: Whether `run` would select it.
+        score: Confidence of the segmentation model, 0..1.
+        label: Name of its class; None for a model with one class.
+        prompt: The prompt that it matches best.
+        similarity: Match score of CLIP for that prompt, 0..1; None if the prompt is a class label.
+        selected: Whether it is selected.
     """
 
     rank: int
@@ -41,24 +41,24 @@ class RankedSegment:
 
     @property
     def caption(self) -> str:
-        """Label (else prompt) and similarity (else score)."""
-        sure = self.score if self.similarity is None else self.similarity
-        return f"{self.label or self.prompt} {sure:.2f}"
+        """The label, or else the prompt, and the similarity, or else the score."""
+        value = self.score if self.similarity is None else self.similarity
+        return f"{self.label or self.prompt} {value:.2f}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelOutcome:
-    """What one segmenter made of the picture.
+    """The outcome for one segmentation model.
 
     Attributes:
         name: Short name of the model.
         family: Family of the model.
-        backend, device, precision: What really ran it.
-        by_label: The prompts that class labels answer.
-        by_clip: The prompts that CLIP answers.
-        result: All n segments, and the selection.
-        ranking: The segments that the prompts were held against, best first.
-        times_ms: Stage, of `STAGES`, to (repeat,) float64, one for each timed run.
+        backend, device, precision: What the model ran on.
+        by_label: The prompts that select by class label.
+        by_clip: The prompts that select by CLIP.
+        result: All segments, and the selection.
+        ranking: The segments that were compared with the prompts, best first.
+        times_ms: For each of `STAGES` a (repeat,) float64 array, one value per timed run.
     """
 
     name: str
@@ -79,34 +79,38 @@ class ModelOutcome:
 
     @property
     def counts(self) -> str:
-        """How many segments there are and how many are selected, in words."""
+        """The numbers of segments and selected segments, in words."""
         return f"segments: {len(self.result.segments)}, selected: {len(self.result)}"
 
     @property
     def ms(self) -> dict[str, float]:
-        """Stage to its median, ms. The total is the median of totals, not the sum of medians."""
+        """Median time of each stage, ms. The total is the median of totals, not the sum of medians."""
         return {stage: float(np.median(times)) for stage, times in self.times_ms.items()}
 
     @property
     def best_similarity(self) -> float | None:
-        """The highest similarity; None where CLIP was asked about no segment."""
-        asked = self.ranking.similarities[~np.isnan(self.ranking.similarities)]
-        return float(asked.max()) if len(asked) else None
+        """The highest similarity; None if CLIP scored no segment."""
+        scored = self.ranking.similarities[~np.isnan(self.ranking.similarities)]
+        return float(scored.max()) if len(scored) else None
 
     def ranked(self, most: int | None = None) -> Iterator[RankedSegment]:
-        """The ranking's segments, best first, all of them or the first few."""
+        """Iterate over the ranked segments, best first.
+
+        Args:
+            most: How many; None: all.
+        """
         segments = self.result.segments
         selected = set(self.result.selection.indices.tolist())
-        for place, index in enumerate(self.ranking.indices[:most].tolist()):
+        for position, index in enumerate(self.ranking.indices[:most].tolist()):
             x0, y0, x1, y1 = segments.boxes[index].tolist()
-            similarity = float(self.ranking.similarities[place])
+            similarity = float(self.ranking.similarities[position])
             yield RankedSegment(
-                rank=place + 1,
+                rank=position + 1,
                 index=index,
                 box=(x0, y0, x1, y1),
                 score=float(segments.scores[index]),
                 label=self.result.label_of(int(segments.class_ids[index])),
-                prompt=self.result.prompts[self.ranking.prompt_ids[place]],
+                prompt=self.result.prompts[self.ranking.prompt_ids[position]],
                 similarity=None if np.isnan(similarity) else similarity,
                 selected=index in selected,
             )
@@ -114,19 +118,19 @@ class ModelOutcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """Several segmenters on one picture, under one selection.
+    """Several segmentation models on one image, with one selection.
 
     Attributes:
-        picture: (H, W, 3) uint8 BGR.
-        prompts: The texts that were asked for.
-        clip: Short name of the CLIP model; None where no prompt needed one.
+        image: (H, W, 3) uint8 BGR.
+        prompts: The texts to select by.
+        clip: Short name of the CLIP model; None if no prompt needed it.
         selector: `auto`, `labels` or `clip`.
-        threshold: Least similarity of a selected segment, 0..1.
-        repeat: How many runs were timed.
-        models: In the order that they were asked for.
+        threshold: Lowest similarity of a selected segment, 0..1.
+        repeat: Number of timed runs.
+        models: Their outcomes, in the requested order.
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     prompts: tuple[str, ...]
     clip: str | None
     selector: str

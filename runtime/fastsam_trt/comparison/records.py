@@ -1,4 +1,4 @@
-"""A comparison's figures: as rows for a table, and as JSON's types."""
+"""Convert a comparison to table rows and to JSON types."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _NAMED = 3
 
 
 def table_rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """A row of `HEADER`'s cells for each model; times are medians of the timed runs."""
+    """One row per model, with the columns of `HEADER`; times are medians of the timed runs."""
     return [_row(outcome) for outcome in comparison.models]
 
 
-def as_document(comparison: Comparison, image: str, machine: Machine) -> dict[str, Any]:
-    """A comparison as JSON's types: `size` is [H, W], boxes are xyxy px of the picture, `ms` medians, no masks.
+def as_document(comparison: Comparison, image_name: str, machine: Machine) -> dict[str, Any]:
+    """A comparison as JSON types: `size` is [H, W], boxes are xyxy px of the image, `ms` are medians. It has no masks.
 
     Args:
-        comparison: What to tell.
-        image: Name of the picture.
-        machine: What it ran on.
+        comparison: The comparison.
+        image_name: Name of the image.
+        machine: The machine that it ran on.
     """
     return {
-        "image": image,
-        "size": list(comparison.picture.shape[:2]),
+        "image": image_name,
+        "size": list(comparison.image.shape[:2]),
         "prompts": list(comparison.prompts),
         "clip": comparison.clip,
         "selector": comparison.selector,
@@ -46,7 +46,7 @@ def _row(outcome: ModelOutcome) -> tuple[str, ...]:
         str(len(outcome.result)),
         *(f"{outcome.ms[stage]:.1f}" for stage in STAGES),
         "-" if best is None else f"{best:.2f}",
-        ", ".join(each.caption for each in outcome.ranked(_NAMED)) or "-",
+        ", ".join(segment.caption for segment in outcome.ranked(_NAMED)) or "-",
     )
 
 
@@ -64,7 +64,7 @@ def _model(outcome: ModelOutcome) -> dict[str, Any]:
         "by_clip": list(outcome.by_clip),
         "best_similarity": None if best is None else round(best, 4),
         "ms": {stage: round(ms, 3) for stage, ms in outcome.ms.items()},
-        "ranking": [_segment(each) for each in outcome.ranked()],
+        "ranking": [_segment(segment) for segment in outcome.ranked()],
     }
 
 

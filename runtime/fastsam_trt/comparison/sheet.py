@@ -1,4 +1,4 @@
-"""The sheet: one picture with a row of three panels for each model."""
+"""Draw a comparison as one image with a row of three panels per model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TITLE_PX = 40
 HEADING_PX = 34
 CAPTION_PX = 26
 NOTE_PX = 20
-LEAST_CELL_PX = 420  # so that headings have room over a narrow picture
+LEAST_CELL_PX = 420  # so that headings fit above a narrow image
 
 _WHITE = 255
 _RULE = 210
@@ -26,14 +26,14 @@ def draw_sheet(comparison: Comparison, top: int = 5) -> NDArray[np.uint8]:
     """Draw a comparison.
 
     Args:
-        comparison: For this the masks of all segments are decoded.
-        top: How many of the best-ranked segments get a number.
+        comparison: The comparison. This decodes the masks of all segments.
+        top: How many of the best-ranked segments to number.
 
     Returns:
-        (H, W, 3) uint8 BGR: a title, then a row for each model with its heading and three panels of one size.
+        (H, W, 3) uint8 BGR: a title, then per model a row with its heading and three panels of one size.
     """
     shown = [panels(outcome, top) for outcome in comparison.models]
-    cell = cell_px(*comparison.picture.shape[:2])
+    cell = cell_px(*comparison.image.shape[:2])
     notes = [labels.wrap(row[1].notes, cell - 8, 0.45) for row in shown]
     lines = max(map(len, notes))
     rows = [
@@ -44,15 +44,15 @@ def draw_sheet(comparison: Comparison, top: int = 5) -> NDArray[np.uint8]:
 
 
 def cell_px(height: int, width: int) -> int:
-    """Width of the cell, px, that holds one panel of a frame of (height, width)."""
+    """Width of the cell, px, for a panel of a frame of (height, width)."""
     return max(panel_size(height, width)[1], LEAST_CELL_PX)
 
 
 def _title(comparison: Comparison, width: int) -> NDArray[np.uint8]:
     strip = np.full((TITLE_PX, width, 3), _WHITE, np.uint8)
-    height, wide = comparison.picture.shape[:2]
+    height, wide = comparison.image.shape[:2]
     clip = f"   CLIP: {comparison.clip}" if comparison.clip else ""
-    text = f"select: {' | '.join(comparison.prompts)}{clip}   picture: {wide} x {height}"
+    text = f"select: {' | '.join(comparison.prompts)}{clip}   image: {wide} x {height}"
     labels.write(strip, labels.cut(text, width - 2 * MARGIN_PX, 0.7), MARGIN_PX, 28, scale=0.7)
     return strip
 
@@ -60,7 +60,7 @@ def _title(comparison: Comparison, width: int) -> NDArray[np.uint8]:
 def _row(
     outcome: ModelOutcome, row: tuple[Panel, ...], notes: list[str], note_lines: int, cell: int
 ) -> NDArray[np.uint8]:
-    tall = row[0].picture.shape[0]
+    tall = row[0].image.shape[0]
     height = HEADING_PX + CAPTION_PX + tall + note_lines * NOTE_PX + MARGIN_PX
     strip = np.full((height, 2 * MARGIN_PX + 3 * cell + 2 * GAP_PX, 3), _WHITE, np.uint8)
     strip[:1, MARGIN_PX:-MARGIN_PX] = _RULE
@@ -73,7 +73,7 @@ def _row(
         baseline = HEADING_PX + 18
         labels.write(strip, labels.cut(panel.title, room, 0.5), left, baseline, scale=0.5)
         top = HEADING_PX + CAPTION_PX
-        strip[top : top + tall, left : left + panel.picture.shape[1]] = panel.picture
+        strip[top : top + tall, left : left + panel.image.shape[1]] = panel.image
         for line, text in enumerate(notes if panel.heat else ()):
             labels.write(strip, text, left, top + tall + 15 + line * NOTE_PX, scale=0.45)
     return strip
@@ -89,7 +89,7 @@ def _heading(strip: NDArray[np.uint8], outcome: ModelOutcome) -> None:
 
 
 def _bar(strip: NDArray[np.uint8], right: int, top: int) -> int:
-    """Draw the scale of `heat`, ending at `right`; the width that it takes, px."""
+    """Draw the colour scale of `heat`, which ends at `right`, and return its width, px."""
     bar = np.array([heat(i / (_BAR_PX - 1)) for i in range(_BAR_PX)], np.uint8)
     left = right - 14 - _BAR_PX
     strip[top : top + 12, left : left + _BAR_PX] = bar

@@ -1,4 +1,4 @@
-"""The demo: scenes of coloured shapes that are drawn, so that the truth of every pixel is known."""
+"""Draw scenes of coloured shapes, with an exact mask of every shape."""
 
 from fastsam_trt.demo.scenes import ALL_PAIRS, HELD_OUT_PAIRS, Scene, draw_scene
 from fastsam_trt.demo.shapes import COLOURS, SHAPES, Item

@@ -1,4 +1,4 @@
-"""Coloured shapes: outlines, colours, and one item drawn with soft edges and an exact mask."""
+"""The demo's coloured shapes: outlines, colours, and how much of each pixel an item covers."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Item:
     """One coloured shape.
 
     Attributes:
-        colour, shape: Its name, from `COLOURS` and `SHAPES`.
+        colour, shape: Names from `COLOURS` and `SHAPES`.
         x, y: Centre, px of the frame; it may lie outside.
-        radius_px: Of the circle around it.
+        radius_px: Radius of the circle around it.
         angle: Rotation, radians.
         tint: Added to each channel (BGR) of the pure colour.
     """
@@ -47,7 +47,7 @@ class Item:
 
     @property
     def bgr(self) -> tuple[int, int, int]:
-        """The colour it is drawn in."""
+        """The colour that it is drawn in."""
         blue, green, red = (min(max(c + t, 0), 255) for c, t in zip(COLOURS[self.colour], self.tint, strict=True))
         return blue, green, red
 
@@ -56,10 +56,10 @@ class Item:
 def outline(shape: str) -> tuple[NDArray[np.float64], ...]:
     """The closed lines of a shape around (0, 0), each (k, 2) x and y, inside the circle of radius 1.
 
-    A point is inside the shape where an odd number of the lines surrounds it.
+    A point is inside the shape if an odd number of the lines surrounds it.
 
     Raises:
-        KeyError: No such shape.
+        KeyError: There is no such shape.
     """
     turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
@@ -93,7 +93,7 @@ def outline(shape: str) -> tuple[NDArray[np.float64], ...]:
 
 @cache
 def area(shape: str) -> float:
-    """Area of a shape at radius 1: of its outer line, less the holes (the shoelace formula)."""
+    """Area of a shape at radius 1: that of its outer line minus the holes (shoelace formula)."""
     areas = [abs(float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))) / 2 for x, y in (o.T for o in outline(shape))]
     return areas[0] - sum(areas[1:])
 
@@ -106,7 +106,7 @@ def coverage(item: Item, height: int, width: int) -> tuple[slice, slice, NDArray
         height, width: Size of the frame, px.
 
     Returns:
-        Rows and columns of the box, cut at the frame, and (h, w) float32 in 0..1 for it; h or w may be 0.
+        Rows and columns of the box, clipped to the frame, and its coverage (h, w) float32 in 0..1; h or w may be 0.
     """
     x0, x1 = int(np.floor(item.x - item.radius_px)) - 1, int(np.ceil(item.x + item.radius_px)) + 2
     y0, y1 = int(np.floor(item.y - item.radius_px)) - 1, int(np.ceil(item.y + item.radius_px)) + 2

@@ -1,4 +1,4 @@
-"""Draw results on frames."""
+"""Drawing of results on frames."""
 
 from fastsam_engine.import_names import moved_names
 

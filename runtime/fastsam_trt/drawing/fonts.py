@@ -1,4 +1,4 @@
-"""Fonts: which of the installed ones can draw a text."""
+"""Fonts: find an installed font that can draw a text."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 _SUFFIXES = frozenset({".otc", ".otf", ".ttc", ".ttf"})
 _PROBE_PX = 16
-_NO_CHARACTER = "\U0010ffff"  # stands for no character, so that a font draws what it draws for one that it lacks
-_UNDRAWN = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})  # categories of characters without a glyph: controls and spaces
+_NO_CHARACTER = "\U0010ffff"  # a noncharacter: fonts draw the glyph for missing characters
+_UNDRAWN = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})  # categories without glyphs: control characters and spaces
 _STYLES = ("bold", "italic", "oblique", "mono", "serif", "cond", "light", "thin", "black", "math")
 _KEPT_TEXTS = 1024
 
 
 class Fonts:
-    """The font files of some folders."""
+    """The font files in a list of folders."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = tuple(folders)
@@ -30,17 +30,17 @@ class Fonts:
         self._found: dict[str, Path | None] = {}  # by the characters of a text
 
     def can_draw(self, text: str) -> bool:
-        """Whether one font has all characters of a text."""
+        """Whether a font has all characters of a text."""
         return self._choose(text) is not None
 
     def open(self, text: str, size_px: int) -> FreeTypeFont | None:
-        """A font of a size, px, that has all characters of a text; None where there is none."""
+        """A font of a size, px, that has all characters of a text; None if there is none."""
         path = self._choose(text)
         return None if path is None else _open(path, size_px)
 
     def _choose(self, text: str) -> Path | None:
-        """The file of a font for a text; None where there is none."""
-        wanted = "".join(sorted({each for each in text if unicodedata.category(each) not in _UNDRAWN}))
+        """The file of a font for a text; None if there is none."""
+        wanted = "".join(sorted({letter for letter in text if unicodedata.category(letter) not in _UNDRAWN}))
         if wanted not in self._found:
             if len(self._found) >= _KEPT_TEXTS:
                 self._found.clear()
@@ -52,7 +52,7 @@ class Fonts:
 
 @cache
 def installed_fonts() -> Fonts:
-    """The fonts of this machine; their folders are looked into when the first one is needed."""
+    """The fonts of this machine. The folders are read when the first font is needed."""
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - `Path.home` fails for a user who has none
     if sys.platform == "win32":
         return Fonts(
@@ -63,11 +63,11 @@ def installed_fonts() -> Fonts:
     if sys.platform == "darwin":
         return Fonts([Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library/Fonts"])
     data = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    return Fonts([home / ".local/share/fonts", home / ".fonts", *(Path(each, "fonts") for each in data.split(":"))])
+    return Fonts([home / ".local/share/fonts", home / ".fonts", *(Path(folder, "fonts") for folder in data.split(":"))])
 
 
 def _list(folders: Iterable[Path]) -> list[Path]:
-    """All font files, plain upright ones first."""
+    """All font files, regular styles first."""
     paths = [
         Path(folder, name)
         for top in folders
@@ -81,9 +81,9 @@ def _list(folders: Iterable[Path]) -> list[Path]:
 def _covers(path: Path, characters: str) -> bool:
     try:
         font = _open(path, _PROBE_PX)
-        lacking = _glyph(font, _NO_CHARACTER)
-        return all(_glyph(font, each) != lacking for each in characters)
-    except (OSError, ValueError):  # no font, or one without outlines of this size
+        missing = _glyph(font, _NO_CHARACTER)
+        return all(_glyph(font, letter) != missing for letter in characters)
+    except (OSError, ValueError):  # not a font, or a bitmap font without this size
         return False
 
 

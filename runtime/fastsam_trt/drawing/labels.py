@@ -1,6 +1,6 @@
-"""Lettering: texts, tags and numbers drawn on pictures.
+"""Labels: draw texts, tags and numbers on images.
 
-ASCII is drawn in OpenCV's own font; any other script by Pillow, in an installed font that has all its characters.
+ASCII is drawn in OpenCV's built-in font; other scripts by Pillow, in an installed font that has all the characters.
 """
 
 from __future__ import annotations
@@ -17,65 +17,65 @@ from fastsam_trt.drawing.fonts import installed_fonts
 
 Colour = tuple[int, int, int]
 INK: Colour = (30, 30, 30)
-"""BGR, for texts on white."""
+"""BGR, for text on white."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
-_MOST_STEPS = 6  # heights that a tag may move down from its segment
+_MOST_STEPS = 6  # text heights by which a tag may move down
 
 
 class Tags:
-    """Texts on filled grounds, on one picture; a later one keeps off the earlier ones where there is room below."""
+    """Tags on one image: texts on filled rectangles. A tag moves down to avoid earlier tags if there is room below."""
 
-    def __init__(self, picture: NDArray[np.uint8], scale: float | None = None) -> None:
-        """Begin.
+    def __init__(self, image: NDArray[np.uint8], scale: float | None = None) -> None:
+        """Prepare to draw on an image.
 
         Args:
-            picture: (H, W, 3) uint8 BGR, drawn on.
-            scale: Of the font; None: as fits the picture.
+            image: (H, W, 3) uint8 BGR, modified in place.
+            scale: OpenCV's font scale; None: chosen by the size of the image.
         """
-        self._picture = picture
-        self._scale = max(0.4, min(picture.shape[:2]) / 1200) if scale is None else scale
+        self._image = image
+        self._scale = max(0.4, min(image.shape[:2]) / 1200) if scale is None else scale
         self._thickness = max(1, round(self._scale * 1.5))
-        self._taken = np.zeros(picture.shape[:2], np.bool_)
+        self._taken = np.zeros(image.shape[:2], np.bool_)
 
     def draw(self, text: str, left: int, top: int, colour: Colour) -> None:
-        """Draw a text just above a corner (px), moved into the picture, on a ground of a BGR colour."""
+        """Draw a text above a corner (px), moved into the image if need be, on a rectangle of a BGR colour."""
         text = _drawable(text)
         width, height, base = _measure(text, self._scale, self._thickness)
         tall = height + base
-        left = min(max(left, 0), max(self._picture.shape[1] - width, 0))
+        left = min(max(left, 0), max(self._image.shape[1] - width, 0))
         first = max(top, tall)
-        room = range(first, max(min(self._picture.shape[0], first + _MOST_STEPS * tall), first) + 1, tall + 1)
+        room = range(first, max(min(self._image.shape[0], first + _MOST_STEPS * tall), first) + 1, tall + 1)
         free = (low for low in room if not self._taken[low - tall : low, left : left + width].any())
         low = next(free, first)
         self._taken[low - tall : low, left : left + width] = True
-        cv2.rectangle(self._picture, (left, low - tall), (left + width, low), colour, cv2.FILLED)
-        _put(self._picture, text, left, low - base // 2 - 1, self._scale, self._thickness, _BLACK)
+        cv2.rectangle(self._image, (left, low - tall), (left + width, low), colour, cv2.FILLED)
+        _put(self._image, text, left, low - base // 2 - 1, self._scale, self._thickness, _BLACK)
 
 
-def badge(picture: NDArray[np.uint8], text: str, x: int, y: int, radius_px: int) -> None:
+def badge(image: NDArray[np.uint8], text: str, x: int, y: int, radius_px: int) -> None:
     """Draw a short text in a white disc around a point, px, of (H, W, 3) uint8 BGR."""
-    cv2.circle(picture, (x, y), radius_px, _WHITE, cv2.FILLED, cv2.LINE_AA)
-    cv2.circle(picture, (x, y), radius_px, INK, 1, cv2.LINE_AA)
+    cv2.circle(image, (x, y), radius_px, _WHITE, cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(image, (x, y), radius_px, INK, 1, cv2.LINE_AA)
     scale = radius_px / (22 if len(text) < 2 else 28)
     (width, height), _ = cv2.getTextSize(text, _FONT, scale, 1)
-    cv2.putText(picture, text, (x - width // 2, y + height // 2), _FONT, scale, _BLACK, 1, cv2.LINE_AA)
+    cv2.putText(image, text, (x - width // 2, y + height // 2), _FONT, scale, _BLACK, 1, cv2.LINE_AA)
 
 
-def write(picture: NDArray[np.uint8], text: str, left: int, baseline: int, *, scale: float, thickness: int = 1) -> None:
+def write(image: NDArray[np.uint8], text: str, left: int, baseline: int, *, scale: float, thickness: int = 1) -> None:
     """Write one line in dark ink from a point on its baseline, px, on (H, W, 3) uint8 BGR."""
-    _put(picture, _drawable(text), left, baseline, scale, thickness, INK)
+    _put(image, _drawable(text), left, baseline, scale, thickness, INK)
 
 
 def width_px(text: str, scale: float, thickness: int = 1) -> int:
-    """How wide `write` makes a text."""
+    """The width of a text as `write` draws it."""
     return _measure(_drawable(text), scale, thickness)[0]
 
 
 def cut(text: str, most_px: int, scale: float, thickness: int = 1) -> str:
-    """A text that `write` makes no wider than a limit; what is cut off becomes three dots."""
+    """Shorten a text, with three dots at its end, so that `write` draws it no wider than a limit."""
     if width_px(text, scale, thickness) <= most_px:
         return text
     while text and width_px(text + "...", scale, thickness) > most_px:
@@ -84,7 +84,7 @@ def cut(text: str, most_px: int, scale: float, thickness: int = 1) -> str:
 
 
 def wrap(parts: Iterable[str], most_px: int, scale: float, gap: str = "   ") -> list[str]:
-    """Lines of whole parts that `write` makes no wider than a limit; a part that is wider alone is cut."""
+    """Join parts into lines that `write` draws no wider than a limit. A part that is too wide for a line is cut."""
     lines = list[str]()
     for part in parts:
         if lines and width_px(lines[-1] + gap + part, scale) <= most_px:
@@ -95,13 +95,13 @@ def wrap(parts: Iterable[str], most_px: int, scale: float, gap: str = "   ") -> 
 
 
 def can_write(text: str) -> bool:
-    """Whether all letters and digits of a text can be drawn here, and something of it is left without its symbols."""
+    """Whether all letters and digits of a text can be drawn on this machine, and it is more than symbols."""
     kept = text if text.isascii() else _without_symbols(text)
     return bool(kept.strip()) and (kept.isascii() or installed_fonts().can_draw(kept) or _plain(kept).isascii())
 
 
 def _drawable(text: str) -> str:
-    """What of a text is drawn: where no font has all of it, it loses symbols, then accents, and at last letters."""
+    """The drawable version of a text. If no font has all of it, symbols are dropped, then accents, then letters."""
     if text.isascii() or installed_fonts().can_draw(text):
         return text
     text = _without_symbols(text)
@@ -112,14 +112,14 @@ def _drawable(text: str) -> str:
 
 def _without_symbols(text: str) -> str:
     """A text without the symbols, such as emoji, that no font has."""
-    kept = (each for each in text if each.isascii() or _is_letter(each) or installed_fonts().can_draw(each))
+    kept = (char for char in text if char.isascii() or _is_letter(char) or installed_fonts().can_draw(char))
     return "".join(kept)
 
 
 def _plain(text: str) -> str:
     """A text without accents."""
     parts = unicodedata.normalize("NFKD", text)
-    return "".join(each for each in parts if not unicodedata.combining(each))
+    return "".join(char for char in parts if not unicodedata.combining(char))
 
 
 def _is_letter(character: str) -> bool:
@@ -127,7 +127,7 @@ def _is_letter(character: str) -> bool:
 
 
 def _measure(text: str, scale: float, thickness: int) -> tuple[int, int, int]:
-    """Width of a text, its height above the baseline, and its depth below, px."""
+    """Width of a text, its height above the baseline and its depth below, px."""
     (width, height), base = cv2.getTextSize(text if text.isascii() else "Ag", _FONT, scale, thickness)
     if text.isascii():
         return width, height, base
@@ -136,31 +136,31 @@ def _measure(text: str, scale: float, thickness: int) -> tuple[int, int, int]:
 
 
 def _put(
-    picture: NDArray[np.uint8], text: str, left: int, baseline: int, scale: float, thickness: int, colour: Colour
+    image: NDArray[np.uint8], text: str, left: int, baseline: int, scale: float, thickness: int, colour: Colour
 ) -> None:
     if text.isascii():
-        cv2.putText(picture, text, (left, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
+        cv2.putText(image, text, (left, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
         return
     letters, rise = _letters(text, _font_px(scale))
     x0, y0 = max(left, 0), max(baseline - rise, 0)
-    region = picture[y0 : max(baseline - rise + letters.shape[0], 0), x0 : max(left + letters.shape[1], 0)]
+    region = image[y0 : max(baseline - rise + letters.shape[0], 0), x0 : max(left + letters.shape[1], 0)]
     alpha = letters[y0 - baseline + rise :, x0 - left :][: region.shape[0], : region.shape[1], None].astype(np.uint16)
     region[:] = (region * (255 - alpha) + np.array(colour, np.uint16) * alpha + 127) // 255
 
 
 def _font_px(scale: float) -> int:
-    """The size of a font whose capitals are as high as those of OpenCV's at a scale."""
+    """The font size at which capitals are as high as those of OpenCV's font at a scale."""
     return max(round(30 * scale), 8)
 
 
 @lru_cache(maxsize=256)
 def _letters(text: str, size_px: int) -> tuple[NDArray[np.uint8], int]:
-    """A text as (h, w) uint8 coverage, 0 to 255, and how many of its rows lie above the baseline."""
+    """A text as (h, w) uint8 coverage, 0 to 255, and the number of rows above the baseline."""
     from PIL import Image, ImageDraw
 
     font = installed_fonts().open(text, size_px)
     if font is None:
-        raise ValueError(f"expected a text that a font has, found {text!r}")
+        raise ValueError(f"expected a text that an installed font can draw, found {text!r}")
     left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor="ls"))
     image = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
     ImageDraw.Draw(image).text((-left, -top), text, fill=255, font=font, anchor="ls")

@@ -1,1 +1,1 @@
-"""Frames of images, resized and normalised into the input of a model."""
+"""Read images, and prepare frames as the input of a model."""

@@ -1,4 +1,4 @@
-"""Resizing of pictures as Pillow and torchvision do it: antialiased, across first, whole levels after each axis."""
+"""Antialiased resizing as in Pillow and torchvision: first width, then height, rounded after each."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from fastsam_trt.frames.axis_resize import antialiased
 
 
 class AntialiasedResize:
-    """A resize from one size to another; what it is made of is kept."""
+    """A resize from one size to another, whose weights are computed once."""
 
     def __init__(
         self,
         interpolation: Interpolation,
         size: tuple[int, int],
         resized: tuple[int, int],
-        cut: tuple[int, int] | None = None,
+        crop: tuple[int, int] | None = None,
     ) -> None:
-        """Lay out both axes.
+        """Compute the weights of both axes.
 
         Args:
-            interpolation: Kernel.
-            size: (height, width) of the pictures, px.
-            resized: (height, width) that they are scaled to.
-            cut: (height, width) of the middle, which alone is made; None: all.
+            interpolation: The kernel.
+            size: (height, width) of the images, px.
+            resized: (height, width) after scaling, px.
+            crop: (height, width) of the centre crop to compute, px; None: everything.
         """
-        self.size, self._made = size, cut or resized
-        self._down, self._across = (
-            antialiased(interpolation, before, after, (after - made) // 2, made)
-            for before, after, made in zip(size, resized, self._made, strict=True)
+        self.size, self._output = size, crop or resized
+        self._rows, self._columns = (
+            antialiased(interpolation, before, after, (after - length) // 2, length)
+            for before, after, length in zip(size, resized, self._output, strict=True)
         )
 
-    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Resize a picture.
+    def resize(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Resize an image.
 
         Args:
-            picture: (h, w, c) uint8, of the size laid out for.
+            image: (h, w, c) uint8, of the size given above.
 
         Returns:
-            (c, height, width) float32, whole numbers from 0 to 255, channels in the picture's order.
+            (c, height, width) float32, whole numbers from 0 to 255, channels in the order of the image.
         """
-        (height, width), (rows, columns), channels = self.size, self._made, picture.shape[2]
+        (height, width), (rows, columns), channels = self.size, self._output, image.shape[2]
         planes = np.empty((channels, height, width), np.float32)
-        for plane, channel in zip(planes, cv2.split(picture), strict=True):
+        for plane, channel in zip(planes, cv2.split(image), strict=True):
             plane[:] = channel
-        narrow = _whole_levels(self._across.apply_last(planes.reshape(-1, width))).reshape(channels, height, columns)
+        narrow = _whole_levels(self._columns.apply_last(planes.reshape(-1, width))).reshape(channels, height, columns)
         small = np.empty((channels, rows, columns), np.float32)
-        for plane, tall in zip(small, narrow, strict=True):
-            plane[:] = self._down.apply(tall, 0, rows)
+        for plane, source in zip(small, narrow, strict=True):
+            plane[:] = self._rows.apply(source, 0, rows)
         return _whole_levels(small)
 
 

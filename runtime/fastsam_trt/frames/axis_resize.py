@@ -1,8 +1,8 @@
-"""Resizing along one axis as a banded matrix: exact, at any subpixel offset, for any kernel.
+"""Resizing along one axis by a banded matrix: exact, at any subpixel offset, for any kernel.
 
-A kernel reaches only a few pixels, so a block of output rows needs only a band of input rows. The products of the
-blocks are kept small on purpose: above some 2^18 multiplications BLAS libraries start threads, which then spin for
-milliseconds and slow down whatever network runs next on the same cores (measured: 17 ms became 26 ms).
+A kernel reaches only a few pixels, so a block of output rows needs only a band of input rows. The matrix products are
+kept small on purpose: above about 2^18 multiplications, BLAS libraries start threads, which then spin for milliseconds
+and slow down the network that runs next on the same cores (measured: 17 ms became 26 ms).
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.spec.model_input import Interpolation
-from fastsam_trt.frames.content_cells import ContentCells
+from fastsam_trt.frames.map_axis import MapAxis
 
-_ONE_THREAD = 1 << 18  # multiplications of one product
+_ONE_THREAD = 1 << 18  # multiplications per product
 
 
 class AxisResize:
     """A resize of one axis."""
 
     def __init__(self, taps: NDArray[np.intp], weights: NDArray[np.float64], length: int) -> None:
-        """Lay out the matrix.
+        """Build the matrix.
 
         Args:
-            taps: (out, k): which input pixels an output pixel is made of; the first and the last are the outermost.
-            weights: (out, k): how much of each; rows sum to one.
-            length: Pixels of the input axis. Taps beyond it stand for the pixel at the edge.
+            taps: (out, k): indices of the input pixels of each output pixel; the first and the last are the outermost.
+            weights: (out, k): weight of each tap; rows sum to one.
+            length: Pixels of the input axis. Taps beyond its ends are clamped to the edge pixels.
         """
         taps = taps.clip(0, length - 1)
         self._matrix = np.zeros((len(taps), length), np.float32)
         np.add.at(self._matrix, (np.arange(len(taps))[:, None], taps), weights.astype(np.float32))
-        self._first: list[int] = taps[:, 0].tolist()  # lists, since single numbers of arrays take long to read
+        self._first: list[int] = taps[:, 0].tolist()  # lists, because reading single elements of arrays is slow
         self._stop: list[int] = (taps[:, -1] + 1).tolist()
         self._block = int(np.clip(16 * len(taps) / length, 8, 64))
 
     def reach(self, start: int, stop: int) -> tuple[int, int]:
-        """The range of input pixels that output pixels from start to stop (exclusive) are made of."""
+        """The range of input pixels that output pixels from start to stop (exclusive) depend on."""
         return self._first[start], self._stop[stop - 1]
 
     def apply(self, rows: NDArray[np.float32], start: int, stop: int, origin: int = 0) -> NDArray[np.float32]:
         """Resize the first axis.
 
         Args:
-            rows: (k, n) float32: input pixels from `origin` on, as many as `reach(start, stop)` says.
-            start, stop: Range of output pixels to make.
-            origin: Which input pixel the first row is.
+            rows: (k, n) float32: input pixels from `origin` on; they cover `reach(start, stop)`.
+            start, stop: Range of output pixels to compute.
+            origin: Index of the input pixel in the first row.
 
         Returns:
             (stop - start, n) float32.
@@ -69,10 +69,10 @@ class AxisResize:
 
     def apply_last(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resize the whole last axis: (n, length) float32 to (n, out) float32."""
-        count, made = len(rows), len(self._first)
-        out = np.empty((count, made), np.float32)
-        for column in range(0, made, self._block):
-            end = min(column + self._block, made)
+        count, length = len(rows), len(self._first)
+        out = np.empty((count, length), np.float32)
+        for column in range(0, length, self._block):
+            end = min(column + self._block, length)
             low, high = self.reach(column, end)
             band = self._matrix[column:end, low:high].T
             height = max(_ONE_THREAD // band.size, 1)
@@ -82,8 +82,8 @@ class AxisResize:
         return out
 
 
-def bilinear(axis: ContentCells) -> AxisResize:
-    """Bilinear resizing from the cells of maps to the pixels of a frame; see `ContentCells`."""
+def bilinear(axis: MapAxis) -> AxisResize:
+    """Bilinear resizing from the cells of maps to the pixels of a frame; see `MapAxis`."""
     cells, pixels = axis.fine_cells(), axis.pixels()
     fine, whole = _neighbours(pixels), not (cells % 1).any()
     taps, weights = [], []
@@ -99,21 +99,21 @@ def bilinear(axis: ContentCells) -> AxisResize:
     return AxisResize(np.stack(taps, axis=1), np.stack(weights, axis=1), axis.cells)
 
 
-def _neighbours(places: NDArray[np.float64]) -> tuple[tuple[NDArray[np.intp], NDArray[np.float64]], ...]:
-    """What lies below and above each place, and the weights of linear interpolation."""
-    low = places.astype(np.intp)
-    fraction = places - low
+def _neighbours(positions: NDArray[np.float64]) -> tuple[tuple[NDArray[np.intp], NDArray[np.float64]], ...]:
+    """The indices below and above each position, and their weights in linear interpolation."""
+    low = positions.astype(np.intp)
+    fraction = positions - low
     return (low, 1 - fraction), (low + 1, fraction)
 
 
 def antialiased(interpolation: Interpolation, length: int, resized: int, first: int, count: int) -> AxisResize:
-    """Pillow's resizing (Resample.c): when shrinking, the kernel widens.
+    """Pillow's resizing (Resample.c): the kernel widens when shrinking.
 
     Args:
         interpolation: `bilinear` (a triangle) or `bicubic` (Keys 1981 with a = -0.5).
-        length: Pixels of the axis before.
-        resized: Pixels after.
-        first, count: The range of resized pixels that is made.
+        length: Pixels of the axis before resizing.
+        resized: Pixels after resizing.
+        first, count: The range of resized pixels to compute.
     """
     kernel, support = (_triangle, 1) if interpolation == "bilinear" else (_keys, 2)
     scale = length / resized

@@ -1,4 +1,4 @@
-"""ImageHeader: what the head of a JPEG, PNG, WebP or BMP declares, read before anything is decoded."""
+"""Read the header of a JPEG, PNG, WebP or BMP without decoding it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What a picture declares of itself.
+    """What the header of an image declares.
 
     Attributes:
-        width, height: px, as stored: before it is turned upright.
-        orientation: EXIF's, 1 to 8; 1 is upright.
-        whole: Whether the file reaches its end marker. One that does not was cut short.
+        width, height: Size as stored, before the image is turned upright, px.
+        orientation: EXIF orientation, 1 to 8; 1 is upright.
+        whole: Whether the file has its end marker; otherwise it is truncated.
     """
 
     width: int
@@ -26,14 +26,14 @@ class ImageHeader:
     whole: bool
 
 
-def read_header(data: bytes, picture_format: str) -> ImageHeader | None:
-    """Read the header of a picture; None where it is broken, or of another format.
+def read_header(data: bytes, image_format: str) -> ImageHeader | None:
+    """Read the header of an image; None if it is broken, or of another format.
 
     Args:
         data: The whole file.
-        picture_format: `JPEG`, `PNG`, `WEBP` or `BMP`; others have no reader here.
+        image_format: `JPEG`, `PNG`, `WEBP` or `BMP`; no other format is supported here.
     """
-    reader = _READERS.get(picture_format)
+    reader = _READERS.get(image_format)
     try:
         return None if reader is None else reader(data)
     except (struct.error, IndexError):
@@ -41,7 +41,7 @@ def read_header(data: bytes, picture_format: str) -> ImageHeader | None:
 
 
 def read_orientation(exif: bytes) -> int:
-    """The orientation that an EXIF block declares, 1 to 8; 1 where it declares none or is broken."""
+    """The orientation in an EXIF block, 1 to 8; 1 if there is none or the block is broken."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
@@ -63,7 +63,7 @@ def _read_jpeg(data: bytes) -> ImageHeader | None:
     """ITU T.81, B.1 and B.2: segments up to the first scan."""
     at, orientation, size = 2, None, None
     while at + 4 <= len(data):
-        if data[at] != 0xFF:  # stray bytes between segments, which decoders skip
+        if data[at] != 0xFF:  # stray bytes between segments; decoders skip them
             at += 1
             continue
         marker = data[at + 1]
@@ -76,7 +76,7 @@ def _read_jpeg(data: bytes) -> ImageHeader | None:
             return None if size is None else ImageHeader(size[1], size[0], orientation or 1, whole)
         if marker in _FRAME_MARKERS and size is None:
             size = struct.unpack_from(">HH", data, at + 5)
-            if 0 in size:  # a height that comes after the scan
+            if 0 in size:  # the height follows the scan
                 return None
         elif marker == 0xE1 and orientation is None and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = read_orientation(data[at + 4 : at + 2 + length])
@@ -125,7 +125,9 @@ def _read_bmp(data: bytes) -> ImageHeader | None:
         packing = 0
     else:
         width, height, _, bits, packing = struct.unpack_from("<iiHHI", data, 18)
-    if width <= 0 or not height or packing not in {0, 3, 6}:  # a negative height: from the top; others are compressed
+    if (
+        width <= 0 or not height or packing not in {0, 3, 6}
+    ):  # negative height: top to bottom; other packings: compressed
         return None
     row_b = (width * bits + 31) // 32 * 4
     return ImageHeader(width, abs(height), 1, whole=pixels_at + row_b * abs(height) <= len(data))

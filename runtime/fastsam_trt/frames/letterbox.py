@@ -1,7 +1,8 @@
-"""Letterbox: where a picture lies in the model's input, and the way back.
+"""The letterbox: where a frame lies in the model's input, and the mapping back to the frame.
 
-Where the aspect ratio is kept, the geometry is that of ultralytics' LetterBox: sides rounded to whole pixels, padding
-split evenly with the odd pixel to the bottom right, and, where the model allows it, a rectangle instead of the square.
+Where the aspect ratio is kept, the geometry is that of ultralytics' LetterBox: sides are rounded to whole pixels,
+padding is split evenly with the odd pixel at the bottom right, and the input is a rectangle instead of the square where
+the model allows it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from fastsam_trt.frames.rectangles import RECTANGLES, Rectangle, input_size, sca
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a picture lies in the model's input. All in px; x to the right, y down.
+    """Where a frame lies in the model's input. All in px; x to the right, y down.
 
     Attributes:
-        frame_h, frame_w: Size of the picture.
+        frame_h, frame_w: Size of the frame.
         input_h, input_w: Size of the model's input.
-        content_h, content_w: Size of the scaled picture in the input.
-        top, left: Padding before it.
+        content_h, content_w: Size of the scaled frame in the input.
+        top, left: Padding above the scaled frame and to its left.
     """
 
     frame_h: int
@@ -38,22 +39,22 @@ class Letterbox:
 
     @property
     def gain_y(self) -> float:
-        """Input px per frame px, downwards."""
+        """Input px per frame px, vertically."""
         return self.content_h / self.frame_h
 
     @property
     def gain_x(self) -> float:
-        """Input px per frame px, to the right."""
+        """Input px per frame px, horizontally."""
         return self.content_w / self.frame_w
 
     def boxes_to_frame(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map boxes from the model's input to the picture.
+        """Map boxes from the model's input to the frame.
 
         Args:
             boxes: (n, 4) float32 xyxy, px of the model's input.
 
         Returns:
-            (n, 4) float32 xyxy, px of the picture, clipped to it.
+            (n, 4) float32 xyxy, px of the frame, clipped to it.
         """
         offset = np.array([self.left, self.top, self.left, self.top], np.float32)
         gain = np.array([self.gain_x, self.gain_y, self.gain_x, self.gain_y], np.float32)
@@ -69,20 +70,18 @@ def fit(
     size: tuple[int, int] | None = None,
     rectangle: Rectangle = "smallest",
 ) -> Letterbox:
-    """Place a picture in a model's input.
+    """Fit a frame into a model's input.
 
     Args:
-        frame_h, frame_w: Size of the picture, px.
-        image: The model's input. `stretch` fills it. Else, with a `size_multiple` the input shrinks to a rectangle
-            that holds the scaled picture, in multiples of it; without, the picture is padded to the full size.
-        size: (height, width) to fit into, px; None: the input's own.
-        rectangle: Which rectangle, where the input shrinks to one.
-
-    Returns:
-        The placement.
+        frame_h, frame_w: Size of the frame, px.
+        image: The model's input. With `resize` "stretch", the frame fills it. Otherwise, with a `size_multiple`, the
+            input shrinks to a rectangle around the scaled frame, in multiples of it; without one, the frame is padded
+            to the full size.
+        size: (height, width) to fit into, px; None: the default size of the input.
+        rectangle: Which rectangle the input shrinks to.
 
     Raises:
-        OptionError: No such rectangle.
+        OptionError: There is no such rectangle.
     """
     if rectangle not in RECTANGLES:
         raise OptionError("rectangle", " or ".join(RECTANGLES), rectangle)

@@ -1,4 +1,4 @@
-"""Preprocessing on the device: frame in, the model's input out, which stays there."""
+"""Preprocessing of frames on the device: the model's input is computed there and stays there."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from numpy.typing import NDArray
 from fastsam_engine import Session
 from fastsam_engine.device_array import DeviceArray
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_trt.frames.device_geometry import frame_places, stretch_weights
-from fastsam_trt.frames.helper_graphs import takes
+from fastsam_trt.frames.helper_inputs import frame_coordinates, stretch_weights
+from fastsam_trt.frames.helper_sessions import accepts_frame_size
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.frames.uploads import FrameUploads
 
 
 class DevicePreprocessor:
-    """Lays frames into one model's input by its preprocess graph; the geometry is uploaded once a placement."""
+    """Prepares frames for one model by its preprocess graph. The geometry is uploaded once per letterbox."""
 
     def __init__(
         self, session: Session, image: ImageInput, uploads: FrameUploads, size: tuple[int, int] | None = None
     ) -> None:
-        """Prepare for a model's input.
+        """Set up for a model's input.
 
         Args:
             session: The model's preprocess graph, open.
-            image: What the model takes.
-            uploads: Where frames come from.
+            image: The model's input.
+            uploads: Uploads frames to the device.
             size: (height, width) px instead of the input's default; only for inputs with a `size_multiple`.
         """
         self._session, self._image, self._uploads, self._size = session, image, uploads, size
@@ -34,25 +34,25 @@ class DevicePreprocessor:
         self._letterbox: Letterbox | None = None
         self._geometry: dict[str, DeviceArray] = {}
 
-    def takes(self, frame: NDArray[np.uint8]) -> bool:
-        """Whether the graph serves frames of this one's size."""
-        return takes(self._session, *frame.shape[:2])
+    def accepts(self, frame: NDArray[np.uint8]) -> bool:
+        """Whether the graph accepts frames of this size."""
+        return accepts_frame_size(self._session, *frame.shape[:2])
 
-    def __call__(self, frame: NDArray[np.uint8], rectangle: Rectangle = "smallest") -> tuple[DeviceArray, Letterbox]:
-        """Make the model's input of one frame.
+    def prepare(self, frame: NDArray[np.uint8], rectangle: Rectangle = "smallest") -> tuple[DeviceArray, Letterbox]:
+        """Prepare one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
-            rectangle: Which size the input shrinks to, where it may; see `rectangles`.
+            rectangle: Which rectangle the input shrinks to, where the model allows it; see `rectangles`.
 
         Returns:
-            The input, one picture, valid until the next call; and where the frame lies in it.
+            The model's input for one image, valid until the next call, and where the frame lies in it.
         """
-        placed = fit(frame.shape[0], frame.shape[1], self._image, self._size, rectangle)
-        if placed != self._letterbox:
+        letterbox = fit(frame.shape[0], frame.shape[1], self._image, self._size, rectangle)
+        if letterbox != self._letterbox:
             stretch = self._image.resize == "stretch"
-            geometry = stretch_weights(placed, self._image) if stretch else frame_places(placed)
+            geometry = stretch_weights(letterbox, self._image) if stretch else frame_coordinates(letterbox)
             self._geometry = {name: self._session.upload(array) for name, array in geometry.items()}
-            self._letterbox = placed
-        inputs = {"frame": self._uploads.at(self._session, frame), **self._geometry}
-        return self._session.run_kept(inputs, [self._output])[1][self._output], placed
+            self._letterbox = letterbox
+        inputs = {"frame": self._uploads.upload(self._session, frame), **self._geometry}
+        return self._session.run_kept(inputs, [self._output])[1][self._output], letterbox

@@ -1,9 +1,9 @@
-"""Rectangles: the size of a model's input for a picture, where the model leaves it open.
+"""Rectangles: the size of a model's input for an image, for models whose input has no fixed size.
 
-The smallest rectangle that holds the scaled picture is ultralytics', and right for frames of one size. Photos come in
-any shape, and a backend that compiles for each shape of its input, or keeps memory for it, would do so over and over.
-For them there are a few common rectangles, at most eleven: those of the shapes that cameras give. Which one a picture
-gets depends on its size alone, never on the pictures before it, and is the same on every backend.
+The smallest rectangle that holds the scaled image is what ultralytics uses, and right for frames of one size. Photos
+have any shape, and a backend that compiles or allocates memory for each input shape would do so again and again. For
+photos there are a few common rectangles, at most eleven: those of the usual camera formats. The rectangle of an image
+depends on its size alone, never on earlier images, and is the same on every backend.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 Rectangle = Literal["smallest", "common"]
-"""`smallest`: the one that holds the scaled picture, in multiples of the model's stride; `common`: one of a few."""
+"""`smallest`: holds the scaled image, in multiples of the model's stride; `common`: one of a few for all images."""
 
 RECTANGLES: tuple[Rectangle, ...] = get_args(Rectangle)
 
@@ -20,58 +20,58 @@ Size = tuple[int, int]
 """(height, width), px."""
 
 COMMON_SHAPES: tuple[Size, ...] = ((9, 16), (2, 3), (3, 4), (4, 5), (1, 1), (5, 4), (4, 3), (3, 2), (16, 9))
-"""The pictures, height to width, whose smallest rectangles are the common ones: 16:9, 3:2, 4:3, 5:4 and the square.
+"""Aspect ratios, height to width, whose smallest rectangles are the common ones: 16:9, 3:2, 4:3, 5:4 and the square.
 
-Chosen among the sets that benchmarks/claims/many_shapes.py compares: nine shapes in all, the padding that they add to
-photos, and the speed and detections that this costs.
+Chosen among the sets that benchmarks/claims/many_shapes.py compares by the padding that they add to photos, and by what
+that costs in speed and detections.
 """
 
 
 def scaled(frame: Size, size: Size) -> Size:
-    """The size of a picture of (height, width) px once it is as large as the model's largest input allows."""
+    """The size of a frame of (height, width) px, scaled to fit the model's largest input."""
     gain = min(size[0] / frame[0], size[1] / frame[1])
     return max(round(frame[0] * gain), 1), max(round(frame[1] * gain), 1)
 
 
 def smallest(content: Size, size: Size, multiple: int) -> Size:
-    """The smallest input that holds the scaled picture.
+    """The smallest input that holds the scaled image.
 
     Args:
-        content: The scaled picture, px.
-        size: The largest input, px.
-        multiple: What the sides grow by, px.
+        content: Size of the scaled image, px.
+        size: Size of the largest input, px.
+        multiple: The sides are multiples of this, px.
     """
     height, width = (side + (whole - side) % multiple for side, whole in zip(content, size, strict=True))
     return height, width
 
 
 def common(size: Size, multiple: int) -> tuple[Size, ...]:
-    """The common inputs, smallest area first: the smallest ones of usual shapes, and the largest input.
+    """The common inputs, smallest area first: the smallest ones of usual aspect ratios, and the largest input.
 
     Args:
-        size: The largest input, px.
-        multiple: What the sides grow by, px.
+        size: Size of the largest input, px.
+        multiple: The sides are multiples of this, px.
     """
     return _by_area(COMMON_SHAPES, size, multiple)
 
 
 @lru_cache(maxsize=16)
 def _by_area(shapes: tuple[Size, ...], size: Size, multiple: int) -> tuple[Size, ...]:
-    """The smallest inputs of some shapes, and the largest input, smallest area first; asked for with each frame."""
-    found = {smallest(scaled(shape, size), size, multiple) for shape in shapes}
-    return tuple(sorted({*found, size}, key=lambda each: (each[0] * each[1], each)))
+    """The smallest inputs of some aspect ratios, and the largest input, smallest area first; needed for every frame."""
+    sizes = {smallest(scaled(shape, size), size, multiple) for shape in shapes}
+    return tuple(sorted({*sizes, size}, key=lambda side: (side[0] * side[1], side)))
 
 
 def input_size(content: Size, size: Size, multiple: int, rectangle: Rectangle) -> Size:
-    """The input for a scaled picture.
+    """The size of the input for a scaled image.
 
     Args:
-        content: The scaled picture, px.
-        size: The largest input, px.
-        multiple: What the sides grow by, px.
-        rectangle: Which one is wanted.
+        content: Size of the scaled image, px.
+        size: Size of the largest input, px.
+        multiple: The sides are multiples of this, px.
+        rectangle: Which rectangle to use.
     """
     if rectangle == "smallest":
         return smallest(content, size, multiple)
     height, width = content
-    return next(each for each in common(size, multiple) if each[0] >= height and each[1] >= width)
+    return next(side for side in common(size, multiple) if side[0] >= height and side[1] >= width)

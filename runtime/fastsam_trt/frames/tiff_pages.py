@@ -1,4 +1,4 @@
-"""The pages of a TIFF, found without decoding any (TIFF 6.0, and BigTIFF)."""
+"""Find the pages of a TIFF (TIFF 6.0 and BigTIFF) without decoding them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_PAGES = 100_000
-"""How many pages of one file are read. Memory does not grow with them; a list without end would never end."""
+MAX_PAGES = 100_000
+"""Most pages of one file. Memory does not grow with them; the limit stops at endless lists."""
 
 _NEW_SUBFILE, _OLD_SUBFILE = 254, 255
 _REDUCED, _MASK = 1, 4  # bits of the new tag
@@ -21,14 +21,14 @@ _SAMPLES = {1: "uint", 2: "int", 3: "float"}
 
 @dataclass(frozen=True, slots=True)
 class TiffPages:
-    """Where the pages of a TIFF lie.
+    """Positions of the pages of a TIFF.
 
     Attributes:
-        numbers: The pages' numbers in the file's list of images, from 0. The others are thumbnails, reduced copies and
-            masks.
-        offsets: Where their directories begin, bytes.
-        whole: Whether the list reaches its end.
-        pointer: Where the file says where its first directory begins, as a `struct` format and an offset.
+        numbers: Indices of the pages in the file's list of images, from 0. Thumbnails, reduced copies and masks are
+            left out.
+        offsets: Offsets of their directories, bytes.
+        whole: Whether the list of pages is complete.
+        pointer: `struct` format and offset of the pointer to the first directory.
     """
 
     numbers: tuple[int, ...] = ()
@@ -37,17 +37,17 @@ class TiffPages:
     pointer: tuple[str, int] = ("<I", 4)
 
     def begin_with(self, page: int, data: NDArray[Any]) -> None:
-        """Make a page the first one of a file.
+        """Make a page the first one of the file.
 
         Args:
-            page: Which, from 0.
-            data: (n,) uint8, the file; its header is changed.
+            page: Index of the page, from 0.
+            data: (n,) uint8, the file; its header is modified.
         """
         form, at = self.pointer
         data[at : at + struct.calcsize(form)] = np.frombuffer(struct.pack(form, self.offsets[page]), np.uint8)
 
     def read_depth(self, file: BinaryIO) -> str:
-        """What each channel of the first page is, such as `uint8` or `float32`; empty where it does not say."""
+        """Type of the channels of the first page, such as `uint8` or `float32`; empty if it is not declared."""
         from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
         file.seek(0)
@@ -63,8 +63,8 @@ def find_pages(file: BinaryIO) -> TiffPages:
     """Walk the list of images in a TIFF.
 
     Raises:
-        ValueError: It has no page, or more than `MOST_PAGES`.
-        struct.error: Its header is cut short.
+        ValueError: It has no page, or more than `MAX_PAGES`.
+        struct.error: Its header is truncated.
     """
     file.seek(0)
     head = file.read(16)
@@ -81,7 +81,7 @@ def find_pages(file: BinaryIO) -> TiffPages:
     while at:
         try:
             if at in seen:
-                raise ValueError("a list of pages that goes round in a circle")  # noqa: TRY301 - the list ends here
+                raise ValueError("a list of pages that refers to itself")  # noqa: TRY301 - the list ends here
             entries, next_at = _read_directory(file, at, (count_form, entry_b, pointer))
         except (struct.error, ValueError):
             whole = False
@@ -90,8 +90,8 @@ def find_pages(file: BinaryIO) -> TiffPages:
             numbers.append(len(seen))
             offsets.append(at)
         seen.add(at)
-        if len(offsets) > MOST_PAGES:
-            raise ValueError(f"expected at most {MOST_PAGES} pages, found more; split it")
+        if len(offsets) > MAX_PAGES:
+            raise ValueError(f"expected at most {MAX_PAGES} pages, found more; split it")
         at = next_at
     if not offsets:
         raise ValueError("no page, only reduced copies" if seen else "no page")
@@ -99,7 +99,7 @@ def find_pages(file: BinaryIO) -> TiffPages:
 
 
 def _read_directory(file: BinaryIO, at: int, layout: tuple[str, int, str]) -> tuple[bytes, int]:
-    """The entries of a directory, and where the next one begins."""
+    """The entries of a directory, and the offset of the next one."""
     count_form, entry_b, pointer = layout
     file.seek(at)
     (count,) = struct.unpack(count_form, file.read(struct.calcsize(count_form)))
@@ -111,7 +111,7 @@ def _read_directory(file: BinaryIO, at: int, layout: tuple[str, int, str]) -> tu
 
 
 def _is_part(entries: bytes, order: str, entry_b: int) -> bool:
-    """Whether an image is no page: a thumbnail, a reduced copy or a mask of another."""
+    """Whether an image is no page but a thumbnail, a reduced copy or a mask of another."""
     value_at = entry_b - (8 if entry_b == 20 else 4)
     for at in range(0, len(entries), entry_b):
         tag, kind = struct.unpack_from(f"{order}HH", entries, at)

@@ -1,4 +1,4 @@
-"""The frames that are under way where sessions compute: each uploaded once, however many sessions ask for it."""
+"""Uploads of frames: each frame is uploaded once to a device's memory, for all sessions that use it."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from fastsam_engine.run_observers import RunObserver, RunObservers
 
 
 class FrameUploads:
-    """Uploads of frames, each kept as long as somebody works on the frame. Any thread may ask."""
+    """Uploaded frames, each kept while its frame is in use. Any thread may call it."""
 
     def __init__(self) -> None:
         self._observers = RunObservers("frame uploads")
-        # By the view that stands for a frame, while it lives; the reference's callback takes the entry away.
-        self._begun: dict[int, tuple[weakref.ref[NDArray[np.uint8]], dict[str, DeviceArray]]] = {}
+        # Key: id of the view that `register` returned. The weak reference's callback removes the entry.
+        self._registered: dict[int, tuple[weakref.ref[NDArray[np.uint8]], dict[str, DeviceArray]]] = {}
 
-    def begin(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Take a frame, (H, W, 3) uint8 BGR, to work on.
+    def register(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Register the current content of a frame, (H, W, 3) uint8 BGR.
 
         Returns:
-            A view of it that stands for what it holds now: `at` uploads that once, and keeps it as long as the view
-            lives. The caller of a pipeline may write the next frame into the same array, so the array itself can't say
-            which frame is meant.
+            A view of the frame. `upload` uploads it once, and keeps it while the view is alive. The array itself can't
+            identify the frame, since the caller of a pipeline may write the next frame into it.
         """
-        view, begun = frame.view(), self._begun
+        view, registered = frame.view(), self._registered
         key = id(view)
-        begun[key] = weakref.ref(view, lambda _: begun.pop(key)), {}
+        registered[key] = weakref.ref(view, lambda _: registered.pop(key)), {}
         return view
 
-    def at(self, session: Session, frame: NDArray[np.uint8]) -> DeviceArray:
-        """A frame at a session's place; what `begin` did not give is uploaded each time."""
+    def upload(self, session: Session, frame: NDArray[np.uint8]) -> DeviceArray:
+        """A frame in a session's memory; one that `register` did not return is uploaded on every call."""
         start_s = time.perf_counter()
-        array = self._at(session, frame)
+        array = self._uploaded(session, frame)
         self._observers.notify({"frame": frame}, start_s)
         return array
 
     def observe(self, observer: RunObserver) -> Callable[[], None]:
-        """Report every call of `at` from now on to a function, as `Session.observe` does; its input is `frame`."""
+        """Report every call of `upload` from now on to a function, as `Session.observe` does; its input is `frame`."""
         return self._observers.add(observer)
 
-    def _at(self, session: Session, frame: NDArray[np.uint8]) -> DeviceArray:
-        found = self._begun.get(id(frame))
-        if found is None:
+    def _uploaded(self, session: Session, frame: NDArray[np.uint8]) -> DeviceArray:
+        entry = self._registered.get(id(frame))
+        if entry is None:
             return session.upload(frame)
-        uploaded = found[1]
-        if session.place not in uploaded:
-            uploaded[session.place] = session.upload(frame.view())  # the host's own may keep what it is given
-        return uploaded[session.place]
+        uploaded = entry[1]
+        if session.memory not in uploaded:
+            # A new view: the host's "upload" keeps its argument, and must not keep the registered view alive.
+            uploaded[session.memory] = session.upload(frame.view())
+        return uploaded[session.memory]

@@ -1,4 +1,4 @@
-"""Masks, decoded only where they are asked for and only inside their boxes."""
+"""Masks that are decoded on demand, each inside its box only."""
 
 from fastsam_engine.import_names import moved_names
 

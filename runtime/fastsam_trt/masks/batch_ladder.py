@@ -1,4 +1,4 @@
-"""The ladder of batches: the few sizes in which rows of any number are run where each size costs time and memory."""
+"""The ladder of batch sizes: a few sizes that serve any number of rows, where a backend pays for each size."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from fastsam_engine import Session
 from fastsam_engine.device_array import Array
 
 LADDER = (16, 8, 4, 2, 1)
-"""Batch sizes, largest first: few, because a backend compiles, captures or keeps memory for each."""
+"""Batch sizes, largest first: few, because a backend compiles, captures or allocates memory for each."""
 
 
 def batches(session: Session, count: int, most: int) -> Iterator[tuple[slice, int]]:
-    """Split rows into the batches that a session is to run.
+    """Split rows into batches for a session.
 
     Args:
-        session: To run them; whether it `keeps_shapes` decides.
-        count: How many rows there are.
-        most: How many a run may have.
+        session: Runs the batches. If it `prefers_few_shapes`, they have sizes of the ladder.
+        count: Number of rows.
+        most: Most rows per run.
 
     Yields:
-        The rows of a run, and how many rows it is to have: those, and then rows that do not matter.
+        The rows of a run, and its batch size; rows beyond these are padding.
     """
     start = 0
-    for size in _rungs(count, most) if session.keeps_shapes else _whole(count, most):
+    for size in _rungs(count, most) if session.prefers_few_shapes else _whole(count, most):
         stop = min(start + size, count)
         yield slice(start, stop), size
         start = stop
 
 
 def filled(rows: Array, count: int, mode: Literal["edge", "constant"] = "edge") -> Array:
-    """Rows, and after them so many that there are `count`: the last one again (`edge`), or zeros (`constant`)."""
+    """Pad rows to `count`: with copies of the last one (`edge`), or with zeros (`constant`)."""
     more = count - len(rows)
     return np.pad(rows, ((0, more), *((0, 0),) * (rows.ndim - 1)), mode) if more else np.ascontiguousarray(rows)
 
@@ -46,7 +46,7 @@ def _whole(count: int, most: int) -> Iterator[int]:
 
 
 def _rungs(count: int, most: int) -> Iterator[int]:
-    """The batches of the ladder that serve some rows: the largest as often as it is filled, then what costs least."""
+    """Batch sizes of the ladder for `count` rows: the largest while it is full, then the cheapest for the rest."""
     largest = next(size for size in LADDER if size <= most)
     full, rest = divmod(count, largest)
     yield from repeat(largest, full)
@@ -55,7 +55,7 @@ def _rungs(count: int, most: int) -> Iterator[int]:
 
 @cache
 def _last_rungs(count: int, largest: int) -> tuple[int, ...]:
-    """The batches up to a size that serve fewer rows for the least: a run costs as a row does, beside its rows."""
+    """The cheapest batch sizes, up to `largest`, for fewer rows than that; a run costs its rows and one more."""
     if not count:
         return ()
     below = next(size for size in LADDER if size <= count)

@@ -1,4 +1,4 @@
-"""The resize from maps over a model's input, such as prototypes or logits, to one frame's pixels."""
+"""Resize maps over a model's input, such as prototypes or logits, to the pixels of a frame."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.frames.axis_resize import bilinear
-from fastsam_trt.frames.content_cells import content_cells
 from fastsam_trt.frames.letterbox import Letterbox
+from fastsam_trt.frames.map_axis import map_axes
 
-_KEPT = 8  # of a few megabytes each, for frames of full HD
+_MAX_CACHED = 8  # a few megabytes each, for frames of 1080p
 
 
-class PlaneResize:
-    """Bilinear, corners not aligned, from the frame's own cells: padding has no part in it.
+class MapToFrame:
+    """A bilinear resize, corners not aligned, from the cells that the frame covers: padding does not affect it.
 
-    It is the same for all frames of one source, so it is laid out once.
+    It is the same for all frames of one source, so it is set up once.
 
     Attributes:
         letterbox: Where the frame lies in the model's input.
         cells_h, cells_w: Size of the maps.
-        rows, columns: The resize of each axis.
-        nearest_rows, nearest_columns: (frame_h,) and (frame_w,) the cell that each pixel's centre lies in.
+        rows, columns: The resize along each axis.
+        nearest_rows, nearest_columns: (frame_h,) and (frame_w,) index of the cell that holds the centre of each pixel.
     """
 
     def __init__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> None:
-        """Lay out both axes: maps of (cells_h, cells_w) cover the letterbox's input."""
+        """Set up both axes, for maps of (cells_h, cells_w) that cover the letterbox's input."""
         self.letterbox = letterbox
         self.cells_h, self.cells_w = cells_h, cells_w
-        self._axes = content_cells(letterbox, cells_h, cells_w)
+        self._axes = map_axes(letterbox, cells_h, cells_w)
         self.rows, self.columns = map(bilinear, self._axes)
         self.nearest_rows, self.nearest_columns = (
             np.clip((np.arange(axis.frame) + 0.5) * axis.gain + axis.start, 0, axis.cells - 1).astype(np.intp)
@@ -41,18 +41,18 @@ class PlaneResize:
 
     @property
     def content(self) -> tuple[slice, slice]:
-        """Rows and columns of the cells that the frame lies on; the others are padding."""
+        """Rows and columns of the cells that the frame covers; the others are padding."""
         return self._axes[0].overlapped, self._axes[1].overlapped
 
     def reach(self, x0: int, y0: int, x1: int, y1: int) -> tuple[slice, slice]:
-        """Rows and columns of the maps that a window of the frame is made of; the window is not empty."""
+        """Rows and columns of the maps that a window of the frame, not empty, depends on."""
         return slice(*self.rows.reach(y0, y1)), slice(*self.columns.reach(x0, x1))
 
     def window(self, part: NDArray[np.float32], x0: int, y0: int, x1: int, y1: int) -> NDArray[np.float32]:
         """Resize maps to a window of the frame.
 
         Args:
-            part: (c, h, w) float32, the cells that `reach` names.
+            part: (c, h, w) float32, the cells that `reach` returns.
             x0, y0, x1, y1: The window, px of the frame.
 
         Returns:
@@ -65,15 +65,15 @@ class PlaneResize:
         return self.rows.apply(by_row, y0, y1, self.rows.reach(y0, y1)[0]).reshape(y1 - y0, channels, x1 - x0)
 
     def coarse(self, window: NDArray[np.float64], size_px: int) -> tuple[slice, slice, NDArray[np.float64]]:
-        """How to lay a small map over a window of the frame without going through the frame's pixels.
+        """How to sample a window of the frame at a low resolution, directly from the maps.
 
         Args:
             window: (4,) xyxy, px of the frame.
-            size_px: Side of the map to make.
+            size_px: Side of the result.
 
         Returns:
-            Rows and columns of the cells it needs, and the (2, 3) matrix from the map's pixels to those cells, for
-            `cv2.warpAffine` with `WARP_INVERSE_MAP`.
+            Rows and columns of the cells that it needs, and the (2, 3) matrix from pixels of the result to those
+            cells, for `warp`.
         """
         parts, matrix = [], np.zeros((2, 3))
         for axis, cells in enumerate(self._axes[::-1]):
@@ -86,13 +86,13 @@ class PlaneResize:
         return parts[1], parts[0], matrix
 
     def to_frame(self, cells: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The pixels of the frame that cells have a part in.
+        """The pixels of the frame that depend on cells.
 
         Args:
-            cells: (n, 4) xyxy, whole cells, the last ones exclusive.
+            cells: (n, 4) xyxy, whole cells, x1 and y1 exclusive.
 
         Returns:
-            (n, 4) xyxy, whole px inside the frame, the last ones exclusive.
+            (n, 4) xyxy, whole px inside the frame, x1 and y1 exclusive.
         """
         edges = np.empty((len(cells), 4), np.intp)
         for axis, to in enumerate(self._axes[::-1]):
@@ -103,7 +103,7 @@ class PlaneResize:
 
 
 def warp(cells: NDArray[np.float32], matrix: NDArray[np.float64], size_px: int) -> NDArray[np.float32]:
-    """Bilinear samples of cells (h, w) float32 as `PlaneResize.coarse` says: (size_px, size_px) float32."""
+    """Sample cells (h, w) float32 bilinearly by the matrix of `MapToFrame.coarse`: (size_px, size_px) float32."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(
@@ -113,24 +113,24 @@ def warp(cells: NDArray[np.float32], matrix: NDArray[np.float64], size_px: int) 
     )
 
 
-class PlaneResizes:
-    """Keeps the resizes of late: frames of one source have one size, a folder's pictures a few. Any thread may ask."""
+class MapToFrameCache:
+    """A cache of recent resizes: the frames of a source have one size, the images of a folder a few. Thread-safe."""
 
     def __init__(self) -> None:
-        self._laid_out: OrderedDict[tuple[Letterbox, int, int], PlaneResize] = OrderedDict()
+        self._cached: OrderedDict[tuple[Letterbox, int, int], MapToFrame] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> PlaneResize:
+    def get(self, letterbox: Letterbox, cells_h: int, cells_w: int) -> MapToFrame:
         """The resize of maps of (cells_h, cells_w) to a frame."""
         key = letterbox, cells_h, cells_w
         with self._lock:
-            resize = self._laid_out.get(key)
+            resize = self._cached.get(key)
             if resize is not None:
-                self._laid_out.move_to_end(key)
+                self._cached.move_to_end(key)
                 return resize
-        resize = PlaneResize(letterbox, cells_h, cells_w)
+        resize = MapToFrame(letterbox, cells_h, cells_w)
         with self._lock:
-            self._laid_out[key] = resize
-            if len(self._laid_out) > _KEPT:
-                self._laid_out.popitem(last=False)
+            self._cached[key] = resize
+            if len(self._cached) > _MAX_CACHED:
+                self._cached.popitem(last=False)
         return resize

@@ -1,4 +1,4 @@
-"""Masks that are decoded on demand, each inside its box only."""
+"""The protocol of masks that are decoded on demand, and their crops."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 
 class MaskCrop(NamedTuple):
-    """A mask inside its box; it is False everywhere else.
+    """A mask inside its box; outside it is False.
 
     Attributes:
-        left, top: Where the crop lies in the frame, px.
+        left, top: Position of the crop in the frame, px.
         pixels: (h, w) bool.
     """
 
@@ -32,18 +32,18 @@ class MaskSource(Protocol):
     """Undecoded masks of a frame's segments."""
 
     def __len__(self) -> int:
-        """How many masks there are."""
+        """The number of masks."""
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
-        """Decode some masks at the frame's resolution, in the order of the indices."""
+        """Decode masks by index, at the frame's resolution: a crop for each index, in that order."""
 
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
-        """One mask as the model sees it, without decoding it, laid over a window.
+        """One mask at the model's resolution, sampled over a window of the frame, without decoding it.
 
         Args:
-            index: Which.
+            index: Index of the mask.
             window: (4,) xyxy, px of the frame.
-            size_px: Side of the map.
+            size_px: Side of the result.
 
         Returns:
             (size_px, size_px) bool.
@@ -51,10 +51,10 @@ class MaskSource(Protocol):
 
 
 class MaskSubset:
-    """Some masks of a source, as a source of their own."""
+    """A subset of the masks of a source, as a source."""
 
     def __init__(self, masks: MaskSource, indices: NDArray[np.intp]) -> None:
-        """Keep which: (k,) into the source."""
+        """Hold a source and the (k,) indices of the subset in it."""
         self._masks = masks
         self._indices = indices
 
@@ -62,16 +62,16 @@ class MaskSubset:
         return len(self._indices)
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
-        """Decode some masks; indices count in the subset."""
+        """Decode masks by their index in the subset."""
         return self._masks.decode([int(self._indices[index]) for index in indices])
 
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
-        """See `MaskSource.coarse`; the index counts in the subset."""
+        """See `MaskSource.coarse`; the index is that in the subset."""
         return self._masks.coarse(int(self._indices[index]), window, size_px)
 
 
 def paste(crops: Sequence[MaskCrop], height: int, width: int) -> NDArray[np.bool_]:
-    """Place mask crops on whole frames.
+    """Paste mask crops into whole frames.
 
     Args:
         crops: n crops.

@@ -1,7 +1,7 @@
-"""Masks as coefficients over prototypes (YOLACT, arXiv 1904.02689): decoded for chosen segments, inside their boxes.
+"""Masks as coefficients over prototypes (YOLACT, arXiv 1904.02689), decoded inside their boxes.
 
-A mask's logits are its coefficients times the prototypes; the mask is where they are above zero after bilinear
-resizing to the frame. All three steps are done on the box alone.
+The logits of a mask are its coefficients times the prototypes. The mask is where they are above zero after bilinear
+resizing to the frame. All three steps are done inside the box only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.masks.map_to_frame import PlaneResize, warp
+from fastsam_trt.masks.map_to_frame import MapToFrame, warp
 from fastsam_trt.masks.mask_source import MaskCrop
 
 
@@ -23,15 +23,15 @@ class PrototypeMasks:
         prototypes: NDArray[np.float32],
         coefficients: NDArray[np.float32],
         boxes: NDArray[np.float32],
-        resize: PlaneResize,
+        resize: MapToFrame,
     ) -> None:
-        """Keep what the masks are made of.
+        """Hold the parts of the masks.
 
         Args:
-            prototypes: (c, ph, pw) float32, over the model's input. Kept, not copied.
+            prototypes: (c, ph, pw) float32, over the model's input; not copied.
             coefficients: (n, c) float32.
             boxes: (n, 4) float32 xyxy, px of the frame. A pixel column x belongs to a box if x0 <= x < x1.
-            resize: The resize from the prototypes to the frame.
+            resize: From the prototypes to the frame.
         """
         self._prototypes = prototypes
         self._coefficients = coefficients
@@ -42,14 +42,7 @@ class PrototypeMasks:
         return len(self._coefficients)
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
-        """Decode some masks.
-
-        Args:
-            indices: Which.
-
-        Returns:
-            A crop for each index, at the frame's resolution.
-        """
+        """Decode masks by index; see `MaskSource.decode`."""
         rows, columns = self._resize.rows, self._resize.columns
         crops = []
         for index in indices:

@@ -1,4 +1,4 @@
-"""Prototype masks that are decoded where the prototypes were left; only chosen masks come back, a bit a pixel."""
+"""Prototype masks that are decoded on the device. Only the requested masks come back, one bit per pixel."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from fastsam_engine import Session
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError
 from fastsam_engine.spec.model_input import ArraysInput
-from fastsam_trt.frames.device_geometry import unpack_masks
+from fastsam_trt.frames.helper_inputs import unpack_masks
 from fastsam_trt.masks.batch_ladder import batches, filled
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.masks.prototype import PrototypeMasks
 
 _logger = logging.getLogger(__name__)
 
 
-class DeviceMasks:
-    """Undecoded masks of one frame, whose prototypes lie on a device until they are in the way there.
+class DevicePrototypeMasks:
+    """Undecoded masks of one frame, whose prototypes are on a device until its memory is needed.
 
-    One thread may decode them while another makes room for the segmenter's next run.
+    One thread may decode them while another frees the memory for the segmenter's next run.
     """
 
     def __init__(
@@ -35,46 +36,37 @@ class DeviceMasks:
         prototypes: DeviceArray,
         coefficients: NDArray[np.float32],
         boxes: NDArray[np.float32],
-        geometry: Mapping[str, DeviceArray],
-        width: int,
-        on_host: Callable[[NDArray[np.float32]], PrototypeMasks],
+        coordinates: Mapping[str, DeviceArray],
+        resize: MapToFrame,
     ) -> None:
-        """Keep what the masks are made of.
+        """Hold the parts of the masks.
 
         Args:
             session: The model's decode graph, open.
-            prototypes: (1, c, ph, pw) float32, at the session's place.
+            prototypes: (1, c, ph, pw) float32, in the session's memory.
             coefficients: (n, c) float32.
             boxes: (n, 4) float32 xyxy, px of the frame.
-            geometry: The graph's other inputs.
-            width: Of the frame, px.
-            on_host: Makes the same masks of prototypes (c, ph, pw) on the host.
+            coordinates: The graph's other inputs, see `helper_inputs.prototype_coordinates`.
+            resize: From the prototypes to the frame, for masks that are decoded on the host.
         """
-        self._session, self._geometry = session, geometry
+        self._session, self._coordinates = session, coordinates
         self._prototypes: DeviceArray | None = prototypes
-        self._coefficients, self._boxes, self._width = coefficients, boxes, width
-        self._on_host = on_host
-        self._host: PrototypeMasks | None = None
+        self._coefficients, self._boxes, self._resize = coefficients, boxes, resize
+        self._on_host: PrototypeMasks | None = None
         self._owned = False
         self._lock = threading.RLock()  # held while the prototypes are read or moved
-        taken = session.spec.input
-        self._most = taken.axes["K"][1] if isinstance(taken, ArraysInput) else len(boxes)  # the memory grows with it
+        inputs = session.spec.input
+        # The graph's memory grows with the number of masks per run.
+        self._most = inputs.axes["K"][1] if isinstance(inputs, ArraysInput) else len(boxes)
 
     def __reduce__(self) -> tuple[Callable[[PrototypeMasks], PrototypeMasks], tuple[PrototypeMasks]]:
-        return _itself, (self.to_host(),)  # what lies on a device can be neither sent nor copied
+        return _identity, (self.to_host(),)  # device memory can be neither pickled nor copied
 
     def __len__(self) -> int:
         return len(self._boxes)
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
-        """Decode some masks.
-
-        Args:
-            indices: Which.
-
-        Returns:
-            A crop for each index, at the frame's resolution.
-        """
+        """Decode masks by index; see `MaskSource.decode`."""
         chosen = np.fromiter(indices, np.intp)
         with self._lock:
             if self._prototypes is not None:
@@ -90,12 +82,14 @@ class DeviceMasks:
 
     @property
     def device_bytes(self) -> int:
-        """How much lies on the device; 0 once it was brought to the host."""
+        """Bytes of the prototypes on the device; 0 once they are on the host."""
         prototypes = self._prototypes
         return 0 if prototypes is None else math.prod(prototypes.shape) * prototypes.dtype.itemsize
 
-    def own(self) -> bool:
-        """Move the prototypes out of the way of the segmenter's next run: on the device, or to the host if it is full.
+    def copy_owned(self) -> bool:
+        """Copy the prototypes to memory that the segmenter's next run does not overwrite.
+
+        They are copied on the device, or to the host if the device is full. Further calls do nothing.
 
         Returns:
             Whether they are on the device.
@@ -103,7 +97,7 @@ class DeviceMasks:
         with self._lock:
             if self._prototypes is not None and not self._owned:
                 try:
-                    self._prototypes, self._owned = self._prototypes.own(), True
+                    self._prototypes, self._owned = self._prototypes.copy_owned(), True
                 except GpuError as error:
                     _logger.info("masks are decoded on the host: %s", error)
                     self.to_host()
@@ -113,20 +107,21 @@ class DeviceMasks:
         """Bring the prototypes to the host, where masks are decoded from now on."""
         with self._lock:
             if self._prototypes is not None:
-                self._host = self._on_host(np.asarray(self._prototypes.to_host()[0], np.float32))
-                self._prototypes = None  # the device has its memory back
-            return cast("PrototypeMasks", self._host)  # one of the two is always there
+                prototypes = np.asarray(self._prototypes.to_host()[0], np.float32)
+                self._on_host = PrototypeMasks(prototypes, self._coefficients, self._boxes, self._resize)
+                self._prototypes = None  # frees the device's memory
+            return cast("PrototypeMasks", self._on_host)  # one of the two is always set
 
     def _decode(self, chosen: NDArray[np.intp], size: int) -> list[MaskCrop]:
-        """Decode masks in one run of so many rows, the last of which have empty boxes."""
+        """Decode masks in one run of `size` rows; rows beyond the chosen ones have empty boxes."""
         inputs: dict[str, Array | DeviceArray] = {
             "prototypes": cast("DeviceArray", self._prototypes),
             "coefficients": filled(self._coefficients[chosen], size, "constant"),
             "boxes": filled(self._boxes[chosen], size, "constant"),
-            **self._geometry,
+            **self._coordinates,
         }
         packed = self._session.run_kept(inputs, ())[0]["masks"][: len(chosen)]
-        masks = unpack_masks(packed, self._width)
+        masks = unpack_masks(packed, self._resize.letterbox.frame_w)
         edges = np.ceil(self._boxes[chosen]).astype(np.intp).tolist()
         return [
             MaskCrop(x0, y0, mask[y0 : max(y1, y0), x0 : max(x1, x0)])
@@ -134,5 +129,5 @@ class DeviceMasks:
         ]
 
 
-def _itself(masks: PrototypeMasks) -> PrototypeMasks:
+def _identity(masks: PrototypeMasks) -> PrototypeMasks:
     return masks

@@ -1,31 +1,31 @@
-"""CallOptions: what one call asks for instead of what its pipeline does."""
+"""CallOptions: the options of one call, which replace those of its pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
 
 from fastsam_trt.errors import OptionError
-from fastsam_trt.prompts.prompt_set import Question, TextRules
-from fastsam_trt.prompts.regions import check_boxes, check_point_labels, check_points
-from fastsam_trt.prompts.texts import SelectorName, check_prompts, class_ids
+from fastsam_trt.prompts.prompt_set import PromptSet
+from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.texts import SelectorName, class_ids
 from fastsam_trt.segmentation.families import Thresholds
 
-Classes = Iterable[int | str] | int | str
+Classes: TypeAlias = Iterable[int | str] | int | str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallOptions:
-    """What one call asks for; None: what its pipeline does. See `Pipeline` for each.
+    """The options of one call; None: as the pipeline's. See `Pipeline` for their meaning.
 
     Attributes:
-        prompts, excluded, boxes, points, point_labels: What is selected; nothing (`[]`): none.
-        selector, threshold: How texts are answered.
-        conf, iou, max_segments, classes: What counts as a segment.
+        prompts, excluded, boxes, points, point_labels: What is selected; `[]`: none.
+        selector, threshold: How text prompts are matched.
+        conf, iou, max_segments, classes: Which segments there are.
         max_selected: Most selected segments.
     """
 
@@ -43,69 +43,62 @@ class CallOptions:
     max_selected: int | None = None
 
     @property
-    def keep_the_question(self) -> bool:
-        """Whether what answers the pipeline's own question answers this call's, too."""
-        asked = (self.prompts, self.excluded, self.boxes, self.points, self.point_labels, self.selector)
-        return all(each is None for each in (*asked, self.threshold, self.classes))
+    def needs_selectors(self) -> bool:
+        """Whether the call needs selectors of its own, because the pipeline's select something else."""
+        prompts = (self.prompts, self.excluded, self.boxes, self.points, self.point_labels)
+        return any(option is not None for option in (*prompts, self.selector, self.threshold, self.classes))
 
-    def question(self, own: Question) -> Question:
-        """The call's question, which is the pipeline's own where it does not differ.
+    def prompt_set(self, usual: PromptSet) -> PromptSet:
+        """Return the prompts of the call.
 
         Raises:
-            PromptError: A prompt, box, point or label can't be one.
+            PromptError: A prompt, box, point or label is invalid.
         """
-        changes: dict[str, Any] = {}
-        if self.prompts is not None:
-            changes["prompts"] = check_prompts(self.prompts)
-        if self.excluded is not None:
-            changes["excluded"] = check_prompts(self.excluded)
-        if self.boxes is not None:
-            changes["boxes"] = check_boxes(self.boxes)
-        if self.points is not None or self.point_labels is not None:
-            points = own.points if self.points is None else check_points(self.points)
-            changes["points"] = points
-            changes["point_labels"] = check_point_labels(self.point_labels, len(points))
-            changes["labelled"] = self.point_labels is not None
-        return replace(own, **changes)
+        return usual.with_changes(
+            prompts=self.prompts,
+            excluded=self.excluded,
+            boxes=self.boxes,
+            points=self.points,
+            point_labels=self.point_labels,
+        )
 
-    def rules(self, own: TextRules) -> TextRules:
-        """The call's rules.
+    def text_options(self, usual: TextOptions) -> TextOptions:
+        """Return the text options of the call.
 
         Raises:
-            OptionError: One is unknown or out of range.
+            OptionError: An option is unknown or out of range.
         """
-        return replace(own, **_given(selector=self.selector, threshold=self.threshold))
+        return replace(usual, **_without_none(selector=self.selector, threshold=self.threshold))
 
-    def thresholds(self, own: Thresholds, class_names: tuple[str, ...]) -> Thresholds:
-        """The call's thresholds.
+    def thresholds(self, usual: Thresholds, class_names: tuple[str, ...]) -> Thresholds:
+        """Return the thresholds of the call.
 
         Raises:
-            OptionError: One is out of range, or a class is none of the model.
+            OptionError: A threshold is out of range, or the model has no such class.
         """
         classes = None if self.classes is None else class_ids(self.classes, class_names)
-        given = _given(conf=self.conf, iou=self.iou, max_segments=self.max_segments, classes=classes)
-        return replace(own, **given) if given else own
+        changes = _without_none(conf=self.conf, iou=self.iou, max_segments=self.max_segments, classes=classes)
+        return replace(usual, **changes) if changes else usual
 
-    def most(self, own: int | None) -> int | None:
-        """The most segments that the call selects; None: all.
+    def most(self, usual: int | None) -> int | None:
+        """Return how many segments the call selects at most; None: all.
 
         Raises:
-            OptionError: It is no number of segments.
+            OptionError: `max_selected` is not a whole number of 1 or more.
         """
-        return own if self.max_selected is None else check_most(self.max_selected)
+        return usual if self.max_selected is None else check_max_selected(self.max_selected)
 
 
-def check_most(most: int | None) -> int | None:
-    """Refuse what is no number of segments.
+def check_max_selected(max_selected: int | None) -> int | None:
+    """Check `max_selected`.
 
     Raises:
-        OptionError: It is none.
+        OptionError: It is neither None nor a whole number of 1 or more.
     """
-    if most is not None and (not isinstance(most, Integral) or most < 1):
-        raise OptionError("max_selected", "a whole number of 1 or more", most)
-    return most
+    if max_selected is not None and (not isinstance(max_selected, Integral) or max_selected < 1):
+        raise OptionError("max_selected", "a whole number of 1 or more", max_selected)
+    return max_selected
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that are not None."""
+def _without_none(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}

@@ -1,12 +1,12 @@
-"""The preview: a page with the live overlay, the figures, and prompts that can be changed while the run goes on.
+"""Serve a web page with the live overlay, the statistics, and prompts that can be changed during the run.
 
-    with PreviewServer(parse_address(":8080"), prompts, set_prompts, figures) as server, PreviewSink(server) as sink:
+    with PreviewServer(parse_address(":8080"), prompts, set_prompts, stats) as server, PreviewSink(server) as sink:
         for frame, result in ...:
             sink.write(frame, result)
 
-The page asks for each picture when it has shown the one before, over a WebSocket, so every client gets the newest
-picture at the pace that it can keep, and none is queued for it. Streams of `multipart/x-mixed-replace` have no such
-pace, and stop after the first picture, or after a change of app, in several versions of Safari.
+The page requests the next picture over a WebSocket once it has shown the last one. So every client gets the newest
+picture as fast as it can show it, and no pictures queue up. `multipart/x-mixed-replace` streams have no such flow
+control, and in several versions of Safari they stop after the first picture or after a switch to another app.
 """
 
 from fastsam_trt.preview.address import Address, parse_address

@@ -1,4 +1,4 @@
-"""Where the preview listens."""
+"""Parse the preview's address, and listen on it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from fastsam_trt.errors import OptionError, PreviewError
 
 DEFAULT_HOST = "127.0.0.1"
-_BACKLOG = 1024  # connections that wait to be taken; a client whose connection finds no room tries again after a second
+_BACKLOG = 1024  # connections that wait to be accepted; a client beyond these tries again after a second
 _FORM = re.compile(r"(?:(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/\s]*)):)?(?P<port>[0-9]{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host, as it was written, and a port; 0: one that the system chooses."""
+    """A host, as the user wrote it, and a port; 0: a free port that the system chooses."""
 
     host: str
     port: int
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether only this machine can reach it."""
         if self.host.casefold() == "localhost":
             return True
         literal = as_ip(self.host)
@@ -32,13 +32,13 @@ class Address:
 
     @property
     def is_everywhere(self) -> bool:
-        """Whether it stands for every address of the machine."""
+        """Whether it stands for all addresses of the machine."""
         literal = as_ip(self.host)
         return literal is not None and literal.is_unspecified
 
     @property
     def url(self) -> str:
-        """Of the page, for a browser on this machine."""
+        """The address of the page for a browser on this machine."""
         literal = as_ip(self.host)
         host = self.host
         if literal is not None and literal.is_unspecified:
@@ -50,10 +50,10 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Read `HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT`; without a host only this machine is served.
+    """Parse `HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT`; without a host only this machine can connect.
 
     Raises:
-        OptionError: It is none of these.
+        OptionError: The text has none of these forms.
     """
     match = _FORM.fullmatch(text.strip())
     expected = "HOST:PORT or PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080, with a port from 0 to 65535"
@@ -65,7 +65,7 @@ def parse_address(text: str) -> Address:
 
 
 def as_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that a host is written as; None: it is a name."""
+    """Parse a host as an IP address; None: it is a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -73,25 +73,28 @@ def as_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def listen(address: Address) -> list[socket.socket]:
-    """Open sockets that listen: one, or one for each of the addresses that a name such as `localhost` has.
+    """Open a listening socket, or one per address if the host is a name with several, such as `localhost`.
 
     Raises:
-        PreviewError: The port is taken or not ours to take, or the host is no address of this machine.
+        PreviewError: The port is in use or not permitted, or the host is not an address of this machine.
     """
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        resolved = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise PreviewError("a host that has an address", f"{address.host!r} ({error.strerror})") from error
     sockets: list[socket.socket] = []
     absent: OSError | None = None
-    for family, place in dict.fromkeys((family, place) for family, _, _, _, place in found):
+    for family, target in dict.fromkeys((family, target) for family, _, _, _, target in resolved):
         port = sockets[0].getsockname()[1] if sockets else address.port
         both = family == socket.AF_INET6 and address.is_everywhere and socket.has_dualstack_ipv6()
         try:
-            where = (str(place[0]), port)
-            sockets.append(socket.create_server(where, family=family, backlog=_BACKLOG, dualstack_ipv6=both))
+            bound = (str(target[0]), port)
+            sockets.append(socket.create_server(bound, family=family, backlog=_BACKLOG, dualstack_ipv6=both))
         except OSError as error:
-            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # a name may have more than the machine has
+            if error.errno in (
+                errno.EADDRNOTAVAIL,
+                errno.EAFNOSUPPORT,
+            ):  # one of several of a name
                 absent = error
                 continue
             for opened in sockets:
@@ -107,4 +110,4 @@ def _refusal(address: Address, error: OSError) -> PreviewError:
         return PreviewError("a free port", f"{address} in use")
     if error.errno in (errno.EACCES, errno.EPERM):
         return PreviewError("a port that this user may open", f"{address} refused ({error.strerror})")
-    return PreviewError("an address to listen at", f"{address} refused ({error.strerror})")
+    return PreviewError("an address to listen on", f"{address} refused ({error.strerror})")

@@ -1,4 +1,4 @@
-"""Background: a thread for what would hold up the event loop."""
+"""Run calls that would block the event loop on a thread."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Background:
-    """Calls functions one after the other, on a thread that neither `close` nor the end of the process waits for.
+class BackgroundThread:
+    """Calls functions one after the other, on a thread that does not hold up the end of the process.
 
-    An executor's threads are waited for: by the event loop's end, and by the interpreter's.
+    The event loop and the interpreter both wait for the threads of an executor, so none is used here.
     """
 
     def __init__(self, name: str) -> None:
-        """Prepare; the thread begins with the first call.
+        """Create it; the thread starts with the first call.
 
         Args:
-            name: Of the thread.
+            name: Name of the thread.
         """
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function, and wait for what it returns or raises; from the event loop."""
+        """Call a function and await its result or its error; for the event loop."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+        outcome: asyncio.Future[T] = loop.create_future()
 
-        def settle(value: T | None, error: BaseException | None) -> None:
-            if answer.done():  # nobody waits for it any more
+        def set_outcome(value: T | None, error: BaseException | None) -> None:
+            if outcome.done():  # the caller was cancelled
                 return
             if error is not None:
-                answer.set_exception(error)
+                outcome.set_exception(error)
             else:
-                answer.set_result(value)  # type: ignore[arg-type]
+                outcome.set_result(value)  # type: ignore[arg-type]
 
-        def work() -> None:
+        def run_call() -> None:
             value, error = None, None
             try:
                 value = function(*arguments)
-            except BaseException as caught:  # noqa: BLE001 - it is raised where the answer is awaited
+            except BaseException as caught:  # noqa: BLE001 - raised where the outcome is awaited
                 error = caught
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(settle, value, error)
+                loop.call_soon_threadsafe(set_outcome, value, error)
 
         if self._thread.ident is None:
             self._thread.start()
-        self._calls.put(work)
-        return await answer
+        self._calls.put(run_call)
+        return await outcome
 
     def close(self, wait_s: float) -> None:
-        """End the thread after the call that is going on, and wait so many seconds for that."""
+        """End the thread after the current call, and wait up to `wait_s` seconds for it."""
         self._calls.put(None)
         if self._thread.ident is not None:
             self._thread.join(wait_s)
 
     def _run(self) -> None:
-        while (work := self._calls.get()) is not None:
-            work()
-            del work  # which holds a frame
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # it refers to a frame

@@ -1,4 +1,4 @@
-"""A watcher: one client of the preview, at its own pace."""
+"""Send the status and pictures to one client of the preview, as fast as it reads them."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from fastsam_trt.preview.feed import Feed
 from fastsam_trt.preview.status import Status
 
 STATUS_EVERY_S = 0.5
-HEARTBEAT_S = 15.0  # a client that has vanished without a word is dropped after one and a half of them
+HEARTBEAT_S = 15.0  # a client that vanished is dropped after one and a half of these
 _SEND_WITHIN_S = 10.0
-_LEAVE_WITHIN_S = 1.0
-_LONGEST_MESSAGE = 64  # bytes; clients say "next" and nothing else
-_BUFFERED = 16 * 1024  # bytes after which sending waits for the client
+_DISCONNECT_WITHIN_S = 1.0
+_LONGEST_MESSAGE = 64  # bytes; clients send "next" only
+_BUFFER_LIMIT = 16 * 1024  # bytes; beyond this, sending waits for the client
 
 _log = logging.getLogger(__name__)
 
 
-class Watcher:
-    """Sends the status twice a second, and a picture whenever the client says `next`.
+class Client:
+    """Sends the status twice a second, and a picture whenever the client requests one with `next`.
 
-    So at most one picture is under way to a client, and a client that has stopped reading is sent nothing more.
+    So at most one picture is on its way to a client, and a client that stopped reading gets no more.
     """
 
     def __init__(self, feed: Feed, status: Status) -> None:
         self._feed = feed
         self._status = status
-        self._ready = asyncio.Event()
+        self._requested = asyncio.Event()
         self._sending = asyncio.Lock()
         self._transport: asyncio.Transport | None = None
         self._socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S,
-            timeout=_LEAVE_WITHIN_S,
+            timeout=_DISCONNECT_WITHIN_S,
             compress=False,
             max_msg_size=_LONGEST_MESSAGE,
-            writer_limit=_BUFFERED,
+            writer_limit=_BUFFER_LIMIT,
         )
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait in this process until the client takes them."""
+        """Bytes that wait in this process for the client to read them."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Serve until the client leaves."""
+        """Serve the client until it disconnects."""
         self._transport = request.transport
         await self._socket.prepare(request)
         tasks = [asyncio.create_task(self._send_status()), asyncio.create_task(self._send_pictures())]
         try:
             async for message in self._socket:
                 if message.type is WSMsgType.TEXT and message.data == "next":
-                    self._ready.set()
+                    self._requested.set()
         finally:
             for task in tasks:
                 task.cancel()
@@ -65,17 +65,17 @@ class Watcher:
                     _log.error("the preview lost a client", exc_info=outcome)
         return self._socket
 
-    async def leave(self) -> None:
-        """Send a last status and part, or break off where the client does not listen."""
+    async def disconnect(self) -> None:
+        """Send a last status and close the connection; abort it if the client does not read."""
         if not self._socket.prepared:
-            self._break_off()
+            self._abort()
             return
         try:
-            async with asyncio.timeout(_LEAVE_WITHIN_S):
+            async with asyncio.timeout(_DISCONNECT_WITHIN_S):
                 await self._socket.send_str(self._status.text())
                 await self._socket.close()
         except (TimeoutError, ConnectionError):
-            self._break_off()
+            self._abort()
 
     async def _send_status(self) -> None:
         while True:
@@ -84,20 +84,20 @@ class Watcher:
 
     async def _send_pictures(self) -> None:
         while True:
-            await self._ready.wait()
-            self._ready.clear()
+            await self._requested.wait()
+            self._requested.clear()
             picture = await self._feed.next_picture()
             await self._send(partial(self._socket.send_bytes, picture.jpeg))
 
     async def _send(self, send: Callable[[], Awaitable[None]]) -> None:
-        """Send one thing after the other, so that no status piles up behind a picture that is not taken."""
+        """Send one message at a time, so that no status queues up behind a picture that is not read."""
         try:
             async with asyncio.timeout(_SEND_WITHIN_S), self._sending:
                 await send()
         except (TimeoutError, ConnectionError):
-            self._break_off()
+            self._abort()
 
-    def _break_off(self) -> None:
+    def _abort(self) -> None:
         with contextlib.suppress(RuntimeError):
             if self._transport is not None:
                 self._transport.abort()

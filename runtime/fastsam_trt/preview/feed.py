@@ -1,4 +1,4 @@
-"""The feed: frames in from the run, pictures out to the clients that wait for one, and nothing that piles up."""
+"""Draw frames of the run for the clients that wait for a picture."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import asyncio
 import logging
 import time
 
-from fastsam_trt.preview.background import Background
-from fastsam_trt.preview.jpeg import Picture, make_picture
+from fastsam_trt.preview.background import BackgroundThread
+from fastsam_trt.preview.jpeg import Picture, encode_picture
 from fastsam_trt.results.result import Result
 
-MOST_A_SECOND = 15
-_DRAWN_WITHIN_S = 1.0
+MOST_PER_SECOND = 15
+_CLOSE_WITHIN_S = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class Feed:
-    """Draws a frame when a client waits for one, at most 15 times a second, one at a time.
+    """Draws a frame when a client waits for one, at most 15 times per second, one at a time.
 
-    The run's thread asks `wanted` and calls `offer`, and `saw_frame` and `end` as the run goes on; all else belongs to
-    the event loop. Drawing and encoding run on another thread than the run's: OpenCV gives up the interpreter's lock
-    for most of that time, and the run never waits for it.
+    The run's thread reads `wanted` and calls `offer`, `count_frame` and `end`; everything else is for the event loop.
+    Drawing and encoding happen on a thread of their own: OpenCV releases the interpreter lock for most of that time,
+    and the run never waits for it.
 
     Attributes:
-        wanted: Whether a frame would be drawn now.
-        picture: The one drawn last; None before the first, and after the last client has left.
-        last_s: When the run's last frame came, on `time.perf_counter`'s clock; None before the first.
-        gap_s: How long frames lie apart, smoothed.
+        wanted: Whether an offered frame would be drawn now.
+        picture: The last picture; None before the first, and after the last client has disconnected.
+        last_s: When the last frame of the run came, on `time.perf_counter`'s clock; None before the first.
+        gap_s: Time between frames, smoothed, s.
         ended: Whether the run is over.
-        drawn: Pictures that were drawn.
+        drawn: Number of pictures that were drawn.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class Feed:
         self.ended = False
         self.drawn = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: set[asyncio.Future[Picture]] = set()
+        self._requests: set[asyncio.Future[Picture]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._drawing = Background("preview drawing")
+        self._drawing = BackgroundThread("preview drawing")
 
-    def saw_frame(self) -> None:
-        """Count a frame of the run, drawn or not."""
+    def count_frame(self) -> None:
+        """Note that the run has a new frame, drawn or not."""
         now = time.perf_counter()
         if self.last_s is not None:
             self.gap_s += 0.2 * (now - self.last_s - self.gap_s)
@@ -53,65 +53,65 @@ class Feed:
         self.ended = False
 
     def offer(self, result: Result) -> None:
-        """Give a frame to draw, its masks decoded; returns at once."""
+        """Offer a result to draw, with its masks decoded; returns at once."""
         loop = self._loop
         self.wanted = False
         if loop is not None:
             try:
                 loop.call_soon_threadsafe(self._take, result)
-            except RuntimeError:  # the server was closed in between
+            except RuntimeError:  # the server was closed meanwhile
                 _log.debug("a frame came after the preview was closed")
 
     def end(self) -> None:
-        """Say that no frame will come."""
+        """Note that no more frames will come."""
         self.ended = True
 
     def open(self) -> None:
-        """Serve the running event loop."""
+        """Attach to the running event loop."""
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
-        """Want nothing more, and wait a moment for a picture that is being drawn."""
+        """Draw no more, and wait up to a second for the picture that is being drawn."""
         self._loop = None
         self.wanted = False
-        self._drawing.close(_DRAWN_WITHIN_S)
+        self._drawing.close(_CLOSE_WITHIN_S)
 
     def clear(self) -> None:
-        """Forget the last picture: nobody watches."""
+        """Drop the last picture, because no client is left."""
         self.picture = None
 
     async def next_picture(self) -> Picture:
-        """Wait for the next picture that is drawn."""
-        waiting: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiting)
-        self._settle()
+        """Wait for the next picture."""
+        request: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
+        self._requests.add(request)
+        self._update_wanted()
         try:
-            return await waiting
+            return await request
         finally:
-            self._waiting.discard(waiting)
-            self._settle()
+            self._requests.discard(request)
+            self._update_wanted()
 
-    def _settle(self) -> None:
-        self.wanted = self._loop is not None and self._task is None and bool(self._waiting)
+    def _update_wanted(self) -> None:
+        self.wanted = self._loop is not None and self._task is None and bool(self._requests)
 
     def _take(self, result: Result) -> None:
-        if self._task is None and self._waiting and self._loop is not None:
+        if self._task is None and self._requests and self._loop is not None:
             self._task = self._loop.create_task(self._draw(result))
         else:
-            self._settle()
+            self._update_wanted()
 
     async def _draw(self, result: Result) -> None:
         loop = asyncio.get_running_loop()
-        due_s = loop.time() + 1 / MOST_A_SECOND
+        due_s = loop.time() + 1 / MOST_PER_SECOND
         try:
-            self.picture = await self._drawing.call(make_picture, result)
+            self.picture = await self._drawing.call(encode_picture, result)
             self.drawn += 1
-            for waiting in self._waiting:
-                if not waiting.done():
-                    waiting.set_result(self.picture)
-        except Exception:  # noqa: BLE001 - the run must not end because the preview can't draw
+            for request in self._requests:
+                if not request.done():
+                    request.set_result(self.picture)
+        except Exception:  # noqa: BLE001 - a picture that fails must not end the run
             _log.exception("the preview could not draw a frame")
-        del result  # not kept alive while it paces itself
+        del result  # do not keep the frame while waiting
         await asyncio.sleep(due_s - loop.time())
         self._task = None
-        self._settle()
+        self._update_wanted()

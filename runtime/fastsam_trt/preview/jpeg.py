@@ -1,4 +1,4 @@
-"""A picture of the preview: the overlay as JPEG, and what is selected in it."""
+"""Encode the overlay as JPEG, and list its selected segments."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _JPEG_QUALITY = 80
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An overlay to show.
+    """An overlay as JPEG.
 
     Attributes:
-        jpeg: The file's bytes; its longest side is 1280 px at most.
-        selected: The first of the selected segments, best first, each with `name` (prompt, else class), `similarity`,
-            `score`, both 0..1, and `track`; None where there is none.
-        count: How many are selected in all.
+        jpeg: Bytes of the file; the longer side has at most 1280 px.
+        selected: The first 32 selected segments, best first, as dicts: `name` (the prompt, or else the class),
+            `similarity` and `score`, 0..1, and `track`; None stands for an absent value.
+        count: Number of selected segments.
     """
 
     jpeg: bytes
@@ -32,13 +32,13 @@ class Picture:
     count: int
 
 
-def make_picture(result: Result) -> Picture:
-    """Draw and encode a frame's result. Its masks should be decoded already, where it is used by two threads."""
+def encode_picture(result: Result) -> Picture:
+    """Draw a result and encode it. If two threads use the result, its masks must be decoded already."""
     height, width = result.frame.shape[:2]
     scale = LONGEST_PX / max(height, width)
     size = None if scale >= 1 else (max(round(height * scale), 1), max(round(width * scale), 1))
-    good, data = cv2.imencode(".jpg", draw(result, size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not good:
+    encoded, data = cv2.imencode(".jpg", draw(result, size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not encoded:
         raise ValueError(f"OpenCV can't encode a picture of {width} x {height} as JPEG")
     return Picture(data.tobytes(), _rows(result), len(result))
 

@@ -1,8 +1,8 @@
-"""The guard: which requests come from this page, and which from another that a browser happens to have open.
+"""Refuse requests that pages of other sites make.
 
-A page of another site can make a browser send requests to any address that it reaches, loopback included. What it
-can't do is name itself otherwise in `Origin`, or in `Host` when it has bound its own name to our address (DNS
-rebinding). Both are checked on every request; tools that send no `Origin`, such as curl, are no browser and pass.
+A page of another site can make a browser send requests to any address that the browser reaches, including loopback.
+But it cannot forge `Origin`, nor `Host` if it points its own name at our address (DNS rebinding). Both headers are
+checked on every request. Tools that send no `Origin`, such as curl, are not browsers and are accepted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 
 from fastsam_trt.preview.address import Address, as_ip
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -26,23 +26,24 @@ HEADERS = {
 _HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
-class Guard:
-    """Knows the names under which the preview may be asked for.
+class OriginGuard:
+    """Checks the `Host` and `Origin` headers of requests.
 
-    The port is not compared: behind a tunnel (`ssh -L 9000:localhost:8080`) it is another one.
+    Ports are not compared: behind a tunnel (`ssh -L 9000:localhost:8080`) the browser uses another port.
     """
 
     def __init__(self, address: Address) -> None:
         self._names = {"localhost", address.host.casefold()}
         self._any_ip = not address.is_loopback
         if address.is_everywhere:
-            own = socket.gethostname().casefold()
-            self._names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
+            hostname = socket.gethostname().casefold()
+            short = hostname.partition(".")[0]
+            self._names |= {hostname, short, f"{short}.local"}
 
-    def knows(self, host: str | None) -> bool:
-        """Whether a `Host` header names this server: as it was written, or as loopback.
+    def accepts_host(self, host: str | None) -> bool:
+        """Whether a `Host` header names this server: by the host it was given, or as loopback.
 
-        One that other machines reach has as many IP addresses as networks and routers give it, so there any will do.
+        If other machines can reach it, networks and routers may give it any IP address, so all are accepted.
         """
         match = _HOST.fullmatch(host or "")
         if match is None:
@@ -53,8 +54,8 @@ class Guard:
             return name in self._names
         return self._any_ip or literal.is_loopback or name in self._names
 
-    def is_own_page(self, origin: str | None, host: str | None) -> bool:
-        """Whether an `Origin` header, if there is one, is that of the server itself, `http` or `https` by a proxy."""
+    def accepts_origin(self, origin: str | None, host: str | None) -> bool:
+        """Whether an `Origin` header is absent or names the server itself, by `http`, or by `https` behind a proxy."""
         if origin is None:
             return True
         return host is not None and origin.casefold() in {

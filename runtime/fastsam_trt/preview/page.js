@@ -1,7 +1,7 @@
 "use strict";
 
-// Text from outside goes into the page as text nodes only.
-const LOST_AFTER_MS = 5000; // the status comes twice a second
+// Text from the run enters the page as text nodes only, never as HTML.
+const LOST_AFTER_MS = 5000; // the status arrives twice a second
 const RETRY_MS = { first: 500, most: 5000 };
 const STATES = {
   connecting: "connecting",
@@ -9,42 +9,42 @@ const STATES = {
   live: "live",
   stalled: "stalled: no new frames",
   ended: "ended",
-  lost: "connection lost, trying again",
+  lost: "connection lost, reconnecting",
 };
 
 const byId = (id) => document.getElementById(id);
 const make = (tag, text, className = "") => Object.assign(document.createElement(tag), { textContent: text, className });
 
-// ---- the connection: the status comes by itself, each picture when it is asked for -----------------------------------
+// ---- the connection: the server sends the status by itself, and a picture per request --------------------------------
 
 let socket = null;
-let asked = false;
-let heard = 0;
+let requested = false;
+let lastMessageMs = 0;
 let state = "connecting";
 let retryMs = RETRY_MS.first;
 
 function connect() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const mine = new WebSocket(`${scheme}//${location.host}/watch`);
-  socket = mine;
-  heard = Date.now();
-  asked = false;
-  mine.onopen = () => {
+  const opened = new WebSocket(`${scheme}//${location.host}/watch`);
+  socket = opened;
+  lastMessageMs = Date.now();
+  requested = false;
+  opened.onopen = () => {
     retryMs = RETRY_MS.first;
-    ask();
+    requestPicture();
   };
-  mine.onmessage = ({ data }) => {
-    if (mine !== socket) return;
-    heard = Date.now();
+  opened.onmessage = ({ data }) => {
+    if (opened !== socket) return;
+    lastMessageMs = Date.now();
     if (typeof data === "string") showStatus(JSON.parse(data));
     else showPicture(data);
   };
-  mine.onclose = () => {
-    if (mine === socket) lose();
+  opened.onclose = () => {
+    if (opened === socket) reconnectLater();
   };
 }
 
-function lose() {
+function reconnectLater() {
   const old = socket;
   socket = null;
   old.close();
@@ -53,16 +53,16 @@ function lose() {
   retryMs = Math.min(2 * retryMs, RETRY_MS.most);
 }
 
-function ask() {
-  if (asked || document.hidden || socket === null || socket.readyState !== WebSocket.OPEN) return;
-  asked = true;
+function requestPicture() {
+  if (requested || document.hidden || socket === null || socket.readyState !== WebSocket.OPEN) return;
+  requested = true;
   socket.send("next");
 }
 
 setInterval(() => {
-  if (socket !== null && Date.now() - heard > LOST_AFTER_MS) lose();
+  if (socket !== null && Date.now() - lastMessageMs > LOST_AFTER_MS) reconnectLater();
 }, 1000);
-document.addEventListener("visibilitychange", ask);
+document.addEventListener("visibilitychange", requestPicture);
 
 // ---- the picture -----------------------------------------------------------------------------------------------------
 
@@ -75,23 +75,23 @@ async function showPicture(data) {
   try {
     await picture.decode();
   } catch {
-    // the next one may be whole
+    // the next picture may be fine
   }
   URL.revokeObjectURL(shownUrl);
   shownUrl = url;
   picture.hidden = false;
   byId("empty").hidden = true;
-  asked = false;
-  ask();
+  requested = false;
+  requestPicture();
 }
 
 // ---- the status ------------------------------------------------------------------------------------------------------
 
 function showStatus(status) {
   showState(status.state);
-  prompts.inForce(status.prompts);
+  prompts.setCurrent(status.prompts);
   showSelected(status.selected, status.count);
-  showFigures(status.figures);
+  showStatistics(status.figures);
 }
 
 function showState(name) {
@@ -117,154 +117,154 @@ function showSelected(rows, count) {
       return line;
     }),
   );
-  byId("more").textContent = count > rows.length ? `and ${count - rows.length} more` : count === 0 ? "nothing" : "";
+  byId("more").textContent = count > rows.length ? `and ${count - rows.length} more` : count === 0 ? "nothing selected" : "";
 }
 
 const fixed = (value, digits) => (typeof value === "number" ? value.toFixed(digits) : "-");
-const plain = (value) => (typeof value === "number" ? value.toLocaleString("en") : "-");
-const FIGURES = [
+const grouped = (value) => (typeof value === "number" ? value.toLocaleString("en") : "-");
+const STATISTICS = [
   ["FPS in / out", (f) => `${fixed(f.fps_in, 1)} / ${fixed(f.fps_out, 1)}`],
   ["frame age p50 / p99", (f) => `${fixed(f.age_p50_live_ms, 0)} / ${fixed(f.age_p99_live_ms, 0)} ms`],
-  ["frames", (f) => plain(f.frames)],
-  ["dropped", (f) => plain(f.dropped)],
-  ["crops per frame", (f) => fixed(f.embedded_per_frame, 2)],
-  ["queued now", (f) => Object.entries(f.queues ?? {}).map(([name, depth]) => `${name}\u00a0${depth}`).join(", ") || "-"],
+  ["frames", (f) => grouped(f.frames)],
+  ["dropped", (f) => grouped(f.dropped)],
+  ["CLIP crops per frame", (f) => fixed(f.embedded_per_frame, 2)],
+  ["frames in queues", (f) => Object.entries(f.queues ?? {}).map(([name, depth]) => `${name}\u00a0${depth}`).join(", ") || "-"],
   ["source lost", (f) => losses(f.health ?? {})],
 ];
 
 function losses(health) {
   if (!health.losses) return "never";
   const times = health.losses === 1 ? "once" : `${health.losses} times`;
-  return `${times}, back\u00a0${plain(health.reconnections)}, away\u00a0${fixed(health.away_s, 1)}\u00a0s`;
+  return `${times}, reconnected\u00a0${grouped(health.reconnections)}, offline\u00a0${fixed(health.away_s, 1)}\u00a0s`;
 }
 
-function showFigures(figures) {
-  byId("figures").replaceChildren(
-    ...FIGURES.flatMap(([name, tell]) => [make("dt", name), make("dd", tell(figures ?? {}))]),
+function showStatistics(statistics) {
+  byId("statistics").replaceChildren(
+    ...STATISTICS.flatMap(([name, format]) => [make("dt", name), make("dd", format(statistics ?? {}))]),
   );
 }
 
 // ---- the prompts -----------------------------------------------------------------------------------------------------
 
 class Prompts {
-  #inForce = [];
+  #current = [];
   #draft = [];
   #busy = false;
-  #again = false;
+  #applyAgain = false;
   #input = byId("prompt");
 
   constructor() {
     byId("form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#takeTyped();
+      this.#addTyped();
       this.#apply();
     });
     byId("box").addEventListener("click", (event) => {
       if (event.target === byId("box")) this.#input.focus();
     });
     this.#input.addEventListener("input", () => {
-      if (this.#input.value.includes(",")) this.#takeTyped();
-      this.#show();
+      if (this.#input.value.includes(",")) this.#addTyped();
+      this.#render();
     });
     this.#input.addEventListener("keydown", (event) => {
-      if (event.key === "Backspace" && this.#input.value === "" && this.#draft.length) this.#drop(this.#draft.length - 1);
+      if (event.key === "Backspace" && this.#input.value === "" && this.#draft.length) this.#remove(this.#draft.length - 1);
       if (event.key === "Escape") this.#reset();
     });
-    this.#show();
+    this.#render();
   }
 
-  inForce(texts) {
-    const untouched = !this.#isEdited();
-    if (same(texts, this.#inForce)) return;
-    this.#inForce = texts;
-    if (untouched && !this.#busy) this.#draft = [...texts];
-    this.#show();
+  setCurrent(texts) {
+    const unedited = !this.#isEdited();
+    if (same(texts, this.#current)) return;
+    this.#current = texts;
+    if (unedited && !this.#busy) this.#draft = [...texts];
+    this.#render();
   }
 
   #isEdited() {
-    return !same(this.#draft, this.#inForce) || this.#input.value.trim() !== "";
+    return !same(this.#draft, this.#current) || this.#input.value.trim() !== "";
   }
 
-  #takeTyped() {
+  #addTyped() {
     const texts = this.#input.value.split(",").map((text) => text.trim().replace(/\s+/g, " "));
     this.#draft = [...new Set([...this.#draft, ...texts.filter((text) => text !== "")])];
     this.#input.value = "";
-    this.#show();
+    this.#render();
   }
 
-  #drop(place) {
-    this.#draft.splice(place, 1);
+  #remove(index) {
+    this.#draft.splice(index, 1);
     this.#input.focus();
-    this.#show();
+    this.#render();
   }
 
   #reset() {
-    this.#draft = [...this.#inForce];
+    this.#draft = [...this.#current];
     this.#input.value = "";
-    this.#fail("");
-    this.#show();
+    this.#showError("");
+    this.#render();
   }
 
   async #apply() {
     if (this.#busy) {
-      this.#again = true;
+      this.#applyAgain = true;
       return;
     }
     const sent = [...this.#draft];
     this.#busy = true;
-    this.#fail("");
-    this.#show();
+    this.#showError("");
+    this.#render();
     try {
-      const answer = await fetch("/prompts", {
+      const response = await fetch("/prompts", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ prompts: sent }),
       });
-      const { prompts: texts, error } = await answer.json();
-      this.#inForce = texts;
-      if (error) this.#fail(error);
-      else if (same(this.#draft, sent)) this.#draft = [...texts]; // else it was edited since
+      const { prompts: texts, error } = await response.json();
+      this.#current = texts;
+      if (error) this.#showError(error);
+      else if (same(this.#draft, sent)) this.#draft = [...texts]; // otherwise it was edited meanwhile
     } catch {
-      this.#fail("The run can't be reached; nothing was changed.");
+      this.#showError("No connection to the run; the prompts were not changed.");
     }
     this.#busy = false;
-    this.#show();
-    if (this.#again) {
-      this.#again = false;
+    this.#render();
+    if (this.#applyAgain) {
+      this.#applyAgain = false;
       if (this.#isEdited()) this.#apply();
     }
   }
 
-  #fail(text) {
+  #showError(text) {
     byId("error").textContent = text;
     byId("error").hidden = text === "";
   }
 
-  #show() {
+  #render() {
     byId("chips").replaceChildren(
-      ...this.#draft.map((text, place) => {
+      ...this.#draft.map((text, index) => {
         const chip = document.createElement("li");
         const button = make("button", "×");
         button.type = "button";
         button.setAttribute("aria-label", `remove ${text}`);
-        button.addEventListener("click", () => this.#drop(place));
+        button.addEventListener("click", () => this.#remove(index));
         chip.append(make("span", text), button);
         return chip;
       }),
     );
-    this.#input.placeholder = this.#draft.length ? "and…" : "what to select";
-    byId("apply").disabled = !this.#isEdited(); // a disabled button would take Enter from the field
-    const now = this.#inForce.length ? this.#inForce.join(", ") : "everything";
+    this.#input.placeholder = this.#draft.length ? "add another" : "what to select";
+    byId("apply").disabled = !this.#isEdited(); // a disabled button ignores Enter in the field
+    const current = this.#current.length ? this.#current.join(", ") : "none";
     byId("hint").textContent = this.#busy
-      ? "changing…"
+      ? "applying…"
       : this.#isEdited()
-        ? `Selected until you apply: ${now}`
-        : "Separate prompts by commas. With none, everything is selected.";
+        ? `Not applied yet. Current prompts: ${current}`
+        : "Separate prompts with commas. Without prompts everything is selected.";
   }
 }
 
-const same = (one, other) => one.length === other.length && one.every((text, place) => text === other[place]);
+const same = (one, other) => one.length === other.length && one.every((text, index) => text === other[index]);
 
 const prompts = new Prompts();
-showFigures({});
+showStatistics({});
 connect();

@@ -1,4 +1,4 @@
-"""The sink: gives the run's results to the preview."""
+"""Pass the results of a run to the preview."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from fastsam_trt.sources import Frame
 
 
 class PreviewSink(Sink):
-    """Shows the newest result to whoever watches, and never waits for a client; where nobody watches it does nothing.
+    """Shows the newest result to the clients of the preview, and never waits for them; without clients it does nothing.
 
-    Here only the masks are decoded, at most 15 times a second (two threads must not decode one result, and another sink
-    has often done it already); drawing and encoding are done on the preview's thread.
+    It only decodes the masks, at most 15 times per second: two threads must not decode one result, and another sink has
+    often decoded it already. Drawing and encoding happen on the preview's thread.
     """
 
     def __init__(self, server: PreviewServer) -> None:
-        """Prepare; the server is the caller's to close, after this."""
+        """Create the sink. The caller closes the server, after the sink."""
         self._feed = server.feed
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Take a result; it is dropped where no client waits for one."""
-        self._feed.saw_frame()
+        """Offer a result to the preview, which drops it if no client waits for one."""
+        self._feed.count_frame()
         if self._feed.wanted:
-            result.crops()
+            result.mask_crops()
             self._feed.offer(result)
 
     def close(self) -> None:
-        """Tell the clients that the run has ended."""
+        """Show the clients that the run has ended."""
         self._feed.end()

@@ -1,4 +1,4 @@
-"""The status: what a page shows beside the picture, as JSON."""
+"""Report the run's state, prompts and statistics to the page, as JSON."""
 
 from __future__ import annotations
 
@@ -13,45 +13,46 @@ from fastsam_trt.preview.feed import Feed
 State: TypeAlias = Literal["waiting", "live", "stalled", "ended"]
 
 _STALLED_S = 2.0
-_KEPT_S = 0.25
+_CACHED_S = 0.25
 
 
 class Status:
-    """Makes the status of a run, at most four times a second, however many clients ask."""
+    """Makes the status of a run, at most four times per second for all clients."""
 
-    def __init__(
-        self, feed: Feed, prompts: Callable[[], tuple[str, ...]], figures: Callable[[], dict[str, Any]]
-    ) -> None:
+    def __init__(self, feed: Feed, prompts: Callable[[], tuple[str, ...]], stats: Callable[[], dict[str, Any]]) -> None:
         self._feed = feed
         self._prompts = prompts
-        self._figures = figures
+        self._stats = stats
         self._text = ""
         self._made_s = -math.inf
 
     def text(self) -> str:
-        """The status: `state`, `prompts` in force, `selected` and its `count` (of the last picture), `figures`."""
+        """The status: `state`, current `prompts`, `selected` and its `count` (of the last picture), and `figures`.
+
+        `figures` are the statistics of the run.
+        """
         now = time.perf_counter()
-        if now - self._made_s > _KEPT_S or self._feed.ended:
+        if now - self._made_s > _CACHED_S or self._feed.ended:
             picture = self._feed.picture
             status = {
                 "state": self.state(now),
                 "prompts": list(self._prompts()),
                 "selected": [] if picture is None else picture.selected,
                 "count": 0 if picture is None else picture.count,
-                "figures": self._figures(),
+                "figures": self._stats(),
             }
             self._text = json.dumps(status, separators=(",", ":"), allow_nan=False)
             self._made_s = now
         return self._text
 
-    def forget(self) -> None:
-        """Make it anew when it is asked for next: the prompts have changed."""
+    def invalidate(self) -> None:
+        """Make a new status for the next client, because the prompts have changed."""
         self._made_s = -math.inf
 
     def state(self, now: float) -> State:
-        """What the run is doing at a time of `time.perf_counter`.
+        """The state of the run at a time on `time.perf_counter`'s clock.
 
-        It has stalled when no frame came for two seconds, or for four times as long as one takes where frames are slow.
+        It is stalled after two seconds without a frame, or after four times the usual time between slow frames.
         """
         feed = self._feed
         if feed.ended:

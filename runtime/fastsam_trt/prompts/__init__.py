@@ -1,4 +1,4 @@
-"""Prompts: texts, boxes and points, checked, and the classes that texts name."""
+"""Check text, box and point prompts, and find the classes that texts name."""
 
 from fastsam_engine.import_names import moved_names
 
@@ -7,8 +7,6 @@ __getattr__ = moved_names(
     {
         "Routes": "fastsam_trt.prompts.texts",
         "SelectorName": "fastsam_trt.prompts.texts",
-        "check_apart": "fastsam_trt.prompts.texts",
-        "check_kept": "fastsam_trt.prompts.texts",
         "check_prompts": "fastsam_trt.prompts.texts",
         "class_ids": "fastsam_trt.prompts.texts",
         "route": "fastsam_trt.prompts.texts",

@@ -1,4 +1,4 @@
-"""Class names from a file: text, JSON, or the part of YAML that data sets' descriptions are written in."""
+"""Read class names from a text file, from JSON, or from the subset of YAML that data set descriptions use."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ _ENTRY = re.compile(r"""(?:(?P<id>\d+)\s*:|-)\s+(?P<name>\S.*)""")
 
 
 def read_class_names(path: Path | str) -> tuple[str, ...]:
-    """Read class names, in the order of their ids.
+    """Read class names in the order of their ids.
 
     Args:
-        path: `.txt`, or any other: a name per line; `.json`: a list, or an object of ids to names, or one that holds
-            either under `names`; `.yaml`, `.yml`: the same, as ultralytics' data.yaml has it.
-
-    Returns:
-        The names.
+        path: `.json`: a list, an object that maps ids to names, or an object with either under `names`. `.yaml`,
+            `.yml`: the same, as in ultralytics' data.yaml. Any other suffix: one name per line.
 
     Raises:
-        ClassNamesFileError: It can't be read, or holds no names.
+        ClassNamesFileError: The file can't be read, or has no class names.
     """
     path = Path(path)
     try:
@@ -41,10 +38,10 @@ def read_class_names(path: Path | str) -> tuple[str, ...]:
 
 
 def _listed(found: Any) -> tuple[str, ...]:
-    """A list of names, or ids to names, as a tuple.
+    """Return names as a tuple, from a list or from a mapping of ids to names.
 
     Raises:
-        ValueError: It is something else, or ids are missing.
+        ValueError: It is neither, or ids are missing.
     """
     if isinstance(found, dict) and "names" in found:
         found = found["names"]
@@ -52,19 +49,19 @@ def _listed(found: Any) -> tuple[str, ...]:
         ids = {int(key): name for key, name in found.items()}
         if sorted(ids) != list(range(len(found))):
             raise ValueError(f"expected the ids 0 to {len(found) - 1}, found {', '.join(map(str, sorted(ids)))}")
-        found = [ids[each] for each in range(len(ids))]
+        found = [ids[class_id] for class_id in range(len(ids))]
     if not isinstance(found, list) or not found:
-        raise ValueError("expected a list of names, or of ids and names, found none")
+        raise ValueError("expected a list of names, or ids with names, found neither")
     if not all(isinstance(name, str | int | float) for name in found):
-        raise ValueError("expected names of text, found something else among them")
+        raise ValueError("expected every name to be text, found one that is not")
     return tuple(str(name) for name in found)
 
 
 def _yaml_names(text: str) -> list[str] | dict[str, str]:
-    """What stands under `names:`, or in the whole file where no line says so.
+    """Return the entries under `names:`, or of the whole file if it has no such line.
 
     Raises:
-        ValueError: Something else than a flat list, or ids and names.
+        ValueError: The entries are neither a flat list nor ids with names.
     """
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "---"))]
     start = next((i for i, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
@@ -84,12 +81,12 @@ def _yaml_names(text: str) -> list[str] | dict[str, str]:
         return [name for _, name in found]
     ids = [number or "" for number, _ in found]
     if len(set(ids)) < len(ids):
-        raise ValueError(f"expected the ids 0 to {len(ids) - 1}, each once, found {', '.join(ids)}")
+        raise ValueError(f"expected the ids 0 to {len(ids) - 1}, without repeats, found {', '.join(ids)}")
     return dict(zip(ids, (name for _, name in found), strict=True))
 
 
 def _flow(text: str) -> list[str] | dict[str, str]:
-    """`[a, 'b c']` or `{0: a, 1: b}`."""
+    """Parse `[a, 'b c']` or `{0: a, 1: b}`."""
     inside = re.match(r"""[\[{]((?:"[^"]*"|'(?:[^']|'')*'|[^\]}"'])*)[\]}]""", text)
     if inside is None:
         raise ValueError(f"expected [..] or {{..}} after names:, found {text[:40]!r}")
@@ -101,7 +98,7 @@ def _flow(text: str) -> list[str] | dict[str, str]:
 
 
 def _scalar(text: str) -> str:
-    """A YAML scalar as text: quotes and a comment behind it taken off."""
+    """Return a YAML scalar as text, without quotes and without a comment after it."""
     quoted = re.match(r"""'((?:[^']|'')*)'|"([^"]*)\"""", text)
     if quoted:
         return quoted[2] if quoted[1] is None else quoted[1].replace("''", "'")
@@ -109,5 +106,5 @@ def _scalar(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Text without the comment behind it."""
+    """Remove the comment after a text."""
     return re.sub(r"(^|\s)#.*", "", text).strip()

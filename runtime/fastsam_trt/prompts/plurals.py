@@ -1,10 +1,10 @@
-"""English plurals: the singulars that a term may be the plural of."""
+"""Find the possible singulars of English plurals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-# Ending of a plural to the endings of its singular. Some of what they make is no word; it equals no class name either.
+# Plural ending to singular endings. Some results are not words; those match no class name either.
 _ENDINGS = (
     ("s", ("",)),
     ("ies", ("y",)),
@@ -29,21 +29,21 @@ _ENDINGS = (
     *((f"{sibilant}es", (sibilant,)) for sibilant in ("s", "x", "z", "ch", "sh", "o")),
 )
 _WORDS = {"oxen": "ox", "dice": "die", "axes": "axis"}
-_OTHER_THINGS = ("glasses", "shorts", "spectacles")  # what these mean is not several of what the singular means
+_OTHER_THINGS = ("glasses", "shorts", "spectacles")  # not several of what the singular means
 
 
 def names_other_thing(term: str) -> bool:
-    """Whether a term of the form of a plural means something else than several: glasses, which are worn."""
+    """Return whether a term looks like a plural but means one thing, such as the glasses that people wear."""
     return term.rpartition(" ")[2] in _OTHER_THINGS
 
 
 def singulars(term: str) -> set[str]:
-    """The term itself, and every term that it may be the plural of.
+    """Return the term itself and every term that it may be the plural of.
 
-    The word that changes is the last one, and in `glasses of water` the one before `of`.
+    The last word changes, and in `glasses of water` the word before `of`.
 
     Args:
-        term: One word or several with spaces between them, in lower case.
+        term: One or several words in lower case, separated by spaces.
     """
     found = {term}
     before, of, after = term.partition(" of ")

@@ -1,67 +1,36 @@
-"""Question: everything that a pipeline is asked for at one time, and the rules by which texts are answered."""
+"""PromptSet: the checked text, box and point prompts that decide what a pipeline selects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from numbers import Real
-from typing import Literal, TypeAlias
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastsam_trt.errors import OptionError
 from fastsam_trt.prompts.regions import check_boxes, check_point_labels, check_points
-from fastsam_trt.prompts.texts import SelectorName
-
-DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "{}")
-DEFAULT_NEGATIVES = ("background", "an object", "something else", "a texture")
-DEFAULT_THRESHOLD = 0.5
-
-CropName: TypeAlias = Literal["box", "masked"]
-
-
-@dataclass(frozen=True, slots=True)
-class TextRules:
-    """How texts are answered; see `Pipeline`.
-
-    Attributes:
-        selector: Labels, CLIP, or for each prompt what fits it.
-        negatives: Texts that a segment may be instead.
-        templates: Texts with `{}` where a prompt goes.
-        threshold: Least similarity of a selected segment, 0..1.
-        crop: What CLIP sees of a segment.
-
-    Raises:
-        OptionError: One of them is unknown or out of range.
-    """
-
-    selector: SelectorName
-    negatives: tuple[str, ...]
-    templates: tuple[str, ...]
-    threshold: float
-    crop: CropName
-
-    def __post_init__(self) -> None:
-        if self.selector not in ("auto", "labels", "clip"):
-            raise OptionError("selector", "auto, labels or clip", self.selector)
-        if not isinstance(self.threshold, Real) or not 0 <= self.threshold <= 1:
-            raise OptionError("threshold", "a number from 0 to 1", self.threshold)
-        if self.crop not in ("box", "masked"):
-            raise OptionError("crop", "box or masked", self.crop)
-        if not self.templates or not all("{}" in template for template in self.templates):
-            raise OptionError("templates", "texts that hold {}", self.templates)
+from fastsam_trt.prompts.texts import check_prompts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """Prompts, checked.
+class PromptSet:
+    """Checked prompts. The methods return changed copies.
+
+    Text prompts, boxes and foreground points are alternatives: a segment that matches any of them is selected, once.
+    Without any of them every segment is selected. Exclusions and background points then remove segments.
 
     Attributes:
-        prompts, excluded: Texts that name what to select, and what not.
-        boxes: (b, 4) float64 xyxy, px of the frame.
-        points: (p, 2) float64 xy, px of the frame.
-        point_labels: (p,) int32, 1 foreground, 0 background.
-        labelled: Whether the labels were given.
+        prompts: Texts that name what to select.
+        excluded: Texts that name what not to select. A text that names a class removes that class. Any other text is
+            one more negative for CLIP, and removes matching segments that CLIP did not select, for example a segment
+            that a box selected.
+        boxes: (b, 4) float64 xyxy, px of the frame, read-only. Each box selects the segment whose mask has the highest
+            IoU with it. A box is clipped to the frame and must overlap it.
+        points: (p, 2) float64 xy, px, inside the frame, read-only. A foreground point selects every segment whose mask
+            contains it; a background point removes them.
+        point_labels: (p,) int32, 1 foreground, 0 background, read-only.
+        labels_given: Whether the caller gave the labels; if not, all points are foreground.
     """
 
     prompts: tuple[str, ...] = ()
@@ -69,4 +38,53 @@ class Question:
     boxes: NDArray[np.float64] = field(default_factory=lambda: check_boxes(None))
     points: NDArray[np.float64] = field(default_factory=lambda: check_points(None))
     point_labels: NDArray[np.int32] = field(default_factory=lambda: check_point_labels(None, 0))
-    labelled: bool = False
+    labels_given: bool = False
+
+    def with_changes(
+        self,
+        *,
+        prompts: Iterable[str] | None = None,
+        excluded: Iterable[str] | None = None,
+        boxes: ArrayLike | None = None,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+    ) -> PromptSet:
+        """Replace some of the prompts.
+
+        Args:
+            prompts, excluded, boxes, points: New values; `[]`: none; None: unchanged.
+            point_labels: Labels of the points. None: all foreground if points are given, otherwise unchanged.
+
+        Raises:
+            PromptError: A prompt, box, point or label is invalid.
+        """
+        changes: dict[str, Any] = {}
+        if prompts is not None:
+            changes["prompts"] = check_prompts(prompts)
+        if excluded is not None:
+            changes["excluded"] = check_prompts(excluded)
+        if boxes is not None:
+            changes["boxes"] = check_boxes(boxes)
+        changed = replace(self, **changes)
+        if points is None and point_labels is None:
+            return changed
+        return changed.with_labelled_points(self.points if points is None else points, point_labels)
+
+    def with_labelled_points(self, points: ArrayLike | None, point_labels: ArrayLike | None) -> PromptSet:
+        """Replace points and labels together; no labels: all points are foreground.
+
+        Raises:
+            PromptError: A point or label is invalid, or their numbers differ.
+        """
+        checked = check_points(points)
+        labels = check_point_labels(point_labels, len(checked))
+        return replace(self, points=checked, point_labels=labels, labels_given=point_labels is not None)
+
+    def with_points(self, points: ArrayLike | None) -> PromptSet:
+        """Replace the points and keep the labels that the caller gave; no points: no labels either.
+
+        Raises:
+            PromptError: A point is invalid, or there are more or fewer points than labels.
+        """
+        checked = check_points(points)
+        return self.with_labelled_points(checked, self.point_labels if self.labels_given and len(checked) else None)

@@ -1,6 +1,6 @@
-"""Synonyms of class names: the words that people use for the classes of COCO, Cityscapes and PASCAL VOC.
+"""Synonyms for the class names of COCO, Cityscapes and PASCAL VOC.
 
-Only words of the same meaning: a puppy is a dog, but not every dog is a puppy, and so it is no synonym.
+Synonyms have the same meaning. A puppy is a dog, but a dog need not be a puppy, so `puppy` is no synonym of `dog`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ GROUPS: tuple[tuple[str, ...], ...] = (
     ("stair", "staircase", "stairway"),
     ("cabinet", "cupboard"),
 )
-"""Words of one meaning, in the singular; spaces do not matter."""
+"""Groups of words with the same meaning, in the singular; spaces are ignored."""
 
 KINDS = {
     "wall brick": "wall",
@@ -77,11 +77,11 @@ KINDS = {
     "dining table": "table",
     "cell phone": "phone",
 }
-"""Words for a kind of something, and what that is.
+"""Narrower words and the wider word for them.
 
-A class of such a name is meant by the wider word (`phone` where there is a class `mobile phone`); a text of such a name
-does not mean the wider class.
+The wider word names a class of the narrower name (`phone` names a class `mobile phone`). The narrower word does not
+name a class of the wider name.
 """
 
 QUALIFIERS = (" merged", " other", " stuff")
-"""What COCO panoptic adds to the name of a class (`sky-other-merged`), one behind another."""
+"""Suffixes that COCO panoptic adds to class names, also several in a row (`sky-other-merged`)."""

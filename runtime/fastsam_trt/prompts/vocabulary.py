@@ -1,4 +1,4 @@
-"""Vocabulary: which classes of a model a text names."""
+"""Find the classes of a model that a text names."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc", "'"))
 
 
 class Vocabulary:
-    """The class names of a model, as texts may name them.
+    """The class names of a model, and the texts that name them.
 
-    A text is compared with all names in ranks; the first rank in which a name agrees decides, and all ids of that rank
-    count:
+    A text is compared with all names by these rules, in order. The first rule that matches any name decides, and the
+    text names every class that it matches:
 
-    1. the very name;
-    2. the name in another case, Unicode form (NFKC) or spacing (`traffic_light`, `Traffic Light`);
-    3. the name with words written together or apart (`cellphone`);
-    4. the plural of the name, or the name in the plural of the text;
-    5. one of the alternatives that the name lists (`bun` where there is a class `Bread/Bun`);
-    6. the plural of such a one, or such a one in the plural of the text;
-    7. a synonym (`motorbike` where there is a class `motorcycle`).
+    1. the same text;
+    2. the same text in another case, Unicode form (NFKC) or spacing (`traffic_light`, `Traffic Light`);
+    3. the same words, written together or apart (`cellphone`);
+    4. one is the plural of the other;
+    5. an alternative that the name lists (`bun` for a class `Bread/Bun`);
+    6. an alternative, where one is the plural of the other;
+    7. a synonym (`motorbike` for a class `motorcycle`).
 
-    A name without any character that counts is named by nothing, one of digits alone by these digits.
+    Nothing names a class whose name has only ignored characters. A name of digits is matched by the same digits only.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Take class names, by id."""
+        """Index class names, in the order of their ids."""
         self._names = tuple(names)
-        self._ranks: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {}, {}, {}, {})
+        self._rules: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {}, {}, {}, {})
         for class_id, name in enumerate(self._names):
-            for rank, keys in zip(self._ranks, _name_keys(name), strict=True):
+            for rule, keys in zip(self._rules, _name_keys(name), strict=True):
                 for key in keys:
-                    rank.setdefault(key, []).append(class_id)
+                    rule.setdefault(key, []).append(class_id)
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """The ids of the classes that a text names, rising; empty if there are none."""
-        for rank, keys in zip(self._ranks, _text_keys(text), strict=True):
-            found = {class_id for key in keys for class_id in rank.get(key, ())}
+        """Return the ids of the classes that a text names, in ascending order; empty if it names none."""
+        for rule, keys in zip(self._rules, _text_keys(text), strict=True):
+            found = {class_id for key in keys for class_id in rule.get(key, ())}
             if found:
                 return tuple(sorted(found))
         return ()
 
     def near(self, text: str, most: int = 3) -> list[str]:
-        """Names that a text may have meant though it names no class.
+        """Return class names that a text may mean though it names no class, at most `most`.
 
-        These are the names of what its words mean (`the red bus`, `a woman`); if there are none, names that hold its
-        words; if there are none, names that are written much the same.
+        These are the classes that its words name (`the red bus`, `a woman`). If there are none, the names that contain
+        its words. If there are none, the names with a similar spelling.
         """
         words = fold(text).strip(" .,;:!?'\"").split()
         while words and words[0] in _ARTICLES:
             words = words[1:]
         runs = [words[i : i + n] for n in range(min(len(words), 4), 0, -1) for i in range(len(words) - n + 1)]
         parts = [" ".join(run).strip(".,;:!?'\"") for run in runs]
-        wider = [_WIDER[each] for part in parts for each in sorted(_meanings(_forms(fold(part)))) if each in _WIDER]
+        wider = [_WIDER[form] for part in parts for form in sorted(_meanings(_forms(fold(part)))) if form in _WIDER]
         found = [self._names[class_id] for part in (*parts, *wider) for class_id in self.ids(part)]
         meant = " ".join(words)
         by_fold = {fold(name): name for name in reversed(self._names) if fold(name)}
@@ -73,14 +73,14 @@ class Vocabulary:
 
 @lru_cache(maxsize=16)
 def vocabulary(names: tuple[str, ...]) -> Vocabulary:
-    """The vocabulary of class names, kept for the models at hand: prompts change while frames come."""
+    """Return the vocabulary of class names, cached because prompts change while frames arrive."""
     return Vocabulary(names)
 
 
 def fold(text: str) -> str:
-    """A text without case, Unicode form (NFKC), invisible characters, and with one space for each gap or dash.
+    """Normalise case, Unicode form (NFKC) and spacing, and remove invisible characters.
 
-    The dotted and the dotless i of Turkish are one letter.
+    Gaps and dashes become one space. The dotted and the dotless i of Turkish become the same letter.
     """
     text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).casefold().replace("i\u0307", "i")
     text = unicodedata.normalize("NFKC", text.replace("\u0131", "i"))
@@ -89,7 +89,7 @@ def fold(text: str) -> str:
 
 
 def did_you_mean(names: Sequence[str]) -> str:
-    """The question that ends a message: the names quoted; empty for none."""
+    """Return the "did you mean" at the end of a message, with the names quoted; empty without names."""
     if not names:
         return ""
     *others, last = map(repr, names)
@@ -97,12 +97,12 @@ def did_you_mean(names: Sequence[str]) -> str:
 
 
 def _parts(char: str) -> bool:
-    """Whether a character stands between words: spaces, dashes, underscores."""
+    """Return whether a character separates words: spaces, dashes, underscores."""
     return char.isspace() or unicodedata.category(char) in ("Pd", "Pc")
 
 
 def _text_keys(text: str) -> tuple[Iterable[str], ...]:
-    """What a text is looked up by, in each rank."""
+    """Return the keys of a text, per rule."""
     folded = fold(text)
     if not folded or _together(folded).isdecimal():
         return ({text}, (), (), (), (), (), ())
@@ -112,7 +112,7 @@ def _text_keys(text: str) -> tuple[Iterable[str], ...]:
 
 
 def _name_keys(name: str) -> tuple[Iterable[str], ...]:
-    """What a class is found by, in each rank."""
+    """Return the keys of a class name, per rule."""
     folded = fold(name)
     if not folded or _together(folded).isdecimal():
         return ({name} if name.strip() else (), (), (), (), (), (), ())
@@ -120,16 +120,16 @@ def _name_keys(name: str) -> tuple[Iterable[str], ...]:
     plain = re.sub(f"({'|'.join(QUALIFIERS)})+$", "", folded)
     alternatives = _alternatives(name)
     listed = set(map(_together, alternatives))
-    listed_forms = {form for each in alternatives for form in _name_forms(each)}
+    listed_forms = {form for alternative in alternatives for form in _name_forms(alternative)}
     meant = _meanings({*forms, *listed_forms, *(_name_forms(plain) if plain != folded else ())})
-    meant |= {_WIDER[each] for each in meant if each in _WIDER}
+    meant |= {_WIDER[form] for form in meant if form in _WIDER}
     return ({name}, {folded}, {_together(folded)}, forms, listed, listed_forms, meant)
 
 
 def _alternatives(name: str) -> list[str]:
-    """What a name lists with `/`, `,` or `;` between, without what is a kind of something else among it.
+    """Return the alternatives that a name lists with `/`, `,` or `;`, without kinds of another alternative.
 
-    `person/man/woman` is no class of men.
+    `person/man/woman` is not a class of men.
     """
     parts = [part for part in map(fold, re.split("[/,;]", name)) if len(part) > 1 and not _together(part).isdecimal()]
     if len(parts) < 2:
@@ -139,17 +139,17 @@ def _alternatives(name: str) -> list[str]:
 
 
 def _forms(folded: str) -> set[str]:
-    """A term and its singulars, written together."""
+    """Return a term and its singulars, without spaces."""
     return {_together(form) for form in singulars(folded)}
 
 
 def _name_forms(folded: str) -> set[str]:
-    """The forms that a class is named by: no singular of what is not several, as glasses that are worn."""
+    """Return the forms that name a class; a name such as `glasses` has no singular."""
     return {_together(folded)} if names_other_thing(folded) else _forms(folded)
 
 
 def _meanings(forms: Iterable[str]) -> set[str]:
-    """Forms with the first word of their group of synonyms in their place."""
+    """Replace forms by the first word of their group of synonyms."""
     return {_LEADERS.get(form, form) for form in forms}
 
 

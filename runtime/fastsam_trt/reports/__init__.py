@@ -1,1 +1,1 @@
-"""Facts of the machine, and the shell of HTML pages."""
+"""Describe the machine, and style HTML pages, for reports."""

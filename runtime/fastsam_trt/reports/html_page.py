@@ -1,4 +1,4 @@
-"""What the pages that are written as one file share: their rules, their look, and tables."""
+"""Style, security policy and tables of HTML pages that are written as one file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from html import escape
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""Content-Security-Policy: nothing is fetched and no script runs."""
+"""Content-Security-Policy: the page loads nothing and runs no script."""
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -34,7 +34,7 @@ footer { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: 1re
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Container[int]) -> str:
-    """A table, its texts escaped; the columns `numbers` are set to the right."""
+    """Return a table of escaped texts; the columns `numbers` (indices) are aligned right."""
 
     def cells(row: Sequence[str], kind: str) -> str:
         parts = (f"<{kind}{' class=n' if i in numbers else ''}>{escape(cell)}</{kind}>" for i, cell in enumerate(row))

@@ -1,4 +1,4 @@
-"""The machine that figures were taken on: processor, system, versions."""
+"""Describe the machine that measurements were taken on: processor, system, versions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fastsam_engine.packages import version
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What figures depend on.
+    """The parts of a machine that measurements depend on.
 
     Attributes:
-        processor: As the system names it.
-        cores: How many it has.
+        processor: Its name in the operating system.
+        cores: Number of logical cores.
         system: Operating system and release.
-        python: Version.
-        versions: Package to version; "not installed" where it is not.
+        python: Version of Python.
+        versions: Package to version, or to "not installed".
     """
 
     processor: str
@@ -32,7 +32,7 @@ class Machine:
 
 
 def this_machine(packages: Iterable[str]) -> Machine:
-    """Look at this machine, and at the versions of some packages."""
+    """Describe this machine, with the versions of some packages."""
     cpuinfo = Path("/proc/cpuinfo")
     named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text() if cpuinfo.is_file() else "", re.MULTILINE)
     return Machine(

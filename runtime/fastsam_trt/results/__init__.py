@@ -1,1 +1,1 @@
-"""Results and the formats they are written in."""
+"""Results of frames, and the formats that they are written in."""

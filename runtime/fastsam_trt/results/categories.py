@@ -1,4 +1,4 @@
-"""Categories: the number and name of what each segment of a run shows."""
+"""Categories: category ids and names for the segments of a run."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _UNNAMED = "object"
 
 
 class Categories:
-    """Ids of the categories of a run.
+    """Category ids of a run.
 
-    Where the model names its classes, categories are these, whatever prompts selected. Where it does not, they are the
-    prompts, numbered in the order in which they come up, and `object` for what no text prompt selected.
+    The categories are the classes of the model, whatever the prompts. If the model has no class names, they are the
+    prompts, numbered in the order in which they first occur, and `object` for segments that no text prompt selected.
     """
 
     def __init__(self, truth: GroundTruth | None = None, *, first: int = 1, official: bool = True) -> None:
-        """Prepare.
+        """Create the categories.
 
         Args:
-            truth: Where ids come from; what it does not have gets none.
+            truth: Annotations to take the ids from; names that it lacks get no id.
             first: The id of the first prompt.
-            official: Whether COCO's 80 things have their official ids; otherwise class ids are kept, counted from 0.
+            official: Whether COCO's 80 thing classes get their official ids; otherwise class ids are used, from 0.
         """
         self._truth = truth
         self._first = first
@@ -39,18 +39,18 @@ class Categories:
         self._by_class: dict[int, int | None] = {}
         self._by_name: dict[str, int | None] = {}
         self._names: dict[int, str] = dict(truth.categories) if truth else {}
-        self._left_out: set[str] = set()
+        self._skipped: set[str] = set()
 
     @property
     def names(self) -> dict[int, str]:
-        """Names by id: all of a ground truth's or a model's, or the prompts so far."""
+        """Names by id: all names of the ground truth or the model, or the prompts so far."""
         return dict(sorted(self._names.items()))
 
     def of(self, result: Result) -> list[int | None]:
-        """The category of each selected segment; None for what the ground truth does not know, said once of each.
+        """The category ids of the selected segments; None for names that the ground truth lacks, logged once per name.
 
         Raises:
-            GroundTruthError: It knows none of the model's classes, or none of the prompts.
+            GroundTruthError: It has none of the model's classes, or none of the prompts.
         """
         if len(result.class_names) and result.label_of(0) is not None:
             self._learn_classes(result.class_names)
@@ -64,9 +64,9 @@ class Categories:
                 for prompt_id in result.prompt_ids.tolist()
             ]
         for category, name in found:
-            if category is None and name not in self._left_out:
-                self._left_out.add(name)
-                _logger.warning("segments of %r are left out: the annotations have no category of that name", name)
+            if category is None and name not in self._skipped:
+                self._skipped.add(name)
+                _logger.warning("segments of %r are skipped: the annotations have no category of that name", name)
         return [category for category, _ in found]
 
     def _learn_classes(self, names: Sequence[str]) -> None:
@@ -89,7 +89,7 @@ class Categories:
         self._prompts = prompts
         first = not self._by_name
         found = [self._learn(prompt) for prompt in prompts]
-        if self._truth and first and found:  # prompts may change later, which ends no run
+        if self._truth and first and found:  # prompts that change later must not end the run
             _check(self._truth, found, "prompts", prompts)
 
     def _learn(self, name: str) -> int | None:
@@ -101,16 +101,16 @@ class Categories:
         return self._by_name[name]
 
     def _unnamed(self, class_names: Sequence[str]) -> int:
-        """The category of segments that neither the model nor a prompt names."""
+        """The category id of segments that neither the model nor a prompt names."""
         name = class_names[0] if len(class_names) else _UNNAMED
         number = self._learn(name)
-        if number is None:  # the annotations know no such thing, and there is no name to leave it out by
+        if number is None:  # the annotations have no such category, and there is no name to skip segments by
             number = next(iter(self._names)) if len(self._names) == 1 else self._first
             self._by_name[name] = number
             self._names.setdefault(number, name)
             if self._truth and len(self._truth.categories) > 1:
                 _logger.warning(
-                    "segments have no names, and so get category %d; compare them without categories", number
+                    "segments have no names and get category %d; evaluate without categories (useCats = 0)", number
                 )
         return number
 

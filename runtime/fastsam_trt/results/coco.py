@@ -1,4 +1,4 @@
-"""COCO's formats: results, which `pycocotools` loads with `COCO.loadRes`, and the annotations of a dataset.
+"""Convert results to COCO's formats: detection results, which `COCO.loadRes` loads, and dataset annotations.
 
 https://cocodataset.org/#format-results, https://cocodataset.org/#format-data
 """
@@ -30,24 +30,24 @@ _THINGS = (
     (70, "toilet"),
     (72, "tv laptop mouse remote keyboard cell_phone microwave oven toaster sink refrigerator"),
     (84, "book clock vase scissors teddy_bear hair_drier toothbrush"),
-)  # runs of ids without a gap, the first id of each
+)  # runs of consecutive ids, with the first id of each run
 
 CATEGORY_IDS: Mapping[str, int] = MappingProxyType(
-    {name.replace("_", " "): first + place for first, names in _THINGS for place, name in enumerate(names.split())}
+    {name.replace("_", " "): first + i for first, names in _THINGS for i, name in enumerate(names.split())}
 )
-"""The 80 things of COCO by name, each with its official category id, 1 to 90 with gaps."""
+"""COCO's 80 thing classes: name to official category id, 1 to 90 with gaps."""
 
 
 class CocoRecord(TypedDict):
-    """One segment of one image, in JSON's types.
+    """A detection result in JSON types: one segment of one image.
 
     Attributes:
         image_id: The caller's id of the image.
-        category_id: What it shows.
-        bbox: [x, y, width, height], px of the image, x and y of the left and top edge.
+        category_id: Category of the segment.
+        bbox: [x, y, width, height], px of the image; x and y are the left and top edge.
         score: 0..1.
         segmentation: The mask.
-        file_name: The image's name, where the caller has one.
+        file_name: Name of the image, if the caller has one.
     """
 
     image_id: int
@@ -59,13 +59,13 @@ class CocoRecord(TypedDict):
 
 
 class CocoAnnotation(TypedDict):
-    """One segment of one image of a dataset, in JSON's types.
+    """A dataset annotation in JSON types: one segment of one image.
 
     Attributes:
-        id: Of the annotation, from 1.
+        id: Id of the annotation, from 1.
         image_id, category_id: As in `CocoRecord`.
         bbox: [x, y, width, height] of the mask, px.
-        area: How many pixels the mask has.
+        area: Area of the mask, pixels.
         segmentation: Polygons [x, y, x, y, ...] along pixel edges: exact, holes cut out.
         iscrowd: 0.
         score: 0..1.
@@ -84,23 +84,23 @@ class CocoAnnotation(TypedDict):
 def as_records(
     result: Result, image_id: int, category_ids: Mapping[int, int] | None = None, *, file_name: str | None = None
 ) -> list[CocoRecord]:
-    """The selected segments of an image as COCO's results.
+    """The selected segments of an image as COCO detection results.
 
-    `COCO.loadRes` takes the area of a record that has a box from the box. To score masks by the sizes of COCO (small,
-    medium, large) on their own area, drop `bbox` first, as others do.
+    `COCO.loadRes` computes the area of a record from `bbox` if there is one. Drop `bbox` to score masks by their own
+    area in COCO's size ranges (small, medium, large).
 
     Args:
         result: The image's result; its masks are decoded if they are not yet.
         image_id: Id of the image in the ground truth.
-        category_ids: Class id to category id, such as `official_ids` gives; None: class ids as they are, counted from
-            0, and category 1 for segments that the model does not name.
-        file_name: The image's name, kept in each record.
+        category_ids: Class id to category id, as from `official_ids`; None: class ids unchanged, from 0, and category
+            1 for segments without a class name.
+        file_name: Name of the image, stored in every record.
 
     Returns:
         N records, best first.
 
     Raises:
-        OptionError: A selected segment is of a class that `category_ids` does not have.
+        OptionError: The class of a selected segment is not in `category_ids`.
     """
     if category_ids is not None:
         categories = [_category(class_id, category_ids) for class_id in result.class_ids.tolist()]
@@ -113,7 +113,7 @@ def as_records(
 def records(
     result: Result, image_id: int, categories: Sequence[int | None], *, file_name: str | None = None
 ) -> list[CocoRecord]:
-    """The selected segments as COCO's results, each with its category; those that have none are left out."""
+    """The selected segments as COCO detection results; segments whose category is None are skipped."""
     found: list[CocoRecord] = []
     for category, (x0, y0, x1, y1), score, mask in zip(
         categories, result.boxes.tolist(), result.scores.tolist(), result.rle(), strict=True
@@ -136,19 +136,19 @@ def records(
 def as_annotations(
     result: Result, image_id: int, categories: Sequence[int | None], first_id: int = 1
 ) -> list[CocoAnnotation]:
-    """The selected segments as annotations of a dataset.
+    """The selected segments as dataset annotations.
 
     Args:
         result: The image's result; its masks are decoded if they are not yet.
         image_id: Id of the image in the dataset.
-        categories: N category ids; segments that have none are left out, and those whose mask has no pixel.
+        categories: N category ids; segments whose category is None or whose mask is empty are skipped.
         first_id: Id of the first annotation.
 
     Returns:
         Up to N annotations, best first.
     """
     found: list[CocoAnnotation] = []
-    crops = result.crops()
+    crops = result.mask_crops()
     outlines = coco_polygons(crops)
     for category, score, crop, polygons in zip(categories, result.scores.tolist(), crops, outlines, strict=True):
         if category is None or not crop.pixels.any():
@@ -169,20 +169,20 @@ def as_annotations(
 
 
 def _bounds(crop: MaskCrop) -> list[int]:
-    """The box around a mask's pixels, x, y, width and height."""
+    """The bounding box of a mask: x, y, width and height."""
     columns, rows = np.flatnonzero(crop.pixels.any(axis=0)), np.flatnonzero(crop.pixels.any(axis=1))
     left, top = int(columns[0]), int(rows[0])
     return [crop.left + left, crop.top + top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
 
 
 def official_ids(class_names: Sequence[str]) -> dict[int, int] | None:
-    """COCO's category ids for a model that knows COCO's 80 things.
+    """COCO's category ids for a model of COCO's 80 thing classes.
 
     Args:
         class_names: The model's class names, by class id.
 
     Returns:
-        Class id to official category id; None where the names are not exactly those 80.
+        Class id to official category id; None unless the names are exactly those 80.
     """
     if len(class_names) != len(CATEGORY_IDS) or set(class_names) != CATEGORY_IDS.keys():
         return None

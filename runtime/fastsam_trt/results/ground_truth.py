@@ -1,4 +1,4 @@
-"""GroundTruth: the ids that a file of COCO annotations gives to images and categories."""
+"""GroundTruth: image and category ids from a COCO annotation file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fastsam_trt.errors import GroundTruthError
 
 
 class GroundTruth:
-    """Images by file name and categories by name, of a file in COCO's format.
+    """The images of a COCO annotation file by file name, and its categories by name.
 
     Attributes:
-        path: The file.
-        categories: Id to name.
+        path: The annotation file.
+        categories: Category id to name.
     """
 
     def __init__(self, path: Path) -> None:
         """Read the file.
 
         Raises:
-            GroundTruthError: It can't be read, or has no images and categories with whole numbers as ids.
+            GroundTruthError: It can't be read, or lacks images or categories with integer ids.
         """
         self.path = path
         data = _read(path)
@@ -40,19 +40,19 @@ class GroundTruth:
         self._folded = _only((category_id, name.casefold()) for category_id, name in self.categories.items())
 
     def image_ids(self, files: Iterable[Path]) -> dict[Path, int]:
-        """The ids of images.
+        """The ids of image files.
 
-        A file's path ends in the `file_name` of its image, or, where there is no such image, its name is the last part
-        of one.
+        An image matches if the path of the file ends with its `file_name`. If no image does, images whose `file_name`
+        has the same last part match.
 
         Args:
-            files: The images.
+            files: The image files.
 
         Returns:
-            Each file to its id.
+            File to image id.
 
         Raises:
-            GroundTruthError: An image is not there, or could be several, or two of them are the same.
+            GroundTruthError: A file matches no image or several, or two files match the same image.
         """
         found: dict[Path, int] = {}
         owners: dict[int, Path] = {}
@@ -64,21 +64,21 @@ class GroundTruth:
                 continue
             if len(candidates) > 1:
                 names = " and ".join(self._names[candidate] for candidate in candidates[:2])
-                raise GroundTruthError(self.path, f"one image for {file}", names)
+                raise GroundTruthError(self.path, f"one image that matches {file}", names)
             (image_id,) = candidates
             if image_id in owners:
                 raise GroundTruthError(
-                    self.path, "an image for each file", f"id {image_id} for {owners[image_id]} and {file}"
+                    self.path, "a different image for each file", f"id {image_id} for {owners[image_id]} and {file}"
                 )
             owners[image_id] = file
             found[file] = image_id
         if absent:
-            others = f", nor of {len(absent) - 1} more" if len(absent) > 1 else ""
-            raise GroundTruthError(self.path, "each image by its file_name", f"none of {absent[0]}{others}")
+            others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            raise GroundTruthError(self.path, "an image for each file", f"none for {absent[0]}{others}")
         return found
 
     def category_id(self, name: str) -> int | None:
-        """The id of the category of that name, exactly or else in any case; None where there is none."""
+        """The id of a category by name: an exact match, else one that ignores case; None if there is neither."""
         name = _normal(name)
         return self._exact.get(name, self._folded.get(name.casefold()))
 
@@ -95,16 +95,16 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
-        raise GroundTruthError(path, "a file of COCO annotations", f"none ({error.strerror})") from error
+        raise GroundTruthError(path, "a COCO annotation file", f"none ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise GroundTruthError(path, "COCO annotations in JSON", f"a file that is no JSON ({error})") from error
+        raise GroundTruthError(path, "COCO annotations in JSON", f"invalid JSON ({error})") from error
     if not isinstance(data, dict):
         raise GroundTruthError(path, "an object with images and categories", f"a {type(data).__name__}")
     return data
 
 
 def _by_id(path: Path, data: dict[str, Any], key: str, name: str) -> dict[int, str]:
-    """The entries of a list of the file: id to name."""
+    """A list of the file as a mapping: id to name."""
     entries = data.get(key)
     if not isinstance(entries, list) or not entries:
         raise GroundTruthError(path, f"a list {key!r}", "none")
@@ -113,15 +113,15 @@ def _by_id(path: Path, data: dict[str, Any], key: str, name: str) -> dict[int, s
         fields = entry if isinstance(entry, dict) else {}
         number, text = fields.get("id"), fields.get(name)
         if type(number) is not int or not isinstance(text, str) or not text:
-            raise GroundTruthError(path, f"an id, a whole number, and a {name} for each of its {key}", repr(entry)[:80])
+            raise GroundTruthError(path, f"an integer id and a {name} for each of its {key}", repr(entry)[:80])
         if number in found:
-            raise GroundTruthError(path, f"an id of its own for each of its {key}", f"{number} twice")
+            raise GroundTruthError(path, f"unique ids for its {key}", f"{number} twice")
         found[number] = _normal(text)
     return found
 
 
 def _only(named: Iterable[tuple[int, str]]) -> dict[str, int]:
-    """Names to ids, without the names that several have."""
+    """Name to id, without names that occur more than once."""
     found: dict[str, list[int]] = {}
     for number, name in named:
         found.setdefault(name, []).append(number)
@@ -129,7 +129,7 @@ def _only(named: Iterable[tuple[int, str]]) -> dict[str, int]:
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a path of any system."""
+    """The parts of a path, whatever its system's separator."""
     return [part for part in _normal(name).replace("\\", "/").split("/") if part not in ("", ".")] or [""]
 
 

@@ -1,4 +1,4 @@
-"""Outlines: the rings of pixel edges around a mask's parts and holes, and rings joined into one."""
+"""Outlines of masks: closed rings around parts and holes, and rings joined into one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ring: TypeAlias = NDArray[np.int32]
-"""(k, 2) int32 xy, the corners of a closed line; the last is joined to the first."""
+"""(k, 2) int32 xy, the corners of a closed line; the last corner connects to the first."""
 
 # Directions are numbered clockwise on the screen: 0 east, 1 south-east, 2 south, and so on to 7 north-east.
 _DIRECTIONS = np.array([[5, 6, 7], [4, 8, 0], [3, 2, 1]], np.int8)  # [1 + dy, 1 + dx]; 8: a part of one pixel
-_CORNERS = np.array([[0, 0], [1, 1], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0], [1, 0]], np.int32)  # of odd directions
-_FIRST = np.array([7, 1, 1, 3, 3, 5, 5, 7], np.int8)  # the corner where a border enters a pixel, by its side
-_NEAR = 4096  # how many corners a ring may be tied to, at most
+_CORNERS = np.array([[0, 0], [1, 1], [0, 0], [0, 1], [0, 0], [0, 0], [0, 0], [1, 0]], np.int32)  # by odd direction
+_FIRST = np.array([7, 1, 1, 3, 3, 5, 5, 7], np.int8)  # the corner where a border enters a pixel, by direction
+_NEAR = 4096  # candidate corners when a ring is joined to the others
 
 
 def _count_sides() -> NDArray[np.int64]:
-    """How many sides of a pixel a border passes: (9, 8) by where it goes on to and where it came from."""
+    """Number of sides of a pixel that a border follows: (9, 8), by its next and its previous direction."""
     sides = np.full((9, 8), 4)  # all around
     for leaving in range(8):
         for back in range(8):
@@ -34,18 +34,18 @@ _SIDES = _count_sides()
 
 
 def edge_rings(masks: Sequence[NDArray[np.bool_]], *, holes: bool = True) -> list[list[list[Ring]]]:
-    """Follow the edges of masks' pixels: filled by the even-odd rule, the rings of a mask are the mask.
+    """Rings along the edges of masks' pixels. Filling the rings by the even-odd rule gives back the mask.
 
-    OpenCV's borders go through the pixels of the rim, the background to their right. Going around each of those pixels
-    from where the border comes in to where it goes on, on that side, follows the edges.
+    OpenCV's borders connect the centres of boundary pixels, with the background on their right. This function walks
+    around each boundary pixel on that side, from where the border enters it to where it leaves.
 
     Args:
         masks: n masks (h, w) bool.
-        holes: Whether to follow holes too. Without them there is no ring for what lies inside a hole either.
+        holes: Whether to return rings of holes. Without them, parts that lie inside a hole have no ring either.
 
     Returns:
-        For each mask a list for each part, parts that touch at a corner being one: its outer ring, then those of its
-        holes, in pixel edges: (0, 0) to (w, h). Consecutive edges of a ring are at right angles.
+        For each mask one list per part: the outer ring, then the rings of its holes, in pixel edges from (0, 0) to
+        (w, h). Parts that touch at a corner count as one. Consecutive edges of a ring are at right angles.
     """
     mode = cv2.RETR_CCOMP if holes else cv2.RETR_EXTERNAL
     found = [_borders(mask, mode, cv2.CHAIN_APPROX_NONE) for mask in masks]
@@ -54,26 +54,26 @@ def edge_rings(masks: Sequence[NDArray[np.bool_]], *, holes: bool = True) -> lis
 
 
 def centre_rings(mask: NDArray[np.bool_]) -> list[list[Ring]]:
-    """Lines through the pixels of a mask's rim: what `cv2.fillPoly` fills, and draws, back to the mask.
+    """Rings through the centres of a mask's boundary pixels. `cv2.fillPoly` gives back the mask.
 
     Args:
         mask: (h, w) bool.
 
     Returns:
-        A list for each part, as `edge_rings` has it, of pixels by column and row; a ring may have one or two corners.
+        One list of rings per part, as in `edge_rings`, in columns and rows. A ring may have only one or two corners.
     """
     return _parts(*_borders(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE))
 
 
 def simplify(ring: Ring, tolerance_px: float) -> Ring:
-    """Leave corners out (Douglas and Peucker, `cv2.approxPolyDP`).
+    """Drop corners (Douglas-Peucker, `cv2.approxPolyDP`).
 
     Args:
         ring: (k, 2) with k of 3 or more.
-        tolerance_px: How far the ring may move.
+        tolerance_px: Largest distance between the ring and its simplification.
 
     Returns:
-        (k, 2) with k of 3 or more: what would collapse becomes the box around the ring.
+        (k, 2) with k of 3 or more. A ring that would collapse becomes its bounding box.
     """
     simple = cv2.approxPolyDP(ring[:, None], tolerance_px, closed=True).reshape(-1, 2)
     if len(simple) >= 3:
@@ -83,15 +83,15 @@ def simplify(ring: Ring, tolerance_px: float) -> Ring:
 
 
 def join(rings: Sequence[Ring]) -> Ring:
-    """Make one ring of several, each tied to one further left by a line there and back between two corners.
+    """Join rings into one. Each is connected to a ring further left by a line that is traversed both ways.
 
-    A line that is passed twice encloses nothing, so the even-odd rule fills the same as for the rings apart.
+    Such a line encloses no area, so that the even-odd rule fills the same pixels as for separate rings.
 
     Args:
-        rings: One or more.
+        rings: One or more rings.
 
     Returns:
-        (k, 2): the corners of all, and two more for each ring after the first.
+        (k, 2): the corners of all rings, and two more for each ring after the first.
     """
     if len(rings) == 1:
         return rings[0]
@@ -104,13 +104,13 @@ def join(rings: Sequence[Ring]) -> Ring:
     following = _cyclic_next(heads, lengths).tolist()
     repeated: list[int] = []
     starts = starts[np.argsort(corners[starts, 0], kind="stable")]
-    lefts = np.searchsorted(xs, corners[starts, 0]).tolist()  # how many corners lie further left
+    lefts = np.searchsorted(xs, corners[starts, 0]).tolist()  # number of corners further left
     root, *others = starts.tolist()
     for start, left, (x, y) in zip(others, lefts[1:], corners[starts[1:]].tolist(), strict=True):
         near = slice(max(left - _NEAR, 0), left)
         away = (xs[near] - x) ** 2 + (ys[near] - y) ** 2
         target = int(by_column[near][away.argmin()]) if left else root
-        begin, end = len(following), len(following) + 1  # the start again, and the target again
+        begin, end = len(following), len(following) + 1  # copies of the start and the target
         following += [following[start], following[target]]
         following[start], following[target] = end, begin
         repeated += [start, target]
@@ -122,7 +122,7 @@ def join(rings: Sequence[Ring]) -> Ring:
 
 
 def _around(borders: Sequence[NDArray[np.int32]]) -> list[Ring]:
-    """The edges of pixels along borders that go through the pixels, all borders at once."""
+    """The edges of the pixels that borders go through, all borders at once."""
     if not borders:
         return []
     lengths = np.array([len(border) for border in borders])
@@ -136,9 +136,9 @@ def _around(borders: Sequence[NDArray[np.int32]]) -> list[Ring]:
     back = (leaving[before] + 4) & 7  # where the border came from
     sides = _SIDES[leaving, back]
 
-    at = np.repeat(np.arange(len(pixels)), sides)  # for each side that is passed, the pixel
+    at = np.repeat(np.arange(len(pixels)), sides)  # the pixel of each side
     passed = np.arange(len(at)) - np.repeat(np.cumsum(sides) - sides, sides) + 1
-    corner = (_FIRST[back][at] - 2 * passed) & 7  # at its end, which gives its direction too
+    corner = (_FIRST[back][at] - 2 * passed) & 7  # at the end of the side; it gives the direction as well
     ring_of = np.repeat(np.arange(len(borders)), lengths)[at]
     lengths = np.bincount(ring_of, minlength=len(borders))
     after = _cyclic_next(np.cumsum(lengths) - lengths, lengths)
@@ -148,7 +148,7 @@ def _around(borders: Sequence[NDArray[np.int32]]) -> list[Ring]:
 
 
 def _borders(mask: NDArray[np.bool_], mode: int, chain: int) -> tuple[list[NDArray[np.int32]], NDArray[np.int32]]:
-    """Borders of parts and holes, (k, 2) xy each, and for each hole the index of its part, else -1."""
+    """Borders of parts and holes, (k, 2) xy, and per border the index of its part for a hole, -1 for a part."""
     if not mask.any():
         return [], np.empty(0, np.int32)
     borders, tree = cv2.findContours(mask.view(np.uint8), mode, chain)
@@ -169,7 +169,7 @@ def _parts(rings: Sequence[Ring], parents: NDArray[np.int32]) -> list[list[Ring]
 
 
 def _cyclic_next(heads: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each item of cycles that lie one after the other, the index of the next in its cycle."""
+    """For each item of consecutive cycles, the index of the next item in its cycle."""
     after = np.arange(1, int(lengths.sum()) + 1)
     after[heads + lengths - 1] = heads
     return after

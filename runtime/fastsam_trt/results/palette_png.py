@@ -1,4 +1,4 @@
-"""PNG files with a palette, which OpenCV can't write (PNG specification, https://www.w3.org/TR/png-3/)."""
+"""Encode PNG files with a palette, which OpenCV can't (PNG specification, https://www.w3.org/TR/png-3/)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE_COLOUR = 3
-_LEVEL = 3  # of zlib: on label maps about as small as its default, in half the time
+_LEVEL = 3  # of zlib: for label maps about as small as the default level, in half the time
 
 
 def encode_palette(indices: NDArray[np.unsignedinteger[Any]], palette: NDArray[np.uint8]) -> bytes:
-    """Encode a picture of palette indices: 8 bits a pixel, colour type 3, no filter, not interlaced.
+    """Encode an image of palette indices: 8 bits per pixel, colour type 3, no filter, not interlaced.
 
     Args:
-        indices: (H, W) uint8, each below n; neither side 0.
+        indices: (H, W) uint8, all below n; not empty.
         palette: (n, 3) uint8 RGB, n from 1 to 256.
 
     Returns:
-        The file.
+        The bytes of the file.
 
     Raises:
-        ValueError: The arrays are of another shape or dtype, or an index has no colour.
+        ValueError: The arrays have another shape or dtype, or an index is n or more.
     """
     if indices.dtype != np.uint8 or indices.ndim != 2 or not indices.size:
         raise ValueError(f"expected indices (H, W) uint8, found {indices.shape} {indices.dtype}")
@@ -34,7 +34,7 @@ def encode_palette(indices: NDArray[np.unsignedinteger[Any]], palette: NDArray[n
     if indices.max() >= len(palette):
         raise ValueError(f"expected indices below {len(palette)}, found {indices.max()}")
     height, width = indices.shape
-    rows = np.zeros((height, 1 + width), np.uint8)  # each row after its filter type, 0: none
+    rows = np.zeros((height, 1 + width), np.uint8)  # every row begins with its filter type, 0: none
     rows[:, 1:] = indices
     header = struct.pack(">IIBBBBB", width, height, 8, _PALETTE_COLOUR, 0, 0, 0)
     chunks = (

@@ -1,18 +1,18 @@
-"""Result: what was selected in one frame."""
+"""Result: the segments that were selected in one frame."""
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.results import rle
-from fastsam_trt.results.cutouts import cut_out
-from fastsam_trt.results.detections import as_detections
 from fastsam_trt.results.polygons import polygons
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import Selection
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
 
 class Result:
-    """The n selected segments of one frame, best first. Masks are decoded when first asked for, by any thread.
+    """The n selected segments of one frame, best first. Masks are decoded on first use; any thread may read a result.
 
-    It is the same for every family of models. Boxes count from edges: a pixel of column x covers x to x + 1, so a whole
-    frame is 0, 0, W, H.
+    The class is the same for all model families. Boxes are in pixel edges: the pixel in column x spans x to x + 1, so
+    the box of a whole frame is 0, 0, W, H.
 
     Attributes:
         frame: (H, W, 3) uint8 BGR, the frame itself, not a copy.
-        segments: Everything that the segmenter found.
-        selection: Which of it was selected.
-        prompts: The prompts that were asked.
-        embedded: How many crops CLIP saw for this frame.
-        frames: Stands for the frames that it follows, whose tracks it has; None where that is not known.
-        speed: ms of each stage: `preprocess`, `segment`, `select`, `decode` (masks; 0 until they are decoded), `total`.
+        segments: All segments of the frame, selected or not.
+        selection: Which of them are selected, and why.
+        prompts: The prompts of this frame.
+        crops_embedded: Number of crops that CLIP embedded for this frame.
+        stream: Token of the stream whose tracks the segments belong to; None if unknown.
+        speed: ms per stage: `preprocess`, `segment`, `select`, `decode` (masks; 0 until they are decoded), `total`.
     """
 
     __slots__ = (
         "_class_agnostic",
         "_class_names",
         "_crops",
-        "embedded",
+        "crops_embedded",
         "frame",
-        "frames",
         "prompts",
         "segments",
         "selection",
         "speed",
+        "stream",
     )
 
     def __init__(
@@ -60,15 +60,15 @@ class Result:
         class_agnostic: bool = False,
         prompts: tuple[str, ...],
         speed: dict[str, float],
-        embedded: int = 0,
-        frames: object = None,
+        crops_embedded: int = 0,
+        stream: object = None,
     ) -> None:
         self.frame = frame
-        self.frames = frames
+        self.stream = stream
         self.segments = segments
         self.selection = selection
         self.prompts = prompts
-        self.embedded = embedded
+        self.crops_embedded = crops_embedded
         self._class_names = class_names
         self._class_agnostic = class_agnostic
         self._crops: list[MaskCrop] | None = None
@@ -99,35 +99,40 @@ class Result:
 
     @property
     def labels(self) -> list[str | None]:
-        """N class names; None where the model's classes say nothing (FastSAM), or it has none."""
+        """N class names; None if the model has no class names, or a single class that means nothing (FastSAM)."""
         return [self.label_of(class_id) for class_id in self.class_ids.tolist()]
 
     def label_of(self, class_id: int) -> str | None:
-        """The name of a class as `labels` has it."""
+        """The name of a class, as in `labels`."""
         return None if self._class_agnostic or not self._class_names else self._class_names[class_id]
 
     @property
     def prompt_ids(self) -> NDArray[np.int32]:
-        """(n,) int32 into `prompts`; -1 where no text prompt chose the segment."""
+        """(n,) int32 into `prompts`; -1 for segments that no text prompt selected."""
         return self.selection.prompt_ids
 
     @property
     def similarities(self) -> NDArray[np.float32]:
-        """(n,) float32, 0..1, how sure CLIP is of the prompt; NaN where CLIP was not asked."""
+        """(n,) float32, 0..1, how well the segment matches its prompt according to CLIP; NaN if CLIP was not used."""
         return self.selection.similarities
 
     @property
     def track_ids(self) -> NDArray[np.int32]:
-        """(n,) int32; -1 where nothing is tracked."""
+        """(n,) int32; -1 for segments that are not tracked."""
         return self.segments.track_ids[self.selection.indices]
 
     @property
     def pending(self) -> NDArray[np.intp]:
-        """(m,) into `segments`: those that are decided in a later frame, when CLIP has seen them (see `budget_ms`)."""
+        """(m,) indices into `segments`: segments that wait for CLIP, and are decided in a later frame (`budget_ms`)."""
         return self.selection.pending
 
-    def crops(self) -> list[MaskCrop]:
-        """The n masks, each inside its box: decoded on first use, kept after it."""
+    @property
+    def pending_tracks(self) -> NDArray[np.int32]:
+        """(m,) int32, the track ids of the `pending` segments; -1 for segments that are not tracked."""
+        return self.segments.track_ids[self.selection.pending]
+
+    def mask_crops(self) -> list[MaskCrop]:
+        """The n masks, each inside its box: decoded on first use, then kept."""
         if self._crops is None:
             start = time.perf_counter()
             self._crops = self.segments.masks.decode(self.selection.indices.tolist())
@@ -136,43 +141,93 @@ class Result:
         return self._crops
 
     def masks(self) -> NDArray[np.bool_]:
-        """The masks on whole frames, (n, H, W) bool."""
-        return paste(self.crops(), self.frame.shape[0], self.frame.shape[1])
+        """The masks at the size of the frame, (n, H, W) bool."""
+        return paste(self.mask_crops(), self.frame.shape[0], self.frame.shape[1])
 
     def cutouts(self) -> list[NDArray[np.uint8]]:
-        """The segments cut out of the frame: n of (h, w, 4) uint8 BGRA inside their boxes, alpha the mask."""
-        return [cut_out(self.frame, crop) for crop in self.crops()]
+        """The segments cut out of the frame: n of (h, w, 4) uint8 BGRA inside their boxes, alpha is the mask."""
+        return [cut_out(self.frame, crop) for crop in self.mask_crops()]
 
     def rle(self) -> list[rle.Rle]:
         """The masks as COCO RLE."""
-        return [rle.encode(crop, self.frame.shape[0], self.frame.shape[1]) for crop in self.crops()]
+        return [rle.encode(crop, self.frame.shape[0], self.frame.shape[1]) for crop in self.mask_crops()]
 
     def polygons(self, simplify_px: float = 0.0, *, holes: bool = True) -> list[list[NDArray[np.float32]]]:
         """The masks as outlines along the edges of their pixels.
 
         Args:
-            simplify_px: How far a vertex may lie from the outline that leaves it out, px; 0: exact.
-            holes: Whether to cut out holes, each by a line there and back from its polygon's outline.
+            simplify_px: Vertices that lie closer to the simplified outline than this are dropped, px; 0: exact.
+            holes: Whether to cut out holes. A hole is joined to the outline by a line that is traversed both ways.
 
         Returns:
-            For each segment its polygons, (k, 2) float32 xy with k of 3 or more, px of the frame, a pixel's centre
-            being a whole number: + 0.5 makes them COCO's. A segment in parts has several, one without pixels none.
-            The rest of the convention: `fastsam_trt.results.polygons`.
+            For each segment its polygons, (k, 2) float32 xy with k of 3 or more, px of the frame. Whole numbers are
+            pixel centres; add 0.5 for COCO's coordinates. A segment in several parts has several polygons, a segment
+            without pixels has none. `fastsam_trt.results.polygons` has the details.
 
         Raises:
-            OptionError: `simplify_px` is negative or no finite number.
+            OptionError: `simplify_px` is negative or not finite.
         """
-        return polygons(self.crops(), simplify_px, holes=holes)
+        return polygons(self.mask_crops(), simplify_px, holes=holes)
 
     def to_supervision(self) -> Detections:
-        """The segments as `supervision.Detections`.
+        """The segments as `supervision.Detections`, for its annotators, zones and trackers.
 
         Returns:
             `xyxy`, `mask` (n, H, W) bool, `confidence`, `class_id`; `tracker_id` if any segment is tracked, -1 for
             those that are not; in `data`, `class_name` and `prompt`, (n,) str, empty where there is none, and
-            `similarity`, (n,) float32. `class_name` has the only class of a one-class model too.
+            `similarity`, (n,) float32. `class_name` is set for one-class models too.
 
         Raises:
             PackagesMissingError: The extra `[supervision]` is not installed.
         """
-        return as_detections(self)
+        try:
+            from supervision import Detections
+        except ModuleNotFoundError as error:
+            raise PackagesMissingError([error.name or "supervision"], "supervision") from error
+        names, prompts = self.class_names, self.prompts
+        class_names = [names[i] if i < len(names) else "" for i in self.class_ids.tolist()]
+        return Detections(
+            xyxy=self.boxes,
+            mask=self.masks(),
+            confidence=self.scores,
+            class_id=self.class_ids,
+            tracker_id=self.track_ids if (self.track_ids >= 0).any() else None,
+            data={
+                "class_name": np.array(class_names, np.str_),
+                "prompt": np.array([prompts[i] if i >= 0 else "" for i in self.prompt_ids.tolist()], np.str_),
+                "similarity": self.similarities,
+            },
+        )
+
+    def crops(self) -> list[MaskCrop]:
+        """Deprecated: the old name of `mask_crops`."""
+        _warn_renamed("Result.crops()", "Result.mask_crops()")
+        return self.mask_crops()
+
+    @property
+    def embedded(self) -> int:
+        """Deprecated: the old name of `crops_embedded`."""
+        _warn_renamed("Result.embedded", "Result.crops_embedded")
+        return self.crops_embedded
+
+
+def cut_out(frame: NDArray[np.uint8], crop: MaskCrop) -> NDArray[np.uint8]:
+    """Cut a mask out of a frame.
+
+    Args:
+        frame: (H, W, 3) uint8 BGR.
+        crop: The mask inside its box.
+
+    Returns:
+        (h, w, 4) uint8 BGRA, of the crop's size: alpha is 255 inside the mask; all channels are 0 outside it.
+    """
+    left, top, pixels = crop
+    height, width = pixels.shape
+    image = np.full((height, width, 4), 255, np.uint8)
+    image[..., :3] = frame[top : top + height, left : left + width]
+    image[~pixels] = 0
+    return image
+
+
+def _warn_renamed(old: str, new: str) -> None:
+    warnings.warn(f"{old} is now {new}; the old name works until the next minor version", DeprecationWarning, 3)

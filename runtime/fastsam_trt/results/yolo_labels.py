@@ -1,4 +1,4 @@
-"""Labels of segments as YOLO trains on them: ultralytics' text format, a line a segment.
+"""Segments in ultralytics' label format for training YOLO: one line of text per segment.
 
 https://docs.ultralytics.com/datasets/segment/
 """
@@ -20,21 +20,21 @@ _LEAST_VERTICES = 3
 def label_lines(result: Result, classes: Sequence[int | None], *, confidence: bool = False) -> str:
     """The selected segments as lines `class x y x y ...`.
 
-    The polygon of a line runs through the centres of the rim's pixels, as a fraction of the frame's width and height:
-    ultralytics draws it with its rim, and so gets the mask back. The parts and holes of a segment are joined into one
-    polygon, by lines there and back, since a line holds one; such a line is a pixel wide in what ultralytics draws.
+    The polygon goes through the centres of boundary pixels, in fractions of the frame's width and height. ultralytics
+    fills a polygon including its outline, which gives back the mask. The format has one polygon per line, so the parts
+    and holes of a segment are joined by lines that are traversed both ways; ultralytics draws those one pixel wide.
 
     Args:
         result: The frame's result; its masks are decoded if they are not yet.
-        classes: N classes from 0; segments that have none are left out, and those whose mask has no pixel.
-        confidence: Whether each line ends with the segment's score, as ultralytics' `save_conf` has it.
+        classes: N class numbers from 0; segments whose class is None or whose mask is empty are skipped.
+        confidence: Whether lines end with the score of the segment, as with ultralytics' `save_conf`.
 
     Returns:
-        The text of the file; empty without segments.
+        The text of the file; empty if there are no segments.
     """
     size = np.array(result.frame.shape[1::-1])
     lines = []
-    for number, score, crop in zip(classes, result.scores.tolist(), result.crops(), strict=True):
+    for number, score, crop in zip(classes, result.scores.tolist(), result.mask_crops(), strict=True):
         if number is None or not crop.pixels.any():
             continue
         values = [*(_outline(crop) / size).ravel().tolist(), *([score] if confidence else [])]
@@ -43,7 +43,7 @@ def label_lines(result: Result, classes: Sequence[int | None], *, confidence: bo
 
 
 def _outline(crop: MaskCrop) -> NDArray[np.float64]:
-    """One polygon for a whole mask, (k, 2) xy from edges of the frame, with k of 3 or more."""
+    """One polygon for a whole mask, (k, 2) xy in pixel edges of the frame, with k of 3 or more."""
     ring = join([ring for part in centre_rings(crop.pixels) for ring in part])
     missing = max(_LEAST_VERTICES - len(ring), 0)
     closed = np.concatenate([ring, np.repeat(ring[-1:], missing, axis=0)])

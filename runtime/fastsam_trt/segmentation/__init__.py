@@ -1,1 +1,1 @@
-"""Segment a frame: the model, its decoder, and its candidate segments."""
+"""Run segmentation models and decode their outputs to segments."""

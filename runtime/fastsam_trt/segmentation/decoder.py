@@ -1,4 +1,4 @@
-"""The registry of decoders: how a family's raw outputs become segments."""
+"""Decoders of model families, from raw outputs to segments, and their registry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeAlias
 
-from fastsam_engine.discovery import import_modules
 from fastsam_engine.errors import ModelFileError
+from fastsam_engine.import_names import import_modules
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.errors import OptionError
@@ -18,20 +18,20 @@ from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.segmentation.segments import Segments
 
 OpenPart: TypeAlias = Callable[[str], Session]
-Outputs: TypeAlias = Mapping[str, Any]  # arrays; typing each as one that may lie elsewhere would burden all families
+Outputs: TypeAlias = Mapping[str, Any]  # `Array | DeviceArray` would burden every family with a check
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What counts as a segment.
+    """Which detections count as segments.
 
     Attributes:
         conf: Lowest score, 0..1.
-        iou: Highest overlap of two segments of one class, 0..1 (models that need NMS only).
-        agnostic_nms: Whether `iou` bounds the overlap of any two segments, whatever their classes.
-        max_segments: Most segments a frame.
+        iou: Highest IoU of the boxes of two segments of one class, 0..1 (only for models that need NMS).
+        agnostic_nms: Whether `iou` applies to any two segments, whatever their classes.
+        max_segments: Most segments per frame.
         classes: Class ids to keep; None: all.
-        components: Whether a class's map is split into its connected parts (semantic models only).
+        components: Whether the map of a class is split into connected components (semantic models only).
     """
 
     conf: float
@@ -51,44 +51,45 @@ class Thresholds:
 
 
 class Decoder(ABC):
-    """Reads the raw outputs of one family's graphs."""
+    """Decodes the raw outputs of one family's graphs."""
 
     family: ClassVar[str]
 
     def __init__(self, session: Session, open_part: OpenPart) -> None:
-        """Prepare for one model.
+        """Set up for one model.
 
         Args:
             session: Its first graph, open.
-            open_part: Opens another graph of the model by its part (`masks`: `M.masks.onnx`) as the first was opened.
+            open_part: Opens another graph of the model by its part (`masks`: `M.masks.onnx`), with the options that
+                the first was opened with.
         """
         self.spec = session.spec
 
-    def leave(self, session: Session) -> tuple[str, ...]:
-        """Take the model's decode graph, open, where one is at hand for outputs that lie on a device.
+    def use_device_decode(self, session: Session) -> tuple[str, ...]:
+        """Decode masks on the device from now on, where the family can.
 
         Args:
-            session: `M.decode.onnx`, at the first graph's place.
+            session: The model's decode graph, `M.decode.onnx`, open in the same memory as the first graph.
 
         Returns:
-            Names of the outputs that may be left there from now on.
+            Names of the outputs to keep on the device.
         """
         return ()
 
-    def settle(self) -> None:  # noqa: B027 - most families leave nothing
-        """Let earlier segments keep what the model's next run would overwrite of the outputs that were left."""
+    def detach_earlier_results(self) -> None:  # noqa: B027 - most families keep nothing on the device
+        """Copy what earlier segments need from kept outputs, before the model's next run overwrites them."""
 
     def close(self) -> None:  # noqa: B027 - as above
-        """Let all earlier segments keep what they need of the outputs that were left: the graphs are about to go."""
+        """Bring what earlier segments need from kept outputs to the host, before the graphs are closed."""
 
     @abstractmethod
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
-        """Make segments of one frame's outputs.
+        """Decode one frame's outputs.
 
         Args:
-            outputs: As `Session.run` returns them, save those that `leave` named, which may be device arrays.
+            outputs: As `Session.run` returns them; those that `use_device_decode` named may be device arrays.
             letterbox: Where the frame lies in the model's input.
-            thresholds: What counts.
+            thresholds: Which detections count.
         """
 
 
@@ -96,7 +97,7 @@ _REGISTERED: dict[str, type[Decoder]] = {}
 
 
 def register(decoder: type[Decoder]) -> type[Decoder]:
-    """Class decorator that makes a decoder known under its family."""
+    """Class decorator that registers a decoder under its family."""
     _REGISTERED[decoder.family] = decoder
     return decoder
 
@@ -105,15 +106,14 @@ def decoder_for(session: Session, open_part: OpenPart) -> Decoder:
     """The decoder of a session's family; see `Decoder` for the arguments.
 
     Raises:
-        ModelFileError: The model is no segmenter, takes more pictures than one at a time, or is of a family that this
-            version does not know.
+        ModelFileError: The model is no segmenter, needs a batch of several images, or is of an unknown family.
     """
     spec = session.spec
     if spec.task != "segment":
         raise ModelFileError(
             session.path, f"expected a segmenter, found a model of task {spec.task!r}", "give another --model"
         )
-    one_at_a_time(session)
+    check_batch_of_one(session)
     families = _families()
     if spec.family not in families:
         known = ", ".join(sorted(families))
@@ -123,17 +123,17 @@ def decoder_for(session: Session, open_part: OpenPart) -> Decoder:
     return families[spec.family](session, open_part)
 
 
-def one_at_a_time(session: Session) -> None:
-    """Refuse a graph that can't be given a single picture.
+def check_batch_of_one(session: Session) -> None:
+    """Refuse a graph that can't run on a single image.
 
     Raises:
-        ModelFileError: Its batch is fixed at several.
+        ModelFileError: Its smallest batch is above one.
     """
     image = session.spec.input
     if isinstance(image, ImageInput) and image.batch[0] > 1:
         raise ModelFileError(
             session.path,
-            f"expected a graph that takes one picture, found a batch of {image.batch[0]}",
+            f"expected a graph that takes one image, found a batch of {image.batch[0]}",
             "export it again with: yolo export model=WEIGHTS.pt format=onnx batch=1 dynamic=True, "
             "or fastsam-trt export NAME --weights WEIGHTS.pt",
         )

@@ -1,9 +1,9 @@
-"""Panoptic merging: queries with soft masks become segments that do not overlap.
+"""Panoptic merging: from queries with soft masks to segments that do not overlap.
 
-As DETR's post-processing does it (arXiv 2005.12872, section 4.2, in the form of transformers'
-`post_process_panoptic_segmentation`): each pixel goes to the query whose probability times score is highest, and a
-query that keeps too little of its own mask is dropped. What a query keeps is counted on the maps as the model gives
-them; only where that is too close to call, it is counted at the frame's resolution.
+As in DETR's post-processing (arXiv 2005.12872, section 4.2, in the form of transformers'
+`post_process_panoptic_segmentation`): each pixel goes to the query with the highest probability times score, and a
+query that keeps too little of its mask is dropped. The kept area is counted at the model's resolution, and at the
+frame's only if that is too close to the threshold.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.segmentation.segments import Segments
 
 _MASK_THRESHOLD = 0.5
-_LEAST_KEPT = 0.8
-_CLOSE = 0.1  # to _LEAST_KEPT
-_FEW = 100  # cells
+_MIN_KEPT = 0.8
+_CLOSE = 0.1  # to _MIN_KEPT, so that the frame's resolution decides
+_FEW_CELLS = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Queries:
-    """The k queries of a frame that are sure enough of being something, in the model's order.
+    """The k queries of a frame with an object and a high enough score, in the model's order.
 
     Attributes:
-        indices: (k,) among the model's queries.
+        indices: (k,) indices into the model's queries.
         scores: (k,) float32 in 0..1.
         class_ids: (k,) int32.
     """
@@ -43,13 +43,13 @@ class Queries:
         return len(self.indices)
 
 
-def queries(logits: NDArray[np.float32], conf: float, most: int) -> Queries:
-    """Choose queries.
+def choose_queries(logits: NDArray[np.float32], conf: float, most: int) -> Queries:
+    """Choose the queries that detect an object.
 
     Args:
-        logits: (q, classes + 1), the last one for "no object".
-        conf: Least score.
-        most: Most queries to return, the surest of them.
+        logits: (q, classes + 1), the last class is "no object".
+        conf: Lowest score.
+        most: Most queries to return, those with the highest scores.
     """
     logits = logits.astype(np.float32)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -61,10 +61,10 @@ def queries(logits: NDArray[np.float32], conf: float, most: int) -> Queries:
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (k, h, w) to probabilities, without overflow; plane by plane, which stays in the cache."""
+    """Logits (k, h, w) to probabilities, without overflow; plane by plane, to stay in the processor's cache."""
     probabilities = np.empty(logits.shape, np.float32)
-    for plane, of in zip(probabilities, logits, strict=True):
-        np.multiply(of, 0.5, out=plane)
+    for plane, source in zip(probabilities, logits, strict=True):
+        np.multiply(source, 0.5, out=plane)
         np.tanh(plane, out=plane)
         np.multiply(plane, 0.5, out=plane)
         np.add(plane, 0.5, out=plane)
@@ -72,53 +72,53 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def merge(
-    probabilities: NDArray[np.float32], found: Queries, resize: PlaneResize, classes: Collection[int] | None
+    probabilities: NDArray[np.float32], queries: Queries, resize: MapToFrame, classes: Collection[int] | None
 ) -> Segments:
-    """Make segments of a frame's queries.
+    """Merge the queries of a frame into segments.
 
     Args:
-        probabilities: (k, h, w) float32 in 0..1, masks over the model's input. Changed in place.
-        found: The k queries.
-        resize: From the masks to the frame.
-        classes: Class ids to keep; None: all. The others compete for pixels all the same.
+        probabilities: (k, h, w) float32 in 0..1, soft masks over the model's input; modified in place.
+        queries: The k queries.
+        resize: From the soft masks to the frame.
+        classes: Class ids to keep; None: all. Queries of other classes still compete for pixels.
 
     Returns:
         The queries that keep a segment, best first.
     """
-    if not len(found):
-        return nothing(resize.letterbox)
-    probabilities *= found.scores[:, None, None]
+    if not len(queries):
+        return no_segments(resize.letterbox)
+    probabilities *= queries.scores[:, None, None]
     leaders = leading_planes(probabilities, resize.content)
-    order = np.argsort(-found.scores, kind="stable").tolist()
-    wanted = [query for query in order if classes is None or int(found.class_ids[query]) in classes]
+    order = np.argsort(-queries.scores, kind="stable").tolist()
+    wanted = [query for query in order if classes is None or int(queries.class_ids[query]) in classes]
     kept = np.array([query for query in wanted if _keeps(probabilities, leaders, query, resize)], np.intp)
     cells = np.array([bounds(leaders == query) for query in kept.tolist()], np.intp).reshape(-1, 4)
     masks = ArgmaxMasks(probabilities, leaders, kept, cells, resize)
-    return Segments(masks.windows.astype(np.float32), found.scores[kept], found.class_ids[kept], masks)
+    return Segments(masks.windows.astype(np.float32), queries.scores[kept], queries.class_ids[kept], masks)
 
 
-def nothing(letterbox: Letterbox) -> Segments:
+def no_segments(letterbox: Letterbox) -> Segments:
     """No segments."""
     none = np.empty(0, np.intp)
     masks = ArgmaxMasks(
-        np.empty((0, 1, 1), np.float32), none.reshape(0, 0), none, none.reshape(0, 4), PlaneResize(letterbox, 1, 1)
+        np.empty((0, 1, 1), np.float32), none.reshape(0, 0), none, none.reshape(0, 4), MapToFrame(letterbox, 1, 1)
     )
     return Segments(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32), masks)
 
 
-def _keeps(planes: NDArray[np.float32], leaders: NDArray[np.int16], query: int, resize: PlaneResize) -> bool:
-    """Whether a query keeps enough of its own mask."""
-    leads, own = leaders == query, (planes[query] >= _MASK_THRESHOLD) & (leaders >= 0)
-    kept, whole = int(leads.sum()), int(own.sum())
+def _keeps(planes: NDArray[np.float32], leaders: NDArray[np.int16], query: int, resize: MapToFrame) -> bool:
+    """Whether a query keeps enough of its mask."""
+    leads, alone = leaders == query, (planes[query] >= _MASK_THRESHOLD) & (leaders >= 0)
+    kept, whole = int(leads.sum()), int(alone.sum())
     if kept == 0 or whole == 0:
-        return False  # a pixel belongs to the query, or reaches the threshold, only beside a cell that does
-    if whole >= _FEW and abs(kept / whole - _LEAST_KEPT) > _CLOSE:
-        return kept / whole > _LEAST_KEPT
+        return False  # a pixel can belong to the query, or reach the threshold, only next to a cell that does
+    if whole >= _FEW_CELLS and abs(kept / whole - _MIN_KEPT) > _CLOSE:
+        return kept / whole > _MIN_KEPT
     masks = ArgmaxMasks(planes, leaders, np.array([query]), np.array([bounds(leads)], np.intp), resize)
     kept = int(masks.decode([0])[0].pixels.sum())
-    x0, y0, x1, y1 = resize.to_frame(np.array([bounds(own)], np.intp))[0].tolist()
+    x0, y0, x1, y1 = resize.to_frame(np.array([bounds(alone)], np.intp))[0].tolist()
     if x1 <= x0 or y1 <= y0:
         return False
     rows, columns = resize.reach(x0, y0, x1, y1)
     whole = int((resize.window(planes[query : query + 1, rows, columns], x0, y0, x1, y1) >= _MASK_THRESHOLD).sum())
-    return whole > 0 and kept / whole > _LEAST_KEPT
+    return whole > 0 and kept / whole > _MIN_KEPT

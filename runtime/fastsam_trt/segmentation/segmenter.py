@@ -1,4 +1,4 @@
-"""Segmenter: frame in, segments out."""
+"""Run a segmentation model: frame in, segments out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -18,13 +19,12 @@ from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_engine.store.model_store import beside
+from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.errors import OptionError
-from fastsam_trt.frames.helper_graphs import open_helpers
+from fastsam_trt.frames.helper_sessions import open_helper_sessions
 from fastsam_trt.frames.letterbox import Letterbox
-from fastsam_trt.frames.opencv_threads import limit_opencv_threads
-from fastsam_trt.frames.preprocess import FramePreprocessor
+from fastsam_trt.frames.preprocess import FramePreprocessor, limit_opencv_threads
 from fastsam_trt.frames.preprocess_on_device import DevicePreprocessor
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.frames.uploads import FrameUploads
@@ -37,13 +37,13 @@ from fastsam_trt.segmentation.segments import Segments
 class Segmenter(Closable):
     """A segmentation model, from frame to segments.
 
-    Any thread may call it. Frames are prepared and decoded side by side, and go through the network side by side where
-    its session allows that (see `Session`). Where helper graphs do this on a GPU, one frame goes after the other.
-    Masks of earlier frames can be decoded after `close`.
+    Any thread may call it. Frames are prepared and decoded in parallel, and run through the network in parallel where
+    its session allows that (see `Session`). With helper graphs on a GPU, frames run one after the other. Masks of
+    earlier frames can be decoded after `close`.
 
     Attributes:
         session: The open model.
-        thresholds: What counts as a segment; may be replaced between frames.
+        thresholds: Which detections count as segments; may be replaced between frames.
     """
 
     def __init__(
@@ -73,33 +73,36 @@ class Segmenter(Closable):
             classes: Ids or names of the classes to keep, see `class_ids`; None: all.
             imgsz: Longest side, or (height, width), px; None: the model's default.
             names: Class names to use instead of the file's, or the file that holds them; see `read_class_names`.
-            backend, device, precision, threads: See `fastsam_engine.open_session`. OpenCV's threads, one number for
-                the whole process, are lowered to the CPUs that the process may use.
-            frames_on_device: Whether the model's helper graphs prepare frames and decode masks where it runs; None:
-                where that is a GPU and the model has them.
-            uploads: Where frames come from then; None: uploads of its own.
+            backend, device, precision, threads: See `fastsam_engine.open_session`. OpenCV's thread count, one number
+                for the whole process, is lowered to the CPUs that the process may use.
+            frames_on_device: Whether the model's helper graphs prepare frames and decode masks on its device; None:
+                if that is a GPU and the model has them.
+            uploads: Uploads frames to that device; None: not shared with other models.
 
         Raises:
-            ModelNotFoundError, ModelFileError: No such model, or no segmenter, or one without the helper graphs that
-                were asked for.
-            OptionError: A threshold or size is out of range, or a class is none of the model.
-            ClassNamesError, ClassNamesFileError: There are not as many names as classes, or their file can't be read.
+            ModelNotFoundError, ModelFileError: There is no such model, it is no segmenter, or `frames_on_device` is
+                True and it has no helper graphs.
+            OptionError: A threshold or size is out of range, or the model has no such class.
+            ClassNamesError, ClassNamesFileError: The number of names is not that of the classes, or their file can't
+                be read.
         """
         graph = find_graph(locate(model))
-        given = read_class_names(names) if isinstance(names, str | Path) else names
+        class_names = read_class_names(names) if isinstance(names, str | Path) else names
         limit_opencv_threads()
         self._opened: list[Session] = []
-        self.session = self._keep(
+        self.session = self._close_with_self(
             open_session(
-                graph, backend, device, precision, frames=not frames_on_device, class_names=given, threads=threads
+                graph, backend, device, precision, frames=not frames_on_device, class_names=class_names, threads=threads
             )
         )
         self._decoder = decoder_for(
             self.session,
-            lambda part: self._keep(open_session(beside(graph, part), backend, device, precision, threads=threads)),
+            lambda part: self._close_with_self(
+                open_session(sibling_graph(graph, part), backend, device, precision, threads=threads)
+            ),
         )
         spec = self.session.spec
-        self._input = cast("ImageInput", spec.input)  # a segmenter takes pictures
+        self._input = cast("ImageInput", spec.input)  # a segmenter takes images
         self.thresholds = Thresholds(
             conf=spec.defaults["conf"] if conf is None else conf,
             iou=spec.defaults["iou"] if iou is None else iou,
@@ -112,14 +115,14 @@ class Segmenter(Closable):
         self._idle: deque[FramePreprocessor] = deque()  # each holds the buffers of one frame at a time
         self.uploads = uploads or FrameUploads()
         self._on_device: DevicePreprocessor | None = None
-        self._left: tuple[str, ...] = ()
-        helpers = open_helpers(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
+        self._kept_outputs: tuple[str, ...] = ()
+        helpers = open_helper_sessions(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
         self._opened += helpers.values()
         if "preprocess" in helpers:
             self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, self.uploads, self._size)
         if "decode" in helpers:
-            self._left = self._decoder.leave(helpers["decode"])
-        # What is left on a device is valid until the next run, so that frames take turns there.
+            self._kept_outputs = self._decoder.use_device_decode(helpers["decode"])
+        # Arrays on a device are valid until the next run, so frames take turns there.
         self._turn: AbstractContextManager[object] = threading.Lock() if helpers else nullcontext()
         self._under_way = CallsUnderWay(f"the segmenter {spec.name}", "open it again")
 
@@ -130,75 +133,77 @@ class Segmenter(Closable):
 
     @property
     def class_agnostic(self) -> bool:
-        """Whether the classes say nothing of what a segment shows, as FastSAM's one does not."""
+        """Whether a class tells nothing about the object: FastSAM has one class for everything."""
         return self.session.spec.is_class_agnostic
 
     def __call__(
+        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
+    ) -> Segments:
+        """Segment one frame; see `segment`."""
+        return self.segment(frame, thresholds, rectangle)
+
+    def segment(
         self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
     ) -> Segments:
         """Segment one frame.
 
         Args:
             frame: (H, W, 3) uint8 BGR.
-            thresholds: What counts as a segment in this frame; None: the segmenter's own.
-            rectangle: Which size the model's input shrinks to, where it may; see `rectangles`.
+            thresholds: Thresholds for this frame; None: those of the segmenter.
+            rectangle: Which rectangle the model's input shrinks to, where the model allows it; see `rectangles`.
 
         Returns:
-            Its segments, masks not yet decoded.
+            Its segments, masks not yet decoded, and the time of each stage in `speed_ms`.
 
         Raises:
             ClosedError: `close` was called.
         """
-        return self.timed(frame, thresholds, rectangle)[0]
-
-    def timed(
-        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
-    ) -> tuple[Segments, dict[str, float]]:
-        """Segment one frame: its segments, and the ms of `preprocess` and `segment`. See `__call__`."""
         thresholds = thresholds or self.thresholds
         with self._under_way.one(), self._turn:
-            if self._on_device is not None and self._on_device.takes(frame):
-                start = time.perf_counter()
-                return self._run(*self._on_device(frame, rectangle), self._left, thresholds, start)
+            if self._on_device is not None and self._on_device.accepts(frame):
+                start_s = time.perf_counter()
+                prepared = self._on_device.prepare(frame, rectangle)
+                return self._run(*prepared, self._kept_outputs, thresholds, start_s)
             try:
-                preprocess = self._idle.pop()
+                preprocessor = self._idle.pop()
             except IndexError:
-                preprocess = FramePreprocessor(self._input, self._size)
+                preprocessor = FramePreprocessor(self._input, self._size)
             try:
-                start = time.perf_counter()
-                return self._run(*preprocess(frame, rectangle), (), thresholds, start)
+                start_s = time.perf_counter()
+                return self._run(*preprocessor.prepare(frame, rectangle), (), thresholds, start_s)
             finally:
-                self._idle.append(preprocess)
+                self._idle.append(preprocessor)
 
     def _run(
         self,
         array: Array | DeviceArray,
         letterbox: Letterbox,
-        left: tuple[str, ...],
+        kept_outputs: tuple[str, ...],
         thresholds: Thresholds,
         start_s: float,
-    ) -> tuple[Segments, dict[str, float]]:
-        """Run the network on its input, and decode; `left` are the outputs to leave where it runs."""
+    ) -> Segments:
+        """Run the network on its input, keep some outputs on the device, and decode."""
         ready_s = time.perf_counter()
-        self._decoder.settle()
-        fetched, kept = self.session.run_kept({self._input.name: array}, left)
+        self._decoder.detach_earlier_results()
+        fetched, kept = self.session.run_kept({self._input.name: array}, kept_outputs)
         segments = self._decoder.decode({**fetched, **kept}, letterbox, thresholds)
         done_s = time.perf_counter()
-        return segments, {"preprocess": (ready_s - start_s) * 1e3, "segment": (done_s - ready_s) * 1e3}
+        speed_ms = {"preprocess": (ready_s - start_s) * 1e3, "segment": (done_s - ready_s) * 1e3}
+        return replace(segments, speed_ms=speed_ms)
 
     def _release(self) -> None:
         self._decoder.close()
         for session in self._opened:
             session.close()
 
-    def _keep(self, session: Session) -> Session:
-        """Remember to close a session."""
+    def _close_with_self(self, session: Session) -> Session:
+        """Close a session with the segmenter."""
         self._opened.append(session)
         return session
 
 
 def _size(image: ImageInput, imgsz: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """The size to fit frames into, checked against what the model takes."""
+    """The size to fit frames into, checked with what the model accepts."""
     if imgsz is None:
         return None
     height, width = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz

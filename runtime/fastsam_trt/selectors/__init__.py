@@ -1,26 +1,23 @@
-"""Selectors: which segments are wanted, decided before any mask is decoded that the decision does not need."""
+"""Select segments by text, box or point, before masks are decoded."""
 
-from fastsam_trt.clip.embedder import Embedded, Embedder, EveryCrop
+from fastsam_trt.clip.embedder import CropEmbedder, Embedder, Embeddings
 from fastsam_trt.selectors.boxes import BoxSelector
-from fastsam_trt.selectors.combined import CombinedSelector
-from fastsam_trt.selectors.everything import EverythingSelector
+from fastsam_trt.selectors.combined import CombinedSelector, EverythingSelector
 from fastsam_trt.selectors.points import PointSelector
-from fastsam_trt.selectors.ranking import Ranking
-from fastsam_trt.selectors.selection import Selection, Selector, best
+from fastsam_trt.selectors.selection import Ranking, Selection, Selector
 from fastsam_trt.selectors.text import TextSelector, match_scores
 
 __all__ = [
     "BoxSelector",
     "CombinedSelector",
-    "Embedded",
+    "CropEmbedder",
     "Embedder",
-    "EveryCrop",
+    "Embeddings",
     "EverythingSelector",
     "PointSelector",
     "Ranking",
     "Selection",
     "Selector",
     "TextSelector",
-    "best",
     "match_scores",
 ]

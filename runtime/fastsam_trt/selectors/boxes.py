@@ -1,4 +1,4 @@
-"""The selector for box prompts: for each box the segment that fits it best."""
+"""BoxSelector: for every box prompt the segment that fits it best."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fastsam_trt.selectors.selection import Selection
 
 
 class BoxSelector:
-    """Selects for each box the one segment whose mask has the highest IoU with it (FastSAM, arXiv 2306.12156).
+    """Selects for every box the segment whose mask has the highest IoU with it (FastSAM, arXiv 2306.12156).
 
-    A mask lies inside its segment's box, so its IoU with a prompt is at most the part of the prompt that the segment's
-    box covers: a mask that is exactly this part reaches it. Segments are decoded from the highest such bound down, and
-    no further once none that is left can win. Of equal ones the first wins; a box that meets no mask selects none.
+    A mask lies inside its segment's box. So its IoU with a prompt is at most the fraction of the prompt that the
+    segment's box covers. Masks are decoded in the order of this bound, highest first, until no other mask can win. The
+    first of equal masks wins. A box that overlaps no mask selects nothing.
     """
 
     def __init__(self, boxes: NDArray[np.float64]) -> None:
-        """Keep the prompts: (k, 4) xyxy, px of the frame, checked by `check_boxes`."""
+        """Store the prompts: (k, 4) xyxy, px of the frame, checked by `check_boxes`."""
         self._boxes = boxes
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
-        """Choose the best segment of each box.
+        """Select the best segment of every box.
 
         Raises:
-            PromptError: A box lies wholly outside the frame.
+            PromptError: A box lies completely outside the frame.
         """
         height, width = frame.shape[:2]
         boxes = box_pixels(self._boxes, height, width)[:, None]
@@ -40,14 +40,14 @@ class BoxSelector:
 
 
 def mask_box_iou(crop: MaskCrop, box: list[int]) -> float:
-    """IoU of a mask with a box of whole px, xyxy with x1 and y1 exclusive, inside the frame."""
+    """Return the IoU of a mask with a box of whole px, xyxy with x1 and y1 exclusive, inside the frame."""
     (x0, y0, x1, y1), (left, top, pixels) = box, crop
     shared = np.count_nonzero(pixels[max(y0 - top, 0) : max(y1 - top, 0), max(x0 - left, 0) : max(x1 - left, 0)])
     return shared / ((x1 - x0) * (y1 - y0) + np.count_nonzero(pixels) - shared)
 
 
 def _best(box: list[int], bounds: NDArray[np.float64], masks: MaskSource) -> int:
-    """The index of the mask that fits the box best, the first of equals; -1 where none meets it."""
+    """Return the index of the mask that fits the box best, the first of equal masks; -1 if none overlaps it."""
     best, winner = 0.0, -1
     for bound in np.unique(bounds[bounds > 0])[::-1].tolist():
         if bound < best:

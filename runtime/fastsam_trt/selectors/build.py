@@ -1,14 +1,16 @@
-"""Build the selectors of a set of prompts."""
+"""Build the selectors for a prompt set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from fastsam_trt.clip.embedder import Embedder
 from fastsam_trt.clip.model import Clip
-from fastsam_trt.prompts.prompt_set import Question, TextRules
-from fastsam_trt.prompts.texts import Routes, check_apart, check_kept, route
+from fastsam_trt.prompts.prompt_set import PromptSet
+from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.texts import Routes, check_classes, check_exclusions, route
 from fastsam_trt.selectors.boxes import BoxSelector
 from fastsam_trt.selectors.combined import CombinedSelector
 from fastsam_trt.selectors.points import PointSelector
@@ -19,58 +21,65 @@ ClipFor: TypeAlias = Callable[[str], tuple[Clip, Embedder]]
 """Returns the CLIP model that a prompt needs, opened on first use, and the embedder that uses it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptSelectors:
+    """The selectors of a prompt set.
+
+    Attributes:
+        prompt_set: The prompts.
+        selector: Selects by all prompts and exclusions.
+        text_selector: Selects by the text prompts alone; None without text prompts.
+    """
+
+    prompt_set: PromptSet
+    selector: CombinedSelector
+    text_selector: TextSelector | None
+
+
 def build_selectors(
-    question: Question,
-    rules: TextRules,
+    prompt_set: PromptSet,
+    options: TextOptions,
     class_names: tuple[str, ...],
     clip_for: ClipFor,
-    kept_classes: tuple[int, ...] | None = None,
-) -> tuple[TextSelector | None, CombinedSelector]:
-    """Build the selectors that answer a question.
+    classes: tuple[int, ...] | None = None,
+) -> PromptSelectors:
+    """Build the selectors for a prompt set.
 
     Args:
-        question: The prompts, checked.
-        rules: How its texts are answered.
-        class_names: The segmentation model's classes, by id.
+        prompt_set: The prompts.
+        options: How text prompts are matched.
+        class_names: The segmentation model's class names, by id.
         clip_for: Called if a text needs CLIP.
-        kept_classes: Ids of the classes whose segments come; None: all.
-
-    Returns:
-        The selector of its texts, None where there are none, and that of all.
+        classes: Ids of the classes that the segmenter returns; None: all.
 
     Raises:
-        PromptError: Its texts contradict one another, or can't be answered by the rules.
+        PromptError: Texts contradict each other or `classes`, or can't be matched with these options.
     """
-    asked, barred = (route(texts, class_names, rules.selector) for texts in (question.prompts, question.excluded))
-    check_apart(asked, barred, class_names)
-    check_kept(asked, kept_classes, question.prompts)
-    against = tuple(barred.texts.values())
-    texts = (*asked.texts.values(), *against)
+    prompted = route(prompt_set.prompts, class_names, options.selector)
+    excluded = route(prompt_set.excluded, class_names, options.selector)
+    check_exclusions(prompted, excluded, class_names)
+    check_classes(prompted, classes, prompt_set.prompts)
+    excluded_texts = tuple(excluded.by_clip.values())
+    texts = (*prompted.by_clip.values(), *excluded_texts)
     clip, embedder = clip_for(texts[0]) if texts else (None, None)
 
     def by_text(routes: Routes, negatives: tuple[str, ...]) -> TextSelector:
-        return TextSelector(
-            routes.labels,
-            routes.texts,
-            clip,
-            negatives=tuple(dict.fromkeys((*rules.negatives, *negatives))),
-            templates=rules.templates,
-            threshold=rules.threshold,
-            embedder=embedder,
-        )
+        distinct = tuple(dict.fromkeys((*options.negatives, *negatives)))
+        return TextSelector(routes, replace(options, negatives=distinct), clip, embedder)
 
-    # What a class label says of a segment argues for it where CLIP is asked whether the segment is excluded.
-    known = tuple(question.prompts[prompt_id] for prompt_id in asked.labels.values())
-    selector = by_text(asked, against) if question.prompts else None
-    foreground, background = (question.points[question.point_labels == label] for label in (1, 0))
-    wanted: list[Selector] = [] if selector is None else [selector]
-    if len(question.boxes):
-        wanted.append(BoxSelector(question.boxes))
+    text_selector = by_text(prompted, excluded_texts) if prompt_set.prompts else None
+    wanted: list[Selector] = [] if text_selector is None else [text_selector]
+    if len(prompt_set.boxes):
+        wanted.append(BoxSelector(prompt_set.boxes))
+    foreground, background = (prompt_set.points[prompt_set.point_labels == label] for label in (1, 0))
     if len(foreground):
         wanted.append(PointSelector(foreground))
-    return selector, CombinedSelector(
+    # A prompt that a class label matched is a negative when CLIP decides whether the segment is excluded.
+    labelled = tuple(prompt_set.prompts[prompt_id] for prompt_id in prompted.by_class.values())
+    selector = CombinedSelector(
         wanted,
-        excluded_classes=tuple(barred.labels),
-        unlike=by_text(Routes({}, barred.texts), known) if against else None,
-        unwanted=PointSelector(background) if len(background) else None,
+        excluded_classes=tuple(excluded.by_class),
+        clip_exclusions=by_text(Routes(by_clip=excluded.by_clip), labelled) if excluded_texts else None,
+        exclusions=PointSelector(background) if len(background) else None,
     )
+    return PromptSelectors(prompt_set, selector, text_selector)

@@ -1,4 +1,4 @@
-"""The selector that joins others: what any of them selects, less what was excluded."""
+"""CombinedSelector: the union of several selectors, minus the exclusions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.segmentation.segments import Segments
-from fastsam_trt.selectors.everything import EverythingSelector
 from fastsam_trt.selectors.selection import Selection, Selector
 
 
-class CombinedSelector:
-    """Selects the union of what several selectors select, each segment once, less exclusions.
+class EverythingSelector:
+    """Selects every segment."""
 
-    Segments of an excluded class are out before anything is asked. Then the selectors choose. Then what `unlike`
-    selects is taken away from the segments that CLIP did not choose (where it did, it has weighed the exclusion against
-    the prompt), and last what `unwanted` selects, from all.
+    def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
+        """Select all segments, without a prompt."""
+        return Selection.without_prompt(np.arange(len(segments)))
+
+
+class CombinedSelector:
+    """Selects the union of several selectors' segments, each segment once, minus exclusions.
+
+    The steps, in order: drop segments of excluded classes; take the union of the `wanted` selectors; drop what
+    `clip_exclusions` selects, except where CLIP selected the segment, since CLIP has already weighed the exclusion
+    against the prompt; drop what `exclusions` selects, without exception.
     """
 
     def __init__(
@@ -26,24 +33,24 @@ class CombinedSelector:
         wanted: Sequence[Selector] = (),
         *,
         excluded_classes: Sequence[int] = (),
-        unlike: Selector | None = None,
-        unwanted: Selector | None = None,
+        clip_exclusions: Selector | None = None,
+        exclusions: Selector | None = None,
     ) -> None:
-        """Join selectors.
+        """Combine selectors.
 
         Args:
-            wanted: Alternatives; none: everything is wanted.
+            wanted: Alternatives; an empty sequence selects everything.
             excluded_classes: Ids of classes whose segments are never selected.
-            unlike: Selects what CLIP says is excluded.
-            unwanted: Selects what is excluded whoever chose it.
+            clip_exclusions: Selects what CLIP recognises as excluded.
+            exclusions: Selects what is excluded even if CLIP selected it.
         """
         self._wanted: Sequence[Selector] = wanted or (EverythingSelector(),)
         self._excluded_classes = list(excluded_classes)
-        self._unlike = unlike
-        self._unwanted = unwanted
+        self._clip_exclusions = clip_exclusions
+        self._exclusions = exclusions
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
-        """Choose what is wanted and not excluded.
+        """Select what is wanted and not excluded.
 
         Raises:
             PromptError: A box or point of a selector lies outside the frame.
@@ -52,44 +59,49 @@ class CombinedSelector:
         if self._excluded_classes:
             origin = np.flatnonzero(~np.isin(segments.class_ids, self._excluded_classes))
             segments = segments.take(origin)
-        chosen = self._union(frame, segments)
-        if self._unlike is not None:
-            chosen = _without(chosen, self._unlike, frame, segments, np.isnan(chosen.similarities))
-        if self._unwanted is not None:
-            chosen = _without(chosen, self._unwanted, frame, segments, np.ones(len(chosen.indices), np.bool_))
+        selection = self._union(frame, segments)
+        if self._clip_exclusions is not None:
+            without_clip = np.flatnonzero(np.isnan(selection.similarities))
+            selection = _exclude(selection, self._clip_exclusions, frame, segments, without_clip)
+        if self._exclusions is not None:
+            selection = _exclude(selection, self._exclusions, frame, segments, np.arange(len(selection.indices)))
         if origin is None:
-            return chosen
-        return replace(chosen, indices=origin[chosen.indices], pending=origin[chosen.pending])
+            return selection
+        return replace(selection, indices=origin[selection.indices], pending=origin[selection.pending])
 
     def _union(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         if len(self._wanted) == 1:
             return self._wanted[0].select(frame, segments)
-        taken, pending = np.zeros((2, len(segments)), np.bool_)
+        selected, pending = np.zeros((2, len(segments)), np.bool_)
         prompt_ids = np.full(len(segments), -1, np.int32)
         similarities = np.full(len(segments), np.nan, np.float32)
-        crops = 0
+        crops_embedded = 0
         for selector in self._wanted:
             found = selector.select(frame, segments)
-            taken[found.indices] = True
+            selected[found.indices] = True
             pending[found.pending] = True
-            crops += found.crops
-            answers = found.prompt_ids >= 0  # the text selector's alone; a box or point does not take them away
-            prompt_ids[found.indices[answers]] = found.prompt_ids[answers]
-            similarities[found.indices[answers]] = found.similarities[answers]
-        indices = np.flatnonzero(taken)
-        pending &= ~taken
-        return Selection(indices, prompt_ids[indices], similarities[indices], np.flatnonzero(pending), crops)
+            crops_embedded += found.crops_embedded
+            by_text = found.prompt_ids >= 0  # a box or point that selects the same segment does not reset its prompt
+            prompt_ids[found.indices[by_text]] = found.prompt_ids[by_text]
+            similarities[found.indices[by_text]] = found.similarities[by_text]
+        indices = np.flatnonzero(selected)
+        pending &= ~selected
+        return Selection(indices, prompt_ids[indices], similarities[indices], np.flatnonzero(pending), crops_embedded)
 
 
-def _without(
-    chosen: Selection, selector: Selector, frame: NDArray[np.uint8], segments: Segments, asked: NDArray[np.bool_]
+def _exclude(
+    selection: Selection,
+    exclusions: Selector,
+    frame: NDArray[np.uint8],
+    segments: Segments,
+    candidates: NDArray[np.intp],
 ) -> Selection:
-    """What a selector leaves of a selection; it is shown the selected segments where `asked` (k,) only."""
-    places = np.flatnonzero(asked)
-    against = selector.select(frame, segments.take(chosen.indices[places]))
-    kept = np.ones(len(chosen.indices), np.bool_)
-    kept[places[against.indices]] = False
-    kept[places[against.pending]] = False
-    pending = np.union1d(chosen.pending, chosen.indices[places[against.pending]])
-    crops = chosen.crops + against.crops
-    return Selection(chosen.indices[kept], chosen.prompt_ids[kept], chosen.similarities[kept], pending, crops)
+    """Remove what `exclusions` selects among the `candidates`, (j,) rows; what is undecided becomes pending."""
+    found = exclusions.select(frame, segments.take(selection.indices[candidates]))
+    undecided = candidates[found.pending]
+    kept = np.setdiff1d(np.arange(len(selection.indices)), np.concatenate([candidates[found.indices], undecided]))
+    return replace(
+        selection.take(kept),
+        pending=np.union1d(selection.pending, selection.indices[undecided]),
+        crops_embedded=selection.crops_embedded + found.crops_embedded,
+    )

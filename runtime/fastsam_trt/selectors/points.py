@@ -1,4 +1,4 @@
-"""The selector for point prompts: the segments that lie under points."""
+"""PointSelector: the segments that lie under point prompts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fastsam_trt.selectors.selection import Selection
 
 
 class PointSelector:
-    """Selects every segment whose mask holds one of some points; only those whose box holds one are decoded."""
+    """Selects every segment whose mask contains a point. Only masks whose box contains one are decoded."""
 
     def __init__(self, points: NDArray[np.float64]) -> None:
-        """Keep the prompts: (k, 2) xy, px of the frame, checked by `check_points`."""
+        """Store the prompts: (k, 2) xy, px of the frame, checked by `check_points`."""
         self._points = points
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
-        """Choose the segments under the points.
+        """Select the segments under the points.
 
         Raises:
             PromptError: A point lies outside the frame.

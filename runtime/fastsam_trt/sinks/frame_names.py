@@ -1,4 +1,4 @@
-"""FrameNames: what files that are made of a frame are called."""
+"""FrameNames: names for the output files of frames."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from fastsam_trt.sources import Frame, Kind
-from fastsam_trt.sources.naming import as_path, printable
-from fastsam_trt.sources.pipe import STANDARD_INPUT, name_in_files
+from fastsam_trt.sources.names import as_path, printable
+from fastsam_trt.sources.pipes.pipe import STANDARD_INPUT, name_in_files
 
-_LONGEST_BYTES = 220  # of a source's name, which leaves room for a number and more in the 255 of file systems
+_LONGEST_BYTES = 220  # of a source's name: leaves room for a number and a suffix within the file system's 255
 _LONGEST_SLUG = 40
 
 
 class FrameNames:
-    """Names of the frames of a run, after their source. Frames of one video or camera never share one; images may.
+    """Names for the frames of a run, made from their sources.
+
+    Names of frames of one video or camera are unique; images in different folders may share a name.
 
     Attributes:
-        kind: Of the source.
-        folder: That all images are in, or below; None where there is none.
+        kind: Kind of the source.
+        folder: The common folder of all images; None if there is none.
     """
 
     def __init__(self, kind: Kind, files: Sequence[Path] = ()) -> None:
-        """Prepare.
+        """Find the common folder.
 
         Args:
-            kind: Of the source.
+            kind: Kind of the source.
             files: The images of the run, and videos among them.
         """
         self.kind = kind
@@ -37,9 +39,9 @@ class FrameNames:
         self._files = {source_name(file): file for file in files}
 
     def image(self, frame: Frame) -> str:
-        """The frame as an image of a dataset: its path below the folder that all images are in, with `/`.
+        """The file name of the frame in a dataset: its path relative to the common folder, with `/`.
 
-        A video's is the one that `ffmpeg -i clip.mp4 -start_number 0 clip_%d.png` makes of it: `clip_12.png`.
+        Frames of videos are named as `ffmpeg -i clip.mp4 -start_number 0 clip_%d.png` would: `clip_12.png`.
         """
         if not self._is_image(frame):
             return f"{self.label(frame)}.png"
@@ -47,12 +49,12 @@ class FrameNames:
         return self._below(path).as_posix() + (f"#{page}" if page else "")
 
     def label(self, frame: Frame) -> str:
-        """The same path without its suffix, as ultralytics names labels: `photo`, `a/photo`, `clip_12`."""
+        """The path from `image` without its suffix, as ultralytics names labels: `photo`, `a/photo`, `clip_12`."""
         path, _ = self._locate(frame)
         return self._below(path).with_name(self._numbered(frame, "_{}", _LONGEST_BYTES)).as_posix()
 
     def stem(self, frame: Frame, longest: int = _LONGEST_BYTES) -> str:
-        """A name without folders that sorts: `photo`, `clip-000012`; of the source's name so many bytes at most."""
+        """A sortable name without folders: `photo`, `clip-000012`; at most `longest` bytes of the source's name."""
         return self._numbered(frame, "-{:06d}", longest)
 
     def _numbered(self, frame: Frame, number: str, longest: int) -> str:
@@ -66,7 +68,7 @@ class FrameNames:
         return self.kind == "images" and frame.media_s is None
 
     def _locate(self, frame: Frame) -> tuple[PurePath, str]:
-        """The file of a frame, and which page of it, if it has several: `scan.tif#2`."""
+        """The file of a frame, and its page if the file has several: `scan.tif#2`."""
         file = self._files.get(frame.source)
         page = (
             re.fullmatch(r"(.*)#([0-9]+)", frame.source, re.DOTALL) if file is None and self.kind == "images" else None
@@ -82,34 +84,34 @@ class FrameNames:
 
 
 def source_name(file: Path) -> str:
-    """What `Frame.source` says of a file."""
+    """The `Frame.source` of a file."""
     return printable(file)
 
 
 def stem_of(source: str) -> str:
-    """What a file that is made of a source is called, without its suffix; empty where the source says nothing.
+    """The stem for output files of a source; empty if the source has no name.
 
-    An address gives its last part or its host, and no password.
+    For an address it is the last part of its path, or its host; never a password.
     """
     stem = _path(source).stem
     return slug(stem) if _is_address(source) else stem
 
 
 def slug(text: str, longest: int = _LONGEST_SLUG) -> str:
-    """A text as a part of a file's name: its letters and digits in small, accents taken off, `-` for all else."""
+    """A text as part of a file name: letters and digits in lower case, without accents; `-` for everything else."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
     return bounded(re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", plain)).strip("-_"), longest).rstrip("-")
 
 
 def bounded(name: str, longest: int) -> str:
-    """A name cut to so many bytes, between two characters."""
+    """A name cut to at most `longest` bytes, between characters."""
     data = os.fsencode(name)
     return name if len(data) <= longest else data[:longest].decode("utf-8", "ignore")
 
 
 def _path(source: str) -> PurePath:
-    """The source as a file."""
+    """The source as a path."""
     if not _is_address(source):
         path = as_path(name_in_files(source))
         return PurePath("stdin") if path == STANDARD_INPUT else path
@@ -118,15 +120,15 @@ def _path(source: str) -> PurePath:
 
 
 def _is_address(source: str) -> bool:
-    """Whether a source is one of a stream, with a host."""
+    """Whether a source is the address of a stream."""
     return re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://", source, re.IGNORECASE) is not None
 
 
 def _common_folder(files: Sequence[Path]) -> Path | None:
-    """The folder that all files are in, or below."""
+    """The deepest folder that contains all files."""
     if not files:
         return None
     try:
         return Path(os.path.commonpath([file.parent for file in files]))
-    except ValueError:  # some are given from the root, some not, or on two drives
+    except ValueError:  # absolute and relative paths, or two drives
         return None

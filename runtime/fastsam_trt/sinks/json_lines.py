@@ -1,4 +1,4 @@
-"""JSON lines: one valid line a frame, the selected segments only."""
+"""JsonLinesSink: write one JSON line per frame, with the selected segments."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from fastsam_trt.sources import Frame
 
 
 class JsonLinesSink(Sink):
-    """Writes each line whole or not at all, so that a stop or a full disk leaves every line valid."""
+    """Writes every line completely or not at all, so that all lines stay valid if the run stops or the disk fills."""
 
     def __init__(self, path: Path, descriptor: int | None = None) -> None:
-        """Prepare; the file is made, or cut to nothing, with the first line.
+        """Check the output. The file is created or truncated with the first line.
 
         Args:
             path: The file.
-            descriptor: What to write to instead, such as stdout: open, and closed by the sink. The path then only
-                names it.
+            descriptor: An open file descriptor to write to instead, such as stdout; the sink closes it. `path` is then
+                only a name.
 
         Raises:
-            OutputError: It can't be written.
+            OutputError: The file can't be written.
         """
         if descriptor is None:
             check_writable(path)
@@ -44,10 +44,10 @@ class JsonLinesSink(Sink):
         """Write the line of a frame.
 
         Raises:
-            OutputError: The file can't be made.
-            OutputStoppedError: There is no room for the line, of which nothing is left then.
-            OutputUnreadError: The file is a pipe that nobody reads any more.
-            BrokenPipeError: The same of a descriptor.
+            OutputError: The file can't be created.
+            OutputStoppedError: There is no space for the line; no part of it is kept.
+            OutputUnreadError: The file is a pipe whose reader has closed it.
+            BrokenPipeError: The same, for a descriptor.
         """
         line = json.dumps(as_record(frame, result), ensure_ascii=False, separators=(",", ":"))
         if self._file is None:
@@ -55,20 +55,20 @@ class JsonLinesSink(Sink):
                 self._file = open_in_place(self._path)
             except OSError as error:
                 raise OutputError(self._path, f"it can't be written ({error.strerror})") from error
-        # A name that is no text keeps its bytes, escaped as JSON does it.
+        # Bytes of file names that are not valid text are kept, escaped as in JSON.
         self._append(self._file, f"{line}\n".encode("utf-8", "backslashreplace"))
         self._frames += 1
 
     def _append(self, file: FileIO, line: bytes) -> None:
-        whole = os.fstat(file.fileno()).st_size  # bytes before this line
+        size = os.fstat(file.fileno()).st_size  # before this line
         try:
             rest = memoryview(line)
             while rest:
-                rest = rest[file.write(rest) :]  # a disk that fills takes a part first
+                rest = rest[file.write(rest) :]  # a disk that fills up takes part of it
         except BaseException as error:
-            with suppress(OSError):  # a pipe can't be cut
-                file.truncate(whole)
-                file.seek(whole)
+            with suppress(OSError):  # a pipe can't be truncated
+                file.truncate(size)
+                file.seek(size)
             if isinstance(error, BrokenPipeError):
                 if self._is_stream:
                     raise
@@ -83,19 +83,22 @@ class JsonLinesSink(Sink):
 
 
 def as_record(frame: Frame, result: Result) -> dict[str, Any]:
-    """The result of a frame as JSON's types.
+    """The result of a frame in JSON types.
 
-    `size` is [H, W], boxes are xyxy px, masks COCO RLE, `pending` the tracks that wait for their decision, `time` the
-    place in a video in seconds, or the Unix time of a live frame's capture.
+    `size` is [H, W], boxes are xyxy px, masks COCO RLE. `pending_tracks` are the track ids of segments that are decided
+    in a later frame; `pending` is the same under its old name, for one version. `time` is the position in a video in
+    seconds, or the Unix time at which a live frame was read.
     """
-    rles = result.rle()  # before `speed`, which tells what decoding took
+    rles = result.rle()  # before `speed` is read, which includes the time of decoding
+    pending_tracks = result.pending_tracks.tolist()
     return {
         "frame": frame.index,
         "source": frame.source,
         "size": list(result.frame.shape[:2]),
         "time": None if frame.timestamp_s is None else round(frame.timestamp_s, 4),
         "ms": {stage: round(ms, 3) for stage, ms in result.speed.items()},
-        "pending": result.segments.track_ids[result.pending].tolist(),
+        "pending": pending_tracks,
+        "pending_tracks": pending_tracks,
         "segments": [
             {
                 "box": [round(float(edge), 2) for edge in box],

@@ -1,4 +1,4 @@
-"""What a sink is."""
+"""Sink: the base class of everything that takes results."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from fastsam_trt.sources import Frame
 
 
 class Sink(ABC):
-    """Takes results one after the other; a context manager that finishes its files.
+    """Takes results one by one; a context manager that finishes its files at the end.
 
     Attributes:
-        wants_end: Whether its user asked for the end of the run. It goes on taking what is given to it.
+        wants_end: Whether the user asked to end the run, as by closing a window. `write` still works afterwards.
     """
 
     wants_end: bool = False
 
     @abstractmethod
     def write(self, frame: Frame, result: Result) -> None:
-        """Take the result of a frame."""
+        """Write the result of a frame."""
 
     def close(self) -> None:  # noqa: B027 - a sink may have nothing to finish
-        """Finish what is open."""
+        """Finish open files."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""A window with the overlay."""
+"""WindowSink: show the overlay in a window."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import cv2
 
+from fastsam_trt.drawing.overlay import Overlay
 from fastsam_trt.errors import DisplayError
 from fastsam_trt.results.result import Result
-from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
@@ -19,25 +19,25 @@ _QUIT_KEYS = (27, ord("q"))
 
 
 class WindowSink(Sink):
-    """Shows every frame; Escape, q or the window's own button ask for the end of the run."""
+    """Shows every frame. Escape, q or the window's close button ask to end the run."""
 
     def __init__(self, overlay: Overlay | None = None) -> None:
-        """Prepare; the window opens with the first frame.
+        """Check for a display. The window opens with the first frame.
 
         Args:
-            overlay: Draws for other sinks too; None: for this one alone.
+            overlay: An overlay that is shared with other sinks; None: not shared.
 
         Raises:
-            DisplayError: There is no display. OpenCV's window library would end the process then.
+            DisplayError: There is no display, without which OpenCV's window library ends the process.
         """
         displays = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
         if sys.platform == "linux" and not any(map(os.environ.get, displays)):
             raise DisplayError(f"none of {', '.join(displays)} set")
         self._overlay = overlay or Overlay()
-        self._is_open = self._was_seen = False
+        self._is_open = self._was_visible = False
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Show a frame, unless the window was closed.
+        """Show a frame, unless the window has been closed.
 
         Raises:
             DisplayError: OpenCV was built without windows.
@@ -50,20 +50,20 @@ class WindowSink(Sink):
             key = cv2.waitKey(1) & 0xFF
         except cv2.error as error:
             raise DisplayError(f"OpenCV without windows ({error.err})") from error
-        self._look_whether_it_was_closed()
+        self._check_closed()
         self.wants_end = self.wants_end or key in _QUIT_KEYS or not self._is_open
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            with suppress(cv2.error):  # its button was pressed in between
+            with suppress(cv2.error):  # the user has closed it in the meantime
                 cv2.destroyWindow(_TITLE)
 
-    def _look_whether_it_was_closed(self) -> None:
-        """OpenCV would open it again with the next frame. Not every window library tells."""
+    def _check_closed(self) -> None:
+        """Notice a closed window, which the next `imshow` would reopen. Not all window libraries report visibility."""
         try:
-            is_seen = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) > 0
-        except cv2.error:  # of no window
-            is_seen = False
-        self._is_open = is_seen or not self._was_seen
-        self._was_seen = self._was_seen or is_seen
+            is_visible = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) > 0
+        except cv2.error:  # there is no such window
+            is_visible = False
+        self._is_open = is_visible or not self._was_visible
+        self._was_visible = self._was_visible or is_visible

@@ -1,4 +1,4 @@
-"""The demo video: shapes that move, turn, cross and hide one another, leave and return; drawn as it is read."""
+"""DemoVideo: a synthetic video of coloured shapes that move and occlude each other, drawn as it is read."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _NOISES = 8
 
 
 class DemoVideo(Source):
-    """640 x 360, 30 frames a second, ten seconds; the same every time."""
+    """640 x 360 px, 30 frames per second, ten seconds by default; the same frames every time."""
 
     kind = "video"
 
     def __init__(self, frames: int = 300, *, items: int = 10, seed: int = _SEED, vid_stride: int = 1) -> None:
-        """Lay out the paths.
+        """Choose shapes and paths.
 
         Args:
             frames: Length of the video.
-            items: How many shapes move in it; the first is a red circle.
-            seed: Another seed is another video.
-            vid_stride: Take every n-th frame.
+            items: Number of shapes; the first is a red circle.
+            seed: Seed of shapes and paths.
+            vid_stride: Yield every n-th frame.
         """
         self._length = frames
         self._stride = vid_stride
@@ -56,12 +56,12 @@ class DemoVideo(Source):
             )
             for colour, shape in names
         ]
-        self._speeds = generator.uniform(0.06, 0.2, items) * generator.choice([-1, 1], items)  # crossings a second
+        self._speeds = generator.uniform(0.06, 0.2, items) * generator.choice([-1, 1], items)  # crossings per second
         self._swings = generator.uniform([0.03, 0.1, 0], [0.16, 0.35, 2 * np.pi], (items, 3))  # height, Hz, phase
-        self._turns = generator.uniform(-1.2, 1.2, items)  # radians a second
+        self._turns = generator.uniform(-1.2, 1.2, items)  # radians per second
 
     def scene(self, index: int) -> Scene:
-        """The frame of an index, with its truth."""
+        """The scene of a frame, with its ground truth."""
         return compose(self._background, self._items_at(index), self._looks[index % _NOISES])
 
     def _items_at(self, index: int) -> list[Item]:
@@ -70,7 +70,7 @@ class DemoVideo(Source):
         for item, speed, (swing, hertz, phase), turn in zip(
             self._items, self._speeds, self._swings, self._turns, strict=True
         ):
-            margin = item.radius_px + 30  # out of sight for a while before it returns on the other side
+            margin = item.radius_px + 30  # out of sight for a while before it comes back on the other side
             along = (item.x + speed * seconds) % 1 * (self._width + 2 * margin) - margin
             down = (item.y + swing * np.sin(2 * np.pi * hertz * seconds + phase)) * self._height
             angle = item.angle + turn * seconds
@@ -83,5 +83,5 @@ class DemoVideo(Source):
         for index in range(0, self._length, self._stride):
             if self._stopped:
                 return
-            picture = paint(self._background, self._items_at(index), self._looks[index % _NOISES])
-            yield Frame(picture, index, "demo", timestamp_s=index / 30.0, media_s=index / 30.0)
+            image = paint(self._background, self._items_at(index), self._looks[index % _NOISES])
+            yield Frame(image, index, "demo", timestamp_s=index / 30.0, media_s=index / 30.0)

@@ -1,8 +1,9 @@
-"""Frame: a picture, and where and when it was taken."""
+"""Frame: an image, with where and when it was taken."""
 
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,29 +12,36 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    r"""A frame and where it comes from.
+    r"""A frame of a source.
 
     Attributes:
-        picture: (H, W, 3) uint8 BGR.
-        index: Number of the frame in its video or stream, or of the image in the run, from 0. A live source that was
-            lost and came back goes on counting.
-        source: The file, camera or address, as text that can be printed and encoded: bytes of a name that are no UTF-8
-            are written `\xe9`. A page of a file of several is `scan.tif#2`, counted from 1.
-        captured_s: When it was read, on the clock of `time.perf_counter`: `time.perf_counter() - captured_s` is the
-            frame's age in seconds.
-        timestamp_s: Of a video, the frame's place in it in seconds; of a live source, the Unix time at which it was
-            read; None for images, and where a video does not tell.
-        media_s: Where the frame belongs in a recording of its source, in seconds. It follows the source's own
-            timestamps where its container has real ones, else the time of capture, and never goes back. Dropped frames
-            and the time for which a live source was away count. None for images.
-        pixel_aspect: Width of a pixel of the picture over its height. Results are in stored pixels; where it is not 1,
-            whoever shows the picture makes it so much wider.
+        image: (H, W, 3) uint8 BGR.
+        index: Number of the frame in its video or stream, or of the image in the run, from 0. The count continues when
+            a live source reconnects.
+        source: File, camera or address, as printable text: bytes that are not UTF-8 are written `\xe9`. Pages of a
+            multi-page file are `scan.tif#1`, `scan.tif#2` and so on.
+        captured_s: Time of the read, on the clock of `time.perf_counter`: `time.perf_counter() - captured_s` is the age
+            of the frame in seconds.
+        timestamp_s: For a video, the position of the frame in seconds; for a live source, the Unix time of the read;
+            None for images, and for videos without timestamps.
+        media_s: Position of the frame in a recording of its source, in seconds. It follows the timestamps of the source
+            if its container has real ones, else the time of capture, and never decreases. Dropped frames and the time
+            during which a live source was disconnected count. None for images.
+        pixel_aspect: Pixel aspect ratio, width over height. Results are in stored pixels; a viewer stretches the image
+            to this many times its width.
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     index: int
     source: str
     captured_s: float = field(default_factory=time.perf_counter)
     timestamp_s: float | None = None
     media_s: float | None = None
     pixel_aspect: float = 1.0
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """Deprecated: the old name of `image`."""
+        text = "Frame.picture is now Frame.image; the old name works until the next minor version"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return self.image

@@ -1,4 +1,4 @@
-"""SourceHealth: what went wrong with a source so far."""
+"""SourceHealth: counts of lost connections and damaged frames."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """What went wrong with a source so far.
+    """Problems of a source so far.
 
     Attributes:
-        losses: How often a live source was lost: it ended, was refused or stalled.
-        stalls: How many of the losses were for want of frames in time.
-        reconnections: How often it came back. It is away now where there are fewer of these than losses.
-        away_s: How long it was away before it came back, in all: seconds from the last frame before a loss to the
-            first one after it.
-        lost_frames: Frames of a video that damage left nothing of, as far as can be told.
-        damaged_frames: Frames that were decoded in part; the decoder filled in the rest from those around them.
-        stream_errors: Damaged pieces of a video that its demuxer or decoder reported and passed over.
+        losses: How often a live source was lost: it ended, refused the connection or stalled.
+        stalls: Number of losses because no frame came in time.
+        reconnections: How often a live source came back. If this is less than `losses`, it is disconnected now.
+        away_s: Total time of the disconnections that ended, in seconds from the last frame before to the first after.
+        lost_frames: Frames of a video that are missing because of damage, estimated from timestamps.
+        damaged_frames: Frames that were decoded in part; the decoder filled in the rest from their neighbours.
+        stream_errors: Damaged parts of a video that its demuxer or decoder reported and skipped.
     """
 
     losses: int = 0
@@ -29,5 +28,5 @@ class SourceHealth:
     stream_errors: int = 0
 
     def __add__(self, other: SourceHealth) -> SourceHealth:
-        """Of two sources together."""
+        """The sums of two sources."""
         return SourceHealth(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))

@@ -1,13 +1,14 @@
-"""Sources by name, as users of the field name them.
+"""Open a source by its name.
 
 cam0, 0, /dev/video0, a link to it          a camera
-rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still picture over HTTP
--, /dev/stdin, pipe:3, a FIFO               what comes through a pipe: a video, every frame in order, or a picture
-clip.mp4                                    a video, or an animated picture: every frame in order
-demo, demo://                               coloured shapes that move, drawn on the spot
-photo.jpg, folder/, *.jpg                   images (a folder or glob may hold videos too), in natural order
+rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still image over HTTP
+-, /dev/stdin, pipe:3, a FIFO               a video through a pipe, every frame in order, or an image
+clip.mp4                                    a video or an animated image, every frame in order
+demo, demo://                               a synthetic video of moving coloured shapes
+photo.jpg, folder/, *.jpg                   images (a folder or glob may contain videos too), in natural order
 
-A file is told by its content, not by its suffix. `file:` addresses are files; a `Path` is always one.
+The kind of a file is detected by its content, not by its suffix. `file:` addresses are files; a `Path` is always a
+file, folder, glob or FIFO.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from numbers import Integral
 from pathlib import Path
 
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.sources.address import open_address
-from fastsam_trt.sources.files import FilesSource
-from fastsam_trt.sources.found_file import look_into
-from fastsam_trt.sources.listing import list_media
-from fastsam_trt.sources.live import LiveSource
-from fastsam_trt.sources.naming import DEMO, as_path, check_type, find_address, find_camera, is_demo, printable
-from fastsam_trt.sources.pipe import is_pipe, name_in_files
-from fastsam_trt.sources.piped import open_piped
+from fastsam_trt.sources.files.files_source import FilesSource
+from fastsam_trt.sources.files.folder import list_media
+from fastsam_trt.sources.files.source_file import inspect_file
+from fastsam_trt.sources.live.address import open_address
+from fastsam_trt.sources.live.live_source import LiveSource
+from fastsam_trt.sources.names import DEMO, as_path, check_type, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.pipes.opener import open_pipe_source
+from fastsam_trt.sources.pipes.pipe import is_pipe, name_in_files
 from fastsam_trt.sources.source import Source
 
 __all__ = ["DEMO", "RECONNECT_S", "STALL_S", "open_source"]
 
 RECONNECT_S = 30.0
-"""How long a live source that was lost is sought, where nothing else is asked for."""
+"""Default time to try to reconnect to a lost live source, s."""
 
 STALL_S = 5.0
-"""How long a frame of a live source is waited for, where nothing else is asked for."""
+"""Default time to wait for a frame of a live source, s."""
 
 _WANTED = "a camera, an address, or an existing file, folder or glob"
 
@@ -52,20 +53,21 @@ def open_source(
     Args:
         source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, pipe (`-`,
             `/dev/stdin`, `pipe:3`, a FIFO), or `demo`. A path object is a file, folder, glob or FIFO.
-        vid_stride: Take every n-th frame of a video or camera.
-        reconnect_s: How long a live source that was lost is sought before the run fails; 0: where it ends the run
-            ends, as that of a video does; `math.inf`: for ever.
-        stall_s: A live source that gives no frame for so long is lost.
+        vid_stride: Yield every n-th frame of a video or camera.
+        reconnect_s: How long to try to reconnect to a lost live source, s; 0: the source ends like a video, without
+            an error; `math.inf`: forever.
+        stall_s: A live source that sends no frame for this time is lost, s.
 
     Returns:
         The open source.
 
     Raises:
-        OptionError: `vid_stride` is no whole number of 1 or more, `stall_s` not positive, or `reconnect_s` negative.
-        AmbiguousSourceError: A string that names a camera or the demo, and something on disk as well.
-        SourceTypeError: It is no string, path or whole number.
+        OptionError: `vid_stride` is not an integer of 1 or more, `stall_s` is not positive, or `reconnect_s` is
+            negative.
+        AmbiguousSourceError: A string names a camera or the demo, and also a file or folder.
+        SourceTypeError: The source is not a string, path or integer.
         SourceNotFoundError: There is nothing of that name, or a camera or stream does not answer.
-        SourceUnreadableError: It is there and no video or image.
+        SourceUnreadableError: It exists, but is not a video or image.
     """
     if not isinstance(vid_stride, Integral) or vid_stride < 1:
         raise OptionError("vid_stride", "a whole number of 1 or more", vid_stride)
@@ -75,7 +77,7 @@ def open_source(
         raise OptionError("stall_s", "seconds, more than 0", stall_s)
     source = check_type(source)
     if is_demo(source):
-        from fastsam_trt.sources.demo_video import DemoVideo  # which is a source itself
+        from fastsam_trt.sources.demo_video import DemoVideo  # imports this package itself
 
         return DemoVideo(vid_stride=vid_stride)
     name = printable(str(source))
@@ -87,7 +89,7 @@ def open_source(
         return open_address(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
     path = as_path(source if isinstance(source, Path) else name_in_files(str(source)))
     if is_pipe(path):
-        return open_piped(name, path, vid_stride)
+        return open_pipe_source(name, path, vid_stride)
     return _open_path(name, path, vid_stride)
 
 
@@ -98,24 +100,24 @@ def _open_path(name: str, path: Path, vid_stride: int) -> Source:
         if glob.has_magic(str(path)):
             return FilesSource(name, list_media(name, path), vid_stride)
         raise SourceNotFoundError(name, _WANTED, _why_missing(name, path, error)) from error
-    if not name:  # which would be the folder of the process
+    if not name:  # would be the working directory
         raise SourceNotFoundError(name, _WANTED)
     if stat.S_ISDIR(mode):
         return FilesSource(name, list_media(name, path), vid_stride)
     if not stat.S_ISREG(mode):
-        raise SourceUnreadableError(name, "expected a camera, video or image, found another kind of device")
-    found = look_into(path)
+        raise SourceUnreadableError(name, "expected a camera, video or image, found another kind of device file")
+    found = inspect_file(path)
     found.check(name)
     return found.open_video(name, vid_stride) if found.is_video else FilesSource(name, [path])
 
 
 def _why_missing(name: str, path: Path, error: Exception) -> str:
-    """What is found in place of a file that can't be looked at."""
+    """What there is instead of a readable file."""
     if os.path.islink(path):  # noqa: PTH114 - the method raises for names that are too long
-        return "a link that leads nowhere"
+        return "a broken link"
     stripped = name.strip()
     if stripped != name and os.path.lexists(stripped):
-        return f"nothing of that name, which begins or ends with a space (there is {stripped!r})"
+        return f"nothing of that name, which begins or ends with a space (but {stripped!r} exists)"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "nothing there"
-    return f"what can't be looked at ({getattr(error, 'strerror', None) or error})"
+    return f"a path that can't be accessed ({getattr(error, 'strerror', None) or error})"

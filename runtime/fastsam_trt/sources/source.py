@@ -1,4 +1,4 @@
-"""Source: what every kind of source has in common."""
+"""Source: the base class of all sources of frames."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from fastsam_trt.sources.health import SourceHealth
 
 Kind = Literal["images", "video", "live"]
 
-_TRACKED_FPS = 8.0  # below, what moves leaves its own box from one frame to the next
+_TRACKED_FPS = 8.0  # at a lower rate, boxes of moving objects no longer overlap from frame to frame
 
 
 class Source(AbstractContextManager["Source"]):
-    """Frames in order. Use it as a context manager: it holds files or devices open.
+    """An iterable of frames in order. Use it as a context manager: it holds files or devices open.
 
     Attributes:
-        kind: `images`, `video` (a file, or a pipe: every frame in order) or `live` (a camera or stream).
-        frames: How many frames to expect; None where it is not known.
-        fps: Frame rate of a video; None for images, or where it is not known.
-        sound: The file whose sound belongs to the frames; None where there is none.
-        files: The images, and videos among them, of the kind `images`; else none. `Frame.source` names them, with its
-            page where a file has several, as `naming.printable` shows the path.
+        kind: `images`, `video` (a file or a pipe: every frame in order) or `live` (a camera or stream).
+        frames: Expected number of frames; None if unknown.
+        fps: Frame rate of a video; None for images, or if unknown.
+        sound: The file whose sound belongs to the frames; None if there is none.
+        files: The images, and videos among them, for the kind `images`; else empty. `Frame.source` is their path as
+            `names.printable` shows it, with the page for files of several pages.
     """
 
     kind: Kind
@@ -40,53 +40,53 @@ class Source(AbstractContextManager["Source"]):
         """Yield the frames.
 
         Raises:
-            SourceUnreadableError: One or more files can't be read; raised after the readable ones.
-            TruncatedSourceError: A video ended early; raised after its last readable frame.
+            SourceUnreadableError: Files can't be read; raised after the frames of the others.
+            TruncatedSourceError: A video ends early; raised after its last readable frame.
             SourceLostError: A live source was lost and did not come back in time.
         """
         raise NotImplementedError
 
     @property
     def continuous(self) -> bool:
-        """Whether its frames follow one another closely enough for objects to be tracked through them."""
+        """Whether frames follow each other closely enough to track objects."""
         return self.kind != "images" and (self.fps is None or self.fps >= _TRACKED_FPS)
 
     @property
     def end_s(self) -> float | None:
-        """Where its last frame ends in a recording of it, on the scale of `Frame.media_s`; readable from any thread.
+        """The media time at which the last frame ends, as in `Frame.media_s`; readable from any thread.
 
-        Frames that were left out count. None where it is not known, as before the end of a file.
+        Skipped frames count. None if unknown, as before the end of a file.
         """
         return None
 
     @property
     def health(self) -> SourceHealth:
-        """What went wrong so far; readable from any thread."""
+        """Problems so far; readable from any thread."""
         return SourceHealth()
 
     @property
     def failed(self) -> int:
-        """How many of its files failed so far; readable from any thread."""
+        """Number of files that have failed so far; readable from any thread."""
         return 0
 
     @property
     def failure(self) -> FastsamError | None:
-        """What is raised at the end for files that failed; None where none did."""
+        """The error that the iteration ends with if files failed; None if none did."""
         return None
 
     def reject(self, frame: Frame, error: FastsamError) -> bool:
-        """Take note of a frame that can't be worked on, from any thread.
+        """Report a frame that can't be processed, from any thread.
 
         Returns:
-            Whether the run goes on without it, as it does where a source is many images.
+            Whether the run continues without it, as for a source of many images.
         """
         return False
 
     def stop(self) -> None:
-        """End the iteration without an error, from any thread or a signal's handler; for good.
+        """End the iteration without an error, permanently, from any thread or signal handler.
 
-        Files end after the frame that is being read. A live source ends at once, also while it waits for a frame or to
-        try again.
+        Files end after the frame that is being read. A live source ends at once, even while it waits for a frame or a
+        reconnection.
         """
         self._stopped = True
 
@@ -96,4 +96,4 @@ class Source(AbstractContextManager["Source"]):
         self.close()
 
     def close(self) -> None:
-        """Let go of files and devices."""
+        """Release files and devices."""

@@ -1,7 +1,7 @@
-"""Channels: what one thread hands to the next, in order or the newest only.
+"""Pass items from one thread to another, in order or the newest only.
 
-All are built on `queue.SimpleQueue`, which may be used from a signal's handler, and whose waiting a signal ends at
-once without leaving anything locked. Each has one thread that puts and one that gets.
+They are built on `queue.SimpleQueue`: it may be used in a signal handler, and a signal can interrupt a wait on it
+without leaving a lock held. Each channel has one producer thread and one consumer thread.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ T = TypeVar("T")
 
 class _Mark(Enum):
     END = auto()
-    LOOK = auto()  # how long there is has changed
+    DEADLINE_CHANGED = auto()
 
 
-class Handover(ABC, Generic[T]):
-    """From one thread to another. It ends: `close` after what was put, `stop` at once.
+class BaseChannel(ABC, Generic[T]):
+    """Passes items from one thread to another. `close` ends it after the last item, `stop` at once.
 
     Attributes:
-        error: What ended it, once `get` has returned None; None: nothing did.
+        error: Why it ended, once `get` has returned None; None: it ended without an error.
     """
 
     def __init__(self) -> None:
         self._items: SimpleQueue[T | _Mark] = SimpleQueue()
         self._stopped = False
         self.error: BaseException | None = None
-        self._offered = self._replaced = self._taken = 0  # each is counted by one thread
+        self._offered = self._replaced = self._taken = 0  # each is counted by one thread only
 
     @property
     def dropped(self) -> int:
-        """How many items nobody took: they were replaced by newer ones, or it was stopped while they waited."""
+        """How many items were never taken: newer items replaced them, or the channel stopped while they waited."""
         return self._offered - self._taken if self._stopped else self._replaced
 
     @property
@@ -46,31 +46,31 @@ class Handover(ABC, Generic[T]):
         """How many items wait now."""
 
     def put(self, item: T) -> bool:
-        """Hand an item over; False: it was stopped, and nobody will take it."""
+        """Add an item; False: the channel was stopped, and the item will not be taken."""
         self._offered += 1
         return self._put(item)
 
     def get(self) -> T | None:
-        """Take the next item, waiting for it; None: it has ended."""
+        """Wait for the next item and take it; None: the channel has ended."""
         item = self._next()
         if self._stopped or isinstance(item, _Mark):
-            self._items.put(_Mark.END)  # for whoever asks again
+            self._items.put(_Mark.END)  # for later calls
             return None
         self._taken += 1
-        self._took()
+        self._after_take()
         return item
 
     def close(self, error: BaseException | None = None) -> None:
-        """End it after the items that were put; for the thread that puts.
+        """End the channel after the items in it. For the producer.
 
         Args:
-            error: Why; the thread that gets finds it in `error`.
+            error: Why it ends; the consumer finds it in `error`.
         """
         self.error = error
         self._items.put(_Mark.END)
 
     def stop(self) -> None:
-        """End it at once for both threads; items that wait are let go. Any thread or signal's handler may."""
+        """End the channel at once for both threads and drop the waiting items. For any thread or signal handler."""
         self._stopped = True
         self._items.put(_Mark.END)
 
@@ -81,86 +81,89 @@ class Handover(ABC, Generic[T]):
     def _put(self, item: T) -> bool:
         """See `put`."""
 
-    def _took(self) -> None:
-        """An item left."""
+    def _after_take(self) -> None:
+        """Called after an item was taken."""
 
 
-class Channel(Handover[T]):
-    """Every item in order, and no more than `capacity` of them: putting waits for a place."""
+class Channel(BaseChannel[T]):
+    """Passes every item in order and holds up to `capacity` of them; `put` waits while it is full."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
         self._capacity = capacity
-        self._end_s = math.inf
+        self._deadline_s = math.inf
         self._holding = False
-        self._places: SimpleQueue[None] = SimpleQueue()
+        self._free_slots: SimpleQueue[None] = SimpleQueue()
         for _ in range(capacity):
-            self._places.put(None)
+            self._free_slots.put(None)
 
     @property
     def depth(self) -> int:
-        """How many items wait now, or are taken and held."""
-        return min(max(self._capacity - self._places.qsize(), 0), self._capacity)
+        """How many items wait now, plus the item that is held."""
+        return min(max(self._capacity - self._free_slots.qsize(), 0), self._capacity)
 
     def _put(self, item: T) -> bool:
-        self._places.get()
+        self._free_slots.get()
         if self._stopped:
-            self._places.put(None)
+            self._free_slots.put(None)
             return False
         self._items.put(item)
         return True
 
     def get(self, *, hold: bool = False) -> T | None:
-        """Take the next item, waiting for it; None: it has ended.
+        """Wait for the next item and take it; None: the channel has ended.
 
         Args:
-            hold: Whether the item keeps its place until `release`.
+            hold: Whether the item keeps its slot until `release`.
         """
         self._holding = hold
         return super().get()
 
     def release(self) -> None:
-        """Give back the place of the item that was taken and held, if one is."""
+        """Free the slot of the held item, if there is one."""
         if self._holding:
             self._holding = False
-            self._places.put(None)
+            self._free_slots.put(None)
 
     def wait_until_empty(self) -> bool:
-        """Wait until no item waits or is held; False: it was stopped. For one other thread than that which gets."""
+        """Wait until no item waits or is held; False: the channel was stopped. For one thread besides the consumer."""
         for _ in range(self._capacity):
-            self._places.get()
+            self._free_slots.get()
         for _ in range(self._capacity):
-            self._places.put(None)
+            self._free_slots.put(None)
         return not self._stopped
 
-    def end_by(self, time_s: float) -> None:
-        """Stop it when nothing has come by then, on `time.perf_counter`'s clock. Any thread or signal's handler may."""
-        self._end_s = time_s
-        self._items.put(_Mark.LOOK)
+    def end_by(self, deadline_s: float) -> None:
+        """Stop the channel if no item comes by a deadline on `time.perf_counter`'s clock.
+
+        For any thread or signal handler.
+        """
+        self._deadline_s = deadline_s
+        self._items.put(_Mark.DEADLINE_CHANGED)
 
     def stop(self) -> None:
         super().stop()
         for _ in range(self._capacity):
-            self._places.put(None)
+            self._free_slots.put(None)
 
     def _next(self) -> T | _Mark:
         while True:
-            left_s = min(max(self._end_s - time.perf_counter(), 0.0), TIMEOUT_MAX)
+            remaining_s = min(max(self._deadline_s - time.perf_counter(), 0.0), TIMEOUT_MAX)
             try:
-                item = self._items.get(timeout=left_s)
+                item = self._items.get(timeout=remaining_s)
             except Empty:
                 self.stop()
                 return _Mark.END
-            if item is not _Mark.LOOK:
+            if item is not _Mark.DEADLINE_CHANGED:
                 return item
 
-    def _took(self) -> None:
+    def _after_take(self) -> None:
         if not self._holding:
-            self._places.put(None)
+            self._free_slots.put(None)
 
 
-class LatestSlot(Handover[T]):
-    """The newest item only: putting never waits, and replaces what nobody has taken yet."""
+class LatestSlot(BaseChannel[T]):
+    """Holds the newest item only; `put` never waits and replaces an item that was not taken yet."""
 
     @property
     def depth(self) -> int:
@@ -172,7 +175,7 @@ class LatestSlot(Handover[T]):
         except Empty:
             pass
         else:
-            if old is _Mark.END:  # it was stopped
+            if old is _Mark.END:  # the slot was stopped
                 self._items.put(old)
                 return False
             self._replaced += 1

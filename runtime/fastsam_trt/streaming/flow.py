@@ -1,13 +1,13 @@
-"""Flow: the stages of a run on threads of their own, so that frames overlap.
+"""Run a pipeline over a source, with capture, segmentation and selection on threads.
 
-    capture  ->  segment  ->  select  ->  whoever iterates: drawing, encoding, windows
+    capture  ->  segment  ->  select  ->  the thread that iterates: drawing, encoding, windows
           captured    segmented   selected
 
-With the policy `every`, frames wait in short queues, and a stage that is behind holds up those before it. With
-`latest`, capture is never held up: a newer frame replaces one that nobody has begun, and the segmenter begins a frame
-only when none waits anywhere behind it, so that none grows old in a queue. While decisions are pending, it also waits
-until the selection is done: side by side both would take longer, and the frame would wait for its turn, on the time
-that its budget has for CLIP.
+With the policy `every`, frames wait in short queues, and a slow stage holds up the stages before it. With `latest`,
+capture is never held up: a newer frame replaces one that waits, and the segmenter begins a frame only when no frame
+waits behind it, so that frames do not age in queues. While decisions are pending, the segmenter also waits until the
+selection is done: at the same time both would take longer, and the wait for the selection would use up the part of the
+frame's budget that is meant for CLIP.
 """
 
 from __future__ import annotations
@@ -17,169 +17,127 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from numpy.typing import NDArray
-
-from fastsam_trt.errors import FilesFailedError, FlowNotEnteredError, ImageFormatError, PromptError
-from fastsam_trt.frames.rectangles import Rectangle
+from fastsam_trt.errors import FilesFailedError, FlowNotEnteredError
 from fastsam_trt.sources import Frame, Source
-from fastsam_trt.streaming.channel import Channel, Handover, LatestSlot
-from fastsam_trt.streaming.pace import Pace
-from fastsam_trt.streaming.policy import Policy, resolve_policy
-from fastsam_trt.streaming.stats import FlowFigures
+from fastsam_trt.streaming.channel import BaseChannel, Channel, LatestSlot
+from fastsam_trt.streaming.policy import Pacer, Policy, resolve_policy
+from fastsam_trt.streaming.stages import CaptureStage, SegmentStage, SelectStage, Stage, StagedFrame, StagedPipeline
+from fastsam_trt.streaming.stats import FlowStats
 
 if TYPE_CHECKING:
     from fastsam_trt.results.result import Result
 
-_CAPACITY = 2  # frames in each queue of `every`: a slow one does not hold up the others, and few pictures are kept
-_TELLING_S = 1.0
-_EXIT_S = 12.0  # that the end of the process waits for threads whose flow was never left
-FRAME_ERRORS = (ImageFormatError, PromptError)
-"""What one frame fails with where another may not: a run over many images goes on without it."""
-
-S = TypeVar("S")
-V = TypeVar("V")
-
-
-class Halves(Protocol[S]):
-    """The part of a pipeline that a flow uses; each half runs on a thread of its own, frames in order."""
-
-    reserve_ms: float
-
-    def segment(
-        self,
-        frame: NDArray[Any],
-        *,
-        captured_s: float | None = None,
-        media_s: float | None = None,
-        rectangle: Rectangle | None = None,
-    ) -> S:
-        """Find everything in a frame."""
-
-    def select(self, segmented: S) -> Result:
-        """Select what the prompts ask for."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Passed(Generic[V]):
-    """A frame, what the last stage made of it, and when, on `time.perf_counter`'s clock."""
-
-    frame: Frame
-    value: V
-    at_s: float
-
-
-class _Stage(threading.Thread):
-    """A thread of a flow."""
+_CAPACITY = 2  # frames per queue with `every`: evens out slow frames, and keeps few pictures in memory
+_RESERVE_EVERY_S = 1.0  # how often the pipeline gets a new `reserve_ms`
+_EXIT_S = 12.0  # longest wait of the exiting process for the threads of a flow that was not closed
 
 
 class Flow(Iterator[tuple[Frame, "Result"]]):
-    """Frames and their results, in order; use it as a context manager, which no thread outlives.
+    """Iterates over frames and their results, in order. Use it as a context manager, which ends its threads.
 
-    A frame is done when the next one is asked for: its age is taken then. What fails in a stage comes out of the
-    iteration as itself, after the frames before it; so do the errors that a source raises after its last frame. Of a
-    source of many images, one that does not fit the prompts is passed over, and counted in what is raised at the end.
+    A frame is done when the caller asks for the next one; its age is measured then. An error in a stage is raised by
+    the iteration, after the frames before it. The same holds for errors that a source raises after its last frame. In a
+    source of many images, an image that does not fit the prompts is skipped, and counted in the error at the end.
 
     Attributes:
         policy: `latest` or `every`.
-        figures: Frames, ages, rates and queues; any thread may ask.
+        stats: Counts, rates, ages and queue lengths, for any thread.
     """
 
-    def __init__(self, source: Source, pipeline: Halves[Any], policy: Policy = "auto") -> None:
-        """Prepare; the threads start with the `with` block.
+    def __init__(self, source: Source, pipeline: StagedPipeline[Any], policy: Policy = "auto") -> None:
+        """Create a flow; the `with` block starts its threads.
 
         Args:
-            source: Frames. The flow iterates it once and does not close it.
-            pipeline: What is done to them.
-            policy: `every`: all frames; of a live source that is faster than the pipeline, frames then wait in the
-                stream and grow old. `latest`: the newest frame only, and a video is played at its own speed, as a
-                camera would. `auto`: `latest` for live sources, `every` for files.
+            source: Frames. The flow iterates over it once and does not close it.
+            pipeline: Processes the frames.
+            policy: `every`: all frames; if a live source is faster than the pipeline, its frames then wait in the
+                stream and age. `latest`: the newest frame only; a video plays at its own speed, like a camera. `auto`:
+                `latest` for live sources, `every` for files.
 
         Raises:
-            OptionError: No such policy, or `latest` for images.
+            OptionError: The policy is unknown, or `latest` was requested for images.
         """
         self.policy = resolve_policy(policy, source)
         latest = self.policy == "latest"
         self._source = source
-        self._pipeline = pipeline
-        self._rectangle: Rectangle = "common" if source.kind == "images" else "smallest"  # frames of one have one size
-        self._pace = Pace(source.fps) if latest and source.kind == "video" else None
         capacity = 1 if latest else _CAPACITY
-        self._captured: Handover[_Passed[None]] = LatestSlot() if latest else Channel(capacity)
-        self._segmented: Channel[_Passed[Any]] = Channel(capacity)
-        self._selected: Channel[_Passed[Result]] = Channel(capacity)
-        queues = {"captured": self._captured, "segmented": self._segmented, "selected": self._selected}
-        self.figures = FlowFigures(queues, lambda: source.health, lambda: source.failed)
-        self._entered = self._stopping = self._capture_over = False
-        self._end_s = math.inf  # until when threads are waited for
-        self._taken: tuple[_Passed[Result], float] | None = None
-        self._told_s = 0.0
-        self._reserve_ms: float | None = None  # what the pipeline is yet to be told
-        self._told_failure = False
-        stages = ((self._capture, None, self._captured), (self._segment, self._captured, self._segmented),
-                  (self._select, self._segmented, self._selected))  # fmt: skip
-        self._threads = [
-            _Stage(target=self._run, args=stage, name=f"flow{stage[0].__name__}", daemon=True) for stage in stages
-        ]
+        captured: BaseChannel[StagedFrame[None]] = LatestSlot() if latest else Channel(capacity)
+        self._segmented: Channel[StagedFrame[Any]] = Channel(capacity)
+        self._selected: Channel[StagedFrame[Result]] = Channel(capacity)
+        queues = {"captured": captured, "segmented": self._segmented, "selected": self._selected}
+        self.stats = FlowStats(queues, lambda: source.health, lambda: source.failed)
+        pacer = Pacer(source.fps) if latest and source.kind == "video" else None
+        self._capture = CaptureStage(source, pacer, captured, self.stats)
+        segment = SegmentStage(source, pipeline, self.policy, captured, self._segmented, self._selected, self.stats)
+        self._select = SelectStage(source, pipeline, self.policy, self._segmented, self._selected, self.stats)
+        self._stages: tuple[Stage, ...] = (self._capture, segment, self._select)
+        self._entered = self._stopping = False
+        self._join_until_s = math.inf
+        self._taken: tuple[StagedFrame[Result], float] | None = None  # the caller's frame, and when it was taken
+        self._reserved_s = 0.0
+        self._failure_raised = False
+
+    @property
+    def figures(self) -> FlowStats:
+        """The old name of `stats`."""
+        warnings.warn("Flow.figures is now Flow.stats", DeprecationWarning, stacklevel=2)
+        return self.stats
 
     def __enter__(self) -> Self:
         if self._entered:
             raise FlowNotEnteredError("one that was used before; make another")
         self._entered = True
-        atexit.register(self._leave)  # a generator that holds it may be alive until then
+        atexit.register(self._end_at_exit)  # a generator that holds the flow may be alive until then
         try:
-            for thread in self._threads:
-                thread.start()
+            for stage in self._stages:
+                stage.start()
         except BaseException:  # an interrupt
-            self._let_go()
+            self._drop_all()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End all threads; what they were at is finished and let go.
+        """End all threads; they finish the frames they work on, whose results are dropped.
 
-        A KeyboardInterrupt after `stop` means: at once. Threads that are in the middle of something are not waited for
-        then, nor after the time that `stop` was given; `ended` tells whether there are any. Nor does a stage's thread
-        wait, on which a generator that nobody refers to may be closed: it may hold what the others wait for.
+        A KeyboardInterrupt after `stop` does not wait for busy threads; nor does the end of the block wait longer than
+        `stop` allowed. `ended` tells whether threads are still running. If a stage's thread calls this, because the
+        garbage collector closed a generator there, it does not wait either: other threads may need what it holds.
         """
         hurried = self._stopping and kind is not None and issubclass(kind, KeyboardInterrupt)
         try:
             if kind is None:
-                self._finish()
+                self._finish_frame()
         finally:
-            self._let_go()
-            if not (hurried or isinstance(threading.current_thread(), _Stage) or sys.is_finalizing()):
+            self._drop_all()
+            if not (hurried or isinstance(threading.current_thread(), Stage) or sys.is_finalizing()):
                 self._join()
 
     def __next__(self) -> tuple[Frame, Result]:
-        """Tell that the last frame is done, and wait for the next.
+        """Mark the last frame as done, and wait for the next.
 
         Raises:
-            StopIteration: The source has ended, or `stop` was called, and all that had begun is done.
-            FlowNotEnteredError: It is not in a `with` block.
-            Exception: What a stage, or the source, failed with.
+            StopIteration: The source has ended, or `stop` was called, and all frames that had begun are done.
+            FlowNotEnteredError: The flow is not in a `with` block.
+            Exception: The error of a stage or of the source.
         """
         if not self._entered:
             raise FlowNotEnteredError("one outside")
-        self._finish()
-        passed = self._selected.get()
-        if passed is None:
-            error, self._selected.error = self._selected.error, None
-            if not self._told_failure and not self._stopping and (error is None or isinstance(error, FilesFailedError)):
-                error = self._source.failure  # frames may have failed after the source was read
-            self._told_failure = True
-            if error is not None:
-                raise error
+        self._finish_frame()
+        selected = self._selected.get()
+        if selected is None:
+            self._raise_end()
             raise StopIteration
-        begun_s = self._begin("selected", passed)
-        self._taken = passed, begun_s
-        return passed.frame, passed.value
+        taken_s = time.perf_counter()
+        self.stats.record_wait("selected", taken_s - selected.ready_s)
+        self._taken = selected, taken_s
+        return selected.frame, selected.value
 
     @property
     def stopping(self) -> bool:
@@ -188,127 +146,59 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
 
     @property
     def ended(self) -> bool:
-        """Whether no thread is left."""
-        return not any(thread.is_alive() for thread in self._threads)
+        """Whether all threads have ended."""
+        return not any(stage.is_alive() for stage in self._stages)
 
     def stop(self, within_s: float = math.inf) -> None:
-        """Take no new frame; those that the segmenter has begun still come out. From any thread or signal's handler.
+        """Begin no new frame; frames that the segmenter has begun still come out. For any thread or signal handler.
 
-        A source that waits for a camera or stream may go on waiting for a while after that: see `Source.stop`.
+        A source that waits for a camera or stream may go on waiting for a while: see `Source.stop`.
 
         Args:
-            within_s: After so many seconds what has begun is let go, too, and the end of the `with` block waits for no
-                thread, whatever one is in the middle of.
+            within_s: After this many seconds the frames that had begun are dropped too, and the end of the `with` block
+                waits for no thread.
         """
         if within_s < math.inf:
-            self._end_s = min(self._end_s, time.perf_counter() + within_s)
-            self._selected.end_by(self._end_s)
+            self._join_until_s = min(self._join_until_s, time.perf_counter() + within_s)
+            self._selected.end_by(self._join_until_s)
         if self._stopping:
             return
         self._stopping = True
-        if self._pace is not None:
-            self._pace.stop()
-        if not self._capture_over:
-            self._source.stop()
-        self._captured.stop()
+        self._capture.stop()
 
-    def _let_go(self) -> None:
+    def _raise_end(self) -> None:
+        """Raise the error that the flow ended with, once."""
+        error, self._selected.error = self._selected.error, None
+        if not (self._failure_raised or self._stopping) and (error is None or isinstance(error, FilesFailedError)):
+            error = self._source.failure  # frames may have failed after the source was read
+        self._failure_raised = True
+        if error is not None:
+            raise error
+
+    def _drop_all(self) -> None:
         self.stop()
         self._segmented.stop()
         self._selected.stop()
-        atexit.unregister(self._leave)
+        atexit.unregister(self._end_at_exit)
 
     def _join(self) -> None:
-        for thread in self._threads:
-            thread.join(None if self._end_s == math.inf else max(self._end_s - time.perf_counter(), 0.0))
+        for stage in self._stages:
+            stage.join(None if self._join_until_s == math.inf else max(self._join_until_s - time.perf_counter(), 0.0))
 
-    def _leave(self) -> None:
-        """End the threads as the process ends: those that come back to an interpreter that is gone would abort it."""
-        self._let_go()
-        self._end_s = time.perf_counter() + _EXIT_S
+    def _end_at_exit(self) -> None:
+        """End the threads when the process exits: one that returns to a finalised interpreter would abort it."""
+        self._drop_all()
+        self._join_until_s = time.perf_counter() + _EXIT_S
         self._join()
 
-    def _finish(self) -> None:
+    def _finish_frame(self) -> None:
+        """Record that the caller is done with its frame."""
         if self._taken is None:
             return
-        (passed, begun_s), self._taken = self._taken, None
+        (selected, taken_s), self._taken = self._taken, None
         done_s = time.perf_counter()
-        self.figures.took_output(passed.value, passed.frame.captured_s, passed.at_s, begun_s, done_s)
-        if done_s - self._told_s > _TELLING_S:
-            after_ms = self.figures.after_selection_ms()
+        self.stats.record_output(selected.value, selected.frame.captured_s, selected.ready_s, taken_s, done_s)
+        if done_s - self._reserved_s > _RESERVE_EVERY_S:
+            after_ms = self.stats.after_selection_ms()
             if not math.isnan(after_ms):
-                self._told_s, self._reserve_ms = done_s, after_ms
-
-    def _begin(self, queue: str, passed: _Passed[Any]) -> float:
-        begun_s = time.perf_counter()
-        self.figures.waited(queue, begun_s - passed.at_s)
-        return begun_s
-
-    def _run(self, work: Callable[[], None], inbox: Handover[Any] | None, outbox: Handover[Any]) -> None:
-        """Work on a thread until the inbox or outbox ends; then end the outbox, with what went wrong here or before.
-
-        What fails here leaves the stages before it waiting for places, until the `with` block ends.
-        """
-        error: BaseException | None = None
-        try:
-            work()
-        except BaseException as caught:  # noqa: BLE001 - it is raised on the thread of whoever iterates
-            caught.add_note(f"raised in the stage {work.__name__.strip('_')!r} of a flow")
-            error = caught
-        if inbox is None:
-            self._capture_over = True
-            error = None if self._stopping else error  # nobody wants the frames that it failed to read
-        else:
-            error = error or inbox.error
-        outbox.close(error)
-
-    def _capture(self) -> None:
-        frames = iter(self._source)
-        while not self._stopping:
-            begun_s = time.perf_counter()
-            frame = next(frames, None)
-            read_s = time.perf_counter()
-            if frame is not None and self._pace is not None:
-                frame = self._pace.give(frame)
-            if frame is None:
-                return
-            self.figures.took_capture(begun_s, read_s)
-            if not self._captured.put(_Passed(frame, None, time.perf_counter())):
-                return
-
-    def _segment(self) -> None:
-        while self.policy == "every" or (self._segmented.wait_until_empty() and self._selected.wait_until_empty()):
-            passed = self._captured.get()
-            if passed is None:
-                return
-            self._begin("captured", passed)
-            frame = passed.frame
-            try:
-                segmented = self._pipeline.segment(
-                    frame.picture, captured_s=frame.captured_s, media_s=frame.media_s, rectangle=self._rectangle
-                )
-            except FRAME_ERRORS as error:
-                if not self._source.reject(frame, error):
-                    raise
-                continue
-            if not self._segmented.put(_Passed(passed.frame, segmented, time.perf_counter())):
-                return
-
-    def _select(self) -> None:
-        alone = False
-        while (passed := self._segmented.get(hold=alone)) is not None:
-            self._begin("segmented", passed)
-            reserve_ms, self._reserve_ms = self._reserve_ms, None
-            if reserve_ms is not None:  # told here, since who takes results must not wait for whoever sets prompts
-                self._pipeline.reserve_ms = reserve_ms
-            try:
-                result = self._pipeline.select(passed.value)
-            except FRAME_ERRORS as error:
-                if not self._source.reject(passed.frame, error):
-                    raise
-                self._segmented.release()
-                continue
-            alone = self.policy == "latest" and len(result.pending) > 0
-            if not self._selected.put(_Passed(passed.frame, result, time.perf_counter())):
-                return
-            self._segmented.release()
+                self._reserved_s, self._select.reserve_ms = done_s, after_ms

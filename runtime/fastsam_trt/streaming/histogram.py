@@ -1,4 +1,4 @@
-"""Histograms of times: percentiles of however many values, in memory that does not grow."""
+"""Compute percentiles of any number of times in constant memory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 _LEAST_MS = 1e-3
 _MOST_MS = 1e8
 _RATIO = 1.01
-_BINS = math.ceil(math.log(_MOST_MS / _LEAST_MS) / math.log(_RATIO)) + 1  # the first is for less than the least
+_BINS = math.ceil(math.log(_MOST_MS / _LEAST_MS) / math.log(_RATIO)) + 1  # the first bin is for values below _LEAST_MS
 
 
 class Histogram:
-    """Counts of times in bins that are one percent wide each, from a microsecond to a day; 20 kB.
+    """Counts times in bins one percent wide, from a microsecond to a day; 20 kB.
 
     Attributes:
-        count: How many values there are.
+        count: Number of values.
     """
 
     def __init__(self) -> None:
@@ -26,85 +26,85 @@ class Histogram:
         self.count = 0
 
     def add(self, ms: float) -> None:
-        """Take a value, ms."""
-        place = 0 if ms < _LEAST_MS else 1 + int(math.log(ms / _LEAST_MS) / math.log(_RATIO))
-        self._counts[min(place, _BINS - 1)] += 1
+        """Add a value, ms."""
+        index = 0 if ms < _LEAST_MS else 1 + int(math.log(ms / _LEAST_MS) / math.log(_RATIO))
+        self._counts[min(index, _BINS - 1)] += 1
         self._lowest, self._highest = min(self._lowest, ms), max(self._highest, ms)
         self.count += 1
 
     def merge(self, other: Histogram) -> None:
-        """Take another's values too."""
+        """Add the values of another histogram."""
         self._counts += other._counts
         self._lowest, self._highest = min(self._lowest, other._lowest), max(self._highest, other._highest)
         self.count += other.count
 
     def percentiles(self, *percents: float) -> tuple[float, ...]:
-        """Percentiles as `numpy.percentile` has them, each within one percent of its value; NaN of no values.
+        """Percentiles as in `numpy.percentile`, within one percent of the value; NaN without values.
 
         Args:
             percents: From 0 to 100.
 
         Returns:
-            A value for each, ms.
+            One value per percentile, ms.
         """
         if not self.count:
             return (math.nan,) * len(percents)
-        reached = np.cumsum(self._counts)
-        found = []
+        cumulative = np.cumsum(self._counts)
+        values = []
         for percent in percents:
             rank = percent / 100 * (self.count - 1)
-            below, above = (self._value(int(np.searchsorted(reached, k, side="right"))) for k in _around(rank))
-            found.append(below + (above - below) * (rank % 1))
-        return tuple(found)
+            below, above = (self._value(int(np.searchsorted(cumulative, k, side="right"))) for k in _around(rank))
+            values.append(below + (above - below) * (rank % 1))
+        return tuple(values)
 
-    def _value(self, place: int) -> float:
-        middle = 0.0 if place == 0 else _LEAST_MS * _RATIO ** (place - 0.5)
+    def _value(self, index: int) -> float:
+        middle = 0.0 if index == 0 else _LEAST_MS * _RATIO ** (index - 0.5)
         return min(max(middle, self._lowest), self._highest)
 
 
 class RollingHistogram:
-    """The values of the last seconds.
+    """A histogram of the last seconds.
 
     Attributes:
-        seconds: How far back it goes; what it forgets, it forgets a second at a time.
+        seconds: How far back it goes; old values drop out one second at a time.
     """
 
     def __init__(self, seconds: int = 10) -> None:
         self.seconds = seconds
         self._parts = [Histogram() for _ in range(seconds)]
-        self._owners = [-1] * seconds  # which second each part is of
+        self._second_of = [-1] * seconds  # the second that a part holds
         self._first_s: float | None = None
 
     def add(self, ms: float, now_s: float) -> None:
-        """Take a value, ms, at a time on any clock that begins above 0, s."""
+        """Add a value, ms, at a time, s, on any clock whose times are positive."""
         second = int(now_s)
-        place = second % self.seconds
-        if self._owners[place] != second:
-            self._owners[place], self._parts[place] = second, Histogram()
-        self._parts[place].add(ms)
+        index = second % self.seconds
+        if self._second_of[index] != second:
+            self._second_of[index], self._parts[index] = second, Histogram()
+        self._parts[index].add(ms)
         if self._first_s is None:
             self._first_s = now_s
 
     def recent(self, now_s: float) -> Histogram:
-        """The values of the last seconds before a time, s."""
+        """Return the values of the last seconds before a time, s."""
         merged = Histogram()
         for part in self._recent(now_s):
             merged.merge(part)
         return merged
 
     def rate(self, now_s: float) -> float:
-        """How many values a second there were of late; at first, since the first value."""
+        """Values per second over the last seconds, or since the first value if that is more recent."""
         if self._first_s is None:
             return 0.0
         count = sum(part.count for part in self._recent(now_s))
         since_s = int(now_s) - self.seconds + 1
-        if self._first_s >= since_s:  # of n values, n - 1 intervals are known
+        if self._first_s >= since_s:  # n values have n - 1 intervals
             return (count - 1) / (now_s - self._first_s) if now_s > self._first_s else 0.0
         return count / (now_s - since_s)
 
     def _recent(self, now_s: float) -> Iterator[Histogram]:
-        for owner, part in zip(self._owners, self._parts, strict=True):
-            if int(now_s) - self.seconds < owner <= int(now_s):
+        for second, part in zip(self._second_of, self._parts, strict=True):
+            if int(now_s) - self.seconds < second <= int(now_s):
                 yield part
 
 

@@ -1,4 +1,4 @@
-"""Figures of a flow: frames, ages, rates, queues and times of stages, while it runs and at its end."""
+"""Collect the statistics of a flow: counts, ages, rates, queue lengths and stage times."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastsam_trt.sources import SourceHealth
-from fastsam_trt.streaming.channel import Handover
+from fastsam_trt.streaming.channel import BaseChannel
 from fastsam_trt.streaming.histogram import Histogram, RollingHistogram
 
 if TYPE_CHECKING:
     from fastsam_trt.results.result import Result
 
 STAGES = ("capture", "preprocess", "segment", "select", "decode", "output")
-"""What is timed, in the order of the work. `output` is drawing, encoding and writing, less the decoding of masks."""
+"""The timed stages, in order. `output` is drawing, encoding and writing, without the decoding of masks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The figures of one moment. Those of times are NaN before the first frame is done.
+    """The statistics of a flow at one moment. Times are NaN until the first frame is done.
 
     Attributes:
-        frames: Frames that are done: everything that takes results has had them.
+        frames: Frames that are done: all outputs have written them.
         captured: Frames that were read.
-        dropped: Frames that were read and let go: newer ones replaced them, or the flow was stopped before their turn.
-        failed: Files of the source that could not be read or worked on.
-        fps_in, fps_out: Frames a second that were read, and done, in the last ten seconds.
-        fps_in_mean, fps_out_mean: The same of the whole run, nothing left out.
-        age_p50_ms, age_p99_ms: Age of frames when they were done, from their capture, of the whole run.
-        age_p50_live_ms, age_p99_live_ms: The same of the last ten seconds.
-        segments: Selected segments, all frames together.
-        embedded: Crops that CLIP saw, all frames together.
-        embedded_per_frame: The same for each frame that is done.
-        pending: Decisions that waited for a later frame, all frames together; one that waits for three counts thrice.
-        queues: How many frames wait now: `captured` to be segmented, `segmented` to be selected from, `selected` to be
-            taken.
-        queues_mean: How many waited on average, those included that a stage held while the queue was full. Frames
-            that were dropped do not count.
+        dropped: Frames that were read but not processed: newer frames replaced them, or the flow was stopped first.
+        failed: Files of the source that could not be read or processed.
+        fps_in, fps_out: Frames per second that were read, and done, in the last ten seconds.
+        fps_in_mean, fps_out_mean: The same over the whole run.
+        age_p50_ms, age_p99_ms: Time from the capture of a frame until it was done, over the whole run.
+        age_p50_live_ms, age_p99_live_ms: The same for the last ten seconds.
+        segments: Selected segments, summed over frames.
+        embedded: Crops that CLIP embedded, summed over frames.
+        embedded_per_frame: The mean of that per frame.
+        pending: Decisions that were deferred to a later frame, summed over frames; one deferred for three frames counts
+            three times.
+        queues: How many frames wait now: `captured` for the segmenter, `segmented` for the selection, `selected` for
+            the output.
+        queues_mean: Mean number of waiting frames, including one that a stage held because the queue was full. Dropped
+            frames do not count.
         stages: p50 and p99 of each of `STAGES`, ms.
-        health: What went wrong with the source.
+        health: Losses and damage of the source.
         seconds: From the first capture to the last frame that is done.
     """
 
@@ -69,22 +70,25 @@ class Snapshot:
     seconds: float
 
     def as_record(self) -> dict[str, Any]:
-        """The figures as JSON's types; None for what is not known yet."""
+        """The statistics as JSON types; None for unknown values."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
 
-class FlowFigures:
-    """Takes figures from a flow's threads. Its memory does not grow, however long the flow runs."""
+class FlowStats:
+    """Collects statistics from the threads of a flow. Its memory does not grow, however long the flow runs."""
 
     def __init__(
-        self, queues: Mapping[str, Handover[Any]], health: Callable[[], SourceHealth], failed: Callable[[], int] = int
+        self,
+        queues: Mapping[str, BaseChannel[Any]],
+        health: Callable[[], SourceHealth],
+        failed: Callable[[], int] = int,
     ) -> None:
-        """Begin.
+        """Create empty statistics.
 
         Args:
-            queues: What frames wait in, by name.
-            health: Asked for the source's health.
-            failed: Asked for how many of its files failed; by default none.
+            queues: The queues in which frames wait, by name.
+            health: Returns the health of the source.
+            failed: Returns how many files of the source failed; by default 0.
         """
         self._queues = queues
         self._health = health
@@ -97,31 +101,33 @@ class FlowFigures:
         self._recent_captures, self._recent_after = RollingHistogram(), RollingHistogram()
         self._waited_s = dict.fromkeys(queues, 0.0)
 
-    def took_capture(self, begun_s: float, done_s: float) -> None:
-        """A frame was read between two times of `time.perf_counter`."""
+    def record_capture(self, begin_s: float, end_s: float) -> None:
+        """Record that a frame was read between two times on `time.perf_counter`'s clock."""
         with self._lock:
             if not self._captured:
-                self._start_s = begun_s
+                self._start_s = begin_s
             self._captured += 1
-            self._captured_s = done_s
-            self._stages["capture"].add((done_s - begun_s) * 1e3)
-            self._recent_captures.add((done_s - begun_s) * 1e3, done_s)
+            self._captured_s = end_s
+            self._stages["capture"].add((end_s - begin_s) * 1e3)
+            self._recent_captures.add((end_s - begin_s) * 1e3, end_s)
 
-    def waited(self, queue: str, seconds: float) -> None:
-        """A frame left a queue after so long."""
+    def record_wait(self, queue: str, seconds: float) -> None:
+        """Record how long a frame waited in a queue."""
         with self._lock:
             self._waited_s[queue] += seconds
 
-    def took_output(self, result: Result, captured_s: float, selected_s: float, begun_s: float, done_s: float) -> None:
-        """A frame is done.
+    def record_output(
+        self, result: Result, captured_s: float, selected_s: float, taken_s: float, done_s: float
+    ) -> None:
+        """Record that a frame is done.
 
         Args:
-            result: Its result.
-            captured_s, selected_s, begun_s, done_s: When it was captured, when its selection was made, when whoever
-                takes results got it and when they were done with it, on `time.perf_counter`'s clock.
+            result: The result of the frame.
+            captured_s, selected_s, taken_s, done_s: When the frame was captured, when its selection was ready, when the
+                caller took the result and when it was done with it, on `time.perf_counter`'s clock.
         """
-        # Masks are decoded when first asked for: that time is decoding, not output.
-        output_ms = (done_s - begun_s) * 1e3 - result.speed["decode"]
+        # Masks are decoded on first use: that time counts as decoding, not output.
+        output_ms = (done_s - taken_s) * 1e3 - result.speed["decode"]
         age_ms = (done_s - captured_s) * 1e3
         with self._lock:
             for stage, ms in {**result.speed, "output": max(output_ms, 0.0)}.items():
@@ -129,20 +135,20 @@ class FlowFigures:
                     self._stages[stage].add(ms)
             self._age.add(age_ms)
             self._recent_age.add(age_ms, done_s)
-            if self._age.count > 1:  # with the first, files and windows are opened
+            if self._age.count > 1:  # the first frame also opens files and windows
                 self._recent_after.add((done_s - selected_s) * 1e3, done_s)
             self._segments += len(result)
-            self._embedded += result.embedded
+            self._embedded += result.crops_embedded
             self._pending += len(result.pending)
             self._done_s = done_s
 
     def after_selection_ms(self) -> float:
-        """p99 of what frames took from their selection until they were done, of the last seconds, ms; NaN: of none."""
+        """p99 of the time from selection until a frame was done, over the last ten seconds, ms; NaN: no frame."""
         with self._lock:
             return self._recent_after.recent(time.perf_counter()).percentiles(99)[0]
 
     def snapshot(self) -> Snapshot:
-        """The figures of now; any thread may ask."""
+        """Return the current statistics, on any thread."""
         now_s = time.perf_counter()
         with self._lock:
             frames = self._age.count
@@ -182,9 +188,9 @@ def _ratio(count: float, by: float) -> float:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 3)
     return value

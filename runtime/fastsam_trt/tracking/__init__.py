@@ -1,5 +1,5 @@
-"""Segments of successive frames, associated into tracks."""
+"""Tracking: which segments of successive frames show the same object."""
 
-from fastsam_trt.tracking.tracker import KEEP_FRAMES, Tracker
+from fastsam_trt.tracking.tracker import MAX_LOST_FRAMES, Tracker
 
-__all__ = ["KEEP_FRAMES", "Tracker"]
+__all__ = ["MAX_LOST_FRAMES", "Tracker"]

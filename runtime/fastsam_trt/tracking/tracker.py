@@ -1,4 +1,4 @@
-"""Tracker: which segment of a frame is the same object as one of the frames before."""
+"""Tracker: follow objects from frame to frame by their boxes."""
 
 from __future__ import annotations
 
@@ -8,167 +8,172 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.segmentation.segments import Segments
-from fastsam_trt.tracking.association import affinities, best_first
-from fastsam_trt.tracking.scene_cut import Continuity, SceneCut
+from fastsam_trt.tracking.association import affinities, match_greedily
+from fastsam_trt.tracking.scene_cut import Continuity, SceneCutDetector
 
-KEEP_FRAMES = 60
+MAX_LOST_FRAMES = 60
+"""Most frames that a track is kept without its object."""
 
-# Each is of a steady picture, and of one whose segments flicker.
-_LEAST = 0.3, 0.2
-_LOST_PENALTY = 0.017, 0.005  # for each frame that a track was away
-_PATIENCE = 6, 30  # frames that a track is kept for each frame that it was seen
-_KEEP_SHARE = 0.5, 1.0
-_STEADY, _FLICKERING = 0.04, 0.06  # new tracks for each segment seen
-_MEMORY = 0.98, 100.0  # of that rate: what is left of it after a frame, and the segments that it begins with
-_MOST_TRACKS = 1024
-_GAIN = 0.35  # of a new velocity; the first few count evenly
-_COAST = 0.9  # what is left of a velocity after each frame without its object
-_CUT_SHARE = 0.2  # fewer of the tracks than this go on: the scene has changed
-_CUT_TRACKS = 3
-_CUT_LEAST = 0.75  # affinity that a link over a cut needs
-_IDS = 1 << 31
+# Pairs hold for a steady picture and for one whose segments flicker; `_mix` interpolates between the two.
+_MIN_AFFINITY = 0.3, 0.2
+_AFFINITY_LOSS_PER_LOST_FRAME = 0.017, 0.005
+_LOST_FRAMES_PER_SEEN_FRAME = 6, 30  # a track that was seen briefly is dropped early
+_MAX_LOST_SHARE = 0.5, 1.0  # of `max_lost_frames`
+_STEADY_RATE, _FLICKER_RATE = 0.04, 0.06  # new tracks per segment, which tell one picture from the other
+_RATE_KEPT_PER_FRAME = 0.98  # weight of the past in that rate
+_RATE_INITIAL_SEGMENTS = 100.0  # segments without a new track that the rate starts from
+
+_MAX_TRACKS = 1024
+_MIN_VELOCITY_WEIGHT = 0.35  # weight of a new velocity; the first few count evenly
+_VELOCITY_KEPT_PER_LOST_FRAME = 0.9
+_CUT_MAX_SHARE = 0.2  # the scene has changed if fewer of the tracks than this share continue
+_CUT_MIN_TRACKS = 3  # with fewer tracks that share says nothing
+_CUT_MIN_AFFINITY = 0.75  # only such a pair continues a track over a change of scene
+_ID_COUNT = 1 << 31
 
 
 class Tracker:
-    """Gives every segment the id of its track.
+    """Assigns track ids to segments.
 
-    Each track is a box that moves with a smoothed velocity. In each frame the boxes are predicted, held against the
-    segments' boxes (see `affinities`), and paired best first; a segment that is left over begins a track. A track
-    without a segment is kept for a while, at most as many frames as `keep_frames`, and coasts to a stop. Where almost
-    none of the tracks goes on, the scene may have changed: what links are left must be very good ones. Where the frames
-    themselves show a cut (see `SceneCut`), all tracks end; they go on if their scene is back within a few frames.
+    A track is a box with a smoothed velocity. In each frame the boxes are predicted, compared with the boxes of the
+    segments (see `affinities`) and matched greedily. A segment without a match starts a track. A track without a match
+    is lost: it slows down, and is dropped after at most `max_lost_frames`. If almost no track continues, the scene may
+    have changed, and only very good matches count. If the frames show a cut (see `SceneCutDetector`), all tracks end;
+    they continue if their scene is back within a few frames.
 
-    Where many tracks are new for the segments that are seen, a detector flickers, and what comes is mostly what was
-    there before: tracks are then kept for longer and continued more freely. In a steady picture the same rules would
-    hand ids from one object to the next.
+    A high rate of new tracks means that the segmenter flickers, and that a new segment is mostly a known object. Tracks
+    are then kept for longer and matched more freely. In a steady picture that would move ids to other objects.
 
-    Why no library: `trackers`, `norfair` and `motpy` all bring scipy, and supervision, rich, requests or filterpy with
-    it, for a filter object a track and a loop over them. Why pairs are made best first: an optimal assignment, which
-    would take scipy or `lapx`, gives up a sure pair for two doubtful ones. On crowded demo videos that moved tracks to
-    other objects 1.4 times as often.
+    Why no library: `trackers`, `norfair` and `motpy` depend on scipy, and on supervision, rich, requests or filterpy,
+    and run a filter object per track in a Python loop. Why greedy matching: an optimal assignment (scipy or `lapx`)
+    gives up a certain match for two doubtful ones. On crowded demo videos it moved ids to other objects 1.4 times as
+    often.
     """
 
-    def __init__(self, *, keep_frames: int = KEEP_FRAMES) -> None:
-        """Begin without tracks.
+    def __init__(self, *, max_lost_frames: int = MAX_LOST_FRAMES) -> None:
+        """Start without tracks.
 
         Args:
-            keep_frames: How long a track may be away and still come back where segments flicker; elsewhere half of it.
+            max_lost_frames: Frames that a lost track is kept where segments flicker; half of it in a steady picture.
         """
-        self._keep = keep_frames
-        self._next = 0
-        self._scene = SceneCut()
-        self._frames = 0
+        self._max_lost_frames = max_lost_frames
+        self._next_id = 0
+        self._cuts = SceneCutDetector()
+        self._frame = 0
         self._cut_frame = 0
         self._before_cut: tuple[NDArray[Any], ...] | None = None
-        self.forget()
+        self.reset()
 
     def __len__(self) -> int:
-        """How many tracks are kept, those away included."""
+        """Return the number of tracks, lost ones included."""
         return len(self._ids)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Drop all tracks. Their ids are not used again."""
         self._ids = np.empty(0, np.int32)
         self._classes = np.empty(0, np.int32)
         self._boxes = np.empty((0, 4), np.float32)
-        self._velocities = np.empty((0, 2), np.float32)  # of the centre, px a frame
-        self._seen = np.empty(0, np.int32)  # frames with the object
-        self._away = np.empty(0, np.int32)  # frames since
-        self._births, self._found = 0.0, _MEMORY[1]  # new tracks, and segments, of late
+        self._velocities = np.empty((0, 2), np.float32)  # of the centre, px per frame
+        self._seen_frames = np.empty(0, np.int32)
+        self._lost_frames = np.empty(0, np.int32)
+        self._recent_new, self._recent_segments = 0.0, _RATE_INITIAL_SEGMENTS
 
     def update(
         self, segments: Segments, frame: NDArray[np.uint8] | None = None, time_s: float | None = None
     ) -> NDArray[np.int32]:
-        """Go on to the next frame.
+        """Track the segments of the next frame.
 
         Args:
             segments: All n segments of the frame.
-            frame: (H, W, 3) uint8 BGR, to notice cuts by; None: by the segments alone.
-            time_s: Its place in its source's time, to notice gaps by, where that is known.
+            frame: (H, W, 3) uint8 BGR, to detect cuts; None: detect them by the segments alone.
+            time_s: Time of the frame in its source, to detect gaps; None: unknown.
 
         Returns:
-            (n,) int32 from 0: the tracks' ids, each at most once. An id is never given to another track (after 2**31
-            tracks they begin at 0 again).
+            (n,) int32 track ids from 0, each at most once. Ids are not used again, until they start over after 2**31
+            tracks.
         """
-        self._frames += 1
+        self._frame += 1
         if frame is not None:
-            self._go_on(self._scene.follow(frame, time_s))
+            self._follow_scene(self._cuts.update(frame, time_s))
         boxes = np.nan_to_num(segments.boxes, posinf=0, neginf=0).astype(np.float32)
-        predicted = self._boxes + np.tile(self._drift(), 2)
+        predicted = self._boxes + np.tile(self._displacements(), 2)
         affinity = affinities(predicted, self._classes, boxes, segments.class_ids)
-        affinity -= np.float32(self._mix(_LOST_PENALTY)) * self._away[:, None]
-        tracks, places = best_first(affinity, self._mix(_LEAST))
-        if self._is_cut(tracks, len(boxes)):
-            good = affinity[tracks, places] >= _CUT_LEAST
-            tracks, places = tracks[good], places[good]
+        affinity -= np.float32(self._mix(_AFFINITY_LOSS_PER_LOST_FRAME)) * self._lost_frames[:, None]
+        tracks, indices = match_greedily(affinity, self._mix(_MIN_AFFINITY))
+        if self._scene_changed(tracks, len(boxes)):
+            good = affinity[tracks, indices] >= _CUT_MIN_AFFINITY
+            tracks, indices = tracks[good], indices[good]
         ids = np.full(len(boxes), -1, np.int32)
-        ids[places] = self._ids[tracks]
-        self._move(tracks, boxes[places], segments.class_ids[places])
+        ids[indices] = self._ids[tracks]
+        self._continue(tracks, boxes[indices], segments.class_ids[indices])
         new = ids < 0
-        ids[new] = self._add(boxes[new], segments.class_ids[new])
-        self._births = self._births * _MEMORY[0] + new.sum()
-        self._found = self._found * _MEMORY[0] + len(ids)
+        ids[new] = self._start(boxes[new], segments.class_ids[new])
+        self._recent_new = self._recent_new * _RATE_KEPT_PER_FRAME + new.sum()
+        self._recent_segments = self._recent_segments * _RATE_KEPT_PER_FRAME + len(ids)
         return ids
 
-    def _go_on(self, continuity: Continuity) -> None:
-        """End all tracks at a cut, and go on with them where it was none."""
+    def _follow_scene(self, continuity: Continuity) -> None:
+        """End all tracks at a cut, and restore them when their scene is back."""
         if continuity == "cut":
             self._before_cut = self._state()
-            self._cut_frame = self._frames
-            self._take(np.empty(0, np.intp))
+            self._cut_frame = self._frame
+            self._keep(np.empty(0, np.intp))
         elif continuity == "back" and self._before_cut is not None:
-            self._ids, self._classes, self._boxes, self._velocities, self._seen, away = self._before_cut
-            self._away = away + np.int32(self._frames - self._cut_frame)
+            self._ids, self._classes, self._boxes, self._velocities, self._seen_frames, lost_frames = self._before_cut
+            self._lost_frames = lost_frames + np.int32(self._frame - self._cut_frame)
 
     def _mix(self, bounds: tuple[float, float]) -> float:
-        """Between what holds for a steady and for a flickering picture."""
-        rate = self._births / max(self._found, 1)
-        share = min(max((rate - _STEADY) / (_FLICKERING - _STEADY), 0), 1)
+        """Interpolate between the values for a steady and a flickering picture."""
+        rate = self._recent_new / max(self._recent_segments, 1)
+        share = min(max((rate - _STEADY_RATE) / (_FLICKER_RATE - _STEADY_RATE), 0), 1)
         return bounds[0] + share * (bounds[1] - bounds[0])
 
-    def _drift(self) -> NDArray[np.float32]:
-        """How far each track has gone since it was seen: (t, 2) px. Each frame away adds less."""
-        frames = (1 - np.float32(_COAST) ** (self._away + 1)) / np.float32(1 - _COAST)
-        drift: NDArray[np.float32] = self._velocities * frames[:, None].astype(np.float32)
-        return drift
+    def _displacements(self) -> NDArray[np.float32]:
+        """Return how far each track has moved since it was seen: (t, 2) px. It slows down while it is lost."""
+        kept = _VELOCITY_KEPT_PER_LOST_FRAME
+        frames = (1 - np.float32(kept) ** (self._lost_frames + 1)) / np.float32(1 - kept)
+        displacements: NDArray[np.float32] = self._velocities * frames[:, None].astype(np.float32)
+        return displacements
 
-    def _is_cut(self, tracks: NDArray[np.intp], found: int) -> bool:
-        """Whether the scene has changed, by how many of the tracks that were there a frame ago go on."""
-        present = self._away == 0
-        total = min(int(present.sum()), found)
-        return total >= _CUT_TRACKS and present[tracks].sum() < _CUT_SHARE * total
+    def _scene_changed(self, tracks: NDArray[np.intp], segment_count: int) -> bool:
+        """Whether almost none of the last frame's tracks are among the matched (k,) `tracks`."""
+        present = self._lost_frames == 0
+        total = min(int(present.sum()), segment_count)
+        return total >= _CUT_MIN_TRACKS and present[tracks].sum() < _CUT_MAX_SHARE * total
 
-    def _move(self, tracks: NDArray[np.intp], boxes: NDArray[np.float32], class_ids: NDArray[np.int32]) -> None:
-        """Take in what was found of (k,) tracks, count the others away, and drop those that are gone for good."""
+    def _continue(self, tracks: NDArray[np.intp], boxes: NDArray[np.float32], class_ids: NDArray[np.int32]) -> None:
+        """Move the (k,) matched tracks to their segments, and count and drop lost tracks."""
         step = (boxes[:, :2] + boxes[:, 2:] - self._boxes[tracks, :2] - self._boxes[tracks, 2:]) / 2
-        step /= (self._away[tracks] + 1)[:, None]
-        gain = np.maximum(1 / self._seen[tracks], _GAIN).astype(np.float32)[:, None]
-        self._velocities[tracks] += gain * (step - self._velocities[tracks])
+        step /= (self._lost_frames[tracks] + 1)[:, None]
+        weight = np.maximum(1 / self._seen_frames[tracks], _MIN_VELOCITY_WEIGHT).astype(np.float32)[:, None]
+        self._velocities[tracks] += weight * (step - self._velocities[tracks])
         self._boxes[tracks], self._classes[tracks] = boxes, class_ids
-        self._away += 1
-        self._away[tracks] = 0
-        self._seen[tracks] = np.minimum(self._seen[tracks] + 1, self._keep)
-        self._take(self._away <= np.minimum(self._keep * self._mix(_KEEP_SHARE), self._seen * self._mix(_PATIENCE)))
+        self._lost_frames += 1
+        self._lost_frames[tracks] = 0
+        self._seen_frames[tracks] = np.minimum(self._seen_frames[tracks] + 1, self._max_lost_frames)
+        earned = self._seen_frames * self._mix(_LOST_FRAMES_PER_SEEN_FRAME)
+        self._keep(self._lost_frames <= np.minimum(self._max_lost_frames * self._mix(_MAX_LOST_SHARE), earned))
 
-    def _add(self, boxes: NDArray[np.float32], class_ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Begin (k,) tracks; where there are too many, those that were away longest make room."""
+    def _start(self, boxes: NDArray[np.float32], class_ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Start (k,) tracks and return their ids; the longest lost make room if there are too many."""
         count = len(boxes)
-        spare = max(_MOST_TRACKS - count, 0)
+        spare = max(_MAX_TRACKS - count, 0)
         if len(self._ids) > spare:
-            self._take(np.sort(np.argsort(self._away, kind="stable")[:spare]))
-        ids = ((self._next + np.arange(count)) % _IDS).astype(np.int32)
-        self._next += count
+            self._keep(np.sort(np.argsort(self._lost_frames, kind="stable")[:spare]))
+        ids = ((self._next_id + np.arange(count)) % _ID_COUNT).astype(np.int32)
+        self._next_id += count
         self._ids = np.concatenate([self._ids, ids])
         self._classes = np.concatenate([self._classes, class_ids.astype(np.int32)])
         self._boxes = np.concatenate([self._boxes, boxes])
         self._velocities = np.concatenate([self._velocities, np.zeros((count, 2), np.float32)])
-        self._seen = np.concatenate([self._seen, np.ones(count, np.int32)])
-        self._away = np.concatenate([self._away, np.zeros(count, np.int32)])
+        self._seen_frames = np.concatenate([self._seen_frames, np.ones(count, np.int32)])
+        self._lost_frames = np.concatenate([self._lost_frames, np.zeros(count, np.int32)])
         return ids
 
     def _state(self) -> tuple[NDArray[Any], ...]:
-        return self._ids, self._classes, self._boxes, self._velocities, self._seen, self._away
+        return self._ids, self._classes, self._boxes, self._velocities, self._seen_frames, self._lost_frames
 
-    def _take(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> None:
+    def _keep(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> None:
         self._ids, self._classes, self._boxes = self._ids[kept], self._classes[kept], self._boxes[kept]
-        self._velocities, self._seen, self._away = self._velocities[kept], self._seen[kept], self._away[kept]
+        self._velocities = self._velocities[kept]
+        self._seen_frames, self._lost_frames = self._seen_frames[kept], self._lost_frames[kept]

@@ -1,4 +1,4 @@
-"""Interrupted builds: Ctrl-C, SIGTERM and SIGHUP stop them, nothing is kept, and one line says so."""
+"""Test that Ctrl-C, SIGTERM and SIGHUP stop a build, keep no file, and print one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from fastsam_engine import find_graph, read_spec
-from fastsam_engine.choose_builder import choose_builder
+from fastsam_engine.backend_choice import choose_builder
 from fastsam_engine.concurrency.interruption import interruptible
 from fastsam_engine.errors import BuildInterruptedError
 from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
@@ -30,17 +30,17 @@ from support.tensorrt_machine import Machine
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 
 _SAID = "fastsam-trt: interrupted: the build of {} was stopped, and nothing of it is kept\n"
-_STEPS = 3000  # of ten ms: a build that nobody stops outlasts the test
+_STEPS = 3000  # of ten ms: a build that is not stopped outlasts the test
 _CHILD = """
 import sys
-from fastsam_engine.backends.tensorrt import build_plan
+from fastsam_engine.backends.tensorrt import plan_builder
 from fastsam_trt.cli.main import entry
-goes_on, told = build_plan._Steps.goes_on, []
+report_step, told = plan_builder._Steps.report_step, []
 def tell(self, *step):
     if not told:
         told.append(print("building", flush=True))
-    return goes_on(self, *step)
-build_plan._Steps.goes_on = tell
+    return report_step(self, *step)
+plan_builder._Steps.report_step = tell
 sys.argv = ["fastsam-trt", *sys.argv[1:]]
 entry()
 """
@@ -48,7 +48,7 @@ entry()
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """TensorRT on one GPU, whose builds take half a minute."""
+    """TensorRT on one simulated GPU, where a build takes half a minute."""
     made = Machine(monkeypatch, "tensorrt")
     made.api.steps = _STEPS
     made.api.at_step = lambda _step: time.sleep(0.01)
@@ -56,7 +56,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def _interrupt_at(machine: Machine, *numbers: int, step: int = 3) -> None:
-    """Have signals come in the middle of a build."""
+    """Send signals in the middle of a build."""
 
     def at_step(found: int) -> None:
         if found == step:
@@ -67,7 +67,7 @@ def _interrupt_at(machine: Machine, *numbers: int, step: int = 3) -> None:
     machine.api.at_step = at_step
 
 
-def _assert_nothing_is_kept() -> None:
+def _assert_no_file_is_kept() -> None:
     folder = EngineCache().folder
     assert not [each for each in folder.rglob("*") if each.is_file() and each.suffix != ".lock"]
     for lock in folder.rglob("*.lock"):
@@ -86,13 +86,13 @@ def test_a_signal_stops_a_build(
     assert [line for line in told.splitlines() if "building its plan" not in line] == [
         _SAID.format("colours.onnx").strip()
     ]
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
     machine.api.at_step, machine.api.steps = (lambda _step: None), 2
     assert machine.open().run({"images": np.zeros((1, 3, 96, 128), np.float32)})
 
 
 def _builds() -> list[threading.Thread]:
-    """The threads on which work goes on."""
+    """The threads that are building."""
     return [thread for thread in threading.enumerate() if thread.name == "fastsam-trt build"]
 
 
@@ -100,10 +100,10 @@ def test_a_library_call_raises_a_keyboard_interrupt(machine: Machine) -> None:
     _interrupt_at(machine, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match=r"the build of colours\.onnx was stopped"):
         machine.open()
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
 
 
-def test_what_progress_raises_stops_the_build_and_comes_out(machine: Machine) -> None:
+def test_an_error_in_progress_stops_the_build_and_is_raised(machine: Machine) -> None:
     graph = find_graph("colours")
     told: list[str] = []
 
@@ -120,7 +120,7 @@ def test_what_progress_raises_stops_the_build_and_comes_out(machine: Machine) ->
     thread.start()
     thread.join()
     assert told == ["Building"] * 2
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
 
 
 def test_a_build_on_another_thread_runs_on_it(machine: Machine) -> None:
@@ -146,7 +146,7 @@ def test_a_signal_while_parsing_stops_before_the_build(machine: Machine, monkeyp
     with pytest.raises(BuildInterruptedError):
         machine.build()
     assert not machine.api.builds
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
 
 
 def test_a_signal_while_the_plan_is_compared_keeps_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,10 +159,10 @@ def test_a_signal_while_the_plan_is_compared_keeps_nothing(machine: Machine, mon
     monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.check", interrupted)
     with pytest.raises(BuildInterruptedError):
         machine.build()
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
 
 
-def test_a_signal_while_the_plan_is_written_leaves_no_part_of_it(
+def test_a_signal_while_the_plan_is_written_keeps_no_part_of_it(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.api.steps = 2
@@ -175,7 +175,7 @@ def test_a_signal_while_the_plan_is_written_leaves_no_part_of_it(
     monkeypatch.setattr(atomic_files, "BufferedWriter", Interrupted)
     with pytest.raises(BuildInterruptedError):
         machine.build()
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
 
 
 def test_a_signal_ends_the_wait_for_another_process(machine: Machine) -> None:
@@ -210,7 +210,7 @@ def test_a_signal_ends_the_wait_for_another_process(machine: Machine) -> None:
     assert told == ["waiting for another build"]
 
 
-def test_a_second_signal_leaves_a_builder_that_does_not_answer(machine: Machine) -> None:
+def test_a_second_signal_ends_the_process_if_the_builder_hangs(machine: Machine) -> None:
     go_on = threading.Event()
 
     def at_step(_step: int) -> None:
@@ -228,10 +228,10 @@ def test_a_second_signal_leaves_a_builder_that_does_not_answer(machine: Machine)
         go_on.set()
         while _builds():
             time.sleep(0.01)
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
 
 
-def test_other_exceptions_of_signal_handlers_come_out_as_they_are() -> None:
+def test_other_exceptions_of_signal_handlers_are_raised_unchanged() -> None:
     def on_alarm(_number: int, _frame: object) -> None:
         raise TimeoutError("the caller's deadline")
 
@@ -264,7 +264,7 @@ def test_an_interrupted_compilation_of_openvino_keeps_nothing(
 
 
 def _slow_graph(path: Path) -> Path:
-    """A graph that TensorRT-RTX builds for several seconds: many convolutions, each of a shape of its own."""
+    """A graph whose TensorRT-RTX build takes several seconds: many convolutions of different shapes."""
     import onnx
 
     rng = np.random.default_rng(0)
@@ -304,7 +304,7 @@ def test_the_real_builder_raises_what_progress_raises(capfd: pytest.CaptureFixtu
         choose_builder("tensorrt-rtx").build(request, "auto", progress)
     assert len(told) == 1
     assert capfd.readouterr().err == ""
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="pip install 'fastsam-trt[tensorrt-rtx]'")
@@ -318,4 +318,4 @@ def test_the_real_builder_stops(tmp_path: Path, number: int) -> None:
         process.send_signal(number)
         told = process.communicate()
     assert (process.returncode, *told) == (130, "", _SAID.format("slow.onnx"))
-    _assert_nothing_is_kept()
+    _assert_no_file_is_kept()

@@ -1,4 +1,4 @@
-"""The command, as a user runs it: good requests, and every bad one as one line with its exit code."""
+"""Test the command as a user runs it, with valid and invalid requests, and its exit codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def video(tmp_path: Path, write_video: Write) -> Path:
 
 
 def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
-    """Run a request that must fail; its one line of error."""
+    """Run a request that must fail, and return its one-line error."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", None)
         try:
@@ -134,7 +134,7 @@ def test_a_folder_of_images_becomes_a_folder_of_panels(photo: Path, tmp_path: Pa
     assert sorted(each.name for each in out.iterdir()) == ["a-2.png", "a.png", "b.png"]
 
 
-def test_clip_answers_other_prompts(photo: Path, tmp_path: Path) -> None:
+def test_clip_selects_by_other_prompts(photo: Path, tmp_path: Path) -> None:
     lines = tmp_path / "out.jsonl"
     arguments = ["run", "--source", str(photo), "--model", "things", "--clip", "clip-colours", "--json", str(lines)]
     assert main([*arguments, "--prompt", "a red shape", "--prompt", "a blue shape"]) == 0
@@ -144,7 +144,7 @@ def test_clip_answers_other_prompts(photo: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["grey", "bgra", "sixteen", "one"])
-def test_images_of_other_kinds_run(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_other_formats_are_processed(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     frame = scene(("red", 1, 1))
     picture = {
         "grey": frame[..., 0],
@@ -183,7 +183,7 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     error = _fails(capsys, 1, "run", "--video", cut, "--model", "colours", "--save", out, "--json", lines)
     written = len(lines.read_text().splitlines())
-    assert f"expected 40 frames, could read {written}; what could be read was processed" in error
+    assert f"expected 40 frames, could read {written}; these are processed" in error
     assert 10 < written < 30
     assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FRAME_COUNT) == written
 
@@ -195,15 +195,13 @@ def test_blank_prompts(photo: Path, capsys: pytest.CaptureFixture[str], prompt: 
     )
 
 
-def test_unknown_models_name_what_is_near(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_models_get_a_suggestion(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean colours" in _fails(capsys, 2, "run", "--source", photo, "--model", "colour")
     assert "fastsam-trt export yolov8n-seg" in _fails(capsys, 2, "run", "--source", photo)
     assert "did you mean clip-colours" in _fails(capsys, 2, "info", "clip-colour")
 
 
-def test_model_files_that_can_not_be_used(
-    tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[str], home: Path
-) -> None:
+def test_unusable_model_files(tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[str], home: Path) -> None:
     def fails(name: str) -> str:
         return _fails(capsys, 2, "run", "--source", photo, "--model", tmp_path / name)
 
@@ -223,12 +221,10 @@ def test_model_files_that_can_not_be_used(
 
 def test_a_prompt_that_needs_clip_names_the_export_command(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = _fails(capsys, 2, "run", "--source", photo, "--model", "colours", "--prompt", "red bus")
-    assert "make it with: fastsam-trt export clip-vit-base-patch32" in error
+    assert "create it with: fastsam-trt export clip-vit-base-patch32" in error
 
 
-def test_backends_that_can_not_serve(
-    photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_backends(photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     request = ("run", "--source", photo, "--model", "colours", "--backend")
     known = "auto, onnxruntime, openvino, tensorrt, tensorrt-rtx"
     assert f"expected a backend among {known}, found 'cuda'" in _fails(capsys, 2, *request, "cuda")
@@ -256,7 +252,7 @@ def test_both_onnxruntime_wheels(
     assert "problem: expected one distribution of 'onnxruntime'" in capsys.readouterr().err
 
 
-def test_outputs_that_can_not_be_written(
+def test_outputs_that_cannot_be_written(
     photo: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(source: Path, *arguments: object) -> str:
@@ -296,7 +292,7 @@ def _not_installed(name: str) -> str:
     raise packages.metadata.PackageNotFoundError(name)
 
 
-def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_request_keeps_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tmp_path / "out.jsonl"
     lines.write_text("old\n")
     _fails(capsys, 2, "run", "--source", photo, "--model", "no-such", "--json", lines)
@@ -320,11 +316,11 @@ def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, caps
         ["info", "nothing"],
     ],
 )
-def test_wrong_requests_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_invalid_requests_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     _fails(capsys, 2, *arguments)
 
 
-def test_wrong_options_are_one_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_invalid_options_are_one_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for extra in (
         ["--imgsz", "1", "2", "3"],
         ["--imgsz", "33"],
@@ -335,7 +331,7 @@ def test_wrong_options_are_one_line(photo: Path, capsys: pytest.CaptureFixture[s
         _fails(capsys, 2, "run", "--source", photo, "--model", "colours", *extra)
 
 
-def test_info_tells_the_spec(capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_prints_the_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "colours"]) == 0
     text = capsys.readouterr().out
     for part in ("family", "yolo-seg", "red, green, blue", "input.size_multiple", "schema_version"):
@@ -345,7 +341,7 @@ def test_info_tells_the_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert [document["spec"]["task"] for document in documents] == ["embed-image", "embed-text"]
 
 
-def test_doctor_lists_what_is_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_lists_packages_and_models(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastsam_trt.cli.doctor.CLASHES", {})
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
@@ -362,7 +358,7 @@ def _command(*arguments: object) -> list[str]:
     return [sys.executable, "-c", "from fastsam_trt.cli.main import entry; entry()", *map(str, arguments)]
 
 
-def test_a_terminated_run_leaves_whole_files(tmp_path: Path, write_video: Write, home: Path) -> None:
+def test_a_terminated_run_keeps_whole_files(tmp_path: Path, write_video: Write, home: Path) -> None:
     video = write_video(tmp_path / "long.avi", [scene(("red", 1, 1))] * 3000)
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     command = _command("run", "--video", video, "--model", "colours", "--save", out, "--json", lines)
@@ -381,7 +377,7 @@ def test_a_terminated_run_leaves_whole_files(tmp_path: Path, write_video: Write,
     assert "frames," in printed
 
 
-def test_nothing_is_printed_as_progress_without_a_terminal(video: Path) -> None:
+def test_no_progress_is_printed_without_a_terminal(video: Path) -> None:
     done = subprocess.run(
         _command("run", "--video", video, "--model", "colours"), capture_output=True, text=True, check=True
     )
@@ -390,7 +386,7 @@ def test_nothing_is_printed_as_progress_without_a_terminal(video: Path) -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path, photo: Path) -> None:
+def test_a_reader_that_closes_early_is_no_error(tmp_path: Path, photo: Path) -> None:
     done = subprocess.run(
         f"{' '.join(map(repr, _command('doctor')))} | head -1", shell=True, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""`fastsam-trt compare` as a user runs it."""
+"""Test `fastsam-trt compare` as a user runs it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_all_installed_segmenters_make_a_table_and_files(
         assert set(model["ms"]) == {"preprocess", "segment", "select", "decode", "total"}
 
 
-def test_labels_answer_without_clip(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_need_no_clip(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
     request = ("--image", photo, "--prompt", "green", "--model", "colours", "--repeat", 1)
     assert _run(*request, "--json", out, "--save", tmp_path / "out.jpg") == 0
@@ -79,7 +79,9 @@ def test_the_demo_needs_nothing_downloaded(
     assert capsys.readouterr().out.splitlines()[2].startswith("demo-seg ")
 
 
-def test_bad_requests_are_one_line(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_invalid_requests_are_one_line(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good = ("--image", photo, "--prompt", "red", "--model", "colours")
 
     assert "--prompt" in _fails(capsys, 2, "--image", photo)
@@ -89,15 +91,17 @@ def test_bad_requests_are_one_line(photo: Path, tmp_path: Path, capsys: pytest.C
     clip = Path("models") / "clip-colours" / "clip-colours.image.onnx"
     assert "expected a segmenter" in _fails(capsys, 2, *good, "--model", tmp_path / "home" / clip)
     missing = _fails(capsys, 2, "--image", photo, "--prompt", "red bus", "--model", "colours")
-    assert "make it with: fastsam-trt export clip-vit-base-patch32" in missing
-    assert "model 'things': expected a class" in _fails(capsys, 2, *good, "--model", "things", "--selector", "labels")
+    assert "create it with: fastsam-trt export clip-vit-base-patch32" in missing
+    assert "'things': selector labels: expected" in _fails(
+        capsys, 2, *good, "--model", "things", "--selector", "labels"
+    )
     assert "--repeat" in _fails(capsys, 2, *good, "--repeat", "often")
     assert "repeat: expected" in _fails(capsys, 2, *good, "--repeat", 0)
     assert "top: expected" in _fails(capsys, 2, *good, "--top", -1)
     assert "selector: expected" in _fails(capsys, 2, *good, "--selector", "magic")
 
 
-def test_outputs_that_can_not_be_written_are_refused_before_the_work(
+def test_outputs_that_cannot_be_written_are_refused_first(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = photo.read_bytes()
@@ -112,7 +116,7 @@ def test_outputs_that_can_not_be_written_are_refused_before_the_work(
     assert photo.read_bytes() == before
 
 
-def test_pictures_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def fails(code: int, path: Path) -> str:
         return _fails(capsys, code, "--image", path, "--prompt", "red", "--model", "colours")
 
@@ -124,7 +128,7 @@ def test_pictures_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFix
     assert "empty file" in fails(1, tmp_path / "empty.png")
 
 
-def test_grey_pictures_of_16_bits_are_compared(tmp_path: Path) -> None:
+def test_16_bit_grey_images_are_compared(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     cv2.imwrite(str(path), np.full((64, 64), 30_000, np.uint16))
     out = tmp_path / "out.png"

@@ -1,4 +1,4 @@
-"""The command and the file system: outputs that are links, folders of any name, odd names, users without a home."""
+"""Test the command with links, folders, unusual file names, and users without a home folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.store import home_folder
 from fastsam_engine.store.model_store import find_graph, installed
 from fastsam_trt.cli.main import main
-from fastsam_trt.cli.output_checks import check_apart
+from fastsam_trt.cli.output_checks import check_distinct
 from support.colour_models import scene
 
 Write = Callable[[Path, list[np.ndarray]], Path]
@@ -34,7 +34,7 @@ def _run(*arguments: object) -> int:
     return main(["run", "--model", "colours", *map(str, arguments)])
 
 
-def test_links_to_the_source_are_no_outputs(
+def test_links_to_the_source_are_refused_as_outputs(
     photo: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for source, suffix, options in ((photo, ".png", ("--save", "--label-map")), (video, ".mp4", ("--save", "--json"))):
@@ -53,7 +53,7 @@ def test_links_to_the_source_are_no_outputs(
     assert "another file than the source" in capsys.readouterr().err
 
 
-def test_outputs_are_told_apart_by_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_are_compared_by_file_not_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     first.write_text("")
     second.hardlink_to(first)
@@ -66,17 +66,17 @@ def test_outputs_are_told_apart_by_what_they_are(tmp_path: Path, monkeypatch: py
         [tmp_path / "no" / "x", tmp_path / "link" / "no" / "x"],
     ):
         with pytest.raises(OutputError, match="found it twice"):
-            check_apart(pair, [])
-    check_apart([tmp_path / "x.json", tmp_path / "X.json", tmp_path / "no" / "x.json"], [first, tmp_path / "gone"])
+            check_distinct(pair, [])
+    check_distinct([tmp_path / "x.json", tmp_path / "X.json", tmp_path / "no" / "x.json"], [first, tmp_path / "gone"])
     folder = tmp_path / "Folder"
     folder.mkdir()
-    (tmp_path / "fOLDER").symlink_to(folder)  # as a file system that ignores case would have it
+    (tmp_path / "fOLDER").symlink_to(folder)  # as on a file system that ignores case
     with pytest.raises(OutputError, match="found it twice"):
-        check_apart([folder / "x.json", folder / "X.json"], [])
+        check_distinct([folder / "x.json", folder / "X.json"], [])
 
 
 @pytest.mark.parametrize("name", ["results.v2", "out.mp4", "out.png", "plain"])
-def test_an_existing_folder_of_any_name_takes_files(photo: Path, video: Path, tmp_path: Path, name: str) -> None:
+def test_an_existing_folder_of_any_name_can_be_an_output(photo: Path, video: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
     assert _run("--video", photo, "--save", folder) == 0
@@ -98,7 +98,7 @@ def test_a_video_is_not_saved_over_itself(video: Path, capsys: pytest.CaptureFix
     assert source.read_bytes() == before
 
 
-def test_a_video_that_is_piped_in_is_not_saved_over_itself(video: Path) -> None:
+def test_a_piped_video_is_not_saved_over_itself(video: Path) -> None:
     source = video.rename(video.with_suffix(".mp4"))
     before = source.read_bytes()
     for name in ("-", "pipe:0", "/dev/stdin"):
@@ -110,7 +110,7 @@ def test_a_video_that_is_piped_in_is_not_saved_over_itself(video: Path) -> None:
         assert source.read_bytes() == before
 
 
-def test_names_that_no_file_can_have_are_bad_requests(
+def test_impossible_file_names_are_invalid_requests(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     long = tmp_path / ("x" * 300 + ".json")
@@ -131,7 +131,7 @@ def test_names_that_no_file_can_have_are_bad_requests(
         assert "expected a path that can be used" in capsys.readouterr().err
 
 
-def test_the_home_folder_is_found_in_outputs(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folder_is_expanded_in_outputs(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert _run("--video", "~/photo.png", "--save", "~/out.png", "--json", "~/out.jsonl") == 0
     assert (tmp_path / "out.png").exists()
@@ -147,9 +147,9 @@ def test_failed_files_are_counted_and_end_the_run_with_1(tmp_path: Path, capsys:
     (folder / "a.jpg").write_bytes(b"GIF89a")
     lines, stats = tmp_path / "out.jsonl", tmp_path / "stats.json"
     assert _run("--video", folder, "--point", 200, 200, "--json", lines, "--stats", stats) == 1
-    told = capsys.readouterr()
-    assert "2 files failed" in told.out
-    last = told.err.strip().splitlines()[-1]
+    printed = capsys.readouterr()
+    assert "2 files failed" in printed.out
+    last = printed.err.strip().splitlines()[-1]
     assert last.startswith(f"fastsam-trt: error: source {str(folder)!r}: 2 of 4 files failed, the first: source ")
     assert "a.jpg" in last
     assert [Path(json.loads(line)["source"]).name for line in lines.open()] == ["f2.png", "f10.png"]
@@ -158,7 +158,7 @@ def test_failed_files_are_counted_and_end_the_run_with_1(tmp_path: Path, capsys:
     assert document["error"].startswith("FilesFailedError")
 
 
-def test_pages_get_files_of_their_own(tmp_path: Path) -> None:
+def test_each_page_gets_its_own_file(tmp_path: Path) -> None:
     pages = [scene(("red", 1, 1)), scene(("green", 5, 5)), scene()]
     assert cv2.imwritemulti(str(tmp_path / "scan.tif"), pages)
     assert _run("--video", tmp_path / "scan.tif", "--save", tmp_path / "out", "--label-map", tmp_path / "maps") == 0
@@ -169,10 +169,10 @@ def test_pages_get_files_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_broken_tiff_is_one_line(tmp_path: Path) -> None:
-    """OpenCV and Pillow would add warnings of their own."""
+    """OpenCV and Pillow would print warnings too."""
     data = bytearray(cv2.imencode(".tiff", np.zeros((60, 80, 3), np.uint8))[1].tobytes())
     start = int.from_bytes(data[4:8], "little")
-    data[start + 8 : start + 12] = b"\xff\xff\xff\x7f"  # its width, of more values than the file has bytes
+    data[start + 8 : start + 12] = b"\xff\xff\xff\x7f"  # a width with more values than the file has bytes
     (tmp_path / "x.tif").write_bytes(data)
     done = subprocess.run(
         [sys.executable, "-m", "fastsam_trt", "run", "--video", str(tmp_path / "x.tif"), "--model", "colours"],
@@ -212,7 +212,7 @@ def test_names_that_are_not_utf8_reach_every_output(photo: Path, tmp_path: Path)
 
 @pytest.fixture
 def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A user of whom the system knows nothing."""
+    """A user that the system does not know."""
     pwd = pytest.importorskip("pwd", reason="this system has no such list of users")
 
     def unknown(_: object) -> None:
@@ -227,8 +227,8 @@ def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_without_a_home_nothing_is_cached(homeless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(tmp_path.iterdir())
-    for told in (lambda _: "~/.cache/fastsam-trt", platformdirs.user_cache_dir):  # older and newer versions
-        monkeypatch.setattr(home_folder.platformdirs, "user_cache_dir", told)
+    for cache_dir in (lambda _: "~/.cache/fastsam-trt", platformdirs.user_cache_dir):  # older and newer versions
+        monkeypatch.setattr(home_folder.platformdirs, "user_cache_dir", cache_dir)
         assert home_folder.home() == home_folder.NOWHERE
         assert installed() == []
         assert EngineCache().entries() == []
@@ -249,12 +249,12 @@ def test_the_demo_runs_without_a_home(homeless: None, tmp_path: Path, caplog: py
     home_folder._tell_once.cache_clear()
     assert main(["run", "--video", "demo", "--prompt", "red circle", "--vid-stride", "150"]) == 0
     assert sum("no home folder" in message for message in caplog.messages) == 1
-    assert not any("can't be kept" in message for message in caplog.messages)
+    assert not any("can't be cached" in message for message in caplog.messages)
     assert set(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("kind", ["file", "missing"])
-def test_the_demo_runs_with_a_home_that_is_none(
+def test_the_demo_runs_with_an_unusable_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     home = tmp_path / "person"
@@ -263,10 +263,10 @@ def test_the_demo_runs_with_a_home_that_is_none(
     monkeypatch.delenv("FASTSAM_TRT_HOME")
     monkeypatch.setenv("HOME", str(home if kind == "file" else "/proc/nobody"))
     assert main(["run", "--video", "demo", "--prompt", "red circle", "--prompt", "a cube", "--vid-stride", "150"]) == 0
-    assert sum("text features can't be kept" in message for message in caplog.messages) == 1
+    assert sum("text embeddings can't be cached" in message for message in caplog.messages) == 1
 
 
-def test_openvino_opens_where_its_telemetry_has_no_home() -> None:
+def test_openvino_opens_without_a_home_for_telemetry() -> None:
     pytest.importorskip("openvino_telemetry", reason="OpenVINO's telemetry is not installed")
     code = (
         "import os, pwd\n"

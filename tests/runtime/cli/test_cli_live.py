@@ -1,4 +1,4 @@
-"""The command on videos and live sources: what frames go through, how it is stopped, and its figures."""
+"""Test the command on videos and live sources: policies, stopping, statistics and the preview."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ import pytest
 from fastsam_trt import __version__
 from fastsam_trt.cli import summary
 from fastsam_trt.cli.main import main
-from fastsam_trt.drawing.overlay import draw
+from fastsam_trt.drawing.overlay import Overlay, draw
 from fastsam_trt.results.result import Result
 from fastsam_trt.sinks import VideoSink
-from fastsam_trt.sinks.overlay import Overlay
 from fastsam_trt.sources import Frame, SourceHealth
-from fastsam_trt.streaming.stats import FlowFigures
+from fastsam_trt.streaming.stats import FlowStats
 from support.colour_models import scene
 from support.made_results import made_result
 from support.started_command import lines_of, start, wait_for
@@ -49,12 +48,12 @@ def _run(source: Path, *arguments: object) -> int:
     return main(["run", "--video", str(source), "--model", "colours", *map(str, arguments)])
 
 
-def test_what_shows_beside_the_bar_before_the_first_frame_is_done_has_no_figures_of_frames() -> None:
-    text = summary.live(FlowFigures({}, SourceHealth).snapshot())
+def test_the_progress_line_has_no_frame_age_before_the_first_frame() -> None:
+    text = summary.live(FlowStats({}, SourceHealth).snapshot())
     assert text.startswith("0.0 FPS, dropped 0, ")
 
 
-def test_the_figures_of_a_run(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_statistics_of_a_run(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stats = tmp_path / "stats.json"
     assert _run(video, "--prompt", "red", "--stats", stats, "--budget", 200) == 0
     found = json.loads(stats.read_text())
@@ -81,9 +80,7 @@ def test_images_have_no_age(photo: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "age" not in capsys.readouterr().out.splitlines()[-1]
 
 
-def test_a_file_under_latest_is_played_as_a_camera_would(
-    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_latest_plays_a_file_at_its_own_speed(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines, stats = tmp_path / "out.jsonl", tmp_path / "stats.json"
     begin_s = time.perf_counter()
     assert _run(video, "--policy", "latest", "--json", lines, "--stats", stats) == 0
@@ -96,7 +93,7 @@ def test_a_file_under_latest_is_played_as_a_camera_would(
     assert found["policy"] == "latest"
 
 
-def test_tracks_can_be_switched_off(video: Path, tmp_path: Path) -> None:
+def test_tracking_can_be_switched_off(video: Path, tmp_path: Path) -> None:
     lines = tmp_path / "out.jsonl"
     assert _run(video, "--no-track", "--json", lines) == 0
     assert {each["track"] for record in lines_of(lines) for each in record["segments"]} == {None}
@@ -114,11 +111,11 @@ def test_tracks_can_be_switched_off(video: Path, tmp_path: Path) -> None:
         ["--reconnect", "-1"],
         ["--stall", "0"],
         ["--preview", "no port"],
-        ["--stats", "figures.txt"],
-        ["--stats", "/no/such/folder/figures.json"],
+        ["--stats", "stats.txt"],
+        ["--stats", "/no/such/folder/stats.json"],
     ],
 )
-def test_wrong_options_are_one_line_before_any_work(
+def test_invalid_options_are_refused_before_any_work(
     video: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--video", str(video), "--model", "no-such-model", *arguments]) == 2
@@ -128,14 +125,16 @@ def test_wrong_options_are_one_line_before_any_work(
     assert "no-such-model" not in line
 
 
-def test_options_that_images_do_not_take(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_images_do_not_support(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(photo, "--budget", 50) == 2
     assert "--track" in capsys.readouterr().err
     assert _run(photo, "--policy", "latest") == 2
     assert "for images" in capsys.readouterr().err
 
 
-def test_a_failed_run_writes_its_figures_too(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_run_writes_its_statistics_too(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stats, lines = tmp_path / "stats.json", tmp_path / "out.jsonl"
     assert _run(video, "--box", 300, 300, 320, 320, "--stats", stats, "--json", lines) == 2
     found = json.loads(stats.read_text())
@@ -193,27 +192,28 @@ Pipeline.segment = slow
     assert len(lines_of(lines)) == 3
 
 
-def test_figures_show_on_a_terminal(long_video: Path) -> None:
+def test_statistics_show_on_a_terminal(long_video: Path) -> None:
     termios = pytest.importorskip("termios")
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, 200))
     command = [sys.executable, "-c", "from fastsam_trt.cli.main import entry; entry()"]
+    line = re.compile(rb"[\d.]+ FPS, age \d+/\d+ ms, dropped 0, crops [\d.]+, queues \d/\d/\d")
     shown = b""
     with subprocess.Popen(
         [*command, "run", "--video", long_video, "--model", "colours"], stdout=subprocess.PIPE, stderr=theirs
     ) as process:
         os.close(theirs)
-        while b"queues" not in shown:
-            shown += os.read(ours, 1000)  # an error where the process ended without it
+        while not line.search(shown):
+            shown += os.read(ours, 1000)  # raises if the process ended without it
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     os.close(ours)
-    assert re.search(rb"[\d.]+ FPS, age \d+/\d+ ms, dropped 0, crops [\d.]+, queues \d/\d/\d", shown), shown[-300:]
+    assert process.returncode == 130
 
 
-def test_an_overlay_is_drawn_once_for_all_that_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overlay_is_drawn_once_for_all_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Result] = []
-    monkeypatch.setattr("fastsam_trt.sinks.overlay.draw", lambda result: drawn.append(result) or draw(result))
+    monkeypatch.setattr("fastsam_trt.drawing.overlay.draw", lambda result: drawn.append(result) or draw(result))
     overlay = Overlay()
     results = [made_result([np.ones((60, 80), bool)]) for _ in range(3)]
     with VideoSink(tmp_path / "a.mp4", 25, overlay) as one, VideoSink(tmp_path / "b.mp4", 25, overlay) as two:
@@ -243,10 +243,10 @@ def test_the_preview_of_a_run_changes_its_prompts(tmp_path: Path, write_video: W
     prompts = [segment["prompt"] for record in lines_of(lines) for segment in record["segments"]]
     assert prompts[0] == "red"
     assert prompts[-1] == "green"
-    assert prompts == sorted(prompts, reverse=True)  # one change, none back
+    assert prompts == sorted(prompts, reverse=True)  # one change, and none back
 
 
-def test_a_preview_at_a_taken_port_is_refused(video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_preview_on_a_port_in_use_is_refused(video: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("aiohttp")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -257,7 +257,7 @@ def test_a_preview_at_a_taken_port_is_refused(video: Path, capsys: pytest.Captur
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here")
 @pytest.mark.parametrize("ending", ["stopped", "over"])
-def test_a_live_source_is_left_without_an_error(tmp_path: Path, ending: str) -> None:
+def test_the_end_of_a_live_source_is_no_error(tmp_path: Path, ending: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     seconds = 60 if ending == "stopped" else 3

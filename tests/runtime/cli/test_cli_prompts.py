@@ -1,4 +1,4 @@
-"""Boxes, points and exclusions in the command: on an image, a folder and the demo video, and refused in one line."""
+"""Test boxes, points and exclusions on an image, a folder and the demo video, and their errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def _labels(path: Path, tmp_path: Path, *arguments: str, model: str = "colours") -> list[list[tuple[str, str]]]:
-    """Run the command; label and prompt of each selected segment, frame by frame."""
+    """Run the command, and return the label and prompt of each selected segment per frame."""
     lines = tmp_path / "out.jsonl"
     assert main(["run", "--source", str(path), "--model", model, "--json", str(lines), *arguments]) == 0
     records = [json.loads(line) for line in lines.read_text().splitlines()]
@@ -47,12 +47,12 @@ def _labels(path: Path, tmp_path: Path, *arguments: str, model: str = "colours")
         ("", ["blue", "green", "red"]),
     ],
 )
-def test_prompts_for_places_on_an_image(photo: Path, tmp_path: Path, arguments: str, expected: list[str]) -> None:
+def test_boxes_and_points_on_an_image(photo: Path, tmp_path: Path, arguments: str, expected: list[str]) -> None:
     (found,) = _labels(photo, tmp_path, *arguments.split())
     assert found == [(label, None) for label in expected]
 
 
-def test_texts_and_places_together(photo: Path, tmp_path: Path) -> None:
+def test_texts_and_points_together(photo: Path, tmp_path: Path) -> None:
     request = "--prompt red --box 20 20 80 80 --point 176 48 --selector labels"
     assert _labels(photo, tmp_path, *request.split()) == [[("green", None), ("red", "red")]]
 
@@ -63,7 +63,7 @@ def test_exclusions_reach_clip(photo: Path, tmp_path: Path) -> None:
     assert [label for label, _ in _labels(photo, tmp_path, *clip, "--not", "green")[0]] == ["red"]
 
 
-def test_prompts_for_places_in_a_folder(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boxes_and_points_in_a_folder(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "a.png").write_bytes(photo.read_bytes())
@@ -71,7 +71,7 @@ def test_prompts_for_places_in_a_folder(photo: Path, tmp_path: Path, capsys: pyt
     assert _labels(folder, tmp_path, "--point", "48", "48") == [[("red", None)], [("blue", None)]]
     capsys.readouterr()
     assert main(["run", "--source", str(folder), "--model", "colours", "--point", "48", "176"]) == 1
-    assert "y < 160 in the frame of 256 x 160 px" in capsys.readouterr().err  # and so it is outside the second
+    assert "y < 160 in the frame of 256 x 160 px" in capsys.readouterr().err  # so it lies outside the second image
 
 
 def test_a_box_and_a_point_on_the_demo_video(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def _depth(mask: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--box 300 0 400 50", "the frame of 256 x 256 px, found it wholly outside"),
+        ("--box 300 0 400 50", "an overlap with the frame of 256 x 256 px, found none"),
         ("--box 50 0 40 50", "expected x0 < x1 and y0 < y1"),
         ("--box nan 0 40 50", "expected finite numbers"),
         ("--box 0 0 40", "argument --box: expected 4 arguments"),
@@ -106,11 +106,11 @@ def _depth(mask: np.ndarray) -> np.ndarray:
         ("--point 3", "argument --point: expected 2 arguments"),
         ("--not-point -1 0", "expected 0 <= x < 256 and 0 <= y < 256"),
         ("--point inf 0", "expected finite numbers"),
-        ("--not red --prompt Reds", "found both; drop one of them"),
-        ("--not rde --selector labels", "expected a class of the model"),
+        ("--not red --prompt Reds", "found both; remove one of them"),
+        ("--not rde --selector labels", "expected the name of a class of the model"),
     ],
 )
-def test_places_that_can_not_be_used(
+def test_invalid_boxes_points_and_exclusions_are_refused(
     photo: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
 ) -> None:
     try:

@@ -1,4 +1,4 @@
-"""The command's standard streams: outputs that go to stdout or pipes, and streams that are closed, narrow or gone."""
+"""Test outputs to stdout and pipes, and standard streams that are closed or limited to few characters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_engine.store.atomic_files import beside, write_atomically
+from fastsam_engine.store.atomic_files import part_path, write_atomically
 from fastsam_trt.errors import OutputUnreadError
 from fastsam_trt.sinks import JsonLinesSink
 from fastsam_trt.sources import Frame
@@ -67,7 +67,7 @@ def test_json_lines_have_stdout_to_themselves(video: Path, name: str) -> None:
     assert b"25 frames, 25 selected segments" in done.stderr
 
 
-def test_json_lines_are_added_to_the_file_that_stdout_is(video: Path, tmp_path: Path) -> None:
+def test_json_lines_are_appended_to_the_file_behind_stdout(video: Path, tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_text('{"before": true}\n')
     with path.open("a") as file:
@@ -86,7 +86,7 @@ def test_documents_can_go_to_stdout(video: Path, flag: str) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--json", "--coco", "--stats"])
-def test_pipes_of_a_shell_are_outputs(video: Path, tmp_path: Path, flag: str) -> None:
+def test_shell_pipes_can_be_outputs(video: Path, tmp_path: Path, flag: str) -> None:
     pipe, read = tmp_path / "pipe.json", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
@@ -99,18 +99,18 @@ def test_pipes_of_a_shell_are_outputs(video: Path, tmp_path: Path, flag: str) ->
     assert pipe.is_fifo()
 
 
-def test_a_pipe_whose_reader_goes_away_is_one_line(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_a_one_line_error(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: pipe.open("rb").close())
     reader.start()
-    with JsonLinesSink(pipe) as sink, pytest.raises(OutputUnreadError, match="it went away after frame"):
+    with JsonLinesSink(pipe) as sink, pytest.raises(OutputUnreadError, match="it closed the pipe after frame"):
         for _ in range(1000):
             sink.write(FRAME, RESULT)
             reader.join()
 
 
-def test_a_reader_of_stdout_that_has_enough_ends_the_run_in_silence(long_video: Path, tmp_path: Path) -> None:
+def test_a_reader_that_closes_stdout_ends_the_run_silently(long_video: Path, tmp_path: Path) -> None:
     stats = tmp_path / "stats.json"
     process = subprocess.Popen(
         _run(long_video, "--json", "-", "--stats", stats), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -124,7 +124,7 @@ def test_a_reader_of_stdout_that_has_enough_ends_the_run_in_silence(long_video: 
     assert json.loads(stats.read_text())["frames"] < 3000
 
 
-def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_replaced_and_the_link_kept(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     link = tmp_path / "link.json"
     link.symlink_to("real/out.json")
@@ -135,7 +135,7 @@ def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
-def test_a_terminal_that_lacks_a_character_shows_its_code(tmp_path: Path, encoding: str) -> None:
+def test_a_terminal_without_a_character_shows_an_escape(tmp_path: Path, encoding: str) -> None:
     photo = tmp_path / "東京.png"
     photo.write_bytes(cv2.imencode(".png", scene(("red", 1, 1)))[1].tobytes())
     done = _do(photo, "--prompt", "red", env={**os.environ, "PYTHONIOENCODING": encoding})
@@ -145,7 +145,7 @@ def test_a_terminal_that_lacks_a_character_shows_its_code(tmp_path: Path, encodi
 
 
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
-def test_closed_streams_leave_files_alone(video: Path, tmp_path: Path, closed: str) -> None:
+def test_closed_streams_do_not_write_into_files(video: Path, tmp_path: Path, closed: str) -> None:
     lines = tmp_path / "out.jsonl"
     command = _by_shell(_run(video, "--prompt", "red", "--json", lines), "", closed)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -189,13 +189,13 @@ def test_an_ignored_signal_stays_ignored(long_video: Path, tmp_path: Path, numbe
     assert process.wait(timeout=60) == 130
 
 
-def test_a_terminal_that_goes_away_ends_a_run_with_whole_files(long_video: Path, tmp_path: Path) -> None:
+def test_a_closed_terminal_ends_a_run_with_whole_files(long_video: Path, tmp_path: Path) -> None:
     lines, stats = tmp_path / "out.jsonl", tmp_path / "stats.json"
     child, terminal = pty.fork()
     if child == 0:
         os.execv(sys.executable, _run(long_video, "--prompt", "red", "--json", lines, "--stats", stats))
     _wait_for_lines(lines)
-    os.close(terminal)  # the kernel sends SIGHUP, and what is printed from now on fails
+    os.close(terminal)  # the kernel sends SIGHUP, and later prints fail
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 130
     found = json.loads(stats.read_text())
@@ -203,7 +203,7 @@ def test_a_terminal_that_goes_away_ends_a_run_with_whole_files(long_video: Path,
     assert found["frames"] == len([json.loads(line) for line in lines.read_text().splitlines()])
 
 
-def test_a_run_that_ignores_hangups_outlives_its_terminal(video: Path, tmp_path: Path) -> None:
+def test_a_run_that_ignores_hangups_survives_its_terminal(video: Path, tmp_path: Path) -> None:
     lines = tmp_path / "out.jsonl"
     child, terminal = pty.fork()
     if child == 0:
@@ -217,7 +217,7 @@ def test_a_run_that_ignores_hangups_outlives_its_terminal(video: Path, tmp_path:
 
 
 @pytest.mark.parametrize("flag", ["--coco", "--coco-dataset", "--stats"])
-def test_documents_are_added_to_the_file_that_a_descriptor_is(video: Path, tmp_path: Path, flag: str) -> None:
+def test_documents_are_appended_to_the_file_behind_a_descriptor(video: Path, tmp_path: Path, flag: str) -> None:
     log = tmp_path / "log"
     for name, redirection in (("-", ">>"), ("/dev/fd/3", "3>>")):
         log.write_text("before\n")
@@ -228,8 +228,8 @@ def test_documents_are_added_to_the_file_that_a_descriptor_is(video: Path, tmp_p
         assert json.loads(document)
 
 
-def test_a_descriptor_that_is_no_file_is_an_output(tmp_path: Path) -> None:
-    """A socket, which a service's stdout often is, can't be opened anew."""
+def test_a_socket_can_be_an_output(tmp_path: Path) -> None:
+    """A socket, which a service's stdout often is, can't be opened again."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         write_atomically(Path(f"/dev/fd/{theirs.fileno()}"), b"[]")
@@ -241,7 +241,7 @@ def test_a_long_name_is_written_beside_its_target(tmp_path: Path) -> None:
     write_atomically(path, b"[]")
     assert path.read_bytes() == b"[]"
     assert not list(tmp_path.glob(".*.part"))
-    others = {beside(tmp_path / ("x" * 250 + f".{number}")) for number in range(2)}
+    others = {part_path(tmp_path / ("x" * 250 + f".{number}")) for number in range(2)}
     assert len(others) == 2
 
 

@@ -1,4 +1,4 @@
-"""Disks that fill up: the run ends with the cause, and what was written stays whole."""
+"""Test full disks: the run ends with the cause, and the files written so far can be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.sinks import JsonLinesSink, VideoSink
-from fastsam_trt.sinks.recording_file import RecordingFile
+from fastsam_trt.sinks.video.recording_file import RecordingFile
 from fastsam_trt.sources import Frame
 from support.made_results import made_result
 
@@ -35,7 +35,7 @@ def _noise(count: int, height: int = 256, width: int = 256) -> list[np.ndarray]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB, where this process may mount one."""
+    """A disk of 8 MB, if this process may mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = shutil.which("mount")
@@ -51,7 +51,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 class FullFile:
-    """A raw file whose disk is full after so many bytes."""
+    """A raw file whose disk is full after `room` bytes."""
 
     def __init__(self, path: Path, room: int, error: BaseException) -> None:
         self._file = path.open("wb", buffering=0)
@@ -69,7 +69,7 @@ class FullFile:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
-def test_a_line_that_does_not_fit_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+def test_a_line_that_does_not_fit_is_removed(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "out.jsonl"
     with JsonLinesSink(path) as sink:
         sink.write(FRAME, RESULT)
@@ -88,14 +88,14 @@ def test_a_line_that_does_not_fit_leaves_nothing(tmp_path: Path, error: BaseExce
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_device_that_is_full() -> None:
+def test_a_full_device() -> None:
     with JsonLinesSink(Path("/dev/full")) as sink, pytest.raises(OutputStoppedError, match="No space left on device"):
         sink.write(FRAME, RESULT)
 
 
 @pytest.fixture
 def full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Makes the disk full when the recording has so many bytes; other files have no room at all then."""
+    """Return a function that makes the disk full after this many bytes of recordings."""
 
     def fill(room: int) -> None:
         real = FileIO.write
@@ -126,9 +126,7 @@ def full_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".avi", ".mkv", ".webm", ".ts", ".gif"])
-def test_a_disk_that_fills_leaves_whole_pictures(
-    tmp_path: Path, suffix: str, full_after: Callable[[int], None]
-) -> None:
+def test_a_full_disk_keeps_whole_frames(tmp_path: Path, suffix: str, full_after: Callable[[int], None]) -> None:
     path = tmp_path / f"out{suffix}"
     full_after(2_000_000)
     written = 0
@@ -143,7 +141,7 @@ def test_a_disk_that_fills_leaves_whole_pictures(
     _check_playable(path, written)
 
 
-def test_no_room_for_the_end(tmp_path: Path, full_after: Callable[[int], None]) -> None:
+def test_no_room_for_the_end_of_a_file(tmp_path: Path, full_after: Callable[[int], None]) -> None:
     path = tmp_path / "out.mp4"
     sink = VideoSink(path, 25)
     for _ in range(10):
@@ -155,7 +153,7 @@ def test_no_room_for_the_end(tmp_path: Path, full_after: Callable[[int], None]) 
     _check_playable(path, 10)
 
 
-def test_no_room_to_write_it_again(tmp_path: Path, full_after: Callable[[int], None]) -> None:
+def test_no_room_to_rewrite_the_file(tmp_path: Path, full_after: Callable[[int], None]) -> None:
     path = tmp_path / "out.mp4"
     sink = VideoSink(path, 25)
     for _ in range(10):
@@ -168,7 +166,7 @@ def test_no_room_to_write_it_again(tmp_path: Path, full_after: Callable[[int], N
 
 
 class _Full:
-    """A file with no room."""
+    """A file on a full disk."""
 
     def write(self, data: memoryview) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -183,12 +181,12 @@ class _Full:
         pass
 
 
-def test_a_small_disk_that_fills(small_disk: Path, tmp_path: Path, write_video: Write) -> None:
+def test_a_small_disk(small_disk: Path, tmp_path: Path, write_video: Write) -> None:
     source = write_video(tmp_path / "noise.avi", _noise(20, 512, 512) * 6)
     _check_stopped(source, small_disk, "")
 
 
-def test_a_limit_of_file_sizes(tmp_path: Path, write_video: Write) -> None:
+def test_a_file_size_limit(tmp_path: Path, write_video: Write) -> None:
     pytest.importorskip("resource")
     source = write_video(tmp_path / "noise.avi", _noise(20, 512, 512) * 6)
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (7_000_000, 7_000_000))"
@@ -211,7 +209,7 @@ def _check_stopped(source: Path, folder: Path, before: str) -> None:
 
 
 def _check_playable(path: Path, written: int) -> None:
-    """All but the pictures that the encoder and an open cluster hold are there, and nothing that is broken."""
+    """Check that all frames can be read, except those that the encoder or an open cluster held."""
     with av.open(str(path)) as container:
         count = sum(1 for _ in container.decode(video=0))
     assert written - 15 <= count <= written

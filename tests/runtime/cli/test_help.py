@@ -12,8 +12,8 @@ from typing import get_args
 import pytest
 
 from fastsam_bench.run.plan import SCENARIOS
+from fastsam_engine.backend_choice import all_builders
 from fastsam_engine.backends import Backend, all_backends
-from fastsam_engine.choose_builder import all_builders
 from fastsam_engine.spec.model_spec import Precision
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_trt.cli.main import main, make_parser

@@ -1,4 +1,4 @@
-"""The command's files of results, as a user runs them: good requests, and bad ones before any work."""
+"""Test the result files of the command, and the checks of their options before any work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Red, nothing, red and green; the numbers are those of COCO's first validation images."""
+    """Photos with red, nothing, and red and green; named after COCO's first validation images."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, shapes in (
@@ -45,7 +45,7 @@ def video(tmp_path: Path, write_video: Write) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a request on the exact model; its output."""
+    """Run a request on the exact model, and return its output."""
 
     def execute(source: Path, *arguments: object) -> str:
         code = main(["run", "--source", str(source), "--model", "colours", *map(str, arguments)])
@@ -58,7 +58,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def refuse(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a request that must be refused before any work; its one line of error."""
+    """Run a request that must be refused before any work, and return its one-line error."""
 
     def execute(source: Path, *arguments: object) -> str:
         code = main(["run", "--source", str(source), "--model", "no-such-model", *map(str, arguments)])
@@ -104,7 +104,7 @@ def test_an_image_becomes_one_label_map(photo: Path, tmp_path: Path, run: Run) -
     assert np.unique(np.asarray(Image.open(out))).tolist() == [0, 1, 2]
 
 
-def test_things_of_one_class_are_category_one(photo: Path, tmp_path: Path, run: Run) -> None:
+def test_a_model_of_one_class_uses_category_one(photo: Path, tmp_path: Path, run: Run) -> None:
     run(photo, "--model", "things", "--coco", tmp_path / "out.json", "--label-map", tmp_path / "out.png")
     records = json.loads((tmp_path / "out.json").read_text())
     assert [(record["image_id"], record["category_id"]) for record in records] == [(0, 1)] * 2
@@ -157,29 +157,29 @@ def test_ids_come_from_annotations(photos: Path, tmp_path: Path, run: Run) -> No
     assert dataset["categories"] == [{"id": 40, "name": "Red", "supercategory": ""}]
 
 
-def test_annotations_that_do_not_fit_are_refused(
+def test_annotations_that_do_not_match_are_refused(
     photos: Path, photo: Path, video: Path, tmp_path: Path, refuse: Run
 ) -> None:
     truth = tmp_path / "truth.json"
     out = ["--coco", tmp_path / "out.json"]
-    assert "expected a file of COCO annotations" in refuse(photos, *out, "--coco-ids", truth)
+    assert "expected a COCO annotation file" in refuse(photos, *out, "--coco-ids", truth)
     truth.write_text('{"images": [{"id": 1, "file_name": "000000000139.jpg"}], "categories": [{"id": 1, "name": "a"}]}')
-    assert "000000000285.jpg, nor of 1 more" in refuse(photos, *out, "--coco-ids", truth)
-    assert "found none of" in refuse(photo, "--coco-dataset", tmp_path / "out.json", "--coco-ids", truth)
-    assert "a source of images" in refuse(video, *out, "--coco-ids", truth)
-    assert "to give the ids to" in refuse(photos, "--coco-ids", truth)
+    assert "000000000285.jpg and 1 more" in refuse(photos, *out, "--coco-ids", truth)
+    assert "found none for" in refuse(photo, "--coco-dataset", tmp_path / "out.json", "--coco-ids", truth)
+    assert "images as the source" in refuse(video, *out, "--coco-ids", truth)
+    assert "which use the ids" in refuse(photos, "--coco-ids", truth)
     assert "another file than the source" in refuse(photos, "--coco", truth, "--coco-ids", truth)
     assert "--labels DIR" in refuse(photos, "--labels-conf")
     assert not (tmp_path / "out.json").exists()
 
 
-def test_outputs_that_can_not_be_written(photo: Path, photos: Path, video: Path, tmp_path: Path, refuse: Run) -> None:
+def test_outputs_that_cannot_be_written(photo: Path, photos: Path, video: Path, tmp_path: Path, refuse: Run) -> None:
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "file").write_text("in the way")
     assert "expected the suffix .json" in refuse(photo, "--coco", tmp_path / "out.txt")
     assert "found a folder" in refuse(photo, "--coco", tmp_path / "folder.json")
     assert "mkdir -p" in refuse(photo, "--coco", tmp_path / "no" / "out.json")
-    assert "a file named .png, found the suffix '.jpg'" in refuse(photo, "--label-map", tmp_path / "out.jpg")
+    assert "a .png file, found the suffix '.jpg'" in refuse(photo, "--label-map", tmp_path / "out.jpg")
     assert "expected a folder" in refuse(photo, "--label-map", tmp_path / "file")
     assert "mkdir -p" in refuse(photo, "--label-map", tmp_path / "no" / "out.png")
     assert "expected the suffix .json" in refuse(photo, "--coco-dataset", tmp_path / "out.txt")
@@ -208,7 +208,7 @@ def test_outputs_never_overwrite_the_source_or_each_other(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["home", "photo.png", "photos"]
 
 
-def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_request_keeps_the_old_file(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
     out.write_text("old")
     assert main(["run", "--source", str(photo), "--model", "no-such-model", "--coco", str(out)]) == 2
@@ -216,7 +216,7 @@ def test_a_refused_request_leaves_the_old_file(photo: Path, tmp_path: Path, caps
     assert not list(tmp_path.glob(".*part"))
 
 
-def test_an_interrupted_run_leaves_whole_files(
+def test_an_interrupted_run_keeps_whole_files(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, dataset, labels, masks = (tmp_path / name for name in ("out.json", "set.json", "labels", "masks"))

@@ -1,4 +1,4 @@
-"""How a run is stopped: by one signal, two or three, whatever it or another thread is in the middle of."""
+"""Test that one, two or three signals stop a run, whatever it is doing."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def after(owner, name, calls, marker):
         return real(*args, **given)
     setattr(owner, name, stuck)
 """
-"""`after` lets a function sleep for longer than any test, after some calls."""
+"""`after` replaces a function, which after some calls sleeps for longer than any test."""
 
 DEADLOCK = """
 import ctypes, pathlib
 libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
-def forever(marker):  # in a library, which no signal interrupts
+def forever(marker):  # in a library call, which no signal interrupts
     pathlib.Path(marker).touch()
     libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)
 """
 
-END_S = 40  # far below what is slept, far above what is needed
+END_S = 40  # far below the sleeps, far above the time that is needed
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory, write_video: Write) -> Path:
-    """Longer than any of the runs."""
+    """A video that is longer than any of the runs."""
     return write_video(tmp_path_factory.mktemp("videos") / "long.avi", [scene(("red", 1, 1), ("green", 5, 5))] * 3000)
 
 
@@ -67,7 +67,7 @@ def _frames(path: Path) -> int:
 
 
 def _press(process: subprocess.Popen[str], times: int, number: int = signal.SIGINT) -> tuple[str, str]:
-    """Press Ctrl-C some times in quick succession, and wait for the end."""
+    """Press Ctrl-C `times` times quickly, and wait for the end."""
     for _ in range(times):
         process.send_signal(number)
         time.sleep(0.05)
@@ -83,15 +83,17 @@ def _press(process: subprocess.Popen[str], times: int, number: int = signal.SIGI
         ("from fastsam_trt import Pipeline; after(Pipeline, 'segment', 3", signal.SIGINT),
         ("from fastsam_trt import Pipeline; after(Pipeline, 'segment', 3", signal.SIGHUP),
         ("from fastsam_trt import Pipeline; after(Pipeline, 'select', 3", signal.SIGTERM),
-        ("from fastsam_trt.sources.video_file import Decoder; after(Decoder, 'decode', 8", signal.SIGINT),
+        ("from fastsam_trt.sources.video.video_file import Decoder; after(Decoder, 'decode', 8", signal.SIGINT),
     ],
 )
-def test_one_signal_ends_a_run_whose_threads_are_stuck(
+def test_one_signal_ends_a_run_with_stuck_threads(
     place: str, number: int, video: Path, tmp_path: Path, marker: Path
 ) -> None:
     out, lines, stats = tmp_path / "out.mp4", tmp_path / "out.jsonl", tmp_path / "stats.json"
     arguments = ("--save", out, "--json", lines, "--stats", stats)
-    code = f"{STUCK}\n{place}, {str(marker)!r})\nfrom fastsam_trt.cli import run; run._COME_OUT_S = 0.5"
+    code = (
+        f"{STUCK}\n{place}, {str(marker)!r})\nfrom fastsam_trt.cli import source_run; source_run._STOP_WITHIN_S = 0.5"
+    )
     with start(code, "run", "--video", video, "--model", "colours", *arguments) as run:
         wait_for(marker)
         wait_for(lines, 1)
@@ -106,13 +108,13 @@ def test_one_signal_ends_a_run_whose_threads_are_stuck(
 
 
 @pytest.mark.parametrize(("presses", "ending"), [(1, "stopped"), (2, "stopped"), (0, "over")])
-def test_a_run_waits_for_nobodys_prompt(
+def test_a_run_does_not_wait_for_a_change_of_prompts(
     presses: int, ending: str, tmp_path: Path, marker: Path, video: Path, write_video: Write
 ) -> None:
     pytest.importorskip("aiohttp")
     slow = f"""{STUCK}
-from fastsam_trt.prompts.prompt_set import Question
-after(Question, "selectors", 2, {str(marker)!r})
+from fastsam_trt.pipeline.selection_stage import SelectionStage
+after(SelectionStage, "build", 2, {str(marker)!r})
 """
     shown = [scene(("red", 1, 1), ("green", 5, 5))] * 75
     source = write_video(tmp_path / "clip.avi", shown) if ending == "over" else video
@@ -139,7 +141,9 @@ after(Question, "selectors", 2, {str(marker)!r})
         _, errors = _press(run, presses)
         posting.join()
     assert run.returncode == (130 if presses else 0), errors
-    assert len(lines_of(lines)) - _frames(out) in ((0, 1) if presses == 2 else (0,))  # cut off within a frame
+    assert len(lines_of(lines)) - _frames(out) in (
+        (0, 1) if presses == 2 else (0,)
+    )  # interrupted between the two files
     assert presses == 2 or answers == ["the run has ended"]
 
 
@@ -148,7 +152,7 @@ PLACES = {
     "opening the model": "import fastsam_trt.cli.options as at; after(at, 'open_pipeline', 0",
     "the first frame": "from fastsam_trt.sinks import VideoSink as at; after(at, 'write', 0",
     "a later frame": "from fastsam_trt.sinks import VideoSink as at; after(at, 'write', 5",
-    "the end of a file": "from fastsam_trt.sinks.video_encoder import VideoEncoder as at; after(at, 'close', 0",
+    "the end of a file": "from fastsam_trt.sinks.video.encoder import VideoEncoder as at; after(at, 'close', 0",
     "the summary": "import fastsam_trt.cli.summary as at; after(at, 'ending', 0",
 }
 
@@ -171,11 +175,11 @@ def test_repeated_signals_end_a_run_at_once_and_without_a_traceback(
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_second_signal_ends_what_is_inside_a_library(tmp_path: Path, marker: Path, video: Path) -> None:
+def test_a_second_signal_ends_a_stuck_library_call(tmp_path: Path, marker: Path, video: Path) -> None:
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     code = f"""{DEADLOCK}
 from fastsam_trt.cli import signal_watch
-signal_watch._AT_ONCE_S = 0.3
+signal_watch._EXIT_S = 0.3
 from fastsam_trt.sinks import VideoSink
 VideoSink.write = lambda *_: forever({str(marker)!r})
 """
@@ -186,19 +190,19 @@ VideoSink.write = lambda *_: forever({str(marker)!r})
     assert len(lines_of(lines)) == 1
 
 
-def test_one_signal_ends_a_run_whose_output_has_no_reader(tmp_path: Path, video: Path) -> None:
+def test_one_signal_ends_a_run_that_waits_for_a_reader(tmp_path: Path, video: Path) -> None:
     fifo, lines = tmp_path / "out.ts", tmp_path / "out.jsonl"
     os.mkfifo(fifo)
     code = "from fastsam_trt.cli import signal_watch; signal_watch._STUCK_S = 0.5"
     with start(code, "run", "--video", video, "--model", "colours", "--save", fifo, "--json", lines) as run:
         wait_for(lines, 1)
-        time.sleep(0.3)  # the FIFO is being opened, or soon will be
+        time.sleep(0.3)  # until the FIFO is being opened
         _, errors = _press(run, 1)
     assert run.returncode == 130, errors
     assert len(lines_of(lines)) == 1
 
 
-def test_a_recording_whose_reader_is_gone_ends_the_run(tmp_path: Path, video: Path) -> None:
+def test_a_recording_without_a_reader_ends_the_run(tmp_path: Path, video: Path) -> None:
     fifo, lines = tmp_path / "out.ts", tmp_path / "out.jsonl"
     os.mkfifo(fifo)
     with start("", "run", "--video", video, "--model", "colours", "--save", fifo, "--json", lines) as run:
@@ -211,7 +215,7 @@ def test_a_recording_whose_reader_is_gone_ends_the_run(tmp_path: Path, video: Pa
     assert lines_of(lines)
 
 
-def test_signals_before_and_after_the_command_leave_no_traceback(tmp_path: Path, marker: Path) -> None:
+def test_signals_before_and_after_the_command_print_no_traceback(tmp_path: Path, marker: Path) -> None:
     for place in (
         f"import fastsam_trt.cli.main as at; after(at, 'main', 0, {str(marker)!r})",
         f"import fastsam_trt.cli.main as at; after(at, '_exit', 0, {str(marker)!r})",

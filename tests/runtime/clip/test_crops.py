@@ -1,4 +1,4 @@
-"""Crops: windows around boxes, and resizing as CLIP's own processor does it."""
+"""Crops: windows around boxes, and resizing that equals CLIP's own image processor."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_trt.clip.crops import clip_batch, middle_square, resize_shortest_edge, square_windows
+from fastsam_trt.clip.crops import centre_square, clip_batch, resize_shortest_edge, square_windows
 from fastsam_trt.frames.axis_resize import antialiased, bilinear
-from fastsam_trt.frames.content_cells import ContentCells
+from fastsam_trt.frames.map_axis import MapAxis
 from support.colour_models import clip_specs
 
 IMAGE = clip_specs()[0].input
 
 
 def _photo(height: int, width: int, seed: int = 0, detail: int = 9) -> np.ndarray:
-    """Edges `detail` px apart, and noise: (H, W, 3) uint8."""
+    """A picture with noise and with edges `detail` px apart: (H, W, 3) uint8."""
     generator = np.random.default_rng(seed)
     photo = generator.integers(0, 256, (max(height // detail, 1), max(width // detail, 1), 3), np.uint8)
     photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_NEAREST).reshape(height, width, 3)
@@ -37,7 +37,7 @@ def _photo(height: int, width: int, seed: int = 0, detail: int = 9) -> np.ndarra
         ((1, 70), 32),
     ],
 )
-def test_resizing_is_pillows(size: tuple[int, int], side: int) -> None:
+def test_resizing_equals_pillow(size: tuple[int, int], side: int) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     photo = _photo(*size)
     height, width = size
@@ -51,7 +51,7 @@ def test_resizing_is_pillows(size: tuple[int, int], side: int) -> None:
     assert difference.mean() < 0.02
 
 
-def test_very_large_crops_are_averaged_first_and_stay_close() -> None:
+def test_averaging_very_large_crops_changes_little() -> None:
     photo = cv2.GaussianBlur(_photo(1800, 2000, detail=60), (0, 0), 4)
     found = resize_shortest_edge(photo, 224)
     plain = _dense(photo, 224)
@@ -60,7 +60,7 @@ def test_very_large_crops_are_averaged_first_and_stay_close() -> None:
 
 
 def _dense(photo: np.ndarray, side: int) -> np.ndarray:
-    """The same resize by whole matrices in double precision, no averaging first, no bands."""
+    """Resize by whole matrices in double precision, without averaging first and without bands."""
 
     def matrix(length: int, resized: int) -> np.ndarray:
         scale = length / resized
@@ -83,7 +83,7 @@ def test_bands_equal_whole_matrices(size: tuple[int, int]) -> None:
     assert np.abs(resize_shortest_edge(photo, 48) - _dense(photo, 48)).max() <= 1
 
 
-def test_what_a_mask_leaves_out_gets_the_mean_colour() -> None:
+def test_pixels_outside_the_mask_get_the_mean_colour() -> None:
     frame = _photo(200, 300)
     windows = np.array([[0, 0, 150, 100], [20, 30, 120, 130]], np.intp)
     mask = np.zeros((IMAGE.height, IMAGE.width), np.bool_)
@@ -93,12 +93,12 @@ def test_what_a_mask_leaves_out_gets_the_mean_colour() -> None:
     for crop, whole, seen in zip(masked, plain, (mask, ~mask), strict=True):
         np.testing.assert_array_equal(crop[:, seen], whole[:, seen])
         assert not crop[:, ~seen].any()  # normalised, the mean is zero
-    np.testing.assert_array_equal(middle_square(windows[0]), [25, 0, 125, 100])
+    np.testing.assert_array_equal(centre_square(windows[0]), [25, 0, 125, 100])
 
 
-def test_any_part_of_an_axis_can_be_made_alone() -> None:
+def test_any_part_of_an_axis_can_be_resized_alone() -> None:
     rows = np.random.default_rng(0).normal(size=(90, 700)).astype(np.float32)
-    frame = ContentCells(500, 90, start=0.25, stop=89.5, factor=4)
+    frame = MapAxis(500, 90, start=0.25, stop=89.5, factor=4)
     for resize, out in ((bilinear(frame), 500), (antialiased("bicubic", 90, 40, 3, 30), 30)):
         whole = resize.apply(rows, 0, out)
         for start, stop in ((0, 1), (5, 23), (out - 7, out)):
@@ -113,7 +113,7 @@ def test_windows_are_squares_inside_the_frame() -> None:
     )
     windows = square_windows(boxes, 100, 200)
     assert windows[0].tolist() == [0, 10, 40, 50]
-    assert windows[1].tolist() == [0, 0, 200, 100]  # longer than the frame is high: cut off
+    assert windows[1].tolist() == [0, 0, 200, 100]  # wider than the frame is high, so cut off
     assert windows[2].tolist() == [190, 90, 200, 100]
     assert ((windows[:, 2:] - windows[:, :2]) >= 1).all()
     assert (windows >= 0).all()
@@ -121,7 +121,7 @@ def test_windows_are_squares_inside_the_frame() -> None:
     assert square_windows(np.empty((0, 4), np.float32), 100, 200).shape == (0, 4)
 
 
-def test_random_windows_never_leave_the_frame() -> None:
+def test_random_windows_stay_inside_the_frame() -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):
         height, width = generator.integers(1, 200, 2).tolist()
@@ -132,7 +132,7 @@ def test_random_windows_never_leave_the_frame() -> None:
         assert (windows[:, 2:] > windows[:, :2]).all()
 
 
-def test_a_batch_is_normalised_and_in_the_models_colours() -> None:
+def test_a_batch_is_normalised_and_in_the_models_colour_order() -> None:
     frame = np.empty((40, 40, 3), np.uint8)
     frame[:] = (255, 128, 0)  # blue, green, red
     batch = clip_batch(frame, np.array([[0, 0, 40, 40], [5, 5, 9, 9]]), IMAGE)

@@ -1,4 +1,4 @@
-"""Text features: computed once, kept in memory and on disk, and computed again when what is kept is broken."""
+"""TextEmbeddings: computed once, cached in memory and on disk, and computed again if a cached file is broken."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fastsam_trt.clip.tokenizer import TextTokenizer
 TEMPLATES = ("a photo of a {}.", "{}")
 
 
-def test_features_are_the_normalised_mean_over_templates() -> None:
+def test_an_embedding_is_the_normalised_mean_over_templates() -> None:
     clip = Clip("clip-colours")
     found = clip.text.embed(["red", "blue"], TEMPLATES)
     graph = find_graph("clip-colours", "text")
     tower = open_session(graph)
-    tokenize = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
+    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
     for row, prompt in zip(found, ("red", "blue"), strict=True):
         texts = [template.replace("{}", prompt) for template in TEMPLATES]
-        mean = tower.run({"input_ids": tokenize(texts)})["text_embeds"].mean(axis=0)
+        mean = tower.run({"input_ids": tokenizer.tokenize(texts)})["text_embeds"].mean(axis=0)
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
@@ -38,11 +38,11 @@ def test_the_tower_runs_once_for_new_prompts_and_never_for_old_ones() -> None:
     assert text.tower_runs == 1
     text.embed(["blue", "green"], TEMPLATES)
     assert text.tower_runs == 2
-    text.embed(["blue"], ("{}",))  # other templates are other features
+    text.embed(["blue"], ("{}",))  # other templates give other embeddings
     assert text.tower_runs == 3
 
 
-def test_a_second_process_finds_them_on_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_process_loads_embeddings_from_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Clip("clip-colours").text.embed(["red", "naïve \U0001f600"], TEMPLATES)
     again = Clip("clip-colours").text
     monkeypatch.setattr(again, "_open_tower", lambda: pytest.fail("the text tower was opened"))
@@ -50,10 +50,10 @@ def test_a_second_process_finds_them_on_disk(home: Path, monkeypatch: pytest.Mon
     assert again.tower_runs == 0
 
 
-def test_another_model_has_other_features(home: Path) -> None:
+def test_another_model_file_has_other_embeddings(home: Path) -> None:
     Clip("clip-colours").text.embed(["red"], TEMPLATES)
     graph = find_graph("clip-colours", "text")
-    graph.write_bytes(graph.read_bytes() + b"\x12\x00")  # an empty producer_name more: the same graph, another file
+    graph.write_bytes(graph.read_bytes() + b"\x12\x00")  # adds an empty producer_name: the same graph in another file
     text = Clip("clip-colours").text
     text.embed(["red"], TEMPLATES)
     assert text.tower_runs == 1
@@ -72,26 +72,26 @@ def test_a_broken_file_is_replaced(home: Path, caplog: pytest.LogCaptureFixture,
     np.testing.assert_array_equal(np.load(file), expected[0])
 
 
-def test_a_folder_that_can_not_be_written_only_costs_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_cache_is_only_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     text = Clip("clip-colours", cache=blocked / "features").text
     with caplog.at_level(logging.WARNING):
         assert text.embed(["red"], TEMPLATES).shape == (1, 4)
-    assert "can't be kept" in caplog.text
+    assert "can't be cached" in caplog.text
 
 
-def test_long_texts_keep_their_last_token() -> None:
+def test_truncated_texts_keep_their_last_token() -> None:
     graph = find_graph("clip-colours", "text")
-    tokenize = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
-    ids = tokenize(["red " * 200, "", "red"])
+    tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), read_spec(graph).input)
+    ids = tokenizer.tokenize(["red " * 200, "", "red"])
     assert ids.dtype == np.int64
     assert ids[0].tolist() == [1, *[4] * 14, 2]
     assert ids[1].tolist() == [1, 2, *[0] * 14]
     assert ids[2].tolist() == [1, 4, 2, *[0] * 13]
 
 
-def test_a_missing_or_broken_tokenizer_is_named(home: Path) -> None:
+def test_a_missing_or_broken_tokenizer_is_an_error(home: Path) -> None:
     file = find_graph("clip-colours", "image").with_name("tokenizer.json")
     file.write_text("{}")
     with pytest.raises(ModelFileError, match="expected a tokenizer"):
@@ -101,14 +101,14 @@ def test_a_missing_or_broken_tokenizer_is_named(home: Path) -> None:
         Clip("clip-colours")
 
 
-def test_a_text_that_is_too_long_is_named_in_every_run(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_text_that_is_too_long_is_a_warning_in_every_run(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("WARNING")
-    for _ in range(2):  # the second finds it on disk
+    for _ in range(2):  # the second run loads it from disk
         caplog.clear()
         Clip("clip-colours").text.embed(["red " * 30, "blue"], TEMPLATES)
         (warning,) = caplog.records
         assert (
-            "CLIP reads the first 16 tokens of a text only; this one is longer: 'a photo of a red red"
+            "CLIP reads only the first 16 tokens of a text; this one is longer: 'a photo of a red red"
             in warning.message
         )
     caplog.clear()

@@ -1,4 +1,4 @@
-"""Comparisons: rankings are plain match scores, selections those of a run, and the sheet shows what it says."""
+"""Test the rankings and selections of comparisons, and what their sheets and pages show."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastsam_trt.comparison.outcome import STAGES
 from fastsam_trt.comparison.panels import heat, panel_size, panels
 from fastsam_trt.comparison.sheet import CAPTION_PX, GAP_PX, HEADING_PX, MARGIN_PX, NOTE_PX, TITLE_PX
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
-from fastsam_trt.prompts.prompt_set import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
+from fastsam_trt.prompts.text_options import DEFAULT_NEGATIVES, DEFAULT_TEMPLATES
 from fastsam_trt.reports.machine import this_machine
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.selectors import match_scores
@@ -34,7 +34,7 @@ def compared() -> Comparison:
     return compare(scene(*SHAPES), ["colours", "things"], TEXTS, clip="clip-colours", repeat=2)
 
 
-def test_selections_are_those_of_a_run(compared: Comparison) -> None:
+def test_selections_match_those_of_a_pipeline(compared: Comparison) -> None:
     assert compared.clip == "clip-colours"
     for outcome, name in zip(compared.models, ("colours", "things"), strict=True):
         expected = Pipeline(name, clip="clip-colours", prompts=TEXTS)(scene(*SHAPES))
@@ -53,7 +53,7 @@ def test_selections_are_those_of_a_run(compared: Comparison) -> None:
 
 
 @pytest.mark.parametrize("segmenter", ["things", "demo-seg"])
-def test_a_ranking_is_plain_match_scores_sorted(segmenter: str) -> None:
+def test_a_ranking_is_sorted_match_scores(segmenter: str) -> None:
     frame, clip_name, texts = scene(*SHAPES), "clip-colours", TEXTS
     if segmenter == "demo-seg":
         frame, clip_name, texts = DemoVideo().scene(0).frame, "demo-clip", ("red circle", "triangle")
@@ -64,7 +64,7 @@ def test_a_ranking_is_plain_match_scores_sorted(segmenter: str) -> None:
     features = clip.text.embed([*texts, *DEFAULT_NEGATIVES], DEFAULT_TEMPLATES)
     embeddings = clip.embed_boxes(frame, result.segments.boxes)
     scores = match_scores(
-        embeddings, features[: len(texts)], features[len(texts) :], clip.logit_scale, clip.even_cosine
+        embeddings, features[: len(texts)], features[len(texts) :], clip.logit_scale, clip.decision_cosine
     )
     assert sorted(ranking.indices.tolist()) == list(range(len(result.segments)))
     assert (np.diff(ranking.similarities) <= 0).all()
@@ -91,13 +91,13 @@ def test_labels_rank_by_score_before_clip() -> None:
     assert first.caption == f"green {first.score:.2f}"
 
 
-def test_labels_alone_rank_their_class_only_and_need_no_clip() -> None:
+def test_labels_alone_rank_their_class_only_without_clip() -> None:
     compared = compare(scene(*SHAPES, ("green", 5, 1)), ["colours"], ["green"], repeat=1)
     (outcome,) = compared.models
     assert compared.clip is None
     assert outcome.best_similarity is None
-    assert [each.label for each in outcome.ranked()] == ["green", "green"]
-    scores = [each.score for each in outcome.ranked()]
+    assert [segment.label for segment in outcome.ranked()] == ["green", "green"]
+    scores = [segment.score for segment in outcome.ranked()]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -128,7 +128,7 @@ def test_an_open_clip_is_shared() -> None:
     assert len(pipe(scene(*SHAPES))) == 1
 
 
-def test_the_sheet_has_a_row_of_three_panels_a_model(compared: Comparison) -> None:
+def test_the_sheet_has_a_row_of_three_panels_per_model(compared: Comparison) -> None:
     sheet = draw_sheet(compared)
     side = 800
     assert panel_size(256, 256) == (side, side)
@@ -138,7 +138,7 @@ def test_the_sheet_has_a_row_of_three_panels_a_model(compared: Comparison) -> No
         top = TITLE_PX + i * row + HEADING_PX + CAPTION_PX
         for j, panel in enumerate(panels(outcome, 5)):
             left = MARGIN_PX + j * (side + GAP_PX)
-            np.testing.assert_array_equal(sheet[top : top + side, left : left + side], panel.picture)
+            np.testing.assert_array_equal(sheet[top : top + side, left : left + side], panel.image)
 
 
 def test_panels_colour_all_then_similarity_then_the_selection(compared: Comparison) -> None:
@@ -146,19 +146,19 @@ def test_panels_colour_all_then_similarity_then_the_selection(compared: Comparis
     scale = 800 / 256
     frame = cv2.resize(scene(*SHAPES), (800, 800), interpolation=cv2.INTER_CUBIC)
     green, red = (np.s_[int((y * 32 + 4) * scale), int((x * 32 + 4) * scale)] for y, x in ((5, 5), (1, 1)))
-    assert (everything.picture[green] != frame[green]).any()
-    assert (everything.picture[red] != frame[red]).any()
-    assert (selected.picture[green] == frame[green]).all()
-    assert (selected.picture[red] != frame[red]).any()
+    assert (everything.image[green] != frame[green]).any()
+    assert (everything.image[red] != frame[red]).any()
+    assert (selected.image[green] == frame[green]).all()
+    assert (selected.image[red] != frame[red]).any()
     best, worst = np.array(heat(1.0), int), np.array(heat(0.0), int)
     for place, near, far in ((red, best, worst), (green, worst, best)):
-        shown = ranking.picture[place].astype(int)
+        shown = ranking.image[place].astype(int)
         assert np.abs(shown - near).sum() < np.abs(shown - far).sum()
 
 
-def test_the_best_are_numbered(compared: Comparison) -> None:
+def test_the_best_segments_are_numbered(compared: Comparison) -> None:
     plain, numbered = (panels(compared.models[1], top)[1] for top in (0, 2))
-    changed = (plain.picture != numbered.picture).any(axis=2)
+    changed = (plain.image != numbered.image).any(axis=2)
     count, *_ = cv2.connectedComponents(changed.astype(np.uint8))
     assert count - 1 == 2
     assert plain.notes == ()
@@ -166,7 +166,7 @@ def test_the_best_are_numbered(compared: Comparison) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 400), (400, 3), (60, 90)])
-def test_frames_of_any_form_make_sheets_and_pages(size: tuple[int, int]) -> None:
+def test_frames_of_any_size_make_sheets_and_pages(size: tuple[int, int]) -> None:
     frame = np.full((*size, 3), (0, 0, 255), np.uint8)
     compared = compare(frame, ["things"], ["red " * 30, "naïve 東京"], clip="clip-colours", repeat=1)
     sheet = draw_sheet(compared)
@@ -203,7 +203,7 @@ class _Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_whole_self_contained_and_escaped() -> None:
+def test_the_page_is_complete_self_contained_and_escaped() -> None:
     evil = '<script>alert("1")</script>'
     compared = compare(scene(*SHAPES), ["colours", "things"], [evil, "red"], clip="clip-colours", repeat=1)
     html = make_page(compared, '<img src=x onerror="y">.png', this_machine(["numpy"]))
@@ -214,7 +214,7 @@ def test_the_page_is_whole_self_contained_and_escaped() -> None:
     assert evil in page.text
     assert '<img src=x onerror="y">.png' in page.text
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 2 * 3 + 2 * 3  # panels, and crops of three ranked segments each
+    assert len(images) == 2 * 3 + 2 * 3  # the panels, and the crops of three ranked segments per model
     for attributes in images:
         assert str(attributes["src"]).startswith("data:image/jpeg;base64,")
         assert attributes["alt"]
@@ -225,7 +225,7 @@ def test_the_page_is_whole_self_contained_and_escaped() -> None:
     assert names.count("table") == 3
 
 
-def test_installed_segmenters_are_the_default_and_demo_seg_the_last_resort(
+def test_installed_models_are_the_default_or_else_demo_seg(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert installed_segmenters() == ["colours", "things"]
@@ -237,7 +237,7 @@ def test_installed_segmenters_are_the_default_and_demo_seg_the_last_resort(
     assert installed_segmenters() == ["demo-seg"]
 
 
-def test_bad_requests() -> None:
+def test_invalid_requests_are_refused() -> None:
     frame = scene(*SHAPES)
     with pytest.raises(PromptError, match="at least one prompt"):
         compare(frame, ["colours"], [])
@@ -247,13 +247,13 @@ def test_bad_requests() -> None:
         compare(frame, ["colours"], ["red"], repeat=0)
     with pytest.raises(OptionError, match=r"^threshold"):
         compare(frame, ["colours"], ["red"], threshold=2)
-    with pytest.raises(ComparedModelError, match=r"model 'things': expected a class.*found 'red'") as failed:
+    with pytest.raises(ComparedModelError, match=r"model 'things': selector labels: expected.*found 'red'") as failed:
         compare(frame, ["colours", "things"], ["red"], selector="labels")
     assert failed.value.exit_code == 2
 
 
 def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = Segmenter.timed
+    plain = Segmenter.segment
 
     def failing(self: Segmenter, frame: np.ndarray, *options: object) -> object:
         spec: ModelSpec = self.session.spec
@@ -261,7 +261,7 @@ def test_a_model_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("out of\nmemory")
         return plain(self, frame, *options)
 
-    monkeypatch.setattr(Segmenter, "timed", failing)
+    monkeypatch.setattr(Segmenter, "segment", failing)
     with pytest.raises(ComparedModelError, match=r"^model 'things': RuntimeError: out of$") as failed:
         compare(scene(*SHAPES), ["colours", "things"], TEXTS, clip="clip-colours")
     assert failed.value.exit_code == 1

@@ -1,4 +1,4 @@
-"""The models that come with the package: whole, small, and as accurate as they are said to be."""
+"""The bundled models: intact, small, and as accurate as stated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastsam_trt.demo import draw_scene
 
 PACKAGED = bundled_models.FOLDER
 SCENES = 24
-# Fewer scenes than the benchmark's 200, so a little slack: two percent of the figures' own spread.
+# Fewer scenes than the benchmark's 200, so a little slack: the metrics spread by about two percent.
 SLACK = 0.03
 
 
@@ -30,7 +30,7 @@ def damaged(tmp_path: Path) -> Path:
     return folder
 
 
-def test_they_are_small_and_carry_their_proof() -> None:
+def test_bundled_models_are_small_and_have_a_parity_record() -> None:
     assert sum(each.stat().st_size for each in PACKAGED.rglob("*")) <= 8_000_000
     for graph in (find_graph(locate(SEGMENTER)), *(find_graph(locate(CLIP), part) for part in ("image", "text"))):
         spec = read_spec(graph)
@@ -40,7 +40,7 @@ def test_they_are_small_and_carry_their_proof() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
-def test_they_are_accurate(backend: str, precision: str) -> None:
+def test_bundled_models_are_accurate(backend: str, precision: str) -> None:
     if backend == "onnxruntime" and precision == "auto":
         pytest.skip("ONNX Runtime computes in fp32 either way")
     pipeline = Pipeline(SEGMENTER, clip=CLIP, selector="clip", backend=backend, precision=precision)
@@ -49,20 +49,20 @@ def test_they_are_accurate(backend: str, precision: str) -> None:
     assert not short
 
 
-def test_a_damaged_model_is_noticed_by_its_checksum(damaged: Path) -> None:
+def test_a_damaged_model_is_detected_by_its_checksum(damaged: Path) -> None:
     graph = damaged / SEGMENTER / f"{SEGMENTER}.onnx"
     data = bytearray(graph.read_bytes())
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
     with pytest.raises(BundledModelError, match=r"expected the file that came with the package, found another content"):
         locate(SEGMENTER, damaged)
-    assert locate(CLIP, damaged) == damaged / CLIP  # the other one is whole
+    assert locate(CLIP, damaged) == damaged / CLIP  # the other one is intact
     graph.unlink()
     with pytest.raises(BundledModelError, match="found no file"):
         locate(SEGMENTER, damaged)
 
 
-def test_a_damaged_model_is_one_line_of_the_command(
+def test_a_damaged_model_is_a_one_line_error(
     damaged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (damaged / CLIP / "tokenizer.json").write_text("{}")
@@ -82,15 +82,15 @@ def test_doctor_finds_a_damaged_model(
     assert "tokenizer.json: expected the file that came with the package" in capsys.readouterr().err
 
 
-def test_other_names_pass_through() -> None:
+def test_other_names_are_returned_unchanged() -> None:
     assert locate("yolov8n-seg") == "yolov8n-seg"
     assert locate(Path("folder") / "x.onnx") == Path("folder") / "x.onnx"
 
 
-def test_the_quick_start_runs_with_no_other_argument(
+def test_the_quick_start_needs_no_other_argument(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(home)  # a newcomer has exported nothing
+    shutil.rmtree(home)  # as for a new user, without exports
     video, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     request = ["run", "--video", "demo", "--prompt", "red circle", "--save", str(video), "--json", str(lines)]
     assert main([*request, "--vid-stride", "10"]) == 0
@@ -103,7 +103,7 @@ def test_the_quick_start_runs_with_no_other_argument(
     assert all(segment["prompt"] == "red circle" for record in records for segment in record["segments"])
 
 
-def test_mask_ious_equal_the_plain_ones() -> None:
+def test_mask_ious_equal_plain_code() -> None:
     scene = draw_scene(1, 90, 160)
     found = mask_ious(scene.masks, ~scene.masks)
     for i, a in enumerate(scene.masks):
@@ -113,7 +113,7 @@ def test_mask_ious_equal_the_plain_ones() -> None:
 
 
 def test_a_perfect_pipeline_scores_perfectly() -> None:
-    """The measure itself: a pipeline that knows the truth reaches one in everything."""
+    """Checks the measure: a pipeline that knows the ground truth reaches 1 in every metric."""
 
     class Oracle:
         prompts: tuple[str, ...] = ()

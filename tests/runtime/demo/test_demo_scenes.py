@@ -1,4 +1,4 @@
-"""Drawn scenes: the same every time, with masks that are exactly what is seen."""
+"""Drawn scenes: reproducible, with masks that match the painted pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAIN = Look(np.ones((80, 100), np.float32), np.zeros((80, 100), np.int16), 0.0)
 GREY = np.full((80, 100, 3), 128, np.uint8)
 
 
-def test_there_is_enough_to_name() -> None:
+def test_there_are_enough_colours_and_shapes() -> None:
     assert len(COLOURS) >= 8
     assert len(SHAPES) >= 8
     assert len(ALL_PAIRS) == len(COLOURS) * len(SHAPES)
@@ -23,7 +23,7 @@ def test_there_is_enough_to_name() -> None:
     assert {shape for _, shape in HELD_OUT_PAIRS} == set(SHAPES)
 
 
-def test_a_seed_is_a_scene() -> None:
+def test_a_seed_gives_the_same_scene() -> None:
     first, again, other = draw_scene(3), draw_scene(3), draw_scene(4)
     np.testing.assert_array_equal(first.frame, again.frame)
     np.testing.assert_array_equal(first.masks, again.masks)
@@ -32,12 +32,12 @@ def test_a_seed_is_a_scene() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_masks_are_exactly_what_is_painted(shape: str) -> None:
+def test_masks_match_the_painted_pixels(shape: str) -> None:
     item = Item("red", shape, 50.3, 40.6, 25, 0.7)
     scene = compose(GREY, [item], PLAIN)
     painted = np.abs(scene.frame.astype(int) - 128).max(axis=2)
     full = np.abs(np.array(item.bgr) - 128).max()
-    clear = np.abs(painted - full / 2) > 1  # half-covered pixels may fall either way
+    clear = np.abs(painted - full / 2) > 1  # half-covered pixels may go either way
     np.testing.assert_array_equal(scene.masks[0][clear], (painted > full / 2)[clear])
     assert scene.visible[0] == pytest.approx(1, abs=0.02)
     assert 200 < scene.masks[0].sum() < np.pi * 25**2
@@ -57,7 +57,7 @@ def test_shapes_stay_inside_their_radius_and_have_their_area() -> None:
             assert covered.sum() / 60**2 == pytest.approx(areas[shape], rel=0.02), shape
 
 
-def test_what_is_in_front_hides_what_is_behind() -> None:
+def test_items_in_front_hide_those_behind() -> None:
     back, front = Item("red", "square", 50, 40, 20), Item("blue", "square", 56, 40, 20)
     scene = compose(GREY, [back, front], PLAIN)
     assert not (scene.masks[0] & scene.masks[1]).any()
@@ -66,7 +66,7 @@ def test_what_is_in_front_hides_what_is_behind() -> None:
     assert (scene.frame[40, 60] == front.bgr).all()
 
 
-def test_what_leaves_the_frame_is_less_visible() -> None:
+def test_items_outside_the_frame_are_less_visible() -> None:
     half, gone = Item("red", "circle", 0, 40, 20), Item("red", "circle", -50, 40, 20)
     scene = compose(GREY, [half, gone], PLAIN)
     assert scene.visible[0] == pytest.approx(0.5, abs=0.06)
@@ -84,14 +84,14 @@ def test_scenes_vary_and_masks_never_overlap() -> None:
     assert len({item.colour for scene in scenes for item in scene.items}) == len(COLOURS)
 
 
-def test_the_demo_video_is_a_source_with_a_story() -> None:
+def test_the_demo_video_has_items_that_leave_and_return() -> None:
     with open_source("demo", vid_stride=60) as source:
         assert (source.kind, source.frames, source.fps) == ("video", 5, 0.5)
         frames = list(source)
     assert [frame.index for frame in frames] == [0, 60, 120, 180, 240]
-    assert all(frame.picture.shape == (360, 640, 3) for frame in frames)
+    assert all(frame.image.shape == (360, 640, 3) for frame in frames)
     video = DemoVideo()
-    np.testing.assert_array_equal(video.scene(60).frame, frames[1].picture)
+    np.testing.assert_array_equal(video.scene(60).frame, frames[1].image)
     scenes = [video.scene(i) for i in range(0, 300, 10)]
     assert (scenes[0].items[0].colour, scenes[0].items[0].shape) == ("red", "circle")
     visible = np.array([scene.visible for scene in scenes])
@@ -99,4 +99,4 @@ def test_the_demo_video_is_a_source_with_a_story() -> None:
     assert away.any(axis=0).sum() >= 2  # some leave
     returned = [np.diff(column.astype(int)).min() < 0 for column in away.T]
     assert sum(returned) >= 2  # and return
-    assert ((visible > 0.05) & (visible < 0.8)).any(axis=0).sum() >= 4  # some hide one another or cross the edge
+    assert ((visible > 0.05) & (visible < 0.8)).any(axis=0).sum() >= 4  # some occlude each other or cross the edge

@@ -1,4 +1,4 @@
-"""Drawing: masks are tinted inside and nowhere else; the three panels show what they say."""
+"""Drawing: tints change only masks, and the three panels show what their titles say."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from support.colour_models import CELL_PX, scene, shape_mask
 SHAPES = (("red", 1, 1), ("green", 5, 5))
 
 
-def test_tint_blends_inside_and_leaves_the_rest() -> None:
+def test_tint_changes_only_the_mask() -> None:
     frame = np.full((60, 80, 3), 100, np.uint8)
     pixels = np.zeros((30, 40), np.bool_)
     pixels[5:25, 5:35] = True
-    picture = tint(frame, [MaskCrop(20, 10, pixels)], [(200, 0, 100)])
+    image = tint(frame, [MaskCrop(20, 10, pixels)], [(200, 0, 100)])
     assert (frame == 100).all()
-    assert picture[25, 40].tolist() == [140, 60, 100]
+    assert image[25, 40].tolist() == [140, 60, 100]
     far = np.ones((60, 80), bool)
     far[10:40, 20:60] = False
-    assert (picture[far] == 100).all()
+    assert (image[far] == 100).all()
 
 
 def test_masks_without_pixels_draw_nothing() -> None:
@@ -34,21 +34,21 @@ def test_masks_without_pixels_draw_nothing() -> None:
 def test_the_overlay_marks_the_selection_only() -> None:
     frame = scene(*SHAPES)
     result = Pipeline("colours", prompts=["green"])(frame)
-    picture = draw(result)
-    changed = (picture != frame).any(axis=2)
+    image = draw(result)
+    changed = (image != frame).any(axis=2)
     assert changed[shape_mask(5, 5)].mean() > 0.9
     assert not changed[shape_mask(1, 1)].any()
     assert captions(result) == [f"green {result.scores[0]:.2f}"]
 
 
-def test_captions_tell_similarity_where_clip_chose() -> None:
+def test_captions_show_similarity_for_clip_selections() -> None:
     result = Pipeline("things", clip="clip-colours", prompts=["a red shape"])(scene(*SHAPES))
     assert captions(result) == [f"a red shape {result.similarities[0]:.2f}"]
     nameless = Pipeline("things")(scene(*SHAPES))
     assert captions(nameless) == [f"{score:.2f}" for score in nameless.scores]
 
 
-def test_three_panels_show_original_everything_and_selection() -> None:
+def test_three_panels_show_original_all_segments_and_selection() -> None:
     frame = scene(*SHAPES)
     result = Pipeline("colours", prompts=["green"])(frame)
     sheet = draw_panels(result)
@@ -71,13 +71,13 @@ def test_prompts_of_any_script_and_tiny_frames_can_be_drawn() -> None:
         assert draw_panels(result).dtype == np.uint8
 
 
-def test_tags_keep_off_one_another() -> None:
-    picture = np.zeros((200, 300, 3), np.uint8)
-    tags = Tags(picture)
+def test_tags_do_not_overlap() -> None:
+    image = np.zeros((200, 300, 3), np.uint8)
+    tags = Tags(image)
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     for colour in colours:
         tags.draw("person", 20, 40, colour)
-    grounds = [(picture == colour).all(axis=2) for colour in colours]
+    grounds = [(image == colour).all(axis=2) for colour in colours]
     sizes = [int(ground.sum()) for ground in grounds]
     assert sizes[0] > 100
     assert max(sizes) - min(sizes) < 0.15 * sizes[0]
@@ -85,7 +85,7 @@ def test_tags_keep_off_one_another() -> None:
     assert lowest == sorted(set(lowest))
 
 
-def test_a_track_is_named_and_keeps_its_colour() -> None:
+def test_tracks_have_captions_and_constant_colours() -> None:
     pipe = Pipeline("colours", prompts=["red"], track=True)
     first = pipe(scene(("red", 1, 1), ("red", 5, 5)))
     second = pipe(scene(("red", 5, 5)))

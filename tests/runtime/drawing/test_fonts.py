@@ -1,4 +1,4 @@
-"""Texts of any script: drawn where a font has their letters, and named by number where none has."""
+"""Texts of any script: drawn if a font has their letters, else replaced by numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _save_font(path: Path, characters: str) -> Path:
 
 @pytest.fixture
 def squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fonts:
-    """A machine whose only font has the letters of 東京, digits and what captions are made of."""
+    """A machine whose only font has the letters of 東京, digits and the punctuation of captions."""
     _save_font(tmp_path / "squares.ttf", "東京0123456789.# ")
     return _use(Fonts([tmp_path]), monkeypatch)
 
@@ -56,7 +56,7 @@ def _use(fonts: Fonts, monkeypatch: pytest.MonkeyPatch) -> Fonts:
     return fonts
 
 
-def test_a_font_is_chosen_by_what_it_has(tmp_path: Path) -> None:
+def test_a_font_is_chosen_by_its_characters(tmp_path: Path) -> None:
     _save_font(tmp_path / "a.ttf", "東")
     both = _save_font(tmp_path / "b-bold.ttf", "東京")
     (tmp_path / "broken.ttf").write_bytes(b"no font")
@@ -67,10 +67,10 @@ def test_a_font_is_chosen_by_what_it_has(tmp_path: Path) -> None:
     assert not fonts.can_draw("東京市")
 
 
-def test_letters_that_a_font_has_are_drawn(squares: Fonts) -> None:
-    picture = np.full((60, 200, 3), 255, np.uint8)
-    write(picture, "東京", 10, 40, scale=1.0)
-    dark = (picture < 100).all(axis=2)
+def test_available_letters_are_drawn(squares: Fonts) -> None:
+    image = np.full((60, 200, 3), 255, np.uint8)
+    write(image, "東京", 10, 40, scale=1.0)
+    dark = (image < 100).all(axis=2)
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     assert 17 <= len(rows) <= 25  # 0.7 of 30 px
     assert rows.max() <= 40
@@ -80,13 +80,13 @@ def test_letters_that_a_font_has_are_drawn(squares: Fonts) -> None:
 
 
 @pytest.mark.parametrize("at", [(-30, 20), (190, 20), (50, 3), (50, 70), (-500, -500)])
-def test_letters_beyond_the_rim_are_cut(squares: Fonts, at: tuple[int, int]) -> None:
-    picture = np.full((60, 200, 3), 255, np.uint8)
-    write(picture, "東京", *at, scale=1.0)
-    assert picture.shape == (60, 200, 3)
+def test_letters_are_clipped_at_the_border(squares: Fonts, at: tuple[int, int]) -> None:
+    image = np.full((60, 200, 3), 255, np.uint8)
+    write(image, "東京", *at, scale=1.0)
+    assert image.shape == (60, 200, 3)
 
 
-def test_a_name_that_no_font_has_becomes_its_number(squares: Fonts) -> None:
+def test_a_name_without_a_font_becomes_its_number(squares: Fonts) -> None:
     frame = scene(("red", 1, 1))
     pipe = Pipeline("things", clip="clip-colours", prompts=["дом", "red \U0001f600"], threshold=0.0)
     result = pipe(frame)
@@ -102,10 +102,10 @@ def test_a_name_that_no_font_has_becomes_its_number(squares: Fonts) -> None:
 
 
 def test_tags_make_room_for_other_scripts(squares: Fonts) -> None:
-    picture = np.full((80, 200, 3), 255, np.uint8)
-    Tags(picture, 1.0).draw("東京", 10, 60, (200, 0, 0))
-    ground = (picture == (200, 0, 0)).all(axis=2)
-    letters = (picture < 60).all(axis=2)
+    image = np.full((80, 200, 3), 255, np.uint8)
+    Tags(image, 1.0).draw("東京", 10, 60, (200, 0, 0))
+    ground = (image == (200, 0, 0)).all(axis=2)
+    letters = (image < 60).all(axis=2)
     assert letters.sum() > 500
     rows, columns = np.nonzero(letters)
     left, right = np.flatnonzero(ground.any(axis=0))[[0, -1]]

@@ -1,7 +1,7 @@
-"""Frames that stay on the device: the same results as on the host, one upload a frame, and only what is chosen fetched.
+"""Frames on the device: the same results as on the host, one upload per frame, and only chosen masks come back.
 
-There is no GPU here: the sessions are those of the processor, which run the same graphs through the same calls, and
-what would lie on a device is told apart by wrapping it.
+There is no GPU here. The sessions run the same graphs by the same calls on the processor, and arrays that would be on a
+device are wrapped, so that every transfer is seen.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
-from fastsam_trt.frames.helper_graphs import takes
 from fastsam_trt.masks.batch_ladder import LADDER
-from fastsam_trt.masks.prototype_maker import PrototypeDecoding
 from fastsam_trt.results.result import Result
+from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.streaming import Flow
@@ -50,7 +49,7 @@ def _same(a: Result, b: Result) -> None:
 
 
 @pytest.mark.parametrize("size", [(360, 640), (480, 480), (715, 501), (300, 700)])
-def test_results_are_those_of_the_host(backend: str, size: tuple[int, int]) -> None:
+def test_results_equal_those_of_the_host(backend: str, size: tuple[int, int]) -> None:
     options: dict[str, Any] = {"prompts": PROMPTS, "backend": backend, "precision": "fp32"}
     host = Pipeline("demo-seg", frames_on_device=False, **options)
     device = Pipeline("demo-seg", frames_on_device=True, **options)
@@ -59,7 +58,7 @@ def test_results_are_those_of_the_host(backend: str, size: tuple[int, int]) -> N
 
 
 @pytest.mark.parametrize("act", [lambda each: pickle.loads(pickle.dumps(each)), copy.copy, copy.deepcopy])
-def test_a_result_whose_masks_lie_on_a_device_can_be_sent(act: Callable[[Result], Result]) -> None:
+def test_a_result_with_masks_on_a_device_can_be_pickled_and_copied(act: Callable[[Result], Result]) -> None:
     pipe = Pipeline("demo-seg", frames_on_device=True)
     result = pipe(_frames(1)[0])
     again = act(result)
@@ -67,40 +66,40 @@ def test_a_result_whose_masks_lie_on_a_device_can_be_sent(act: Callable[[Result]
     np.testing.assert_array_equal(again.masks(), result.masks())
 
 
-class _There(DeviceArray):
-    """What a session of `_Far` left; gone once that session runs again, as memory that is used again."""
+class _FakeDeviceArray(DeviceArray):
+    """An array that a `_FakeDeviceSession` keeps; the next run of that session overwrites it."""
 
     def __init__(self, array: Array, log: list[str]) -> None:
-        self.place, self.shape, self.dtype = "far", array.shape, array.dtype
+        self.memory, self.shape, self.dtype = "far", array.shape, array.dtype
         self._array, self._log = array, log
 
     def to_host(self) -> Array:
         self._log.append(f"fetched {self.shape}")
         return self._array.copy()
 
-    def own(self) -> DeviceArray:
+    def copy_owned(self) -> DeviceArray:
         self._log.append(f"owned {self.shape}")
-        return _There(self._array.copy(), self._log)
+        return _FakeDeviceArray(self._array.copy(), self._log)
 
     def overwrite(self) -> None:
         self._array[...] = 0
 
 
-class _Far(Session):
-    """A session as on a device: what lies there is told apart, and is overwritten by the next run."""
+class _FakeDeviceSession(Session):
+    """A session as on a device: its arrays are wrapped, and the next run overwrites them."""
 
     def __init__(self, session: Session, log: list[str]) -> None:
         super().__init__(session.path, session.spec, session.backend, session.device, session.precision)
         self._session, self._log = session, log
-        self._left: list[_There] = []
+        self._kept: list[_FakeDeviceArray] = []
 
     @property
-    def place(self) -> str:
+    def memory(self) -> str:
         return "far"
 
     def upload(self, array: Array) -> DeviceArray:
         self._log.append(f"uploaded {array.shape}")
-        return _There(array.copy(), self._log)
+        return _FakeDeviceArray(array.copy(), self._log)
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._run_kept(inputs, ())[0]
@@ -108,72 +107,74 @@ class _Far(Session):
     def _run_kept(
         self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
     ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
-        given = {name: each._array if isinstance(each, _There) else each for name, each in inputs.items()}
+        given = {name: each._array if isinstance(each, _FakeDeviceArray) else each for name, each in inputs.items()}
         self._log += [f"sent {each.shape}" for each in inputs.values() if not isinstance(each, DeviceArray)]
         fetched, kept = self._session.run_kept({name: np.array(each) for name, each in given.items()}, keep)
-        for each in self._left:
+        for each in self._kept:
             each.overwrite()
-        self._left = [_There(each.to_host().copy(), self._log) for each in kept.values()]
+        self._kept = [_FakeDeviceArray(each.to_host().copy(), self._log) for each in kept.values()]
         self._log += [f"fetched {each.shape}" for each in fetched.values()]
-        return fetched, dict(zip(kept, self._left, strict=True))
+        return fetched, dict(zip(kept, self._kept, strict=True))
 
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What crosses the bus from now on: sessions of the runtime are far away."""
+    """The transfers from now on: the runtime's sessions are as on a device."""
     from fastsam_engine import open_session
 
     crossings: list[str] = []
 
-    def far(*args: Any, **kwargs: Any) -> Session:
-        return _Far(open_session(*args, **kwargs), crossings)
+    def open_fake(*args: Any, **kwargs: Any) -> Session:
+        return _FakeDeviceSession(open_session(*args, **kwargs), crossings)
 
-    for module in ("segmenter", "clip", "device_helpers"):
-        monkeypatch.setattr(f"fastsam_trt.{module}.open_session", far)
+    for module in ("segmentation.segmenter", "clip.model", "frames.helper_sessions"):
+        monkeypatch.setattr(f"fastsam_trt.{module}.open_session", open_fake)
     return crossings
 
 
-def test_frames_of_many_threads_are_uploaded_once_each_and_let_go(log: list[str]) -> None:
+def test_frames_in_flight_are_uploaded_once_each_and_released(log: list[str]) -> None:
     pipe = _pipeline(prompts=PROMPTS)
     frames = _frames(1, 120, 160) * 6
     waiting = [pipe.segment(frame) for frame in frames]
     results = [pipe.select(each) for each in waiting]
     assert log.count("uploaded (120, 160, 3)") == len(frames)
-    assert len(pipe._uploads._begun) == len(frames)
+    assert len(pipe._models.uploads._registered) == len(frames)
     waiting.clear()
     assert len(results) == 6
-    assert not pipe._uploads._begun  # results that are kept keep no memory of the device
+    assert not pipe._models.uploads._registered  # results that are kept keep no memory of the device
     log.clear()
     pipe.rank(results[0])
     assert log.count("uploaded (120, 160, 3)") == 1
 
 
-def test_frames_that_are_done_are_not_kept_where_the_device_is_the_host() -> None:
+def test_frames_are_released_where_the_device_is_the_host() -> None:
     pipe = Pipeline("demo-seg", frames_on_device=True)
     results = [pipe(frame) for frame in _frames(2, 120, 160)]
     assert len(results[0]) > 2
-    assert not pipe._uploads._begun
+    assert not pipe._models.uploads._registered
 
 
 def _pipeline(**options: Any) -> Pipeline:
     return Pipeline("demo-seg", backend="onnxruntime", **options)
 
 
-def _decoding(pipe: Pipeline) -> PrototypeDecoding:
-    return pipe.segmenter._decoder._masks
+def _decoder(pipe: Pipeline) -> PrototypeDecoder:
+    decoder = pipe.segmenter._decoder
+    assert isinstance(decoder, PrototypeDecoder)
+    return decoder
 
 
-def test_a_device_prepares_crops_and_decodes_by_itself(log: list[str]) -> None:
+def test_frames_are_prepared_cropped_and_decoded_on_the_device(log: list[str]) -> None:
     pipe = _pipeline(prompts=PROMPTS)
     expected = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
     frames = _frames()
-    pipe(frames[0]).masks()  # the geometry goes up once
+    pipe(frames[0]).masks()  # uploads the coordinates, once
     for frame in frames[1:]:
         log.clear()
         result = pipe(frame)
         assert [line for line in log if line.startswith("uploaded")] == [f"uploaded {frame.shape}"]
         sent = [line for line in log if line.startswith("sent")]
-        assert all(line.endswith(", 4)") for line in sent), sent  # windows alone
+        assert all(line.endswith(", 4)") for line in sent), sent  # only crop windows
         fetched = [line for line in log if line.startswith("fetched")]
         assert not any("32, " in line for line in fetched), fetched  # no prototypes
         log.clear()
@@ -183,29 +184,29 @@ def test_a_device_prepares_crops_and_decodes_by_itself(log: list[str]) -> None:
         _same(result, expected(frame))
 
 
-def test_results_that_are_kept_outlive_the_next_runs(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_stay_valid_after_further_runs(log: list[str]) -> None:
     frames = _frames(7)
     pipe = _pipeline()
     first = pipe(frames[0])
-    (masks,) = [each() for each in _decoding(pipe)._made]
+    (masks,) = [each() for each in _decoder(pipe)._on_device]
     assert masks is not None
-    monkeypatch.setattr(_decoding(pipe), "_kept_bytes", 4 * masks.device_bytes)
+    _decoder(pipe).max_device_bytes = 4 * masks.device_bytes
     del first, masks
     log.clear()
     kept = [pipe(frame) for frame in frames]
     brought = [line for line in log if line.startswith("fetched") and "(1, 32, " in line]
-    assert len(brought) == 2  # of the seven; the others' prototypes are still there
+    assert len(brought) == 2  # the prototypes of the other five are still on the device
     expected = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False)
     for result, frame in zip(kept, frames, strict=True):
         for one, other in zip(result.masks(), expected(frame).masks(), strict=True):
             assert (one & other).sum() / (one | other).sum() > 0.99
 
 
-def test_a_full_device_gives_room_to_the_host(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: _There) -> DeviceArray:
+def test_prototypes_move_to_the_host_when_the_device_is_full(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: _FakeDeviceArray) -> DeviceArray:
         raise GpuError("far", "allocating", "out of memory")
 
-    monkeypatch.setattr(_There, "own", full)
+    monkeypatch.setattr(_FakeDeviceArray, "copy_owned", full)
     frames = _frames(3)
     pipe = _pipeline()
     kept = [pipe(frame) for frame in frames]
@@ -216,32 +217,34 @@ def test_a_full_device_gives_room_to_the_host(log: list[str], monkeypatch: pytes
             assert (one & other).sum() / (one | other).sum() > 0.99
 
 
-def test_all_that_a_flow_holds_stays_on_the_device(log: list[str]) -> None:
-    """Output is the bottleneck: the consumer waits until nothing moves before it."""
+def test_all_results_in_a_flow_stay_on_the_device(log: list[str]) -> None:
+    """The consumer is the bottleneck: it waits until all queues are full."""
     pipe = _pipeline()
     with DemoVideo(60) as source, Flow(source, pipe, "every") as flow:
         for number, (_, result) in enumerate(flow):
             deadline_s = time.monotonic() + 2
-            while len(_decoding(pipe)._made) < 5 and time.monotonic() < deadline_s:
+            while len(_decoder(pipe)._on_device) < 5 and time.monotonic() < deadline_s:
                 time.sleep(0.001)
-            result.crops()
+            result.mask_crops()
             if number == 8:
                 break
     assert not [line for line in log if line.startswith("fetched") and "(1, 32, " in line]
 
 
-def test_where_shapes_are_kept_few_come(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_sizes_are_few_where_a_session_prefers_few_shapes(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     frames = [draw_scene(seed, height=360, width=640, items=(2 + seed, 3 + seed)).frame for seed in range(8)]
     shapes: dict[str, set[tuple[int, ...]]] = {}
-    run_kept = _Far._run_kept
+    run_kept = _FakeDeviceSession._run_kept
 
-    def record(self: _Far, inputs: Any, keep: Any) -> Any:
+    def record(self: _FakeDeviceSession, inputs: Any, keep: Any) -> Any:
         for name, array in inputs.items():
             shapes.setdefault(f"{self.spec.task} {name}", set()).add(array.shape[:1])
         return run_kept(self, inputs, keep)
 
-    monkeypatch.setattr(_Far, "_run_kept", record)
-    monkeypatch.setattr(_Far, "keeps_shapes", True)
+    monkeypatch.setattr(_FakeDeviceSession, "_run_kept", record)
+    monkeypatch.setattr(_FakeDeviceSession, "prefers_few_shapes", True)
     pipe = _pipeline(prompts=PROMPTS)
     host = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
     everything = _pipeline()
@@ -256,17 +259,17 @@ def test_where_shapes_are_kept_few_come(log: list[str], monkeypatch: pytest.Monk
     allowed = {(n,) for n in LADDER}
     for name in ("decode coefficients", "decode boxes", "crops windows", "embed-image pixel_values"):
         assert shapes[name] <= allowed, name
-    assert len(found) > 2, "the test should meet several numbers"
+    assert len(found) > 2, "the test needs several numbers of segments"
 
 
-def test_results_that_nobody_holds_cost_nothing(log: list[str]) -> None:
+def test_dropped_results_cost_no_copies(log: list[str]) -> None:
     pipe = _pipeline()
     for frame in _frames(4):
         pipe(frame)
     assert not [line for line in log if line.startswith("owned") or "(1, 32, " in line]
 
 
-def test_a_frame_that_is_written_into_is_uploaded_again(log: list[str]) -> None:
+def test_a_reused_frame_buffer_is_uploaded_again(log: list[str]) -> None:
     first, second = _frames(2)
     pipe = _pipeline()
     buffer = first.copy()
@@ -276,7 +279,7 @@ def test_a_frame_that_is_written_into_is_uploaded_again(log: list[str]) -> None:
     assert not np.array_equal(before, pipe(buffer).boxes)
 
 
-def test_masked_crops_and_boxes_work_from_the_device(log: list[str]) -> None:
+def test_masked_crops_boxes_and_points_work_with_masks_on_the_device(log: list[str]) -> None:
     frame = _frames(1)[0]
     for options in (
         {"prompts": PROMPTS, "crop": "masked"},
@@ -288,22 +291,22 @@ def test_masked_crops_and_boxes_work_from_the_device(log: list[str]) -> None:
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.6)
 
 
-def test_a_frame_beyond_the_graphs_range_takes_the_host_path(log: list[str]) -> None:
+def test_frames_outside_the_graphs_range_are_prepared_on_the_host(log: list[str]) -> None:
     segmenter = Segmenter("demo-seg", backend="onnxruntime")
     frame = _frames(1, 2200, 300)[0]
     assert segmenter._on_device is not None
-    assert not takes(segmenter._on_device._session, *frame.shape[:2])
+    assert not segmenter._on_device.accepts(frame)
     assert len(segmenter(frame))
     assert not [line for line in log if line.startswith("uploaded")]
 
 
-def test_models_without_helpers(log: list[str], tmp_path: Path) -> None:
+def test_models_without_helper_graphs(log: list[str], tmp_path: Path) -> None:
     shutil.copy(Path(locate("demo-seg")) / "demo-seg.onnx", tmp_path / "demo-seg.onnx")
     assert len(Segmenter(tmp_path, backend="onnxruntime")(_frames(1)[0]))
     with pytest.raises(ModelFileError, match=r"expected demo-seg\.preprocess\.onnx beside it, found none"):
         Segmenter(tmp_path, backend="onnxruntime", frames_on_device=True)
 
 
-def test_arrays_of_the_host_are_their_own() -> None:
+def test_a_host_array_needs_no_copy() -> None:
     array = HostArray(np.ones(3))
-    assert array.own() is array
+    assert array.copy_owned() is array

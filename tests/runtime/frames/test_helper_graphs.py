@@ -1,4 +1,4 @@
-"""Helper graphs against the plain OpenCV and numpy path, on every backend, and as TensorRT-RTX plans."""
+"""Helper graphs compared with OpenCV and numpy on every backend, and built as TensorRT-RTX plans."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from fastsam_engine.device_array import HostArray
 from fastsam_engine.session import Session
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.spec_document import parse_spec
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip.crops import clip_batch, square_windows
 from fastsam_trt.demo.scenes import draw_scene
-from fastsam_trt.frames import device_geometry
+from fastsam_trt.frames import helper_inputs
 from fastsam_trt.frames.antialiased_resize import AntialiasedResize
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.preprocess import FramePreprocessor
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.masks.prototype import PrototypeMasks
-from fastsam_trt.masks.prototype_maker import PrototypeDecoding
-from fastsam_trt.masks.prototype_on_device import DeviceMasks
+from fastsam_trt.masks.prototype_on_device import DevicePrototypeMasks
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
+from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 
 SIZES = [(300, 400), (720, 1280), (90, 70), (333, 641), (1200, 200), (17, 16)]
 STRETCHED = {
@@ -95,13 +96,13 @@ def _levels(image: ImageInput, array: NDArray[np.float32]) -> NDArray[np.float64
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_explains_itself(helpers: dict[str, Path], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_graph_carries_its_spec(helpers: dict[str, Path], name: str, capsys: pytest.CaptureFixture[str]) -> None:
     spec = read_spec(helpers[name])
     key, task = name.split()
     model = MODELS[key]
     assert (spec.task, spec.name, spec.family) == (task, model.name, model.family)
     assert (spec.precision, spec.source.weights_sha256) == ("fp32", model.source.weights_sha256)
-    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert parse_spec(spec.to_json()) == spec
     assert isinstance(spec.input, ArraysInput)
     letters = {axis for layout in spec.input.layouts for axis in layout.split() if not axis.isdigit()}
     assert spec.input.axes.keys() == letters
@@ -115,51 +116,51 @@ def test_a_graph_explains_itself(helpers: dict[str, Path], name: str, capsys: py
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_letterboxed_frame_is_opencvs(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
+def test_a_letterboxed_frame_equals_opencvs(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
     image = _pictures(SEGMENTER)
     session = _open(helpers["letterbox preprocess"], backend)
     for given in (None, (160, 224)):
         frame = _photo(*size)
-        expected, letterbox = FramePreprocessor(image, given)(frame)
-        places = device_geometry.frame_places(letterbox)
-        found = session.run({"frame": frame, **places})[image.name]
+        expected, letterbox = FramePreprocessor(image, given).prepare(frame)
+        coordinates = helper_inputs.frame_coordinates(letterbox)
+        found = session.run({"frame": frame, **coordinates})[image.name]
         assert found.shape == expected.shape
         apart = np.abs(_levels(image, found) - _levels(image, expected))
         assert apart.max() <= 1.001
         assert apart.mean() <= 0.15
-        padding = (places["rows"] < 0)[:, None] | (places["columns"] < 0)
+        padding = (coordinates["rows"] < 0)[:, None] | (coordinates["columns"] < 0)
         assert padding.mean() == pytest.approx(
             1 - letterbox.content_h * letterbox.content_w / letterbox.input_h / letterbox.input_w
         )
         np.testing.assert_allclose(_levels(image, found)[0, :, padding], image.pad_value, atol=1e-3)
 
 
-def test_a_frame_of_the_inputs_size_is_left_as_it_is(helpers: dict[str, Path], backend: str) -> None:
+def test_a_frame_of_the_inputs_size_is_not_resized(helpers: dict[str, Path], backend: str) -> None:
     image = _pictures(SEGMENTER)
     frame = _photo(image.height, image.width)
-    expected, letterbox = FramePreprocessor(image)(frame)
-    places = device_geometry.frame_places(letterbox)
-    found = _open(helpers["letterbox preprocess"], backend).run({"frame": frame, **places})
+    expected, letterbox = FramePreprocessor(image).prepare(frame)
+    coordinates = helper_inputs.frame_coordinates(letterbox)
+    found = _open(helpers["letterbox preprocess"], backend).run({"frame": frame, **coordinates})
     np.testing.assert_allclose(found[image.name], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("model", ["stretch", "bicubic"])
-def test_a_stretched_frame_is_the_plain_paths(
+def test_a_stretched_frame_equals_the_hosts(
     helpers: dict[str, Path], backend: str, model: str, size: tuple[int, int]
 ) -> None:
     image = _pictures(MODELS[model])
     frame = _photo(*size)
-    expected, letterbox = FramePreprocessor(image)(frame)
-    inputs = {"frame": frame, **device_geometry.stretch_weights(letterbox, image)}
+    expected, letterbox = FramePreprocessor(image).prepare(frame)
+    inputs = {"frame": frame, **helper_inputs.stretch_weights(letterbox, image)}
     found = _open(helpers[f"{model} preprocess"], backend).run(inputs)[image.name]
     apart = np.abs(_levels(image, found) - _levels(image, expected))
-    assert apart.max() <= 1.001  # sums in another order may round to the other side
+    assert apart.max() <= 1.001  # sums in another order may round differently
     assert apart.mean() <= 0.01
 
 
 def _windows(low: int, high: int, height: int, width: int) -> NDArray[np.intp]:
-    """Windows around boxes whose longer sides run from `low` to `high` px, some cut off by the frame."""
+    """Windows around boxes whose longer sides run from `low` to `high` px, some clipped by the frame."""
     generator = np.random.default_rng(low)
     longer = np.exp(generator.uniform(np.log(low), np.log(high), (12, 1)))
     sides = longer * np.where(np.arange(2) == generator.integers(0, 2, (12, 1)), 1, generator.uniform(0.2, 1, (12, 1)))
@@ -204,16 +205,16 @@ def test_larger_crops_stay_close_and_embed_alike(helpers: dict[str, Path], backe
 def _packed(
     session: Session, letterbox: Letterbox, prototypes: NDArray[Any], coefficients: NDArray[Any], boxes: NDArray[Any]
 ) -> NDArray[np.uint8]:
-    places = device_geometry.cell_places(letterbox, *prototypes.shape[2:])
-    given = {"prototypes": prototypes, "coefficients": coefficients, "boxes": boxes, **places}
+    coordinates = helper_inputs.prototype_coordinates(letterbox, *prototypes.shape[2:])
+    given = {"prototypes": prototypes, "coefficients": coefficients, "boxes": boxes, **coordinates}
     packed = session.run(given)["masks"]
     assert (packed.shape, packed.dtype) == ((len(boxes), letterbox.frame_h, -(-letterbox.frame_w // 8)), np.uint8)
     return packed
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_masks_are_the_plain_paths_bit_by_bit(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
-    """But for logits so near to zero that the order of a sum decides."""
+def test_masks_equal_the_hosts_bit_by_bit(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
+    """Except where logits are so close to zero that the order of a sum decides."""
     height, width = size
     generator = np.random.default_rng(height)
     letterbox = fit(height, width, _pictures(SEGMENTER))
@@ -225,10 +226,10 @@ def test_masks_are_the_plain_paths_bit_by_bit(helpers: dict[str, Path], backend:
     corners[1, 1] = corners[1, 0]  # empty
     boxes = (corners * [width, height]).reshape(9, 4).astype(np.float32)
     boxes[2] = np.rint(boxes[2])  # on the edges between pixels
-    plain = PrototypeMasks(prototypes[0], coefficients, boxes, PlaneResize(letterbox, *cells))
+    plain = PrototypeMasks(prototypes[0], coefficients, boxes, MapToFrame(letterbox, *cells))
     expected = paste(plain.decode(range(9)), height, width)
     packed = _packed(_open(helpers["letterbox decode"], backend), letterbox, prototypes, coefficients, boxes)
-    found = device_geometry.unpack_masks(packed, width)
+    found = helper_inputs.unpack_masks(packed, width)
     assert (found.shape, found.dtype) == (expected.shape, bool)
     assert expected[0].any()
     assert (found == expected).mean() >= 0.99999
@@ -237,10 +238,10 @@ def test_masks_are_the_plain_paths_bit_by_bit(helpers: dict[str, Path], backend:
     np.testing.assert_array_equal(packed, np.packbits(found, axis=2))
 
 
-def test_masks_of_a_scene_are_the_plain_paths(helpers: dict[str, Path], backend: str) -> None:
+def test_masks_of_a_scene_equal_the_hosts(helpers: dict[str, Path], backend: str) -> None:
     frame = draw_scene(3, 480, 637).frame
     segmenter = _open(find_graph(locate("demo-seg")), "onnxruntime")
-    array, letterbox = FramePreprocessor(_pictures(SEGMENTER))(frame)
+    array, letterbox = FramePreprocessor(_pictures(SEGMENTER)).prepare(frame)
     outputs = segmenter.run({segmenter.spec.input_names[0]: array})
     decoder = decoder_for(segmenter, pytest.fail)
     segments = decoder.decode(outputs, letterbox, Thresholds(conf=0.3, iou=0.7, max_segments=50))
@@ -250,14 +251,14 @@ def test_masks_of_a_scene_are_the_plain_paths(helpers: dict[str, Path], backend:
     coefficients = cast("PrototypeMasks", segments.masks)._coefficients
     session = _open(helpers["letterbox decode"], backend)
     packed = _packed(session, letterbox, prototypes, coefficients, segments.boxes)
-    found = device_geometry.unpack_masks(packed, frame.shape[1])
+    found = helper_inputs.unpack_masks(packed, frame.shape[1])
     ious = (found & expected).sum(axis=(1, 2)) / (found | expected).sum(axis=(1, 2))
     assert ious.mean() >= 0.9999
 
 
 @pytest.fixture(scope="session")
 def earlier_decode(helpers: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A decode graph as it was before it took fine cells: rows and columns lie in the prototypes' own."""
+    """An older decode graph, without fine cells: rows and columns are positions in the prototypes."""
     import onnx
 
     from fastsam_export.onnx_file import write_spec
@@ -296,55 +297,60 @@ def earlier_decode(helpers: dict[str, Path], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.parametrize(("size", "least"), [((720, 1280), 0.99999), ((333, 641), 0.98)])
-def test_decode_graphs_exported_earlier_still_serve(
+def test_older_decode_graphs_still_work(
     earlier_decode: Path, backend: str, size: tuple[int, int], least: float
 ) -> None:
     letterbox = fit(*size, _pictures(SEGMENTER))
     generator = np.random.default_rng(5)
     cells = letterbox.input_h // 4, letterbox.input_w // 4
     prototypes = np.full((1, 32, *cells), -1e3, np.float32)
-    rows, columns = PlaneResize(letterbox, *cells).content
+    rows, columns = MapToFrame(letterbox, *cells).content
     inside = prototypes[0, :, rows, columns]
     inside[:] = generator.normal(size=inside.shape)
-    inside[0] = 20  # all of them would be full, but for noise
+    inside[0] = 20  # every mask would be full without the noise
     coefficients = np.abs(generator.normal(size=(4, 32))).astype(np.float32)
     boxes = np.tile(np.array([0, 0, size[1], size[0]], np.float32), (4, 1))
-    on_device = PrototypeDecoding(_open(earlier_decode, backend))(HostArray(prototypes), coefficients, boxes, letterbox)
-    on_host = PrototypeDecoding(None)(prototypes, coefficients, boxes, letterbox)
-    assert isinstance(on_device, DeviceMasks)
+    decoder = decoder_for(_open(find_graph(locate("demo-seg")), backend), pytest.fail)
+    assert isinstance(decoder, PrototypeDecoder)
+    decoder.use_device_decode(_open(earlier_decode, backend))
+    on_device = decoder.masks(HostArray(prototypes), coefficients, boxes, letterbox)
+    on_host = decoder.masks(prototypes, coefficients, boxes, letterbox)
+    assert isinstance(on_device, DevicePrototypeMasks)
     found, expected = (paste(each.decode(range(4)), *size) for each in (on_device, on_host))
     assert expected.any()
     assert (found == expected).mean() >= least
 
 
-def test_places_hold_for_a_frame_that_is_padded_on_one_side() -> None:
+def test_coordinates_of_a_padded_frame() -> None:
     letterbox = Letterbox(frame_h=4, frame_w=9, input_h=4, input_w=8, content_h=2, content_w=5, top=1, left=2)
-    places = device_geometry.frame_places(letterbox)
-    np.testing.assert_allclose(places["rows"], [-1, 0.5, 2.5, -1])
-    np.testing.assert_allclose(places["columns"], [-1, -1, 0.4, 2.2, 4.0, 5.8, 7.6, -1])
-    places = device_geometry.cell_places(letterbox, 2, 4)
-    np.testing.assert_allclose(places["row_cells"], [0.25, 0.75])  # twice as fine, so that the padding can be cut off
-    np.testing.assert_allclose(places["rows"], [0, 0.25, 0.75, 1])
-    assert places["row_numbers"].tolist() == [0, 1, 2, 3]
-    assert places["columns"].shape == (16,)
-    assert places["column_numbers"].tolist() == [*range(9), *[-1] * 7]
-    assert {each.dtype for each in places.values()} == {np.dtype(np.float32)}
-    plain = PlaneResize(letterbox, 2, 4)
+    coordinates = helper_inputs.frame_coordinates(letterbox)
+    np.testing.assert_allclose(coordinates["rows"], [-1, 0.5, 2.5, -1])
+    np.testing.assert_allclose(coordinates["columns"], [-1, -1, 0.4, 2.2, 4.0, 5.8, 7.6, -1])
+    coordinates = helper_inputs.prototype_coordinates(letterbox, 2, 4)
+    np.testing.assert_allclose(coordinates["row_cells"], [0.25, 0.75])  # twice as fine, to cut off the padding
+    np.testing.assert_allclose(coordinates["rows"], [0, 0.25, 0.75, 1])
+    assert coordinates["row_numbers"].tolist() == [0, 1, 2, 3]
+    assert coordinates["columns"].shape == (16,)
+    assert coordinates["column_numbers"].tolist() == [*range(9), *[-1] * 7]
+    assert {each.dtype for each in coordinates.values()} == {np.dtype(np.float32)}
+    plain = MapToFrame(letterbox, 2, 4)
     ramp = np.arange(4, dtype=np.float32)[None, None].repeat(2, axis=1)
     _, read = plain.reach(0, 0, 9, 4)
-    columns = np.interp(places["columns"][:9], np.arange(len(places["column_cells"])), places["column_cells"])
+    columns = np.interp(
+        coordinates["columns"][:9], np.arange(len(coordinates["column_cells"])), coordinates["column_cells"]
+    )
     np.testing.assert_allclose(plain.window(ramp[..., read], 0, 0, 9, 4)[0, 0], columns, atol=1e-6)
 
 
-def test_stretch_weights_are_the_resize() -> None:
+def test_stretch_weights_equal_the_resize() -> None:
     image = _pictures(MODELS["bicubic"])
     frame = _photo(40, 333)
-    weights = device_geometry.stretch_weights(fit(40, 333, image), image)
+    weights = helper_inputs.stretch_weights(fit(40, 333, image), image)
     rows, columns = weights["row_weights"], weights["column_weights"]
     assert (rows.shape, columns.shape) == ((image.height, 40), (image.width, 333))
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
     narrow = np.rint(frame.transpose(2, 0, 1) @ columns.T).clip(0, 255)
-    expected = AntialiasedResize("bicubic", (40, 333), (image.height, image.width))(frame)
+    expected = AntialiasedResize("bicubic", (40, 333), (image.height, image.width)).resize(frame)
     assert np.abs(np.rint(rows @ narrow).clip(0, 255) - expected).max() <= 1
 
 
@@ -362,7 +368,7 @@ def test_a_graph_that_computes_something_else_is_refused(
         export_helpers(SEGMENTER, tmp_path, lambda _: None)
 
 
-def test_a_text_tower_needs_no_helper(tmp_path: Path) -> None:
+def test_a_text_tower_has_no_helper_graph(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     from fastsam_export.helper_graphs import export_helpers
 
@@ -372,7 +378,7 @@ def test_a_text_tower_needs_no_helper(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_tensorrt_rtx_builds_a_plan(helpers: dict[str, Path], name: str) -> None:
-    """For every range of the spec; needs no GPU."""
+    """A plan for the ranges of the spec; needs no GPU."""
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     taken = read_spec(helpers[name]).input
     assert isinstance(taken, ArraysInput)

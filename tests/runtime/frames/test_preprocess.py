@@ -1,4 +1,4 @@
-"""Preprocessing: the letterbox's geometry, and the fast path against the plain one."""
+"""Preprocessing: the geometry of the letterbox, and the fast path compared with a plain one."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def test_the_smallest_rectangle(frame: tuple, input_size: tuple, content: tuple,
     assert (placed.top, placed.left) == padding
 
 
-def test_a_fixed_input_is_filled_up() -> None:
+def test_a_fixed_input_is_padded() -> None:
     placed = fit(1080, 1920, SQUARE)
     assert (placed.input_h, placed.input_w, placed.top, placed.left) == (640, 640, 140, 0)
 
 
-def test_boxes_come_back_to_the_frame() -> None:
+def test_boxes_are_mapped_back_to_the_frame() -> None:
     placed = fit(1080, 1920, RECTANGLE)
     frame_boxes = np.array([[0, 0, 1920, 1080], [100, 50, 300, 400]], np.float32)
     inside = frame_boxes / 3 + np.array([0, 12, 0, 12], np.float32)
@@ -51,7 +51,7 @@ def test_boxes_come_back_to_the_frame() -> None:
 
 
 def _plain(frame: np.ndarray, image: object, rectangle: Rectangle = "smallest") -> np.ndarray:
-    """The same steps, one array each, nothing kept."""
+    """The same steps, with a new array for each."""
     placed = fit(*frame.shape[:2], image, rectangle=rectangle)
     small = cv2.resize(frame, (placed.content_w, placed.content_h), interpolation=cv2.INTER_LINEAR)
     padded = np.full((placed.input_h, placed.input_w, 3), image.pad_value, np.uint8)
@@ -77,7 +77,7 @@ def test_the_fast_path_equals_the_plain_one(image: object, rectangle: Rectangle)
     generator = np.random.default_rng(0)
     for size in ((480, 640), (270, 480), (480, 640), (1, 1), (900, 37), (640, 640)):
         frame = generator.integers(0, 256, (*size, 3), np.uint8)
-        found, placed = preprocess(frame, rectangle)
+        found, placed = preprocess.prepare(frame, rectangle)
         expected = _plain(frame, image, rectangle)
         assert found.dtype == image.dtype
         assert placed == fit(*size, image, rectangle=rectangle)
@@ -85,25 +85,25 @@ def test_the_fast_path_equals_the_plain_one(image: object, rectangle: Rectangle)
         np.testing.assert_allclose(found.astype(np.float64), expected, atol=tolerance)
 
 
-def test_the_buffer_is_kept_and_the_padding_stays() -> None:
+def test_the_buffer_is_reused_and_its_padding_stays() -> None:
     preprocess = FramePreprocessor(RECTANGLE)
     frames = np.random.default_rng(1).integers(0, 256, (3, 360, 640, 3), np.uint8)
-    first = preprocess(frames[0])[0]
+    first = preprocess.prepare(frames[0])[0]
     for frame in frames[1:]:
-        found = preprocess(frame)[0]
+        found = preprocess.prepare(frame)[0]
         assert found is first
         np.testing.assert_allclose(found, _plain(frame, RECTANGLE), atol=1e-6)
 
 
-def test_another_size_can_be_asked_for() -> None:
-    found, placed = FramePreprocessor(RECTANGLE, (320, 320))(np.zeros((1080, 1920, 3), np.uint8))
+def test_another_size_can_be_requested() -> None:
+    found, placed = FramePreprocessor(RECTANGLE, (320, 320)).prepare(np.zeros((1080, 1920, 3), np.uint8))
     assert found.shape == (1, 3, 192, 320)
     assert placed.gain_x == pytest.approx(320 / 1920)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (90, 61), (96, 128)])
-def test_a_stretched_frame_is_pillows(size: tuple[int, int], interpolation: str) -> None:
+def test_a_stretched_frame_equals_pillows(size: tuple[int, int], interpolation: str) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     spec = dataclasses.replace(
         letterbox_input(96, 128, size_multiple=None, batch=(1, None)),
@@ -111,7 +111,7 @@ def test_a_stretched_frame_is_pillows(size: tuple[int, int], interpolation: str)
     )  # fmt: skip
     noise = np.random.default_rng(0).integers(0, 256, (size[0] // 9 + 1, size[1] // 9 + 1, 3), np.uint8)
     frame = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_NEAREST)
-    found, placed = FramePreprocessor(spec)(frame)
+    found, placed = FramePreprocessor(spec).prepare(frame)
     kernel = image.Resampling.BILINEAR if interpolation == "bilinear" else image.Resampling.BICUBIC
     expected = np.asarray(image.fromarray(frame).resize((128, 96), kernel))[..., ::-1].transpose(2, 0, 1)
     levels = np.abs(found[0] * 255 - expected)

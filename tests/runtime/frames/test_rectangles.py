@@ -1,4 +1,4 @@
-"""Rectangles of the model's input: few for pictures of any shape, the smallest for cameras, right answers in all."""
+"""Rectangles of the model's input: few for images of any shape, the smallest for cameras, correct results in all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.colour_models import BOX_PX, CELL_PX, COLOURS, SHAPE_PX
 
 SQUARE = letterbox_input(640, 640, size_multiple=32, batch=(1, None))
 SIZES = [(640, 640), (320, 320), (1024, 1024), (1280, 1280), (384, 640), (640, 384), (320, 640), (32, 32), (360, 640)]
-KEPT = 11  # shapes that a backend keeps at least
+KEPT = 11  # a backend keeps at least so many shapes
 CAMERAS = [
     (427, 640),
     (2000, 3000),
@@ -47,7 +47,7 @@ PICTURES = [
 
 
 def _drawn(count: int, seed: int = 0) -> list[tuple[int, int]]:
-    """(height, width) of pictures of every shape, up to 20:1, and every size."""
+    """(height, width) of images of many shapes, up to 20:1, and many sizes."""
     generator = np.random.default_rng(seed)
     sides = np.exp(generator.uniform(np.log(16), np.log(6000), count))
     ratios = np.exp(generator.uniform(-3, 3, count))
@@ -56,7 +56,7 @@ def _drawn(count: int, seed: int = 0) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_picture_fits_inside_one_of_a_few(size: tuple[int, int]) -> None:
+def test_every_image_fits_into_one_of_a_few_rectangles(size: tuple[int, int]) -> None:
     used = set()
     for picture in PICTURES + _drawn(1000):
         least, placed = fit(*picture, SQUARE, size), fit(*picture, SQUARE, size, "common")
@@ -75,19 +75,19 @@ def test_every_picture_fits_inside_one_of_a_few(size: tuple[int, int]) -> None:
     assert len(common(size, 32)) <= KEPT
 
 
-def test_photos_have_nine() -> None:
+def test_photos_have_nine_rectangles() -> None:
     short = {384, 448, 480, 512, 640}
     assert set(common((640, 640), 32)) == {(640, side) for side in short} | {(side, 640) for side in short}
 
 
 @pytest.mark.parametrize("imgsz", [320, 640, 1024, 1280])
 @pytest.mark.parametrize("picture", CAMERAS)
-def test_cameras_get_the_smallest(picture: tuple[int, int], imgsz: int) -> None:
+def test_camera_formats_get_the_smallest_rectangle(picture: tuple[int, int], imgsz: int) -> None:
     for shown in (picture, picture[::-1]):
         assert fit(*shown, SQUARE, (imgsz, imgsz), "common") == fit(*shown, SQUARE, (imgsz, imgsz))
 
 
-def test_the_next_larger_one_holds_what_is_between() -> None:
+def test_other_shapes_get_the_next_larger_rectangle() -> None:
     def side(height: int) -> int:
         placed = fit(height, 640, SQUARE, rectangle="common")
         assert placed.input_w == 640
@@ -105,13 +105,13 @@ def test_an_unknown_rectangle_is_refused(multiple: int | None) -> None:
         fit(480, 640, image, rectangle="exact")  # type: ignore[arg-type]
 
 
-def test_a_fixed_input_has_one_size_whatever_is_asked() -> None:
+def test_a_fixed_input_has_one_size() -> None:
     fixed = letterbox_input(640, 640, size_multiple=None, batch=(1, 1))
     assert fit(1080, 1920, fixed, rectangle="common") == fit(1080, 1920, fixed)
 
 
 def _watch(pipe: Pipeline) -> list[tuple[int, ...]]:
-    """The shapes that the segmenter's session is run with from now on."""
+    """The shapes of the segmenter's inputs from now on."""
     session, shapes = pipe.segmenter.session, list[tuple[int, ...]]()
     ran: Callable[..., Any] = session.run_kept
 
@@ -127,7 +127,7 @@ def _grey(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), 128, np.uint8)
 
 
-def test_pictures_of_any_shape_give_the_model_few_shapes(backend: str) -> None:
+def test_images_of_any_shape_give_the_model_few_shapes(backend: str) -> None:
     pipe = Pipeline("colours", backend=backend)
     shapes = _watch(pipe)
     for height, width in _drawn(60, seed=1):
@@ -136,7 +136,7 @@ def test_pictures_of_any_shape_give_the_model_few_shapes(backend: str) -> None:
     assert 3 < len(set(shapes)) <= KEPT
 
 
-def test_a_folder_of_pictures_gives_the_model_few_shapes(tmp_path: Path) -> None:
+def test_a_folder_of_images_gives_the_model_few_shapes(tmp_path: Path) -> None:
     for index, height in enumerate(range(24, 264, 16)):
         cv2.imwrite(str(tmp_path / f"{index:02}.png"), _grey(height, 256))
     pipe = Pipeline("colours", backend="onnxruntime")
@@ -145,7 +145,7 @@ def test_a_folder_of_pictures_gives_the_model_few_shapes(tmp_path: Path) -> None
     assert len(set(shapes)) == 4
 
 
-def test_a_call_may_ask_for_the_smallest_and_tracked_frames_have_it() -> None:
+def test_calls_may_request_the_smallest_rectangle_and_tracked_frames_use_it() -> None:
     pipe = Pipeline("colours", backend="onnxruntime")
     shapes = _watch(pipe)
     frame = _grey(100, 256)
@@ -161,7 +161,7 @@ def test_a_call_may_ask_for_the_smallest_and_tracked_frames_have_it() -> None:
 
 
 def _scene(placed: Letterbox) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
-    """A picture with a shape near each end, each centred on a cell of the input; and where, (x, y) px."""
+    """An image with a shape near each end, centred on a cell of the input, and their centres, (x, y) px."""
     gain = placed.frame_h / placed.content_h
     centres = {}
     for colour, cell_y, cell_x in (("red", 0, 0), ("blue", -1, -1)):
@@ -181,7 +181,7 @@ def _scene(placed: Letterbox) -> tuple[np.ndarray, dict[str, tuple[float, float]
 @pytest.mark.parametrize("zoom", [1, 3])
 @pytest.mark.parametrize("upright", [False, True])
 @pytest.mark.parametrize("short", [64, 96, 100, 130, 145, 161, 176, 193, 205, 225, 250, 256])
-def test_boxes_masks_and_prompts_are_right_at_every_ratio(short: int, upright: bool, zoom: int) -> None:
+def test_boxes_masks_and_prompts_are_correct_at_every_ratio(short: int, upright: bool, zoom: int) -> None:
     size = (256 * zoom, short * zoom) if upright else (short * zoom, 256 * zoom)
     pipe = Pipeline("colours", backend="onnxruntime")
     image: Any = pipe.segmenter.session.spec.input
@@ -194,14 +194,14 @@ def test_boxes_masks_and_prompts_are_right_at_every_ratio(short: int, upright: b
         expected = np.clip([x - half, y - half, x + half, y + half], 0, edge * 2)
         np.testing.assert_allclose(box, expected, atol=0.01 * zoom)
         truth = (frame == COLOURS[str(label)]).all(axis=2)
-        assert (mask & truth).sum() / (mask | truth).sum() > 0.88  # prototypes are four pixels wide
+        assert (mask & truth).sum() / (mask | truth).sum() > 0.88  # a prototype cell is four pixels wide
     pipe.points = [centres["blue"]]
     assert pipe(frame).labels == ["blue"]
     pipe.points, pipe.boxes = (), [[*np.subtract(centres["red"], half).clip(0), *np.add(centres["red"], half)]]
     assert pipe(frame).labels == ["red"]
 
 
-def test_an_answer_does_not_depend_on_the_pictures_before_it(backend: str) -> None:
+def test_a_result_does_not_depend_on_earlier_images(backend: str) -> None:
     pipe = Pipeline("colours", backend=backend)
     image: Any = pipe.segmenter.session.spec.input
     frames = [_scene(fit(height, 256, image, rectangle="common"))[0] for height in (100, 256, 130, 193)]

@@ -1,4 +1,4 @@
-"""Competing planes and panoptic merging, against doing it plainly on whole frames."""
+"""Argmax masks and panoptic merging, compared with plain code on whole frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import fit
 from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.segmentation import panoptic_merge
 
@@ -22,9 +22,9 @@ def _planes(count: int, height: int, width: int, seed: int, coarse: int = 5) -> 
     return np.stack([cv2.resize(each, (width, height), interpolation=cv2.INTER_CUBIC) for each in noise])
 
 
-def _stretch(frame: tuple[int, int], cells: tuple[int, int]) -> PlaneResize:
+def _stretch(frame: tuple[int, int], cells: tuple[int, int]) -> MapToFrame:
     image = letterbox_input(cells[0] * 4, cells[1] * 4, size_multiple=None, batch=(1, 1))
-    return PlaneResize(fit(*frame, dataclasses.replace(image, resize="stretch")), *cells)
+    return MapToFrame(fit(*frame, dataclasses.replace(image, resize="stretch")), *cells)
 
 
 def _whole(planes: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
@@ -42,11 +42,12 @@ def test_masks_equal_the_argmax_of_the_whole_frame(frame: tuple[int, int]) -> No
     found = paste(masks.decode(range(len(owners))), *frame)
     expected = _whole(planes, frame).argmax(axis=0)
     differing = (found != (expected[None] == owners[:, None, None])).any(axis=0).mean()
-    assert differing < 0.002  # a plane may win between cells that it does not lead, and float sums differ in ties
+    # A plane may be highest between cells that it does not lead, and sums of floats differ in ties.
+    assert differing < 0.002
     assert (found.sum(axis=0) <= 1).all()
 
 
-def test_only_what_is_asked_for_is_decoded() -> None:
+def test_only_requested_masks_are_decoded() -> None:
     planes = _planes(6, 24, 32, seed=2)
     resize = _stretch((600, 800), (24, 32))
     leaders = planes.argmax(axis=0)
@@ -59,7 +60,7 @@ def test_only_what_is_asked_for_is_decoded() -> None:
         np.testing.assert_array_equal(alone.pixels, every[index].pixels)
 
 
-def test_masks_lie_inside_their_windows() -> None:
+def test_masks_are_inside_their_windows() -> None:
     planes = _planes(7, 20, 30, seed=3)
     resize = _stretch((333, 500), (20, 30))
     leaders = planes.argmax(axis=0)
@@ -70,11 +71,11 @@ def test_masks_lie_inside_their_windows() -> None:
     for (x0, y0, x1, y1), owner in zip(masks.windows.tolist(), owners, strict=True):
         inside = np.zeros(whole.shape, np.bool_)
         inside[y0:y1, x0:x1] = True
-        # What it wins beyond them, between cells that other planes lead, is cut off.
+        # Pixels beyond them, between cells that other planes lead, are cut off.
         assert ((whole == owner) & ~inside).sum() <= 0.02 * (whole == owner).sum()
 
 
-def test_coarse_masks_are_the_decoded_ones_seen_small() -> None:
+def test_coarse_masks_are_the_decoded_ones_at_low_resolution() -> None:
     planes = _planes(6, 24, 32, seed=2)
     leaders = planes.argmax(axis=0)
     owners = np.unique(leaders)
@@ -90,7 +91,7 @@ def test_coarse_masks_are_the_decoded_ones_seen_small() -> None:
 def _plain_merge(
     probabilities: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, frame: tuple[int, int]
 ) -> list[tuple[int, float, np.ndarray]]:
-    """The reference's merging, on whole frames."""
+    """The merging of the reference, on whole frames."""
     weighted = _whole(probabilities, frame) * scores[:, None, None]
     labels = weighted.argmax(axis=0)
     kept = []
@@ -110,7 +111,7 @@ def _queries(seed: int) -> tuple[np.ndarray, panoptic_merge.Queries]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_merging_equals_the_plain_one(seed: int) -> None:
+def test_merging_equals_the_reference(seed: int) -> None:
     frame = (270, 330)
     probabilities, queries = _queries(seed)
     expected = _plain_merge(probabilities, queries.scores, queries.class_ids, frame)
@@ -123,7 +124,7 @@ def test_merging_equals_the_plain_one(seed: int) -> None:
         assert (mask & masks[match]).sum() / (mask | masks[match]).sum() >= 0.98
 
 
-def test_the_seeds_above_are_no_trivial_ones() -> None:
+def test_the_seeds_above_are_not_trivial() -> None:
     counts = []
     for seed in range(12):
         probabilities, queries = _queries(seed)
@@ -132,17 +133,17 @@ def test_the_seeds_above_are_no_trivial_ones() -> None:
     assert sum(14 - count for count in counts) >= 24
 
 
-def test_queries_are_chosen_by_score_and_never_for_no_object() -> None:
+def test_queries_are_chosen_by_score_and_must_have_an_object() -> None:
     logits = np.full((5, 4), -5, np.float32)
     logits[0, 1], logits[1, 3], logits[2, 0], logits[3, 2] = 3, 9, 6, -4.9
-    found = panoptic_merge.queries(logits, conf=0.5, most=10)
+    found = panoptic_merge.choose_queries(logits, conf=0.5, most=10)
     assert found.indices.tolist() == [0, 2]
     assert found.class_ids.tolist() == [1, 0]
-    assert panoptic_merge.queries(logits, conf=0.5, most=1).indices.tolist() == [2]
-    assert len(panoptic_merge.queries(logits, conf=1.0, most=10)) == 0
+    assert panoptic_merge.choose_queries(logits, conf=0.5, most=1).indices.tolist() == [2]
+    assert len(panoptic_merge.choose_queries(logits, conf=1.0, most=10)) == 0
 
 
-def test_classes_left_out_still_compete() -> None:
+def test_excluded_classes_still_compete_for_pixels() -> None:
     probabilities = panoptic_merge.sigmoid(_planes(8, 24, 32, 4, coarse=6) - 2)
     scores = np.linspace(0.6, 0.95, 8).astype(np.float32)
     queries = panoptic_merge.Queries(np.arange(8), scores, np.arange(8, dtype=np.int32))
@@ -154,14 +155,14 @@ def test_classes_left_out_still_compete() -> None:
     np.testing.assert_array_equal(alone.masks.decode([0])[0].pixels, everything.masks.decode([0])[0].pixels)
 
 
-def test_no_queries_no_segments() -> None:
-    none = panoptic_merge.queries(np.zeros((3, 4), np.float32), conf=0.5, most=10)
+def test_no_queries_give_no_segments() -> None:
+    none = panoptic_merge.choose_queries(np.zeros((3, 4), np.float32), conf=0.5, most=10)
     found = panoptic_merge.merge(np.empty((0, 24, 32), np.float32), none, _stretch((270, 330), (24, 32)), None)
     assert len(found) == 0
     assert found.masks.decode([]) == []
 
 
-def test_the_leading_planes_are_argmax_and_the_first_of_equal_ones_leads() -> None:
+def test_leading_planes_equal_argmax_with_ties() -> None:
     planes = np.random.default_rng(0).integers(0, 4, (9, 21, 34)).astype(np.float32) - 2
     everywhere = slice(0, 21), slice(0, 34)
     assert (leading_planes(planes, everywhere) == planes.argmax(axis=0)).all()

@@ -1,4 +1,4 @@
-"""Masks at the frame's edges, where the model's input goes on with padding."""
+"""Masks at the edges of the frame, next to the padding of the model's input."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fastsam_engine.session import Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_engine.spec.yolo_seg import letterbox_input
-from fastsam_trt.frames import device_geometry
+from fastsam_trt.frames import helper_inputs
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.results import rle
@@ -38,7 +38,7 @@ def _cells(placed: Letterbox, stride: int = 4) -> tuple[int, int]:
 
 
 def _inside(placed: Letterbox) -> np.ndarray:
-    """The cells that the content lies on, or whose neighbour does."""
+    """The cells that the content covers, and their neighbours."""
     inside = np.zeros(_cells(placed), np.bool_)
     rows = slice(max(placed.top // 4 - 1, 0), -(-(placed.top + placed.content_h) // 4) + 1)
     inside[rows, max(placed.left // 4 - 1, 0) : -(-(placed.left + placed.content_w) // 4) + 1] = True
@@ -47,13 +47,13 @@ def _inside(placed: Letterbox) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("size", SIZES)
-def test_a_mask_reaches_every_edge_whatever_the_padding_says(kind: str, size: tuple[int, int]) -> None:
+def test_a_mask_reaches_every_edge_for_any_padding(kind: str, size: tuple[int, int]) -> None:
     placed = fit(*size, INPUTS[kind])
-    rows, columns = PlaneResize(placed, *_cells(placed)).content
+    rows, columns = MapToFrame(placed, *_cells(placed)).content
     prototypes = np.full((1, *_cells(placed)), -1, np.float32)
     prototypes[0, rows, columns] = 1
     boxes = np.array([[0, 0, size[1], size[0]]], np.float32)
-    masks = PrototypeMasks(prototypes, np.ones((1, 1), np.float32), boxes, PlaneResize(placed, *_cells(placed)))
+    masks = PrototypeMasks(prototypes, np.ones((1, 1), np.float32), boxes, MapToFrame(placed, *_cells(placed)))
     assert paste(masks.decode([0]), *size).all()
     assert masks.coarse(0, boxes[0].astype(np.float64), 32).all()
     x0, y0 = size[1] * 0.9, size[0] * 0.9
@@ -62,13 +62,13 @@ def test_a_mask_reaches_every_edge_whatever_the_padding_says(kind: str, size: tu
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("size", SIZES)
-def test_cells_of_padding_have_no_part_in_a_mask(kind: str, size: tuple[int, int]) -> None:
+def test_cells_of_padding_do_not_affect_a_mask(kind: str, size: tuple[int, int]) -> None:
     placed = fit(*size, INPUTS[kind])
     generator = np.random.default_rng(size[0])
     prototypes = generator.normal(size=(8, *_cells(placed))).astype(np.float32)
     coefficients = generator.normal(size=(3, 8)).astype(np.float32)
     boxes = np.tile(np.array([0, 0, size[1], size[0]], np.float32), (3, 1))
-    resize = PlaneResize(placed, *_cells(placed))
+    resize = MapToFrame(placed, *_cells(placed))
     other = np.where(_inside(placed), prototypes, np.float32(-1e6))
     a, b = (PrototypeMasks(each, coefficients, boxes, resize) for each in (prototypes, other))
     np.testing.assert_array_equal(paste(a.decode(range(3)), *size), paste(b.decode(range(3)), *size))
@@ -78,7 +78,7 @@ def test_cells_of_padding_have_no_part_in_a_mask(kind: str, size: tuple[int, int
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("size", SIZES)
-def test_the_edges_are_those_of_ultralytics_retina_masks(export_extra: None, kind: str, size: tuple[int, int]) -> None:
+def test_edges_equal_those_of_ultralytics_retina_masks(export_extra: None, kind: str, size: tuple[int, int]) -> None:
     import torch
     from ultralytics.utils import ops
 
@@ -93,7 +93,7 @@ def test_the_edges_are_those_of_ultralytics_retina_masks(export_extra: None, kin
     boxes = torch.tensor([[0.0, 0, width, height]]).repeat(6, 1)
     boxes[5] *= 0.7
     theirs = ops.process_mask_native(prototypes, coefficients, boxes, size).numpy().astype(bool)
-    resize = PlaneResize(placed, *_cells(placed))
+    resize = MapToFrame(placed, *_cells(placed))
     masks = PrototypeMasks(prototypes.numpy(), coefficients.numpy(), boxes.numpy(), resize)
     ours = paste(masks.decode(range(6)), *size)
     assert theirs.any()
@@ -106,26 +106,26 @@ def test_the_edges_are_those_of_ultralytics_retina_masks(export_extra: None, kin
 @pytest.mark.parametrize("placed", [ODD, fit(300, 451, INPUTS["square"]), fit(1080, 1920, INPUTS["rectangular"])])
 def test_the_device_reads_the_same_cells(placed: Letterbox) -> None:
     cells = _cells(placed)
-    plain = PlaneResize(placed, *cells)
+    plain = MapToFrame(placed, *cells)
     values = np.random.default_rng(0).normal(size=cells[0]).astype(np.float32)
     plane = np.repeat(values[None, :, None], cells[1], axis=2)
     rows, columns = plain.reach(0, 0, placed.frame_w, placed.frame_h)
     expected = plain.window(plane[:, rows, columns], 0, 0, placed.frame_w, placed.frame_h)[:, 0, 0]
-    places = device_geometry.cell_places(placed, *cells)
-    fine = np.interp(places["row_cells"], np.arange(cells[0]), values)
-    np.testing.assert_allclose(np.interp(places["rows"], np.arange(len(fine)), fine), expected, atol=1e-4)
-    earlier = device_geometry.cell_places(placed, *cells, fine=False)
+    coordinates = helper_inputs.prototype_coordinates(placed, *cells)
+    fine = np.interp(coordinates["row_cells"], np.arange(cells[0]), values)
+    np.testing.assert_allclose(np.interp(coordinates["rows"], np.arange(len(fine)), fine), expected, atol=1e-4)
+    earlier = helper_inputs.prototype_coordinates(placed, *cells, fine=False)
     assert sorted(earlier) == ["column_numbers", "columns", "row_numbers", "rows"]
-    assert earlier["rows"].min() >= places["row_cells"][0]
-    assert earlier["rows"].max() <= places["row_cells"][-1]
+    assert earlier["rows"].min() >= coordinates["row_cells"][0]
+    assert earlier["rows"].max() <= coordinates["row_cells"][-1]
     middle = (np.arange(placed.frame_h) + 0.5) * placed.gain_y / 4 + placed.top / 4 - 0.5
-    clear = (middle > places["row_cells"][0]) & (middle < places["row_cells"][-1])
+    clear = (middle > coordinates["row_cells"][0]) & (middle < coordinates["row_cells"][-1])
     np.testing.assert_allclose(earlier["rows"][clear], middle[clear], atol=1e-3)
 
 
-def _padded_planes(placed: Letterbox) -> tuple[np.ndarray, PlaneResize]:
-    """Plane 0 leads the content's left half, plane 1 its right half, and plane 2 the padding, by far."""
-    resize = PlaneResize(placed, *_cells(placed))
+def _padded_planes(placed: Letterbox) -> tuple[np.ndarray, MapToFrame]:
+    """Plane 0 leads the left half of the content, plane 1 the right half, and plane 2 the padding, by far."""
+    resize = MapToFrame(placed, *_cells(placed))
     planes = np.zeros((3, *_cells(placed)), np.float32)
     planes[2] = 50
     rows, columns = resize.content
@@ -136,7 +136,7 @@ def _padded_planes(placed: Letterbox) -> tuple[np.ndarray, PlaneResize]:
 
 
 @pytest.mark.parametrize("size", [(96, 128), (128, 64), (90, 70)])
-def test_planes_that_lead_in_the_padding_win_no_pixel(size: tuple[int, int]) -> None:
+def test_planes_that_lead_only_in_the_padding_get_no_pixel(size: tuple[int, int]) -> None:
     placed = fit(*size, letterbox_input(128, 128, size_multiple=None, batch=(1, 1)))
     planes, resize = _padded_planes(placed)
     leaders = leading_planes(planes, resize.content)
@@ -152,14 +152,14 @@ def test_planes_that_lead_in_the_padding_win_no_pixel(size: tuple[int, int]) -> 
 
 
 class _Opened(Session):
-    """A session that only has a spec."""
+    """A session with a spec and nothing else."""
 
     def _run(self, inputs: object) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
 
 @pytest.mark.parametrize("components", [False, True])
-def test_a_class_of_the_padding_alone_is_no_segment(tmp_path: Path, components: bool) -> None:
+def test_a_class_only_in_the_padding_is_no_segment(tmp_path: Path, components: bool) -> None:
     image: ImageInput = letterbox_input(128, 128, size_multiple=None, batch=(1, 1))
     spec = ModelSpec(
         "m", "segformer", "segment", image, (Output("logits", "class-logits", "N 3 h w"),), ("a", "b", "c")
@@ -178,7 +178,7 @@ def test_boxes_crops_polygons_and_rle_keep_the_last_column_and_row() -> None:
     raw = np.array([[-20.0, placed.top - 9, 700, placed.top + 500]], np.float32)
     boxes = placed.boxes_to_frame(raw)
     assert boxes.tolist() == [[0, 0, 640, 427]]
-    resize = PlaneResize(placed, *_cells(placed))
+    resize = MapToFrame(placed, *_cells(placed))
     masks = PrototypeMasks(np.ones((1, *_cells(placed)), np.float32), np.ones((1, 1), np.float32), boxes, resize)
     (crop,) = masks.decode([0])
     assert crop.pixels.shape == (427, 640)

@@ -1,4 +1,4 @@
-"""Masks: decoding inside boxes against decoding whole frames, and COCO's encoding against pycocotools."""
+"""Masks: decoding inside boxes compared with whole frames, and COCO RLE compared with pycocotools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pycocotools import mask as coco
 
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import Letterbox, fit
-from fastsam_trt.masks.map_to_frame import PlaneResize
+from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.results import rle
@@ -29,7 +29,7 @@ def _made(letterbox: Letterbox, n: int, seed: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _plain(prototypes: np.ndarray, coefficients: np.ndarray, boxes: np.ndarray, placed: Letterbox) -> np.ndarray:
-    """Logits of every pixel of the frame: made finer, padding cut off, resized, then cut to the box."""
+    """Logits of every pixel of the frame: refined, padding cut off, resized, then cropped to the box."""
     logits = np.tensordot(coefficients.astype(np.float64), prototypes.astype(np.float64), 1)
     edges = placed.top, placed.top + placed.content_h, placed.left, placed.left + placed.content_w
     factor = next(each for each in (1, 2, 4) if not any(edge * each % 4 for edge in edges))
@@ -44,27 +44,27 @@ def _plain(prototypes: np.ndarray, coefficients: np.ndarray, boxes: np.ndarray, 
 
 
 @pytest.mark.parametrize("size", [(270, 480), (480, 360), (97, 640), (700, 900), (33, 17)])
-def test_decoding_in_boxes_equals_decoding_frames(size: tuple[int, int]) -> None:
+def test_decoding_in_boxes_equals_decoding_whole_frames(size: tuple[int, int]) -> None:
     placed = fit(*size, INPUT)
     prototypes, coefficients, boxes = _made(placed, 9, seed=size[0])
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, MapToFrame(placed, *prototypes.shape[1:]))
     chosen = [8, 0, 3, 3, 5]
     found = paste(masks.decode(chosen), *size)
     logits, whole = _plain(prototypes, coefficients, boxes, placed)
-    clear = np.abs(whole[chosen]) > 1e-4 * np.abs(whole).max()  # at the very edge single precision may fall either way
+    clear = np.abs(whole[chosen]) > 1e-4 * np.abs(whole).max()  # near zero, single precision may go either way
     np.testing.assert_array_equal(found[clear], (logits[chosen] > 0)[clear])
     assert clear.mean() > 0.99
 
 
 @pytest.mark.parametrize("size", [(270, 480), (480, 360), (700, 900)])
-def test_coarse_masks_are_the_decoded_ones_seen_small(size: tuple[int, int]) -> None:
+def test_coarse_masks_are_the_decoded_ones_at_low_resolution(size: tuple[int, int]) -> None:
     placed = fit(*size, INPUT)
     prototypes, coefficients, boxes = _made(placed, 9, seed=size[0])
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, MapToFrame(placed, *prototypes.shape[1:]))
     whole = paste(masks.decode(range(9)), *size)
     window = np.array([20, 30, 220, 230], np.float64)
     for index in range(9):
-        found = masks.coarse(index, window, 200)  # one sample a pixel, so that they compare one by one
+        found = masks.coarse(index, window, 200)  # one sample per pixel, to compare them one by one
         assert found.shape == (200, 200)
         assert (found == whole[index, 30:230, 20:220]).mean() > 0.99
         half = masks.coarse(index, window, 50)
@@ -76,7 +76,7 @@ def test_boxes_without_pixels_give_empty_masks() -> None:
     prototypes, coefficients, boxes = _made(placed, 3, seed=1)
     boxes[1] = [10.2, 10.2, 10.8, 50]
     boxes[2] = [100, 100, 100, 100]
-    masks = PrototypeMasks(prototypes, coefficients, boxes, PlaneResize(placed, *prototypes.shape[1:]))
+    masks = PrototypeMasks(prototypes, coefficients, boxes, MapToFrame(placed, *prototypes.shape[1:]))
     assert not paste(masks.decode([1, 2]), 100, 100).any()
     assert [rle.encode(crop, 100, 100)["counts"] for crop in masks.decode([1, 2])] == [_coco_empty()] * 2
 
@@ -85,7 +85,7 @@ def _coco_empty() -> str:
     return coco.encode(np.zeros((100, 100), np.uint8, order="F"))["counts"].decode()
 
 
-def test_rle_is_what_pycocotools_writes_and_reads() -> None:
+def test_rle_equals_pycocotools() -> None:
     generator = np.random.default_rng(0)
     for trial in range(300):
         height, width = generator.integers(1, 60, 2).tolist()
@@ -110,7 +110,7 @@ def test_rle_of_large_masks() -> None:
     assert encoded["counts"] == coco.encode(np.asfortranarray(disc.astype(np.uint8)))["counts"].decode()
 
 
-def test_paste_keeps_crops_in_their_place() -> None:
+def test_paste_puts_crops_at_their_position() -> None:
     crop = MaskCrop(3, 2, np.ones((2, 4), np.bool_))
     found = paste([crop], 6, 9)
     assert found.shape == (1, 6, 9)

@@ -1,4 +1,4 @@
-"""Closing a pipeline, from any thread at any moment: later calls say so, and what was under way ends whole."""
+"""Closing a pipeline at any moment, from any thread: later calls fail with a clear error, running calls finish."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
 THREADS = 8
 
 
-def test_a_closed_pipeline_says_so_and_leaves_results_whole() -> None:
+def test_a_closed_pipeline_refuses_calls_and_its_results_stay_valid() -> None:
     with Pipeline("things", clip="clip-colours", prompts=["red"]) as pipe:
         result, clip = pipe(scene(*SHAPES)), pipe.clip
         segmented = pipe.segment(scene(*SHAPES))
@@ -42,10 +42,10 @@ def test_a_closed_pipeline_says_so_and_leaves_results_whole() -> None:
     ):
         with pytest.raises(ClosedError, match=r"expected .* to be open, found it closed"):
             call()
-    pipe.close()  # once more is once
+    pipe.close()  # closing twice does no harm
 
 
-def test_a_clip_that_was_given_stays_open() -> None:
+def test_a_clip_that_was_passed_in_stays_open() -> None:
     clip = Clip("clip-colours")
     with Pipeline("things", clip=clip, prompts=["red"]) as pipe:
         assert len(pipe(scene(*SHAPES))) == 2
@@ -75,7 +75,7 @@ def test_closing_waits_for_calls_and_not_for_prompts(slow_prompts: tuple[threadi
     assert len(errors) == 1
 
 
-def test_calls_under_way_end_whole_when_the_pipeline_is_closed() -> None:
+def test_running_calls_finish_when_the_pipeline_is_closed() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
     frame, whole, closed = scene(*SHAPES), [], []
 
@@ -97,7 +97,7 @@ def test_calls_under_way_end_whole_when_the_pipeline_is_closed() -> None:
     assert len(closed) == THREADS - 1
 
 
-def test_a_signal_handler_may_close_in_the_middle_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_handler_may_close_during_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
     session, clip = pipe.segmenter.session, pipe.clip
     assert clip is not None
@@ -124,7 +124,7 @@ def test_a_signal_handler_may_close_in_the_middle_of_a_call(monkeypatch: pytest.
             call()
 
 
-def test_what_is_closed_within_a_call_is_released_at_the_end_of_the_last_one() -> None:
+def test_closing_during_calls_releases_when_the_last_call_ends() -> None:
     calls, released = CallsUnderWay("it", "make another"), []
     inside, go_on = threading.Event(), threading.Event()
 
@@ -139,7 +139,7 @@ def test_what_is_closed_within_a_call_is_released_at_the_end_of_the_last_one() -
         assert inside.wait(10)
         calls.close(lambda: released.append("first"))
         calls.close(lambda: released.append("second"))
-        with calls.one():  # a part of the call that was there before
+        with calls.one():  # part of a call that was running before
             pass
     assert released == []
     with pytest.raises(ClosedError), calls.one():

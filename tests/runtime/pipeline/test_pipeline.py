@@ -1,4 +1,4 @@
-"""The pipeline on exact models: what is drawn is found, what a prompt names is selected, and nothing else."""
+"""The pipeline with exact models: it finds every drawn shape, and selects exactly what a prompt names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
 
 
 def _centres(result: fastsam_trt.Result) -> set[tuple[int, int]]:
-    """(row, column) of the cells that the selected boxes are centred on."""
+    """(row, column) of the cells at the centres of the selected boxes."""
     middles = (result.boxes[:, :2] + result.boxes[:, 2:]) / 2 / CELL_PX - 0.5
     return {(round(float(y)), round(float(x))) for x, y in middles}
 
@@ -64,12 +64,12 @@ def test_clip_selects_every_match_and_nothing_when_absent(model: str, backend: s
     assert len(pipe(scene(*SHAPES))) == 0
 
 
-def test_several_prompts_each_get_their_own_segments() -> None:
+def test_several_prompts_get_their_own_segments() -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["the red object", "the blue object", "elephant"])
     result = pipe(scene(*SHAPES))
     found = {(_centres_of(result, i), int(prompt_id)) for i, prompt_id in enumerate(result.prompt_ids)}
     assert found == {((1, 1), 0), ((5, 5), 0), ((5, 1), 1)}
-    assert result.labels == [None] * 3  # one class names nothing
+    assert result.labels == [None] * 3  # a single class has no label
 
 
 def _centres_of(result: fastsam_trt.Result, index: int) -> tuple[int, int]:
@@ -79,7 +79,7 @@ def _centres_of(result: fastsam_trt.Result, index: int) -> tuple[int, int]:
 
 def test_a_masked_crop_shows_clip_the_segment_alone() -> None:
     frame = scene(("red", 1, 1))
-    frame[60:90, 60:90] = (255, 0, 0)  # blue beside it, inside the segment's box but not of its mask
+    frame[60:90, 60:90] = (255, 0, 0)  # blue inside the segment's box and outside its mask
     boxed, masked = (Pipeline("things", clip="clip-colours", prompts=["red"], crop=crop) for crop in ("box", "masked"))
     segments = boxed.segmenter(frame)
     clip = Clip("clip-colours")
@@ -96,16 +96,23 @@ def test_a_masked_crop_shows_clip_the_segment_alone() -> None:
         Pipeline("things", crop="round")
 
 
-def test_labels_and_clip_serve_one_request_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_and_clip_work_together_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("colours", clip="clip-colours", prompts=["green", "the blue one"])
     embedded: list[int] = []
     clip = pipe.clip
     assert clip is not None
     real = clip.embed_boxes
-    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes: embedded.append(len(boxes)) or real(frame, boxes))
+    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes, _: embedded.append(len(boxes)) or real(frame, boxes))
     result = pipe(scene(*SHAPES))
     assert {(_centres_of(result, i), int(p)) for i, p in enumerate(result.prompt_ids)} == {((1, 5), 0), ((5, 1), 1)}
-    assert embedded == [3]  # the green one is known by its label; its crop is never embedded
+    assert embedded == [3]  # the green segment is matched by its label; its crop is never embedded
+
+
+def test_a_call_has_a_name() -> None:
+    pipe, frame = Pipeline("colours", prompts=["red"]), scene(*SHAPES)
+    named, called = pipe.process(frame, prompts=["green"]), pipe(frame, prompts=["green"])
+    assert _centres(named) == _centres(called) == {(1, 5)}
+    assert named.prompts == ("green",)
 
 
 def test_prompts_change_between_frames() -> None:
@@ -124,7 +131,7 @@ def test_prompts_change_between_frames() -> None:
     assert len(pipe(frame)) == 4
 
 
-def test_a_new_prompt_costs_one_text_run_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_prompt_costs_one_run_of_the_text_tower(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
     frame = scene(*SHAPES)
     pipe(frame)
@@ -139,27 +146,29 @@ def test_a_new_prompt_costs_one_text_run_and_nothing_else(monkeypatch: pytest.Mo
     pipe.prompts = ["red"]
     pipe.prompts = ["a green shape", "red"]
     pipe(frame)
-    assert clip.text.tower_runs == runs + 1  # both are known by now
+    assert clip.text.tower_runs == runs + 1  # both are cached by now
     assert not opened
     assert pipe.clip is clip
 
 
 def test_masks_are_decoded_for_the_selected_only(monkeypatch: pytest.MonkeyPatch) -> None:
     result = Pipeline("colours", prompts=["green"])(scene(*SHAPES))
-    asked: list[list[int]] = []
+    decoded: list[list[int]] = []
     masks = result.segments.masks
     real = type(masks).decode
-    monkeypatch.setattr(type(masks), "decode", lambda self, indices: asked.append(list(indices)) or real(self, indices))
+    monkeypatch.setattr(
+        type(masks), "decode", lambda self, indices: decoded.append(list(indices)) or real(self, indices)
+    )
     assert result.speed["decode"] == 0
     result.masks()
     result.masks()
-    assert asked == [result.selection.indices.tolist()]
-    assert len(asked[0]) == 1
+    assert decoded == [result.selection.indices.tolist()]
+    assert len(decoded[0]) == 1
     assert result.speed["decode"] > 0
 
 
 def test_results_outlive_the_next_frame(backend: str) -> None:
-    """Masks decoded late come from their own frame."""
+    """Masks that are decoded later belong to their own frame."""
     pipe = Pipeline("colours", backend=backend)
     early = pipe(scene(("red", 1, 1)))
     pipe(scene(("blue", 5, 5)))
@@ -167,7 +176,7 @@ def test_results_outlive_the_next_frame(backend: str) -> None:
     assert (early.masks()[0] & truth).sum() / truth.sum() > 0.93
 
 
-def test_a_frame_of_another_shape_is_placed_right() -> None:
+def test_segments_of_a_frame_of_another_shape_are_in_the_right_position() -> None:
     frame = cv2.resize(scene(*SHAPES), (512, 512), interpolation=cv2.INTER_NEAREST)
     result = Pipeline("colours", prompts=["green"])(frame)
     assert result.masks().shape == (1, 512, 512)
@@ -177,7 +186,7 @@ def test_a_frame_of_another_shape_is_placed_right() -> None:
     assert _centres(result) == {(2, 9)}
 
 
-def test_thresholds_and_classes_are_obeyed() -> None:
+def test_thresholds_and_classes_are_applied() -> None:
     frame = scene(*SHAPES)
     assert len(Pipeline("colours", max_segments=2)(frame)) == 2
     assert len(Pipeline("colours", conf=1)(frame)) == 0
@@ -231,13 +240,13 @@ def test_pictures_of_other_kinds_are_converted() -> None:
         (None, "NoneType"),
     ],
 )
-def test_what_is_no_picture_is_refused(picture: object, found: str) -> None:
+def test_an_array_that_is_not_a_picture_is_refused(picture: object, found: str) -> None:
     with pytest.raises(ImageFormatError, match=found):
         Pipeline("colours")(picture)
 
 
 @pytest.mark.parametrize("prompts", [[""], ["  "], ["red", "\n"], "", [3], [None]])
-def test_prompts_that_say_nothing_are_refused(prompts: object) -> None:
+def test_blank_prompts_are_refused(prompts: object) -> None:
     with pytest.raises(PromptError):
         Pipeline("colours", prompts=prompts)
 
@@ -250,7 +259,7 @@ def test_a_prompt_that_needs_clip_names_the_export_command() -> None:
     with pytest.raises(ClipNotFoundError) as caught:
         Pipeline("colours", prompts=["red bus"])
     assert "fastsam-trt export clip-vit-base-patch32" in str(caught.value)
-    assert "'red bus' is no class of colours" in str(caught.value)
+    assert "'red bus' is not a class of colours, so it needs CLIP" in str(caught.value)
 
 
 def test_options_out_of_range_are_refused() -> None:
@@ -263,14 +272,14 @@ def test_options_out_of_range_are_refused() -> None:
         ({"classes": [3]}, "classes: expected ids from 0 to 2"),
         ({"imgsz": 100}, "imgsz: expected multiples of 32"),
         ({"imgsz": 0}, "imgsz"),
-        ({"templates": ["no place"]}, "templates"),
+        ({"templates": ["no braces"]}, "templates"),
         ({"templates": []}, "templates"),
     ):
         with pytest.raises(OptionError, match=expected):
             Pipeline("colours", **options)
-    with pytest.raises(PromptError, match="expected a class of the model with the labels selector, found 'rde'"):
+    with pytest.raises(PromptError, match="selector labels: expected the name of a class of the model, found 'rde'"):
         Pipeline("colours", selector="labels", prompts=["rde"])
-    with pytest.raises(PromptError, match="at least one negative"):
+    with pytest.raises(PromptError, match="expected a negative"):
         Pipeline("colours", clip="clip-colours", prompts=["purple"], negatives=["Purple"])
 
 

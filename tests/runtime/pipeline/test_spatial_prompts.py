@@ -1,4 +1,4 @@
-"""Boxes, points and exclusions in the pipeline: what they select together with texts, and what is refused."""
+"""Boxes, points and exclusions in the pipeline: what they select, also together with texts, and what is refused."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def pipe(opened: Pipeline) -> Pipeline:
     return opened
 
 
-def _centre(place: tuple[int, int]) -> list[float]:
-    """The middle of a cell (row, column), x and y px."""
-    return [(place[1] + 0.5) * CELL_PX, (place[0] + 0.5) * CELL_PX]
+def _centre(cell: tuple[int, int]) -> list[float]:
+    """The centre of a cell (row, column), x and y in px."""
+    return [(cell[1] + 0.5) * CELL_PX, (cell[0] + 0.5) * CELL_PX]
 
 
-def _around(place: tuple[int, int]) -> list[float]:
-    x, y = _centre(place)
+def _around(cell: tuple[int, int]) -> list[float]:
+    x, y = _centre(cell)
     return [x - 30, y - 25, x + 20, y + 30]
 
 
 def _found(result: fastsam_trt.Result) -> dict[tuple[int, int], int]:
     """(row, column) of the selected segments, with their prompt ids."""
     middles = (result.boxes[:, :2] + result.boxes[:, 2:]) / 2 / CELL_PX - 0.5
-    places = [(round(float(y)), round(float(x))) for x, y in middles]
-    assert len(set(places)) == len(places) == len(result)
+    cells = [(round(float(y)), round(float(x))) for x, y in middles]
+    assert len(set(cells)) == len(cells) == len(result)
     assert result.selection.indices.tolist() == sorted(result.selection.indices.tolist())
-    return dict(zip(places, result.prompt_ids.tolist(), strict=True))
+    return dict(zip(cells, result.prompt_ids.tolist(), strict=True))
 
 
 def test_boxes_select_one_segment_each() -> None:
@@ -56,7 +56,11 @@ def test_boxes_select_one_segment_each() -> None:
     assert result.labels == ["green"]
     assert result.masks().shape == (1, 256, 256)
     assert np.isnan(result.similarities).all()
-    pipe.boxes = [_around(GREEN), [-500, 120.5, 99, 1e6], np.add(_around(GREEN), 1)]  # the second is cut at the frame
+    pipe.boxes = [
+        _around(GREEN),
+        [-500, 120.5, 99, 1e6],
+        np.add(_around(GREEN), 1),
+    ]  # the second is clipped to the frame
     assert _found(pipe(frame)) == {GREEN: -1, BLUE: -1}
     pipe.boxes = None
     assert len(pipe(frame)) == 4
@@ -80,7 +84,7 @@ def test_points_select_what_they_lie_on() -> None:
     assert len(pipe(frame)) == 4
 
 
-def test_background_points_alone_leave_everything_else() -> None:
+def test_background_points_alone_select_everything_else() -> None:
     pipe = Pipeline("colours", points=[_centre(RED)], point_labels=[0])
     assert _found(pipe(scene(*SHAPES))) == {GREEN: -1, BLUE: -1, LOW_RED: -1}
 
@@ -94,7 +98,7 @@ def test_points_and_labels_are_set_together() -> None:
     pipe.set_points([_centre(RED), _centre(GREEN)])
     assert pipe.point_labels.tolist() == [1, 1]
     pipe.set_points([_centre(RED)], [0])
-    pipe.points = []  # nothing to label any more
+    pipe.points = []  # no points, so no labels
     assert pipe.point_labels.tolist() == []
     pipe.points = [_centre(RED)]
     assert _found(pipe(frame)) == {RED: -1}
@@ -104,7 +108,7 @@ def test_texts_boxes_and_points_are_alternatives() -> None:
     pipe = Pipeline("colours", prompts=["green", "red"], boxes=[_around(RED), _around(BLUE)], points=[_centre(BLUE)])
     frame = scene(*SHAPES)
     assert _found(pipe(frame)) == {RED: 1, GREEN: 0, BLUE: -1, LOW_RED: 1}
-    pipe.set_points([_centre(LOW_RED), _centre(BLUE)], [0, 0])  # whichever prompt chose them
+    pipe.set_points([_centre(LOW_RED), _centre(BLUE)], [0, 0])  # whichever prompt selected them
     assert _found(pipe(frame)) == {RED: 1, GREEN: 0}
     pipe.prompts = []
     assert _found(pipe(frame)) == {RED: -1}
@@ -139,7 +143,7 @@ def test_an_empty_frame_gives_an_empty_result() -> None:
         assert len(pipe(scene())) == 0
 
 
-def test_prompts_can_be_read_and_not_changed_behind_the_checks() -> None:
+def test_prompt_arrays_are_read_only() -> None:
     given = np.array([_around(RED)], np.float32)
     pipe = Pipeline("colours", boxes=given, points=[(3, 4)], excluded="red")
     given[:] = 0
@@ -163,19 +167,19 @@ def test_an_excluded_class_is_never_selected() -> None:
     assert _found(pipe(frame)) == {RED: -1, BLUE: 0, LOW_RED: -1}
 
 
-def test_an_excluded_text_argues_against_in_clip() -> None:
+def test_an_excluded_text_is_a_negative_for_clip() -> None:
     frame = scene(*SHAPES)
-    pipe = Pipeline("things", clip="clip-colours", prompts=["a red green shape"])  # as near to the one as to the other
+    pipe = Pipeline("things", clip="clip-colours", prompts=["a red green shape"])  # equally similar to red and green
     assert _found(pipe(frame)) == {RED: 0, GREEN: 0, LOW_RED: 0}
     pipe.excluded = ["the green object"]
     assert _found(pipe(frame)) == {RED: 0, LOW_RED: 0}
     pipe = Pipeline(
         "colours", clip="clip-colours", selector="clip", prompts=["a red green shape"], excluded=["green"]
-    )  # a class here, and yet a text to this selector
+    )  # `green` is a class, but this selector uses CLIP
     assert _found(pipe(frame)) == {RED: 0, LOW_RED: 0}
 
 
-def test_an_excluded_text_alone_leaves_everything_else() -> None:
+def test_an_excluded_text_alone_selects_everything_else() -> None:
     frame = scene(*SHAPES)
     pipe = Pipeline("things", clip="clip-colours", excluded=["the red object"])
     assert _found(pipe(frame)) == {GREEN: -1, BLUE: -1}
@@ -183,8 +187,8 @@ def test_an_excluded_text_alone_leaves_everything_else() -> None:
     assert _found(pipe(frame)) == {BLUE: -1}
 
 
-def test_an_excluded_text_is_held_against_what_labels_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A red segment is more red than it is red or green; a green one, chosen by a box, has no such advocate."""
+def test_an_excluded_text_competes_with_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A red segment is closer to its prompt than to the exclusion. A green one that a box selected has no prompt."""
     pipe = Pipeline(
         "colours", clip="clip-colours", prompts=["red"], boxes=[_around(GREEN)], excluded=["a red green shape"]
     )
@@ -192,9 +196,9 @@ def test_an_excluded_text_is_held_against_what_labels_say(monkeypatch: pytest.Mo
     clip = pipe.clip
     assert clip is not None
     real = clip.embed_boxes
-    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes: shown.append(len(boxes)) or real(frame, boxes))
+    monkeypatch.setattr(clip, "embed_boxes", lambda frame, boxes, _: shown.append(len(boxes)) or real(frame, boxes))
     assert _found(pipe(scene(*SHAPES))) == {RED: 0, LOW_RED: 0}
-    assert shown == [3]  # what was not chosen is not embedded
+    assert shown == [3]  # segments that are not selected are not embedded
     pipe.excluded = []
     assert _found(pipe(scene(*SHAPES))) == {RED: 0, GREEN: -1, LOW_RED: 0}
 
@@ -207,16 +211,16 @@ def test_an_excluded_text_is_held_against_what_labels_say(monkeypatch: pytest.Mo
         (["a red shape"], ["A red shape"], "auto"),
     ],
 )
-def test_what_is_asked_for_and_excluded_is_refused(prompts: list[str], excluded: list[str], selector: str) -> None:
+def test_a_prompt_that_is_also_excluded_is_refused(prompts: list[str], excluded: list[str], selector: str) -> None:
     pipe = Pipeline("colours", clip="clip-colours", selector=selector, prompts=prompts)
-    with pytest.raises(PromptError, match=r"(?i)red.* to be asked for or excluded, found both; drop one"):
+    with pytest.raises(PromptError, match=r"(?i)red.* either as a prompt or as an exclusion, found both; remove one"):
         pipe.excluded = excluded
     assert pipe.excluded == ()
     assert len(pipe(scene(*SHAPES))) == 2
 
 
-def test_exclusions_obey_the_labels_selector() -> None:
-    with pytest.raises(PromptError, match="expected a class of the model with the labels selector, found 'rde'"):
+def test_the_labels_selector_applies_to_exclusions() -> None:
+    with pytest.raises(PromptError, match="selector labels: expected the name of a class of the model, found 'rde'"):
         Pipeline("colours", selector="labels", excluded=["rde"])
     with pytest.raises(PromptError, match="expected a prompt with text"):
         Pipeline("colours", excluded=[" "])
@@ -240,7 +244,7 @@ def test_exclusions_obey_the_labels_selector() -> None:
         ("red", "expected numbers"),
     ],
 )
-def test_boxes_that_can_not_be_used(pipe: Pipeline, boxes: object, message: str) -> None:
+def test_invalid_boxes_are_refused(pipe: Pipeline, boxes: object, message: str) -> None:
     with pytest.raises(PromptError, match=message):
         Pipeline("colours", boxes=boxes)
     pipe.boxes = [_around(RED)]
@@ -252,7 +256,7 @@ def test_boxes_that_can_not_be_used(pipe: Pipeline, boxes: object, message: str)
 @pytest.mark.parametrize(
     ("points", "labels", "message"),
     [
-        ([[1, 2], [3, 4]], [1], "expected one a point, found 1 labels for 2 points; set both together"),
+        ([[1, 2], [3, 4]], [1], "expected one per point, found 1 labels for 2 points; set both together"),
         ([[1, 2]], [1, 0], "found 2 labels for 1 points"),
         ([], [1], "found 1 labels for 0 points"),
         ([[1, 2]], [], "found 0 labels for 1 points"),
@@ -260,7 +264,7 @@ def test_boxes_that_can_not_be_used(pipe: Pipeline, boxes: object, message: str)
         ([[1, 2]], [-1], "found -1"),
         ([[1, 2]], [0.5], r"found 0\.5"),
         ([[1, 2]], [np.nan], "found nan"),
-        ([[1, 2]], 1, r"point labels: expected one row such as \[1, 0, \.\.\.\], found shape \(\)"),
+        ([[1, 2]], 1, r"point labels: expected a flat list such as \[1, 0, \.\.\.\], found shape \(\)"),
         ([[1, 2]], [[1]], r"found shape \(1, 1\)"),
         ([[1, 2]], ["1"], "point labels: expected numbers"),
         ([1, 2], None, r"points: expected .* of shape \(k, 2\), found shape \(2,\)"),
@@ -269,7 +273,7 @@ def test_boxes_that_can_not_be_used(pipe: Pipeline, boxes: object, message: str)
         ([["a", "b"]], None, "points: expected numbers"),
     ],
 )
-def test_points_that_can_not_be_used(pipe: Pipeline, points: object, labels: object, message: str) -> None:
+def test_invalid_points_are_refused(pipe: Pipeline, points: object, labels: object, message: str) -> None:
     with pytest.raises(PromptError, match=message):
         Pipeline("colours", points=points, point_labels=labels)
     pipe.set_points([_centre(RED), _centre(GREEN), _centre(BLUE)], [1, 0, 1])
@@ -290,7 +294,7 @@ def test_labels_that_do_not_fit_the_points_are_refused_when_set(pipe: Pipeline) 
 @pytest.mark.parametrize("box", [[256, 0, 300, 50], [0, 256, 9, 300], [-50, 0, 0, 50], [0, -9, 9, -0.5]])
 def test_boxes_outside_the_frame_are_refused_with_its_size(pipe: Pipeline, box: list[float]) -> None:
     pipe.boxes = [_around(RED), box]
-    with pytest.raises(PromptError, match="expected it to meet the frame of 256 x 200 px, found it wholly outside"):
+    with pytest.raises(PromptError, match="expected an overlap with the frame of 256 x 200 px, found none"):
         pipe(scene(("red", 1, 1), height=200))
     pipe.boxes = [_around(RED)]
     assert len(pipe(scene(*SHAPES))) == 1

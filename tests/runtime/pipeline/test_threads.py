@@ -1,4 +1,4 @@
-"""One pipeline, one segmenter, one CLIP model and many threads: every answer is the one that a thread alone gets."""
+"""Many threads share a pipeline, a segmenter and a CLIP model, and get the same results as a single thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastsam_engine.errors import NotSentError
+from fastsam_engine.errors import NotPicklableError
 from fastsam_trt import Pipeline
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.demo.scenes import draw_scene
 from fastsam_trt.errors import ClipNotFoundError, OptionError, PromptError
 from fastsam_trt.frames.uploads import FrameUploads
-from fastsam_trt.pipeline import properties
+from fastsam_trt.prompts import prompt_set
 from fastsam_trt.results.result import Result
 from fastsam_trt.segmentation.segmenter import Segmenter
 from support.colour_models import CELL_PX, scene
@@ -31,7 +31,7 @@ THREADS = 8
 
 
 def at_once(work: Callable[[int], object], threads: int = THREADS) -> list[object]:
-    """What `work` returns on each of several threads, which all begin together; its first error is raised."""
+    """Run `work` on several threads that start together; return their results, or raise the first error."""
     begin = threading.Barrier(threads)
 
     def run(index: int) -> object:
@@ -42,9 +42,9 @@ def at_once(work: Callable[[int], object], threads: int = THREADS) -> list[objec
         return list(pool.map(run, range(threads)))
 
 
-def told(result: Result) -> tuple[bytes, ...]:
-    """All that a result says, to be compared as it is."""
-    masks = b"".join(crop.pixels.tobytes() for crop in result.crops())
+def comparable(result: Result) -> tuple[bytes, ...]:
+    """Everything in a result, as comparable bytes."""
+    masks = b"".join(crop.pixels.tobytes() for crop in result.mask_crops())
     parts = (result.boxes, result.scores, result.class_ids, result.prompt_ids, result.similarities)
     return (*(part.tobytes() for part in parts), masks, repr(result.prompts).encode())
 
@@ -56,7 +56,7 @@ def cells(result: Result) -> set[tuple[int, int]]:
 
 @pytest.fixture(autouse=True)
 def restless() -> Iterator[None]:
-    """Threads take turns five hundred times as often as usual, so that what is rare is met."""
+    """Make threads switch five hundred times as often as usual, so that rare interleavings occur."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -65,18 +65,18 @@ def restless() -> Iterator[None]:
 
 @pytest.fixture
 def different() -> list[np.ndarray]:
-    """A frame for each thread, half of them of another size."""
+    """A frame per thread, half of them of another size."""
     return [draw_scene(seed, 240, 320 if seed % 2 else 256).frame for seed in range(THREADS)]
 
 
-def test_a_pipeline_answers_each_thread_for_its_own_frame(backend: str, different: list[np.ndarray]) -> None:
+def test_every_thread_gets_the_result_of_its_own_frame(backend: str, different: list[np.ndarray]) -> None:
     pipe = Pipeline("demo-seg", backend=backend)
-    expected = [told(pipe(frame)) for frame in different]
-    wrong = at_once(lambda i: sum(told(pipe(different[i])) != expected[i] for _ in range(8)))
+    expected = [comparable(pipe(frame)) for frame in different]
+    wrong = at_once(lambda i: sum(comparable(pipe(different[i])) != expected[i] for _ in range(8)))
     assert wrong == [0] * THREADS
 
 
-def test_prompts_of_a_call_are_its_own(backend: str) -> None:
+def test_prompts_of_a_call_apply_to_that_call_only(backend: str) -> None:
     pipe = Pipeline("things", clip="clip-colours", backend=backend, prompts=["blue"])
     frame = scene(*SHAPES)
     wanted = {"red": {(1, 1), (5, 5)}, "green": {(1, 5)}, "blue": {(5, 1)}}
@@ -94,7 +94,7 @@ def test_prompts_of_a_call_are_its_own(backend: str) -> None:
     assert cells(pipe(frame)) == wanted["blue"]
 
 
-def test_all_options_of_a_call_leave_the_pipeline_as_it_is() -> None:
+def test_options_of_a_call_do_not_change_the_pipeline() -> None:
     pipe = Pipeline("colours", clip="clip-colours", prompts=["red"], conf=0.5, max_selected=5)
     frame = scene(*SHAPES)
     assert cells(pipe(frame, prompts=[])) == {(1, 1), (1, 5), (5, 1), (5, 5)}
@@ -114,11 +114,11 @@ def test_all_options_of_a_call_leave_the_pipeline_as_it_is() -> None:
     assert pipe.segmenter.thresholds.conf == 0.5
 
 
-def test_a_call_keeps_what_it_does_not_give() -> None:
+def test_a_call_uses_the_pipeline_s_options_where_it_has_none() -> None:
     pipe = Pipeline("colours", prompts=["red"], excluded=["blue"])
     frame = scene(*SHAPES)
     assert cells(pipe(frame, prompts=[])) == {(1, 1), (1, 5), (5, 5)}  # blue stays excluded
-    with pytest.raises(PromptError, match="asked for or excluded"):
+    with pytest.raises(PromptError, match="either as a prompt or as an exclusion"):
         pipe(frame, prompts=["blue"])
 
 
@@ -155,12 +155,12 @@ def test_options_of_a_call_are_checked_and_change_nothing(options: dict[str, obj
 
 def test_a_call_is_refused_before_the_network_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("colours")
-    monkeypatch.setattr(Segmenter, "timed", lambda *_: pytest.fail("the network ran"))
+    monkeypatch.setattr(Segmenter, "segment", lambda *_: pytest.fail("the network ran"))
     with pytest.raises(ClipNotFoundError, match="needs CLIP"):
         pipe(scene(*SHAPES), prompts=["violin"])
 
 
-def test_prompts_may_be_set_by_many_threads_while_others_call() -> None:
+def test_many_threads_may_set_prompts_while_others_call() -> None:
     pipe = Pipeline("colours")
     frame = scene(*SHAPES)
     wanted = {
@@ -183,7 +183,7 @@ def test_prompts_may_be_set_by_many_threads_while_others_call() -> None:
     assert at_once(work) == [0] * THREADS
 
 
-def test_no_change_of_what_is_asked_is_lost() -> None:
+def test_no_change_of_prompts_is_lost() -> None:
     pipe = Pipeline("colours")
 
     def change(index: int) -> None:
@@ -200,7 +200,7 @@ def test_no_change_of_what_is_asked_is_lost() -> None:
 def test_points_and_their_labels_are_set_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = Pipeline("colours", points=[[1, 1], [2, 2]])
     others: list[threading.Thread] = []
-    real = properties.check_point_labels
+    real = prompt_set.check_point_labels
 
     def meanwhile(labels: object, count: int) -> np.ndarray:
         if not others:
@@ -209,7 +209,7 @@ def test_points_and_their_labels_are_set_one_after_the_other(monkeypatch: pytest
             others[0].join(0.2)  # it waits for its turn
         return real(labels, count)
 
-    monkeypatch.setattr(properties, "check_point_labels", meanwhile)
+    monkeypatch.setattr(prompt_set, "check_point_labels", meanwhile)
     pipe.point_labels = [1, 0]
     others[0].join(10)
     assert (pipe.points.tolist(), pipe.point_labels.tolist()) == ([[8, 8], [9, 9]], [1, 0])
@@ -219,14 +219,14 @@ def test_one_clip_serves_pipelines_in_many_threads(backend: str) -> None:
     clip = Clip("clip-colours", backend=backend)
     pipes = [Pipeline("things", clip=clip, prompts=[COLOURS[i % 3]], backend=backend) for i in range(4)]
     frames = [scene(*SHAPES), scene(*SHAPES[::-1], ("green", 3, 3))] * 2
-    expected = [told(pipe(frame)) for pipe, frame in zip(pipes, frames, strict=True)]
+    expected = [comparable(pipe(frame)) for pipe, frame in zip(pipes, frames, strict=True)]
     vectors = clip.embed_boxes(frames[0], pipes[0](frames[0]).segments.boxes)
 
     def work(index: int) -> int:
         wrong = 0
         for _ in range(20):
             result = pipes[index](frames[index])
-            wrong += told(result) != expected[index]
+            wrong += comparable(result) != expected[index]
             wrong += not np.array_equal(clip.embed_boxes(frames[0], pipes[0](frames[0]).segments.boxes), vectors)
         return wrong
 
@@ -240,7 +240,7 @@ def test_ranking_beside_a_tracked_stream_changes_nothing() -> None:
 
     def run(*, ranked: bool) -> list[tuple[bytes, ...]]:
         pipe = Pipeline("things", clip="clip-colours", prompts=["red", "green"], track=True)
-        answers, ranks, over = [], [], threading.Event()
+        results, ranks, over = [], [], threading.Event()
         latest: list[Result] = []
 
         def rank() -> None:
@@ -253,27 +253,27 @@ def test_ranking_beside_a_tracked_stream_changes_nothing() -> None:
         try:
             for frame in frames():
                 result = pipe(frame)
-                answers.append((*told(result), result.track_ids.tobytes()))
+                results.append((*comparable(result), result.track_ids.tobytes()))
                 latest.append(result)
         finally:
             over.set()
             beside.join() if ranked else None
         assert bool(ranks) is ranked
         assert all(np.isfinite(ranking.similarities).all() for ranking in ranks)
-        return answers
+        return results
 
     assert run(ranked=True) == run(ranked=False)
 
 
 def test_a_result_of_another_stream_is_ranked_for_itself() -> None:
-    """Ids of tracks mean nothing in another stream: embeddings that are kept there are of other things."""
+    """Track ids mean nothing in another stream, whose embeddings belong to other objects."""
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"], track=True)
     other = Pipeline("things", clip="clip-colours", track=True, prompts=["red"])
     pipe(scene(("green", 1, 1), ("blue", 5, 5)))
     theirs = other(scene(("red", 1, 1), ("red", 5, 5)))
     ranking = pipe.rank(theirs)
     assert ranking.similarities.min() > 0.5
-    pipe.track = True  # begins anew: what was ranked before the reset is not mixed up either
+    pipe.track = True  # resets the tracks: results from before the reset are ranked correctly, too
     assert pipe.rank(theirs).similarities.min() > 0.5
 
 
@@ -289,12 +289,12 @@ def test_streams_of_one_pipeline_have_tracks_of_their_own(tmp_path: Path, write_
     for _ in range(12):
         for found, stream in zip(together, streams, strict=True):
             found.append(next(stream).track_ids.tolist())
-            pipe(scene(("red", 3, 3)))  # a call beside the streams is no frame of theirs
+            pipe(scene(("red", 3, 3)))  # a call between the streams' frames belongs to neither
     assert together == alone
     assert not pipe.track
 
 
-def test_prompts_that_are_set_hold_for_streams_that_run(tmp_path: Path, write_video: Callable[..., Path]) -> None:
+def test_prompts_that_are_set_apply_to_running_streams(tmp_path: Path, write_video: Callable[..., Path]) -> None:
     video = write_video(tmp_path / "video.avi", [scene(*SHAPES) for _ in range(30)])
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
     seen = []
@@ -347,30 +347,31 @@ def test_a_known_prompt_does_not_wait_for_one_that_is_computed(
     assert len(pipe(scene(*SHAPES))) == 1
 
 
-def test_a_frame_is_uploaded_for_what_its_array_holds_now() -> None:
-    """A camera's loop writes each frame into the same array."""
+def test_an_upload_holds_the_current_content_of_an_array() -> None:
+    """A camera loop may write every frame into the same array."""
     uploads, session = FrameUploads(), Segmenter("colours").session
     buffer = np.zeros((8, 8, 3), np.uint8)
-    first = uploads.begin(buffer)
-    held = uploads.at(session, first)
-    assert uploads.at(session, first) is held
-    second = uploads.begin(buffer)
-    assert uploads.at(session, second) is not held
-    assert uploads.at(session, buffer) is not uploads.at(session, buffer)  # nobody says what it holds
+    first = uploads.register(buffer)
+    held = uploads.upload(session, first)
+    assert uploads.upload(session, first) is held
+    second = uploads.register(buffer)
+    assert uploads.upload(session, second) is not held
+    # nothing identifies the content of an array that was not registered
+    assert uploads.upload(session, buffer) is not uploads.upload(session, buffer)
 
 
 @pytest.mark.parametrize("act", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_what_can_not_be_sent_says_how_to_do_without(act: Callable[[object], object]) -> None:
+def test_pickling_open_models_fails_with_a_hint(act: Callable[[object], object]) -> None:
     pipe = Pipeline("things", clip="clip-colours", prompts=["red"])
     for each in (pipe, pipe.segmenter, pipe.clip, pipe.segmenter.session):
-        with pytest.raises(NotSentError, match=f"open {type(each).__name__}; make one in each process"):
+        with pytest.raises(NotPicklableError, match=f"open {type(each).__name__}; open one in each process"):
             act(each)
 
 
-def test_a_result_can_be_sent() -> None:
+def test_a_result_can_be_pickled() -> None:
     result = Pipeline("colours", prompts=["red"])(scene(*SHAPES))
     again = pickle.loads(pickle.dumps(result))
-    assert told(again) == told(result)
+    assert comparable(again) == comparable(result)
     assert again.labels == result.labels
     masks = at_once(lambda _: again.masks())
     assert all(np.array_equal(each, masks[0]) for each in masks)

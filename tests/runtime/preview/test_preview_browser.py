@@ -1,4 +1,4 @@
-"""The preview in a real browser: it shows what the run does, changes prompts, and comes back by itself."""
+"""Test the preview in a browser: its pictures and statistics, changes of prompts, and reconnection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from fastsam_trt.errors import ClipNotFoundError
 from fastsam_trt.preview import PreviewServer
 from support import headless_chromium
-from support.preview_run import Run, serving, wait_until, watchers
+from support.preview_run import Run, clients, serving, wait_until
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def need_chromium() -> None:
         pytest.skip(f"no browser: none of {', '.join(headless_chromium.NAMES)} is installed")
 
 
-def test_a_browser_shows_it_and_changes_prompts(run: Run, tmp_path: Path) -> None:
+def test_a_browser_shows_the_run_and_changes_prompts(run: Run, tmp_path: Path) -> None:
     need_chromium()
     hostile = "<img src=x onerror=alert(1)>"
     shade = (
@@ -39,7 +39,7 @@ def test_a_browser_shows_it_and_changes_prompts(run: Run, tmp_path: Path) -> Non
     def text(of: str) -> str:
         return f"document.querySelector('{of}').textContent"
 
-    async def in_force(*prompts: str) -> None:
+    async def wait_for_prompts(*prompts: str) -> None:
         await asyncio.to_thread(wait_until, lambda: run.prompts == prompts)
 
     async def browse() -> None:
@@ -49,34 +49,34 @@ def test_a_browser_shows_it_and_changes_prompts(run: Run, tmp_path: Path) -> Non
             await tab.until(f"Math.abs({shade} - {first}) > 5")  # another picture
             await tab.until(text("#state-text"), "live")
             assert await tab.evaluate(text("#chips li span")) == "cat"
-            figures = await tab.evaluate(text("#figures"))
+            statistics = await tab.evaluate(text("#statistics"))
             for each in ("30.0 / 24.5", "41 / - ms", "1,234", "1.50", "captured\xa01", "2 times"):
-                assert each in figures
+                assert each in statistics
             await tab.until(text("#selected tbody"), "cat0.750.90-")
 
             await tab.evaluate("document.querySelector('#prompt').focus()")
             await tab.type("red bus,dog")
             await tab.until(has_nothing_to_apply, wanted=False)
-            assert run.asked == []
+            assert run.requested == []
             await tab.type("", enter=True)
-            await in_force("cat", "red bus", "dog")
+            await wait_for_prompts("cat", "red bus", "dog")
             await tab.until(has_nothing_to_apply)
 
             run.error = ClipNotFoundError(hostile, "yolov8n-seg", "clip-vit-base-patch32")
             await tab.type(hostile, enter=True)
             await tab.until(text("#error"), str(run.error))
             assert await tab.evaluate("[...document.querySelectorAll('#chips span')].at(-1).textContent") == hostile
-            assert await tab.evaluate(text("#hint")) == "Selected until you apply: cat, red bus, dog"
+            assert await tab.evaluate(text("#hint")) == "Not applied yet. Current prompts: cat, red bus, dog"
             assert run.prompts == ("cat", "red bus", "dog")
 
             run.error = None
             await tab.evaluate("document.querySelector('#chips button').click()")
             await tab.evaluate("document.querySelector('#apply').click()")
-            await in_force("red bus", "dog", hostile)
+            await wait_for_prompts("red bus", "dog", hostile)
             await tab.until("document.querySelector('#error').hidden")
             assert await tab.evaluate("document.querySelectorAll('img').length") == 1
 
-            run.prompts = ("bird",)  # by another page, or by the program
+            run.prompts = ("bird",)  # changed by another page or the program
             await tab.until(text("#chips"), "bird\xd7")
             for width in (390, 1280):
                 await tab.look(width, 844, mobile=width < 500)
@@ -90,19 +90,19 @@ def test_a_browser_shows_it_and_changes_prompts(run: Run, tmp_path: Path) -> Non
     asyncio.run(browse())
 
 
-def test_what_is_entered_during_a_change_is_applied_after_it(
+def test_prompts_entered_during_a_change_are_applied_after_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need_chromium()
-    opened, set_prompts = threading.Event(), run.server._site._set_prompts
-    monkeypatch.setattr(run.server._site, "_set_prompts", lambda prompts: opened.wait(20) and set_prompts(prompts))
+    opened, set_prompts = threading.Event(), run.server._app._set_prompts
+    monkeypatch.setattr(run.server._app, "_set_prompts", lambda prompts: opened.wait(20) and set_prompts(prompts))
 
     async def browse() -> None:
         async with headless_chromium.open_tab(tmp_path / "profile", run.server.url) as tab:
             await tab.until("document.querySelectorAll('#chips li').length", 1)
             await tab.evaluate("document.querySelector('#prompt').focus()")
             await tab.type("dog", enter=True)
-            await tab.until("document.querySelector('#hint').textContent", "changing\u2026")
+            await tab.until("document.querySelector('#hint').textContent", "applying\u2026")
             await tab.type("bird", enter=True)
             opened.set()
             await asyncio.to_thread(wait_until, lambda: run.prompts == ("cat", "dog", "bird"))
@@ -110,7 +110,7 @@ def test_what_is_entered_during_a_change_is_applied_after_it(
     asyncio.run(browse())
 
 
-def test_a_browser_comes_back_after_the_connection_was_lost(tmp_path: Path) -> None:
+def test_a_browser_reconnects(tmp_path: Path) -> None:
     need_chromium()
     first = Run()
 
@@ -118,19 +118,19 @@ def test_a_browser_comes_back_after_the_connection_was_lost(tmp_path: Path) -> N
         state = "document.querySelector('#state').dataset.state"
         async with headless_chromium.open_tab(tmp_path / "profile", first.server.url) as tab:
             await tab.until(state, "live")
-            await tab.evaluate(  # it is not lost for long
+            await tab.evaluate(  # the state `lost` is short
                 f"window.states = []; new MutationObserver(() => states.push({state}))"
                 ".observe(document.querySelector('#state'), {attributes: true})"
             )
-            first.server._loop.call_soon_threadsafe(  # as a network does
-                lambda: [each._transport.abort() for each in watchers(first)]
+            first.server._loop.call_soon_threadsafe(  # like a broken network
+                lambda: [each._transport.abort() for each in clients(first)]
             )
             await tab.until("states.join(' ').startsWith('lost live')")
             first.end()
             await asyncio.to_thread(first.server.close)
             await tab.until(state, "ended")
-            with PreviewServer(first.server.address, lambda: ("dog",), print, dict) as second:  # the run is begun again
-                second.feed.saw_frame()
+            with PreviewServer(first.server.address, lambda: ("dog",), print, dict) as second:  # the run starts again
+                second.feed.count_frame()
                 await tab.until("document.querySelector('#chips li span').textContent", "dog")
                 await tab.until(state, "live")
 

@@ -1,4 +1,4 @@
-"""The preview: where it listens, who may ask, what is taken, and what a base install is told."""
+"""Test the preview's addresses, which requests it accepts, and the error of a base install."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.errors import OptionError, PreviewError
-from fastsam_trt.preview import Address, PreviewServer, parse_address, site
-from fastsam_trt.preview.origin_guard import Guard
-from support.preview_run import Run, ask, change, serving
+from fastsam_trt.preview import Address, PreviewServer, parse_address, web_app
+from fastsam_trt.preview.origin_guard import OriginGuard
+from support.preview_run import Run, change_prompts, send_request, serving
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def run() -> Iterator[Run]:
         ("robot.local:65535", Address("robot.local", 65535)),
     ],
 )
-def test_addresses_are_read(text: str, address: Address) -> None:
+def test_addresses_are_parsed(text: str, address: Address) -> None:
     assert parse_address(text) == address
 
 
@@ -43,7 +43,7 @@ def test_addresses_are_read(text: str, address: Address) -> None:
     "text",
     ["", "localhost", "host:", ":", "65536", "::1:80", "[::1]", "[x]:80", "http://a:80", "a b:80", "-1", "1.5", "٣"],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_invalid_addresses_are_refused(text: str) -> None:
     with pytest.raises(OptionError, match="HOST:PORT or PORT"):
         parse_address(text)
 
@@ -61,14 +61,14 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("localhost.evil.example", False, "http://localhost.evil.example:80/"),
     ],
 )
-def test_what_is_loopback(host: str, loopback: bool, url: str) -> None:
+def test_loopback_addresses_and_urls(host: str, loopback: bool, url: str) -> None:
     assert Address(host, 80).is_loopback is loopback
     assert Address(host, 80).url == url
 
 
-def test_the_page_is_whole_and_needs_no_other_place(run: Run) -> None:
+def test_the_page_is_complete_and_loads_nothing_from_elsewhere(run: Run) -> None:
     for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
-        code, body, headers = ask(run, path=path)
+        code, body, headers = send_request(run, path=path)
         assert code == 200
         assert headers["Content-Type"] == f"{kind}; charset=utf-8"
         assert b"://" not in body.replace(b"${scheme}//", b"")
@@ -77,8 +77,8 @@ def test_the_page_is_whole_and_needs_no_other_place(run: Run) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert not [name for name in headers if name.startswith("Access-Control")]
-    assert ask(run, path="/nothing")[0] == 404
-    assert ask(run, path="/../server.py")[0] == 404
+    assert send_request(run, path="/nothing")[0] == 404
+    assert send_request(run, path="/../server.py")[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -91,25 +91,25 @@ def test_the_page_is_whole_and_needs_no_other_place(run: Run) -> None:
         ({"prompts": [1]}, 400, "prompts"),
         (["dog"], 400, "prompts"),
         ({}, 400, "prompts"),
-        ({"prompts": [" "]}, 400, "with text"),
+        ({"prompts": [" "]}, 400, "expected a text"),
         ({"prompts": ["a\nb"]}, 400, "one line"),
-        (b'{"prompts": ["\\ud800"]}', 400, "with text"),
-        ({"prompts": ["x"] * (site.MOST_PROMPTS + 1)}, 400, "16 prompts at most"),
-        ({"prompts": ["x" * (site.LONGEST_PROMPT + 1)]}, 400, "200 characters"),
-        ({"prompts": [], "rest": "x" * site.LONGEST_BODY}, 413, "bytes at most"),
+        (b'{"prompts": ["\\ud800"]}', 400, "expected a text"),
+        ({"prompts": ["x"] * (web_app.MOST_PROMPTS + 1)}, 400, "at most 16 prompts"),
+        ({"prompts": ["x" * (web_app.LONGEST_PROMPT + 1)]}, 400, "200 characters"),
+        ({"prompts": [], "rest": "x" * web_app.LONGEST_BODY}, 413, "at most 16384 bytes"),
     ],
 )
-def test_bodies_that_are_none_are_refused(run: Run, body: Any, code: int, message: str) -> None:
-    found, answer = change(run, body)
-    assert (found, answer["prompts"]) == (code, ["cat"])
+def test_invalid_bodies_are_refused(run: Run, body: Any, code: int, message: str) -> None:
+    status, answer = change_prompts(run, body)
+    assert (status, answer["prompts"]) == (code, ["cat"])
     assert message in answer["error"]
-    assert run.asked == []
+    assert run.requested == []
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_only_json_is_taken_since_other_pages_can_post_the_rest(run: Run, kind: str) -> None:
-    assert change(run, {"prompts": ["dog"]}, Content_Type=kind)[0] == 415
-    assert run.asked == []
+def test_only_json_is_accepted_because_other_pages_can_post_the_rest(run: Run, kind: str) -> None:
+    assert change_prompts(run, {"prompts": ["dog"]}, Content_Type=kind)[0] == 415
+    assert run.requested == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_only_json_is_taken_since_other_pages_can_post_the_rest(run: Run, kind: 
 def test_another_host_is_refused_everywhere(run: Run, host: str) -> None:
     host = host.format(port=run.server.address.port)
     for method, path in (("GET", "/"), ("GET", "/watch"), ("GET", "/nothing"), ("POST", "/prompts")):
-        code, body, _ = ask(
+        code, body, _ = send_request(
             run,
             method,
             path,
@@ -126,47 +126,50 @@ def test_another_host_is_refused_everywhere(run: Run, host: str) -> None:
             Host=host,
             Content_Type="application/json",
         )
-        assert code in (400, 403)  # without any Host it is no HTTP/1.1
+        assert code in (400, 403)  # without a Host header it is not HTTP/1.1
         assert b"cat" not in body
-    assert run.asked == []
+    assert run.requested == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:{port}", "LOCALHOST:9000", "[::1]:{port}"])
 def test_loopback_by_any_name_is_served(run: Run, host: str) -> None:
-    assert ask(run, Host=host.format(port=run.server.address.port))[0] == 200
+    assert send_request(run, Host=host.format(port=run.server.address.port))[0] == 200
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "file://"])
 def test_another_origin_is_refused(run: Run, origin: str) -> None:
-    code, _, _ = ask(run, "POST", "/prompts", b'{"prompts": []}', Origin=origin, Content_Type="application/json")
-    assert (code, run.asked) == (403, [])
-    assert ask(run, path="/watch", Origin=origin, Upgrade="websocket", Connection="Upgrade")[0] == 403
+    code, _, _ = send_request(
+        run, "POST", "/prompts", b'{"prompts": []}', Origin=origin, Content_Type="application/json"
+    )
+    assert (code, run.requested) == (403, [])
+    assert send_request(run, path="/watch", Origin=origin, Upgrade="websocket", Connection="Upgrade")[0] == 403
 
 
-def test_names_of_a_server_for_other_machines() -> None:
-    everywhere, one = Guard(Address("0.0.0.0", 80)), Guard(Address("robot.lan", 80))
+def test_host_names_of_a_server_for_other_machines() -> None:
+    everywhere, one = OriginGuard(Address("0.0.0.0", 80)), OriginGuard(Address("robot.lan", 80))
     for guard in (everywhere, one):
-        assert guard.knows("192.168.1.5:80")
-        assert guard.knows("[fe80::1]")
-        assert guard.knows("localhost")
-        assert not guard.knows("evil.example")
-    assert everywhere.knows(f"{socket.gethostname()}:80")
-    assert one.knows("ROBOT.lan:80")
-    assert not one.knows("robot.lan.evil.example")
+        assert guard.accepts_host("192.168.1.5:80")
+        assert guard.accepts_host("[fe80::1]")
+        assert guard.accepts_host("localhost")
+        assert not guard.accepts_host("evil.example")
+    assert everywhere.accepts_host(f"{socket.gethostname()}:80")
+    assert one.accepts_host("ROBOT.lan:80")
+    assert not one.accepts_host("robot.lan.evil.example")
 
 
-def test_a_host_that_others_reach_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_host_that_other_machines_can_reach_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     def make(host: str) -> None:
         PreviewServer(Address(host, 0), tuple, lambda prompts: None, dict).close()
 
     make("127.0.0.1")
     assert not caplog.records
     make("0.0.0.0")
-    assert "anyone who reaches it sees the video and can change the prompts" in caplog.text
+    assert "anyone who can reach it sees the video and can change the prompts" in caplog.text
 
 
-def test_a_taken_port_is_refused_at_once(run: Run) -> None:
-    text = f"--preview: expected a free port, found {run.server.address} in use; use --preview HOST:PORT with another"
+def test_a_port_in_use_is_refused_at_once(run: Run) -> None:
+    found = f"found {run.server.address} in use"
+    text = f"--preview: expected a free port, {found}; choose another address with --preview HOST:PORT"
     with pytest.raises(PreviewError) as caught:
         PreviewServer(run.server.address, tuple, lambda prompts: None, dict)
     assert str(caught.value) == text
@@ -181,12 +184,12 @@ def test_a_taken_port_is_refused_at_once(run: Run) -> None:
 @pytest.mark.parametrize(
     ("host", "message"), [("192.0.2.1", "an address of this machine"), ("no.such.invalid", "a host")]
 )
-def test_hosts_that_are_not_here_are_refused(host: str, message: str) -> None:
+def test_hosts_of_other_machines_are_refused(host: str, message: str) -> None:
     with pytest.raises(PreviewError, match=message):
         PreviewServer(Address(host, 0), tuple, lambda prompts: None, dict)
 
 
-def test_a_name_with_several_addresses_is_served_at_one_port() -> None:
+def test_a_name_with_several_addresses_uses_one_port() -> None:
     with PreviewServer(Address("localhost", 0), tuple, lambda prompts: None, dict) as server:
         assert len({each.getsockname()[1] for each in server._sockets}) == 1
         for each in server._sockets:

@@ -1,4 +1,4 @@
-"""Class names from files: text, YAML as data sets have it, and JSON."""
+"""Class names are read from text, JSON, and the YAML of data sets; invalid files are refused."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def test_names_are_read_in_the_order_of_their_ids(tmp_path: Path, suffix: str, t
 @pytest.mark.parametrize(
     ("suffix", "text", "found"),
     [
-        (".txt", "", "found none"),
-        (".txt", "\n\n", "found none"),
+        (".txt", "", "found neither"),
+        (".txt", "\n\n", "found neither"),
         (".json", "{", "Expecting"),
         (".json", '{"a": "b"}', "invalid literal"),
         (".json", '{"0": "a", "2": "c"}', "expected the ids 0 to 1, found 0, 2"),
-        (".json", "[[1]]", "something else among them"),
+        (".json", "[[1]]", "found one that is not"),
         (".json", "3", "expected a list of names"),
         (".json", "[" * 100_000, ""),
         (".yaml", "nc: 3\n", "expected '- name' or '0: name', found 'nc: 3'"),
-        (".yaml", "names: coco.names\n", "found none"),
+        (".yaml", "names: coco.names\n", "found neither"),
         (".yaml", "names: [a, b\n", "after names:"),
         (".yaml", "names:\n  0: a\n  0: b\n", "expected the ids"),
     ],
 )
-def test_what_holds_no_names_is_refused(tmp_path: Path, suffix: str, text: str, found: str) -> None:
+def test_a_file_without_names_is_refused(tmp_path: Path, suffix: str, text: str, found: str) -> None:
     path = tmp_path / f"names{suffix}"
     path.write_text(text)
     with pytest.raises(ClassNamesFileError) as caught:
@@ -63,7 +63,7 @@ def test_what_holds_no_names_is_refused(tmp_path: Path, suffix: str, text: str, 
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ClassNamesFileError, match="can't be read"):
         read_class_names(tmp_path / "none.txt")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00\xd8")
@@ -71,7 +71,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
         read_class_names(tmp_path / "bytes.txt")
 
 
-def test_the_command_takes_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_accepts_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import cv2
 
     graph = colour_models.save(colour_models.segmenter_graph(), tmp_path / "bare.onnx", None)

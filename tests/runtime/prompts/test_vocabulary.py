@@ -1,11 +1,11 @@
-"""Which classes a text names: ranks over all classes, English plurals, synonyms, and names that a text is near to."""
+"""Which classes a text names: order of the rules, English plurals, synonyms, and suggestions for unknown texts."""
 
 from __future__ import annotations
 
 import pytest
 
 from fastsam_trt.errors import OptionError, PromptError
-from fastsam_trt.prompts.texts import check_apart, check_prompts, class_ids, route
+from fastsam_trt.prompts.texts import check_exclusions, check_prompts, class_ids, route
 from fastsam_trt.prompts.vocabulary import Vocabulary, did_you_mean
 from fastsam_trt.results.coco import CATEGORY_IDS
 
@@ -42,7 +42,7 @@ def _named(names: tuple[str, ...], text: str) -> list[str]:
     (("man", "woman", "person"), "people", (2,)),
     (("carpet", "car"), "cars", (1,)),
 ])  # fmt: skip
-def test_the_best_rank_over_all_classes_decides(names: tuple[str, ...], text: str, ids: tuple[int, ...]) -> None:
+def test_the_first_rule_that_matches_any_class_decides(names: tuple[str, ...], text: str, ids: tuple[int, ...]) -> None:
     assert Vocabulary(names).ids(text) == ids
 
 
@@ -83,7 +83,7 @@ def test_plurals_in_both_directions(one: str, many: str) -> None:
 @pytest.mark.parametrize(
     ("worn", "other"), [("glasses", "glass"), ("Shorts", "short"), ("reading glasses", "reading glass")]
 )
-def test_what_is_worn_is_not_several_of_something_else(worn: str, other: str) -> None:
+def test_clothing_in_the_plural_is_not_several_of_something_else(worn: str, other: str) -> None:
     assert Vocabulary(("x", worn)).ids(other) == ()
     assert Vocabulary(("x", worn)).ids(worn.upper()) == (1,)
 
@@ -138,11 +138,11 @@ def test_synonyms(names: tuple[str, ...], text: str, found: list[str]) -> None:
 @pytest.mark.parametrize("text", [
     "man", "women", "puppies", "red bus", "a car", "perso", "class", "light", "glasses", "\U0001f697", "...", "vehicle",
 ])  # fmt: skip
-def test_what_is_no_class_of_coco(text: str) -> None:
+def test_texts_that_are_not_classes_of_coco(text: str) -> None:
     assert _named(COCO, text) == []
 
 
-def test_names_that_say_nothing_are_named_by_nothing() -> None:
+def test_nothing_names_a_class_without_a_visible_name() -> None:
     known = Vocabulary(("", " ", "\u200b", "_", "0", "1", "car"))
     for text in ("", " ", "0s", "\uff10", "zero", "s"):
         assert known.ids(text) == ()
@@ -160,7 +160,7 @@ def test_names_that_say_nothing_are_named_by_nothing() -> None:
     ("...", []),
     ("the", []), ("xyzzy", []),
 ])  # fmt: skip
-def test_near_names(text: str, near: list[str]) -> None:
+def test_suggested_names(text: str, near: list[str]) -> None:
     assert Vocabulary(COCO).near(text)[: len(near) or None] == near
 
 
@@ -170,35 +170,35 @@ def test_suggestions_read_as_a_sentence() -> None:
     assert did_you_mean(["a", "b", "c"]) == "did you mean 'a', 'b' or 'c'?"
 
 
-def test_prompts_take_all_their_classes_and_the_first_prompt_keeps_them() -> None:
+def test_a_prompt_gets_all_its_classes_and_the_first_prompt_wins() -> None:
     names = ("cell phone", "person", "telephone", "person")
     routes = route(["phones", "red bus", "people", "person", "telephone"], names, "auto")
-    assert routes.labels == {0: 0, 2: 0, 1: 2, 3: 2}
-    assert routes.texts == {1: "red bus"}
-    assert route(["person"], names, "clip").texts == {0: "person"}
+    assert routes.by_class == {0: 0, 2: 0, 1: 2, 3: 2}
+    assert routes.by_clip == {1: "red bus"}
+    assert route(["person"], names, "clip").by_clip == {0: "person"}
     with pytest.raises(PromptError, match=r"found 'persn'; did you mean 'person'\? If not, use --selector clip"):
         route(["persn"], names, "labels")
 
 
-def test_a_part_of_what_is_asked_for_may_be_excluded() -> None:
+def test_some_classes_of_a_prompt_may_be_excluded() -> None:
     names = ("cell phone", "telephone")
     asked, part, whole = (route([text], names, "auto") for text in ("phone", "telephone", "phones"))
-    check_apart(asked, part, names)
+    check_exclusions(asked, part, names)
     with pytest.raises(PromptError, match="found both"):
-        check_apart(asked, whole, names)
+        check_exclusions(asked, whole, names)
     with pytest.raises(PromptError, match="found both"):
-        check_apart(route(["red  bus"], (), "auto"), route(["Red_Bus"], (), "auto"), ())
+        check_exclusions(route(["red  bus"], (), "auto"), route(["Red_Bus"], (), "auto"), ())
 
 
 @pytest.mark.parametrize("text", ["...", "?!", "-", "\u2014", "\u00ab\u00bb"])
-def test_punctuation_is_no_prompt_for_clip(text: str) -> None:
+def test_punctuation_is_not_a_prompt_for_clip(text: str) -> None:
     with pytest.raises(PromptError, match="expected a prompt with a letter, digit or symbol"):
         route([text], ("car",), "auto")
-    assert route([text], ("car", text), "auto").labels == {1: 0}  # a class may be called that
-    assert route(["\U0001f697", "+", "3"], ("car",), "auto").texts == {0: "\U0001f697", 1: "+", 2: "3"}
+    assert route([text], ("car", text), "auto").by_class == {1: 0}  # such a class name is allowed
+    assert route(["\U0001f697", "+", "3"], ("car",), "auto").by_clip == {0: "\U0001f697", 1: "+", 2: "3"}
 
 
-def test_prompts_that_can_not_be_seen_or_written() -> None:
+def test_invisible_and_unencodable_prompts_are_refused() -> None:
     for text in ("\u200b", "\ufeff \u2060", "\x00"):
         with pytest.raises(PromptError, match="expected a prompt with text"):
             check_prompts([text])
@@ -215,24 +215,24 @@ def test_classes_by_name_and_id(classes: object, ids: tuple[int, ...]) -> None:
     assert class_ids(classes, COCO) == ids  # type: ignore[arg-type]
 
 
-def test_classes_that_are_none() -> None:
+def test_unknown_classes_are_refused() -> None:
     for classes, message in (
         ([80], "classes: expected ids from 0 to 79, found 80"),
         (["-1"], "classes: expected ids from 0 to 79, found -1"),
         (["persn"], "found 'persn'; did you mean 'person'"),
         (["car,persn"], "found 'persn'; did you mean 'person'"),
-        (["xyzzy"], "found 'xyzzy'; see them with: fastsam-trt info MODEL"),
-        ([""], "classes: expected names of classes or ids from 0 to 79, found ''"),
-        ([1.0], "classes: expected ids from 0 to 79, or names, found 1.0"),
-        ([None], "classes: expected ids from 0 to 79, or names, found None"),
+        (["xyzzy"], "found 'xyzzy'; list them with: fastsam-trt info MODEL"),
+        ([""], "classes: expected class names or ids from 0 to 79, found ''"),
+        ([1.0], "classes: expected ids from 0 to 79, or class names, found 1.0"),
+        ([None], "classes: expected ids from 0 to 79, or class names, found None"),
     ):
         with pytest.raises(OptionError) as caught:
             class_ids(classes, COCO)  # type: ignore[arg-type]
         assert message in str(caught.value)
 
 
-def test_an_id_goes_before_a_name_that_is_a_number() -> None:
+def test_an_id_takes_precedence_over_a_name_that_is_a_number() -> None:
     names = ("1", "2", "0")
     assert class_ids(["1"], names) == class_ids([1], names) == (1,)
-    assert Vocabulary(names).ids("1") == (0,)  # as a prompt it is the name
+    assert Vocabulary(names).ids("1") == (0,)  # in a prompt it is the name
     assert class_ids(["7,8"], ("a", "7,8")) == (1,)

@@ -1,4 +1,4 @@
-"""COCO's results, judged by pycocotools: it loads them, decodes their masks and scores them."""
+"""COCO results: pycocotools loads them, decodes their masks and scores them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _average_precision(truth: COCO, results: str, kind: str) -> float:
     return float(evaluation.stats[0])
 
 
-def test_cocoeval_scores_a_file(tmp_path: Path) -> None:
+def test_cocoeval_scores_a_results_file(tmp_path: Path) -> None:
     class_ids = [0, 1, 2, 1]
     scenes = {139: _scene(0), 285: _scene(1), 632: _scene(2)}
     truth = _truth(scenes, class_ids)
@@ -100,7 +100,7 @@ def test_cocoeval_scores_a_file(tmp_path: Path) -> None:
     assert [record["image_id"] for record in loaded] == [139] * 4 + [285] * 4 + [632] * 4
 
 
-def test_records_are_the_segments() -> None:
+def test_records_match_the_segments() -> None:
     drawn = hard_masks()
     result = made_result(list(drawn.values()), class_ids=[i % 3 for i in range(len(drawn))])
     records = as_records(result, 7)
@@ -119,7 +119,7 @@ def test_records_are_the_segments() -> None:
     assert as_records(made_result([]), 7) == []
 
 
-def test_categories() -> None:
+def test_category_ids_of_records() -> None:
     disc = [hard_masks()["disc"]] * 2
 
     def categories(
@@ -138,8 +138,8 @@ def test_categories() -> None:
         categories([2, 0], NAMES, {0: 17})
 
 
-def test_the_official_ids_of_cocos_things() -> None:
-    """The list that every converter carries, and names at its gaps."""
+def test_official_category_ids() -> None:
+    """The list that COCO converters use, and names around its gaps."""
     official = [*range(1, 12), *range(13, 26), 27, 28, *range(31, 45), *range(46, 66), 67, 70, *range(72, 83)]
     official += range(84, 91)
     assert list(CATEGORY_IDS.values()) == official
@@ -163,7 +163,7 @@ def _written(path: Path, results: list[tuple[Frame, Result]], files: list[Path] 
     return json.loads(path.read_text())
 
 
-def test_models_of_cocos_things_get_official_categories(tmp_path: Path) -> None:
+def test_coco_models_get_official_category_ids(tmp_path: Path) -> None:
     result = made_result([hard_masks()["disc"]], class_ids=[79], class_names=tuple(CATEGORY_IDS))
     (record,) = _written(tmp_path / "out.json", [(Frame(result.frame, 0, "cam0"), result)])
     assert record["category_id"] == 90
@@ -185,7 +185,7 @@ def test_models_of_cocos_things_get_official_categories(tmp_path: Path) -> None:
     ((f"{'9' * 5000}.jpg", "7.jpg"), [0, 1]),
 ])  # fmt: skip
 def test_image_ids(tmp_path: Path, names: tuple[str, ...], expected: list[int]) -> None:
-    """Numbers from all names, or the positions of all images; never of both kinds."""
+    """Ids are all numbers from names, or all positions; never a mix."""
     result = made_result([hard_masks()["disc"]])
     files = [Path("in") / name for name in names]
     frames = [(Frame(result.frame, place, str(file)), result) for place, file in enumerate(files)]
@@ -195,7 +195,7 @@ def test_image_ids(tmp_path: Path, names: tuple[str, ...], expected: list[int]) 
     assert [record["file_name"] for record in records] == [name if folders else Path(name).name for name in names]
 
 
-def test_ids_that_are_positions_are_reported_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_position_ids_are_logged_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     CocoSink(tmp_path / "out.json", [Path("1.png"), Path("2.png")])
     CocoSink(tmp_path / "out.json", [Path("cat.png")])
     assert caplog.messages == []
@@ -206,7 +206,7 @@ def test_ids_that_are_positions_are_reported_in_one_line(tmp_path: Path, caplog:
     assert "--coco-ids" in line
 
 
-def test_frames_of_a_video_have_their_numbers(tmp_path: Path) -> None:
+def test_video_frames_have_their_index_as_id(tmp_path: Path) -> None:
     result = made_result([hard_masks()["disc"]])
     frames = [(Frame(result.frame, index, "clips/clip7.mp4"), result) for index in (0, 3, 6)]
     records = _written(tmp_path / "out.json", frames)
@@ -214,7 +214,7 @@ def test_frames_of_a_video_have_their_numbers(tmp_path: Path) -> None:
     assert [record["file_name"] for record in records] == ["clip7_0.png", "clip7_3.png", "clip7_6.png"]
 
 
-def test_pages_of_a_file_have_ids_of_their_own(tmp_path: Path) -> None:
+def test_pages_of_a_file_have_different_ids(tmp_path: Path) -> None:
     result = made_result([hard_masks()["disc"]])
     files = [Path("4.tif"), Path("6.tif")]
     sources = ["4.tif#1", "4.tif#2", "4.tif#3", "6.tif"]
@@ -231,7 +231,7 @@ def test_a_video_among_images_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf8_can_be_written(tmp_path: Path) -> None:
     result = made_result([hard_masks()["disc"]])
     name = os.fsdecode(b"in/\xffcaf\xc3\xa9.png")
     (record,) = _written(tmp_path / "out.json", [(Frame(result.frame, 0, name), result)], [Path(name)])
@@ -243,7 +243,7 @@ def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
     assert "caf\u00e9" in line
 
 
-def test_prompts_are_categories_where_the_model_names_nothing(tmp_path: Path) -> None:
+def test_prompts_are_categories_for_models_without_class_names(tmp_path: Path) -> None:
     masks = [hard_masks()["disc"]] * 3
     result = made_result(
         masks, class_names=("object",), class_agnostic=True, prompts=("red car", "dog"), prompt_ids=[1, 0, -1]
@@ -268,14 +268,14 @@ def test_the_old_file_stays_until_the_run_ends(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["out.json"]
 
 
-def test_frames_without_segments_are_an_empty_array(tmp_path: Path) -> None:
+def test_no_segments_give_an_empty_array(tmp_path: Path) -> None:
     empty, full = made_result([]), made_result([hard_masks()["disc"]] * 2)
     assert _written(tmp_path / "out.json", [(Frame(empty.frame, 0, "cam0"), empty)]) == []
     frames = [(Frame(each.frame, index, "cam0"), each) for index, each in enumerate((empty, full, empty, full))]
     assert [record["image_id"] for record in _written(tmp_path / "out.json", frames)] == [1, 1, 3, 3]
 
 
-def test_a_disk_that_fills_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "out.json"
     path.write_text("old")
     result = made_result([hard_masks()["disc"]])
@@ -311,7 +311,7 @@ def test_a_disk_that_fills_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     ("folder.json", "found a folder"),
     ("/proc/out.json", "can't be written"),
 ])  # fmt: skip
-def test_paths_that_can_not_be_written(tmp_path: Path, name: str, message: str) -> None:
+def test_unwritable_paths_are_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(OutputError, match=message):
         CocoSink(tmp_path / name)

@@ -1,4 +1,4 @@
-"""COCO datasets, loaded by pycocotools: images, annotations whose polygons are the masks, categories."""
+"""COCO datasets: pycocotools loads images, categories, and annotations whose polygons give the masks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _write(path: Path, ids: CocoIds, frames: Sequence[tuple[str, int, Result]]) 
     return _loaded(path)
 
 
-def test_a_dataset_gives_the_masks_back(tmp_path: Path) -> None:
+def test_pycocotools_decodes_the_masks_of_a_dataset(tmp_path: Path) -> None:
     drawn = {name: mask for name, mask in hard_masks().items() if name != "nothing"}
     result = made_result(
         [*drawn.values(), hard_masks()["nothing"]],
@@ -67,7 +67,7 @@ def test_a_dataset_gives_the_masks_back(tmp_path: Path) -> None:
     assert len(dataset.getAnnIds([7])) == 0
 
 
-def test_frames_of_a_video_are_images(tmp_path: Path) -> None:
+def test_video_frames_are_dataset_images(tmp_path: Path) -> None:
     result = made_result([hard_masks()["disc"]])
     dataset = _write(tmp_path / "out.json", CocoIds("video"), [("a/clip.mp4", index, result) for index in (0, 4, 1000)])
     assert [(image["id"], image["file_name"]) for image in dataset.dataset["images"]] == [
@@ -86,7 +86,7 @@ def test_a_video_among_images(tmp_path: Path) -> None:
     assert names == {0: "1.png", 1: "clip_0.png", 3: "clip_1.png", 4: "clip_2.png", 2: "x/1.png"}
 
 
-def test_ids_of_things_prompts_and_annotations(tmp_path: Path) -> None:
+def test_category_ids_of_classes_prompts_and_annotations(tmp_path: Path) -> None:
     disc = [hard_masks()["disc"]] * 2
     things = made_result(disc, class_ids=[79, 0], class_names=tuple(CATEGORY_IDS))
     dataset = _write(tmp_path / "out.json", CocoIds("video"), [("a.mp4", 0, things)])
@@ -113,11 +113,11 @@ def test_ids_of_things_prompts_and_annotations(tmp_path: Path) -> None:
     dataset = _write(tmp_path / "out.json", ids, [("in/x.png", 0, prompted)])
     assert [(each["image_id"], each["category_id"]) for each in dataset.dataset["annotations"]] == [(50, 8)] * 2
     assert dataset.dataset["categories"] == [{"id": 8, "name": "Dog", "supercategory": ""}]
-    with pytest.raises(OptionError, match="expected a source of images"):
+    with pytest.raises(OptionError, match="expected images as the source"):
         CocoIds("video", (), truth)
 
 
-def test_results_of_the_same_run_have_the_same_ids(tmp_path: Path) -> None:
+def test_results_and_dataset_of_a_run_share_ids(tmp_path: Path) -> None:
     result = made_result(
         [hard_masks()["disc"]], class_names=("object",), class_agnostic=True, prompts=("dog",), prompt_ids=[0]
     )
@@ -153,13 +153,13 @@ def test_the_old_file_stays_until_the_run_ends(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["out.json"]
 
 
-def test_a_disk_that_fills_leaves_whole_images(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_complete_image_entries(tmp_path: Path) -> None:
     result = made_result([hard_masks()["disc"]])
     sink = CocoDatasetSink(tmp_path / "out.json", CocoIds("video"))
     sink.write(Frame(result.frame, 0, "a.mp4"), result)
 
     class Full:
-        """A file on a disk that takes a few bytes more."""
+        """A file on a disk with space for a few more bytes."""
 
         def __init__(self, file: IO[bytes]) -> None:
             self._file = file
@@ -182,7 +182,7 @@ def test_a_disk_that_fills_leaves_whole_images(tmp_path: Path) -> None:
     assert [annotation["image_id"] for annotation in dataset["annotations"]] == [0]
 
 
-def test_paths_that_can_not_be_written(tmp_path: Path) -> None:
+def test_unwritable_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"suffix \.json"):
         CocoDatasetSink(tmp_path / "out.txt", CocoIds("video"))
     with pytest.raises(OutputError, match="mkdir -p"):

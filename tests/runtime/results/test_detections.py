@@ -1,4 +1,4 @@
-"""Results as supervision's Detections."""
+"""Results as `supervision.Detections`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _made(**given: object) -> Result:
     )
 
 
-def test_every_field_is_carried() -> None:
+def test_all_fields_are_converted() -> None:
     sv = pytest.importorskip("supervision")
     result = _made()
     found = result.to_supervision()
@@ -43,7 +43,7 @@ def test_every_field_is_carried() -> None:
     np.testing.assert_array_equal(found["similarity"], result.similarities)
 
 
-def test_supervision_can_work_with_them() -> None:
+def test_supervision_uses_the_detections() -> None:
     sv = pytest.importorskip("supervision")
     found = _made().to_supervision()
     cats = found[found["prompt"] == "a cat"]
@@ -52,9 +52,9 @@ def test_supervision_can_work_with_them() -> None:
     assert found.area.tolist() == [mask.sum() for mask in MASKS]
     merged = sv.Detections.merge([cats, made_result([]).to_supervision(), found])
     assert len(merged) == 6
-    picture = sv.MaskAnnotator().annotate(np.zeros((60, 80, 3), np.uint8), found)
-    assert picture[MASKS[0]].any(axis=1).all()
-    assert sv.LabelAnnotator().annotate(picture, found).shape == (60, 80, 3)
+    image = sv.MaskAnnotator().annotate(np.zeros((60, 80, 3), np.uint8), found)
+    assert image[MASKS[0]].any(axis=1).all()
+    assert sv.LabelAnnotator().annotate(image, found).shape == (60, 80, 3)
 
 
 def test_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_nothing_selected() -> None:
     assert found["class_name"].dtype.kind == found["prompt"].dtype.kind == "U"
 
 
-def test_a_pipelines_result() -> None:
+def test_detections_of_a_pipeline() -> None:
     pytest.importorskip("supervision")
     result = Pipeline("colours", prompts=["green"])(scene(("red", 1, 1), ("green", 5, 5)))
     found = result.to_supervision()
@@ -86,7 +86,7 @@ def test_a_pipelines_result() -> None:
     np.testing.assert_array_equal(found.mask, result.masks())
 
 
-def test_supervision_brings_no_second_opencv() -> None:
+def test_supervision_installs_no_second_opencv() -> None:
     pytest.importorskip("supervision")
     assert len(owners("cv2")) == 1
 

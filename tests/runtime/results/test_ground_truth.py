@@ -1,4 +1,4 @@
-"""Ids from a file of annotations: images by file name, categories by name, and what it does not have."""
+"""Ids from annotation files: images by file name, categories by name, and errors for missing ones."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_images_by_file_name(tmp_path: Path, images: dict[int, str], file: str, 
 
 
 @pytest.mark.parametrize(("images", "files", "message"), [
-    ({8: "1.jpg"}, ["a/2.jpg", "a/1.jpg", "a/3.jpg"], "by its file_name, found none of a/2.jpg, nor of 1 more"),
-    ({8: "1.jpg"}, ["a/1.JPG"], "none of a/1.JPG"),
-    ({8: "a/1.jpg", 9: "b/1.jpg"}, ["1.jpg"], "expected one image for 1.jpg, found a/1.jpg and b/1.jpg"),
+    ({8: "1.jpg"}, ["a/2.jpg", "a/1.jpg", "a/3.jpg"], "an image for each file, found none for a/2.jpg and 1 more"),
+    ({8: "1.jpg"}, ["a/1.JPG"], "none for a/1.JPG"),
+    ({8: "a/1.jpg", 9: "b/1.jpg"}, ["1.jpg"], "expected one image that matches 1.jpg, found a/1.jpg and b/1.jpg"),
     ({8: "1.jpg"}, ["a/1.jpg", "b/1.jpg"], "found id 8 for a/1.jpg and b/1.jpg"),
 ])  # fmt: skip
-def test_images_that_are_not_there_once(tmp_path: Path, images: dict[int, str], files: list[str], message: str) -> None:
+def test_images_must_match_exactly_once(tmp_path: Path, images: dict[int, str], files: list[str], message: str) -> None:
     with pytest.raises(GroundTruthError, match=message) as caught:
         _truth(tmp_path / "truth.json", images).image_ids([Path(file) for file in files])
     assert caught.value.exit_code == 2
@@ -58,16 +58,16 @@ def test_images_that_are_not_there_once(tmp_path: Path, images: dict[int, str], 
 
 @pytest.mark.parametrize(("text", "message"), [
     (None, "found none"),
-    ("", "no JSON"),
+    ("", "invalid JSON"),
     ("[]", "found a list"),
     ('{"images": [], "categories": [{"id": 1, "name": "a"}]}', "a list 'images', found none"),
     ('{"images": [{"id": 1, "file_name": "a"}]}', "a list 'categories', found none"),
-    ('{"images": [{"id": "1", "file_name": "a"}]}', "an id, a whole number, and a file_name"),
-    ('{"images": [{"id": 1}]}', "an id, a whole number, and a file_name"),
+    ('{"images": [{"id": "1", "file_name": "a"}]}', "an integer id and a file_name"),
+    ('{"images": [{"id": 1}]}', "an integer id and a file_name"),
     ('{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}', "found 1 twice"),
-    ("[" * 100_000, "no JSON"),
+    ("[" * 100_000, "invalid JSON"),
 ])  # fmt: skip
-def test_files_that_are_no_annotations(tmp_path: Path, text: str | None, message: str) -> None:
+def test_invalid_annotation_files_are_refused(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "truth.json"
     if text is not None:
         path.write_text(text)
@@ -99,12 +99,12 @@ def test_categories_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert categories.names == CATEGORIES
 
 
-def test_a_name_in_its_own_letters_goes_first(tmp_path: Path) -> None:
+def test_an_exact_category_name_is_preferred(tmp_path: Path) -> None:
     categories = Categories(_truth(tmp_path / "truth.json", {1: "1.jpg"}, {1: "Cat", 2: "cat", 3: "dog"}))
     assert categories.of(_result(("cat", "Cat", "CAT"), [0, 1, 2])) == [2, 1, None]
 
 
-def test_prompts_are_looked_up_where_the_model_names_nothing(tmp_path: Path) -> None:
+def test_prompts_are_looked_up_for_models_without_class_names(tmp_path: Path) -> None:
     truth = _truth(tmp_path / "truth.json", {1: "1.jpg"})
     result = _result(("object",), [0, 0, 0], ("Traffic Light", "shoe"), [0, 1, 0])
     assert Categories(truth).of(result) == [9, None, 9]
@@ -112,7 +112,7 @@ def test_prompts_are_looked_up_where_the_model_names_nothing(tmp_path: Path) -> 
         Categories(truth).of(_result(("object",), [], ("shoe",)))
 
 
-def test_a_model_of_other_classes_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_matching_classes_is_refused(tmp_path: Path) -> None:
     truth = _truth(tmp_path / "truth.json", {1: "1.jpg"})
     with pytest.raises(GroundTruthError, match=r"one of the classes of the model \(a, b\)"):
         Categories(truth).of(_result(("a", "b"), []))
@@ -130,7 +130,7 @@ def test_segments_without_names(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize("option", ["--coco-ids", "--names"])
-def test_a_home_in_the_name_of_a_file_is_resolved(
+def test_home_folder_in_paths_is_expanded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     from fastsam_trt.cli.main import main

@@ -1,4 +1,4 @@
-"""Label maps: painted as masks say, written as PNG that Pillow and OpenCV read back."""
+"""Label maps: painted from masks, written as PNG that Pillow and OpenCV read back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOC_COLOURS = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), 
                (0, 64, 128)]  # fmt: skip
 
 
-def test_the_palette_is_vocs() -> None:
+def test_the_palette_is_that_of_voc() -> None:
     palette = voc_palette()
     assert palette.shape == (256, 3)
     assert [tuple(colour) for colour in palette[:21].tolist()] == VOC_COLOURS
@@ -36,13 +36,13 @@ def test_the_palette_is_vocs() -> None:
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_one_mask_is_painted_as_it_is(name: str) -> None:
+def test_a_single_mask_is_painted_unchanged(name: str) -> None:
     result = made_result([MASKS[name]], class_ids=[2])
     np.testing.assert_array_equal(label_map(result), MASKS[name] * 3)
     np.testing.assert_array_equal(instance_map(result), MASKS[name] * 1)
 
 
-def test_the_higher_score_has_the_pixel() -> None:
+def test_the_higher_score_wins_a_pixel() -> None:
     scores, class_ids = [0.5, 0.9, 0.7, 0.7], [0, 1, 2, 0]
     masks = [MASKS["full frame"], MASKS["one pixel"], MASKS["disc"], MASKS["ring"] | MASKS["edges"]]
     result = made_result(masks, scores=scores, class_ids=class_ids)
@@ -54,7 +54,7 @@ def test_the_higher_score_has_the_pixel() -> None:
     assert set(np.unique(instances)) == {1, 2, 3, 4}
 
 
-def test_kinds_of_numbers() -> None:
+def test_dtypes_of_label_maps() -> None:
     disc = [MASKS["disc"]]
     for classes, dtype in ((0, np.uint8), (1, np.uint8), (254, np.uint8), (255, np.uint16)):
         found = label_map(made_result(disc, class_names=[str(i) for i in range(classes)]))
@@ -74,15 +74,15 @@ def test_nothing_selected_is_background() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (37, 53)])
-def test_pillow_and_opencv_read_a_palette_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_pillow_and_opencv_read_a_palette_png(tmp_path: Path, size: tuple[int, int]) -> None:
     labels = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     path = tmp_path / "labels.png"
     save(path, labels)
-    with Image.open(path) as picture:
-        assert picture.mode == "P"
-        assert picture.getpalette() == voc_palette().ravel().tolist()
-        np.testing.assert_array_equal(np.asarray(picture), labels)
-        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), voc_palette()[labels])
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        assert image.getpalette() == voc_palette().ravel().tolist()
+        np.testing.assert_array_equal(np.asarray(image), labels)
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), voc_palette()[labels])
     np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], voc_palette()[labels])
 
 
@@ -104,18 +104,18 @@ def test_the_chunks_are_those_of_the_specification() -> None:
     assert zlib.decompress(chunks[2][1]) == bytes([0, 0, 1, 2, 0, 2, 1, 0])
 
 
-def test_pictures_that_are_not_contiguous() -> None:
+def test_arrays_that_are_not_contiguous() -> None:
     labels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8).T[::2, ::-3]
     found = cv2.imdecode(np.frombuffer(encode(labels), np.uint8), cv2.IMREAD_COLOR_RGB)
     np.testing.assert_array_equal(found, voc_palette()[labels])
 
 
-def test_more_labels_than_a_palette_has(tmp_path: Path) -> None:
+def test_more_labels_than_palette_colours(tmp_path: Path) -> None:
     labels = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
     save(tmp_path / "labels.png", labels)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "labels.png"), cv2.IMREAD_UNCHANGED), labels)
-    with Image.open(tmp_path / "labels.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), labels)
+    with Image.open(tmp_path / "labels.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), labels)
 
 
 @pytest.mark.parametrize(("indices", "palette", "message"), [
@@ -127,12 +127,12 @@ def test_more_labels_than_a_palette_has(tmp_path: Path) -> None:
     (np.zeros((2, 2), np.uint8), np.zeros((2, 4), np.uint8), "expected a palette"),
     (np.full((2, 2), 2, np.uint8), np.zeros((2, 3), np.uint8), "expected indices below 2, found 2"),
 ])  # fmt: skip
-def test_arrays_that_are_no_palette_picture(indices: np.ndarray, palette: np.ndarray, message: str) -> None:
+def test_invalid_palette_images_are_refused(indices: np.ndarray, palette: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         encode_palette(indices, palette)
 
 
-def test_a_label_map_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_label_maps_of_another_dtype_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected indices"):
         save(tmp_path / "out.png", np.zeros((2, 2), np.int64))
     with pytest.raises(OutputError, match=r"expected the suffix \.png, found '\.jpg'"):
@@ -160,19 +160,19 @@ def test_names_in_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), [
-    ("out.jpg", "expected a folder or a file named .png, found the suffix '.jpg'"),
+    ("out.jpg", "expected a folder or a .png file, found the suffix '.jpg'"),
     ("no/out.png", "mkdir -p"),
     ("file", "expected a folder"),
     ("/proc/out.png", "can't be written"),
-    ("/proc/maps", "expected a folder or a place for one"),
+    ("/proc/maps", "expected a folder, found a path where none can be created"),
 ])  # fmt: skip
-def test_paths_that_can_not_be_written(tmp_path: Path, name: str, message: str) -> None:
+def test_unwritable_paths_are_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=message):
         LabelMapSink(tmp_path / name, "images")
 
 
-def test_a_folder_may_have_a_suffix_if_it_is_there(tmp_path: Path) -> None:
+def test_an_existing_folder_may_have_a_suffix(tmp_path: Path) -> None:
     (tmp_path / "maps.v2").mkdir()
     result = made_result([MASKS["disc"]])
     with LabelMapSink(tmp_path / "maps.v2", "video") as sink:

@@ -1,4 +1,4 @@
-"""Polygons: rasterised by pycocotools they are the masks, and no segment or part of one is lost."""
+"""Polygons: pycocotools rasterises them to the masks, and no segment or part is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MASKS = hard_masks()
 
 
 def _rasterised(lists: list[list[float]], size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
-    """What pycocotools makes of a `segmentation`."""
+    """A `segmentation` rasterised by pycocotools."""
     return coco.decode(coco.merge(coco.frPyObjects(lists, *size))).astype(bool) if lists else np.zeros(size, bool)
 
 
@@ -31,7 +31,7 @@ def _area(outline: np.ndarray) -> float:
 
 
 def _without_holes(mask: np.ndarray) -> np.ndarray:
-    """A mask and all it encloses: what a flood from outside, over sides only, does not reach."""
+    """A mask with its holes filled: everything that a 4-connected flood fill from outside does not reach."""
     canvas = np.pad(mask.astype(np.uint8), 1)
     cv2.floodFill(canvas, None, (0, 0), 2, flags=4)
     return (canvas != 2)[1:-1, 1:-1]
@@ -61,7 +61,7 @@ def test_a_square_keeps_its_area(side: int) -> None:
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_pycocotools_gives_the_mask_back(name: str) -> None:
+def test_pycocotools_rasterises_polygons_to_the_mask(name: str) -> None:
     mask = MASKS[name]
     (outlines,) = made_result([mask]).polygons()
     np.testing.assert_array_equal(_filled(outlines), mask)
@@ -76,7 +76,7 @@ def test_pycocotools_gives_the_mask_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_without_holes_all_that_is_enclosed_is_filled(name: str) -> None:
+def test_without_holes_polygons_are_filled(name: str) -> None:
     (outlines,) = made_result([MASKS[name]]).polygons(holes=False)
     whole = _without_holes(MASKS[name])
     np.testing.assert_array_equal(_filled(outlines), whole)
@@ -90,7 +90,7 @@ def test_random_masks_anywhere_in_the_frame() -> None:
         np.testing.assert_array_equal(_filled(polygons([crop], holes=False)[0]), _without_holes(whole))
 
 
-def test_rings_through_the_rim_fill_the_mask_again() -> None:
+def test_centre_rings_fill_the_mask() -> None:
     for crop, whole in _random_crops(100):
         canvas = np.zeros(whole.shape, np.uint8)
         for part in centre_rings(crop.pixels):
@@ -98,7 +98,7 @@ def test_rings_through_the_rim_fill_the_mask_again() -> None:
         np.testing.assert_array_equal(canvas.astype(bool), whole)
 
 
-def test_each_part_has_a_polygon_and_none_is_lost() -> None:
+def test_every_part_has_a_polygon() -> None:
     found = made_result(list(MASKS.values())).polygons()
     for mask, outlines in zip(MASKS.values(), found, strict=True):
         assert len(outlines) == cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1
@@ -119,7 +119,7 @@ def test_parts_far_apart_become_one_ring() -> None:
     )
 
 
-def test_simplified_outlines_are_shorter_and_near() -> None:
+def test_simplified_outlines_are_shorter_and_within_tolerance() -> None:
     disc = MASKS["disc"]
     exact, loose, looser = (made_result([disc]).polygons(simplify_px)[0][0] for simplify_px in (0, 1, 4))
     assert len(exact) > len(loose) > len(looser) >= 3
@@ -138,7 +138,7 @@ def test_simplified_holes_stay_holes() -> None:
 
 
 def test_a_simplified_outline_has_no_seam() -> None:
-    """The stairs beside the topmost pixel, where outlines begin and end, go like all others."""
+    """The steps beside the topmost pixel, where outlines begin and end, are simplified like all others."""
     yy, xx = np.mgrid[:HEIGHT, :WIDTH]
     triangle = np.abs(xx - 40) <= yy // 4
     (outline,) = made_result([triangle]).polygons(2)[0]
@@ -157,14 +157,14 @@ def test_nothing_selected_has_no_polygons() -> None:
 
 
 @pytest.mark.parametrize("simplify_px", [-1, float("nan"), float("inf")])
-def test_tolerances_that_are_none(simplify_px: float) -> None:
+def test_invalid_tolerances_are_refused(simplify_px: float) -> None:
     for masks in ([], [MASKS["disc"]]):
         with pytest.raises(OptionError, match="simplify_px: expected a number of 0 or more"):
             made_result(masks).polygons(simplify_px)
 
 
-def test_the_frame_is_never_touched_whole() -> None:
-    """A crop far out in a frame that could not be allocated."""
+def test_outlines_never_process_the_whole_frame() -> None:
+    """A crop in a frame that is too large to be allocated."""
     crop = cut(MASKS["disc"])
     far = MaskCrop(1_000_000, 2_000_000, crop.pixels)
     near, moved = polygons([crop, far])

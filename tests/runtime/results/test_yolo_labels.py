@@ -1,4 +1,4 @@
-"""Label files for YOLO: drawn as ultralytics draws them they are the masks, whatever their parts and holes."""
+"""YOLO labels: drawn as ultralytics draws them, they give the masks, with all parts and holes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOINED = ("parts", "ring", "island in a ring")
 
 
 def _drawn(line: str) -> np.ndarray:
-    """A line drawn as ultralytics does: cut to whole pixels, filled with its rim."""
+    """A line drawn as by ultralytics: rounded down to whole pixels, filled including the outline."""
     values = np.array(line.split()[1:], float).reshape(-1, 2)
     assert len(values) >= 3
     assert values.min() >= 0
@@ -33,7 +33,7 @@ def _drawn(line: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_a_line_is_the_mask(name: str) -> None:
+def test_a_line_draws_the_mask(name: str) -> None:
     mask = MASKS[name]
     (line,) = label_lines(made_result([mask]), [0]).splitlines()
     drawn = _drawn(line)
@@ -42,7 +42,7 @@ def test_a_line_is_the_mask(name: str) -> None:
     assert more == 0 if name not in JOINED else more < 0.1 * mask.sum()
 
 
-def test_lines_are_classes_and_scores() -> None:
+def test_lines_have_classes_and_scores() -> None:
     result = made_result(
         [MASKS["disc"], MASKS["row"], hard_masks()["nothing"], MASKS["row"]], scores=[0.9, 0.8, 0.7, 0.6]
     )
@@ -88,7 +88,7 @@ def test_frames_of_a_video_are_named_as_ultralytics_does(tmp_path: Path) -> None
     assert written["data.yaml"] == 'names:\n  0: "a/b"\n  1: "rote T\u00fcr"\n'
 
 
-def test_folders_that_can_not_be_written(tmp_path: Path) -> None:
+def test_unwritable_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="expected a folder"):
         YoloLabelSink(tmp_path / "file", FrameNames("video"))

@@ -1,4 +1,4 @@
-"""What is kept of a frame: classes by name, NMS over all classes, and the best of what a prompt selects."""
+"""Limits on segments: classes by name, class-agnostic NMS, and the best of a selection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.errors import OptionError, PromptError
-from fastsam_trt.selectors import Selection, best
+from fastsam_trt.selectors import Selection
 from support.colour_models import CELL_PX, scene
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
@@ -37,8 +37,8 @@ def test_the_best_of_everything() -> None:
         assert _labels(max_selected=most) == ["red", "green", "blue", "red"][:most]
 
 
-def test_the_limit_counts_after_the_prompt() -> None:
-    assert _labels(prompts=["blue"], max_segments=2) == []  # the two best segments are of other colours
+def test_max_selected_applies_after_the_prompt() -> None:
+    assert _labels(prompts=["blue"], max_segments=2) == []  # the two best segments have other colours
     assert _labels(prompts=["blue"], max_selected=2) == ["blue"]
     assert _labels(prompts=["blue", "red"], max_selected=2) == ["red", "blue"]  # over all prompts together
     assert _labels(excluded=["red"], max_selected=1) == ["green"]
@@ -48,7 +48,7 @@ def test_the_limit_counts_after_the_prompt() -> None:
     assert len(result.masks()) == 1
 
 
-def test_clip_is_limited_by_similarity_and_comes_after_labels() -> None:
+def test_clip_selections_are_limited_by_similarity_and_rank_after_labels() -> None:
     frame = _frame()
     every = Pipeline("colours", clip="clip-colours", prompts=["a blue green shape", "red"], threshold=0)
     found = every(frame)
@@ -58,19 +58,19 @@ def test_clip_is_limited_by_similarity_and_comes_after_labels() -> None:
         every.max_selected = most
         kept = every(frame)
         assert set(kept.selection.indices.tolist()) == set(ranking.indices[:most].tolist())
-        assert kept.selection.indices.tolist() == sorted(kept.selection.indices.tolist())  # best score first, as ever
+        assert kept.selection.indices.tolist() == sorted(kept.selection.indices.tolist())  # best score first, as always
     every.max_selected = None
     assert len(every(frame)) == 4
 
 
-def test_the_limit_holds_in_each_tracked_frame() -> None:
+def test_max_selected_applies_to_every_tracked_frame() -> None:
     pipe = Pipeline("colours", prompts=["red"], track=True, max_selected=1)
     results = [pipe(_frame()) for _ in range(3)]
     assert [result.labels for result in results] == [["red"]] * 3
     assert len({result.track_ids.tolist()[0] for result in results}) == 1
 
 
-def test_what_is_pending_stays_so() -> None:
+def test_pending_tracks_stay_pending() -> None:
     nothing = np.nan
     selection = Selection(
         np.array([0, 2, 3, 5]), np.array([1, 0, 0, 1], np.int32), np.array([0.6, nothing, nothing, 0.9], np.float32),
@@ -78,14 +78,14 @@ def test_what_is_pending_stays_so() -> None:
     )  # fmt: skip
     scores = np.array([0.9, 0.8, 0.5, 0.7, 0.3, 0.1], np.float32)
     for most, indices in ((1, [3]), (2, [2, 3]), (3, [2, 3, 5]), (4, [0, 2, 3, 5]), (9, [0, 2, 3, 5])):
-        kept = best(selection, scores, most)
+        kept = selection.best(scores, most)
         assert kept.indices.tolist() == indices
         assert kept.pending.tolist() == [1, 4]
-    assert best(selection, scores, 3).prompt_ids.tolist() == [0, 0, 1]
+    assert selection.best(scores, 3).prompt_ids.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "2"])
-def test_limits_that_are_none(most: object) -> None:
+def test_invalid_limits_are_refused(most: object) -> None:
     with pytest.raises(OptionError, match="max_selected: expected a whole number of 1 or more"):
         Pipeline("colours", max_selected=most)
     pipe = Pipeline("colours", max_selected=2)
@@ -103,21 +103,21 @@ def test_limits_that_are_none(most: object) -> None:
         ([1], ["green"]),
     ],
 )
-def test_classes_have_names(classes: object, labels: list[str]) -> None:
+def test_classes_are_given_by_id_or_name(classes: object, labels: list[str]) -> None:
     assert _labels(classes=classes) == labels
 
 
-def test_prompts_for_classes_that_are_not_kept() -> None:
+def test_prompts_for_excluded_classes_are_refused() -> None:
     for prompts in (["red"], ["green", "reds"]):
-        with pytest.raises(PromptError, match="expected a prompt for a class that is kept, found 'red"):
+        with pytest.raises(PromptError, match="expected prompts for the selected classes, found 'red"):
             Pipeline("colours", classes=["green"], prompts=prompts)
     assert _labels(classes=["green"], prompts=["green"], excluded=["red"]) == ["green"]
     pipe = Pipeline("colours", classes=["green"], clip="clip-colours", prompts=["a green shape"])
     assert pipe(_frame()).labels == ["green"]
 
 
-def test_one_class_hides_another_on_request() -> None:
-    """Boxes of neighbouring cells share a third; OpenCV's NMS is the oracle."""
+def test_agnostic_nms_removes_boxes_across_classes() -> None:
+    """Boxes of neighbouring cells have an IoU of a third; OpenCV's NMS is the reference."""
     frame = scene()
     for colour, column in (((0, 0, 255), 2), ((0, 245, 0), 3), ((235, 0, 0), 4), ((0, 0, 225), 5)):
         frame[64:96, column * CELL_PX : (column + 1) * CELL_PX] = colour
@@ -130,7 +130,7 @@ def test_one_class_hides_another_on_request() -> None:
     assert sorted(filter(None, Pipeline("colours", iou=0.3)(frame).labels)) == ["blue", "green", "red", "red"]
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo, lines = tmp_path / "photo.png", tmp_path / "out.jsonl"
     cv2.imwrite(str(photo), _frame())
     request = ["run", "--source", str(photo), "--model", "colours", "--json", str(lines)]

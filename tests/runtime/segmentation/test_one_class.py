@@ -1,4 +1,4 @@
-"""Models of one class: FastSAM, whose class says nothing, and networks that were trained on one class."""
+"""Models of one class: FastSAM, whose class has no meaning, and networks trained on one real class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.spec import ultralytics_metadata
-from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.spec_document import parse_spec
 from fastsam_engine.spec.yolo_seg import is_fastsam
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import locate
@@ -49,19 +49,19 @@ def _own_export(folder: Path, name: str, names: str, **metadata: str) -> Path:
     ("fastsam-cracks", "{0: 'crack'}", FASTSAM, False),
     ("fast-samples", "{0: 'object'}", OWN["description"], False),
 ])  # fmt: skip
-def test_ultralytics_metadata_say_what_a_model_is(
+def test_ultralytics_metadata_tell_fastsam_from_one_class(
     tmp_path: Path, name: str, names: str, description: str, *, fastsam: bool
 ) -> None:
     spec = read_spec(_own_export(tmp_path, name, names, description=description))
     assert spec.is_class_agnostic == fastsam
     assert (spec.defaults["conf"], spec.defaults["iou"]) == ((0.4, 0.9) if fastsam else (0.25, 0.7))
     said = {**OWN, "names": names, "description": description, "end2end": "True"}
-    end_to_end = ultralytics_metadata.read_spec(tmp_path / f"{name}.onnx", said)  # what the graph says goes before it
+    end_to_end = ultralytics_metadata.read_spec(tmp_path / f"{name}.onnx", said)  # the graph takes precedence
     assert end_to_end.is_class_agnostic == fastsam
     assert (end_to_end.defaults["conf"], end_to_end.defaults["iou"]) == (0.4 if fastsam else 0.25, 1.0)
 
 
-def test_fastsam_by_any_of_its_names() -> None:
+def test_fastsam_is_recognised_by_its_names() -> None:
     for origin in ("FastSAM-x.pt", "fastsam-s-fp16", "my_fast_sam", "Fast-SAM", "Ultralytics FastSAM model "):
         assert is_fastsam(("object",), "best", origin)
         assert not is_fastsam(("person",), origin)
@@ -71,8 +71,8 @@ def test_fastsam_by_any_of_its_names() -> None:
         assert not is_fastsam(("object",), origin)
 
 
-def test_a_network_of_one_class_is_a_network_of_classes(tmp_path: Path) -> None:
-    pipe = Pipeline(_own_export(tmp_path, "best", "{0: 'person'}"), prompts=["people"])  # and there is no CLIP
+def test_a_network_of_one_class_has_labels(tmp_path: Path) -> None:
+    pipe = Pipeline(_own_export(tmp_path, "best", "{0: 'person'}"), prompts=["people"])  # without CLIP
     thresholds = pipe.segmenter.thresholds
     assert (thresholds.conf, thresholds.iou, thresholds.agnostic_nms) == (0.25, 0.7, False)
     result = pipe(scene(*SHAPES))
@@ -85,7 +85,7 @@ def test_a_network_of_one_class_is_a_network_of_classes(tmp_path: Path) -> None:
     assert len(pipe(scene(*SHAPES))) == 0
 
 
-def test_fastsam_names_nothing(tmp_path: Path) -> None:
+def test_fastsam_has_no_labels(tmp_path: Path) -> None:
     pipe = Pipeline(_own_export(tmp_path, "segment", "{0: 'object'}", description=FASTSAM), clip="clip-colours")
     thresholds = pipe.segmenter.thresholds
     assert (thresholds.conf, thresholds.iou, thresholds.agnostic_nms) == (0.4, 0.9, True)
@@ -93,16 +93,16 @@ def test_fastsam_names_nothing(tmp_path: Path) -> None:
     assert set(result.labels) == {None}
     assert {record["category_id"] for record in as_records(result, 7)} == {1}
     pipe.prompts = ["people"]
-    assert pipe.clip is not None  # asked
+    assert pipe.clip is not None  # needed for the prompt
     assert not Pipeline(find_graph("things"), agnostic_nms=False).segmenter.thresholds.agnostic_nms
 
 
-def test_a_class_called_object_is_a_label_like_any_other(tmp_path: Path) -> None:
+def test_a_class_named_object_is_a_label(tmp_path: Path) -> None:
     result = Pipeline(_own_export(tmp_path, "best", "{0: 'object'}"))(scene(*SHAPES))
     assert set(result.labels) == {"object"}
 
 
-def test_labels_in_the_commands_lines(tmp_path: Path) -> None:
+def test_labels_in_json_lines(tmp_path: Path) -> None:
     import cv2
 
     model, photo, lines = _own_export(tmp_path, "best", "{0: 'person'}"), tmp_path / "a.png", tmp_path / "a.jsonl"
@@ -113,19 +113,19 @@ def test_labels_in_the_commands_lines(tmp_path: Path) -> None:
     assert {(each["label"], each["prompt"]) for each in record["segments"]} == {("person", "person")}
 
 
-def test_files_that_do_not_state_it(home: Path) -> None:
-    """Specs of before the field: FastSAM by its class's name, and thresholds as they were written."""
+def test_older_specs_without_class_agnostic(home: Path) -> None:
+    """FastSAM is recognised by its class name, and thresholds stay as they were written."""
     for names, agnostic in ((("object",), True), (("person",), False), (("object", "person", "car"), False)):
         spec = dataclasses.replace(read_spec(find_graph("things" if len(names) == 1 else "colours")), class_names=names)
         document = json.loads(spec.to_json())
         del document["class_agnostic"]
-        old = ModelSpec.from_json(json.dumps(document))
+        old = parse_spec(json.dumps(document))
         assert old.class_agnostic is None
         assert old.is_class_agnostic == agnostic
         assert old.defaults == spec.defaults
     things = read_spec(find_graph("things"))
     stated = dataclasses.replace(things, class_names=("object",), class_agnostic=False)
-    assert not ModelSpec.from_json(stated.to_json()).is_class_agnostic
+    assert not parse_spec(stated.to_json()).is_class_agnostic
 
 
 def test_the_demo_model_stays_as_it_is() -> None:
@@ -139,7 +139,7 @@ def test_the_demo_model_stays_as_it_is() -> None:
     ("FastSAM-s.pt", {0: "object"}, None, True),
     ("best.pt", {0: "object"}, True, True),
 ])  # fmt: skip
-def test_exports_say_what_a_model_is(
+def test_exports_record_class_agnostic(
     export_extra: None, tmp_path: Path, file: str, names: dict[int, str], *, given: bool | None, fastsam: bool
 ) -> None:
     import torch
@@ -164,8 +164,8 @@ def test_exports_say_what_a_model_is(
     assert read_spec(made.path) == made.spec
 
 
-def test_a_fine_tune_answers_as_ultralytics_does(export_extra: None, shared: Path, tmp_path: Path) -> None:
-    """YOLOv8n-seg with its class head cut down to one class, exported by ultralytics."""
+def test_a_fine_tuned_model_agrees_with_ultralytics(export_extra: None, shared: Path, tmp_path: Path) -> None:
+    """YOLOv8n-seg with its class head reduced to one class, exported by ultralytics."""
     import cv2
     import torch
     import ultralytics

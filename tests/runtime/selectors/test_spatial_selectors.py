@@ -1,4 +1,4 @@
-"""Selectors for boxes and points against a plain reference: every mask decoded on the whole frame."""
+"""Box and point selectors compared with a plain reference that decodes every mask on the whole frame."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ FRAME = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
 
 class KeptMasks:
-    """Masks that are there already; remembers which were asked for."""
+    """Prepared masks; records which were decoded."""
 
     def __init__(self, crops: list[MaskCrop]) -> None:
         self.crops = crops
-        self.asked: list[int] = []
+        self.decoded: list[int] = []
 
     def __len__(self) -> int:
         return len(self.crops)
 
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
         wanted = list(indices)
-        self.asked += wanted
+        self.decoded += wanted
         return [self.crops[index] for index in wanted]
 
 
 def _segments(boxes: list[list[float]], density: float = 1.0, seed: int = 0) -> tuple[Segments, KeptMasks]:
-    """Segments whose masks fill their boxes, to a random part of their pixels."""
+    """Segments whose masks fill a random fraction of their boxes."""
     generator = np.random.default_rng(seed)
     crops = []
     for x0, y0, x1, y1 in np.ceil(np.reshape(boxes, (-1, 4))).astype(int).tolist():
@@ -48,7 +48,7 @@ def _segments(boxes: list[list[float]], density: float = 1.0, seed: int = 0) -> 
 
 
 def _best_of_each(masks: np.ndarray, boxes: np.ndarray) -> list[int]:
-    """For each box the first mask of the highest IoU above zero, all masks whole."""
+    """For every box the first mask with the highest IoU above zero, computed on whole masks."""
     _, height, width = masks.shape
     rows, columns = np.mgrid[:height, :width]
     best = set()
@@ -65,7 +65,7 @@ def _under_any(masks: np.ndarray, points: np.ndarray) -> list[int]:
 
 
 def _random_boxes(generator: np.random.Generator, n: int, *, margin: float = 0) -> np.ndarray:
-    """Boxes that meet the frame, some of them beyond it by a margin, corners on half pixels."""
+    """Boxes that overlap the frame, some beyond its edge, with corners on half pixels."""
     corners = generator.uniform(-margin, [WIDTH + margin, HEIGHT + margin], (n, 2, 2))
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
     boxes = np.round(boxes * 2) / 2
@@ -111,31 +111,31 @@ def test_only_masks_that_can_win_a_box_are_decoded() -> None:
     segments, masks = _segments(apart)
     selector = BoxSelector(check_boxes([[21, 1, 30, 10], [60, 40, 72, 52]]))
     assert selector.select(FRAME, segments).indices.tolist() == [1, 11]
-    assert sorted(masks.asked) == [1, 11]
+    assert sorted(masks.decoded) == [1, 11]
     # The first fills 0.9 of the prompt; the second's box covers 0.85 of it, the third's nothing: neither can win.
     segments, masks = _segments([[10, 10, 30, 19], [10, 10, 27, 20], [50, 50, 60, 60]])
     assert BoxSelector(check_boxes([[10, 10, 30, 20]])).select(FRAME, segments).indices.tolist() == [0]
-    assert masks.asked == [0]
+    assert masks.decoded == [0]
 
 
 def test_a_mask_that_is_sparse_in_its_box_loses_to_a_fuller_one() -> None:
     segments, masks = _segments([[0, 0, 40, 40], [2, 2, 38, 30]])
     masks.crops[0].pixels[1:] = False
     assert BoxSelector(check_boxes([[0, 0, 40, 40]])).select(FRAME, segments).indices.tolist() == [1]
-    assert masks.asked == [0, 1]
+    assert masks.decoded == [0, 1]
 
 
-def test_of_equal_masks_the_first_wins_a_box() -> None:
+def test_the_first_of_equal_masks_wins_a_box() -> None:
     segments, masks = _segments([[0, 0, 30, 30], [5, 5, 20, 20], [5, 5, 20, 20]])
     masks.crops[0].pixels[:] = False
     assert BoxSelector(check_boxes([[5, 5, 20, 20]])).select(FRAME, segments).indices.tolist() == [1]
-    # Equal IoU from unequal bounds: both fill half of the prompt, the box of the later one covers more of it.
+    # Equal IoU with unequal bounds: both masks fill half of the prompt, and the second box covers more of it.
     segments, masks = _segments([[0, 0, 10, 10], [5, 0, 30, 10]])
     masks.crops[1].pixels[:, 10:] = False
     assert BoxSelector(check_boxes([[0, 0, 20, 10]])).select(FRAME, segments).indices.tolist() == [0]
 
 
-def test_boxes_that_meet_no_mask_select_nothing() -> None:
+def test_boxes_that_overlap_no_mask_select_nothing() -> None:
     segments, masks = _segments([[0, 0, 10, 10], [20, 20, 40, 40]])
     masks.crops[1].pixels[5:] = False
     found = BoxSelector(check_boxes([[60, 50, 70, 60], [21, 30, 39, 39]])).select(FRAME, segments)
@@ -143,16 +143,16 @@ def test_boxes_that_meet_no_mask_select_nothing() -> None:
     assert found.indices.dtype == np.intp
 
 
-def test_only_masks_whose_box_holds_a_point_are_decoded() -> None:
+def test_only_masks_whose_box_contains_a_point_are_decoded() -> None:
     beside = [[0, 0, 10, 10], [60, 0, 70, 10], [25, 25, 35, 45], [25, 25, 45, 33], [36, 25, 45, 45], [25, 34, 45, 45]]
     segments, masks = _segments([[0, 0, 10, 10], [20, 20, 40, 40], [30, 30, 50, 50], *beside])
     masks.crops[2].pixels[:5] = False
     assert PointSelector(check_points([[35, 33], [79, 59]])).select(FRAME, segments).indices.tolist() == [1]
-    assert masks.asked == [1, 2]
+    assert masks.decoded == [1, 2]
 
 
 @pytest.mark.parametrize(("x", "y", "held"), [(10, 10, True), (19.9, 19.9, True), (20, 10, False), (9.9, 15, False)])
-def test_a_point_lies_in_the_pixel_that_it_falls_in(x: float, y: float, held: bool) -> None:
+def test_a_point_belongs_to_the_pixel_around_it(x: float, y: float, held: bool) -> None:
     segments, _ = _segments([[10, 10, 20, 20]])
     assert (len(PointSelector(check_points([[x, y]])).select(FRAME, segments).indices) == 1) == held
 
@@ -164,11 +164,11 @@ def test_masks_are_decoded_once() -> None:
     assert cached.decode([2, 0, 2]) == [masks.crops[2], masks.crops[0], masks.crops[2]]
     assert cached.decode(range(3)) == masks.crops
     assert cached.decode([]) == []
-    assert masks.asked == [2, 0, 1]
+    assert masks.decoded == [2, 0, 1]
 
 
 class Fixed:
-    """Selects given segments; remembers which boxes it was shown."""
+    """Selects fixed segments; records which boxes it saw."""
 
     def __init__(self, indices: list[int], prompt_ids: list[int] | None = None, similarity: float = np.nan) -> None:
         self.selection = Selection(
@@ -183,32 +183,32 @@ class Fixed:
         return self.selection
 
 
-def test_a_union_lists_each_segment_once_with_its_prompt() -> None:
+def test_a_union_lists_every_segment_once_with_its_prompt() -> None:
     segments, _ = _segments([[10 * i, 0, 10 * i + 10, 10] for i in range(6)])
-    texts, places = Fixed([1, 4], [0, 2], 0.75), Fixed([0, 1, 5])
-    for order in ([texts, places], [places, texts]):
+    texts, regions = Fixed([1, 4], [0, 2], 0.75), Fixed([0, 1, 5])
+    for order in ([texts, regions], [regions, texts]):
         found = CombinedSelector(order).select(FRAME, segments)
         assert found.indices.tolist() == [0, 1, 4, 5]
         assert found.prompt_ids.tolist() == [-1, 0, 2, -1]
         np.testing.assert_array_equal(found.similarities, np.float32([np.nan, 0.75, 0.75, np.nan]))
 
 
-def test_exclusions_are_shown_what_was_chosen_and_take_it_away() -> None:
+def test_exclusions_see_selected_segments_and_remove_them() -> None:
     segments, _ = _segments([[10 * i, 0, 10 * i + 10, 10] for i in range(6)])  # of classes 0 1 2 0 1 2
     boxes = segments.boxes.tolist()
-    wanted = Fixed([0, 2, 3], [0, -1, 1], 0.5)  # of what is left without class 1: segments 0, 3, 5
+    wanted = Fixed([0, 2, 3], [0, -1, 1], 0.5)  # indices without class 1: segments 0, 3, 5
     wanted.selection.similarities[1:] = np.nan
-    unlike, unwanted = Fixed([1]), Fixed([0])
-    selector = CombinedSelector([wanted], excluded_classes=[1], unlike=unlike, unwanted=unwanted)
+    by_clip, by_point = Fixed([1]), Fixed([0])
+    selector = CombinedSelector([wanted], excluded_classes=[1], clip_exclusions=by_clip, exclusions=by_point)
     found = selector.select(FRAME, segments)
     assert wanted.shown == [boxes[i] for i in (0, 2, 3, 5)]
-    assert unlike.shown == [boxes[i] for i in (3, 5)]  # CLIP was asked about the first
-    assert unwanted.shown == [boxes[i] for i in (0, 3)]
+    assert by_clip.shown == [boxes[i] for i in (3, 5)]  # CLIP selected the first
+    assert by_point.shown == [boxes[i] for i in (0, 3)]
     assert found.indices.tolist() == [3]
     assert found.prompt_ids.tolist() == [-1]
 
 
-def test_masks_of_a_subset_are_those_of_their_segments() -> None:
+def test_masks_of_a_subset_belong_to_their_segments() -> None:
     segments, masks = _segments([[10 * i, 0, 10 * i + 10, 10] for i in range(6)])
     subset = segments.take(np.array([4, 1])).take(np.array([1]))
     assert len(subset) == len(subset.masks) == 1

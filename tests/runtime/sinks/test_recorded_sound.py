@@ -1,4 +1,4 @@
-"""Sound of recordings: the source's own, in time with the pictures, and never at their cost."""
+"""Sound of recordings: in sync with the video, and never able to break it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt.cli.main import main
-from fastsam_trt.sinks.video_formats import FORMATS
+from fastsam_trt.sinks.video.formats import FORMATS
 from fastsam_trt.sources import open_source
 from support.made_recordings import FPS, SECONDS, record, write_source
 
@@ -22,13 +22,13 @@ SOURCES = [
 ]  # fmt: skip
 
 
-def _record_pictures(source: Path, out: Path, from_s: float = 0.0, to_s: float = 99.0) -> Path:
+def _record_images(source: Path, out: Path, from_s: float = 0.0, to_s: float = 99.0) -> Path:
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         start_s = (container.start_time or 0) / 1e6
         found = [(frame.time - start_s, frame.to_ndarray(format="bgr24")) for frame in container.decode(stream)]
-    kept = [(time_s, picture) for time_s, picture in found if from_s <= time_s < to_s]
-    return record(out, FPS, [time_s for time_s, _ in kept], pictures=[picture for _, picture in kept], sound=source)
+    kept = [(time_s, image) for time_s, image in found if from_s <= time_s < to_s]
+    return record(out, FPS, [time_s for time_s, _ in kept], images=[image for _, image in kept], sound=source)
 
 
 def _flashes_s(path: Path) -> list[float]:
@@ -63,17 +63,17 @@ def _beeps_s(path: Path) -> list[float]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 @pytest.mark.parametrize(("container", "codec"), SOURCES)
-def test_sound_of_any_codec_stays_with_the_picture(tmp_path: Path, suffix: str, container: str, codec: str) -> None:
+def test_sound_of_any_codec_stays_in_sync(tmp_path: Path, suffix: str, container: str, codec: str) -> None:
     _check_together(write_source(tmp_path / f"source{container}", codec), tmp_path / f"out{suffix}", 0.52, 3.2)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi", ".ts"])
-def test_sound_of_any_container_stays_with_the_picture(tmp_path: Path, suffix: str) -> None:
+def test_sound_of_any_container_stays_in_sync(tmp_path: Path, suffix: str) -> None:
     _check_together(write_source(tmp_path / "source.mp4", "aac"), tmp_path / f"out{suffix}", 0.0, 99.0)
 
 
 def _check_together(source: Path, path: Path, from_s: float, to_s: float) -> None:
-    out = _record_pictures(source, path, from_s, to_s)
+    out = _record_images(source, path, from_s, to_s)
     flashes, beeps = ([at for at in of(out) if at > 0.1] for of in (_flashes_s, _beeps_s))
     assert len(flashes) == 3
     assert np.allclose(flashes, beeps, atol=0.04)
@@ -90,7 +90,7 @@ def _check_together(source: Path, path: Path, from_s: float, to_s: float) -> Non
         ("aac", ".mp4", ".webm", False), ("pcm_s16le", ".mkv", ".mp4", False), ("ac3", ".mp4", ".mp4", False),
     ],
 )  # fmt: skip
-def test_sound_is_copied_where_the_container_takes_it(
+def test_sound_is_copied_if_the_container_takes_it(
     tmp_path: Path, codec: str, container: str, suffix: str, expected: bool
 ) -> None:
     def packets(path: Path) -> set[bytes]:
@@ -98,34 +98,34 @@ def test_sound_is_copied_where_the_container_takes_it(
             return {bytes(packet) for packet in opened.demux(audio=0) if packet.size}
 
     source = write_source(tmp_path / f"source{container}", codec)
-    out = _record_pictures(source, tmp_path / f"out{suffix}")
+    out = _record_images(source, tmp_path / f"out{suffix}")
     found = packets(out)
     assert found
     assert (len(found & packets(source)) > 0.9 * len(found)) == expected
 
 
-def test_times_of_the_sound_count_from_the_start_of_its_file(tmp_path: Path) -> None:
+def test_sound_times_are_relative_to_the_start_of_the_file(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.ts", "aac", start_s=7.0)
-    out = _record_pictures(source, tmp_path / "out.mp4")
+    out = _record_images(source, tmp_path / "out.mp4")
     assert np.allclose(_flashes_s(out)[1:], _beeps_s(out)[1:], atol=0.04)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame"])
-def test_sound_goes_on_where_streams_were_strung_together(tmp_path: Path, codec: str, suffix: str) -> None:
+def test_sound_continues_across_concatenated_streams(tmp_path: Path, codec: str, suffix: str) -> None:
     part = write_source(tmp_path / "part.ts", codec).read_bytes()
     joined = tmp_path / "joined.ts"
     joined.write_bytes(part + part)
     with open_source(joined) as source:
         frames = list(source)
     times_s = [frame.media_s for frame in frames]
-    out = record(tmp_path / f"out{suffix}", FPS, times_s, pictures=[frame.picture for frame in frames], sound=joined)
+    out = record(tmp_path / f"out{suffix}", FPS, times_s, images=[frame.image for frame in frames], sound=joined)
     flashes, beeps = _flashes_s(out), _beeps_s(out)
     assert len(flashes) == len(beeps) == 2 * SECONDS
     assert np.allclose(flashes, beeps, atol=0.06)
 
 
-def test_frames_far_apart_keep_the_sound_in_time(tmp_path: Path) -> None:
+def test_sound_stays_in_sync_with_sparse_frames(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.mp4", "aac")
     times = [0.0, 0.04, 1.0, 1.04, 3.0, 3.2]
     for suffix in (".mp4", ".mkv", ".webm"):
@@ -133,7 +133,7 @@ def test_frames_far_apart_keep_the_sound_in_time(tmp_path: Path) -> None:
         assert np.allclose(_beeps_s(out)[1:], [1, 2, 3], atol=0.04)
 
 
-def test_what_is_wrong_with_the_sound_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_of_the_sound_are_warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = write_source(tmp_path / "source.mkv", "aac")
     data = source.read_bytes()
     half = len(data) // 2
@@ -157,7 +157,7 @@ def test_what_is_wrong_with_the_sound_is_a_warning(tmp_path: Path, caplog: pytes
                 assert any("its sound can't be kept" in each for each in caplog.messages)
 
 
-def test_a_header_that_does_not_take_the_sound_is_written_without(
+def test_a_container_that_refuses_the_sound_is_written_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = write_source(tmp_path / "source.mp4", "ac3")  # fragmented MP4 wants a packet of it before its header
@@ -170,7 +170,7 @@ def test_a_header_that_does_not_take_the_sound_is_written_without(
         assert sum(1 for _ in container.decode(video=0)) == 50
 
 
-def test_a_gif_and_a_file_without_sound_have_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_gifs_and_silent_files_have_no_sound(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     silent = record(tmp_path / "silent.mp4", FPS, [0, 0.04])
     source = write_source(tmp_path / "source.mp4", "aac")
     for sound, name in ((silent, "out.mp4"), (source, "out.gif")):
@@ -180,7 +180,7 @@ def test_a_gif_and_a_file_without_sound_have_none(tmp_path: Path, caplog: pytest
 
 
 @pytest.mark.parametrize("flags", [(), ("--no-audio",)])
-def test_the_command_keeps_the_sound(
+def test_the_command_records_the_sound(
     tmp_path: Path, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_source(tmp_path / "source.mp4", "aac")

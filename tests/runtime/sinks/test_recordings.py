@@ -1,4 +1,4 @@
-"""Recordings: they last as long as what was filmed, look as it looked, and can be played whatever ended the run."""
+"""Recordings: right duration and colours, playable however the run ended."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ import pytest
 from fastsam_engine.errors import OutputError
 from fastsam_trt.errors import OutputStoppedError
 from fastsam_trt.sinks import VideoSink
-from fastsam_trt.sinks.canvas import Canvas
-from fastsam_trt.sinks.timeline import Timeline
-from fastsam_trt.sinks.video_formats import FORMATS
+from fastsam_trt.sinks.video.canvas import Canvas
+from fastsam_trt.sinks.video.formats import FORMATS
+from fastsam_trt.sinks.video.timeline import Timeline
 from fastsam_trt.sources import Frame, open_source
-from support.made_recordings import RAW, killed, picture_of, record
+from support.made_recordings import RAW, image_of, killed, record
 from support.made_videos import write_made
 
 STAMPED = [suffix for suffix in FORMATS if suffix != ".avi"]
 
 
 def _packets(path: Path) -> list[float]:
-    """Times of the pictures, s."""
+    """Times of the images, s."""
     with av.open(str(path)) as container:
         return [
             float(packet.pts * packet.time_base)
@@ -44,8 +44,8 @@ def _duration_s(path: Path) -> float:
         return container.duration / 1e6
 
 
-def _pictures(path: Path) -> list[np.ndarray]:
-    """The pictures, BGR."""
+def _images(path: Path) -> list[np.ndarray]:
+    """The images, BGR."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
 
@@ -68,7 +68,7 @@ def _variable() -> list[float]:
     ],
     ids=["steady", "lying", "stride", "lost", "late", "unknown", "variable"],
 )
-def test_a_recording_lasts_as_long_as_what_was_filmed(
+def test_a_recording_lasts_as_long_as_its_source(
     tmp_path: Path, suffix: str, fps: float | None, times: list[float], expected_s: float
 ) -> None:
     path = record(tmp_path / f"out{suffix}", fps, times)
@@ -86,10 +86,10 @@ def test_any_frame_rate(tmp_path: Path, suffix: str, fps: float, stamped: bool) 
     times = [index / fps if stamped else None for index in range(12)]
     path = record(tmp_path / f"out{suffix}", fps, times)
     assert _duration_s(path) == pytest.approx(12 / fps, abs=1.1 / fps)
-    assert len(_pictures(path)) == 12
+    assert len(_images(path)) == 12
 
 
-def test_frames_of_one_time_are_moved_by_a_tick_or_left_out() -> None:
+def test_frames_with_equal_times_move_by_a_tick_or_are_dropped() -> None:
     line = Timeline(FORMATS[".mkv"].tick_s, 1, 0.04)
     assert [line.tick_of(time_s) for time_s in (0.0, 0.0, 0.0, 0.0004, 0.003, 0.002, 0.1)] == [
         0, 1, None, None, 3, None, 100,
@@ -101,7 +101,7 @@ def test_frames_of_one_time_are_moved_by_a_tick_or_left_out() -> None:
     assert ticks[-1] == pytest.approx(1000, abs=2)
 
 
-def test_pictures_of_a_gif_are_far_enough_apart_for_browsers(tmp_path: Path) -> None:
+def test_gif_frames_last_long_enough_for_browsers(tmp_path: Path) -> None:
     path = record(tmp_path / "out.gif", 120, [index / 120 for index in range(60)])
     assert np.diff(_packets(path)).min() > 0.0199
     assert _duration_s(path) == pytest.approx(0.5, abs=0.03)
@@ -109,7 +109,7 @@ def test_pictures_of_a_gif_are_far_enough_apart_for_browsers(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_an_hour_without_a_picture_is_an_hour_in_the_file(tmp_path: Path, suffix: str) -> None:
+def test_an_hour_without_frames_is_an_hour_in_the_file(tmp_path: Path, suffix: str) -> None:
     path = record(tmp_path / f"out{suffix}", 25, [0, 0.04, 3600, 3600.04])
     assert _duration_s(path) == pytest.approx(3600.08, abs=0.1)
     assert path.stat().st_size < 3_000_000
@@ -117,14 +117,14 @@ def test_an_hour_without_a_picture_is_an_hour_in_the_file(tmp_path: Path, suffix
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("bgr", [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255), (0, 0, 0), (40, 120, 200)])
-def test_colours(tmp_path: Path, suffix: str, bgr: tuple[int, int, int]) -> None:
-    picture = np.full((90, 120, 3), bgr, np.uint8)
-    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], pictures=[picture] * 30)
-    for found in _pictures(path):
-        assert np.abs(found.astype(int) - picture).max() <= 6
+def test_colours_are_kept(tmp_path: Path, suffix: str, bgr: tuple[int, int, int]) -> None:
+    image = np.full((90, 120, 3), bgr, np.uint8)
+    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], images=[image] * 30)
+    for found in _images(path):
+        assert np.abs(found.astype(int) - image).max() <= 6
 
 
-def test_what_the_stream_says_of_itself(tmp_path: Path) -> None:
+def test_stream_metadata(tmp_path: Path) -> None:
     for suffix, codec in ((".mp4", "h264"), (".m4v", "h264"), (".mov", "h264"), (".mkv", "h264"), (".webm", "vp9")):
         with av.open(str(record(tmp_path / f"out{suffix}", 25, [0, 0.04]))) as container:
             context = container.streams.video[0].codec_context
@@ -136,11 +136,11 @@ def test_what_the_stream_says_of_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(("height", "width"), [(61, 83), (60, 83), (61, 80), (1, 1), (17, 3)])
-def test_odd_sizes_are_filled_up(tmp_path: Path, suffix: str, height: int, width: int) -> None:
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2] = 200
-    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], pictures=[picture] * 30)
-    found = _pictures(path)[0]
+def test_odd_sizes_are_padded(tmp_path: Path, suffix: str, height: int, width: int) -> None:
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2] = 200
+    path = record(tmp_path / f"out{suffix}", 25, [index / 25 for index in range(30)], images=[image] * 30)
+    found = _images(path)[0]
     align_px = FORMATS[suffix].align_px
     assert found.shape == (height + height % align_px, width + width % align_px, 3)
     if height > 10 and width > 10:
@@ -148,30 +148,30 @@ def test_odd_sizes_are_filled_up(tmp_path: Path, suffix: str, height: int, width
         assert found[height // 2 + 2 :].max() < 12
 
 
-def test_pixels_that_are_not_square_are_made_so() -> None:
+def test_non_square_pixels_become_square() -> None:
     canvas = Canvas(2)
-    picture = picture_of(0, 576, 720)
-    assert canvas.fit(picture, 64 / 45).shape == (576, 1024, 3)
-    assert canvas.fit(picture_of(0, 576, 1024)).shape == (576, 1024, 3)
-    assert Canvas(2).fit(picture, 0.5).shape == (1152, 720, 3)
+    image = image_of(0, 576, 720)
+    assert canvas.fit(image, 64 / 45).shape == (576, 1024, 3)
+    assert canvas.fit(image_of(0, 576, 1024)).shape == (576, 1024, 3)
+    assert Canvas(2).fit(image, 0.5).shape == (1152, 720, 3)
     for wrong in (0.0, -1.0, float("nan"), float("inf"), 1e9):
-        assert Canvas(2).fit(picture, wrong).shape == picture.shape
+        assert Canvas(2).fit(image, wrong).shape == image.shape
     same = np.zeros((4, 4, 3), np.uint8)
     assert Canvas(2).fit(same) is same
 
 
-def test_another_size_is_scaled_with_bars_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_size_is_letterboxed_and_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def ball(height: int, width: int) -> np.ndarray:
         rows, columns = np.mgrid[:height, :width]
         drawn = np.full((height, width, 3), 90, np.uint8)
         drawn[(rows - height / 2) ** 2 + (columns - width / 2) ** 2 < (height / 4) ** 2] = 255
         return drawn
 
-    pictures = [ball(96, 128), ball(200, 100), ball(200, 100), ball(48, 256), ball(96, 128)]
+    images = [ball(96, 128), ball(200, 100), ball(200, 100), ball(48, 256), ball(96, 128)]
     with caplog.at_level(logging.WARNING):
-        path = record(tmp_path / "out.mp4", 25, [index / 25 for index in range(5)], pictures=pictures)
-    assert len([each for each in caplog.messages if "are scaled into the recording's 128 x 96" in each]) == 1
-    found = _pictures(path)
+        path = record(tmp_path / "out.mp4", 25, [index / 25 for index in range(5)], images=images)
+    assert len([each for each in caplog.messages if "are scaled to the recording's 128 x 96 px" in each]) == 1
+    found = _images(path)
     assert {each.shape for each in found} == {(96, 128, 3)}
     for number, (left, top) in ((1, (40, 0)), (3, (0, 36)), (4, (0, 0))):
         bright = found[number].mean(axis=2) > 170
@@ -199,11 +199,11 @@ def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     record(tmp_path / "link.mp4", 25, [0, 0.04])
     assert (tmp_path / "link.mp4").is_symlink()
     assert (tmp_path / "real.mp4").stat().st_mode & 0o777 == 0o640
-    assert len(_pictures(tmp_path / "real.mp4")) == 2
+    assert len(_images(tmp_path / "real.mp4")) == 2
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "http:x.mkv", "sp ace %d.mp4", "-dash.webm", "\N{SNOWMAN}.mov", "OUT.MP4"])
-def test_names_of_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_names_are_no_protocols(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     record(Path(name), 25, [0, 0.04])
     with (tmp_path / name).open("rb") as file, av.open(file) as container:
@@ -213,31 +213,31 @@ def test_names_of_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_killed_run_leaves_a_playable_file(tmp_path: Path, suffix: str) -> None:
     path = killed(tmp_path / f"out{suffix}")
-    found = _pictures(path)
+    found = _images(path)
     lost = {".mkv": 20, ".webm": 20}.get(suffix, 4)  # Matroska's clusters of half a second
     assert 100 - lost <= len(found) <= 100
     for index in (0, 50, len(found) - 1):
-        assert np.abs(found[index].astype(int) - picture_of(index)).mean() < 20
+        assert np.abs(found[index].astype(int) - image_of(index)).mean() < 20
     times = _packets(path)
     assert np.allclose(np.diff(times), 0.04, atol=0.011)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
 @pytest.mark.parametrize("suffix", ["", *FORMATS])
-def test_a_pipe_takes_what_can_be_played_as_it_comes(tmp_path: Path, suffix: str) -> None:
+def test_pipes_get_streamable_video(tmp_path: Path, suffix: str) -> None:
     pipe, kept = tmp_path / f"pipe{suffix}", tmp_path / "kept"
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: kept.write_bytes(pipe.read_bytes()))
     reader.start()
     record(pipe, 25, [index / 25 for index in range(50)])
     reader.join(30)
-    assert len(_pictures(kept)) == 50
+    assert len(_images(kept)) == 50
     assert pipe.is_fifo()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, suffix: str) -> None:
+def test_a_closed_pipe_ends_the_run(tmp_path: Path, suffix: str) -> None:
     pipe = tmp_path / f"pipe{suffix}"
     os.mkfifo(pipe)
 
@@ -251,7 +251,7 @@ def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, suffix: str) -> No
     with pytest.raises(
         OutputStoppedError, match="expected its reader to read on, found Broken pipe after frame"
     ) as told:
-        record(pipe, 25, [index / 25 for index in range(500)], pictures=[noise] * 500)
+        record(pipe, 25, [index / 25 for index in range(500)], images=[noise] * 500)
     assert told.value.exit_code == 1
     assert "make room" not in str(told.value)
     reader.join(30)
@@ -267,13 +267,13 @@ def test_standard_output_takes_a_video(tmp_path: Path) -> None:
     kept.write_bytes(
         subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout
     )
-    assert len(_pictures(kept)) == 50
+    assert len(_images(kept)) == 50
     with kept.open("wb") as file:
         subprocess.run([sys.executable, "-c", code], env=environment, check=True, stdout=file)
-    assert len(_pictures(kept)) == 50
+    assert len(_images(kept)) == 50
 
 
-def test_paths_that_can_not_be_written_are_refused_at_once(tmp_path: Path) -> None:
+def test_unwritable_paths_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     for name, expected in (
         ("folder.mp4", "found a folder"),
@@ -287,7 +287,7 @@ def test_paths_that_can_not_be_written_are_refused_at_once(tmp_path: Path) -> No
         assert told.value.exit_code == 2
 
 
-def test_an_encoder_that_this_ffmpeg_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_encoder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for suffix in (".mp4", ".mkv"):
         monkeypatch.setitem(FORMATS, suffix, replace(FORMATS[suffix], encoder="h264_of_nobody"))
     working = r"choose a suffix among \.m4v, \.mov, \.webm, \.avi, \.ts, \.gif"
@@ -296,11 +296,11 @@ def test_an_encoder_that_this_ffmpeg_lacks_is_told(tmp_path: Path, monkeypatch: 
     VideoSink(tmp_path / "out.webm", 25)
 
 
-def test_a_size_that_the_encoder_does_not_take_leaves_no_file(tmp_path: Path) -> None:
+def test_an_unsupported_size_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    picture = np.zeros((2, 20_000, 3), np.uint8)
-    with pytest.raises(OutputError, match="libx264 can't encode 20000 x 2 px"):
-        record(path, 25, [0, 0.04], pictures=[picture] * 2)
+    image = np.zeros((2, 20_000, 3), np.uint8)
+    with pytest.raises(OutputError, match="libx264 can't encode frames of 20000 x 2 px"):
+        record(path, 25, [0, 0.04], images=[image] * 2)
     assert not path.exists()
 
 
@@ -311,21 +311,21 @@ def test_nothing_is_written_without_a_frame(tmp_path: Path) -> None:
     assert (tmp_path / "out.mp4").read_bytes() == b"old"
 
 
-def test_an_interrupt_while_the_file_is_written_is_not_lost(tmp_path: Path) -> None:
+def test_an_interrupt_during_a_write_is_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     sink = VideoSink(path, 25, RAW)
     for index in range(10):
-        sink.write(Frame(picture_of(index), index, "made", media_s=index / 25), picture_of(index))
+        sink.write(Frame(image_of(index), index, "made", media_s=index / 25), image_of(index))
     file = sink._encoder._file
     file._raw = _Interrupted(file._raw)
     with pytest.raises(KeyboardInterrupt):
-        sink.write(Frame(picture_of(10), 10, "made", media_s=0.4), picture_of(10))
+        sink.write(Frame(image_of(10), 10, "made", media_s=0.4), image_of(10))
     sink.close()
-    assert len(_pictures(path)) == 11
+    assert len(_images(path)) == 11
 
 
 class _Interrupted:
-    """A file during whose next write Ctrl-C is pressed; the bytes are out, and their number is lost."""
+    """A file whose next write is interrupted by Ctrl-C after the bytes are written; their count is lost."""
 
     def __init__(self, file: object) -> None:
         self._file, self._is_due = file, True
@@ -341,27 +341,27 @@ class _Interrupted:
         return getattr(self._file, name)
 
 
-def test_ffmpeg_is_loaded_by_the_first_recording_only() -> None:
+def test_only_a_recording_loads_ffmpeg() -> None:
     code = "import fastsam_trt.sinks, fastsam_trt.cli.run, sys; print('av' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
-def test_a_recording_ends_where_its_source_does(tmp_path: Path) -> None:
-    """Few of its frames are written, and its last one is shown for longer or shorter than they are apart."""
+def test_a_recording_ends_with_its_source(tmp_path: Path) -> None:
+    """Few frames are written, and the last one is shown for longer or shorter than the interval between them."""
     path = tmp_path / "out.mp4"
     with VideoSink(path, 60, RAW, start_s=0.0, find_end_s=lambda: 8.125) as sink:
         for index, media_s in enumerate((0.5, 2.0, 4.0, 6.0, 8.0)):
-            picture = picture_of(index)
-            sink.write(Frame(picture, index, "made", media_s=media_s), picture)
+            image = image_of(index)
+            sink.write(Frame(image, index, "made", media_s=media_s), image)
     assert _duration_s(path) == pytest.approx(8.125, abs=0.001)
     assert _packets(path) == pytest.approx([0, 2, 4, 6, 8], abs=0.001)
 
 
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("times", [[0, 40, 80, 1080, 1120, 1160], [i * 40 for i in range(8)]])
-def test_a_file_tells_where_it_ends(tmp_path: Path, times: list[int], stride: int) -> None:
-    path = write_made(tmp_path / "in.mkv", [picture_of(i) for i in range(len(times))], times=times)
+def test_end_time_of_a_video_file(tmp_path: Path, times: list[int], stride: int) -> None:
+    path = write_made(tmp_path / "in.mkv", [image_of(i) for i in range(len(times))], times=times)
     with open_source(path, vid_stride=stride) as source:
         assert source.end_s is None
         assert len(list(source)) == -(-len(times) // stride)

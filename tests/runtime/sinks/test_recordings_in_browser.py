@@ -1,4 +1,4 @@
-"""Recordings in a real browser: they play to their end, and show what was filmed."""
+"""Recordings in a real browser: they play to their end with the right frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from support import headless_chromium
-from support.made_recordings import killed, picture_of, record, write_source
+from support.made_recordings import image_of, killed, record, write_source
 
 PLAY = """
 new Promise((done) => {
@@ -64,7 +64,7 @@ def _play(site: str, folder: Path, names: list[str]) -> dict[str, dict[str, obje
     return asyncio.run(browse())
 
 
-def test_recordings_play_to_their_end_and_show_what_was_filmed(site: str, tmp_path: Path) -> None:
+def test_recordings_play_to_their_end_with_the_right_frames(site: str, tmp_path: Path) -> None:
     names = [f"{name}{suffix}" for suffix in (".mp4", ".webm", ".mkv") for name in ("whole", "killed")]
     for name in names:
         if name.startswith("killed"):
@@ -72,25 +72,25 @@ def test_recordings_play_to_their_end_and_show_what_was_filmed(site: str, tmp_pa
         else:
             record(tmp_path / name, 25, [index / 25 for index in range(100)])
     found = _play(site, tmp_path, names)
-    last = picture_of(99)[0]
+    last = image_of(99)[0]
     for name in names:
         each = found[name]
         assert "error" not in each, (name, each)
         assert each["size"] == [128, 96]
         assert each["ended_s"] == pytest.approx(4.0, abs=0.06 if name.startswith("whole") else 0.9)
-        tolerance = 6 if name.startswith("whole") else 50  # the last pictures of a killed run are lost
+        tolerance = 6 if name.startswith("whole") else 50  # the last images of a killed run are lost
         assert np.allclose(each["left"], last[30], atol=tolerance), name
         assert np.allclose(each["right"], last[90], atol=tolerance), name
 
 
 def test_colours_odd_sizes_and_sound_in_a_browser(site: str, tmp_path: Path) -> None:
-    picture = np.zeros((61, 83, 3), np.uint8)
-    picture[:, :40] = (0, 0, 255)
-    picture[:, 40:] = (200, 60, 30)
+    image = np.zeros((61, 83, 3), np.uint8)
+    image[:, :40] = (0, 0, 255)
+    image[:, 40:] = (200, 60, 30)
     names = [f"out{suffix}" for suffix in (".mp4", ".webm", ".mov")]
     source = write_source(tmp_path / "source.mp4", "ac3")
     for name in names:
-        record(tmp_path / name, 25, [index / 25 for index in range(50)], pictures=[picture] * 50, sound=source)
+        record(tmp_path / name, 25, [index / 25 for index in range(50)], images=[image] * 50, sound=source)
     for name, each in _play(site, tmp_path, names).items():
         assert each["size"] == [84, 62]
         assert each["sound"], name

@@ -1,4 +1,4 @@
-"""The overlay's window: how it is closed, and that no frame is lost to that."""
+"""The overlay's window: ways to close it, and no frame lost by closing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Write = Callable[[Path, list[np.ndarray]], Path]
 
 
 class Screen:
-    """A window library: what is shown, what is pressed at which picture, and after which picture the window is closed.
+    """A window library: the images shown, keys pressed by image, and the image after which the window is closed.
 
     Args:
         tells: Whether it knows that a window was closed.
@@ -48,7 +48,7 @@ class Screen:
         patch.setattr(cv2, "getWindowProperty", self._property)
         patch.setattr(cv2, "destroyWindow", self._destroy)
 
-    def _show(self, title: str, picture: np.ndarray) -> None:
+    def _show(self, title: str, image: np.ndarray) -> None:
         self.shown += 1
         self.is_open = True
 
@@ -84,7 +84,7 @@ def _write(sink: Sink, times: int) -> None:
 
 
 @pytest.mark.parametrize("key", ["q", "\x1b"])
-def test_a_key_asks_for_the_end_and_what_still_comes_is_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_ends_the_run_and_later_frames_are_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(monkeypatch, {2: key})
     with WindowSink() as sink:
         _write(sink, 1)
@@ -97,7 +97,7 @@ def test_a_key_asks_for_the_end_and_what_still_comes_is_shown(key: str, monkeypa
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_a_window_that_its_button_closed_stays_closed(raises: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_closed_by_its_button_stays_closed(raises: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(monkeypatch, {}, closed=3, raises=raises)
     with WindowSink() as sink:
         _write(sink, 6)
@@ -105,7 +105,7 @@ def test_a_window_that_its_button_closed_stays_closed(raises: bool, monkeypatch:
     assert (screen.shown, screen.destroyed) == (3, 0)
 
 
-def test_a_window_library_that_can_not_tell_is_believed_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_library_without_visibility_counts_as_open(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(monkeypatch, {}, tells=False)
     with WindowSink() as sink:
         _write(sink, 3)
@@ -113,10 +113,10 @@ def test_a_window_library_that_can_not_tell_is_believed_to_show(monkeypatch: pyt
     assert (screen.shown, screen.destroyed) == (3, 1)
 
 
-def test_opencv_without_windows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opencv_without_windows_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     Screen(monkeypatch, {})
 
-    def imshow(title: str, picture: np.ndarray) -> None:
+    def imshow(title: str, image: np.ndarray) -> None:
         error = cv2.error("no")
         error.err = "not implemented"
         raise error

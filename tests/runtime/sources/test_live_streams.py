@@ -1,4 +1,4 @@
-"""Live sources on real streams, of ffmpeg where it is there, which stall, break off, change or send no video."""
+"""Live sources on real streams, of ffmpeg if installed, that stall, break off, change or send no video."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fastsam_trt.errors import (
     TruncatedSourceError,
 )
 from fastsam_trt.sources import Frame, SourceHealth
-from fastsam_trt.sources.stream_reader import StreamReader
+from fastsam_trt.sources.video.stream_reader import StreamReader
 from support.live_senders import (
     HEIGHT,
     WIDTH,
@@ -39,9 +39,9 @@ from support.live_senders import (
     Server,
     connect,
     free_port,
+    images,
     numbered,
     open_captures,
-    pictures,
     read_number,
     send,
     shown,
@@ -59,7 +59,7 @@ def _no_capture_is_left() -> Iterator[None]:
     assert until(lambda: not open_captures())
 
 
-def test_garbage_is_no_stream() -> None:
+def test_garbage_is_not_a_stream() -> None:
     garbage = random.Random(0).randbytes(200_000)
     with (
         Server(lambda connection, _: connection.sendall(garbage)) as server,
@@ -104,7 +104,7 @@ def _folder_over_http(folder: Path) -> Iterator[str]:
 def test_a_video_over_http_ends_at_its_end(
     tmp_path: Path, write_video: Callable[[Path, list[np.ndarray]], Path], suffix: str
 ) -> None:
-    write_video(tmp_path / f"clip{suffix}", pictures(0, 30))
+    write_video(tmp_path / f"clip{suffix}", images(0, 30))
     with _folder_over_http(tmp_path) as address, open_source(f"{address}/clip{suffix}") as source:
         assert shown(list(source)) == [(i, i) for i in range(30)]
         assert source.health == SourceHealth()
@@ -117,7 +117,7 @@ def test_an_image_over_http_is_one_frame(tmp_path: Path) -> None:
         assert shown(list(source)) == [(0, 77)]
 
 
-def test_a_stream_over_http_is_no_file() -> None:
+def test_a_stream_over_http_is_not_a_file() -> None:
     jpegs = [cv2.imencode(".jpg", numbered(i))[1].tobytes() for i in range(12)]
 
     def serve(connection: socket.socket, number: int) -> None:
@@ -131,7 +131,7 @@ def test_a_stream_over_http_is_no_file() -> None:
     with Server(serve) as server, open_source(f"http://127.0.0.1:{server.port}/video.mjpg") as source:
         numbers = []
         for frame in source:
-            numbers.append(read_number(frame.picture))
+            numbers.append(read_number(frame.image))
             if numbers[-1] == 10:
                 break
         assert source.health.reconnections >= 1
@@ -151,7 +151,7 @@ def test_a_sender_that_is_killed_and_comes_back_five_times() -> None:
                 wanted = len(frames) + 15
                 for frame in source:
                     frames.append(frame)
-                    if len(frames) >= wanted and read_number(frame.picture) >= 160 * (again - 1):
+                    if len(frames) >= wanted and read_number(frame.image) >= 160 * (again - 1):
                         break
                 sender.kill()
                 if again < 6:
@@ -160,19 +160,19 @@ def test_a_sender_that_is_killed_and_comes_back_five_times() -> None:
     finally:
         sender.kill()
     assert [frame.index for frame in frames] == list(range(len(frames)))
-    numbers = [read_number(frame.picture) for frame in frames]
+    numbers = [read_number(frame.image) for frame in frames]
     assert numbers == sorted(set(numbers))
     assert sorted({number // 160 for number in numbers}) == list(range(6))
     for frame, number in zip(frames, numbers, strict=True):
         width, height = sizes[number // 160 % 2]
-        assert frame.picture.shape == (height, width, 3)
+        assert frame.image.shape == (height, width, 3)
     assert (health.losses, health.stalls, health.reconnections) == (5, 0, 5)
     assert health.away_s > 0
 
 
 @needs_ffmpeg
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no SIGSTOP here")
-def test_a_sender_that_stands_still_is_noticed_in_time() -> None:
+def test_a_stalled_sender_is_noticed_in_time() -> None:
     port = free_port()
     with Sender(port, 0) as sender, connect(port, reconnect_s=0, stall_s=0.8) as source:
         frames = iter(source)
@@ -187,7 +187,7 @@ def test_a_sender_that_stands_still_is_noticed_in_time() -> None:
 
 @needs_ffmpeg
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no SIGSTOP here")
-def test_stop_while_a_sender_stands_still() -> None:
+def test_stop_while_a_sender_stalls() -> None:
     port = free_port()
     with Sender(port, 0) as sender, connect(port, stall_s=60) as source:
         frames = iter(source)
@@ -200,8 +200,8 @@ def test_stop_while_a_sender_stands_still() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to other processes here")
-def test_a_process_that_ends_while_a_stream_stands_still_ends_well() -> None:
-    """A read that came back while Python shuts down would abort the process; so its end waits for it."""
+def test_a_process_exits_cleanly_during_a_stall() -> None:
+    """A read that returned during Python's shutdown would abort the process, so the exit waits for it."""
     code = """
 import sys, time
 from fastsam_trt import open_source
@@ -228,7 +228,7 @@ except KeyboardInterrupt:
 
 
 @needs_ffmpeg
-def test_a_sender_that_changes_its_size_under_way(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sender_that_changes_its_size(caplog: pytest.LogCaptureFixture) -> None:
     small, large = transport_stream(0, 120, (WIDTH, HEIGHT)), transport_stream(200, 120, (640, 360))
     frames = []
 
@@ -241,17 +241,17 @@ def test_a_sender_that_changes_its_size_under_way(caplog: pytest.LogCaptureFixtu
         frames = list(source)
         assert source.health.losses == 1
         assert server.connections == 1
-    assert "now sends frames of 640 x 360 px, before 320 x 96" in caplog.text
-    shapes = {read_number(frame.picture) >= 200: set() for frame in frames}
+    assert "now sends frames of 640 x 360 px, after 320 x 96 px" in caplog.text
+    shapes = {read_number(frame.image) >= 200: set() for frame in frames}
     for frame in frames:
-        shapes[read_number(frame.picture) >= 200].add(frame.picture.shape)
+        shapes[read_number(frame.image) >= 200].add(frame.image.shape)
     assert shapes == {False: {(HEIGHT, WIDTH, 3)}, True: {(360, 640, 3)}}
     assert [frame.index for frame in frames] == list(range(len(frames)))
 
 
 @needs_ffmpeg
 def test_garbage_within_a_stream_does_not_end_it() -> None:
-    """What comes behind it is decoded, on the same connection; what was lost is counted."""
+    """Frames after it are decoded on the same connection; lost ones are counted."""
     stream, later = transport_stream(0, 60, (WIDTH, HEIGHT)), transport_stream(100, 60, (WIDTH, HEIGHT))
     garbage = random.Random(1).randbytes(400_000)
 
@@ -264,7 +264,7 @@ def test_garbage_within_a_stream_does_not_end_it() -> None:
         frames = list(source)
         health = source.health
         assert server.connections == 1
-    numbers = [read_number(frame.picture) for frame in frames]
+    numbers = [read_number(frame.image) for frame in frames]
     assert set(range(55)) | set(range(110, 160)) <= set(numbers)
     assert (health.losses, health.stalls) == (1, 0)
     assert health.stream_errors > 0
@@ -286,7 +286,7 @@ def test_a_stream_that_turns_into_garbage_for_good_is_lost() -> None:
     with Server(serve) as server, connect(server.port, reconnect_s=10, stall_s=0.6) as source:
         numbers = []
         for frame in source:
-            numbers.append(read_number(frame.picture))
+            numbers.append(read_number(frame.image))
             if numbers[-1] >= 130:
                 break
         assert (source.health.losses, source.health.stalls, source.health.reconnections) == (1, 1, 1)
@@ -294,8 +294,8 @@ def test_a_stream_that_turns_into_garbage_for_good_is_lost() -> None:
 
 
 @pytest.mark.parametrize("with_length", [True, False])
-def test_a_recording_of_mjpeg_lasts_as_long_as_was_filmed(with_length: bool) -> None:
-    """FFmpeg assumes 25 pictures a second; these are 10, and so small that several come in before it knows."""
+def test_a_recording_of_mjpeg_lasts_as_long_as_its_source(with_length: bool) -> None:
+    """FFmpeg assumes 25 frames per second; these are 10, and so small that several arrive before it notices."""
     step_s = 0.1
 
     def serve(connection: socket.socket, _: int) -> None:
@@ -312,14 +312,14 @@ def test_a_recording_of_mjpeg_lasts_as_long_as_was_filmed(with_length: bool) -> 
         assert source.fps is None
         frames = list(source)
     steps = len(frames) - 1
-    assert steps >= 10  # FFmpeg drops the last picture of a stream without lengths
+    assert steps >= 10  # FFmpeg drops the last image of a stream without lengths
     slow_s = frames[-1].captured_s - frames[4].captured_s - (steps - 4) * step_s  # by which this machine was late
     assert frames[-1].media_s == pytest.approx(steps * step_s + slow_s, abs=step_s + 0.5 * abs(slow_s))
 
 
 @needs_ffmpeg
-def test_a_recording_of_a_stream_lasts_as_long_as_was_filmed() -> None:
-    """Its timestamps count, however fast it comes, and over a loss the time that passed."""
+def test_a_recording_of_a_stream_lasts_as_long_as_its_source() -> None:
+    """Media times follow the timestamps, however fast frames arrive, and the clock during a loss."""
     stream = transport_stream(0, 60, (WIDTH, HEIGHT))
 
     def serve(connection: socket.socket, number: int) -> None:
@@ -329,18 +329,18 @@ def test_a_recording_of_a_stream_lasts_as_long_as_was_filmed() -> None:
 
     with Server(serve) as server, connect(server.port, reconnect_s=10) as source:
         frames = list(itertools.islice(source, 120))
-    assert [read_number(frame.picture) for frame in frames] == [*range(60), *range(60)]
+    assert [read_number(frame.image) for frame in frames] == [*range(60), *range(60)]
     away_s = frames[60].captured_s - frames[59].captured_s
     assert away_s > 0.5
     wanted = [i / 60 for i in range(60)] + [59 / 60 + away_s + i / 60 for i in range(60)]
     assert [frame.media_s for frame in frames] == pytest.approx(wanted, abs=2e-3)
 
 
-def test_a_file_over_http_that_breaks_off_says_so(
+def test_an_interrupted_file_over_http_is_an_error(
     tmp_path: Path, write_video: Callable[[Path, list[np.ndarray]], Path]
 ) -> None:
-    """The server promised more bytes: the end of these is not the end of the video."""
-    video = write_video(tmp_path / "clip.avi", pictures(0, 30)).read_bytes()
+    """The server announced more bytes, so this is not the end of the video."""
+    video = write_video(tmp_path / "clip.avi", images(0, 30)).read_bytes()
     head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(video)
 
     def serve(connection: socket.socket, number: int) -> None:
@@ -365,13 +365,13 @@ def test_a_file_over_http_that_breaks_off_says_so(
 @pytest.mark.parametrize("with_length", [True, False])
 @pytest.mark.parametrize("path", ["snapshot.cgi?x=1", "fenêtre?at=a b%20c"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
-def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, path: str, with_length: bool) -> None:
-    picture = cv2.imencode(suffix, numbered(77))[1].tobytes()
-    length = b"Content-Length: %d\r\n" % len(picture) if with_length else b""
+def test_an_image_over_http_is_detected_by_its_content(suffix: str, path: str, with_length: bool) -> None:
+    image = cv2.imencode(suffix, numbered(77))[1].tobytes()
+    length = b"Content-Length: %d\r\n" % len(image) if with_length else b""
 
     def serve(connection: socket.socket, _: int) -> None:
         connection.recv(4096)
-        connection.sendall(b"HTTP/1.0 200 OK\r\n" + length + b"\r\n" + picture)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n" + length + b"\r\n" + image)
 
     with Server(serve) as server, open_source(f"http://u:p@127.0.0.1:{server.port}/{path}") as source:
         assert (source.kind, source.frames) == ("images", 1)
@@ -380,7 +380,7 @@ def test_a_picture_over_http_is_told_by_its_bytes(suffix: str, path: str, with_l
     assert ":p@" not in frames[0].source
 
 
-def test_audio_alone_is_no_video() -> None:
+def test_audio_alone_is_refused() -> None:
     with (
         Server(lambda connection, _: connection.sendall(silent_wav())) as server,
         pytest.raises(SourceUnreadableError, match=r"expected a video or image, found audio \(pcm_s16le\)"),
@@ -388,8 +388,8 @@ def test_audio_alone_is_no_video() -> None:
         open_source(f"tcp://127.0.0.1:{server.port}")
 
 
-def test_a_text_over_http_is_no_video(tmp_path: Path) -> None:
-    """FFmpeg would show it as a terminal does."""
+def test_text_over_http_is_refused(tmp_path: Path) -> None:
+    """FFmpeg would render it as a terminal does."""
     (tmp_path / "readme.txt").write_text("which is no video\n" * 500)
     with _folder_over_http(tmp_path) as address, pytest.raises(SourceUnreadableError, match="image, found text"):
         open_source(f"{address}/readme.txt")

@@ -1,4 +1,4 @@
-"""Pipes as sources: standard input, FIFOs and file descriptors, with videos, pictures and what is neither."""
+"""Pipes as sources: standard input, FIFOs and file descriptors, with videos, images and other data."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
-from fastsam_trt.frames.content_type import sniff
+from fastsam_trt.frames.file_type import sniff
 from fastsam_trt.sinks.frame_names import FrameNames
 from fastsam_trt.sources import Frame
-from fastsam_trt.sources.picture_bytes import read_picture_bytes
-from fastsam_trt.sources.picture_source import PictureSource
-from fastsam_trt.sources.pipe import Peekable
+from fastsam_trt.sources.pipes.image_bytes import read_image_bytes
+from fastsam_trt.sources.pipes.image_source import ImageSource
+from fastsam_trt.sources.pipes.pipe import PeekableStream
 from fastsam_trt.streaming import resolve_policy
-from support.live_senders import numbered, pictures, read_number, shown
+from support.live_senders import images, numbered, read_number, shown
 from support.made_videos import silent_wav
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs and no /dev/fd here")
 
 
 def encode(container: str, numbers: range, *, codec: str = "mpeg4", rate: int = 25, **options: str) -> bytes:
-    """Numbered pictures as a video."""
+    """Numbered images as a video."""
     file = io.BytesIO()
     with av.open(file, "w", format=container, options=options) as output:
         stream = output.add_stream(codec, rate=rate, options={"qscale": "2", "flags": "+qscale", "g": "5"})
@@ -49,7 +49,7 @@ def encode(container: str, numbers: range, *, codec: str = "mpeg4", rate: int = 
 
 @contextmanager
 def piped(data: bytes) -> Iterator[str]:
-    """A pipe that data is written into; the name of its reading end."""
+    """A pipe that data are written to; yields the name of its read end."""
     reader, writer = os.pipe()
 
     def write() -> None:
@@ -98,7 +98,7 @@ def test_standard_input_has_many_names(name: str) -> None:
 
 
 def test_a_file_as_standard_input_is_a_file(tmp_path: Path) -> None:
-    """It can be sought in, so that an MP4 with its index at the end can be read."""
+    """It is seekable, so that an MP4 with its index at the end can be read."""
     clip = tmp_path / "clip"
     clip.write_bytes(encode("mp4", range(12)))
     with clip.open("rb") as file, open_source(f"pipe:{file.fileno()}") as source:
@@ -135,19 +135,21 @@ def test_a_stride_and_damage() -> None:
         frames = list(source)
         health = source.health
     assert len(frames) >= 50
-    assert read_number(frames[-1].picture) == 59
+    assert read_number(frames[-1].image) == 59
     assert health.stream_errors + health.damaged_frames + health.lost_frames > 0
     assert frames[-1].media_s == pytest.approx(59 / 25, abs=0.05)
 
 
 def test_an_mp4_needs_its_index_in_front() -> None:
     assert shown(read(encode("mp4", range(9), movflags="frag_keyframe+empty_moov"))) == [(i, i) for i in range(9)]
-    with pytest.raises(SourceUnreadableError, match=r"index at the end; put it in front: ffmpeg .* \+faststart"):
+    with pytest.raises(
+        SourceUnreadableError, match=r"index at the end; move the index to the front: ffmpeg .* \+faststart"
+    ):
         read(encode("mp4", range(9)))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff", ".ppm"])
-def test_a_picture_through_a_pipe_is_a_picture(suffix: str) -> None:
+def test_an_image_through_a_pipe(suffix: str) -> None:
     data = cv2.imencode(suffix, numbered(77))[1].tobytes()
     with piped(data) as name, open_source(name) as source:
         assert (source.kind, source.frames, source.fps) == ("images", 1, None)
@@ -155,28 +157,28 @@ def test_a_picture_through_a_pipe_is_a_picture(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".ppm"])
-def test_pictures_in_a_row_are_a_video(suffix: str) -> None:
-    data = b"".join(cv2.imencode(suffix, picture)[1].tobytes() for picture in pictures(0, 5))
+def test_a_sequence_of_images_is_a_video(suffix: str) -> None:
+    data = b"".join(cv2.imencode(suffix, image)[1].tobytes() for image in images(0, 5))
     with piped(data) as name, open_source(name) as source:
         assert source.kind == "video"
         assert shown(list(source)) == [(i, i) for i in range(5)]
 
 
-def test_a_picture_with_others_inside_is_one() -> None:
-    """As phones write it: a second JPEG behind the first, announced in its head (CIPA DC-007)."""
+def test_an_image_with_embedded_images_is_one_image() -> None:
+    """As phones write it: a second JPEG after the first, announced in its header (CIPA DC-007)."""
     first, second = (cv2.imencode(".jpg", numbered(number))[1].tobytes() for number in (5, 6))
     announced = first[:2] + b"\xff\xe2\x00\x06MPF\0" + first[2:]
     assert shown(read(announced + second)) == [(0, 5)]
 
 
-def test_frames_of_a_multipart_stream_belong_where_they_came() -> None:
-    """As `curl http://camera/video | ...` sends them; FFmpeg assumes 25 a second."""
+def test_media_times_of_a_multipart_stream_are_capture_times() -> None:
+    """As `curl http://camera/video | ...` sends them; FFmpeg assumes 25 frames per second."""
     reader, writer = os.pipe()
 
     def write() -> None:
         with open(writer, "wb", buffering=0) as file:
-            for picture in pictures(0, 8):
-                jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+            for image in images(0, 8):
+                jpeg = cv2.imencode(".jpg", image)[1].tobytes()
                 file.write(
                     b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n"
                 )
@@ -203,7 +205,7 @@ def test_frames_of_a_multipart_stream_belong_where_they_came() -> None:
         (cv2.imencode(".jpg", numbered(7))[1].tobytes()[:900], "found a JPEG that is"),
     ],
 )
-def test_what_is_no_video_is_one_clear_line(data: bytes, found: str) -> None:
+def test_data_that_are_not_a_video_are_refused_in_one_line(data: bytes, found: str) -> None:
     with pytest.raises(SourceUnreadableError, match=found) as caught:
         read(data)
     assert "\n" not in str(caught.value)
@@ -214,7 +216,7 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
     path = tmp_path / "pages.tif"
     assert cv2.imwritemulti(str(path), [numbered(number) for number in range(3)])
     data = path.read_bytes()
-    source = PictureSource("-", data)
+    source = ImageSource("-", data)
     assert (source.kind, source.frames) == ("images", 3)
     frames = list(source)
     assert shown(frames) == [(0, 0), (1, 1), (2, 2)]
@@ -222,13 +224,13 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
     names = FrameNames("images")
     assert [names.stem(frame) for frame in frames] == ["stdin-1", "stdin-2", "stdin-3"]
     with pytest.raises(SourceUnreadableError, match="the end of its list of pages, found 1 page"):
-        list(PictureSource("-", data[: len(data) // 2]))
+        list(ImageSource("-", data[: len(data) // 2]))
 
 
-def test_a_large_picture_is_looked_at_once() -> None:
-    """Or else a pipe, which brings 64 KiB at a time, takes minutes for what is read in a second."""
+def test_a_large_image_is_buffered_once() -> None:
+    """Otherwise a pipe, which gives 64 KiB at a time, takes minutes instead of a second."""
 
-    class Counted(Peekable):
+    class Counted(PeekableStream):
         looked_at_b = 0
 
         def __init__(self, data: bytes) -> None:
@@ -246,32 +248,32 @@ def test_a_large_picture_is_looked_at_once() -> None:
     for suffix in (".ppm", ".bmp", ".png"):
         data = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 256, (500, 800, 3), np.uint8))[1].tobytes()
         source = Counted(data)
-        assert read_picture_bytes("made", source, sniff(data)) == data
+        assert read_image_bytes("made", source, sniff(data)) == data
         assert source.looked_at_b < 3 * len(data)
         followed = Counted(data * 2)
-        assert read_picture_bytes("made", followed, sniff(data)) is None
+        assert read_image_bytes("made", followed, sniff(data)) is None
         assert followed.peek(2 * len(data)) == data * 2
 
 
-def test_audio_alone_is_no_video() -> None:
+def test_audio_alone_is_refused() -> None:
     with pytest.raises(SourceUnreadableError, match="found audio"):
         read(silent_wav())
 
 
-def test_pipes_that_can_not_be_read() -> None:
+def test_unreadable_pipes_are_refused() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     os.close(writer)
-    with pytest.raises(SourceNotFoundError, match=r"expected a pipe that can be read, found none \(Bad file"):
+    with pytest.raises(SourceNotFoundError, match=r"expected a readable pipe, found none \(Bad file"):
         open_source(f"pipe:{reader}")
     main, terminal = os.openpty()
-    with pytest.raises(SourceNotFoundError, match=r"found a terminal; send it some: cat .* --video -"):
+    with pytest.raises(SourceNotFoundError, match=r"found a terminal; pipe a video in: cat .* --video -"):
         open_source(f"/dev/fd/{terminal}")
     os.close(main)
     os.close(terminal)
 
 
-def test_stop_ends_the_waiting_for_a_writer() -> None:
+def test_stop_ends_the_wait_for_a_writer() -> None:
     video = encode("mpegts", range(12))
     reader, writer = os.pipe()
     os.write(writer, video[: 188 * (len(video) // 188)])
@@ -287,8 +289,8 @@ def test_stop_ends_the_waiting_for_a_writer() -> None:
 
 
 @pytest.mark.parametrize("after", ["", "video"])
-def test_an_interrupt_ends_the_waiting(tmp_path: Path, after: str) -> None:
-    """While a FIFO has no writer, and while FFmpeg waits for more of a video."""
+def test_an_interrupt_ends_the_wait(tmp_path: Path, after: str) -> None:
+    """While a FIFO has no writer, and while FFmpeg waits for more data."""
     code = (
         "import sys; from fastsam_trt import open_source\n"
         "print('here', flush=True)\n"
@@ -316,7 +318,7 @@ def test_an_interrupt_ends_the_waiting(tmp_path: Path, after: str) -> None:
 
 
 def test_the_command_takes_a_pipe(tmp_path: Path) -> None:
-    """Its end is the end of the run, without an error; what is no video is one line on stderr."""
+    """Its end is the end of the run, without an error; other data give one line on stderr."""
     command = [sys.executable, "-m", "fastsam_trt", "run", "--video", "-", "--model", "colours"]
     out = tmp_path / "out.jsonl"
     video = encode("mpegts", range(12))
@@ -325,7 +327,7 @@ def test_the_command_takes_a_pipe(tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 12
     done = subprocess.run(command, input=b"no video", capture_output=True, check=False, timeout=90)
     assert done.returncode == 1
-    assert done.stderr == b"fastsam-trt: error: source '-': expected a video or picture, found text\n"
+    assert done.stderr == b"fastsam-trt: error: source '-': expected a video or image, found text\n"
 
 
 def test_two_iterations_are_one_stream() -> None:

@@ -1,4 +1,4 @@
-"""Folders, globs and files of many pictures: nothing left out in silence, and one bad file ends no run."""
+"""Folders, globs and multi-page files: skipped files are counted, and one bad file does not end a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fastsam_trt.errors import (
     SourceUnreadableError,
     TruncatedSourceError,
 )
-from fastsam_trt.sources.found_file import look_into
+from fastsam_trt.sources.files.source_file import inspect_file
 from fastsam_trt.streaming import Flow
 from support.colour_models import scene
 
@@ -39,7 +39,7 @@ def _names(source: str | Path) -> list[str]:
         return [Path(frame.source).name for frame in opened]
 
 
-def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_files_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     _save(
@@ -52,7 +52,7 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         assert _names(folder) == ["b.png", "no suffix", "photo.txt"]
     (line,) = caplog.messages
-    assert line.startswith(f"source {str(folder)!r}: passed over 8 files that are no images or videos: 2 .txt, ")
+    assert line.startswith(f"source {str(folder)!r}: skipped 8 files that are not images or videos: 2 .txt, ")
     for part in (
         "1 .json",
         "1 without a suffix",
@@ -65,11 +65,11 @@ def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
     caplog.clear()
     assert _names(str(folder / "**" / "*.png")) == ["b.png", "c.png", "d.png"]
     assert not caplog.messages
-    with pytest.raises(SourceNotFoundError, match=r"found 1 file that is no image or video: 1 \.json"):
+    with pytest.raises(SourceNotFoundError, match=r"found 1 file that is not an image or video: 1 \.json"):
         open_source(str(folder / "*.json"))
 
 
-def test_a_folder_of_media_alone_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_of_media_alone_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     _save(tmp_path / "p", "a.png", ".hidden")
     with caplog.at_level(logging.DEBUG):
         assert _names(tmp_path / "p") == ["a.png"]
@@ -90,7 +90,7 @@ def test_natural_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "suffix", [".mts", ".M2TS", ".mod", ".tod", ".vob", ".3gp", ".divx", ".f4v", ".xyz", "", ".jpg"]
 )
-def test_a_video_of_any_name_is_one(tmp_path: Path, write_video: Write, suffix: str) -> None:
+def test_videos_are_detected_whatever_their_name(tmp_path: Path, write_video: Write, suffix: str) -> None:
     folder = tmp_path / "camera"
     folder.mkdir()
     frames = [np.full((32, 32, 3), 80 * i, np.uint8) for i in range(3)]
@@ -104,7 +104,7 @@ def test_a_video_of_any_name_is_one(tmp_path: Path, write_video: Write, suffix: 
 
 
 @pytest.mark.parametrize("name", ["text.mp4", "page.nfo", "text", "doc.mp4", "sound.mkv"])
-def test_what_is_known_to_be_no_video_is_named(tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_videos_are_named(tmp_path: Path, name: str) -> None:
     start = {"doc.mp4": b"%PDF-1.7\n", "sound.mkv": b"fLaC\0\0"}.get(name, b"a text of many words\n")
     (tmp_path / name).write_bytes(start * 40)
     found = {"doc.mp4": "a PDF", "sound.mkv": r"audio \(FLAC\)"}.get(name, "text")
@@ -113,7 +113,7 @@ def test_what_is_known_to_be_no_video_is_named(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "AVIF"])
-def test_an_animated_picture_is_a_video(tmp_path: Path, form: str) -> None:
+def test_an_animated_image_is_a_video(tmp_path: Path, form: str) -> None:
     levels = (40, 120, 200, 80)
     first, *rest = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in levels]
     path = tmp_path / "moving.jpg"
@@ -123,7 +123,7 @@ def test_an_animated_picture_is_a_video(tmp_path: Path, form: str) -> None:
         for _ in range(2):
             frames = list(source)
             assert [frame.media_s for frame in frames] == pytest.approx([0, 0.04, 0.12, 0.24], abs=0.011)
-            found = [frame.picture.mean() for frame in frames]
+            found = [frame.image.mean() for frame in frames]
             np.testing.assert_allclose(found, levels, atol=4)
     with open_source(path, vid_stride=3) as source:
         assert [frame.index for frame in source] == [0, 3]
@@ -138,12 +138,12 @@ def test_an_animated_picture_is_a_video(tmp_path: Path, form: str) -> None:
     assert seen[:3] == [0, 1, 2]
 
 
-def test_an_animation_may_have_a_picture_for_old_viewers(tmp_path: Path) -> None:
-    pictures = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in (255, 40, 120)]
+def test_an_animation_may_have_a_fallback_image(tmp_path: Path) -> None:
+    images = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in (255, 40, 120)]
     path = tmp_path / "x.png"
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], default_image=True)
+    images[0].save(path, save_all=True, append_images=images[1:], default_image=True)
     with open_source(path) as source:
-        assert [int(frame.picture[0, 0, 0]) for frame in source] == [40, 120]
+        assert [int(frame.image[0, 0, 0]) for frame in source] == [40, 120]
 
 
 def test_a_gif_of_one_frame_is_an_image(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_a_gif_of_one_frame_is_an_image(tmp_path: Path) -> None:
         assert len(list(source)) == 1
 
 
-def _tiff(path: Path, *pictures: np.ndarray) -> Path:
-    first, *rest = map(Image.fromarray, pictures)
+def _tiff(path: Path, *images: np.ndarray) -> Path:
+    first, *rest = map(Image.fromarray, images)
     first.save(path, "TIFF", save_all=True, append_images=rest)
     return path
 
@@ -168,7 +168,7 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
     with open_source(path) as source:
         assert (source.kind, source.frames) == ("images", 3)
         frames = list(source)
-    assert [frame.picture.shape[:2] for frame in frames] == sizes
+    assert [frame.image.shape[:2] for frame in frames] == sizes
     assert [Path(frame.source).name for frame in frames] == ["scan.tif#1", "scan.tif#2", "scan.tif#3"]
     with open_source(folder) as source:
         assert source.frames == 5
@@ -176,7 +176,7 @@ def test_every_page_of_a_tiff_is_an_image(tmp_path: Path) -> None:
 
 
 def test_a_tiff_of_ten_thousand_pages(tmp_path: Path) -> None:
-    """Each is a directory and four pixels, which no library writes as fast."""
+    """Each page is a directory and four pixels, written by hand for speed."""
     pages, parts, page_b = 10_000, [b"II*\0\x08\0\0\0"], 2 + 12 * 8 + 4 + 4
     for page in range(pages):
         at = 8 + page * page_b
@@ -191,12 +191,12 @@ def test_a_tiff_of_ten_thousand_pages(tmp_path: Path) -> None:
     with open_source(tmp_path / "many.tif") as source:
         assert source.frames == pages
         first = list(itertools.islice(source, 300))
-    assert [int(frame.picture[0, 0, 0]) for frame in first] == [page % 251 for page in range(300)]
-    with look_into(tmp_path / "many.tif").open_pictures("x") as file:
+    assert [int(frame.image[0, 0, 0]) for frame in first] == [page % 251 for page in range(300)]
+    with inspect_file(tmp_path / "many.tif").open_images("x") as file:
         assert file.read(pages - 1)[0, 0] == (pages - 1) % 251
 
 
-def test_a_broken_page_is_told_and_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_page_is_logged_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = _tiff(tmp_path / "scan.tif", *(np.full((64, 64), 60 * i, np.uint8) for i in range(3)))
     data = path.read_bytes()
     path.write_bytes(data[:-2000])  # its last page is cut short
@@ -220,7 +220,7 @@ def test_pages_that_fail_count_as_their_file(tmp_path: Path, caplog: pytest.LogC
         list(pipeline.stream(path))
 
 
-def test_one_file_that_can_not_be_used_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_unusable_file_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("a.png", "c.png", "e.png"):
@@ -240,14 +240,14 @@ def test_one_file_that_can_not_be_used_ends_no_run(tmp_path: Path, caplog: pytes
     assert any("d.png" in message and "found a PDF" in message for message in warned)
     with open_source(folder) as source, Flow(source, pipeline) as flow, pytest.raises(FilesFailedError):
         list(flow)
-    assert flow.figures.snapshot().failed == 2
+    assert flow.stats.snapshot().failed == 2
     assert list(flow) == []
     with pytest.raises(PromptError):
         list(pipeline.stream(folder / "b.png"))
 
 
 def test_failures_of_the_last_files_are_counted(tmp_path: Path) -> None:
-    """The source has been read to its end when they fail."""
+    """They fail after the source has been read to its end."""
     for i in range(6):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((8, 8, 3), np.uint8))
     pipeline = Pipeline("colours", boxes=[(100, 100, 200, 200)])
@@ -255,7 +255,7 @@ def test_failures_of_the_last_files_are_counted(tmp_path: Path) -> None:
         list(pipeline.stream(str(tmp_path / "*.png")))
 
 
-def test_a_run_that_is_stopped_tells_no_failures(tmp_path: Path) -> None:
+def test_a_stopped_run_reports_no_failures(tmp_path: Path) -> None:
     for i in range(4):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((8, 8, 3), np.uint8))
     pipeline = Pipeline("colours", points=[(200, 200)])

@@ -1,4 +1,4 @@
-"""Names of sources: what each means, on any machine and in any folder."""
+"""Names of sources: what each one means, on any machine and in any folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt import open_source
-from fastsam_trt.cli.output_checks import place_video
+from fastsam_trt.cli.output_checks import resolve_video_path
 from fastsam_trt.errors import (
     AmbiguousSourceError,
     OptionError,
@@ -21,12 +21,12 @@ from fastsam_trt.errors import (
     SourceUnreadableError,
 )
 from fastsam_trt.sources import opener
-from fastsam_trt.sources.naming import as_path, printable
+from fastsam_trt.sources.names import as_path, printable
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a picture in it."""
+    """The current folder, with an image in it."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
-    """Targets of the cameras and streams that were to be opened."""
+    """Targets of the cameras and streams that are opened."""
     opened: list[str | int] = []
     for name in ("LiveSource", "open_address"):
         monkeypatch.setattr(opener, name, lambda _name, target, *_, **__: opened.append(target))
@@ -45,13 +45,13 @@ def live(monkeypatch: pytest.MonkeyPatch) -> list[str | int]:
 
 def _sizes(name: Any) -> list[tuple[int, ...]]:
     with open_source(name) as source:
-        return [frame.picture.shape[:2] for frame in source]
+        return [frame.image.shape[:2] for frame in source]
 
 
 @pytest.mark.parametrize(
     "name", ["demo", "0", "cam0", "rtsp:", "a:b.png", "photo[1].png", "-", "line\nbreak.png", "x.png "]
 )
-def test_a_path_is_a_path(here: Path, live: list[str | int], name: str) -> None:
+def test_path_objects_are_paths(here: Path, live: list[str | int], name: str) -> None:
     Path("photo.png").rename(name)
     assert _sizes(Path(name)) == [(8, 12)]
     assert _sizes(here / name) == [(8, 12)]
@@ -74,7 +74,7 @@ def test_odd_names_are_files(here: Path, name: str) -> None:
     ("name", "ways"),
     [("demo", ["./demo", "demo://"]), ("0", ["./0", "/dev/video0"]), ("cam3", ["./cam3", "/dev/video3"])],
 )
-def test_a_name_of_two_meanings_is_refused_with_both(
+def test_an_ambiguous_name_is_refused_with_both_meanings(
     here: Path, live: list[str | int], name: str, ways: list[str]
 ) -> None:
     Path(name).mkdir()
@@ -147,7 +147,7 @@ def test_file_addresses_are_files(here: Path, live: list[str | int]) -> None:
     assert live == []
 
 
-def test_the_home_folder_is_found(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folder_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here))
     assert _sizes("~/photo.png") == [(8, 12)]
     with pytest.raises(SourceNotFoundError):
@@ -165,7 +165,9 @@ def test_types_of_sources(here: Path, live: list[str | int]) -> None:
         open_source(number)
     assert [(type(each), each) for each in live] == [(int, 3)] * 3
     for wrong in (None, True, 1.5, [], ["photo.png"], ("photo.png",), object(), np.zeros((4, 4, 3), np.uint8)):
-        with pytest.raises(SourceTypeError, match="expected a str, a path or the int of a camera, found") as caught:
+        with pytest.raises(
+            SourceTypeError, match="expected a str, a path or a camera number as an int, found"
+        ) as caught:
             open_source(wrong)
         assert isinstance(caught.value, TypeError)
         assert "\n" not in str(caught.value)
@@ -174,22 +176,22 @@ def test_types_of_sources(here: Path, live: list[str | int]) -> None:
             open_source("demo", vid_stride=stride)  # type: ignore[arg-type]
     assert open_source("demo", vid_stride=np.int64(100)).frames == open_source("demo", vid_stride=100).frames
     for number in (-1, 10**12):
-        with pytest.raises(SourceNotFoundError, match="camera's number, 0 to"):
+        with pytest.raises(SourceNotFoundError, match="a camera number from 0 to"):
             open_source(number)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 5000, "nul\0byte.png", " photo.png"])
-def test_names_of_nothing(here: Path, name: str) -> None:
+def test_names_that_do_not_exist(here: Path, name: str) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
         open_source(name)
     assert "\n" not in str(caught.value)
     if name == " photo.png":
-        assert "there is 'photo.png'" in str(caught.value)
+        assert "but 'photo.png' exists" in str(caught.value)
 
 
 def test_links_and_devices_are_named(here: Path) -> None:
     Path("gone.png").symlink_to("nowhere.png")
-    with pytest.raises(SourceNotFoundError, match="a link that leads nowhere"):
+    with pytest.raises(SourceNotFoundError, match="a broken link"):
         open_source("gone.png")
     with pytest.raises(SourceUnreadableError, match="another kind of device"):
         open_source("/dev/null")
@@ -213,7 +215,7 @@ def test_names_that_are_not_utf8(here: Path) -> None:
 
 def test_videos_saved_into_a_folder_have_their_sources_name(tmp_path: Path) -> None:
     folder = tmp_path / "out.mp4"
-    assert place_video(folder, "clip.mov") == folder
+    assert resolve_video_path(folder, "clip.mov") == folder
     folder.mkdir()
     for source, name in (
         ("in/clip.x.mov", "clip.x.mp4"),
@@ -231,7 +233,7 @@ def test_videos_saved_into_a_folder_have_their_sources_name(tmp_path: Path) -> N
         ("tcp://host:99", "host-99.mp4"),
         ("http://h/a%20b/", "a-20b.mp4"),
     ):
-        assert place_video(folder, source) == folder / name
+        assert resolve_video_path(folder, source) == folder / name
 
 
 def test_paths_of_addresses() -> None:

@@ -1,4 +1,4 @@
-"""Sources: every kind by its usual name, every frame in order, and clear errors for what is none."""
+"""Sources: every kind by name, every frame in order, and clear errors."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ import pytest
 
 from fastsam_trt import open_source
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
-from fastsam_trt.frames.image import as_bgr, read_picture
-from fastsam_trt.sources import SourceHealth
+from fastsam_trt.frames.image import as_bgr, read_image
+from fastsam_trt.sources import Frame, SourceHealth
 
 Write = Callable[[Path, list[np.ndarray]], Path]
 
 
 def _numbered(n: int) -> list[np.ndarray]:
-    """Frames that show their own number as six black or white blocks."""
+    """Frames that show their number as six black or white blocks."""
     bits = (np.arange(n)[:, None] >> np.arange(6)) & 1
     return [np.kron(row, np.full((32, 16), 255)).astype(np.uint8)[..., None].repeat(3, axis=2) for row in bits]
 
 
 def _numbers(frames: list) -> list[int]:
-    blocks = np.stack([frame.picture[16, 8::16, 0] > 128 for frame in frames])
+    blocks = np.stack([frame.image[16, 8::16, 0] > 128 for frame in frames])
     return (blocks @ (1 << np.arange(6))).tolist()
 
 
@@ -45,9 +45,7 @@ def test_a_video_gives_every_frame_in_order(tmp_path: Path, write_video: Write, 
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_frames_of_a_video_tell_their_place_and_when_they_were_read(
-    tmp_path: Path, write_video: Write, suffix: str
-) -> None:
+def test_video_frames_have_media_and_capture_times(tmp_path: Path, write_video: Write, suffix: str) -> None:
     path = write_video(tmp_path / f"clip{suffix}", _numbered(40))
     before_s = time.perf_counter()
     for stride in (1, 3):
@@ -62,7 +60,7 @@ def test_frames_of_a_video_tell_their_place_and_when_they_were_read(
         assert [frame.timestamp_s for frame in source] == pytest.approx([i / 30 for i in range(0, 300, 50)])
 
 
-def test_images_have_no_place_in_time(tmp_path: Path, write_video: Write) -> None:
+def test_images_have_no_media_time(tmp_path: Path, write_video: Write) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 30, 3), np.uint8))
     write_video(tmp_path / "b.avi", _numbered(3))
     with open_source(tmp_path) as source:
@@ -86,7 +84,10 @@ def test_stop_ends_every_kind_between_frames_without_an_error(tmp_path: Path, wr
 
 
 def test_sources_and_the_demo_import_in_any_order() -> None:
-    for modules in (["fastsam_trt.sources.demo_video", "fastsam_trt.sources"], ["fastsam_trt.sources.live"]):
+    for modules in (
+        ["fastsam_trt.sources.demo_video", "fastsam_trt.sources"],
+        ["fastsam_trt.sources.live.live_source"],
+    ):
         code = "\n".join(f"import {module}" for module in modules)
         subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -113,7 +114,7 @@ def test_images_folders_and_globs(tmp_path: Path, write_video: Write) -> None:
         assert [frame.index for frame in source] == [0]
     with open_source(tmp_path / "a.jpg") as source:
         (frame,) = source
-        assert frame.picture.shape == (20, 30, 3)
+        assert frame.image.shape == (20, 30, 3)
     write_video(tmp_path / "d.avi", _numbered(3))
     with open_source(tmp_path) as source:
         assert source.frames is None
@@ -162,7 +163,7 @@ def test_a_camera_or_stream_that_does_not_answer(name: str | int) -> None:
 
 
 @pytest.mark.parametrize("name", ["empty.mp4", "text.mp4", "text.txt", "empty.png", "text.png"])
-def test_what_is_no_video_or_image_is_refused(tmp_path: Path, name: str) -> None:
+def test_other_files_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"" if "empty" in name else b"this is no video, and no image either\n" * 40)
     with pytest.raises(SourceUnreadableError) as caught, open_source(path) as source:
@@ -170,7 +171,7 @@ def test_what_is_no_video_or_image_is_refused(tmp_path: Path, name: str) -> None
     assert str(path) in str(caught.value)
 
 
-def test_a_truncated_video_gives_what_is_readable_and_says_so(tmp_path: Path, write_video: Write) -> None:
+def test_a_truncated_video_gives_its_readable_frames_then_an_error(tmp_path: Path, write_video: Write) -> None:
     whole = write_video(
         tmp_path / "whole.avi", [np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8) for i in range(60)]
     )
@@ -201,33 +202,33 @@ def test_unreadable_files_in_a_folder_are_named_after_the_others(tmp_path: Path)
     assert seen == ["a.png", "c.png"]
 
 
-def _written(tmp_path: Path, picture: np.ndarray, name: str = "x.png") -> Path:
-    assert cv2.imwrite(str(tmp_path / name), picture)
+def _written(tmp_path: Path, image: np.ndarray, name: str = "x.png") -> Path:
+    assert cv2.imwrite(str(tmp_path / name), image)
     return tmp_path / name
 
 
 def test_image_files_of_every_kind_become_bgr(tmp_path: Path) -> None:
     bgr = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, bgr)), bgr)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, bgr)), bgr)
     alpha = np.concatenate([bgr, np.full((6, 8, 1), 7, np.uint8)], axis=2)
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, alpha)), bgr)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, alpha)), bgr)
     grey = bgr[..., 0]
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, grey)), np.stack([grey] * 3, axis=2))
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, bgr.astype(np.uint16) * 257)), bgr)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, grey)), np.stack([grey] * 3, axis=2))
+    np.testing.assert_array_equal(read_image(_written(tmp_path, bgr.astype(np.uint16) * 257)), bgr)
     np.testing.assert_array_equal(
-        read_picture(_written(tmp_path, grey.astype(np.uint16) * 257, "x.tiff")), np.stack([grey] * 3, axis=2)
+        read_image(_written(tmp_path, grey.astype(np.uint16) * 257, "x.tiff")), np.stack([grey] * 3, axis=2)
     )
     one = np.array([[[1, 2, 3]]], np.uint8)
-    np.testing.assert_array_equal(read_picture(_written(tmp_path, one)), one)
+    np.testing.assert_array_equal(read_image(_written(tmp_path, one)), one)
 
 
 def test_images_of_other_depths_are_named(tmp_path: Path) -> None:
     path = _written(tmp_path, np.zeros((4, 4, 3), np.float32), "x.tiff")
-    with pytest.raises(SourceUnreadableError, match="expected an image of 8 or 16 bits a channel, found float32"):
-        read_picture(path)
+    with pytest.raises(SourceUnreadableError, match="expected an image of 8 or 16 bits per channel, found float32"):
+        read_image(path)
 
 
-def test_links_that_lead_nowhere_and_folders_named_like_videos(tmp_path: Path) -> None:
+def test_broken_links_and_folders_named_like_videos(tmp_path: Path) -> None:
     _written(tmp_path, np.zeros((4, 4, 3), np.uint8), "b.png")
     (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
     (tmp_path / "c.mp4").mkdir()
@@ -244,18 +245,18 @@ def test_sixteen_bits_are_rounded_over_the_whole_range() -> None:
     np.testing.assert_array_equal(found, np.rint(np.arange(65536) / 257).astype(np.uint8))
 
 
-def test_pictures_that_fit_are_not_copied() -> None:
+def test_bgr_images_are_not_copied() -> None:
     frame = np.zeros((4, 4, 3), np.uint8)
     assert as_bgr(frame) is frame
 
 
 def test_photos_are_turned_upright_by_their_exif(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    picture = image.fromarray(np.zeros((20, 40, 3), np.uint8))
-    exif = picture.getexif()
+    image = image.fromarray(np.zeros((20, 40, 3), np.uint8))
+    exif = image.getexif()
     exif[0x0112] = 6
-    picture.save(tmp_path / "side.jpg", exif=exif)
-    assert read_picture(tmp_path / "side.jpg").shape == (40, 20, 3)
+    image.save(tmp_path / "side.jpg", exif=exif)
+    assert read_image(tmp_path / "side.jpg").shape == (40, 20, 3)
 
 
 @pytest.mark.parametrize(("vid_stride", "continuous"), [(1, True), (3, True), (10, False)])
@@ -268,3 +269,10 @@ def test_images_are_not_tracked(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
     with open_source(tmp_path) as source:
         assert not source.continuous
+
+
+def test_picture_is_the_deprecated_name_of_a_frames_image() -> None:
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), 0, "made")
+    with pytest.warns(DeprecationWarning, match=r"Frame\.picture is now Frame\.image") as caught:
+        assert frame.picture is frame.image
+    assert caught[0].filename == __file__

@@ -1,4 +1,4 @@
-"""Video files: every frame up to their real end, over damage, upright, at the right time, and clear refusals."""
+"""Video files: every frame to the real end, over damage, upright, with its timestamp; clear refusals."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from fastsam_trt import open_source
 from fastsam_trt.cli import main
 from fastsam_trt.errors import SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources import SourceHealth
-from fastsam_trt.sources.decoding import Decoder
-from fastsam_trt.sources.expected_pictures import ExpectedPictures
-from fastsam_trt.sources.media_file import MediaFile
-from fastsam_trt.sources.video_file import VideoFile
+from fastsam_trt.sources.video.container import VideoContainer
+from fastsam_trt.sources.video.decoder import Decoder
+from fastsam_trt.sources.video.lost_frames import LostFrames
+from fastsam_trt.sources.video.video_file import VideoFile
 from support.made_videos import SIZE, count_decodable, damage, number_of, numbered, remux, write_made
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")
@@ -34,9 +34,9 @@ SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")
 @pytest.fixture(scope="module")
 def long_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """24 seconds of H.264 with B-frames in each container."""
-    folder, pictures = tmp_path_factory.mktemp("long"), [numbered(number) for number in range(600)]
+    folder, images = tmp_path_factory.mktemp("long"), [numbered(number) for number in range(600)]
     options = {"preset": "superfast", "bf": "2", "g": "50", "crf": "28"}
-    return {suffix: write_made(folder / f"long{suffix}", pictures, options=options) for suffix in SUFFIXES}
+    return {suffix: write_made(folder / f"long{suffix}", images, options=options) for suffix in SUFFIXES}
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +56,11 @@ def _indices(frames: list) -> list[int]:
 
 
 def _numbers(frames: list) -> list[int]:
-    return [number_of(frame.picture) for frame in frames]
+    return [number_of(frame.image) for frame in frames]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_whole_files_give_every_frame_at_its_time(long_videos: dict[str, Path], suffix: str) -> None:
+def test_intact_files_give_every_frame_with_its_timestamp(long_videos: dict[str, Path], suffix: str) -> None:
     with open_source(long_videos[suffix]) as source:
         assert (source.fps, source.sound) == (25, None)
         assert source.frames == pytest.approx(600, abs=2)
@@ -75,9 +75,7 @@ def test_whole_files_give_every_frame_at_its_time(long_videos: dict[str, Path], 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_damaged_stretch_does_not_end_a_video(
-    tmp_path: Path, long_videos: dict[str, Path], suffix: str, seed: int
-) -> None:
+def test_damage_does_not_end_a_video(tmp_path: Path, long_videos: dict[str, Path], suffix: str, seed: int) -> None:
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(long_videos[suffix].read_bytes())
     damage(path, seed)
@@ -89,10 +87,10 @@ def test_a_damaged_stretch_does_not_end_a_video(
     assert places == sorted(places)
     assert _indices(frames) == sorted(set(_indices(frames)))
     if suffix == ".avi":  # by its index: its packets have no times
-        assert all(abs(frame.timestamp_s - number_of(frame.picture) / 25) < 0.09 for frame in frames[-200:])
+        assert all(abs(frame.timestamp_s - number_of(frame.image) / 25) < 0.09 for frame in frames[-200:])
     if suffix in {".mp4", ".mkv"}:  # whose packets, or the bytes between them, tell exactly what is missing
         assert len(frames) + health.lost_frames == 600
-        assert [(frame.index, number_of(frame.picture)) for frame in frames[-200:]] == [(i, i) for i in range(400, 600)]
+        assert [(frame.index, number_of(frame.image)) for frame in frames[-200:]] == [(i, i) for i in range(400, 600)]
         assert all(abs(frame.timestamp_s - frame.index / 25) < 0.09 for frame in frames)
 
 
@@ -105,7 +103,7 @@ def test_damage_at_the_end_costs_no_frames_that_threads_still_hold(
     for threads in (1, 16):
         path.write_bytes(long_videos[suffix].read_bytes())
         damage(path, begin=0.91)
-        with MediaFile("end", str(path)) as media:
+        with VideoContainer("end", str(path)) as media:
             decoder = Decoder(media.stream, threads=threads)
             frames = [
                 decoded.index
@@ -118,7 +116,7 @@ def test_damage_at_the_end_costs_no_frames_that_threads_still_hold(
     assert len(many) >= len(one) - 2
 
 
-def test_audio_that_is_longer_than_the_picture(short: Path) -> None:
+def test_audio_that_is_longer_than_the_video(short: Path) -> None:
     frames, health = _read(short)
     assert _numbers(frames) == list(range(50))
     assert health == SourceHealth()
@@ -151,13 +149,13 @@ def test_frames_of_a_variable_rate_keep_their_times(tmp_path: Path, suffix: str)
     assert health == SourceHealth()
 
 
-def test_pauses_longer_than_a_clock_may_jump(tmp_path: Path) -> None:
+def test_long_pauses(tmp_path: Path) -> None:
     for suffix in (".mp4", ".mkv"):
         path = write_made(tmp_path / f"p{suffix}", map(numbered, range(4)), times=[0, 40, 60_040, 60_080])
         assert [frame.timestamp_s for frame in _read(path)[0]] == pytest.approx([0, 0.04, 60.04, 60.08], abs=2e-3)
 
 
-def test_durations_that_are_not_known(tmp_path: Path, short: Path) -> None:
+def test_unknown_durations(tmp_path: Path, short: Path) -> None:
     fragmented = remux(short, tmp_path / "f.mp4", {"movflags": "frag_keyframe+empty_moov"})
     streamed = remux(short, tmp_path / "l.mkv", {"live": "1"})
     for path in (fragmented, streamed):
@@ -173,21 +171,21 @@ def test_raw_streams_have_times_by_their_rate(tmp_path: Path) -> None:
     assert [frame.timestamp_s for frame in frames] == pytest.approx([i / 25 for i in range(20)])
 
 
-def test_streams_that_were_strung_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_concatenated_streams(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one = write_made(tmp_path / "one.ts", map(numbered, range(60)))
     two = write_made(tmp_path / "two.ts", (numbered(i, (96, 240)) for i in range(60, 80)))
     path = tmp_path / "both.ts"
     path.write_bytes(one.read_bytes() + two.read_bytes() + one.read_bytes())
     with caplog.at_level(logging.WARNING):
         frames, health = _read(path)
-    assert [frame.picture.shape[:2] for frame in frames] == [SIZE] * 60 + [(96, 240)] * 20 + [SIZE] * 60
+    assert [frame.image.shape[:2] for frame in frames] == [SIZE] * 60 + [(96, 240)] * 20 + [SIZE] * 60
     assert _numbers(frames) == [*range(80), *range(60)]
     assert _indices(frames) == list(range(140))
     assert [frame.media_s for frame in frames] == pytest.approx([i / 25 for i in range(140)], abs=1e-3)
     assert (health.lost_frames, health.damaged_frames) == (0, 0)
-    assert [record.getMessage().split(" goes on ")[1] for record in caplog.records] == [
-        "with frames of 240 x 96 px, before 160 x 64",
-        "with frames of 160 x 64 px, before 240 x 96",
+    assert [record.getMessage().split(" continues ")[1] for record in caplog.records] == [
+        "with frames of 240 x 96 px, after 160 x 64 px",
+        "with frames of 160 x 64 px, after 240 x 96 px",
     ]
 
 
@@ -207,7 +205,7 @@ def _broken_off(tmp_path: Path, long_videos: dict[str, Path]) -> dict[str, Path]
     }
 
 
-def test_files_that_break_off(tmp_path: Path, long_videos: dict[str, Path]) -> None:
+def test_truncated_files(tmp_path: Path, long_videos: dict[str, Path]) -> None:
     for kind, path in _broken_off(tmp_path, long_videos).items():
         assert len(_read(path)[0]) == 600, kind
         cut, frames = _cut(path, tmp_path / f"cut{path.suffix}", 0.6), []
@@ -220,7 +218,7 @@ def test_files_that_break_off(tmp_path: Path, long_videos: dict[str, Path]) -> N
         assert _numbers(frames)[:200] == list(range(200))
 
 
-def test_a_file_with_something_behind_its_end_is_whole(tmp_path: Path, short: Path) -> None:
+def test_a_file_with_trailing_data_is_intact(tmp_path: Path, short: Path) -> None:
     path = tmp_path / "more.mp4"
     path.write_bytes(short.read_bytes() + random.Random(0).randbytes(5000))
     assert len(_read(path)[0]) == 50
@@ -228,27 +226,27 @@ def test_a_file_with_something_behind_its_end_is_whole(tmp_path: Path, short: Pa
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_pictures_are_turned_upright(tmp_path: Path, degrees: int, mirrored: bool) -> None:
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[:24, :32], picture[:24, 32:], picture[24:, :32] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+def test_frames_are_turned_upright(tmp_path: Path, degrees: int, mirrored: bool) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32], image[:24, 32:], image[24:, :32] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
     def turn(stream: av.VideoStream) -> None:
         stream.set_display_rotation(degrees, hflip=mirrored)
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
-    path = write_made(tmp_path / "turned.mov", [picture] * 3, prepare=turn)
-    expected = np.rot90(picture, degrees // 90)
+    path = write_made(tmp_path / "turned.mov", [image] * 3, prepare=turn)
+    expected = np.rot90(image, degrees // 90)
     expected = expected[:, ::-1] if mirrored else expected
     frames, _ = _read(path)
     assert len(frames) == 3
     for frame in frames:
-        assert frame.picture.flags.c_contiguous
-        assert frame.picture.shape == expected.shape
-        assert np.abs(frame.picture[4::8, 4::8].astype(int) - expected[4::8, 4::8]).max() < 30
+        assert frame.image.flags.c_contiguous
+        assert frame.image.shape == expected.shape
+        assert np.abs(frame.image[4::8, 4::8].astype(int) - expected[4::8, 4::8]).max() < 30
         assert frame.pixel_aspect == pytest.approx(3 / 4 if degrees % 180 else 4 / 3)
 
 
-def test_square_pixels_are_what_is_usual(short: Path) -> None:
+def test_pixels_are_square_by_default(short: Path) -> None:
     assert _read(short)[0][0].pixel_aspect == 1.0
 
 
@@ -276,12 +274,12 @@ def test_colours_follow_matrix_and_range(
     )
     if pix_fmt == "gray":
         bgr = bgr.mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, axis=2)
-    picture = np.kron(bgr, np.ones((32, 32, 1), np.uint8))
+    image = np.kron(bgr, np.ones((32, 32, 1), np.uint8))
     spaces, ranges = {"bt709": 1, "smpte170m": 6}, {False: 1, True: 2}
     with av.open(str(tmp_path / f"c{suffix}"), "w") as container:
         stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], pix_fmt
-        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+        stream.height, stream.width, stream.pix_fmt = *image.shape[:2], pix_fmt
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
         if space is not None:
             stream.codec_context.colorspace, stream.codec_context.color_range = spaces[space], ranges[whole]
             frame = frame.reformat(
@@ -291,12 +289,12 @@ def test_colours_follow_matrix_and_range(
         for _ in range(3):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    found = _read(tmp_path / f"c{suffix}")[0][0].picture
+    found = _read(tmp_path / f"c{suffix}")[0][0].image
     tolerance = 60 if pix_fmt == "rgb8" else 8
     assert np.abs(found[16, 16::32].astype(int) - bgr[0]).max() <= tolerance
 
 
-def test_a_stride_goes_on_behind_lost_frames(tmp_path: Path, long_videos: dict[str, Path]) -> None:
+def test_a_stride_continues_after_lost_frames(tmp_path: Path, long_videos: dict[str, Path]) -> None:
     path = tmp_path / "d.mkv"
     path.write_bytes(long_videos[".mkv"].read_bytes())
     frames, health = _read(damage(path), vid_stride=10)
@@ -317,11 +315,11 @@ def _cover(tmp_path: Path, suffix: str) -> Path:
     png = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     with av.open(str(path), "w") as container:
         sound = container.add_stream("mp3" if suffix == ".mp3" else "aac", rate=44100)
-        picture = container.add_stream("png", rate=1)
-        picture.width, picture.height, picture.pix_fmt = 8, 8, "rgb24"
-        picture.disposition = av.stream.Disposition.attached_pic
+        image = container.add_stream("png", rate=1)
+        image.width, image.height, image.pix_fmt = 8, 8, "rgb24"
+        image.disposition = av.stream.Disposition.attached_pic
         packet = av.Packet(png)
-        packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1, 1)
+        packet.stream, packet.pts, packet.dts, packet.time_base = image, 0, 0, Fraction(1, 1)
         container.mux(packet)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 44100
@@ -360,9 +358,9 @@ def _bytes(tmp_path: Path, name: str, data: bytes) -> Path:
     [
         (lambda short, tmp: _sound_alone(tmp), "found audio (aac)"),
         (lambda short, tmp: _cover(tmp, ".mp3"), "found audio (MP3)"),
-        (lambda short, tmp: _cover(tmp, ".mp4"), "found a cover picture beside aac"),
+        (lambda short, tmp: _cover(tmp, ".mp4"), "found a cover image and aac"),
         (lambda short, tmp: _tagged(short, tmp, b"encv"), "found an encrypted video"),
-        (lambda short, tmp: _tagged(short, tmp, b"zz9z"), "found a video of the codec 'zz9z'"),
+        (lambda short, tmp: _tagged(short, tmp, b"zz9z"), "found the codec 'zz9z'"),
         (
             lambda short, tmp: _bytes(tmp, "m.mp4", short.read_bytes()[: short.read_bytes().index(b"moov") + 300]),
             "index (moov) is missing or cut off",
@@ -371,8 +369,8 @@ def _bytes(tmp_path: Path, name: str, data: bytes) -> Path:
             lambda short, tmp: _bytes(tmp, "n.mp4", short.read_bytes()[: short.read_bytes().index(b"moov") - 4]),
             "index (moov) is missing or cut off",
         ),
-        (lambda short, tmp: _bytes(tmp, "g.mp4", random.Random(1).randbytes(200_000)), "that FFmpeg can't open as one"),
-        (lambda short, tmp: _bytes(tmp, "z.mp4", bytes(50_000)), "that FFmpeg can't open as one"),
+        (lambda short, tmp: _bytes(tmp, "g.mp4", random.Random(1).randbytes(200_000)), "that FFmpeg can't open"),
+        (lambda short, tmp: _bytes(tmp, "z.mp4", bytes(50_000)), "that FFmpeg can't open"),
         (lambda short, tmp: _bytes(tmp, "e.mp4", b""), "found an empty file"),
         (lambda short, tmp: _no_frames(tmp, ".mp4"), "expected a video or image, found no"),
         (lambda short, tmp: _no_frames(tmp, ".avi"), "expected a video or image, found no"),
@@ -384,7 +382,7 @@ def _bytes(tmp_path: Path, name: str, data: bytes) -> Path:
         ),
     ],
 )
-def test_what_is_no_video_is_refused_in_one_line(
+def test_files_that_are_not_videos_are_refused_in_one_line(
     tmp_path: Path, short: Path, capfd: pytest.CaptureFixture[str], make: object, found: str
 ) -> None:
     path = make(short, tmp_path)  # type: ignore[operator]
@@ -404,16 +402,16 @@ def test_playlists_do_not_read_other_files(tmp_path: Path, short: Path) -> None:
             list(video)
 
 
-def test_a_cover_beside_a_real_video_is_passed_over(tmp_path: Path, short: Path) -> None:
+def test_a_cover_image_beside_a_video_is_ignored(tmp_path: Path, short: Path) -> None:
     path = tmp_path / "both.mp4"
     png = cv2.imencode(".png", np.zeros((800, 800, 3), np.uint8))[1].tobytes()
     with av.open(str(short)) as old, av.open(str(path), "w") as new:
-        picture = new.add_stream("png", rate=1)
-        picture.width, picture.height, picture.pix_fmt = 800, 800, "rgb24"
-        picture.disposition = av.stream.Disposition.attached_pic
+        image = new.add_stream("png", rate=1)
+        image.width, image.height, image.pix_fmt = 800, 800, "rgb24"
+        image.disposition = av.stream.Disposition.attached_pic
         stream = new.add_stream_from_template(old.streams.video[0])
         packet = av.Packet(png)
-        packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1, 1)
+        packet.stream, packet.pts, packet.dts, packet.time_base = image, 0, 0, Fraction(1, 1)
         new.mux(packet)
         for each in old.demux(video=0):
             if each.dts is not None:
@@ -427,7 +425,7 @@ def test_a_cover_beside_a_real_video_is_passed_over(tmp_path: Path, short: Path)
     ["concat:a|b.mp4", "file:x.mp4", "a:b.mp4", "data:,x.mp4", "http:x.mp4", "-i.mp4", "%d.mp4", "x%03d.mp4", "none",
      "subfile,,start,0,end,0,,:x.mp4", os.fsdecode(b"\xff.mp4")],
 )  # fmt: skip
-def test_a_name_is_a_file_and_nothing_else(
+def test_names_are_files_and_not_protocols(
     tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -438,7 +436,7 @@ def test_a_name_is_a_file_and_nothing_else(
     assert _numbers(_read(Path(name))[0]) == list(range(50))
 
 
-def test_text_about_a_video_may_be_of_any_encoding(tmp_path: Path) -> None:
+def test_metadata_may_have_any_encoding(tmp_path: Path) -> None:
     path = write_made(tmp_path / "t.avi", map(numbered, range(3)), codec="mjpeg", pix_fmt="yuvj420p")
     data = path.read_bytes()
     assert data.count(b"Lavf") == 1
@@ -477,7 +475,7 @@ def test_closing_while_another_thread_reads(short: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
-def test_files_are_let_go_of(tmp_path: Path, short: Path) -> None:
+def test_files_are_released(tmp_path: Path, short: Path) -> None:
     garbage = _bytes(tmp_path, "g.mp4", bytes(5000))
     before = sum(1 for _ in Path("/proc/self/fd").iterdir())
     for number in range(200):
@@ -496,7 +494,7 @@ def test_frames_are_freed_without_the_garbage_collector(tmp_path: Path) -> None:
     code = f"""
 import gc, resource, sys
 gc.disable()
-from fastsam_trt.sources.video_file import VideoFile
+from fastsam_trt.sources.video.video_file import VideoFile
 def read():
     with VideoFile("x", {str(path)!r}) as video:
         return sum(1 for _ in video)
@@ -511,7 +509,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(done.stdout) / unit < 150_000  # 120 frames that stay would be 330 MB or more
 
 
-def test_a_disk_that_fails_is_no_end(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_disk_is_an_error(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = VideoFile("clip", short)
     with video, pytest.raises(SourceUnreadableError, match="can't be read on"):
         demux = video._media._demux
@@ -527,7 +525,7 @@ def test_a_disk_that_fails_is_no_end(short: Path, monkeypatch: pytest.MonkeyPatc
         assert frames
 
 
-def test_a_demuxer_that_never_gets_on_ends(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demuxer_without_progress_ends(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = VideoFile("clip", short)
     with video, pytest.raises(TruncatedSourceError):
         demux, calls = video._media._demux, []
@@ -548,7 +546,7 @@ def test_a_demuxer_that_never_gets_on_ends(short: Path, monkeypatch: pytest.Monk
     assert video.health.stream_errors == len(calls)
 
 
-def test_a_folder_adds_up_the_damage_of_its_videos(tmp_path: Path, long_videos: dict[str, Path]) -> None:
+def test_a_folder_sums_the_damage_of_its_videos(tmp_path: Path, long_videos: dict[str, Path]) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_bytes(long_videos[".mp4"].read_bytes())
         damage(tmp_path / name)
@@ -559,7 +557,7 @@ def test_a_folder_adds_up_the_damage_of_its_videos(tmp_path: Path, long_videos: 
         assert source.health.lost_frames == 2 * one.lost_frames
 
 
-def test_a_run_over_damage_ends_well_and_says_what_was_lost(
+def test_a_run_over_damage_reports_lost_frames(
     tmp_path: Path, long_videos: dict[str, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     path, stats = tmp_path / "damaged.mp4", tmp_path / "stats.json"
@@ -580,14 +578,14 @@ def test_a_run_over_damage_ends_well_and_says_what_was_lost(
 def test_the_shared_video(shared: Path) -> None:
     frames, health = _read(shared / "videos" / "bikes.mp4")
     assert _indices(frames) == list(range(250))
-    assert frames[0].picture.shape == (272, 640, 3)
+    assert frames[0].image.shape == (272, 640, 3)
     assert health == SourceHealth()
     narrow, _ = _read(shared / "videos" / "carphone_pristine.mp4", vid_stride=40)
     assert narrow[0].pixel_aspect == pytest.approx(128 / 117)
 
 
-def test_a_packet_whose_time_damage_made_up_costs_no_other_picture() -> None:
-    expected = ExpectedPictures(25)
+def test_a_packet_with_a_damaged_timestamp_loses_no_other_frame() -> None:
+    expected = LostFrames(25)
     lost = 0
     for index in range(100):
         time_s = index / 25

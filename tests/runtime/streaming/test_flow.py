@@ -1,4 +1,4 @@
-"""The flow: order, what is dropped, how frames age, what fails where, how it ends, and its figures."""
+"""Test flows: order, dropped frames, frame age, errors, endings and statistics."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from fastsam_trt import streaming
 from fastsam_trt.errors import FlowNotEnteredError, OptionError, TruncatedSourceError
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame, Kind, Source, SourceHealth
-from fastsam_trt.streaming import Flow, FlowFigures, Policy, resolve_policy
+from fastsam_trt.streaming import Flow, FlowStats, Policy, resolve_policy
 from fastsam_trt.streaming.channel import Channel, LatestSlot
 from fastsam_trt.streaming.histogram import Histogram, RollingHistogram
-from fastsam_trt.streaming.pace import Pace
+from fastsam_trt.streaming.policy import Pacer
 from support.made_results import made_result
 
 WAIT_S = 20.0
 
 
-class MadeSource(Source):
-    """Frames from a function, which may block; `made` tells when it has ended or was left."""
+class FakeSource(Source):
+    """A source whose frames come from a function, which may block; `finished` is set when the iteration ends."""
 
-    def __init__(self, kind: Kind, frames: Callable[[MadeSource], Iterator[Frame]], fps: float | None = None) -> None:
+    def __init__(self, kind: Kind, frames: Callable[[FakeSource], Iterator[Frame]], fps: float | None = None) -> None:
         self.kind = kind
         self.fps = fps
-        self.made = threading.Event()
+        self.finished = threading.Event()
         self.stopped = threading.Event()
         self._frames = frames
 
@@ -43,7 +44,7 @@ class MadeSource(Source):
         try:
             yield from self._frames(self)
         finally:
-            self.made.set()
+            self.finished.set()
 
     @property
     def health(self) -> SourceHealth:
@@ -54,8 +55,8 @@ class MadeSource(Source):
 
 
 @dataclass
-class MadePipeline:
-    """Passes frame numbers on; each half first calls a function with the number."""
+class FakePipeline:
+    """A pipeline that passes frame numbers on; `segment` and `select` first call a function with the number."""
 
     before_segment: Callable[[int], object] = lambda _: None
     before_select: Callable[[int], object] = lambda _: None
@@ -87,23 +88,23 @@ class MadePipeline:
         return made_result([np.ones((4, 4), bool)], pending=self.pending, size=(4, 4))
 
 
-def made_frame(number: int, **given: object) -> Frame:
-    return Frame(np.full((1, 1, 3), number % 256, np.uint8), number, "made", **given)
+def make_frame(number: int, **given: object) -> Frame:
+    return Frame(np.full((1, 1, 3), number % 256, np.uint8), number, "fake", **given)
 
 
-def count(n: int) -> Callable[[MadeSource], Iterator[Frame]]:
-    return lambda _: map(made_frame, range(n))
+def count(n: int) -> Callable[[FakeSource], Iterator[Frame]]:
+    return lambda _: map(make_frame, range(n))
 
 
-def forever(source: MadeSource) -> Iterator[Frame]:
+def forever(source: FakeSource) -> Iterator[Frame]:
     for number in itertools.count():
         if source.stopped.wait(0.001):
             return
-        yield made_frame(number)
+        yield make_frame(number)
 
 
 @pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
+def _all_threads_have_ended() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
@@ -114,9 +115,9 @@ def numbers(flow: Flow) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", ["images", "video"])
-def test_every_frame_comes_once_in_order(kind: Kind) -> None:
-    pipeline = MadePipeline()
-    with Flow(MadeSource(kind, count(200)), pipeline) as flow:
+def test_every_frame_comes_once_and_in_order(kind: Kind) -> None:
+    pipeline = FakePipeline()
+    with Flow(FakeSource(kind, count(200)), pipeline) as flow:
         assert flow.policy == "every"
         assert numbers(flow) == list(range(200))
     assert pipeline.begun == list(range(200))
@@ -126,105 +127,105 @@ def test_every_frame_comes_once_in_order(kind: Kind) -> None:
 
 @pytest.mark.parametrize(("kind", "rectangle"), [("images", "common"), ("video", "smallest"), ("live", "smallest")])
 def test_frames_of_one_size_get_the_smallest_rectangle(kind: Kind, rectangle: Rectangle) -> None:
-    pipeline = MadePipeline()
-    with Flow(MadeSource(kind, count(3)), pipeline, "every") as flow:
+    pipeline = FakePipeline()
+    with Flow(FakeSource(kind, count(3)), pipeline, "every") as flow:
         assert len(numbers(flow)) == 3
     assert pipeline.rectangles == [rectangle] * 3
 
 
-def test_stages_work_at_the_same_time() -> None:
-    """Each stage waits for the others to be in the middle of another frame, which no single thread could do."""
+def test_stages_run_at_the_same_time() -> None:
+    """Each stage waits until the others process another frame, which needs a thread per stage."""
     meeting = threading.Barrier(3, timeout=WAIT_S)
-    pipeline = MadePipeline(
+    pipeline = FakePipeline(
         before_segment=lambda number: 2 <= number < 12 and meeting.wait(),
         before_select=lambda number: 1 <= number < 11 and meeting.wait(),
     )
-    with Flow(MadeSource("video", count(12)), pipeline) as flow:
+    with Flow(FakeSource("video", count(12)), pipeline) as flow:
         for frame, _ in flow:
             if frame.index < 10:
                 meeting.wait()
     assert pipeline.begun == list(range(12))
 
 
-def test_every_holds_up_the_source_when_the_consumer_is_behind() -> None:
+def test_every_holds_up_the_source_if_the_consumer_is_slow() -> None:
     read: list[int] = []
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
+    def frames(source: FakeSource) -> Iterator[Frame]:
         for number in range(100):
             read.append(number)
-            yield made_frame(number)
+            yield make_frame(number)
 
-    with Flow(MadeSource("video", frames), MadePipeline()) as flow:
+    with Flow(FakeSource("video", frames), FakePipeline()) as flow:
         next(flow)
         time.sleep(0.1)
         assert len(read) < 15
-        assert sum(flow.figures.snapshot().queues.values()) <= 6
+        assert sum(flow.stats.snapshot().queues.values()) <= 6
         assert numbers(flow) == list(range(1, 100))
-    assert flow.figures.snapshot().dropped == 0
+    assert flow.stats.snapshot().dropped == 0
 
 
 def test_latest_drops_and_never_holds_up_the_source() -> None:
     first, go_on = threading.Event(), threading.Event()
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
-        yield made_frame(0)
+    def frames(source: FakeSource) -> Iterator[Frame]:
+        yield make_frame(0)
         assert first.wait(WAIT_S)
-        yield from map(made_frame, range(1, 100))
+        yield from map(make_frame, range(1, 100))
 
     def before_segment(number: int) -> None:
         first.set()
         assert go_on.wait(WAIT_S)
 
-    source = MadeSource("live", frames)
-    with Flow(source, MadePipeline(before_segment)) as flow:
+    source = FakeSource("live", frames)
+    with Flow(source, FakePipeline(before_segment)) as flow:
         assert flow.policy == "latest"
-        assert source.made.wait(WAIT_S)  # the source went through while the first frame was at the segmenter
+        assert source.finished.wait(WAIT_S)  # the source ended while the first frame was being segmented
         go_on.set()
         assert numbers(flow) == [0, 99]
-    snapshot = flow.figures.snapshot()
+    snapshot = flow.stats.snapshot()
     assert (snapshot.captured, snapshot.dropped, snapshot.frames) == (100, 98, 2)
 
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
-def test_frames_that_were_read_when_it_was_stopped_count_as_dropped(policy: Policy) -> None:
+def test_frames_that_wait_at_a_stop_count_as_dropped(policy: Policy) -> None:
     begun, read, stopped = threading.Event(), threading.Event(), threading.Event()
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
-        yield made_frame(0)
+    def frames(source: FakeSource) -> Iterator[Frame]:
+        yield make_frame(0)
         assert begun.wait(WAIT_S)
-        yield from map(made_frame, (1, 2))
+        yield from map(make_frame, (1, 2))
         read.set()
         assert stopped.wait(WAIT_S)
-        yield made_frame(3)  # read, though the source should stop
+        yield make_frame(3)  # read after the stop
 
     def before_segment(_: int) -> None:
         begun.set()
         assert stopped.wait(WAIT_S)
 
-    with Flow(MadeSource("live", frames), MadePipeline(before_segment), policy) as flow:
+    with Flow(FakeSource("live", frames), FakePipeline(before_segment), policy) as flow:
         assert read.wait(WAIT_S)
         flow.stop()
         stopped.set()
         assert numbers(flow) == [0]
-    snapshot = flow.figures.snapshot()
+    snapshot = flow.stats.snapshot()
     assert (snapshot.captured, snapshot.frames, snapshot.dropped) == (4, 1, 3)
 
 
-def test_latest_chooses_no_frame_while_one_waits_behind() -> None:
+def test_latest_begins_no_frame_while_another_waits_behind_the_segmenter() -> None:
     waiting = threading.Semaphore(0)
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
-        yield made_frame(0)
-        assert waiting.acquire(timeout=WAIT_S)  # 0 is selected from, then taken
-        yield made_frame(1)
+    def frames(source: FakeSource) -> Iterator[Frame]:
+        yield make_frame(0)
+        assert waiting.acquire(timeout=WAIT_S)  # 0 is being selected from, then taken
+        yield make_frame(1)
         assert waiting.acquire(timeout=WAIT_S)
-        yield from map(made_frame, range(2, 6))
+        yield from map(make_frame, range(2, 6))
 
-    source = MadeSource("live", frames)
-    pipeline = MadePipeline(before_select=lambda _: waiting.release())
+    source = FakeSource("live", frames)
+    pipeline = FakePipeline(before_select=lambda _: waiting.release())
     with Flow(source, pipeline) as flow:
         assert next(flow)[0].index == 0
-        assert source.made.wait(WAIT_S)  # 1 waits to be taken or is being selected from; 2 to 5 have been read
+        assert source.finished.wait(WAIT_S)  # 1 waits to be taken or is being selected from; 2 to 5 have been read
         time.sleep(0.05)
         assert len(set(pipeline.begun) & {2, 3, 4, 5}) <= 1  # one may have begun while 1 was being selected from
         assert numbers(flow)[-1] == 5
@@ -241,53 +242,53 @@ def test_while_decisions_are_pending_segmenting_waits_for_selecting(pending: tup
         time.sleep(0.05)
         selecting.clear()
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
+    def frames(source: FakeSource) -> Iterator[Frame]:
         for number in itertools.count():
             if source.stopped.wait(0.005):
                 return
-            yield made_frame(number)
+            yield make_frame(number)
 
-    pipeline = MadePipeline(
+    pipeline = FakePipeline(
         before_segment=lambda _: at_once.append(selecting.wait(0.02)), before_select=select, pending=pending
     )
-    with Flow(MadeSource("live", frames), pipeline) as flow:
+    with Flow(FakeSource("live", frames), pipeline) as flow:
         for _ in range(8):
             next(flow)
-    assert any(at_once[2:]) is not bool(pending)  # the second began before the first was known to leave some
+    assert any(at_once[2:]) is not bool(pending)  # the second frame began before the first had pending decisions
 
 
-def test_frames_do_not_grow_old_when_the_source_is_faster() -> None:
+def test_frames_do_not_age_if_the_source_is_faster() -> None:
     stage_s = 0.02
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
+    def frames(source: FakeSource) -> Iterator[Frame]:
         for number in range(300):
             time.sleep(0.002)
-            yield made_frame(number)
+            yield make_frame(number)
 
-    pipeline = MadePipeline(lambda _: time.sleep(stage_s / 2), lambda _: time.sleep(stage_s / 2))
-    with Flow(MadeSource("live", frames), pipeline) as flow:
+    pipeline = FakePipeline(lambda _: time.sleep(stage_s / 2), lambda _: time.sleep(stage_s / 2))
+    with Flow(FakeSource("live", frames), pipeline) as flow:
         for _ in flow:
             time.sleep(stage_s)  # the consumer is the slowest
-    snapshot = flow.figures.snapshot()
+    snapshot = flow.stats.snapshot()
     assert snapshot.frames > 5
     assert snapshot.dropped > 100
-    # Segmented and selected from (1), waiting until the one before is out (below 1), and out (1).
+    # In units of stage_s: segment and select (1), wait for the frame before (below 1), output (1).
     assert snapshot.age_p50_ms < 3.5 * stage_s * 1e3
 
 
-def test_every_of_a_live_source_loses_nothing() -> None:
-    with Flow(MadeSource("live", count(50)), MadePipeline(), "every") as flow:
+def test_every_drops_no_frame_of_a_live_source() -> None:
+    with Flow(FakeSource("live", count(50)), FakePipeline(), "every") as flow:
         assert numbers(flow) == list(range(50))
 
 
-def test_a_file_is_played_at_its_own_speed_under_latest() -> None:
-    def frames(source: MadeSource) -> Iterator[Frame]:
+def test_latest_plays_a_file_at_its_own_speed() -> None:
+    def frames(source: FakeSource) -> Iterator[Frame]:
         times_s = [number * 0.02 for number in range(10)]
-        return (made_frame(n, timestamp_s=5 + at, captured_s=0.0, media_s=at) for n, at in enumerate(times_s))
+        return (make_frame(n, timestamp_s=5 + at, captured_s=0.0, media_s=at) for n, at in enumerate(times_s))
 
-    pipeline = MadePipeline()
+    pipeline = FakePipeline()
     start_s = time.perf_counter()
-    with Flow(MadeSource("video", frames), pipeline, "latest") as flow:
+    with Flow(FakeSource("video", frames), pipeline, "latest") as flow:
         found = numbers(flow)
     assert found == sorted(set(found))
     assert found[-1] == 9
@@ -297,30 +298,30 @@ def test_a_file_is_played_at_its_own_speed_under_latest() -> None:
     assert pipeline.media_s == [number * 0.02 for number in found]
 
 
-def test_a_pace_without_timestamps_is_that_of_the_frame_rate() -> None:
-    pace = Pace(100.0)
-    given = [pace.give(made_frame(number)) for number in range(0, 20, 2)]
-    times = np.array([frame.captured_s for frame in given])
+def test_frames_without_timestamps_are_paced_by_the_frame_rate() -> None:
+    pacer = Pacer(100.0)
+    released = [pacer.wait_until_due(make_frame(number)) for number in range(0, 20, 2)]
+    times = np.array([frame.captured_s for frame in released])
     assert (times - times[0] >= np.arange(10) * 0.01 - 1e-4).all()
 
 
 def test_a_stop_ends_the_wait_for_a_frame_that_is_due_later() -> None:
-    def frames(source: MadeSource) -> Iterator[Frame]:
-        yield made_frame(0, timestamp_s=0.0)
-        yield made_frame(1, timestamp_s=1000.0)
+    def frames(source: FakeSource) -> Iterator[Frame]:
+        yield make_frame(0, timestamp_s=0.0)
+        yield make_frame(1, timestamp_s=1000.0)
 
-    with Flow(MadeSource("video", frames), MadePipeline(), "latest") as flow:
+    with Flow(FakeSource("video", frames), FakePipeline(), "latest") as flow:
         next(flow)
         flow.stop()
         assert numbers(flow) == []
 
 
-def test_policies_that_can_not_be() -> None:
+def test_impossible_policies_are_refused() -> None:
     with pytest.raises(OptionError, match="auto, latest or every"):
-        resolve_policy("newest", MadeSource("video", count(1)))
+        resolve_policy("newest", FakeSource("video", count(1)))
     with pytest.raises(OptionError, match="for images"):
-        Flow(MadeSource("images", count(1)), MadePipeline(), "latest")
-    assert [resolve_policy("auto", MadeSource(kind, count(1))) for kind in ("images", "video", "live")] == [
+        Flow(FakeSource("images", count(1)), FakePipeline(), "latest")
+    assert [resolve_policy("auto", FakeSource(kind, count(1))) for kind in ("images", "video", "live")] == [
         "every",
         "every",
         "latest",
@@ -328,14 +329,14 @@ def test_policies_that_can_not_be() -> None:
 
 
 def test_an_error_of_the_source_comes_after_all_its_frames() -> None:
-    error = TruncatedSourceError("made", 7, 9)
+    error = TruncatedSourceError("fake", 7, 9)
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
-        yield from map(made_frame, range(7))
+    def frames(source: FakeSource) -> Iterator[Frame]:
+        yield from map(make_frame, range(7))
         raise error
 
     found = []
-    with Flow(MadeSource("video", frames), MadePipeline()) as flow, pytest.raises(TruncatedSourceError) as caught:
+    with Flow(FakeSource("video", frames), FakePipeline()) as flow, pytest.raises(TruncatedSourceError) as caught:
         found.extend(frame.index for frame, _ in flow)
     assert caught.value is error
     assert "frames" in [entry.name for entry in caught.traceback]
@@ -345,7 +346,7 @@ def test_an_error_of_the_source_comes_after_all_its_frames() -> None:
 @pytest.mark.parametrize("policy", ["latest", "every"])
 @pytest.mark.parametrize("stage", ["segment", "select"])
 def test_an_error_of_a_stage_comes_after_the_frames_before_it(stage: str, policy: str) -> None:
-    error = ZeroDivisionError("made")
+    error = ZeroDivisionError("fake")
     seen: list[int] = []
 
     def fail(number: int) -> None:
@@ -353,15 +354,15 @@ def test_an_error_of_a_stage_comes_after_the_frames_before_it(stage: str, policy
         if len(seen) == 4:
             raise error
 
-    pipeline = MadePipeline(**{f"before_{stage}": fail})
-    source = MadeSource("live", forever)
+    pipeline = FakePipeline(**{f"before_{stage}": fail})
+    source = FakeSource("live", forever)
     found = []
     with Flow(source, pipeline, policy) as flow:
         with pytest.raises(ZeroDivisionError) as caught:
             for frame, _ in flow:
                 found.append(frame.index)
         assert found == seen[:3]
-        assert next(flow, None) is None  # once
+        assert next(flow, None) is None  # raised only once
     assert caught.value is error
     assert "fail" in [entry.name for entry in caught.traceback]
     assert error.__notes__ == [f"raised in the stage {stage!r} of a flow"]
@@ -369,8 +370,8 @@ def test_an_error_of_a_stage_comes_after_the_frames_before_it(stage: str, policy
 
 
 def test_an_error_of_the_consumer_ends_all_threads() -> None:
-    source = MadeSource("live", forever)
-    with pytest.raises(ZeroDivisionError), Flow(source, MadePipeline()) as flow:
+    source = FakeSource("live", forever)
+    with pytest.raises(ZeroDivisionError), Flow(source, FakePipeline()) as flow:
         for _ in flow:
             1 / 0  # noqa: B018
     assert flow.ended
@@ -378,26 +379,26 @@ def test_an_error_of_the_consumer_ends_all_threads() -> None:
 
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
-def test_a_consumer_that_leaves_ends_all_threads(policy: str) -> None:
-    with Flow(MadeSource("live", forever), MadePipeline(), policy) as flow:
+def test_a_consumer_that_breaks_ends_all_threads(policy: str) -> None:
+    with Flow(FakeSource("live", forever), FakePipeline(), policy) as flow:
         next(flow)
         for _ in flow:
             break
     assert flow.ended
-    assert flow.figures.snapshot().frames == 2  # the one that it left at is done too
+    assert flow.stats.snapshot().frames == 2  # including the frame at the break
 
 
-def test_a_consumer_that_never_asks_ends_all_threads() -> None:
-    with Flow(MadeSource("video", count(100)), MadePipeline()) as flow:
+def test_a_consumer_that_takes_nothing_ends_all_threads() -> None:
+    with Flow(FakeSource("video", count(100)), FakePipeline()) as flow:
         time.sleep(0.02)
     assert flow.ended
 
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
-def test_what_has_begun_comes_out_after_a_stop(policy: str) -> None:
-    pipeline = MadePipeline()
+def test_frames_that_had_begun_come_out_after_a_stop(policy: str) -> None:
+    pipeline = FakePipeline()
     found = []
-    with Flow(MadeSource("live", forever), pipeline, policy) as flow:
+    with Flow(FakeSource("live", forever), pipeline, policy) as flow:
         for frame, _ in flow:
             found.append(frame.index)
             if len(found) == 5:
@@ -409,11 +410,11 @@ def test_what_has_begun_comes_out_after_a_stop(policy: str) -> None:
 
 
 def test_a_signal_may_stop_it_while_its_thread_waits() -> None:
-    def frames(source: MadeSource) -> Iterator[Frame]:
-        yield made_frame(0)
+    def frames(source: FakeSource) -> Iterator[Frame]:
+        yield make_frame(0)
         assert source.stopped.wait(WAIT_S)
 
-    with Flow(MadeSource("live", frames), MadePipeline()) as flow:
+    with Flow(FakeSource("live", frames), FakePipeline()) as flow:
         previous = signal.signal(signal.SIGALRM, lambda *_: flow.stop())
         try:
             assert next(flow)[0].index == 0
@@ -424,13 +425,13 @@ def test_a_signal_may_stop_it_while_its_thread_waits() -> None:
 
 
 def test_an_interrupt_comes_through_while_its_thread_waits() -> None:
-    def frames(source: MadeSource) -> Iterator[Frame]:
+    def frames(source: FakeSource) -> Iterator[Frame]:
         assert source.stopped.wait(WAIT_S)
         yield from ()
 
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
     start_s = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt), Flow(MadeSource("live", frames), MadePipeline()) as flow:
+    with pytest.raises(KeyboardInterrupt), Flow(FakeSource("live", frames), FakePipeline()) as flow:
         timer.start()
         next(flow)
     assert flow.ended
@@ -438,96 +439,96 @@ def test_an_interrupt_comes_through_while_its_thread_waits() -> None:
     timer.join()
 
 
-def test_a_second_interrupt_does_not_wait_for_what_is_going_on() -> None:
+def test_a_second_interrupt_does_not_wait_for_busy_stages() -> None:
     go_on = threading.Event()
-    flow = Flow(MadeSource("live", forever), MadePipeline(lambda _: go_on.wait(WAIT_S)))
+    flow = Flow(FakeSource("live", forever), FakePipeline(lambda _: go_on.wait(WAIT_S)))
     with pytest.raises(KeyboardInterrupt), flow:
         flow.stop()
         raise KeyboardInterrupt
     assert not flow.ended
     go_on.set()
-    for thread in flow._threads:
-        thread.join(WAIT_S)
+    for stage in flow._stages:
+        stage.join(WAIT_S)
 
 
 @pytest.mark.parametrize("stage", ["segment", "select", "capture"])
-def test_a_stop_within_a_time_leaves_a_stage_that_is_stuck(stage: str) -> None:
+def test_a_stop_with_a_limit_does_not_wait_for_a_stuck_stage(stage: str) -> None:
     go_on = threading.Event()
 
     def stick(number: int) -> None:
         if number == 3:
             assert go_on.wait(WAIT_S)
 
-    def frames(source: MadeSource) -> Iterator[Frame]:
+    def frames(source: FakeSource) -> Iterator[Frame]:
         for number in range(6):
             if stage == "capture":
                 stick(number)
-            yield made_frame(number)
+            yield make_frame(number)
 
-    pipeline = MadePipeline() if stage == "capture" else MadePipeline(**{f"before_{stage}": stick})
+    pipeline = FakePipeline() if stage == "capture" else FakePipeline(**{f"before_{stage}": stick})
     found = []
-    with Flow(MadeSource("video", frames), pipeline) as flow:
+    with Flow(FakeSource("video", frames), pipeline) as flow:
         for frame, _ in flow:
             found.append(frame.index)
             if frame.index == 2:
                 flow.stop()
-                flow.stop(0.1)  # which hurries the first
+                flow.stop(0.1)  # overrides the first
     assert found == [0, 1, 2]
-    assert flow.figures.snapshot().frames == 3
-    assert not flow.ended  # and nobody waited for it
+    assert flow.stats.snapshot().frames == 3
+    assert not flow.ended  # it was not waited for
     go_on.set()
-    for thread in flow._threads:
-        thread.join(WAIT_S)
+    for stage in flow._stages:
+        stage.join(WAIT_S)
 
 
-def test_a_signal_may_hurry_a_stop_while_its_thread_waits() -> None:
+def test_a_signal_handler_may_stop_with_a_limit() -> None:
     go_on = threading.Event()
-    pipeline = MadePipeline(lambda number: number == 1 and go_on.wait(WAIT_S))
+    pipeline = FakePipeline(lambda number: number == 1 and go_on.wait(WAIT_S))
     previous = signal.signal(signal.SIGALRM, lambda *_: flow.stop(0.05))
     try:
-        with Flow(MadeSource("video", count(5)), pipeline) as flow:
+        with Flow(FakeSource("video", count(5)), pipeline) as flow:
             signal.setitimer(signal.ITIMER_REAL, 0.1)
             assert numbers(flow) == [0]
     finally:
         signal.signal(signal.SIGALRM, previous)
         go_on.set()
-    for thread in flow._threads:
-        thread.join(WAIT_S)
+    for stage in flow._stages:
+        stage.join(WAIT_S)
 
 
-def test_what_was_selected_comes_out_after_the_time_too() -> None:
-    with Flow(MadeSource("video", count(5)), MadePipeline()) as flow:
+def test_selected_frames_come_out_after_the_limit_too() -> None:
+    with Flow(FakeSource("video", count(5)), FakePipeline()) as flow:
         next(flow)
-        while flow.figures.snapshot().queues["selected"] < 2:
+        while flow.stats.snapshot().queues["selected"] < 2:
             time.sleep(0.001)
         flow.stop(0)
         time.sleep(0.01)
         assert len(numbers(flow)) >= 2
-    for thread in flow._threads:  # which the end does not wait for
-        thread.join(WAIT_S)
+    for stage in flow._stages:  # the `with` block did not wait for them
+        stage.join(WAIT_S)
 
 
-def test_who_takes_results_waits_for_no_setting_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`reserve_ms` may wait for whoever sets prompts."""
-    monkeypatch.setattr("fastsam_trt.streaming.flow._TELLING_S", 0.0)
-    tellers: list[threading.Thread] = []
+def test_the_consumer_does_not_set_reserve_ms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setting it may wait for a change of prompts."""
+    monkeypatch.setattr("fastsam_trt.streaming.flow._RESERVE_EVERY_S", 0.0)
+    setters: list[threading.Thread] = []
 
-    class Told(MadePipeline):
+    class Recording(FakePipeline):
         def __setattr__(self, name: str, value: object) -> None:
             if name == "reserve_ms":
-                tellers.append(threading.current_thread())
+                setters.append(threading.current_thread())
             super().__setattr__(name, value)
 
-    pipeline = Told()
-    tellers.clear()  # of its making
-    with Flow(MadeSource("video", count(20)), pipeline) as flow:
+    pipeline = Recording()
+    setters.clear()  # __init__ sets it too
+    with Flow(FakeSource("video", count(20)), pipeline) as flow:
         numbers(flow)
-    assert tellers
-    assert threading.current_thread() not in tellers
+    assert setters
+    assert threading.current_thread() not in setters
 
 
 def test_a_flow_outside_a_with_block_is_refused() -> None:
-    flow = Flow(MadeSource("video", count(3)), MadePipeline())
+    flow = Flow(FakeSource("video", count(3)), FakePipeline())
     with pytest.raises(FlowNotEnteredError, match="found one outside; use: with Flow"):
         next(flow)
     with flow:
@@ -538,68 +539,78 @@ def test_a_flow_outside_a_with_block_is_refused() -> None:
 
 
 def test_an_interrupt_while_its_threads_start_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = MadeSource("live", forever)
-    flow = Flow(source, MadePipeline())
+    source = FakeSource("live", forever)
+    flow = Flow(source, FakePipeline())
 
     def start() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(flow._threads[2], "start", start)
+    monkeypatch.setattr(flow._stages[2], "start", start)
     with pytest.raises(KeyboardInterrupt), flow:
         pass
     assert source.stopped.is_set()
-    for thread in flow._threads[:2]:
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
+    for stage in flow._stages[:2]:
+        stage.join(WAIT_S)
+        assert not stage.is_alive()
 
 
-def test_a_flow_that_ends_on_a_thread_of_its_own_waits_for_none() -> None:
-    """As where the garbage of a generator is collected there."""
+def test_a_flow_that_ends_on_its_own_thread_waits_for_none() -> None:
+    """Like a generator that the garbage collector closes there."""
     ended = threading.Event()
 
     def select(_: int) -> None:
-        flow.__exit__(GeneratorExit, GeneratorExit(), None)  # would join itself, or what waits for it
+        flow.__exit__(GeneratorExit, GeneratorExit(), None)  # must not join itself
         ended.set()
 
     def segment(number: int) -> None:
         assert number == 0 or ended.wait(WAIT_S)
 
-    flow = Flow(MadeSource("video", count(9)), MadePipeline(segment, select))
+    flow = Flow(FakeSource("video", count(9)), FakePipeline(segment, select))
     flow.__enter__()
     assert ended.wait(WAIT_S)
-    for thread in flow._threads:
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
+    for stage in flow._stages:
+        stage.join(WAIT_S)
+        assert not stage.is_alive()
 
 
-def test_the_pipeline_is_told_what_comes_after_selecting() -> None:
-    pipeline = MadePipeline()
-    with Flow(MadeSource("video", count(10)), pipeline) as flow:
+def test_the_pipeline_gets_the_time_after_the_selection() -> None:
+    pipeline = FakePipeline()
+    with Flow(FakeSource("video", count(10)), pipeline) as flow:
         for _ in flow:
             time.sleep(0.01)
     assert 10 <= pipeline.reserve_ms < 1000
 
 
-def test_channels_end_after_what_was_put_or_at_once() -> None:
-    for made in (Channel[int](3), LatestSlot[int]()):
-        assert made.put(1)
-        made.close(error := ValueError())
-        assert [made.get(), made.get(), made.get()] == [1, None, None]
-        assert made.error is error
-    for made in (Channel[int](3), LatestSlot[int]()):
-        assert made.put(1)
-        made.stop()
-        assert [made.get(), made.get()] == [None, None]
+def test_old_names_warn() -> None:
+    flow = Flow(FakeSource("video", count(1)), FakePipeline())
+    with pytest.warns(DeprecationWarning, match=r"Flow\.stats") as caught:
+        assert flow.figures is flow.stats
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="now FlowStats") as caught:
+        assert streaming.FlowFigures is FlowStats
+    assert caught[0].filename == __file__
+
+
+def test_channels_end_after_their_items_or_at_once() -> None:
+    for channel in (Channel[int](3), LatestSlot[int]()):
+        assert channel.put(1)
+        channel.close(error := ValueError())
+        assert [channel.get(), channel.get(), channel.get()] == [1, None, None]
+        assert channel.error is error
+    for channel in (Channel[int](3), LatestSlot[int]()):
+        assert channel.put(1)
+        channel.stop()
+        assert [channel.get(), channel.get()] == [None, None]
     full = Channel[int](1)
     full.put(1)
     stopper = threading.Timer(0.02, full.stop)
     stopper.start()
-    assert not full.put(2)  # it waited for a place
+    assert not full.put(2)  # it waited for a free slot
     assert not full.wait_until_empty()
     stopper.join()
 
 
-def test_a_channel_is_empty_when_all_was_taken() -> None:
+def test_a_channel_is_empty_once_all_items_are_taken() -> None:
     channel = Channel[int](2)
     channel.put(1)
     channel.put(2)
@@ -611,7 +622,7 @@ def test_a_channel_is_empty_when_all_was_taken() -> None:
     taker.join()
 
 
-def test_percentiles_are_those_of_numpy() -> None:
+def test_percentiles_match_numpy() -> None:
     generator = np.random.default_rng(0)
     for values in (
         generator.lognormal(2, 2, 5000),
@@ -631,7 +642,7 @@ def test_percentiles_are_those_of_numpy() -> None:
     assert math.isnan(Histogram().percentiles(50)[0])
 
 
-def test_rolling_histograms_forget() -> None:
+def test_rolling_histograms_drop_old_values() -> None:
     rolling = RollingHistogram(10)
     for tenth in range(1000):
         rolling.add(float(tenth), 50 + tenth / 10)
@@ -647,38 +658,38 @@ def test_rolling_histograms_forget() -> None:
     assert early.rate(71.0) == pytest.approx(10)
 
 
-def test_memory_of_figures_does_not_grow() -> None:
+def test_memory_of_histograms_does_not_grow() -> None:
     generator = np.random.default_rng(0)
 
     def size(values: int) -> int:
         histogram, rolling = Histogram(), RollingHistogram()
         for i, value in enumerate(generator.lognormal(2, 3, values).tolist()):
             histogram.add(value)
-            rolling.add(value, 100 + 10 * i)  # eleven days of it
+            rolling.add(value, 100 + 10 * i)  # over eleven days
         return len(pickle.dumps((histogram, rolling)))
 
     assert size(100_000) < size(20) + 1000
     assert size(100_000) < 300_000
 
 
-def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_match_a_plain_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(1)
     now_s = [1000.0]
     monkeypatch.setattr("fastsam_trt.streaming.stats.time.perf_counter", lambda: now_s[0])
     slot, channel = LatestSlot[int](), Channel[int](2)
-    figures = FlowFigures({"captured": slot, "selected": channel}, lambda: SourceHealth(1, 0, 1, 2.0))
-    assert json.dumps(figures.snapshot().as_record(), allow_nan=False)  # nothing is known yet
+    stats = FlowStats({"captured": slot, "selected": channel}, lambda: SourceHealth(1, 0, 1, 2.0))
+    assert json.dumps(stats.snapshot().as_record(), allow_nan=False)  # no values yet
     captures, ages, outputs, waits, selects, finished = [], [], [], [], [], []
-    for i in range(600):  # sixty seconds
+    for i in range(600):  # 60 s
         begun_s = 1000 + i / 10
         capture, wait, select, output = generator.uniform(0.001, 0.02, 4)
         result = made_result([np.ones((2, 2), bool)] * (i % 3), size=(4, 4))
         result.speed.update(select=select * 1e3, decode=1.0)
         captured_s = begun_s + capture
         done_s = captured_s + wait + select + output
-        figures.took_capture(begun_s, captured_s)
-        figures.waited("captured", wait)
-        figures.took_output(result, captured_s, captured_s + wait + select, done_s - output, done_s)
+        stats.record_capture(begun_s, captured_s)
+        stats.record_wait("captured", wait)
+        stats.record_output(result, captured_s, captured_s + wait + select, done_s - output, done_s)
         for values, value in zip(
             (captures, ages, outputs, waits, selects, finished),
             (capture, wait + select + output, output - 1e-3, wait, select, done_s),
@@ -689,26 +700,26 @@ def test_figures_against_a_plain_computation(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(5):
         slot.put(number)
     channel.put(0)
-    found = figures.snapshot()
-    assert (found.frames, found.captured, found.dropped, found.segments) == (600, 600, 4, 600)
-    assert found.queues == {"captured": 1, "selected": 1}
-    assert found.health == SourceHealth(1, 0, 1, 2.0)
+    snapshot = stats.snapshot()
+    assert (snapshot.frames, snapshot.captured, snapshot.dropped, snapshot.segments) == (600, 600, 4, 600)
+    assert snapshot.queues == {"captured": 1, "selected": 1}
+    assert snapshot.health == SourceHealth(1, 0, 1, 2.0)
     seconds = finished[-1] - 1000
-    assert found.seconds == pytest.approx(seconds)
-    assert found.fps_out_mean == pytest.approx(600 / seconds)
-    assert found.fps_out == pytest.approx(10, rel=0.03)
-    assert found.fps_in == pytest.approx(10, rel=0.03)
-    assert found.queues_mean == pytest.approx({"captured": sum(waits) / seconds, "selected": 0})
+    assert snapshot.seconds == pytest.approx(seconds)
+    assert snapshot.fps_out_mean == pytest.approx(600 / seconds)
+    assert snapshot.fps_out == pytest.approx(10, rel=0.03)
+    assert snapshot.fps_in == pytest.approx(10, rel=0.03)
+    assert snapshot.queues_mean == pytest.approx({"captured": sum(waits) / seconds, "selected": 0})
     live = [age for age, done_s in zip(ages, finished, strict=True) if int(done_s) > int(finished[-1]) - 10]
     for mine, plain in (
-        ((found.age_p50_ms, found.age_p99_ms), ages),
-        ((found.age_p50_live_ms, found.age_p99_live_ms), live),
-        (found.stages["capture"], captures),
-        (found.stages["select"], selects),
-        (found.stages["output"], np.maximum(outputs, 0)),
+        ((snapshot.age_p50_ms, snapshot.age_p99_ms), ages),
+        ((snapshot.age_p50_live_ms, snapshot.age_p99_live_ms), live),
+        (snapshot.stages["capture"], captures),
+        (snapshot.stages["select"], selects),
+        (snapshot.stages["output"], np.maximum(outputs, 0)),
     ):
         np.testing.assert_allclose(mine, np.percentile(plain, [50, 99]) * 1e3, rtol=0.01, atol=1e-3)
-    record = json.loads(json.dumps(found.as_record(), allow_nan=False))
+    record = json.loads(json.dumps(snapshot.as_record(), allow_nan=False))
     assert record["frames"] == 600
     losses, damage = {"losses": 1, "stalls": 0, "reconnections": 1, "away_s": 2.0}, {"lost_frames", "damaged_frames"}
     assert record["health"] == {**losses, **dict.fromkeys(damage | {"stream_errors"}, 0)}

@@ -1,4 +1,4 @@
-"""ONNX Runtime, on processors and on NVIDIA GPUs."""
+"""ONNX Runtime, on CPUs and NVIDIA GPUs."""
 
 from fastsam_engine.backends.onnxruntime.backend import OnnxRuntimeBackend
 

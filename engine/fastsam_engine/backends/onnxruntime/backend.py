@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the processor and on NVIDIA GPUs."""
+"""Open graphs on ONNX Runtime, on the CPU and on NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING
 from fastsam_engine.backends.onnxruntime.devices import Device, find_devices, load_libraries
 from fastsam_engine.backends.onnxruntime.io_binding import OnnxRuntimeBoundSession, symbols
 from fastsam_engine.backends.onnxruntime.node_placement import RECORD, check_assignment
-from fastsam_engine.backends.onnxruntime.provider_options import Providers, computed, engine_folder, providers
+from fastsam_engine.backends.onnxruntime.provider_options import Providers, compute_precision, engine_folder, providers
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.concurrency.interruption import interruptible, named_interrupts
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError, ModelFileError, OutputError, one_line
 from fastsam_engine.gpus import gpus
 from fastsam_engine.graph.onnx_graph import read_graph
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.packages import check_single_owner, load_module, owners, version
-from fastsam_engine.plans.engine_cache import check_own_folder, keep_from_others
-from fastsam_engine.plans.shape_ranges import bounded, shape_ranges
-from fastsam_engine.session import Array, Computed, Session, computing
-from fastsam_engine.spec.graph_check import check_names
+from fastsam_engine.plans.engine_cache import check_private_folder, restrict_to_owner
+from fastsam_engine.plans.shape_ranges import plan_spec, shape_ranges
+from fastsam_engine.session import Array, ComputePrecision, OpenOptions, Session, compute_errors
+from fastsam_engine.spec.graph_agreement import check_names
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_engine.store.weight_files import beside_its_weights
+from fastsam_engine.store.weight_files import resolved_weights
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,15 +32,15 @@ _CPU_RANK, _GPU_RANK = 50, 10
 _MACHINE = re.compile(
     r"CUDA (failure|error)|CUDNN failure|CUBLAS failure|cudaError|driver|out of memory|cannot open shared"
 )
-"""Text of errors that come of the machine and not of the graph."""
+"""Text of errors that are caused by the machine and not by the graph."""
 
 
 @register
 class OnnxRuntimeBackend(Backend):
-    """ONNX Runtime; computes in the graph's own precision, save for what `computed` says.
+    """ONNX Runtime. It computes in the graph's precision, except where `compute_precision` says otherwise.
 
-    Devices: `cpu`, `cuda`, `cuda:1`, and `tensorrt`, `tensorrt:1` for its TensorRT provider, which builds engines of
-    its own first and leaves to CUDA what TensorRT does not take.
+    Devices: `cpu`, `cuda`, `cuda:1`, and `tensorrt`, `tensorrt:1` for its TensorRT provider, which first builds engines
+    and runs on CUDA what TensorRT does not support.
     """
 
     name = "onnxruntime"
@@ -50,27 +49,27 @@ class OnnxRuntimeBackend(Backend):
         check_single_owner("onnxruntime")
         installed = owners("onnxruntime")
         if not installed:
-            mend = "pip install 'fastsam-trt[cpu]', or 'fastsam-trt[gpu]' for an NVIDIA GPU"
-            return Readiness("", (), "onnxruntime is not installed", mend)
-        devices, lacks = find_devices(installed[0])
+            fix = "pip install 'fastsam-trt[cpu]', or 'fastsam-trt[gpu]' for an NVIDIA GPU"
+            return Readiness("", (), "onnxruntime is not installed", fix)
+        devices, missing = find_devices(installed[0])
         on_gpu = devices != ("cpu",)
         reason = "runs every graph as it was exported"
-        if lacks and installed[0] != "onnxruntime":
-            reason = f"{reason}; {lacks}"
+        if missing and installed[0] != "onnxruntime":
+            reason = f"{reason}; {missing}"
         return Readiness(
             version(installed[0]),
             devices,
             reason,
             speed_rank=_GPU_RANK if on_gpu else _CPU_RANK,
             device_ranks={"cpu": _CPU_RANK},
-            lacks=lacks,
+            missing=missing,
         )
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         where = Device.parse(device)
         installed = owners("onnxruntime")[0]
         onnxruntime = load_module("onnxruntime", self.name, f"pip install --force-reinstall {installed}")
-        result = computed(spec, where, precision)
+        result = compute_precision(spec, where, precision)
         if where.kind == "cpu":
             return OnnxRuntimeSession(
                 path, spec, _load(path, where, providers(spec, where, result), {}, options), result
@@ -80,21 +79,23 @@ class OnnxRuntimeBackend(Backend):
 
 
 class OnnxRuntimeSession(Session):
-    """A graph on ONNX Runtime on the processor; every run returns new arrays.
+    """A graph on ONNX Runtime on the CPU; every run returns new arrays.
 
-    Runs of several threads go side by side: each computes on its own thread, and all share the session's others.
+    Runs of several threads execute concurrently: each uses its own thread, and all share the session's thread pool.
     """
 
     parallel = True
 
-    def __init__(self, path: Path, spec: ModelSpec, session: onnxruntime.InferenceSession, precision: Computed) -> None:
+    def __init__(
+        self, path: Path, spec: ModelSpec, session: onnxruntime.InferenceSession, precision: ComputePrecision
+    ) -> None:
         super().__init__(path, spec, OnnxRuntimeBackend.name, "cpu", precision)
         self._session = session
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
         self._outputs = [output.name for output in spec.outputs]
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        with computing(self.device, f"running {self.spec.name}"):
+        with compute_errors(self.device, f"running {self.spec.name}"):
             return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
 
     def _release(self) -> None:
@@ -102,16 +103,16 @@ class OnnxRuntimeSession(Session):
 
 
 def open_bound(
-    path: Path, spec: ModelSpec, device: Device, precision: Computed, options: OpenOptions
+    path: Path, spec: ModelSpec, device: Device, precision: ComputePrecision, options: OpenOptions
 ) -> OnnxRuntimeBoundSession:
-    """Open a graph with its arrays on the device; on the processor too, where it does the same for nothing.
+    """Open a graph with its arrays on the device. It also works on the CPU, without any gain.
 
-    A graph of pictures of any size is opened for its default size at once, so that what is wrong is told now.
+    A graph that takes pictures of any size is opened for its default size at once, so that errors appear now.
 
     Raises:
-        BackendUnavailableError, OperatorFallbackError: The device, or an option, can't be had for this graph.
+        BackendUnavailableError, OperatorFallbackError: The device or an option is not available for this graph.
         ModelFileError: ONNX Runtime can't load it.
-        OutputError: TensorRT's engines can't be kept.
+        OutputError: TensorRT's engines can't be written.
     """
     axes = read_graph(path).input_axes
     if missing := set(spec.input_names) - axes.keys():
@@ -121,14 +122,14 @@ def open_bound(
     ranges = None
     if device.kind == "tensorrt" and not sized and any(True for _ in symbols(axes, spec.input_names)):
         ranges = shape_ranges(spec)
-        spec = bounded(spec, ranges)
+        spec = plan_spec(spec, ranges)
 
     def load(lengths: Mapping[str, int]) -> onnxruntime.InferenceSession:
         engines = _engines(path, spec, device, {**lengths, **(ranges or {})}) if device.kind == "tensorrt" else None
-        told = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
-        session = _load(path, device, told, lengths, options)
+        chosen = providers(spec, device, precision, cuda_graph=options.cuda_graph, ranges=ranges, engines=engines)
+        session = _load(path, device, chosen, lengths, options)
         if engines is not None:
-            keep_from_others(engines)
+            restrict_to_owner(engines)
         check_names(path, spec, (i.name for i in session.get_inputs()), (o.name for o in session.get_outputs()))
         check_assignment(session, device, cpu_fallback=options.cpu_fallback, cuda_graph=options.cuda_graph)
         return session
@@ -143,32 +144,32 @@ def open_bound(
 
 
 def _load(
-    path: Path, device: Device, told: Providers, lengths: Mapping[str, int], chosen: OpenOptions
+    path: Path, device: Device, chosen: Providers, lengths: Mapping[str, int], wanted: OpenOptions
 ) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is an error is raised as well
-    options.intra_op_num_threads = chosen.threads
-    # Within a run its threads may spin for the next operator, which gains a tenth; after it they let the CPUs go.
-    options.add_session_config_entry("session.force_spinning_stop", str(int(not chosen.spin)))
+    options.log_severity_level = 4  # errors are raised as exceptions anyway
+    options.intra_op_num_threads = wanted.threads
+    # Within a run, threads may spin for the next operator, which is a tenth faster; after it they free the CPUs.
+    options.add_session_config_entry("session.force_spinning_stop", str(int(not wanted.spin)))
     for symbol, length in lengths.items():
         options.add_free_dimension_override_by_name(symbol, length)
     if device.kind != "cpu":
         options.add_session_config_entry(*RECORD)
     try:
-        # Without fallback: else a provider that can't be had is replaced by the processor's, with a print.
-        with beside_its_weights(path) as real:
+        # Without fallback: otherwise an unavailable provider is replaced by the CPU's, with a print.
+        with resolved_weights(path) as real:
 
             def create(_stop: object = None) -> onnxruntime.InferenceSession:
-                return onnxruntime.InferenceSession(str(real), options, providers=told, enable_fallback=0)
+                return onnxruntime.InferenceSession(str(real), options, providers=chosen, enable_fallback=0)
 
-            if device.kind == "tensorrt":  # which builds engines, for minutes
+            if device.kind == "tensorrt":  # builds engines, for minutes
                 with named_interrupts(path):
                     session = interruptible(create, lambda: options.set_load_cancellation_flag(True))
             else:
                 session = create()
-    except Exception as error:  # the library's own exceptions share no base but Exception
+    except Exception as error:  # the library's exceptions have no common base but Exception
         if "graph capture feature" in str(error):
             raise BackendUnavailableError(
                 OnnxRuntimeBackend.name,
@@ -193,16 +194,16 @@ def _load(
 
 
 def _engines(path: Path, spec: ModelSpec, device: Device, shapes: Mapping[str, object]) -> Path:
-    """The folder for TensorRT's engines, made. All in it has to be ours, since an engine is code that runs as us."""
+    """Make the folder for TensorRT's engines. Engines are executable code, so only this user may write there."""
     gpu = next((each.name for each in gpus() if each.index == device.index), "")
     folder = engine_folder(path, spec, version(owners("onnxruntime")[0]), {"GPU": gpu, **shapes})
     try:
         for each in (folder.parent, folder):
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
-        check_own_folder(folder)
+        check_private_folder(folder)
     except OutputError:
         raise
     except OSError as error:
-        mend = "make it writable, or set FASTSAM_TRT_HOME to another folder"
-        raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", mend) from error
+        fix = "make it writable, or set FASTSAM_TRT_HOME to another folder"
+        raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", fix) from error
     return folder

@@ -1,7 +1,7 @@
-"""Devices of ONNX Runtime: how they are called, and which can serve here.
+"""Name the devices of ONNX Runtime, and find those that work on this machine.
 
-Found without loading ONNX Runtime. CUDA's driver is asked only where the package for GPUs is installed, and its other
-libraries are looked for only where the driver has a GPU.
+ONNX Runtime is not loaded for this. The NVIDIA driver is queried only if the package for GPUs is installed, and CUDA's
+libraries are searched only if the driver has a GPU.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _INSTALL_TENSORRT = "pip install 'tensorrt-cu13<11'"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device of ONNX Runtime: what computes on it, and which GPU it is."""
+    """A device of ONNX Runtime: its kind, and the index of its GPU."""
 
     kind: Literal["cpu", "cuda", "tensorrt"]
     index: int = 0
 
     @classmethod
     def parse(cls, name: str) -> Device:
-        """Read `cpu`, `cuda`, `tensorrt:1`; what `find_devices` names can be read."""
+        """Read a name that `find_devices` returns: `cpu`, `cuda`, `tensorrt:1`."""
         kind, _, index = name.partition(":")
         kinds: dict[str, Literal["cpu", "cuda", "tensorrt"]] = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "tensorrt"}
         return cls(kinds[kind], int(index or 0))
@@ -55,52 +55,52 @@ class Device:
 
     @property
     def memory(self) -> Literal["cpu", "cuda"]:
-        """Where its arrays lie, in ONNX Runtime's words."""
+        """ONNX Runtime's name for the memory of its arrays."""
         return "cpu" if self.kind == "cpu" else "cuda"
 
 
 def find_devices(distribution: str) -> tuple[tuple[str, ...], str]:
-    """The devices that an installed ONNX Runtime can use here.
+    """Find the devices that the installed ONNX Runtime can use here.
 
     Args:
-        distribution: The one that is installed, such as `onnxruntime-gpu`.
+        distribution: The installed one, such as `onnxruntime-gpu`.
 
     Returns:
-        The devices, best first; and why some are not among them and what mends it, empty where nothing is lacking.
-        TensorRT's come after CUDA's, though they may be faster: they build an engine first, for minutes.
+        The devices, best first; and why some are missing and how to fix that, empty if none is. TensorRT's come after
+        CUDA's although they may be faster, since they first build an engine for minutes.
     """
     if distribution != GPU_DISTRIBUTION:
         return ("cpu",), f"for an NVIDIA GPU: pip uninstall -y {distribution} && {_INSTALL_GPU}"
-    count, why = gpu_count()
-    if not count:
-        return ("cpu",), f"no GPU: {why}"
+    gpus = gpu_count()
+    if not gpus.count:
+        return ("cpu",), f"no GPU: {gpus.problem}"
     package = _package_folder(distribution)
     if missing := _missing(_cuda_libraries(package), package):
         return ("cpu",), f"no cuda: {', '.join(missing)} not found; {_INSTALL_GPU}"
-    if lack := driver().lacks(_cuda_major(package)):
+    if lack := driver().problem_for(_cuda_major(package)):
         return ("cpu",), f"no cuda: {lack}; update the driver"
-    devices = [str(Device("cuda", index)) for index in range(count)]
-    lacks = ""
+    devices = [str(Device("cuda", index)) for index in range(gpus.count)]
+    absent = ""
     if missing := _missing(_TENSORRT_LIBRARIES if sys.platform == "linux" else (), package):
-        lacks = f"no tensorrt: {', '.join(missing)} not found; {_INSTALL_TENSORRT}"
+        absent = f"no tensorrt: {', '.join(missing)} not found; {_INSTALL_TENSORRT}"
     else:
-        devices += [str(Device("tensorrt", index)) for index in range(count)]
-    return (*devices, "cpu"), lacks
+        devices += [str(Device("tensorrt", index)) for index in range(gpus.count)]
+    return (*devices, "cpu"), absent
 
 
 def load_libraries(onnxruntime: ModuleType, device: Device) -> None:
-    """Load the libraries that a GPU's provider is linked with from their wheels, before it looks for them itself.
+    """Load the libraries of a GPU's provider from their wheels, before the provider looks for them itself.
 
     Raises:
-        BackendFailedError: One that is there can't be loaded.
+        BackendFailedError: A library exists but can't be loaded.
     """
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):  # it prints what it can't load
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):  # it prints what it can't load
         onnxruntime.preload_dlls()
-    if said.getvalue():
-        _logger.debug("onnxruntime.preload_dlls: %s", said.getvalue().strip())
+    if printed.getvalue():
+        _logger.debug("onnxruntime.preload_dlls: %s", printed.getvalue().strip())
     package = _package_folder(owners("onnxruntime")[0])
-    for name in _cuda_libraries(package):  # of wheels elsewhere on Python's path, of which it knows nothing
+    for name in _cuda_libraries(package):  # from wheels elsewhere on Python's path, which ONNX Runtime does not search
         if not _loads(name):
             _load_from(_wheel_folders(package), name)
     if device.kind == "tensorrt":
@@ -113,7 +113,7 @@ def _package_folder(distribution: str) -> Path:
 
 
 def _cuda_libraries(package: Path) -> tuple[str, ...]:
-    """The libraries that the CUDA provider is linked with or opens; none where the package does not say which CUDA."""
+    """The libraries that the CUDA provider links or opens; none if the package does not tell its CUDA version."""
     major = _cuda_major(package)
     if not major or sys.platform != "linux":
         return ()
@@ -122,19 +122,19 @@ def _cuda_libraries(package: Path) -> tuple[str, ...]:
 
 
 def _cuda_major(package: Path) -> int:
-    """The major version of CUDA that the package was built for; 0 where it does not say."""
+    """The major version of CUDA that the package was built for; 0 if it is not recorded."""
     facts = package / "capi" / "build_and_package_info.py"
     found = re.search(r"^cuda_version = '(\d+)", facts.read_text() if facts.is_file() else "", re.MULTILINE)
     return 0 if found is None else int(found[1])
 
 
 def _wheel_folders(package: Path) -> list[Path]:
-    """Where wheels keep their libraries: those beside ONNX Runtime first, then those elsewhere on Python's path."""
+    """Library folders of wheels: first beside ONNX Runtime, then elsewhere on Python's path."""
     return library_folders([package.parent, *sys.path])
 
 
 def _load_from(folders: list[Path], name: str) -> None:
-    """Load a library from the first folder that has it, if one has."""
+    """Load a library from the first folder that has it, if any."""
     for folder in folders:
         if (folder / name).is_file():
             try:

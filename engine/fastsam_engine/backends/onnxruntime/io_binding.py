@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime whose arrays stay on the device: inputs and outputs are bound, not passed."""
+"""Run graphs on ONNX Runtime with arrays that stay on the device, by binding inputs and outputs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from fastsam_engine.backends.onnxruntime.devices import Device
-from fastsam_engine.concurrency.made_once import MadeOnce
+from fastsam_engine.concurrency.lazy_cache import LazyCache
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, one_line
-from fastsam_engine.session import Computed, Session, picture_size
+from fastsam_engine.input_check import picture_size
+from fastsam_engine.session import ComputePrecision, Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
@@ -27,16 +28,16 @@ _logger = logging.getLogger(__name__)
 Axes = Mapping[str, tuple[int | str, ...]]
 Shapes = tuple[tuple[int, ...], ...]
 Open = Callable[[Mapping[str, int]], "onnxruntime.InferenceSession"]
-_SIZES_KEPT = 12  # of pictures, in all their batches: more than the few rectangles that frames are fitted into
-_DTYPES = {"float": "float32", "double": "float64"}  # ONNX Runtime's words where they are not numpy's
+_SIZES_KEPT = 12  # of pictures, each with all its batches; frames are fitted into fewer rectangles
+_DTYPES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names where they differ from numpy's
 
 
 class OrtDeviceArray(DeviceArray):
-    """An array that ONNX Runtime holds on a device."""
+    """An array of ONNX Runtime on a device."""
 
     def __init__(self, value: onnxruntime.OrtValue, place: str) -> None:
         self.value = value
-        self.place = place
+        self.memory = place
         self.shape = tuple(value.shape())
         name = value.data_type().removeprefix("tensor(").removesuffix(")")
         self.dtype = np.dtype(_DTYPES.get(name, name))
@@ -44,25 +45,25 @@ class OrtDeviceArray(DeviceArray):
     def to_host(self) -> Array:
         return cast("Array", self.value.numpy())
 
-    def own(self) -> OrtDeviceArray:
-        _, memory, index = self.place.split(":")
+    def copy_owned(self) -> OrtDeviceArray:
+        _, memory, index = self.memory.split(":")
         value = _empty(self.shape, self.dtype, memory, int(index))
         value.update_inplace(self.value)
-        return OrtDeviceArray(value, self.place)
+        return OrtDeviceArray(value, self.memory)
 
 
 class OnnxRuntimeBoundSession(Session):
-    """A graph on a device of ONNX Runtime, as a rule a GPU.
+    """A graph on a device of ONNX Runtime, usually a GPU.
 
-    Where the picture's size is not fixed, the graph is opened once for each shape of its input, with every axis fixed:
-    that folds the arithmetic of shapes, which would run on the processor, and lets runs be recorded. The last few are
-    kept. Other graphs are opened once.
+    If the picture's size is not fixed, the graph is opened once per input shape, with every axis fixed: this folds the
+    arithmetic of shapes, which would run on the CPU, and allows recording runs. The most recent shapes stay open. Other
+    graphs are opened once.
 
-    One run at a time, since what it keeps is bound to the session's buffers. A shape that comes for the first time is
-    opened beside the runs of others, unless runs are recorded, which nothing else on the GPU may disturb.
+    Runs take turns, since kept outputs are bound to the session's buffers. A new shape is opened while other shapes
+    run, unless runs are recorded: nothing else on the GPU may disturb a recording.
 
-    With `cuda_graph`, a shape's second run is recorded and later ones replay it, in buffers of their own; inputs that
-    lie on the device are then copied into those, and what is kept is overwritten by the next run.
+    With `cuda_graph`, the second run of a shape is recorded and later runs replay it, in separate buffers. Inputs on
+    the device are then copied into these, and the next run overwrites kept outputs.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class OnnxRuntimeBoundSession(Session):
         path: Path,
         spec: ModelSpec,
         device: Device,
-        precision: Computed,
+        precision: ComputePrecision,
         axes: Axes,
         open_graph: Open,
         *,
@@ -82,10 +83,10 @@ class OnnxRuntimeBoundSession(Session):
         Args:
             path, spec: Of the graph.
             device: To run on.
-            precision: What it computes in there.
-            axes: Of the graph's inputs, as `read_graph` gives them.
+            precision: What it computes in on that device.
+            axes: Of the graph's inputs, as `read_graph` returns them.
             open_graph: Opens the graph with lengths for some of its symbolic axes.
-            sized: Whether it is opened for each shape.
+            sized: Whether it is opened once per shape.
             cuda_graph: Whether runs are recorded.
         """
         super().__init__(path, spec, "onnxruntime", str(device), precision)
@@ -94,25 +95,25 @@ class OnnxRuntimeBoundSession(Session):
         self._open = open_graph
         self._shared = None if sized else open_graph({})
         self._graph_ids = itertools.count(1) if cuda_graph else None
-        self._bound = MadeOnce(
+        self._bound = LazyCache(
             self._bind, _SIZES_KEPT, group=_without_batch if sized else lambda key: key, drop=_BoundShape.release
         )
-        self._told = set[Shapes]()
+        self._reported = set[Shapes]()
 
     @property
-    def place(self) -> str:
+    def memory(self) -> str:
         return f"onnxruntime:{self._memory}:{self._index}"
 
     @property
-    def keeps_shapes(self) -> bool:
+    def prefers_few_shapes(self) -> bool:
         return self._graph_ids is not None
 
     def _upload(self, array: Array) -> DeviceArray:
         with nullcontext() if self._graph_ids is None else self._turn:
-            return OrtDeviceArray(_put(array, self._memory, self._index), self.place)
+            return OrtDeviceArray(_put(array, self._memory, self._index), self.memory)
 
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Open the graph for shapes of its inputs, by name, if that is not done."""
+        """Open the graph for input shapes, by name, unless it is open for them."""
         self._bound.get(self._key(shapes))
 
     def _prepare(self, inputs: Mapping[str, Array | DeviceArray]) -> None:
@@ -134,9 +135,9 @@ class OnnxRuntimeBoundSession(Session):
             outputs = bound.run(inputs)
             fetched = {name: self._fetched(value) for name, value in outputs.items() if name not in keep}
         except Exception as error:  # the library's own exceptions share no base but Exception
-            mend = "use a smaller batch or --imgsz if memory ran out, or --device cpu"
-            raise GpuError(self.device, f"running {self.spec.name}", one_line(error), mend) from error
-        return fetched, {name: OrtDeviceArray(outputs[name], self.place) for name in keep}
+            fix = "use a smaller batch or --imgsz if memory ran out, or --device cpu"
+            raise GpuError(self.device, f"running {self.spec.name}", one_line(error), fix) from error
+        return fetched, {name: OrtDeviceArray(outputs[name], self.memory) for name in keep}
 
     def _fetched(self, value: onnxruntime.OrtValue) -> Array:
         array = cast("Array", value.numpy())
@@ -148,8 +149,8 @@ class OnnxRuntimeBoundSession(Session):
     def _bind(self, key: Shapes) -> _BoundShape:
         session = self._shared
         if session is None:
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._reported:
+                self._reported.add(key)
                 size = picture_size(cast("ImageInput", self.spec.input), key[0])
                 _logger.info("compiling %s for %s on %s %s, done once", self.spec.name, size, self.backend, self.device)
             session = self._open(_lengths(self._axes, dict(zip(self.spec.input_names, key, strict=True))))
@@ -159,7 +160,7 @@ class OnnxRuntimeBoundSession(Session):
 
 
 class _BoundShape:
-    """A session's buffers for one shape of its inputs, and the recording of its run."""
+    """A session's buffers for one set of input shapes, and the recording of its run."""
 
     def __init__(
         self,
@@ -169,13 +170,13 @@ class _BoundShape:
         index: int,
         graph_id: int | None,
     ) -> None:
-        """Make nothing yet: buffers are made when they are needed.
+        """Prepare; buffers are made when they are needed.
 
         Args:
             session: To run.
-            outputs: Names of those that are wanted.
-            memory, index: Where they are to lie.
-            graph_id: Of the recording, from 1, never given twice; None: runs are not recorded.
+            outputs: Names of the wanted outputs.
+            memory, index: The memory for the buffers, in ONNX Runtime's terms.
+            graph_id: Unique id of the recording, from 1; None: runs are not recorded.
         """
         self._session = session
         self._binding = session.io_binding()
@@ -187,7 +188,7 @@ class _BoundShape:
         self._recorded = False
 
     def run(self, inputs: Mapping[str, Array | DeviceArray]) -> dict[str, onnxruntime.OrtValue]:
-        """Run on inputs of this shape: output name to what lies on the device."""
+        """Run on inputs of this shape. Returns output name to value on the device."""
         for name, array in inputs.items():
             self._binding.bind_ortvalue_input(name, self._input(name, array))
         if self._graph_id is not None and self._fixed is not None:
@@ -199,14 +200,14 @@ class _BoundShape:
         self._session.run_with_iobinding(self._binding, None if self._graph_id is None else self._run_options(-1))
         found = self._binding.get_outputs()
         if self._graph_id is not None:
-            # The next run of this shape is recorded, which takes addresses that stay.
+            # The next run of this shape is recorded, which needs fixed addresses.
             self._fixed = [_empty_like(value, self._memory, self._index) for value in found]
             for name, value in zip(self._outputs, self._fixed, strict=True):
                 self._binding.bind_ortvalue_output(name, value)
         return dict(zip(self._outputs, found, strict=True))
 
     def release(self) -> None:
-        """Forget the recording; the buffers go with this object."""
+        """Release the recording; the buffers are freed with this object."""
         if self._graph_id is not None and self._recorded:
             self._session.release_captured_graph(self._graph_id)
 
@@ -229,7 +230,7 @@ class _BoundShape:
 
 
 def symbols(axes: Axes, names: Collection[str]) -> Iterator[str]:
-    """The symbols of the axes of some inputs that are not fixed; empty ones too."""
+    """The symbols of all free axes of some inputs; a symbol may be empty."""
     for name in names:
         yield from (axis for axis in axes[name] if isinstance(axis, str))
 
@@ -239,7 +240,7 @@ def _without_batch(key: Shapes) -> Shapes:
 
 
 def _lengths(axes: Axes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """What the symbols of axes stand for in some shapes."""
+    """Symbol of a free axis to its length in some shapes."""
     return {
         axis: length
         for name, shape in shapes.items()

@@ -1,7 +1,7 @@
-"""Which provider each operator of a session was given to: what is asked for on a GPU must not end on the processor.
+"""Check which provider runs each operator of a session, so that no GPU session runs on the CPU unnoticed.
 
-ONNX Runtime's own switch, `session.disable_cpu_ep_fallback`, is no help: it also counts the arithmetic of shapes, which
-ONNX Runtime itself puts on the processor, where shapes lie. And it names nothing.
+ONNX Runtime's switch `session.disable_cpu_ep_fallback` does not help: it also counts the arithmetic of shapes, which
+ONNX Runtime deliberately puts on the CPU, and it does not name the operators.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 RECORD = ("session.record_ep_graph_assignment_info", "1")
 
-# What shapes are computed with. CUDA's provider has kernels for all of these (docs/OperatorKernels.md of ONNX Runtime;
-# of ReduceProd none for int64, the type of shapes), so that one on the processor was put there to compute a shape.
+# Operators that compute shapes. CUDA's provider has kernels for all of them (docs/OperatorKernels.md of ONNX Runtime;
+# except ReduceProd of int64, the type of shapes), so if one runs on the CPU, it was put there to compute a shape.
 _OF_SHAPES = {
     "Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor", "Gather",
     "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul", "Not", "Range",
@@ -30,17 +30,17 @@ _UNFORESEEABLE = {"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Sca
 def check_assignment(
     session: onnxruntime.InferenceSession, device: Device, *, cpu_fallback: bool, cuda_graph: bool
 ) -> None:
-    """Hold what runs where against what was asked for.
+    """Check that a session runs where it was requested.
 
     Args:
         session: Opened with the config entry `RECORD`.
-        device: It was opened on; nothing is checked on the processor.
-        cpu_fallback: Whether operators may run on the processor.
+        device: The device it was opened on; nothing is checked on the CPU.
+        cpu_fallback: Whether operators may run on the CPU.
         cuda_graph: Whether its runs will be recorded.
 
     Raises:
-        BackendUnavailableError: The device's provider has no part of it, or runs can't be recorded.
-        OperatorFallbackError: Operators run on the processor, and may not.
+        BackendUnavailableError: The device's provider runs no operator, or runs can't be recorded.
+        OperatorFallbackError: Operators run on the CPU without permission.
     """
     if device.kind == "cpu":
         return
@@ -52,7 +52,7 @@ def check_assignment(
     by_provider = {provider for provider, _ in assigned}
     if assigned and device.provider not in by_provider:
         raise BackendUnavailableError(
-            "onnxruntime", f"{device.provider} takes no operator of this graph", "use --device cuda or --device cpu"
+            "onnxruntime", f"{device.provider} supports no operator of this graph", "use --device cuda or --device cpu"
         )
     fallen = {
         name: count for (provider, name), count in sorted(assigned.items())
@@ -63,6 +63,6 @@ def check_assignment(
     if cuda_graph and (odd := sorted({name for _, name in assigned} & _UNFORESEEABLE)):
         raise BackendUnavailableError(
             "onnxruntime",
-            f"no CUDA graph can be made of {', '.join(odd)}, whose outputs' shapes depend on what is computed",
+            f"no CUDA graph can be made of {', '.join(odd)}, whose output shapes depend on the data",
             "open it without cuda_graph",
         )

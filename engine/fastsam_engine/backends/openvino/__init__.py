@@ -1,4 +1,4 @@
-"""OpenVINO, on processors."""
+"""OpenVINO, on CPUs."""
 
 from fastsam_engine.backends.openvino.backend import OpenVinoBackend
 

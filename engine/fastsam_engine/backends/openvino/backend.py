@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU."""
+"""Open and compile graphs with OpenVINO on the CPU."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from fastsam_engine.backends.openvino.compiled_cache import CompiledGraphs, Shape
-from fastsam_engine.backends.openvino.frames import taking_frames
-from fastsam_engine.backends.openvino.graph import OpenVinoGraph, per_picture
+from fastsam_engine.backends.openvino.compiled_cache import CompiledCache, Shape
+from fastsam_engine.backends.openvino.frame_input import with_frame_input
+from fastsam_engine.backends.openvino.inference_request import InferenceRequest, per_picture
 from fastsam_engine.backends.openvino.slice_workaround import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.concurrency.interruption import named_interrupts
-from fastsam_engine.concurrency.made_once import MadeOnce
+from fastsam_engine.concurrency.lazy_cache import LazyCache
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
-from fastsam_engine.open_options import OpenOptions
+from fastsam_engine.input_check import picture_size
 from fastsam_engine.packages import load_module, version
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.shape_ranges import ShapeRange, shape_ranges
-from fastsam_engine.session import Array, Session, computing, picture_size
-from fastsam_engine.spec.graph_check import check_names
+from fastsam_engine.session import Array, OpenOptions, Session, compute_errors
+from fastsam_engine.spec.graph_agreement import check_names
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 from fastsam_engine.store.home_folder import has_writable_home
-from fastsam_engine.store.weight_files import beside_its_weights
+from fastsam_engine.store.weight_files import resolved_weights
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -46,12 +46,12 @@ _logger = logging.getLogger(__name__)
 _MAKING = threading.Lock()
 _TELEMETRY = "openvino_telemetry"
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_SIZES_KEPT = 12  # more than the few rectangles that frames are fitted into
+_SIZES_KEPT = 12  # frames are fitted into fewer rectangles
 
 
 @register
 class OpenVinoBackend(Backend):
-    """OpenVINO; computes in bf16 where the processor does so natively, unless asked for fp32; int8 graphs in int8."""
+    """OpenVINO. It computes in bf16 if the CPU does so natively, unless fp32 is requested; int8 graphs in int8."""
 
     name = "openvino"
 
@@ -60,7 +60,7 @@ class OpenVinoBackend(Backend):
         if not found:
             return Readiness("", (), "openvino is not installed", "pip install openvino")
         x86 = platform.machine().lower() in ("x86_64", "amd64")
-        reason = "compiles for the processor and the source's shape" if x86 else "not measured on this processor"
+        reason = "compiles for the CPU and the source's shape" if x86 else "not measured on this CPU"
         return Readiness(found, ("cpu",), reason, speed_rank=20 if x86 else 60)
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
@@ -72,66 +72,66 @@ class OpenVinoBackend(Backend):
                     f"it computes this graph, which is int8, in int8, not in {precision}",
                     "use --precision auto",
                 )
-            precision = "fp32"  # what is left of it: bf16 there loses as many detections as int8 does
+            precision = "fp32"  # for the layers that are not int8: bf16 there loses as many detections as int8 does
         if precision == "auto" and isinstance(spec.input, ArraysInput):
-            precision = "fp32"  # its numbers hold places in the frame, which bf16 can't
+            precision = "fp32"  # its numbers are positions in the frame, too large for bf16
         if precision not in ("auto", *_HINTS) or (
             precision in ("bf16", "fp16")
             and precision.upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         ):
             raise BackendUnavailableError(
-                self.name, f"this processor does not compute in {precision}", "use --precision auto or fp32"
+                self.name, f"this CPU does not compute in {precision}", "use --precision auto or fp32"
             )
         try:
-            with beside_its_weights(path) as real:
+            with resolved_weights(path) as real:
                 model = core.read_model(real)
             split_before_gather(model)
-        except Exception as error:  # the library raises plain RuntimeError and its own
+        except Exception as error:  # the library raises RuntimeError and other classes
             raise ModelFileError(path, f"OpenVINO can't load it ({one_line(error, -1)})") from error
         inputs = {name for port in model.inputs for name in port.get_names()}
         outputs = {name for port in model.outputs for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
         if options.frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
-            model, image = taking_frames(model, spec.input)
+            model, image = with_frame_input(model, spec.input)
             spec = dataclasses.replace(spec, input=image)
         dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
-        kept = CompiledGraphs(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
+        kept = CompiledCache(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
         return OpenVinoSession(path, spec, core, model, precision, kept, options.threads)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
-        """Compile for the usual and the largest picture, and keep that; `open` compiles each time what is not kept."""
+        """Compile for the usual and the largest picture and store that; `open` compiles other sizes every time."""
         usual = BuildOptions()
         options = dataclasses.replace(request.options, optimization_level=usual.optimization_level)
         if isinstance(request.spec.input, ArraysInput):
-            options = dataclasses.replace(options, tf32=usual.tf32)  # nobody asked: such graphs never take it
+            options = dataclasses.replace(options, tf32=usual.tf32)  # it does not apply to such graphs
         if options != usual or request.out is not None or device not in ("auto", "cpu"):
-            raise BuildRequestError("options", "none but --imgsz and --batch for OpenVINO, which compiles for this "
-                                    "processor into the engine cache", "others")  # fmt: skip
+            raise BuildRequestError("options", "only --imgsz and --batch for OpenVINO, which compiles for this "
+                                    "CPU into the engine cache", "others")  # fmt: skip
         ranges = shape_ranges(request.spec, batch=request.batch, imgsz=request.imgsz)
         start = time.perf_counter()
-        # As the runtime opens them: frames for segmenters, and fp32 for texts, which are encoded once.
+        # As the runtime opens them: segmenters take frames, and texts, which are encoded once, are computed in fp32.
         segments, texts = request.spec.task == "segment", request.spec.task == "embed-text"
         precision = "fp32" if texts else "auto"
         threads = CpuCount.of_process().threads(request.threads)
         chosen = OpenOptions(frames=segments, threads=threads)
-        with named_interrupts(request.graph):  # come out after the compilation that runs, which can't be cut short
+        with named_interrupts(request.graph):  # raised after the current compilation, which can't be interrupted
             session = self.open(request.graph, request.spec, "cpu", precision, chosen)
             if not isinstance(session, OpenVinoSession):
                 raise TypeError(f"expected a session of OpenVINO, found {type(session).__name__}")
             size, made = session.keep(ranges, progress, again=request.again)
         built_s = time.perf_counter() - start if made else None
-        return BuildReport(EngineCache().folder / self.name, size, built_s, f"this processor, {session.precision}", {})
+        return BuildReport(EngineCache().folder / self.name, size, built_s, f"this CPU, {session.precision}", {})
 
 
 class OpenVinoSession(Session):
     """A graph on OpenVINO.
 
-    Where the picture's size is dynamic, the graph is compiled for each size that comes, for one picture and, when that
-    comes, for batches of any number: a dynamic batch costs one picture 5 percent, and batches nothing measurable. The
-    last sizes are kept. Else it is compiled once.
+    If the picture's size is dynamic, the graph is compiled per size: once for one picture and, when one comes, once for
+    batches of any number. (A dynamic batch makes one picture 5 percent slower, and batches not measurably.) The most
+    recent sizes stay compiled. Other graphs are compiled once.
 
-    Runs of different sizes go side by side, those of one size wait for each other: see `OpenVinoGraph`. Threads that
-    are to compute side by side take a session each, with a part of the `threads`.
+    Runs of different sizes execute concurrently, runs of one size take turns: see `InferenceRequest`. For more
+    concurrency open one session per thread, each with a part of the `threads`.
     """
 
     parallel = True
@@ -143,7 +143,7 @@ class OpenVinoSession(Session):
         core: openvino.Core,
         model: openvino.Model,
         precision: str,
-        kept: CompiledGraphs,
+        kept: CompiledCache,
         threads: int,
     ) -> None:
         self._core = core
@@ -152,8 +152,8 @@ class OpenVinoSession(Session):
         self._options: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", **_scheduling(threads)}
         if precision != "auto":
             self._options["INFERENCE_PRECISION_HINT"] = _HINTS[cast("Precision", precision)]
-        self._graphs = MadeOnce(self._make, _SIZES_KEPT, group=lambda shape: shape[1:])
-        self._told = set[Shape]()
+        self._graphs = LazyCache(self._make, _SIZES_KEPT, group=lambda shape: shape[1:])
+        self._reported = set[Shape]()
         indices = {name: index for index, port in enumerate(model.outputs) for name in port.get_names()}
         self._outputs = {output.name: indices[output.name] for output in spec.outputs}
         image = spec.input if isinstance(spec.input, ImageInput) else None
@@ -163,7 +163,7 @@ class OpenVinoSession(Session):
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         (array, *_) = inputs.values()
         graph = self._graphs.get(self._compiled_for(array.shape))
-        with computing(self.device, f"running {self.spec.name}", -1):
+        with compute_errors(self.device, f"running {self.spec.name}", -1):
             return graph.run(inputs)
 
     def _release(self) -> None:
@@ -171,35 +171,35 @@ class OpenVinoSession(Session):
         self._model = None
 
     def _compiled_for(self, shape: Shape) -> Shape:
-        """The input shape to compile for, -1 for an axis of any length; empty: the model's own dynamic axes."""
+        """The input shape to compile for, -1 for an axis of any length; empty: the model's dynamic axes."""
         if not self._sized:
             return ()
         low, high = cast("ImageInput", self.spec.input).batch
         return shape if shape[0] == 1 or low == high else (-1, *shape[1:])
 
-    def _make(self, shape: Shape) -> OpenVinoGraph:
+    def _make(self, shape: Shape) -> InferenceRequest:
         compiled = self._kept.load(shape, self._options)
         if compiled is None:
-            if shape and shape not in self._told:
-                self._told.add(shape)
+            if shape and shape not in self._reported:
+                self._reported.add(shape)
                 size = picture_size(cast("ImageInput", self.spec.input), shape)
                 _logger.info("compiling %s for %s on %s, done once", self.spec.name, size, self.backend)
             compiled = self._compile(shape)
         ports = per_picture(self._reshaped(shape), self._outputs) if shape else None
         if not shape:
-            self._model = None  # compiled once: the weights need not be held twice
-        return OpenVinoGraph(compiled, self._outputs, ports)
+            self._model = None  # compiled once, so a second copy of the weights is not needed
+        return InferenceRequest(compiled, self._outputs, ports)
 
     def keep(self, ranges: Mapping[str, ShapeRange], progress: Progress, *, again: bool) -> tuple[int, bool]:
-        """Compile for the usual and largest pictures, one at a time, and keep that for later processes.
+        """Compile for the usual and the largest picture, and store the result for later processes.
 
         Args:
-            ranges: The shapes that the graph is to serve, by its own layout.
-            progress: Told which shape is compiled.
-            again: Compile what is kept already.
+            ranges: The shapes that the graph shall take, in its layout.
+            progress: Called with the shape that is compiled.
+            again: Compile shapes that are stored already.
 
         Returns:
-            The size of all, bytes, and whether any was compiled.
+            The size of all files, bytes, and whether any shape was compiled.
 
         Raises:
             OutputError: It can't be written.
@@ -222,7 +222,7 @@ class OpenVinoSession(Session):
         return size, made
 
     def _compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        with computing(self.device, f"compiling {self.spec.name}", -1):
+        with compute_errors(self.device, f"compiling {self.spec.name}", -1):
             return self._core.compile_model(self._reshaped(shape), "CPU", self._options)
 
     def _reshaped(self, shape: Shape) -> openvino.Model:
@@ -236,28 +236,28 @@ class OpenVinoSession(Session):
 def _scheduling(threads: int) -> dict[str, str]:
     """OpenVINO's options for a number of threads.
 
-    It pins threads to the first CPUs that the process may use, in each session and each process alike: two that have
-    half of the CPUs would share one half. So pinning is left to sessions that use all of them.
+    It pins threads to the first CPUs that the process may use, the same ones in every session and process: two sessions
+    with half of the CPUs would share one half. So only sessions that use all CPUs are pinned.
     """
     pinned = threads >= CpuCount.of_process().cores
     return {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "YES" if pinned else "NO"}
 
 
 def _core() -> openvino.Core:
-    """The process's one core, made by the first thread that asks, which the others wait for."""
+    """The process's one core; the first thread makes it while the others wait."""
     with _MAKING:
         return _make_core()
 
 
 @cache
 def _make_core() -> openvino.Core:
-    """The core, which lives as long as the process does.
+    """Make the core, which lives as long as the process.
 
-    A core gives the thread that first compiles with it a stack for signal handlers, and frees that when it goes, on
-    whichever thread that happens: the next signal would then kill the process.
+    A core gives the first thread that compiles with it a stack for signal handlers, and frees that stack when the core
+    is destroyed, on any thread. The next signal would then kill the process.
     """
     silenced = not has_writable_home() and _TELEMETRY not in sys.modules
-    if silenced:  # it wants to keep a file there; without one it fails, or warns several times
+    if silenced:  # its telemetry writes a file there; without a home it fails, or warns several times
         sys.modules[_TELEMETRY] = cast("ModuleType", None)
     try:
         load_module("openvino", OpenVinoBackend.name, "pip install --force-reinstall openvino")
@@ -266,8 +266,8 @@ def _make_core() -> openvino.Core:
             del sys.modules[_TELEMETRY]
     import openvino
 
-    # The module makes its tables of dtypes when they are first used, during which it may let go of Python's lock: a
-    # second thread that uses them just then waits for the first with that lock held, and neither goes on.
+    # The module makes its tables of dtypes on first use and may release Python's lock while doing so. A second thread
+    # that uses them just then waits for the first while holding that lock: a deadlock.
     for dtype in (np.float32, np.uint8, np.int64):
         tensor = openvino.Tensor(np.zeros(1, dtype))
         np.asarray(tensor.data)
@@ -275,11 +275,11 @@ def _make_core() -> openvino.Core:
     return openvino.Core()
 
 
-def _precision(core: openvino.Core, spec: ModelSpec, asked: str) -> Precision:
-    """The precision that the processor computes in: the one asked for, the graph's int8, or the library's choice."""
+def _precision(core: openvino.Core, spec: ModelSpec, requested: str) -> Precision:
+    """The precision that the CPU computes in: the requested one, the graph's int8, or the library's choice."""
     if spec.precision == "int8":
         return "int8"
-    if asked != "auto":
-        return cast("Precision", asked)  # checked against `_HINTS` before
+    if requested != "auto":
+        return cast("Precision", requested)  # one of `_HINTS`, as `open` has checked
     chosen = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
     return next(name for name, hint in _HINTS.items() if hint == chosen)

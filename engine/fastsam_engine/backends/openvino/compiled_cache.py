@@ -1,6 +1,6 @@
-"""Graphs that OpenVINO compiled in a build, kept for later processes: reading one takes a fraction of compiling it.
+"""Store graphs that OpenVINO compiled, since reading one takes a fraction of the time of compiling it.
 
-OpenVINO does not notice a file that was changed, so they lie in the engine cache, which does.
+OpenVINO does not notice that a stored file was changed; the engine cache, which holds these files, does.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-class CompiledGraphs:
-    """What was compiled of one graph, by input shape."""
+class CompiledCache:
+    """The compiled forms of one graph, by input shape."""
 
     def __init__(self, core: openvino.Core, graph: Path, what: Mapping[str, object]) -> None:
-        """Find the place.
+        """Prepare the key of the graph.
 
         Args:
-            core: That compiles.
-            graph: The ONNX file; one that was written anew counts as another.
-            what: All else that decides what is compiled.
+            core: The core that compiles.
+            graph: The ONNX file; after it is written again it counts as another graph.
+            what: Everything else that the compiled graph depends on.
         """
         import openvino
 
-        told = graph.stat()
+        status = graph.stat()
         self._core = core
         self._name = graph.stem
         self._key = {
-            "graph": [str(graph.resolve()), told.st_size, told.st_mtime_ns],
+            "graph": [str(graph.resolve()), status.st_size, status.st_mtime_ns],
             "version": openvino.get_version(),
             "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
             **what,
@@ -42,11 +42,11 @@ class CompiledGraphs:
         self._cache = EngineCache()
 
     def path(self, shape: Shape) -> Path:
-        """Where the graph for an input shape lies, or would; an empty shape: the graph with its dynamic axes."""
+        """The file for an input shape, which may not exist; an empty shape stands for dynamic axes."""
         return self._cache.byproduct_path("compiled", "openvino", {**self._key, "shape": shape}, self._name)
 
     def load(self, shape: Shape, options: Mapping[str, str]) -> openvino.CompiledModel | None:
-        """The graph for an input shape; None where none was kept, or not for this processor and version."""
+        """The graph for an input shape; None if none is stored for this CPU and version."""
         kept = self._cache.byproduct(self.path(shape))
         if not kept:
             return None
@@ -56,7 +56,7 @@ class CompiledGraphs:
             return None
 
     def store(self, shape: Shape, compiled: openvino.CompiledModel) -> None:
-        """Keep a graph.
+        """Store a graph.
 
         Raises:
             OutputError: It can't be written.

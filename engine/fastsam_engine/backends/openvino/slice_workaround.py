@@ -1,8 +1,8 @@
-"""A mend for OpenVINO: slices before GatherElements, as YOLO26's exported head has them.
+"""Work around OpenVINO's removal of slices before GatherElements, which YOLO26's exported head has.
 
-OpenVINO (2026.4 still) drops a slice that begins at 0 before a GatherElements, since indices reach no further (its pull
-request 18614); but its GatherElements wants data and indices of one shape, and the graph fails to compile.
-The same cut made by a split is left alone.
+OpenVINO (still in 2026.4) removes a slice that begins at 0 before a GatherElements, since the indices reach no further
+(its pull request 18614). But its GatherElements requires data and indices of the same shape, so compiling fails. A
+split in place of the slice is not removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def split_before_gather(model: openvino.Model) -> None:
-    """Make the slices along one axis, from 0 up to a constant, that a GatherElements takes into splits, in place."""
+    """Replace slices from 0 to a constant along one axis, before a GatherElements, by splits; changes the model."""
     from openvino import opset13
 
     for gather in model.get_ops():
@@ -35,7 +35,7 @@ def split_before_gather(model: openvino.Model) -> None:
 
 
 def _constant(node: openvino.Node) -> list[int] | None:
-    """The values of a constant, one a broadcast repeats included; None for anything else."""
-    if node.get_type_name() == "Broadcast":  # how steps that a file leaves out are read
+    """The values of a constant, also of one that is broadcast; None for anything else."""
+    if node.get_type_name() == "Broadcast":  # how omitted steps are read
         node = node.input_value(0).get_node()
     return np.ravel(node.get_data()).tolist() if node.get_type_name() == "Constant" else None

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX: plans are built from ONNX graphs, cached, checked and run. One code serves both APIs."""
+"""TensorRT and TensorRT-RTX: build plans from ONNX graphs, check, cache and run them."""
 
 from fastsam_engine.backends.tensorrt.flavours import TensorRt, TensorRtRtx
 

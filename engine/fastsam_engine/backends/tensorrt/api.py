@@ -1,11 +1,12 @@
-"""The part of TensorRT's API that is used here, and which packages bring it."""
+"""Load TensorRT's or TensorRT-RTX's module, and make its runtimes and builders."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
-from fastsam_engine.backends.tensorrt.error_log import Errors, error_log
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
+from fastsam_engine.backends.tensorrt.error_log import LoggedErrors, error_log
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError
 from fastsam_engine.gpus import dotted, driver
 from fastsam_engine.packages import load_module, version
@@ -15,27 +16,6 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 UPDATE_DRIVER = "update the NVIDIA driver, or use --backend onnxruntime; see: fastsam-trt doctor"
-
-
-class TensorRtApi(Protocol):
-    """A module with TensorRT's API, of TensorRT 10 or later or of TensorRT-RTX."""
-
-    __version__: str
-    Builder: type[trt.Builder]
-    BuilderFlag: type[trt.BuilderFlag]
-    Dims: type[trt.Dims]
-    HardwareCompatibilityLevel: type[trt.HardwareCompatibilityLevel]
-    ILogger: type[trt.ILogger]
-    Logger: type[trt.Logger]
-    IProgressMonitor: type[trt.IProgressMonitor]
-    MemoryPoolType: type[trt.MemoryPoolType]
-    NetworkDefinitionCreationFlag: type[trt.NetworkDefinitionCreationFlag]
-    OnnxParser: type[trt.OnnxParser]
-    Runtime: type[trt.Runtime]
-    TensorIOMode: type[trt.TensorIOMode]
-
-    def nptype(self, trt_type: trt.DataType) -> Any:
-        """The numpy type of a type of TensorRT's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +34,7 @@ _PACKAGES: dict[Flavour, _Package] = {
 
 
 def installed_version(flavour: Flavour) -> str:
-    """Version of a flavour's package, without loading it; empty where it is not installed."""
+    """Version of a flavour's package, without loading it; empty if it is not installed."""
     return next(filter(None, map(version, _PACKAGES[flavour].distributions)), "")
 
 
@@ -63,48 +43,48 @@ def install_command(flavour: Flavour) -> str:
     return f"pip install 'fastsam-trt[{_PACKAGES[flavour].extra}]'"
 
 
-def driver_lacks(flavour: Flavour) -> str:
-    """What the NVIDIA driver here lacks for the package of a flavour; empty where it lacks nothing, or is not there."""
+def driver_problem(flavour: Flavour) -> str:
+    """Why the NVIDIA driver is too old for the package of a flavour; empty if it is not, or if there is no driver."""
     names = _PACKAGES[flavour].distributions
     majors = [int(name[-2:]) for name in names if name[-4:-2] == "cu" and version(name)]
-    return driver().lacks(majors[0]) if majors else ""
+    return driver().problem_for(majors[0]) if majors else ""
 
 
 def create_runtime(api: TensorRtApi) -> trt.Runtime:
-    """A runtime, which loads plans.
+    """Make a runtime, which loads plans.
 
     Raises:
-        BackendFailedError: TensorRT can't use the GPU: most often, its driver is too old.
+        BackendFailedError: TensorRT can't use the GPU, usually because the driver is too old.
     """
     log = error_log(api)
     try:
-        with log.listening() as told:
+        with log.listening() as errors:
             return api.Runtime(log.logger)
-    except TypeError as error:  # of the bindings: the library made none
-        raise _unusable(api, "runtime", told) from error
+    except TypeError as error:  # from the bindings, if the library returns nothing
+        raise _unusable(api, "runtime", errors) from error
 
 
 def create_builder(api: TensorRtApi) -> trt.Builder:
-    """A builder of plans.
+    """Make a builder, which builds plans.
 
     Raises:
         BackendFailedError: See `create_runtime`.
     """
     log = error_log(api)
     try:
-        with log.listening() as told:
+        with log.listening() as errors:
             return api.Builder(log.logger)
     except TypeError as error:
-        raise _unusable(api, "builder", told) from error
+        raise _unusable(api, "builder", errors) from error
 
 
-def _unusable(api: TensorRtApi, what: str, told: Errors) -> BackendFailedError:
+def _unusable(api: TensorRtApi, what: str, errors: LoggedErrors) -> BackendFailedError:
     flavour: Flavour = "tensorrt-rtx" if hasattr(api, "ComputeCapability") else "tensorrt"
     found = driver()
-    why = driver_lacks(flavour) or "; ".join(found.problems)
+    why = driver_problem(flavour) or "; ".join(found.problems)
     if not why and found.cuda is not None:
         why = f"found an NVIDIA driver for CUDA {dotted(found.cuda)}, which may be too old for this version"
-    why = "; ".join(filter(None, (why, str(told) if told else "")))
+    why = "; ".join(filter(None, (why, str(errors) if errors else "")))
     reason = f"it made no {what}, since it can't use the GPU{f' ({why})' if why else ''}"
     return BackendFailedError(flavour, reason, UPDATE_DRIVER)
 

@@ -1,4 +1,4 @@
-"""TensorRtBackend: what the backends of TensorRT and TensorRT-RTX share: opening graphs and plans, building plans."""
+"""Open and build plans, for the backends of TensorRT and TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from typing import ClassVar
 from fastsam_engine import packages
 from fastsam_engine.backends.registry import Backend, Readiness, get_backend
 from fastsam_engine.backends.tensorrt import api
-from fastsam_engine.backends.tensorrt.device import Device
-from fastsam_engine.backends.tensorrt.plan_check.check_plan import check
-from fastsam_engine.backends.tensorrt.plans import Check, Engines
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
+from fastsam_engine.backends.tensorrt.cached_plans import CachedPlans, Check
+from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface
+from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check_accuracy
 from fastsam_engine.backends.tensorrt.session import TensorRtSession
 from fastsam_engine.errors import (
     BackendFailedError,
@@ -28,12 +29,11 @@ from fastsam_engine.errors import (
     one_line,
 )
 from fastsam_engine.gpus import Gpu, driver, gpus
-from fastsam_engine.open_options import OpenOptions
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.plan_file import Flavour, Plan, PlanFacts, is_plan, read_plan
 from fastsam_engine.plans.shape_ranges import ShapeRange
-from fastsam_engine.session import Computed, Session
+from fastsam_engine.session import ComputePrecision, OpenOptions, Session
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.spec_reader import read_spec
 
@@ -43,43 +43,45 @@ _AMPERE = 8, 0  # the first compute capability with TF32
 
 
 class TensorRtBackend(Backend):
-    """Runs plans, and builds those that are missing. Its sessions of one GPU share a queue."""
+    """Runs plans, and builds missing ones. All its sessions on one GPU share a stream."""
 
     flavour: ClassVar[Flavour]
     speed_rank: ClassVar[int]
 
     def __init__(self) -> None:
-        self._devices: dict[int, Device] = {}
+        self._devices: dict[int, GpuInterface] = {}
         self._lock = threading.Lock()
 
     @abstractmethod
-    def serves(self, gpu: Gpu) -> bool:
-        """Whether the library knows a GPU."""
+    def supports(self, gpu: Gpu) -> bool:
+        """Whether the library supports a GPU."""
 
     @abstractmethod
     def target(self, gpu: Gpu) -> str:
-        """The GPU, as far as plans depend on it."""
+        """Identify a GPU as far as plans depend on it, in words."""
 
     def readiness(self) -> Readiness:
         version = api.installed_version(self.flavour)
         if not version:
             return Readiness("", (), f"{self.flavour} is not installed", api.install_command(self.flavour))
         here = gpus()
-        devices = tuple(_device_name(gpu) for gpu in here if self.serves(gpu))
+        devices = tuple(_device_name(gpu) for gpu in here if self.supports(gpu))
         if not devices:
             found = ", ".join(f"{gpu.name} ({_capability(gpu)})" for gpu in here)
             why = found or f"no GPU with a driver: {'; '.join(driver().problems)}"
-            return Readiness(version, (), f"expected a GPU that it knows, found {why}", "use --backend auto")
-        if lack := api.driver_lacks(self.flavour):
+            return Readiness(version, (), f"expected a GPU that it supports, found {why}", "use --backend auto")
+        if lack := api.driver_problem(self.flavour):
             return Readiness(version, (), lack, api.UPDATE_DRIVER)
         if not packages.version("cuda-core"):
             return Readiness(version, (), _NO_CUDA_CORE, api.install_command(self.flavour))
-        unknown = ", ".join(f"{gpu.device} {gpu.name} ({_capability(gpu)})" for gpu in here if not self.serves(gpu))
-        asked = driver()
-        broken = asked.problems if asked.is_broken else ()
-        lacks = "; ".join(each for each in (unknown and f"it does not know {unknown}", *broken) if each)
+        unsupported = ", ".join(
+            f"{gpu.device} {gpu.name} ({_capability(gpu)})" for gpu in here if not self.supports(gpu)
+        )
+        state = driver()
+        broken = state.problems if state.is_broken else ()
+        missing = "; ".join(each for each in (unsupported and f"it does not support {unsupported}", *broken) if each)
         reason = "runs a plan that was built for the GPU"
-        return Readiness(version, devices, reason, speed_rank=self.speed_rank, lacks=lacks)
+        return Readiness(version, devices, reason, speed_rank=self.speed_rank, missing=missing)
 
     def open(self, path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
         if precision not in ("auto", spec.precision):
@@ -89,7 +91,7 @@ class TensorRtBackend(Backend):
                 f"use --precision auto, or export it with --precision {precision}",
             )
         module = api.load(self.flavour)
-        api.create_runtime(module)  # finds a driver that is too old before a long build
+        api.create_runtime(module)  # detects a driver that is too old before a long build
         gpu = _gpu(device)
         target = self.target(gpu)
         cache = EngineCache()
@@ -98,13 +100,13 @@ class TensorRtBackend(Backend):
             _check_facts(path, plan.facts, self.flavour, module.__version__, target)
             if precision == "fp32" and _computed(plan, gpu) != "fp32":
                 raise BackendUnavailableError(
-                    self.name, "the plan may round the factors of fp32 products to TF32",
+                    self.name, "the plan may compute fp32 products in TF32",
                     "use --precision auto, or build it again with --no-tf32",
                 )  # fmt: skip
             return self._session(path, plan, module, gpu, cache)
-        engines = Engines(self.flavour, module, target, cache)
+        plans = CachedPlans(self.flavour, module, target, cache)
         request = BuildRequest(path, spec, options=BuildOptions(tf32=precision != "fp32"))
-        kept = engines.find(path, exact=precision == "fp32")
+        kept = plans.find(path, exact=precision == "fp32")
         if kept is not None:
             try:
                 return self._session(path, kept, module, gpu, cache)
@@ -116,8 +118,8 @@ class TensorRtBackend(Backend):
             "%s: building its plan for %s, which is done once and can take minutes (beforehand: fastsam-trt build)",
             path.name, target,
         )  # fmt: skip
-        using = self._new_device(gpu).using  # TensorRT builds for the GPU that is the thread's
-        built = engines.get(self._for_here(request, target), check=check_plan, using=using).plan
+        using = self._new_device(gpu).using  # TensorRT builds for the thread's current GPU
+        built = plans.find_or_build(self._with_local_target(request, target), check=check_plan, using=using).plan
         return self._session(path, built, module, gpu, cache)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
@@ -125,35 +127,35 @@ class TensorRtBackend(Backend):
         cache = EngineCache()
         here = self._gpus_to_build_on(device.removesuffix(":0"), request.options)
         target = self.target(here[0]) if here else ""
-        request = self._for_here(request, target) if here else request
+        request = self._with_local_target(request, target) if here else request
         runs_here = bool(here) and target in (request.options.targets or (target,))
         check_plan = self._check(request, module, here[0], cache) if runs_here else None
         using = self._new_device(here[0]).using if runs_here else nullcontext
-        engines = Engines(self.flavour, module, target, cache)
-        engine = engines.get(request, check=check_plan, progress=progress, using=using)
-        facts = engine.plan.facts
-        return BuildReport(engine.path, len(engine.plan.data), engine.built_s, facts.gpu, facts.parity)
+        plans = CachedPlans(self.flavour, module, target, cache)
+        built = plans.find_or_build(request, check=check_plan, progress=progress, using=using)
+        facts = built.plan.facts
+        return BuildReport(built.path, len(built.plan.data), built.built_s, facts.gpu, facts.parity)
 
     def _gpus_to_build_on(self, device: str, options: BuildOptions) -> list[Gpu]:
-        """The GPUs of a device's name; none where the build needs none."""
-        known = [gpu for gpu in gpus() if self.serves(gpu)]
+        """The GPUs of a device name; none if the build needs none."""
+        known = [gpu for gpu in gpus() if self.supports(gpu)]
         here = [gpu for gpu in known if device in ("auto", _device_name(gpu))]
         without = "use --backend tensorrt-rtx --target sm89, which needs no GPU"
         if not here and device != "auto":
             names = ", ".join(f"{_device_name(gpu)} ({gpu.name})" for gpu in known)
             raise BuildRequestError("device", f"auto{' or ' if names else ''}{names}", device, without)
         if not here and not options.targets:
-            raise BuildRequestError("target", "a GPU here, or the ones to build for", "neither", without)
+            raise BuildRequestError("target", "a GPU in this machine, or targets to build for", "neither", without)
         return here
 
-    def _for_here(self, request: BuildRequest, target: str) -> BuildRequest:
-        """The request, for the GPU here where it names none."""
+    def _with_local_target(self, request: BuildRequest, target: str) -> BuildRequest:
+        """The request; with this machine's GPU as its target if it names none."""
         return request
 
     def _session(
-        self, path: Path, plan: Plan, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache, *, keep: bool = True
+        self, path: Path, plan: Plan, module: TensorRtApi, gpu: Gpu, cache: EngineCache, *, keep: bool = True
     ) -> TensorRtSession:
-        """Open a plan; `keep` is whether the kernels that it compiles are stored."""
+        """Open a plan; `keep`: store the kernels that it compiles."""
         kept = self._kernels_path(cache, plan, gpu)
         device, precision = self._device(gpu), _computed(plan, gpu)
         return TensorRtSession(
@@ -162,14 +164,14 @@ class TensorRtBackend(Backend):
             host_code=_serves_later(plan.facts), halves=plan.facts.options is None,
         )  # fmt: skip
 
-    def _device(self, gpu: Gpu) -> Device:
+    def _device(self, gpu: Gpu) -> GpuInterface:
         with self._lock:
             if gpu.index not in self._devices:
                 self._devices[gpu.index] = self._new_device(gpu)
             return self._devices[gpu.index]
 
-    def _new_device(self, gpu: Gpu) -> Device:
-        """A GPU with a queue of its own."""
+    def _new_device(self, gpu: Gpu) -> GpuInterface:
+        """A GPU with a new stream."""
         from fastsam_engine.backends.tensorrt.cuda_device import CudaDevice
 
         try:
@@ -179,23 +181,23 @@ class TensorRtBackend(Backend):
             lack = f"expected cuda-core 1, found {found} ({one_line(error)})" if found else _NO_CUDA_CORE
             raise BackendFailedError(self.name, lack, api.install_command(self.flavour)) from error
 
-    def _check(self, request: BuildRequest, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache) -> Check:
-        """Compares with ONNX Runtime; that there is one is found out now, not after minutes of building."""
+    def _check(self, request: BuildRequest, module: TensorRtApi, gpu: Gpu, cache: EngineCache) -> Check:
+        """A comparison with ONNX Runtime. That it is installed is checked now, not after minutes of building."""
         found = get_backend("onnxruntime").readiness()
         if not found.devices:
             raise BackendFailedError(
-                self.name, f"a new plan is compared with ONNX Runtime, and {found.reason}", found.mend
+                self.name, f"a new plan is compared with ONNX Runtime, and {found.reason}", found.fix
             )
 
         def compare(spec: ModelSpec, plan: Plan, ranges: Mapping[str, ShapeRange]) -> dict[str, float]:
             graph_spec = read_spec(request.graph)
             reference = get_backend("onnxruntime").open(request.graph, graph_spec, "cpu", "auto", OpenOptions())
             with self._session(request.graph, plan, module, gpu, cache, keep=False) as session:
-                figures = check(request.graph, spec, session, reference, ranges)
+                metrics = check_accuracy(request.graph, spec, session, reference, ranges)
                 if kernels := session.kernels():
-                    with suppress(OutputError):  # they are compiled again where they can't be kept
+                    with suppress(OutputError):  # if they can't be stored they are compiled again
                         cache.store_byproduct(self._kernels_path(cache, plan, gpu), kernels)
-            return figures
+            return metrics
 
         return compare
 
@@ -206,19 +208,19 @@ class TensorRtBackend(Backend):
             "version": facts.version,
             "gpu": facts.gpu,
             "options": repr(facts.options),
-            "here": self.target(gpu),  # of a plan for several GPUs
+            "here": self.target(gpu),  # a plan may serve several GPUs
         }
-        key = {**built, "spec": plan.spec.to_json()}  # whose input holds the shapes
+        key = {**built, "spec": plan.spec.to_json()}  # its input contains the shapes
         return cache.byproduct_path("kernels", self.flavour, key)
 
 
 def _serves_later(facts: PlanFacts) -> bool:
-    """Whether a plan was built for later versions too."""
+    """Whether a plan also runs on later versions."""
     return facts.options is not None and facts.options.version_compatible
 
 
 def _check_facts(path: Path, facts: PlanFacts, flavour: Flavour, version: str, target: str) -> None:
-    """Refuse a plan whose sidecar says that it can't run here."""
+    """Refuse a plan that can't run here according to its sidecar."""
     again = "build it again on this machine with: fastsam-trt build MODEL"
     if facts.backend != flavour:
         raise ModelFileError(
@@ -232,15 +234,15 @@ def _check_facts(path: Path, facts: PlanFacts, flavour: Flavour, version: str, t
 
 
 def _fits(facts: PlanFacts, target: str) -> bool:
-    """Whether a GPU is among those that a plan was built for; of later ones than Ampere, TensorRT knows better."""
+    """Whether a plan was built for a GPU; for `ampere-plus` that is left to TensorRT."""
     hardware = "this" if facts.options is None else facts.options.hardware
     if hardware == "same-capability":
         return facts.gpu.rpartition(" ")[2] == target.rpartition(" ")[2]
     return hardware == "ampere-plus" or target in (facts.gpu, *facts.gpu.split(", "))
 
 
-def _computed(plan: Plan, gpu: Gpu) -> Computed:
-    """What a plan computes in on a GPU."""
+def _computed(plan: Plan, gpu: Gpu) -> ComputePrecision:
+    """The precision of a plan on a GPU."""
     rounds = plan.facts.options is not None and plan.facts.options.tf32 and gpu.compute_capability >= _AMPERE
     return "tf32" if rounds and plan.spec.precision == "fp32" else plan.spec.precision
 

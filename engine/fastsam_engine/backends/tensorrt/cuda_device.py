@@ -1,4 +1,4 @@
-"""CudaDevice: a GPU by way of cuda.core."""
+"""Use a GPU through cuda.core."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SMALLER = "free GPU memory, or use a smaller model, batch or --imgsz"
 
 
 class CudaMemory:
-    """Memory on a GPU, of the driver's pool; given back in the stream's order."""
+    """Memory on a GPU, from the driver's pool; freed in stream order."""
 
     def __init__(self, device: CudaDevice, buffer: Buffer, nbytes: int) -> None:
         self.address = int(buffer.handle)
@@ -46,7 +46,7 @@ class CudaMemory:
 
 
 class CudaPinnedMemory:
-    """Page-locked host memory; given back once the stream has done with it."""
+    """Page-locked host memory; freed once the stream has finished with it."""
 
     def __init__(self, device: CudaDevice, buffer: Buffer, nbytes: int) -> None:
         self._buffer = buffer
@@ -54,7 +54,7 @@ class CudaPinnedMemory:
         self.array: Array = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(int(buffer.handle)))
 
     def __del__(self) -> None:
-        # Left to itself, the buffer would wait for the default stream, which has no part in its copies.
+        # By default the buffer would wait for the default stream, which is not the one that copies.
         self._device.free(partial(self._buffer.close, self._device.queue))
 
 
@@ -76,20 +76,20 @@ class CudaGraph:
 
 
 class CudaDevice:
-    """A GPU; see `Device`.
+    """A GPU, as `GpuInterface` describes it.
 
     cuda.core's own errors, which share no public base, become `GpuError`.
 
     Attributes:
-        queue: Its stream, as cuda.core has it.
+        queue: Its stream, as an object of cuda.core.
     """
 
     def __init__(self, index: int = 0, cuda: Any = None) -> None:
-        """Set a GPU up.
+        """Set up a GPU.
 
         Args:
-            index: Its number among those that CUDA_VISIBLE_DEVICES leaves.
-            cuda: The package `cuda`, with `core` and `bindings.driver` loaded; None: the one that is installed.
+            index: Its number among the GPUs that CUDA_VISIBLE_DEVICES allows.
+            cuda: The package `cuda` with `core` and `bindings.driver` loaded; None: the installed one.
 
         Raises:
             GpuError: There is no such GPU, or no driver.
@@ -107,7 +107,7 @@ class CudaDevice:
         except Exception as error:
             raise GpuError(self.name, "setting the GPU up", one_line(error)) from error
         self.stream = int(self.queue.handle)
-        self.place = f"{self.name} stream {self.stream:#x}"
+        self.memory = f"{self.name} stream {self.stream:#x}"
 
     def using(self) -> AbstractContextManager[None]:
         return self._lock.holding()
@@ -148,16 +148,16 @@ class CudaDevice:
         except Exception as error:
             raise GpuError(self.name, "capturing a CUDA graph", one_line(error)) from error
         finally:
-            with contextlib.suppress(Exception):  # ends a capture that broke off, and then says that it had broken off
+            with contextlib.suppress(Exception):  # ends an aborted capture, for which it also raises
                 builder.close()
         return CudaGraph(self, graph)
 
     def view(self, address: int, nbytes: int) -> Buffer:
-        """Memory that another owns, on the GPU or the host, pinned or not: the driver tells by the address."""
+        """Memory owned by another object, on the GPU or the host, pinned or not; the driver knows from the address."""
         return self._cuda.core.Buffer.from_handle(address, nbytes)
 
     def host(self, array: Array) -> Buffer:
-        """A contiguous array of the host, as cuda.core has it; it does not hold the array."""
+        """A contiguous host array as a buffer of cuda.core; it keeps no reference to the array."""
         return self.view(array.ctypes.data, array.nbytes)
 
     def copy(self, to: Buffer, source: Buffer, nbytes: int) -> None:
@@ -175,11 +175,11 @@ class CudaDevice:
 
     @contextlib.contextmanager
     def _current(self) -> Iterator[None]:
-        """Make the GPU the thread's, and then again the one that another library has chosen there, or none."""
+        """Make the GPU the thread's current one; afterwards restore the one that another library has set, or none."""
         core, driver = self._cuda.core, self._cuda.bindings.driver
-        core.Device(self._index)  # before the driver is asked for anything: this sets it up
+        core.Device(self._index)  # initialises the driver, so it must come first
         failed, before = driver.cuCtxGetCurrent()
-        core.Device(self._index).set_current()  # cuda.core's devices are one a thread
+        core.Device(self._index).set_current()  # cuda.core has one device object per thread
         try:
             yield
         finally:
@@ -188,7 +188,7 @@ class CudaDevice:
 
 
 def _package() -> Any:
-    """The package `cuda`, of which no more is loaded than is needed."""
+    """The package `cuda`, with only the needed modules loaded."""
     for name in ("cuda.core", "cuda.bindings.driver"):
         importlib.import_module(name)
     return importlib.import_module("cuda")

@@ -1,4 +1,4 @@
-"""ErrorLog: what TensorRT says when something fails, which its calls only return None or False for."""
+"""Collect TensorRT's error messages, since its calls only return None or False when they fail."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorrt as trt
 
-    from fastsam_engine.backends.tensorrt.api import TensorRtApi
+    from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 
 _logger = logging.getLogger(__name__)
 
-_LONGEST = 400  # characters of a message that are told
+_LONGEST = 400  # characters of a message that are shown
 _SILENCE = "TensorRT gave no reason"
 
 
-class Errors:
-    """The errors that were logged while somebody listened."""
+class LoggedErrors:
+    """Errors that were logged inside `ErrorLog.listening`."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -30,7 +30,7 @@ class Errors:
         self._others: deque[str] = deque(maxlen=8)
 
     def add(self, message: str) -> None:
-        """Take a message in, on the thread that it was logged on."""
+        """Add a message, on the thread that logged it."""
         (self._own if threading.get_ident() == self._thread else self._others).append(message)
 
     def __bool__(self) -> bool:
@@ -38,9 +38,9 @@ class Errors:
         return bool(self._own or self._others)
 
     def __str__(self) -> str:
-        """The first message, on one line: it says what failed, and those after it what followed from that.
+        """The first message, on one line: it names the cause, and later ones the consequences.
 
-        One of the listener's thread, if there is any: TensorRT has threads of its own, and so have other callers.
+        Messages of the listener's thread come first, since TensorRT and other callers log on other threads.
         """
         first = next(iter((*self._own, *self._others)), _SILENCE)
         line = " ".join(first.split())
@@ -48,23 +48,23 @@ class Errors:
 
 
 class ErrorLog:
-    """The logger of one of TensorRT's modules: one for all uses, as the library keeps to the first that it is given.
+    """The logger of one of TensorRT's modules. There is one for all uses, since the library keeps the first it gets.
 
     Attributes:
-        logger: To hand to the module's builders, parsers and runtimes.
+        logger: For the module's builders, parsers and runtimes.
     """
 
     def __init__(self, api: TensorRtApi) -> None:
-        # A module that lets nobody listen logs for itself.
+        # A module without ILogger can only log by itself.
         own = getattr(api, "ILogger", None)
         self.logger = api.Logger(api.Logger.INTERNAL_ERROR) if own is None else _trt_logger(own, self)
-        self._lock = threading.RLock()  # what garbage collection frees within may log too
-        self._listeners: list[Errors] = []
+        self._lock = threading.RLock()  # objects freed by garbage collection inside may log, too
+        self._listeners: list[LoggedErrors] = []
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Errors]:
-        """Listen to what is logged within."""
-        errors = Errors()
+    def listening(self) -> Iterator[LoggedErrors]:
+        """Collect what is logged inside the `with` block."""
+        errors = LoggedErrors()
         with self._lock:
             self._listeners.append(errors)
         try:
@@ -74,7 +74,7 @@ class ErrorLog:
                 self._listeners.remove(errors)
 
     def record(self, message: str) -> None:
-        """Take an error in, from any thread."""
+        """Record an error, from any thread."""
         with self._lock:
             listeners = list(self._listeners)
         for each in listeners:
@@ -97,7 +97,7 @@ def error_log(api: TensorRtApi) -> ErrorLog:
 def _trt_logger(base: Any, log: ErrorLog) -> trt.ILogger:
     class Logger(base):  # type: ignore[misc]
         def __init__(self) -> None:
-            base.__init__(self)  # pybind11 wants the base itself called
+            base.__init__(self)  # pybind11 requires a direct call of the base
             self._worst = int(base.ERROR)
 
         def log(self, severity: Any, msg: str) -> None:

@@ -1,4 +1,4 @@
-"""The two flavours of TensorRT as backends: `tensorrt` and `tensorrt-rtx`."""
+"""Register the backends `tensorrt` and `tensorrt-rtx`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from fastsam_engine.backends.tensorrt.backend import TensorRtBackend
 from fastsam_engine.gpus import Gpu
 from fastsam_engine.plans.build_request import BuildRequest
 
-_OLDEST = 7, 5  # compute capability of the oldest GPUs that TensorRT 10 knows, Turing
-_RTX_KNOWS = ((7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1))  # compute capabilities, as its documentation lists them
+_OLDEST = 7, 5  # Turing, the oldest compute capability that TensorRT 10 supports
+_RTX_SUPPORTED = (
+    (7, 5),
+    (8, 0),
+    (8, 6),
+    (8, 9),
+    (12, 0),
+    (12, 1),
+)  # compute capabilities, as its documentation lists them
 
 
 @register
@@ -20,7 +27,7 @@ class TensorRt(TensorRtBackend):
     name = flavour = "tensorrt"
     speed_rank = 5
 
-    def serves(self, gpu: Gpu) -> bool:
+    def supports(self, gpu: Gpu) -> bool:
         return gpu.compute_capability >= _OLDEST
 
     def target(self, gpu: Gpu) -> str:
@@ -34,12 +41,12 @@ class TensorRtRtx(TensorRtBackend):
     name = flavour = "tensorrt-rtx"
     speed_rank = 6
 
-    def serves(self, gpu: Gpu) -> bool:
-        return gpu.compute_capability in _RTX_KNOWS
+    def supports(self, gpu: Gpu) -> bool:
+        return gpu.compute_capability in _RTX_SUPPORTED
 
     def target(self, gpu: Gpu) -> str:
         return "sm{}{}".format(*gpu.compute_capability)
 
-    def _for_here(self, request: BuildRequest, target: str) -> BuildRequest:
+    def _with_local_target(self, request: BuildRequest, target: str) -> BuildRequest:
         targets = request.options.targets or (target,)
         return dataclasses.replace(request, options=dataclasses.replace(request.options, targets=targets))

@@ -1,4 +1,4 @@
-"""LoadedPlan: a plan on a GPU, its tensors, the shapes that it serves, and the contexts that run it."""
+"""Load a plan on a GPU: its tensors, supported shapes, and contexts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.api import TensorRtApi, create_runtime
-from fastsam_engine.backends.tensorrt.device import Device, DeviceMemory
+from fastsam_engine.backends.tensorrt.api import create_runtime
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.error_log import ErrorLog, error_log
+from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface, GpuMemory
 from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError
 from fastsam_engine.graph.onnx_graph import Axes
 
@@ -34,13 +35,13 @@ _DIAGNOSES = {
 
 
 class PlanContext:
-    """A context of a plan. It is destroyed when nobody is at work on the device: that frees memory of its own at once.
+    """A context of a plan. It is destroyed while the device is idle, since that frees its memory at once.
 
     Attributes:
-        context: TensorRT's; to be reached through this object only, so that it goes with it.
+        context: TensorRT's context. Keep no other reference to it, so that it is destroyed with this object.
     """
 
-    def __init__(self, device: Device, context: Any) -> None:
+    def __init__(self, device: GpuInterface, context: Any) -> None:
         self.context = context
         self._device = device
 
@@ -54,11 +55,11 @@ class LoadedPlan:
 
     Attributes:
         inputs, outputs: Tensor name to dtype.
-        axes: Tensor name to its axes; an empty text for one that is not fixed.
-        captures: Whether its contexts make CUDA graphs of their own accord. TensorRT-RTX's do: they wait until the
-            kernels for a shape are compiled, which from outside can't be seen.
-        compiles: Whether its contexts compile kernels as shapes come, as TensorRT-RTX's do.
-        errors: What TensorRT says when a call on the plan or its contexts fails.
+        axes: Tensor name to its axes; an empty string for a free axis.
+        captures: Whether its contexts make CUDA graphs themselves. TensorRT-RTX's do, once the kernels for a shape are
+            compiled, which is not visible from outside.
+        compiles: Whether its contexts compile kernels for new shapes, as TensorRT-RTX's do.
+        errors: Log of TensorRT's messages about failed calls on the plan or its contexts.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class LoadedPlan:
         path: Path,
         api: TensorRtApi,
         plan: bytes,
-        device: Device,
+        device: GpuInterface,
         *,
         cuda_graphs: bool,
         kernels: bytes = b"",
@@ -80,22 +81,22 @@ class LoadedPlan:
             plan: The plan.
             device: The GPU to run it on.
             cuda_graphs: Whether its contexts may make CUDA graphs.
-            kernels: What `kernels` gave in an earlier process; TensorRT-RTX only.
-            host_code: Whether code in the plan may run in this process, as plans for later versions need it.
+            kernels: What `kernels` returned in an earlier process; TensorRT-RTX only.
+            host_code: Whether code in the plan may run in this process, which plans for later versions require.
 
         Raises:
-            ModelFileError: The plan does not fit this GPU or this version, or has tensors that can't be served.
+            ModelFileError: The plan does not fit this GPU or version, or has unsupported tensors.
             BackendFailedError: TensorRT can't use the GPU.
         """
         self._path = path
         self._device = device
-        self._scratch: DeviceMemory | None = None
+        self._scratch: GpuMemory | None = None
         self.errors = error_log(api)
         self._runtime = create_runtime(api)
         if host_code:
             self._runtime.engine_host_code_allowed = True
         _check_validity(path, api, self._runtime, plan, self.errors)
-        extras: Any = api  # what one of the two modules lacks, or the declared part of both
+        extras: Any = api  # for names that only one of the two modules has, or that are not declared above
         with self.errors.listening() as errors:
             self._engine: trt.ICudaEngine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
@@ -111,7 +112,7 @@ class LoadedPlan:
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             if self._engine.is_shape_inference_io(name):
-                raise ModelFileError(path, f"its tensor {name!r} decides shapes, which only constants may here")
+                raise ModelFileError(path, f"its tensor {name!r} determines shapes, which only constants may do here")
             kind = self.inputs if self._engine.get_tensor_mode(name) == api.TensorIOMode.INPUT else self.outputs
             kind[name] = _dtype(path, api, name, self._engine.get_tensor_dtype(name))
             self.axes[name] = tuple("" if n < 0 else n for n in _tuple(self._engine.get_tensor_shape(name)))
@@ -124,17 +125,17 @@ class LoadedPlan:
             self.captures = cuda_graphs
 
     def __del__(self) -> None:
-        held = [self.__dict__.pop(name, None) for name in ("_runtime", "_engine", "_config")]  # cleared from its end
+        held = [self.__dict__.pop(name, None) for name in ("_runtime", "_engine", "_config")]  # cleared from the end
         self._device.free(held.clear)
 
     def create_context(self, shapes: Mapping[str, Shape]) -> PlanContext:
-        """Make a context for inputs of some shapes; its tensors' addresses are to be set yet.
+        """Make a context for inputs of certain shapes, without tensor addresses.
 
-        All contexts share their working memory: they run one after the other, in the device's order.
+        All contexts share their working memory, since they run one after the other on the device's stream.
 
         Raises:
-            InputMismatchError: The plan does not serve these shapes.
-            GpuError: There is no memory for it.
+            InputMismatchError: The plan does not support these shapes.
+            GpuError: There is too little memory.
         """
         profile = self._profile(shapes)
         how = self._user_managed if self._config is None else self._config
@@ -155,22 +156,22 @@ class LoadedPlan:
         return made
 
     def output_shape(self, made: PlanContext, name: str) -> Shape:
-        """Shape of an output, which a context's input shapes settle.
+        """Shape of an output, as a context's input shapes determine it.
 
         Raises:
-            ModelFileError: It depends on the inputs' values too.
+            ModelFileError: It also depends on the inputs' values.
         """
         shape = _tuple(made.context.get_tensor_shape(name))
         if any(length < 0 for length in shape):
             raise ModelFileError(
                 self._path,
-                f"expected output shapes that follow from the inputs' shapes, found {shape} for {name!r}, "
-                "which depends on their values (a NonZero or NonMaxSuppression in the graph)",
+                f"expected output shapes that depend on the input shapes only, found {shape} for {name!r}, "
+                "which depends on input values (a NonZero or NonMaxSuppression in the graph)",
             )
         return shape
 
     def kernels(self) -> bytes:
-        """The kernels that TensorRT-RTX compiled for this GPU so far, to spare later processes the work; else empty."""
+        """The kernels that TensorRT-RTX has compiled for this GPU so far, for later processes; otherwise empty."""
         if self._config is None:
             return b""
         return bytes(memoryview(self._config.get_runtime_cache().serialize()))
@@ -182,11 +183,11 @@ class LoadedPlan:
             raise InputMismatchError(next(iter(shapes)), "shapes that fit each other", str(dict(shapes))) from error
         if unknown:
             raise ModelFileError(
-                self._path, f"the shapes of {', '.join(unknown)} do not follow from the inputs' shapes"
+                self._path, f"the shapes of {', '.join(unknown)} do not depend on the input shapes only"
             )
 
     def _profile(self, shapes: Mapping[str, Shape]) -> int:
-        """The first profile that serves these shapes."""
+        """The first profile that supports these shapes."""
         profiles = range(self._engine.num_optimization_profiles)
         for profile in profiles:
             if all(_within(shape, *self._bounds(name, profile)) for name, shape in shapes.items()):
@@ -194,7 +195,7 @@ class LoadedPlan:
         for name, shape in shapes.items():
             if not any(_within(shape, *self._bounds(name, profile)) for profile in profiles):
                 raise self._refusal(name, shape)
-        raise InputMismatchError(next(iter(shapes)), "shapes that one profile of the plan serves", str(dict(shapes)))
+        raise InputMismatchError(next(iter(shapes)), "shapes that one profile of the plan supports", str(dict(shapes)))
 
     def _bounds(self, name: str, profile: int) -> tuple[Shape, Shape]:
         """Smallest and largest shape of an input in a profile."""
@@ -211,7 +212,7 @@ class LoadedPlan:
 
 
 def _check_validity(path: Path, api: TensorRtApi, runtime: Any, plan: bytes, log: ErrorLog) -> None:
-    """Let TensorRT-RTX say why it would refuse a plan."""
+    """Raise TensorRT-RTX's reason for refusing a plan."""
     if not hasattr(runtime, "get_engine_validity"):
         return
     names: Any = api
@@ -219,20 +220,20 @@ def _check_validity(path: Path, api: TensorRtApi, runtime: Any, plan: bytes, log
         validity, diagnostics = runtime.get_engine_validity(plan)
     if validity == names.EngineValidity.INVALID:
         flags = names.EngineInvalidityDiagnostics
-        told = [why for name, why in _DIAGNOSES.items() if int(diagnostics) & int(getattr(flags, name))]
-        why = ", and ".join(told) or str(errors)
+        reasons = [why for name, why in _DIAGNOSES.items() if int(diagnostics) & int(getattr(flags, name))]
+        why = ", and ".join(reasons) or str(errors)
         raise ModelFileError(path, f"TensorRT-RTX {api.__version__} can't run this plan: {why}", _BUILD_AGAIN)
     if validity == names.EngineValidity.SUBOPTIMAL:
         _logger.info("%s: this plan runs here, though slower than one built on this machine would", path)
 
 
 def _runtime_config(api: Any, engine: Any, allocation: Any, kernels: bytes, *, cuda_graphs: bool) -> Any:
-    """What TensorRT-RTX's contexts share: the kernels that they compile as shapes come."""
+    """The configuration of TensorRT-RTX's contexts, which share the kernels that they compile."""
     config = engine.create_runtime_config()
     config.set_execution_context_allocation_strategy(allocation)
     cache = config.create_runtime_cache()
     if kernels:
-        cache.deserialize(kernels)  # False: they are another driver's or GPU's, and are compiled anew
+        cache.deserialize(kernels)  # returns False for kernels of another driver or GPU, which are then compiled again
     config.set_runtime_cache(cache)
     if cuda_graphs:
         config.cuda_graph_strategy = api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE

@@ -1,4 +1,4 @@
-"""Model families, one file each. A file that defines a `Decoder` under `@register` is found by being in this folder."""
+"""Decoders of the model families, one file each; a file in this folder registers its class with `@register`."""
 
 from fastsam_trt.segmentation.decoder import Decoder, OpenPart, Thresholds, decoder_for, register
 

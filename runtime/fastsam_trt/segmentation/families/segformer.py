@@ -1,4 +1,4 @@
-"""SegFormer: logits of every class; a class's map, or each connected part of it, is a segment."""
+"""Decode SegFormer: the map of a class, or each connected part of it, is a segment."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from numpy.typing import NDArray
 from fastsam_engine.session import Session
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
-from fastsam_trt.masks.map_to_frame import PlaneResizes
+from fastsam_trt.masks.map_to_frame import MapToFrameCache
 from fastsam_trt.segmentation.decoder import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.segmentation.segments import Segments
 
 
 @register
 class SegformerDecoder(Decoder):
-    """Logits (1, classes, h, w) to segments. A segment's score is the mean probability of its class in its cells."""
+    """Decodes logits (1, classes, h, w) to segments, scored by the mean probability of the class in their cells."""
 
     family = "segformer"
 
     def __init__(self, session: Session, open_part: OpenPart) -> None:
         super().__init__(session, open_part)
         self._logits = self.spec.outputs[0].name
-        self._resizes = PlaneResizes()
+        self._resizes = MapToFrameCache()
 
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         logits = np.asarray(outputs[self._logits][0], np.float32)
-        resize = self._resizes(letterbox, *logits.shape[1:])
+        resize = self._resizes.get(letterbox, *logits.shape[1:])
         leaders = leading_planes(logits, resize.content)
-        sure = _probability_of_the_highest(logits)
+        probabilities = _highest_probability(logits)
         owners: list[int] = []
         cells: list[tuple[int, int, int, int]] = []
         scores: list[float] = []
@@ -42,11 +42,11 @@ class SegformerDecoder(Decoder):
             if not thresholds.components:
                 owners.append(class_id)
                 cells.append(bounds(of_class))
-                scores.append(float(sure[of_class].mean()))
+                scores.append(float(probabilities[of_class].mean()))
                 areas.append(int(of_class.sum()))
                 continue
             part_of, boxes, sizes = _parts(of_class)
-            sums = np.bincount(part_of[of_class], sure[of_class], len(sizes))
+            sums = np.bincount(part_of[of_class], probabilities[of_class], len(sizes))
             for part in range(1, len(sizes)):
                 parts[len(owners)] = part_of, part
                 owners.append(class_id)
@@ -70,25 +70,25 @@ class SegformerDecoder(Decoder):
         )
 
 
-def _probability_of_the_highest(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the first axis of (c, h, w), of the highest only: (h, w)."""
+def _highest_probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The highest value of the softmax over the first axis of (c, h, w): (h, w)."""
     highest = logits.max(axis=0)
     return np.asarray(1 / np.exp(logits - highest).sum(axis=0), np.float32)
 
 
 def _parts(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[tuple[int, int, int, int]], list[int]]:
-    """Connected parts of a mask (h, w): the part that each cell is in or nearest to, from 1 on; cells xyxy; sizes."""
+    """Connected parts of a mask (h, w): part at or nearest to each cell, from 1; box xyxy and size of each part."""
     _, inside, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     _, nearest = cv2.distanceTransformWithLabels(
         (~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_CCOMP
     )
-    names = np.zeros(nearest.max() + 1, np.int32)  # the two calls number the parts differently
+    names = np.zeros(nearest.max() + 1, np.int32)  # the two functions number the parts differently
     names[nearest[mask]] = inside[mask]
     return names[nearest], [(x, y, x + w, y + h) for x, y, w, h, _ in stats.tolist()], stats[:, 4].tolist()
 
 
 def _kept(scores: NDArray[np.float32], areas: NDArray[np.intp], thresholds: Thresholds) -> NDArray[np.intp]:
-    """The segments that count: sure enough, the largest of them, best first."""
-    sure = np.flatnonzero(scores >= thresholds.conf)
-    largest = sure[np.argsort(-areas[sure], kind="stable")][: thresholds.max_segments]
+    """Indices of the segments to keep: of those above the threshold, the largest; best score first."""
+    above = np.flatnonzero(scores >= thresholds.conf)
+    largest = above[np.argsort(-areas[above], kind="stable")][: thresholds.max_segments]
     return largest[np.argsort(-scores[largest], kind="stable")]

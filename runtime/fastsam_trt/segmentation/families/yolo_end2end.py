@@ -1,4 +1,4 @@
-"""YOLO end to end: YOLO26-seg, whose detections need no NMS."""
+"""Decode end-to-end YOLO (YOLO26-seg), whose detections need no NMS."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fastsam_trt.segmentation.segments import Segments
 
 @register
 class YoloEnd2EndDecoder(PrototypeDecoder):
-    """Detections (1, k, 6 + c) and prototypes (1, c, ph, pw) to segments.
+    """Decodes detections (1, k, 6 + c) and prototypes (1, c, ph, pw) to segments.
 
-    The model was trained to find each thing once, so overlaps are left as they are: the threshold `iou` has no effect.
+    The model is trained to detect each object once, so overlaps are not removed: the threshold `iou` has no effect.
     """
 
     family = "yolo-end2end"
@@ -28,8 +28,8 @@ class YoloEnd2EndDecoder(PrototypeDecoder):
             rows = rows[np.isin(rows[:, 5].astype(np.int32), thresholds.classes)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         boxes = letterbox.boxes_to_frame(rows[:, :4])
-        # Box sides are regressed one by one, so a doubtful box may be inside out; ultralytics drops these, too
+        # Each side of a box is regressed separately, so x1 may be below x0; ultralytics drops such boxes, too
         kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[: thresholds.max_segments]
         rows, boxes = rows[kept], boxes[kept]
-        masks = self._masks(outputs[self._prototypes], rows[:, 6:], boxes, letterbox)
+        masks = self.masks(outputs[self._prototypes], rows[:, 6:], boxes, letterbox)
         return Segments(boxes, rows[:, 4], rows[:, 5].astype(np.int32), masks)

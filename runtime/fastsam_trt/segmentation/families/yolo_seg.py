@@ -1,4 +1,4 @@
-"""YOLO-seg: YOLOv8-seg, YOLO11-seg and FastSAM, whose raw outputs need NMS."""
+"""Decode YOLOv8-seg, YOLO11-seg and FastSAM, whose detections need NMS."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fastsam_trt.segmentation.nms import nms
 from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 from fastsam_trt.segmentation.segments import Segments
 
-_MOST_CANDIDATES = 5000
+_MAX_CANDIDATES = 5000
 
 
 @register
 class YoloSegDecoder(PrototypeDecoder):
-    """Detections (1, 4 + classes + c, anchors) and prototypes (1, c, ph, pw) to segments."""
+    """Decodes detections (1, 4 + classes + c, anchors) and prototypes (1, c, ph, pw) to segments."""
 
     family = "yolo-seg"
     detections = "yolo-detections"
@@ -30,8 +30,8 @@ class YoloSegDecoder(PrototypeDecoder):
         detections: NDArray[np.float32] = outputs[self._detections][0]
         best = detections[4 : self._classes_end].max(axis=0)
         candidates = np.flatnonzero(best > thresholds.conf)
-        if len(candidates) > _MOST_CANDIDATES:
-            top = np.argpartition(-best[candidates], _MOST_CANDIDATES)[:_MOST_CANDIDATES]
+        if len(candidates) > _MAX_CANDIDATES:
+            top = np.argpartition(-best[candidates], _MAX_CANDIDATES)[:_MAX_CANDIDATES]
             candidates = np.sort(candidates[top])
         rows = np.ascontiguousarray(detections[:, candidates].T, np.float32)  # (k, 4 + classes + c)
         class_ids = rows[:, 4 : self._classes_end].argmax(axis=1).astype(np.int32)
@@ -43,11 +43,11 @@ class YoloSegDecoder(PrototypeDecoder):
         groups = np.zeros_like(class_ids) if thresholds.agnostic_nms else class_ids
         kept = nms(boxes, scores, groups, thresholds.iou, thresholds.max_segments)
         boxes = letterbox.boxes_to_frame(boxes[kept])
-        masks = self._masks(outputs[self._prototypes], rows[kept, self._classes_end :], boxes, letterbox)
+        masks = self.masks(outputs[self._prototypes], rows[kept, self._classes_end :], boxes, letterbox)
         return Segments(boxes, scores[kept], class_ids[kept], masks)
 
 
 def _corners(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Centre and size (n, 4) to corners (n, 4)."""
+    """Boxes by centre and size (n, 4) to xyxy (n, 4)."""
     half = boxes[:, 2:] / 2
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)

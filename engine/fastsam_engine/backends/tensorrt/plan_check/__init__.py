@@ -1,1 +1,1 @@
-"""The check of a built plan: its outputs are compared with those of its graph on sample inputs."""
+"""Compare a built plan with its graph on sample inputs."""

@@ -1,9 +1,9 @@
-"""Bounds of the metrics of `output_comparison`: above what rounding explains, below what a user would see.
+"""Bounds for the metrics of `output_comparison`: above what rounding explains, below what a user would see.
 
-The worst that honest rounding gave (`benchmarks/claims/plan_gate.py`: YOLOv8n-seg of real weights, the demo models,
-small seeded YOLO26, SegFormer, DETR and Mask2Former; TF32, fp16 and bf16 emulated, fp16, bf16 and YOLOv8n-seg in int8
-by OpenVINO), and the least that a fault of the output gave: scores or logits x 0.5, boxes + 3 px, a dead class, a map
-shifted by one cell or lost.
+The table shows the worst values that correct rounding caused, and the smallest that a fault of the output caused:
+scores or logits x 0.5, boxes + 3 px, a dead class, a map shifted by one cell or zeroed. They were measured with
+`benchmarks/claims/plan_gate.py` on YOLOv8n-seg with real weights, the demo models, and small seeded YOLO26, SegFormer,
+DETR and Mask2Former; with TF32, fp16 and bf16 emulated, and with fp16, bf16 and YOLOv8n-seg in int8 on OpenVINO.
 
 | metric | TF32 | fp16 | bf16 | int8 | fault |
 |---|---|---|---|---|---|
@@ -32,16 +32,16 @@ from fastsam_engine.spec.model_spec import Precision
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A metric in words, and its largest value for a graph of each precision; that of fp32 allows for TF32."""
+    """A metric in words, and its largest allowed value per precision of the graph; that for fp32 allows for TF32."""
 
-    words: str
+    description: str
     fp32: float
     fp16: float
     bf16: float
     int8: float
 
     def at(self, precision: Precision) -> float:
-        """The largest value for a graph of a precision."""
+        """The largest allowed value for a graph of a precision."""
         return {"fp32": self.fp32, "fp16": self.fp16, "bf16": self.bf16, "int8": self.int8}[precision]
 
 
@@ -70,27 +70,29 @@ BOUNDS: Mapping[str, Bound] = {
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """A metric beside its bound.
+    """A metric and its bound.
 
     Attributes:
         name: `OUTPUT METRIC`.
-        value, limit: Of the plan, and the largest that is allowed.
-        words: What the metric is.
+        value, limit: The plan's value, and the largest allowed one.
+        description: The metric in words.
     """
 
     name: str
     value: float
     limit: float
-    words: str
+    description: str
 
 
 def nearest_bound(metrics: Mapping[str, float], precision: Precision) -> Nearest | None:
-    """The metric that comes nearest to its bound, or exceeds it most; None where there is none.
+    """The metric that comes nearest to its bound or exceeds it most; None if there are no metrics.
 
     Args:
-        metrics: `OUTPUT METRIC` to value; others, as earlier versions recorded, are ignored.
+        metrics: `OUTPUT METRIC` to value; unknown ones, as earlier versions recorded, are ignored.
         precision: Of the graph.
     """
     known = [(name, value, BOUNDS.get(name.rpartition(" ")[2])) for name, value in metrics.items()]
-    held = [Nearest(name, value, each.at(precision), each.words) for name, value, each in known if each is not None]
+    held = [
+        Nearest(name, value, each.at(precision), each.description) for name, value, each in known if each is not None
+    ]
     return max(held, key=lambda each: each.value / each.limit, default=None)

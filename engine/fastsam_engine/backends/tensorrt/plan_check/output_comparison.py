@@ -1,7 +1,7 @@
-"""How far apart two answers of a graph are, in units of what its outputs mean: px, logits, cells of a map.
+"""Measure how much two results of a graph differ, in the units of its outputs: px, logits, cells of a map.
 
-Each meaning of an output has one function, which gives its metrics: name to the worst value, 0 for no difference. The
-bounds of the metrics are in `output_bounds`.
+One function per meaning of an output returns its metrics: name to the worst value, 0 for no difference. The bounds of
+the metrics are in `output_bounds`.
 """
 
 from __future__ import annotations
@@ -12,32 +12,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.backends.tensorrt.plan_check.row_matching import compare_rows
-from fastsam_engine.backends.tensorrt.plan_check.score_logits import clear_logits, log_probabilities
+from fastsam_engine.backends.tensorrt.plan_check.row_matching import clear_logits, compare_rows, log_probabilities
 from fastsam_engine.device_array import Array
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 
-_SUREST = 50  # anchors of a picture whose boxes a user may see
-_PARTS = 21  # of the anchors: the coarsest of three levels has one of 21
-_OF_A_CLASS = 100  # one anchor of so many is compared for each class: the most likely ones
-_QUIET = 0.02  # of all channels' root mean square: a channel that changes less from cell to cell counts as this
-_APART = 0.05  # distance of embeddings, which have the length 1; nearer ones count as this far apart
+_SUREST = 50  # anchors per picture whose boxes a user may see
+_PARTS = 21  # the anchors are split into so many; the coarsest of three levels has 1 / 21 of them
+_OF_A_CLASS = 100  # one in so many anchors is compared per class: the most likely ones
+_QUIET = 0.02  # lower limit for the change from cell to cell, as a part of all channels' root mean square
+_APART = 0.05  # lower limit for the distance of unit embeddings
 _LEVELS = 255
-_CLEAR = 0.1  # of the deviation of all logits: the margin from which one class is clearly before another
+_CLEAR = 0.1  # margin of a clear winner among classes, as a part of all logits' standard deviation
 _TINY = 1e-12
-_EDGE_BITS = 64  # a mask of a shorter edge counts as one of so many pixels
+_EDGE_BITS = 64  # lower limit for the length of a mask's edge, pixels
 
 Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What two sessions give for the same inputs.
+    """The outputs of two sessions for the same inputs.
 
     Attributes:
         spec: Of the graph.
-        expected, found: Output name to array, of the reference and of the plan.
+        expected, found: Output name to array, from the reference and from the plan.
     """
 
     spec: ModelSpec
@@ -45,7 +44,7 @@ class Answers:
     found: Mapping[str, Array]
 
     def pair(self, output: Output) -> tuple[Array, Array]:
-        """An output of both."""
+        """The expected and the found array of an output."""
         return self.expected[output.name], self.found[output.name]
 
 
@@ -53,7 +52,7 @@ Comparison = Callable[[Answers, Output], Metrics]
 
 
 def compare(answers: Answers) -> dict[str, float]:
-    """The metrics of all outputs: `OUTPUT METRIC` to its value, infinite where numbers are too large to compare."""
+    """The metrics of all outputs: `OUTPUT METRIC` to its value; infinite if numbers are too large to compare."""
     metrics: Metrics = {}
     with np.errstate(over="ignore", invalid="ignore"):
         for output in answers.spec.outputs:
@@ -97,7 +96,7 @@ def _end_to_end(answers: Answers, output: Output) -> Metrics:
 
 
 def _map(answers: Answers, output: Output) -> Metrics:
-    """Maps (n, c, h, w): how many cells each channel would have to be shifted to be as wrong as it is."""
+    """Maps (n, c, h, w): the shift in cells that would cause the same error in a channel."""
     apart, shifted, power = (each.mean(axis=0) for each in _shifts(*answers.pair(output)))
     least = max(_QUIET**2 * power.mean(), _TINY)
     return {"shift_cells": float(np.sqrt(apart / np.maximum(shifted, least)).max())}
@@ -112,7 +111,7 @@ def _class_map(answers: Answers, output: Output) -> Metrics:
 
 
 def _query_logits(answers: Answers, output: Output) -> Metrics:
-    """Class logits of queries (n, q, classes + 1), of which a softmax is taken."""
+    """Class logits of queries (n, q, classes + 1), which go through a softmax."""
     metrics: Metrics = {}
     for expected, found in zip(*answers.pair(output), strict=True):
         logits = log_probabilities(expected)
@@ -130,7 +129,7 @@ def _query_boxes(answers: Answers, output: Output) -> Metrics:
 
 
 def _query_masks(answers: Answers, output: Output) -> Metrics:
-    """Mask logits of queries (n, q, h, w): the median query, and the worst of those that are sure of a class."""
+    """Mask logits of queries (n, q, h, w): the median query, and the worst query with a certain class."""
     apart, shifted, _ = _shifts(*answers.pair(output))
     cells = np.sqrt(apart / np.maximum(shifted, _TINY))
     classes = next((each.name for each in answers.spec.outputs if each.meaning == "query-class-logits"), None)
@@ -202,7 +201,7 @@ _COMPARISONS: Mapping[str, Comparison] = {
 
 
 def _worsen(metrics: Metrics, **values: float) -> None:
-    """Keep the larger value of each metric; what is no number is the largest."""
+    """Keep the larger value of each metric; NaN counts as infinite."""
     for name, value in values.items():
         metrics[name] = max(metrics.get(name, 0.0), np.inf if np.isnan(value) else float(value))
 
@@ -212,7 +211,7 @@ def _wide(array: Array) -> NDArray[np.float32]:
 
 
 def _relative(expected: Array, found: Array) -> NDArray[np.float32]:
-    """Root mean square of the difference along the last axis, as a part of the expected one."""
+    """Root mean square of the difference along the last axis, relative to that of the expected array."""
     expected = _wide(expected)
     apart = np.sqrt(np.square(expected - found).mean(axis=-1))
     size = np.sqrt(np.square(expected).mean(axis=-1))
@@ -220,13 +219,13 @@ def _relative(expected: Array, found: Array) -> NDArray[np.float32]:
 
 
 def _unit(array: Array) -> NDArray[np.float32]:
-    """Rows brought to length 1."""
+    """Rows scaled to length 1."""
     rows = _wide(array)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY))
 
 
 def _shifts(expected: Array, found: Array) -> NDArray[np.float64]:
-    """Mean squares of each map of (n, c, h, w): of its error, of what a shift by one cell changes, of itself."""
+    """Mean squares per map of (n, c, h, w): its error, its change by a shift of one cell, its values."""
     squares = np.empty((3, *expected.shape[:2]))
     for index, pair in enumerate(zip(expected, found, strict=True)):  # one picture at a time, since arrays are large
         a, b = map(_wide, pair)
@@ -236,6 +235,6 @@ def _shifts(expected: Array, found: Array) -> NDArray[np.float64]:
 
 
 def _surest(logits: Array) -> NDArray[np.intp]:
-    """The quarter of the queries (q, classes + 1) that is surest of a class; the last one stands for none."""
+    """The quarter of the queries (q, classes + 1) with the most certain class; the last class means none."""
     sure = log_probabilities(logits)[:, :-1].max(axis=1)
     return np.argsort(-sure)[: max(1, len(sure) // 4)]

@@ -1,29 +1,43 @@
-"""End-to-end detections compared by the rows that are most alike: near ties swap ranks, or fall off the end."""
+"""Compare end-to-end detections by their most similar rows, since near ties swap ranks or are cut off."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.backends.tensorrt.plan_check.score_logits import clear_logits
+from fastsam_engine.device_array import Array
 
-_CLEAR = 0.5  # logits above the lowest score of the other side: such a row can't have fallen off its end
-_SAME_PX, _SAME_PART = 8.0, 0.1  # the same box: px, or part of its longer side
+_CLEAR = 0.5  # logits above the other side's lowest score: such a row can't have been cut off
+_SAME_PX, _SAME_PART = 8.0, 0.1  # tolerance for the same box: px, or part of its longer side
 _SAME_LOGIT = 1.0
-_UNIT_PX, _UNIT_LOGIT = 4.0, 0.2  # what counts alike when the most alike row is sought
+_UNIT_PX, _UNIT_LOGIT = 4.0, 0.2  # px and logits of equal weight in the search for the most similar row
 _OTHER_CLASS = 1e3
+_LEAST = 3e-6  # above the difference of runtimes' exact and fast sigmoids
+_REST = 1e-2  # near 1 half precision steps by 5e-4, bfloat16 by 4e-3
+
+
+def clear_logits(scores: Array) -> NDArray[np.float32]:
+    """Logits of scores in 0..1, flattened where rounding dominates. A factor of 0.5 shows at 0.01 as at 0.9."""
+    clipped = np.asarray(scores, np.float32).clip(0, 1)
+    return np.asarray(np.log(clipped + np.float32(_LEAST)) - np.log(1 - clipped + np.float32(_REST)))
+
+
+def log_probabilities(logits: Array) -> NDArray[np.float32]:
+    """Logarithms of the softmax over the last axis."""
+    shifted = np.asarray(logits, np.float32) - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def compare_rows(expected: NDArray[np.float32], found: NDArray[np.float32]) -> dict[str, float]:
-    """The metrics of two answers for one picture.
+    """The metrics of two results for one picture.
 
     Args:
         expected, found: (k, 6 + c): box xyxy, px, score, class id, coefficients; k may differ.
 
     Returns:
-        `box_px`, the median over the rows, of the worst side; `score_logit`, the mean over ranks, where a swap changes
-        nothing; `coefficient`, relative to their root mean square; `missing_rows`, of those of a class that are clearly
-        above the other side's lowest score the share that the other side lacks, of the worst class.
+        `box_px`: median over the rows, for the worst side of the box. `score_logit`: mean over ranks, so that swaps do
+        not count. `coefficient`: relative to the root mean square. `missing_rows`: of a class's rows that are clearly
+        above the other side's lowest score, the share that the other side lacks; for the worst class.
     """
     matched, missing = _match(expected, found)
     _, missing_there = _match(found, expected)
@@ -42,7 +56,7 @@ def compare_rows(expected: NDArray[np.float32], found: NDArray[np.float32]) -> d
 
 
 def _match(wanted: NDArray[np.float32], there: NDArray[np.float32]) -> tuple[NDArray[np.intp], float]:
-    """For each wanted row the index of the most alike one, -1 without any of its class; and the missing share."""
+    """Per wanted row the index of the most similar one, -1 if its class is absent; and the missing share."""
     if not len(wanted):
         return np.empty(0, np.intp), 0.0
     if not len(there):
@@ -63,7 +77,7 @@ def _match(wanted: NDArray[np.float32], there: NDArray[np.float32]) -> tuple[NDA
 
 
 def _distances(wanted: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Between the coefficients of every two rows, as a part of their root mean square length."""
+    """Distances between the coefficients of every two rows, relative to their root mean square length."""
     lengths, others = (np.square(rows).sum(axis=1) for rows in (wanted, there))
     squares = lengths[:, None] + others - 2 * wanted @ there.T
     return np.asarray(np.sqrt(squares.clip(0) / max(float(lengths.mean()), 1e-9)))

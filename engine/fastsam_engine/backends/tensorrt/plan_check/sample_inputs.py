@@ -1,4 +1,4 @@
-"""Sample inputs of a graph: pictures of things, texts, features, and what helper graphs take."""
+"""Make sample inputs for a graph: pictures, texts, features, and helper graphs' arrays."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from fastsam_engine.plans.shape_ranges import Shape, ShapeRange
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
-_LEAST = 4  # pictures or texts in all, so that each kind of picture is there
-_COARSE = 4  # cells a side over which drawn features change
+_LEAST = 4  # pictures or texts in total, enough for every kind of picture
+_COARSE = 4  # side of the blocks in random features, cells
 
 
 def sample_inputs(spec: ModelSpec, ranges: Mapping[str, ShapeRange], tokens: int = 1) -> Iterator[dict[str, Array]]:
-    """Inputs for a graph, of the usual shapes and, where it is another, of the largest; the same ones every time.
+    """Inputs for a graph, of the usual shapes and, if different, the largest; the same ones every time.
 
-    Helper graphs are spared the largest: frames of dozens of megapixels.
+    Helper graphs get only the usual shapes, since their largest are frames of dozens of megapixels.
 
     Args:
         spec: Of the graph.
-        ranges: The shapes that a plan of it serves.
-        tokens: How many tokens there are, for a graph that takes their ids.
+        ranges: The shapes that a plan of the graph supports.
+        tokens: Size of the vocabulary, for a graph that takes token ids.
     """
     samples = _Samples(spec, tokens)
     usual = {name: each.usual for name, each in ranges.items()}
@@ -38,7 +38,7 @@ def sample_inputs(spec: ModelSpec, ranges: Mapping[str, ShapeRange], tokens: int
 
 
 class _Samples:
-    """Arrays for the inputs of a graph, each unlike those before."""
+    """Arrays for the inputs of a graph, all different."""
 
     def __init__(self, spec: ModelSpec, tokens: int) -> None:
         self._spec = spec
@@ -75,7 +75,7 @@ class _Samples:
         return pictures
 
     def _features(self, shape: Shape) -> Array:
-        """Numbers about zero that change slowly from cell to cell, where there are cells."""
+        """Numbers around zero; in maps they change slowly from cell to cell."""
         drawn = self._generator.normal(size=shape)
         if len(shape) == 4:
             coarse = self._generator.normal(size=(*shape[:2], *(-(-n // _COARSE) for n in shape[2:])))
@@ -101,7 +101,7 @@ class _Samples:
 
 
 def _interpolation(after: int, before: int) -> Array:
-    """Weights of a linear resize along one axis, (after, before); it widens when it shrinks."""
+    """Weights (after, before) of a linear resize along one axis, antialiased when it shrinks."""
     reach = max(before / after, 1.0)
     centres = (np.arange(after) + 0.5) * (before / after) - 0.5
     weights = np.maximum(1 - abs(np.arange(before) - centres[:, None]) / reach, 0)

@@ -1,6 +1,6 @@
-"""Sample pictures that contain something to detect: photographs of a cat, a cup and a person, and drawn shapes.
+"""Provide sample pictures with something to detect: photos of a cat, a cup and a person, and drawn shapes.
 
-The photographs are in the public domain; see `sample_photos/README.md`.
+The photos are in the public domain; see `sample_photos/README.md`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 _FOLDER = Path(__file__).with_name("sample_photos")
 _PHOTOS = ("astronaut", "coffee", "chelsea")
-_SHAPES = 14  # of a drawn scene
-_NEAREST = 0.35  # the smallest window of a photograph that is enlarged to a picture, as a part of it
+_SHAPES = 14  # per drawn scene
+_NEAREST = 0.35  # the smallest window of a photo that is used, as a part of the photo
 _COLOURS = np.array(
     [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255), (255, 128, 0), (128, 0, 255),
      (255, 255, 255), (0, 0, 0)],
@@ -23,10 +23,10 @@ _COLOURS = np.array(
 
 
 class SamplePictures:
-    """Any number of pictures, no two of them alike, the same ones in every process.
+    """Any number of different pictures, the same ones in every process.
 
-    The first shows everything at once: the photographs and a drawn scene, side by side. Then they come one by one, then
-    again mirrored, or as windows of them.
+    The first shows the photos and a drawn scene side by side. Then these come one by one, then again mirrored or as
+    windows of the photos.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class SamplePictures:
                 self._photos.append(photo.convert("RGB"))
 
     def picture(self, index: int, height: int, width: int) -> NDArray[np.uint8]:
-        """A picture by its number: (height, width, 3) uint8 RGB."""
+        """The picture of a number: (height, width, 3) uint8 RGB."""
         generator = np.random.default_rng(index)
         kinds = len(self._photos) + 2
         if index % kinds == 0:
@@ -65,7 +65,7 @@ class SamplePictures:
     def _window(
         self, index: int, height: int, width: int, part: float, generator: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """A window of a photograph, of the picture's aspect ratio: the largest one, or a part of it anywhere."""
+        """A window of a photo with the picture's aspect ratio: the largest one, or a smaller one anywhere."""
         from PIL import Image
 
         photo: Any = self._photos[index]
@@ -79,7 +79,7 @@ class SamplePictures:
 
 
 def _drawn(height: int, width: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Shapes of clear colours on a grey ground with a gradient and noise."""
+    """Shapes of pure colours on a grey background with a gradient and noise."""
     slope = np.linspace(generator.uniform(-40, 40), generator.uniform(-40, 40), width, dtype=np.float32)
     picture = np.empty((height, width, 3), np.float32)
     picture[:] = generator.uniform(90, 165) + slope[:, None]

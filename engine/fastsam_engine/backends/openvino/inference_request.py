@@ -1,0 +1,75 @@
+"""Run a graph that OpenVINO compiled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from fastsam_engine.device_array import Array
+
+if TYPE_CHECKING:
+    import openvino
+
+Ports = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
+
+
+class InferenceRequest:
+    """The one request of a compiled graph. Any thread may run it; runs take turns, each on all of OpenVINO's threads.
+
+    A pool of requests would not help: a graph compiled for latency has one stream that requests wait for. Two requests
+    in turn were no faster than one.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel, outputs: Mapping[str, int], per_picture: Ports | None) -> None:
+        """Make the request.
+
+        Args:
+            compiled: The graph.
+            outputs: Name to index of the wanted outputs.
+            per_picture: Their shapes without the batch axis, and dtypes, if the batch determines the rest.
+        """
+        self._request = compiled.create_infer_request()
+        self._outputs = outputs
+        self._per_picture = per_picture
+        self._running = threading.Lock()
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once. No later run overwrites the returned arrays."""
+        if self._per_picture is None:
+            with self._running:
+                self._request.infer(dict(inputs), share_inputs=True)
+                return {name: np.array(self._request.get_output_tensor(i).data) for name, i in self._outputs.items()}
+        import openvino
+
+        (array,) = inputs.values()
+        # The shapes are known, so the library writes directly into the returned arrays.
+        outputs = {name: np.empty((len(array), *shape), dtype) for name, (shape, dtype) in self._per_picture.items()}
+        with self._running:
+            for name, index in self._outputs.items():
+                self._request.set_output_tensor(index, openvino.Tensor(outputs[name], shared_memory=True))
+            self._request.infer([array], share_inputs=True)
+        return cast("dict[str, Array]", outputs)
+
+
+def per_picture(model: openvino.Model, outputs: Mapping[str, int]) -> Ports | None:
+    """Shapes and dtypes of outputs per picture of a batch; None if the batch does not determine the whole shape.
+
+    Args:
+        model: A model that takes pictures of one size.
+        outputs: Name to index of the outputs.
+    """
+    probe = model.clone()
+    picture = probe.input(0).get_partial_shape()
+    picture[0] = 2
+    probe.reshape(picture)
+    found: dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]] = {}
+    for name, index in outputs.items():
+        port = probe.output(index)
+        shape = port.get_partial_shape()
+        if shape.is_dynamic or shape.rank.get_length() == 0 or shape[0].get_length() != 2:
+            return None
+        found[name] = tuple(port.shape)[1:], port.element_type.to_dtype()
+    return found

@@ -1,0 +1,134 @@
+"""Models: the open models of a pipeline, and the options to open them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastsam_engine.errors import ModelNotFoundError
+from fastsam_trt import bundled_models
+from fastsam_trt.clip.lazy_model import LazyClip
+from fastsam_trt.clip.model import Clip
+from fastsam_trt.errors import ClipNotFoundError
+from fastsam_trt.frames.image import as_bgr
+from fastsam_trt.frames.rectangles import Rectangle
+from fastsam_trt.frames.uploads import FrameUploads
+from fastsam_trt.masks.cached import CachedMasks
+from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
+from fastsam_trt.segmentation.families import Thresholds
+from fastsam_trt.segmentation.segmenter import Segmenter
+from fastsam_trt.segmentation.segments import SegmentedFrame
+
+DEFAULT_MODEL = "yolov8n-seg"
+DEFAULT_CLIP = "clip-vit-base-patch32"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOptions:
+    """Which segments a segmentation model returns; see `Segmenter`. None: the model's default."""
+
+    conf: float | None = None
+    iou: float | None = None
+    max_segments: int | None = None
+    classes: Iterable[int | str] | int | str | None = None
+    components: bool = False
+    agnostic_nms: bool | None = None
+    imgsz: int | tuple[int, int] | None = None
+    names: str | Path | Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where and how models run; see `fastsam_engine.open_session`."""
+
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    frames_on_device: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Models:
+    """The open models of a pipeline.
+
+    Attributes:
+        segmenter: The segmentation model.
+        clip: The CLIP model, which is opened on first use.
+        uploads: The frames that are uploaded for both models.
+    """
+
+    segmenter: Segmenter
+    clip: LazyClip
+    uploads: FrameUploads
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path,
+        clip: str | Path | Clip | None,
+        segment_options: SegmentOptions,
+        run_options: RunOptions,
+    ) -> Models:
+        """Open the segmentation model, and prepare to open CLIP.
+
+        Args:
+            model: Segmentation model: short name, folder or file.
+            clip: CLIP model: short name or folder; None: the default for `model`. An open one is shared.
+            segment_options: Which segments the segmentation model returns.
+            run_options: Where and how both run.
+
+        Raises:
+            FastsamError: The segmentation model can't be opened.
+        """
+        given = clip if isinstance(clip, Clip) else None
+        uploads = FrameUploads()
+        segmenter = Segmenter(model, **_keywords(segment_options), **_keywords(run_options), uploads=uploads)
+        default = bundled_models.CLIP if str(model) == bundled_models.SEGMENTER else DEFAULT_CLIP
+        name = default if clip is None or isinstance(clip, Clip) else clip
+
+        def open_clip(prompt: str) -> Clip:
+            try:
+                return Clip(name, **_keywords(run_options))
+            except ModelNotFoundError as error:
+                near = did_you_mean(vocabulary(segmenter.class_names).near(prompt))
+                raise ClipNotFoundError(prompt, segmenter.session.spec.name, str(name), near) from error
+
+        return cls(segmenter, LazyClip(given, open_clip), uploads)
+
+    def segment(
+        self,
+        frame: NDArray[Any],
+        thresholds: Thresholds,
+        rectangle: Rectangle,
+        captured_s: float | None,
+        media_s: float | None,
+    ) -> SegmentedFrame:
+        """Find all segments of a frame.
+
+        Args:
+            frame, rectangle, captured_s, media_s: See `Pipeline.process`.
+            thresholds: Which segments to return.
+
+        Raises:
+            ImageFormatError: The array is not a picture.
+        """
+        media_s = captured_s if media_s is None else media_s
+        captured_s = time.perf_counter() if captured_s is None else captured_s
+        picture = self.uploads.register(as_bgr(frame))
+        segments = self.segmenter.segment(picture, thresholds, rectangle)
+        return SegmentedFrame(picture, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
+
+    def close(self) -> None:
+        """Close the models, except a CLIP model that was open before."""
+        self.segmenter.close()
+        self.clip.close()
+
+
+def _keywords(options: SegmentOptions | RunOptions) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in fields(options)}

@@ -1,0 +1,1 @@
+"""Sources that are read through pipes: videos and images."""

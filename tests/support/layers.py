@@ -1,0 +1,30 @@
+"""The layers of each wing: a folder or module imports only from those before it in its list."""
+
+from __future__ import annotations
+
+LAYERS = {
+    "engine/fastsam_engine": (
+        "import_names", "errors", "concurrency", "packages", "cpu_count", "gpus", "device_array", "graph", "store",
+        "spec", "plans", "spec_reader", "input_check", "run_observers", "session", "backends", "backend_choice",
+        "opener",
+    ),
+    "export/fastsam_export": (
+        "errors", "onnx_file", "parity", "proof", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
+        "exporter",
+    ),
+    "runtime/fastsam_trt": (
+        "errors", "bundled_models", "reports", "frames", "prompts", "masks", "demo", "segmentation", "tracking", "clip",
+        "selectors", "results", "sources", "streaming", "drawing", "pipeline", "sinks", "preview", "comparison", "cli",
+        "__main__",
+    ),
+    "runtime/fastsam_trt/sources": (
+        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "video", "files", "pipes",
+        "live", "opener",
+    ),
+    "benchmarks/fastsam_bench": (
+        "errors", "results", "timing", "cases", "roofline", "scenarios", "run", "report",
+    ),
+}  # fmt: skip
+
+WINGS = tuple(folder for folder in LAYERS if folder.count("/") == 1)
+"""The packages at the top."""
