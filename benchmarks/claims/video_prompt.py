@@ -40,12 +40,12 @@ def main() -> int:
         raise harness.BenchmarkError(f"expected the command fastsam-trt beside {sys.executable}, found none")
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "opencv-python", "numpy"))
     with tempfile.TemporaryDirectory() as folder:
-        rows, figures = _video(command, args.video, args.model, Path(folder))
-        more_rows, more_figures = _photos(command, args.images, args.model, Path(folder))
-    return harness.finish(args, facts, [*rows, *more_rows], [*figures, *more_figures])
+        rows, checks = _video(command, args.video, args.model, Path(folder))
+        more_rows, more_checks = _photos(command, args.images, args.model, Path(folder))
+    return harness.finish(args, facts, [*rows, *more_rows], [*checks, *more_checks])
 
 
-def _video(command: str, video: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _video(command: str, video: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """The prompt `car` on the video."""
     saved, written = folder / "cars.mp4", folder / "cars.jsonl"
     summary = _run(command, "--video", video, "--prompt", "car", "--model", model, "--save", saved, "--json", written)
@@ -67,17 +67,17 @@ def _video(command: str, video: Path, model: str, folder: Path) -> tuple[list[di
         {"what": "segments whose mask is whole and inside its box", "found": inside},
         {"what": f"frames {_CAR_FRAMES.start} to {_CAR_FRAMES.stop - 1} with a car", "found": cars},
     ]
-    figures = [harness.Figure(f"video: {row['what']}", row["found"], "==", _FRAMES) for row in rows[:3]]
-    figures += [
-        harness.Figure(f"video: {rows[4]['what']}", inside, "==", len(segments)),
-        harness.Figure(f"video: {rows[5]['what']}", cars, ">=", _LEAST_CAR_FRAMES),
+    checks = [harness.Check(f"video: {row['what']}", row["found"], "==", _FRAMES) for row in rows[:3]]
+    checks += [
+        harness.Check(f"video: {rows[4]['what']}", inside, "==", len(segments)),
+        harness.Check(f"video: {rows[5]['what']}", cars, ">=", _LEAST_CAR_FRAMES),
     ]
-    return harness.show_rows(f"{video.name}, prompt car", rows), figures
+    return harness.show_rows(f"{video.name}, prompt car", rows), checks
 
 
-def _photos(command: str, images: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _photos(command: str, images: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """The prompts on the photos."""
-    rows, figures = [], []
+    rows, checks = [], []
     for name, prompt, expected in _PHOTOS:
         written = folder / f"{prompt}.jsonl"
         _run(command, "--video", images / name, "--prompt", prompt, "--model", model, "--json", written)
@@ -86,11 +86,11 @@ def _photos(command: str, images: Path, model: str, folder: Path) -> tuple[list[
         inside = sum(_mask_inside(record, segment) for segment in record["segments"])
         scores = ", ".join(f"{segment['score']:.2f}" for segment in record["segments"])
         rows.append({"photo": name, "prompt": prompt, "segments": found, "masks inside": inside, "scores": scores})
-        figures += [
-            harness.Figure(f"{name}, prompt {prompt}: segments", found, "==", expected),
-            harness.Figure(f"{name}, prompt {prompt}: masks whole and inside their boxes", inside, "==", found),
+        checks += [
+            harness.Check(f"{name}, prompt {prompt}: segments", found, "==", expected),
+            harness.Check(f"{name}, prompt {prompt}: masks whole and inside their boxes", inside, "==", found),
         ]
-    return harness.show_rows("photos", rows), figures
+    return harness.show_rows("photos", rows), checks
 
 
 def _run(command: str, *arguments: object) -> str:

@@ -11,7 +11,7 @@ from peer_errors import DisagreementError
 
 from fastsam_trt.segmentation.nms import box_ious
 
-Figures = dict[str, float | None]
+Metrics = dict[str, float | None]
 Broken = list[tuple[str, str]]
 """Of each bound that is broken, what was expected and what was found."""
 
@@ -37,11 +37,11 @@ class Bounds:
     tie: float = 0.1
 
 
-def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Figures, Broken]:
+def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Metrics, Broken]:
     """Find the peer's segments again among ours, best first.
 
     Returns:
-        Figures, and what is broken.
+        Metrics, and what is broken.
     """
     overlaps = box_ious(theirs.boxes, ours.boxes) * (theirs.class_ids[:, None] == ours.class_ids[None])
     open_to = overlaps.copy()
@@ -58,7 +58,7 @@ def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Figures, Broken
             masks.append(_mask_iou(theirs.masks[index], ours.masks[partner]))
     met = overlaps.max(axis=0, initial=0) >= bounds.box_iou
     extra = int((~met & (ours.scores >= bounds.counted)).sum())
-    figures: Figures = {
+    metrics: Metrics = {
         "segments": len(theirs),
         "counted": len(counted),
         "found": len(boxes),
@@ -76,14 +76,14 @@ def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Figures, Broken
         )
     if min(masks, default=1.0) < bounds.mask_iou:
         broken.append((f"masks of IoU {bounds.mask_iou:g}", f"{min(masks):.4f}"))
-    return figures, broken
+    return metrics, broken
 
 
 def match_embeddings(
     theirs: tuple[NDArray[np.float32], NDArray[np.float32]],
     ours: tuple[NDArray[np.float32], NDArray[np.float32]],
     bounds: Bounds,
-) -> tuple[Figures, Broken]:
+) -> tuple[Metrics, Broken]:
     """Compare CLIP's embeddings of the same crops and of the prompt, and what each side would choose by its own.
 
     Args:
@@ -99,7 +99,7 @@ def match_embeddings(
     among = theirs[0] @ theirs[0].T
     np.fill_diagonal(among, -1)
     theirs_like, ours_like = (crops_of @ texts_of[0] for crops_of, texts_of in (theirs, ours))
-    figures: Figures = {
+    metrics: Metrics = {
         "crop_cosine": crops,
         "text_cosine": texts,
         "crops_alike": float(among.max()) if len(among) > 1 else None,
@@ -113,7 +113,7 @@ def match_embeddings(
         best, chosen = int(theirs_like.argmax()), int(ours_like.argmax())
         below = float(theirs_like[best] - theirs_like[chosen])
         spread = float(np.ptp(theirs_like))
-        figures["same_choice"] = float(best == chosen)
+        metrics["same_choice"] = float(best == chosen)
         if below > bounds.tie * spread:
             broken.append(
                 (
@@ -121,7 +121,7 @@ def match_embeddings(
                     f"segment {chosen} instead of {best}, {below / spread:.2f} of it below",
                 )
             )
-    return figures, broken
+    return metrics, broken
 
 
 def check(peer: str, ours: str, broken: Broken) -> None:

@@ -13,7 +13,7 @@ import import_paths  # noqa: F401 - makes the next imports possible
 import cv2
 import numpy as np
 import pins
-from agreement import Figures, check, match, match_embeddings
+from agreement import Metrics, check, match, match_embeddings
 from answer import Answer
 from numpy.typing import NDArray
 from our_side import OurSide
@@ -68,7 +68,7 @@ class _Picture:
     ) -> None:
         self._contest, self._title, self._frame = contest, title, frame
         self._ours, self._peers = ours, peers
-        self._agreed: dict[tuple[str, str], Figures] = {}
+        self._agreed: dict[tuple[str, str], Metrics] = {}
 
     def agree(self) -> Iterator[Failed]:
         """Compare each peer's answer with each of ours; gives what went wrong, which is not timed."""
@@ -111,34 +111,34 @@ class _Picture:
             return
         shown = [mine for mine in self._ours if mine in times]
         harness.show_times(f"{self._contest.peer}: {self._contest.model}, {self._title}", times, shown)
-        for (name, mine), figures in self._agreed.items():
-            record = self._record(name, mine, figures, times)
-            agreement = ", ".join(f"{key} {value:.5g}" for key, value in figures.items() if value is not None)
+        for (name, mine), metrics in self._agreed.items():
+            record = self._record(name, mine, metrics, times)
+            agreement = ", ".join(f"{key} {value:.5g}" for key, value in metrics.items() if value is not None)
             ratio = record.ratio
             print(f"{name} / {mine}: {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f}); {agreement}")
             yield record
 
-    def _compare(self, peer: PeerProcess, theirs: Answer, mine: str, answer: Answer) -> Figures:
-        """Figures of how two answers agree.
+    def _compare(self, peer: PeerProcess, theirs: Answer, mine: str, answer: Answer) -> Metrics:
+        """Metrics of how two answers agree.
 
         Raises:
             DisagreementError: Not well enough.
         """
         bounds, prompt, ours = self._contest.bounds, self._contest.wanted.prompt, self._ours[mine]
-        figures, broken = match(theirs, answer, bounds)
+        metrics, broken = match(theirs, answer, bounds)
         if prompt is not None and not broken and len(answer):
             windows = ours.windows(self._frame, answer)
             found, more = match_embeddings(
                 peer.embed(windows, [prompt]), ours.embed(self._frame, windows, [prompt]), bounds
             )
-            figures, broken = {**figures, **found}, more
+            metrics, broken = {**metrics, **found}, more
         check(peer.name, f"ours, {mine},", broken)
-        return figures
+        return metrics
 
     def _failed(self, error: Exception, *sides: str) -> Failed:
         return _failed(error, self._contest.model, self._title, *sides)
 
-    def _record(self, name: str, mine: str, figures: Figures, times: harness.Times) -> Peer:
+    def _record(self, name: str, mine: str, metrics: Metrics, times: harness.Times) -> Peer:
         peer, contest = self._peers[name], self._contest
         theirs, ours = times[name], times[mine]
         ratio = state([a / b for a, b in zip(theirs, ours, strict=True)])
@@ -152,7 +152,7 @@ class _Picture:
             latency_ms=_interval(theirs),
             ours_ms=_interval(ours),
             ratio=Rate(ratio.median, ratio.low, ratio.high),
-            agreement=figures,
+            agreement=metrics,
             note="; ".join(each for each in (contest.note, peer.note, versions) if each),
         )
 

@@ -341,9 +341,9 @@ def _answer(*segments: tuple[float, float, int]) -> Answer:
     ],
 )
 def test_matching(theirs: Answer, ours: Answer, agree: bool) -> None:
-    figures, broken = agreement.match(theirs, ours, agreement.Bounds())
+    metrics, broken = agreement.match(theirs, ours, agreement.Bounds())
     assert (not broken) is agree
-    assert figures["mask_iou"] is None
+    assert metrics["mask_iou"] is None
     if not agree:
         with pytest.raises(DisagreementError, match="theirs and ours disagree"):
             agreement.check("theirs", "ours", broken)
@@ -357,8 +357,8 @@ def test_a_choice_may_differ_only_by_a_hair(second: float, agree: bool) -> None:
     turned = np.arccos(0.51)
     ours[1] = np.cos(turned), np.sin(turned)
     text = np.array([[1, 0]], np.float32)
-    figures, broken = agreement.match_embeddings((theirs, text), (ours, text), agreement.Bounds(cosine=0.9))
-    assert figures["same_choice"] == 0
+    metrics, broken = agreement.match_embeddings((theirs, text), (ours, text), agreement.Bounds(cosine=0.9))
+    assert metrics["same_choice"] == 0
     assert (not broken) is agree
 
 

@@ -41,7 +41,7 @@ def main() -> int:
     yolo = reference.load(args.weights)
     options = {"conf": _CONF, "iou": _IOU, "imgsz": _IMGSZ_PX, "retina_masks": True, "device": "cpu", "verbose": False}
     expected = {name: yolo.predict(photo, **options)[0] for name, photo in photos.items()}
-    rows, figures = [], []
+    rows, checks = [], []
     for backend, precision, box_bound, mask_bound in _BACKENDS:
         side = f"{backend} {precision}"
         try:
@@ -60,14 +60,14 @@ def main() -> int:
             {"backend": side, "expected": len(overlaps), "found": found, "extra": extra,
              "min box IoU": box, "min mask IoU": mask}
         )  # fmt: skip
-        figures += [
-            harness.Figure(f"{side}: detections found", found, "==", len(overlaps)),
-            harness.Figure(f"{side}: smallest box IoU", box, ">=", box_bound),
-            harness.Figure(f"{side}: smallest mask IoU", mask, ">=", mask_bound),
+        checks += [
+            harness.Check(f"{side}: detections found", found, "==", len(overlaps)),
+            harness.Check(f"{side}: smallest box IoU", box, ">=", box_bound),
+            harness.Check(f"{side}: smallest mask IoU", mask, ">=", mask_bound),
         ]
     counted = f"detections of score >= {_COUNTED_SCORE}"
     shown = harness.show_rows(f"{len(photos)} photos against ultralytics PyTorch fp32, {counted}", rows)
-    return harness.finish(args, facts, shown, figures)
+    return harness.finish(args, facts, shown, checks)
 
 
 def _pairs(ours: Result, theirs: Any) -> tuple[NDArray[np.float64], int]:

@@ -138,7 +138,7 @@ def _measure(args: argparse.Namespace, wanted: gpu_tasks.Wanted, budget: Budget,
     harness.add_lines(args.json, facts, compared)
     _show(rows, compared)
     figures = [
-        harness.Figure(f"{row['title']}: {row['side']}: networks' share", row["share"], ">=", _SHARE_BOUND)
+        harness.Check(f"{row['title']}: {row['side']}: networks' share", row["share"], ">=", _SHARE_BOUND)
         for row in rows
         if row["kind"] == "times" and "share" in row and row["side"].startswith("ours") and not wanted.rehearsal
     ]
