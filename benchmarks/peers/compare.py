@@ -46,11 +46,11 @@ def main() -> int:
             writer = stack.enter_context(ResultsWriter(path, new_run_id()))
             writer.write(run_head(GpuWatch(), ("python", *sys.argv)))
         for name in args.peers:
-            contest = make_case(name, args, models)
+            case = make_case(name, args, models)
             python = args.python or interpreter(ENVIRONMENTS / name)
-            opened = [OurSide(contest.wanted, args.backend, args.device, each) for each in args.precision]
+            opened = [OurSide(case.wanted, args.backend, args.device, each) for each in args.precision]
             ours = {side.description: side for side in opened}  # `auto` may have got what was named, too
-            for record in compare_case(contest, python, ours, args.rounds, args.warmup):
+            for record in compare_case(case, python, ours, args.rounds, args.warmup):
                 counts[type(record)] += 1
                 if writer is not None:
                     writer.write(record)

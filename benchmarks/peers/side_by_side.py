@@ -1,4 +1,4 @@
-"""Meeting: a contest as it is held. Answers are compared, then the sides that agree are timed in turn."""
+"""Meeting: a case as it is held. Answers are compared, then the sides that agree are timed in turn."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _WENT_WRONG = (DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError
 
 
 def compare_case(
-    contest: PeerCase, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
+    case: PeerCase, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
 ) -> Iterator[Peer | Failed]:
-    """Hold a contest, and give its records as they are made; tables and what went wrong are printed.
+    """Hold a case, and give its records as they are made; tables and what went wrong are printed.
 
     Args:
-        contest: Peer, models, pictures, bounds.
+        case: Peer, models, pictures, bounds.
         python: The interpreter of the peer's environment.
         ours: Our sides by what they are called.
         rounds, warmup: Timed turns a side, and turns before them.
@@ -44,29 +44,29 @@ def compare_case(
     """
     with ExitStack() as stack:
         peers: dict[str, PeerProcess] = {}
-        for name, options in contest.sides.items():
+        for name, options in case.sides.items():
             try:
-                peers[name] = stack.enter_context(PeerProcess(name, python, contest.script, dict(options)))
+                peers[name] = stack.enter_context(PeerProcess(name, python, case.script, dict(options)))
             except _WENT_WRONG as error:
-                yield _failed(error, contest.model, name)
-        for title, frame in contest.pictures.items():
-            picture = _Picture(contest, f"{title} {frame.shape[0]}x{frame.shape[1]}", frame, ours, dict(peers))
+                yield _failed(error, case.model, name)
+        for title, frame in case.pictures.items():
+            picture = _Picture(case, f"{title} {frame.shape[0]}x{frame.shape[1]}", frame, ours, dict(peers))
             yield from picture.agree()
             yield from picture.time(rounds, warmup)
 
 
 class _Picture:
-    """A contest's sides on one picture."""
+    """A case's sides on one picture."""
 
     def __init__(
         self,
-        contest: PeerCase,
+        case: PeerCase,
         title: str,
         frame: NDArray[np.uint8],
         ours: Mapping[str, OurSide],
         peers: Mapping[str, PeerProcess],
     ) -> None:
-        self._contest, self._title, self._frame = contest, title, frame
+        self._case, self._title, self._frame = case, title, frame
         self._ours, self._peers = ours, peers
         self._agreed: dict[tuple[str, str], Metrics] = {}
 
@@ -110,7 +110,7 @@ class _Picture:
             yield self._failed(error)
             return
         shown = [mine for mine in self._ours if mine in times]
-        harness.show_times(f"{self._contest.peer}: {self._contest.model}, {self._title}", times, shown)
+        harness.show_times(f"{self._case.peer}: {self._case.model}, {self._title}", times, shown)
         for (name, mine), metrics in self._agreed.items():
             record = self._record(name, mine, metrics, times)
             agreement = ", ".join(f"{key} {value:.5g}" for key, value in metrics.items() if value is not None)
@@ -124,7 +124,7 @@ class _Picture:
         Raises:
             DisagreementError: Not well enough.
         """
-        bounds, prompt, ours = self._contest.bounds, self._contest.wanted.prompt, self._ours[mine]
+        bounds, prompt, ours = self._case.bounds, self._case.wanted.prompt, self._ours[mine]
         metrics, broken = match(theirs, answer, bounds)
         if prompt is not None and not broken and len(answer):
             windows = ours.windows(self._frame, answer)
@@ -136,24 +136,24 @@ class _Picture:
         return metrics
 
     def _failed(self, error: Exception, *sides: str) -> Failed:
-        return _failed(error, self._contest.model, self._title, *sides)
+        return _failed(error, self._case.model, self._title, *sides)
 
     def _record(self, name: str, mine: str, metrics: Metrics, times: harness.Times) -> Peer:
-        peer, contest = self._peers[name], self._contest
+        peer, case = self._peers[name], self._case
         theirs, ours = times[name], times[mine]
         ratio = state([a / b for a, b in zip(theirs, ours, strict=True)])
-        different = pins.differences(pins.pinned(pins.requirements(contest.peer)), peer.versions)
+        different = pins.differences(pins.pinned(pins.requirements(case.peer)), peer.versions)
         versions = "other versions than pinned: " + "; ".join(different) if different else ""
         return Peer(
             peer=name,
-            version=peer.versions.get(contest.version_of, pins.MISSING),
-            model=f"{contest.model}, {self._title}",
+            version=peer.versions.get(case.version_of, pins.MISSING),
+            model=f"{case.model}, {self._title}",
             ours=mine,
             latency_ms=_interval(theirs),
             ours_ms=_interval(ours),
             ratio=Rate(ratio.median, ratio.low, ratio.high),
             agreement=metrics,
-            note="; ".join(each for each in (contest.note, peer.note, versions) if each),
+            note="; ".join(each for each in (case.note, peer.note, versions) if each),
         )
 
 

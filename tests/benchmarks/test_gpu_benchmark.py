@@ -438,7 +438,7 @@ def test_the_same_files_give_the_same_pieces(models, tmp_path):
     assert gpu_pieces.split(models, tmp_path / "two", 1024 * _KIB, _GROUPS) == first
 
 
-@pytest.mark.parametrize(("spoil", "why"), [(lambda path: path.unlink(), "is not there"),
+@pytest.mark.parametrize(("spoil", "why"), [(lambda path: path.unlink(), "is missing"),
                                             (lambda path: path.write_bytes(b"x"), "is damaged")])  # fmt: skip
 def test_a_group_that_is_not_whole_is_named_and_the_others_come(models, tmp_path, spoil, why):
     gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)

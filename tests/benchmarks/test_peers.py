@@ -137,7 +137,7 @@ class Fakes:
             np.savez(options["embeddings"], crops=embeddings[0], texts=embeddings[1])
         return options
 
-    def contest(self, script: Path, options: dict[str, Any], wanted: Wanted = EVERYTHING) -> PeerCase:
+    def case(self, script: Path, options: dict[str, Any], wanted: Wanted = EVERYTHING) -> PeerCase:
         return PeerCase(
             "ultralytics", script, {"fake": options}, "ultralytics", "colours", wanted,
             agreement.Bounds(), {"scene": self._frame}, "all masks",
@@ -152,8 +152,8 @@ def fakes(tmp_path: Path, frame: np.ndarray) -> Fakes:
     return Fakes(tmp_path, frame)
 
 
-def _meet(contest: PeerCase, ours: OurSide) -> list[Peer | Failed]:
-    return list(compare_case(contest, Path(sys.executable), {"ours": ours}, rounds=3, warmup=0))
+def _compare_case(case: PeerCase, ours: OurSide) -> list[Peer | Failed]:
+    return list(compare_case(case, Path(sys.executable), {"ours": ours}, rounds=3, warmup=0))
 
 
 def _shifted(answer: Answer, px: int) -> Answer:
@@ -163,7 +163,7 @@ def _shifted(answer: Answer, px: int) -> Answer:
 
 def test_sides_that_agree_are_timed_in_turn(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     script = fakes.script()
-    (record,) = _meet(fakes.contest(script, fakes.options(ours.answer(frame))), ours)
+    (record,) = _compare_case(fakes.case(script, fakes.options(ours.answer(frame))), ours)
     assert isinstance(record, Peer)
     assert (record.peer, record.ours, record.model) == ("fake", "ours", "colours, scene 256x256")
     assert record.version == pins.pinned(pins.requirements("ultralytics"))["ultralytics"]
@@ -176,7 +176,7 @@ def test_sides_that_agree_are_timed_in_turn(fakes: Fakes, ours: OurSide, frame: 
 
 
 def test_a_worker_is_told_the_rectangle_of_our_input(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
-    _meet(fakes.contest(fakes.script(), fakes.options(ours.answer(frame))), ours)
+    _compare_case(fakes.case(fakes.script(), fakes.options(ours.answer(frame))), ours)
     shown = json.loads(fakes.log.read_text().splitlines()[0])
     assert shown == ["show", {"input": [256, 256]}]
 
@@ -184,7 +184,7 @@ def test_a_worker_is_told_the_rectangle_of_our_input(fakes: Fakes, ours: OurSide
 @pytest.mark.parametrize("px", [6, 200])
 def test_a_disagreement_stops_the_times(fakes: Fakes, ours: OurSide, frame: np.ndarray, px: int) -> None:
     options = fakes.options(_shifted(ours.answer(frame), px))
-    (record,) = _meet(fakes.contest(fakes.script(), options), ours)
+    (record,) = _compare_case(fakes.case(fakes.script(), options), ours)
     assert isinstance(record, Failed)
     assert record.id == "peer/colours/scene 256x256/fake/ours"
     assert "disagree, so their times are not compared" in record.error
@@ -196,7 +196,7 @@ def test_masks_disagree_though_boxes_do_not(fakes: Fakes, ours: OurSide, frame: 
     assert answer.masks is not None
     hollow = answer.masks.copy()
     hollow[0, ::2] = False  # leaves about half
-    (record,) = _meet(fakes.contest(fakes.script(), fakes.options(replace(answer, masks=hollow))), ours)
+    (record,) = _compare_case(fakes.case(fakes.script(), fakes.options(replace(answer, masks=hollow))), ours)
     assert isinstance(record, Failed)
     assert "expected masks of IoU 0.85, found 0.4" in record.error
 
@@ -208,7 +208,7 @@ def test_a_text_is_asked_and_the_same_choice_agrees(fakes: Fakes, asking: OurSid
     assert frame[(y0 + y1) // 2, (x0 + x1) // 2].tolist() == [255, 0, 0]
     made = asking.embed(frame, asking.windows(frame, answer), ["blue"])
     wanted = Wanted("colours", clip="clip-colours", prompt="blue")
-    (record,) = _meet(fakes.contest(fakes.script(), fakes.options(answer, made), wanted), asking)
+    (record,) = _compare_case(fakes.case(fakes.script(), fakes.options(answer, made), wanted), asking)
     assert isinstance(record, Peer)
     assert record.agreement["crop_cosine"] == pytest.approx(1)
     assert record.agreement["same_choice"] == 1
@@ -219,15 +219,15 @@ def test_another_embedding_disagrees(fakes: Fakes, asking: OurSide, frame: np.nd
     answer = asking.answer(frame)
     crops, texts = asking.embed(frame, asking.windows(frame, answer), ["blue"])
     wanted = Wanted("colours", clip="clip-colours", prompt="blue")
-    (record,) = _meet(fakes.contest(fakes.script(), fakes.options(answer, (crops[::-1], texts)), wanted), asking)
+    (record,) = _compare_case(fakes.case(fakes.script(), fakes.options(answer, (crops[::-1], texts)), wanted), asking)
     assert isinstance(record, Failed)
     assert "expected embeddings of cosine 0.9995" in record.error
 
 
 def test_a_peer_that_cannot_open_fails_alone(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     good = fakes.options(ours.answer(frame))
-    contest = replace(fakes.contest(fakes.script(), good), sides={"broken": {**good, "cannot": True}, "good": good})
-    failed, record = _meet(contest, ours)
+    case = replace(fakes.case(fakes.script(), good), sides={"broken": {**good, "cannot": True}, "good": good})
+    failed, record = _compare_case(case, ours)
     assert isinstance(failed, Failed)
     assert failed.error == "broken: 'open' failed: ValueError: no such weights"
     assert isinstance(record, Peer)
@@ -236,7 +236,7 @@ def test_a_peer_that_cannot_open_fails_alone(fakes: Fakes, ours: OurSide, frame:
 
 def test_other_versions_are_told(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     script = fakes.script(changed={"ultralytics": "8.0.0"})
-    (record,) = _meet(fakes.contest(script, fakes.options(ours.answer(frame))), ours)
+    (record,) = _compare_case(fakes.case(script, fakes.options(ours.answer(frame))), ours)
     assert isinstance(record, Peer)
     assert record.version == "8.0.0"
     expected = pins.pinned(pins.requirements("ultralytics"))["ultralytics"]
@@ -256,7 +256,7 @@ def test_a_peer_that_dies_while_timed_is_a_failure(fakes: Fakes, ours: OurSide, 
     script = fakes.script()
     script.write_text(script.read_text().replace("time.sleep(0.002)", "time.sleep(0.002); self.calls = getattr(self, "
                       "'calls', 0) + 1; self.calls < 4 or os._exit(9)"))  # fmt: skip
-    (record,) = _meet(fakes.contest(script, fakes.options(ours.answer(frame))), ours)
+    (record,) = _compare_case(fakes.case(script, fakes.options(ours.answer(frame))), ours)
     assert isinstance(record, Failed)
     assert "'time', found that it ended with code 9" in record.error
 
@@ -442,17 +442,17 @@ def test_the_command_writes_what_reports_show(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     options = fakes.options(ours.answer(frame))
-    contest = fakes.contest(fakes.script(), options)
+    case = fakes.case(fakes.script(), options)
 
     def made(peer: str, args: argparse.Namespace, models: object) -> PeerCase:
-        return contest
+        return case
 
     monkeypatch.setattr(compare, "make_case", made)
     command = ["compare.py", "ultralytics", "--python", sys.executable, "--rounds", "3", "--backend", "onnxruntime",
                "--precision", "auto", "fp32", "--out", str(tmp_path / "out")]  # fmt: skip
     monkeypatch.setattr(sys, "argv", command)
     assert compare.main() == 0
-    contest = fakes.contest(fakes.script(), fakes.options(_shifted(ours.answer(frame), 9)))
+    case = fakes.case(fakes.script(), fakes.options(_shifted(ours.answer(frame), 9)))
     assert compare.main() == 1
     assert "not compared: fake and ours, onnxruntime cpu fp32, disagree" in capsys.readouterr().out
     results = read_results(tmp_path / "out" / "results.jsonl")
