@@ -1,4 +1,4 @@
-"""Agreeing: whether two sides found the same, before anybody asks how long they took."""
+"""Check that two sides found the same, before their times are compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastsam_trt.segmentation.nms import box_ious
 
 Metrics = dict[str, float | None]
 Broken = list[tuple[str, str]]
-"""Of each bound that is broken, what was expected and what was found."""
+"""What was expected and what was found, for each broken bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class Bounds:
     """How far two sides may differ.
 
     Attributes:
-        box_iou: Least overlap of the boxes of one segment.
-        mask_iou: Least overlap of its masks.
-        counted: Score from which a segment must be found again: one that is nearer to the threshold may fall on either
-            side of it by rounding.
-        cosine: Least cosine of the embeddings of one crop, and of one text.
-        tie: Where both choose another segment: how far ours may lie below the peer's best in the peer's own
-            similarities, as a share of their range over the segments.
+        box_iou: Smallest IoU of the boxes of a segment.
+        mask_iou: Smallest IoU of its masks.
+        counted: Score from which a segment must be found again. Rounding may move segments closer to the threshold
+            across it.
+        cosine: Smallest cosine of the embeddings of a crop, and of a text.
+        tie: If both choose different segments: how far the similarity of ours may be below the peer's best, by the
+            peer's similarities, as a share of their range over the segments.
     """
 
     box_iou: float = 0.9
@@ -38,10 +38,10 @@ class Bounds:
 
 
 def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Metrics, Broken]:
-    """Find the peer's segments again among ours, best first.
+    """Match the peer's segments with ours, best first.
 
     Returns:
-        Metrics, and what is broken.
+        Metrics, and broken bounds.
     """
     overlaps = box_ious(theirs.boxes, ours.boxes) * (theirs.class_ids[:, None] == ours.class_ids[None])
     open_to = overlaps.copy()
@@ -70,7 +70,7 @@ def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Metrics, Broken
     if len(boxes) < len(counted) or extra:
         broken.append(
             (
-                f"all {len(counted)} segments again with boxes of IoU {bounds.box_iou:g}, and no other",
+                f"the same {len(counted)} segments with boxes of IoU {bounds.box_iou:g}, and no others",
                 f"{len(boxes)} of them and {extra} others",
             )
         )
@@ -84,15 +84,15 @@ def match_embeddings(
     ours: tuple[NDArray[np.float32], NDArray[np.float32]],
     bounds: Bounds,
 ) -> tuple[Metrics, Broken]:
-    """Compare CLIP's embeddings of the same crops and of the prompt, and what each side would choose by its own.
+    """Compare CLIP's embeddings of the same crops and of the prompt, and the segment that each side would choose.
 
     Args:
-        theirs, ours: Of n crops (n, d) and of the prompt (1, d), rows of length one.
+        theirs, ours: Embeddings of n crops (n, d) and of the prompt (1, d), rows of length one.
         bounds: How far they may differ.
 
     Returns:
-        As `match`; `crops_alike` is the largest cosine of two different crops, beside which the least cosine of one
-        crop on the two sides is to be read.
+        See `match`. `crops_alike` is the largest cosine of two different crops: the cosine of the same crop on both
+        sides means something only if it is clearly higher.
     """
     crops = float((theirs[0] * ours[0]).sum(axis=1).min(initial=1))
     texts = float((theirs[1] * ours[1]).sum(axis=1).min(initial=1))
@@ -117,7 +117,7 @@ def match_embeddings(
         if below > bounds.tie * spread:
             broken.append(
                 (
-                    f"the same choice on the same crops, or one within {bounds.tie:g} of the similarities' range",
+                    f"the same choice on the same crops, or one within {bounds.tie:g} of the range of similarities",
                     f"segment {chosen} instead of {best}, {below / spread:.2f} of it below",
                 )
             )
@@ -125,10 +125,10 @@ def match_embeddings(
 
 
 def check(peer: str, ours: str, broken: Broken) -> None:
-    """Stop a comparison whose sides disagree.
+    """Stop a comparison if the sides disagree.
 
     Raises:
-        DisagreementError: A bound is broken; the first is named.
+        DisagreementError: A bound is broken; the message names the first one.
     """
     if broken:
         raise DisagreementError(peer, ours, *broken[0])

@@ -1,4 +1,4 @@
-"""Contests: for each peer what both sides are asked, on which pictures, and how alike their answers must be."""
+"""The case of each peer: models, pictures and options of both sides, and the bounds of their agreement."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from claims.common import harness, reference
 from fastsam_trt.frames.image import read_image
 
 _CONF, _IOU, _FASTSAM_IOU = 0.25, 0.7, 0.9
-_NEAR = 0.05  # a score this near to the threshold may fall on either side of it by rounding
+_NEAR = 0.05  # rounding may move scores this close to the threshold across it
 _KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
 class PeerCase:
-    """One peer's sides against ours.
+    """The sides of a peer, and ours.
 
     Attributes:
-        peer: Whose environment.
+        peer: Name of the peer and its environment.
         script: The worker.
-        sides: Name of each of its ways to the options for its worker.
-        version_of: The package whose version is the peer's.
-        model: What both run.
-        wanted: The same, of our pipeline.
-        bounds: How alike answers must be.
-        pictures: Name to (H, W, 3) uint8 BGR.
-        note: How it is to be read.
+        sides: Name of each side of the peer to the options of its worker.
+        version_of: The package whose version is that of the peer.
+        model: Name of the model on both sides.
+        wanted: The request for our pipeline.
+        bounds: How far results may differ.
+        pictures: Name to picture, (H, W, 3) uint8 BGR.
+        note: What is compared.
     """
 
     peer: str
@@ -55,17 +55,17 @@ class PeerCase:
 
 
 def make_case(peer: str, args: argparse.Namespace, models: SeededModels) -> PeerCase:
-    """Prepare a peer's contest; models that are not there are made.
+    """Prepare the case of a peer; missing models are made.
 
     Raises:
-        BenchmarkError: Weights or pictures are missing, or our export is of other weights.
+        BenchmarkError: Weights or pictures are missing, or our export has other weights.
     """
     make = {"ultralytics": _ultralytics, "fastsam-clip": _fastsam_clip, "transformers": _transformers}[peer]
     return make(args, models)
 
 
 def _ultralytics(args: argparse.Namespace, models: SeededModels) -> PeerCase:
-    del models  # its weights are real
+    del models  # the weights are real, not seeded
     reference.check_same_weights(args.model, args.weights)
     device = _theirs(args.device)
     common = {"weights": str(args.weights), "device": device, "conf": _CONF, "iou": _IOU}
@@ -129,7 +129,7 @@ def _transformers(args: argparse.Namespace, models: SeededModels) -> PeerCase:
         Wanted(detr.ours, conf=0.0, most=_KEPT, clip=clip.ours, prompt=args.prompt, tight_boxes=True),
         Bounds(counted=0.0),
         pictures,
-        f"one mask, by text; the {_KEPT} surest queries",
+        f"one mask, by text; the {_KEPT} most confident queries",
     )
 
 
@@ -139,5 +139,5 @@ def _pictures(paths: list[Path]) -> dict[str, NDArray[np.uint8]]:
 
 
 def _theirs(device: str) -> str:
-    """A device of ours in PyTorch's words."""
+    """PyTorch's name of a device."""
     return "cpu" if device == "cpu" else "cuda:0"

@@ -1,4 +1,4 @@
-"""Models that both sides open: a checkpoint for the peer, and our export of the very same weights."""
+"""Models for both sides: a checkpoint for the peer, and our export of the same weights."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DETR_SIZE = CASES["detr"].size
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """A model in both forms: the peer's folder, and ours."""
+    """A model in both formats: the folder of the peer's weights, and that of our export."""
 
     weights: Path
     ours: Path
 
 
 class SeededModels:
-    """CLIP and DETR of their true sizes, weights seeded, in a folder; what is not there yet is made."""
+    """CLIP and DETR of true size with seeded weights, in a folder; missing ones are made."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

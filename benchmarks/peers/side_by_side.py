@@ -1,4 +1,4 @@
-"""Meeting: a case as it is held. Answers are compared, then the sides that agree are timed in turn."""
+"""Compare the results of all sides of a case, then time the sides that agree in turn."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _WENT_WRONG = (DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError
 def compare_case(
     case: PeerCase, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
 ) -> Iterator[Peer | Failed]:
-    """Hold a case, and give its records as they are made; tables and what went wrong are printed.
+    """Compare the sides of a case, and yield the records as they are made. Tables and errors are printed.
 
     Args:
-        case: Peer, models, pictures, bounds.
+        case: Peer, models, pictures and bounds.
         python: The interpreter of the peer's environment.
-        ours: Our sides by what they are called.
-        rounds, warmup: Timed turns a side, and turns before them.
+        ours: Our sides by name.
+        rounds, warmup: Timed turns per side, and turns before them.
 
     Raises:
-        PeerEnvironmentError: There is no such interpreter.
+        PeerEnvironmentError: The interpreter does not exist.
     """
     with ExitStack() as stack:
         peers: dict[str, PeerProcess] = {}
@@ -56,7 +56,7 @@ def compare_case(
 
 
 class _Picture:
-    """A case's sides on one picture."""
+    """The sides of a case on one picture."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class _Picture:
         self._agreed: dict[tuple[str, str], Metrics] = {}
 
     def agree(self) -> Iterator[Failed]:
-        """Compare each peer's answer with each of ours; gives what went wrong, which is not timed."""
+        """Compare the results of each peer with each of ours; yields pairs that disagree, which are not timed."""
         answers = {name: side.answer(self._frame) for name, side in self._ours.items()}
         first = next(iter(self._ours.values()))
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "frame.png"  # two decoders of one JPEG need not agree
+            path = Path(folder) / "frame.png"  # decoders of JPEG may differ
             if not cv2.imwrite(str(path), self._frame):
                 raise harness.BenchmarkError(f"expected to write a picture to {folder}, could not")
             for name, peer in self._peers.items():
@@ -91,7 +91,7 @@ class _Picture:
                     yield self._failed(error, name)
 
     def time(self, rounds: int, warmup: int) -> Iterator[Peer | Failed]:
-        """Time the sides that agree with another, in turn."""
+        """Time the sides that agree with another one, in turn."""
         sides = [
             harness.Side(mine, harness.wall_clock(lambda side=side: side.call(self._frame)))  # type: ignore[misc]
             for mine, side in self._ours.items()
@@ -119,10 +119,10 @@ class _Picture:
             yield record
 
     def _compare(self, peer: PeerProcess, theirs: Answer, mine: str, answer: Answer) -> Metrics:
-        """Metrics of how two answers agree.
+        """Metrics of the agreement of two results.
 
         Raises:
-            DisagreementError: Not well enough.
+            DisagreementError: A bound is broken.
         """
         bounds, prompt, ours = self._case.bounds, self._case.wanted.prompt, self._ours[mine]
         metrics, broken = match(theirs, answer, bounds)

@@ -188,7 +188,7 @@ def test_a_disagreement_stops_the_times(fakes: Fakes, ours: OurSide, frame: np.n
     assert isinstance(record, Failed)
     assert record.id == "peer/colours/scene 256x256/fake/ours"
     assert "disagree, so their times are not compared" in record.error
-    assert "all 3 segments again with boxes of IoU 0.9" in record.error
+    assert "the same 3 segments with boxes of IoU 0.9" in record.error
 
 
 def test_masks_disagree_though_boxes_do_not(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
