@@ -51,12 +51,12 @@ class SeededModels:
             making = self._folder / f"{name}-making"
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(parents=True)
-            # Child, since PyTorch in this process would change the threads of what is timed here.
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
-                apart.submit(make, making / "weights", making / "ours").result()
-            for each, there in ((found.weights, making / "weights"), (found.ours, making / "ours")):
-                shutil.rmtree(each, ignore_errors=True)
-                there.rename(each)
+            # In another process, since PyTorch would change the threads of this one, which measures times.
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                pool.submit(make, making / "weights", making / "ours").result()
+            for target, folder in ((found.weights, making / "weights"), (found.ours, making / "ours")):
+                shutil.rmtree(target, ignore_errors=True)
+                folder.rename(target)
             making.rmdir()
         graph = find_graph(found.ours, part) if part else find_graph(found.ours)
         if read_spec(graph).source.weights_sha256 != file_sha256(found.weights / "model.safetensors"):

@@ -369,7 +369,7 @@ def test_requests_that_share_a_run_take_turns(home: Path) -> None:
 
 @pytest.mark.parametrize("other", [{"seconds": 2.0}, {"seconds": 1.0, "quick": True}])
 def test_requests_of_other_lengths_can_not_share_a_run(home: Path, other: dict[str, Any]) -> None:
-    with pytest.raises(OptionError, match="seconds: expected the same, as is --quick, in all requests of a run"):
+    with pytest.raises(OptionError, match="seconds: expected the same value, and the same --quick, in all requests"):
         Bench([BenchOptions(("colours",), crops=(0,), seconds=1.0), BenchOptions(("colours",), crops=(0,), **other)])
 
 

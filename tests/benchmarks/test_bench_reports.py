@@ -221,7 +221,7 @@ def test_the_page_is_whole_self_contained_and_accessible(two: Results) -> None:
     assert len(ids) == len(set(ids))
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
     folded = html.count("cells are doubtful</summary>")
-    assert len(drawings) > names.count("chart") == names.count("details") - folded > 15
+    assert len(drawings) > names.count("figure") == names.count("details") - folded > 15
     assert folded > 0
     for attributes in drawings:
         assert attributes["role"] == "img"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,29 +20,12 @@ from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.pipeline.pipeline import Pipeline
-from fastsam_trt.segmentation.decoder import Decoder, Thresholds, decoder_for
-from fastsam_trt.segmentation.segmenter import Segmenter
-from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.results.result import Result
+from fastsam_trt.segmentation.decoder import Decoder, decoder_for
+from fastsam_trt.segmentation.segments import SegmentedFrame
 
 PROMPT = "a red circle"
 _LOWER_CONF = (0.1, 0.01, 0.001, 0.0)
-
-
-class CountedSegmenter:
-    """A segmenter with a fixed number of segments per frame: those of the model, repeated as needed."""
-
-    def __init__(self, segmenter: Segmenter, count: int) -> None:
-        self._segmenter = segmenter
-        self._count = count
-
-    def segment(
-        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
-    ) -> Segments:
-        segments = self._segmenter.segment(frame, thresholds, rectangle)
-        return segments.take(np.resize(np.arange(len(segments)), self._count))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._segmenter, name)
 
 
 class OpenedModel:
@@ -53,6 +36,7 @@ class OpenedModel:
         pipeline: Selects everything, or by CLIP among a number of crops; see `use`.
         clock: Times the stages `engine`, `clip`, `tower` (the network of `clip`) and `copy` (uploads of frames).
         name: Name of the model in ids of cells.
+        reserve_ms: Set by a `Flow`; there is no budget here that would need it.
     """
 
     def __init__(self, case: ModelCase, open_clip: Callable[[str], Clip]) -> None:
@@ -80,6 +64,8 @@ class OpenedModel:
         self.session: Session = self._segmenter.session
         self.name = self.session.spec.name
         self._thresholds = self._segmenter.thresholds
+        self._crops = 0
+        self.reserve_ms = 0.0
         self.clock = StageClock()
         self.clock.observe(self.session, "engine")
         self.clock.observe(self._segmenter.uploads, "copy")
@@ -131,7 +117,34 @@ class OpenedModel:
         segmenter = self._segmenter
         segmenter.thresholds = self._thresholds if conf is None else replace(self._thresholds, conf=conf)
         self.pipeline.prompts = (PROMPT,) if crops else ()
-        self.pipeline.segmenter = cast("Segmenter", CountedSegmenter(segmenter, crops)) if crops else segmenter
+        self._crops = crops
+
+    def segment(
+        self,
+        frame: NDArray[np.uint8],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = "smallest",
+    ) -> SegmentedFrame:
+        """The first step of a call. With crops the frame has exactly that many segments, repeated from its own.
+
+        Args:
+            frame, captured_s, media_s, rectangle: See `Pipeline.segment`.
+        """
+        segmented = self.pipeline.segment(frame, captured_s=captured_s, media_s=media_s, rectangle=rectangle)
+        if not self._crops:
+            return segmented
+        segments = segmented.segments
+        return replace(segmented, segments=segments.take(np.resize(np.arange(len(segments)), self._crops)))
+
+    def select(self, segmented: SegmentedFrame) -> Result:
+        """The second step of a call; see `Pipeline.select`."""
+        return self.pipeline.select(segmented)
+
+    def process(self, frame: NDArray[np.uint8]) -> Result:
+        """A whole call, with the smallest rectangle for the frame."""
+        return self.select(self.segment(frame))
 
     @property
     def usual_conf(self) -> float:

@@ -71,7 +71,7 @@ class LiveStream(Scenario):
         clock, calls = self.opened.clock, list[Times]()
         clock.clear()
         taken, start_s = 0, 0.0
-        with PacedSource(self.frames) as source, Flow(source, self.opened.pipeline, "latest") as flow:
+        with PacedSource(self.frames) as source, Flow(source, self.opened, "latest") as flow:
             for place, (frame, result) in enumerate(flow):
                 result.mask_crops()
                 now_s = time.perf_counter()
@@ -99,5 +99,5 @@ class LiveStream(Scenario):
     def call(self) -> Times:
         start = time.perf_counter()
         self.frames.prepare()
-        self.opened.pipeline(self.frames.capture(), rectangle="smallest").mask_crops()
+        self.opened.process(self.frames.capture()).mask_crops()
         return {WHOLE: (time.perf_counter() - start) * 1e3}

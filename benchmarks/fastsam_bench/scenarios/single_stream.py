@@ -28,7 +28,7 @@ class SingleStream(Scenario):
         start = time.perf_counter()
         picture = self.frames.capture()
         captured = time.perf_counter()
-        result = self.opened.pipeline(picture, rectangle="smallest")
+        result = self.opened.process(picture)
         result.mask_crops()
         done = time.perf_counter()
         self.segments.append(len(result))
