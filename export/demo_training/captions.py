@@ -76,8 +76,8 @@ def truth(
     of = np.array([caption.true_of for caption in captions], object)
     found = np.where(items, of == "items", of == "background")
     for has, asks in zip(names, ([c.colour for c in captions], [c.shape for c in captions]), strict=True):
-        asked = np.array(asks, object)
-        found &= (asked == None) | (np.array(has, object)[:, None] == asked)  # noqa: E711
+        named = np.array(asks, object)
+        found &= (named == None) | (np.array(has, object)[:, None] == named)  # noqa: E711
     return found.astype(np.float32)
 
 

@@ -215,17 +215,17 @@ def calibrate(model: transformers.CLIPModel, tokenizer: Any, crops: Crops, gener
     colour, shape) and some absent things. Each candidate is scored by the mean of the three F1 scores and of the share
     of absent things that select nothing. The result is the middle of all candidates within 0.005 of the best score.
     """
-    asked = [captions.Caption(f"{c} {s}", c, s, "items") for c, s in PAIRS]
-    asked += [captions.Caption(c, c, None, "items") for c in COLOURS]
-    asked += [captions.Caption(s, None, s, "items") for s in SHAPES]
+    prompts = [captions.Caption(f"{c} {s}", c, s, "items") for c, s in PAIRS]
+    prompts += [captions.Caption(c, c, None, "items") for c in COLOURS]
+    prompts += [captions.Caption(s, None, s, "items") for s in SHAPES]
     kinds = np.array([0] * len(PAIRS) + [1] * len(COLOURS) + [2] * len(SHAPES))
-    wanted = captions.truth(asked, crops.colours, crops.shapes) > 0
+    wanted = captions.truth(prompts, crops.colours, crops.shapes) > 0
     with torch.inference_mode():
         cosine = (
-            _embed_crops(model, crops) @ _embed_prompts(model, tokenizer, [each.text for each in asked]).T
+            _embed_crops(model, crops) @ _embed_prompts(model, tokenizer, [each.text for each in prompts]).T
         ).numpy()
     scenes = int(crops.scenes.max()) + 1
-    present = np.zeros((scenes, len(asked)), np.bool_)
+    present = np.zeros((scenes, len(prompts)), np.bool_)
     np.logical_or.at(present, crops.scenes, wanted)
     absent = ~present & (generator.random(present.shape) < 0.08)
     scores, tried = [], np.linspace(0.05, 0.95, 181)

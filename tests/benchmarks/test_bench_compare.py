@@ -1,4 +1,4 @@
-"""Comparisons of results: noise is not named, what changed is, and a stage is not told twice."""
+"""Comparisons of results: changes are reported, noise is not, and no change is reported twice."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_processes_that_differ_more_widen_the_bound() -> None:
 
 
 def test_intervals_alone_would_name_noise() -> None:
-    """What the stricter rule is for: with the plain one, equal runs that differ a little as processes do are named."""
+    """With the plain rule, equal runs that differ as processes do would be reported; the stricter rule prevents it."""
     runs = [made_bench.results(seed, names=NAMES, between=0.03) for seed in range(12)]
     plain = [_apart(a, b) for a, b in itertools.combinations(runs, 2)]
     strict = [bool(compare(a, b).changes) for a, b in itertools.combinations(runs, 2)]
@@ -137,7 +137,7 @@ def test_a_stage_of_one_side_is_listed() -> None:
     assert compare(before, after).only_before == (f"{first.id}: select",)
 
 
-def test_machines_versions_and_partial_runs_are_said_at_the_top() -> None:
+def test_notes_name_machines_versions_and_partial_runs_first() -> None:
     before = made_bench.results(1, names=NAMES)
     host = dataclasses.replace(made_bench.HOST, cores=4, versions={"fastsam-trt": "0.1.0", "openvino": "2027.1"})
     (run,) = made_bench.results(2, names=NAMES, host=host).runs
@@ -153,7 +153,7 @@ def test_machines_versions_and_partial_runs_are_said_at_the_top() -> None:
     assert describe(compared).splitlines()[1] == "note: cores differs: 2 before, 4 after"
 
 
-def test_few_figures_are_said_to_be_few() -> None:
+def test_a_note_says_that_times_are_few() -> None:
     compared = compare(*(made_bench.results(seed, names=NAMES[:1]) for seed in (1, 2)))
     assert compared.times_compared == 5
     assert compared.notes[0].startswith("5 times are too few")
@@ -167,7 +167,7 @@ def test_tiny_and_coarse_times_are_not_named() -> None:
 
 
 @pytest.mark.parametrize(("runs", "between"), [(4, 0.03), (8, 0.05), (12, 0.08)])
-def test_several_runs_a_side_tell_their_own_noise(runs: int, between: float) -> None:
+def test_several_runs_per_side_measure_their_noise(runs: int, between: float) -> None:
     target = (NAMES[1], "engine")
     sides = [
         [_side(range(first, first + runs), slower, between) for first in range(start, start + 1000, 25)]
@@ -194,7 +194,7 @@ def test_one_disturbed_run_of_several_decides_nothing() -> None:
     assert _named(compare(before, disturbed)) == {target}
 
 
-def test_runs_that_were_not_taken_in_turn_are_said() -> None:
+def test_a_note_says_that_runs_were_not_made_in_turn() -> None:
     def side(hours: range) -> Results:
         runs = _side(range(hours.start, hours.start + len(hours)), {}, 0.0).runs
         times = (f"2026-11-23T{hour:02}:00:00+00:00" for hour in hours)
@@ -212,7 +212,7 @@ def test_runs_that_were_not_taken_in_turn_are_said() -> None:
     assert told not in compare(side(range(3)), side(range(4, 8))).notes
 
 
-def test_intervals_of_several_runs_hold_what_they_say() -> None:
+def test_intervals_of_several_runs_contain_the_true_value() -> None:
     drawn = np.random.default_rng(0)
     for runs in (4, 7, 8, 12, 24):
         times = [ComparedTime.of(_times(np.exp(0.1 * drawn.standard_normal(runs)))) for _ in range(2000)]
@@ -280,7 +280,7 @@ def test_the_text_names_the_stage_and_the_whole_call_under_it() -> None:
     assert lines[0].startswith(f"{compared.times_compared} times compared")
 
 
-def test_whole_calls_that_lie_apart_do_not_agree() -> None:
+def test_whole_calls_with_separate_intervals_do_not_agree() -> None:
     slower = {(name, "engine"): 3.0 for name in NAMES[:2]}
     compared = compare(made_bench.results(1, names=NAMES), made_bench.results(2, slower, NAMES))
     assert (compared.whole_calls, compared.agreeing) == (len(NAMES), len(NAMES) - 2)

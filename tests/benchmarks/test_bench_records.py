@@ -1,4 +1,4 @@
-"""Files of results: every line whole, read back as it was written, and what is wrong named."""
+"""Files of results: complete lines, read back as written, and errors that name the line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
     return made_bench.write(tmp_path / "results.jsonl", made_bench.whole_run())
 
 
-def test_what_was_written_is_read_back(file: Path) -> None:
+def test_written_records_are_read_back(file: Path) -> None:
     written = made_bench.whole_run()
     assert {type(record) for record in written} == set(KINDS.values())
     results = read_results(file)
@@ -51,7 +51,7 @@ def test_every_line_names_schema_run_and_kind(file: Path) -> None:
         assert (document["schema"], document["run"]) == (SCHEMA, "made")
 
 
-def test_a_run_that_is_killed_leaves_whole_lines(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_complete_lines(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     code = f"""
 import os, sys
@@ -71,7 +71,7 @@ os._exit(9)
 
 
 @pytest.mark.parametrize("cut", [1, 40, 700])
-def test_a_last_line_that_is_cut_off_is_left_out(file: Path, cut: int) -> None:
+def test_an_incomplete_last_line_is_left_out(file: Path, cut: int) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[:-cut])
     results = read_results(file)
@@ -89,7 +89,7 @@ def test_a_cut_inside_a_character_is_a_cut(file: Path) -> None:
     assert read_results(file).notes == ("results.jsonl: the last line is incomplete and was left out",)
 
 
-def test_a_writer_cuts_off_what_was_left_unfinished(file: Path) -> None:
+def test_a_writer_removes_an_unfinished_line(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-30])
     made_bench.write(file, made_bench.whole_run(1), "next")
     results = read_results(file)
@@ -126,7 +126,7 @@ def _change(path: Path, number: int, change: Callable[[dict], object]) -> None:
         (lambda d: d.update(run=None), ResultsLineError, "expected kind and run, two texts, found 'cell' and None"),
     ],
 )  # fmt: skip
-def test_what_can_not_be_is_named(file: Path, change: Callable[[dict], object], kind: type, message: str) -> None:
+def test_invalid_lines_are_named(file: Path, change: Callable[[dict], object], kind: type, message: str) -> None:
     _change(file, 4, change)
     with pytest.raises(ResultsFileError, match=message) as failed:
         read_results(file)
@@ -146,7 +146,7 @@ def test_cells_and_runs_come_once(file: Path) -> None:
         read_results(file)
 
 
-def test_what_a_later_version_adds_is_left_out_with_a_note(file: Path) -> None:
+def test_additions_of_later_versions_are_left_out_with_a_note(file: Path) -> None:
     _change(file, 4, lambda d: d.update(schema=f"{SCHEMA}.3", colour="red"))
     _change(file, 5, lambda d: d["fps"].update(p1=3.0))
     _change(file, 6, lambda d: d.update(kind="weather"))
@@ -167,7 +167,7 @@ def test_lines_of_other_scripts_are_left_out_with_a_note(file: Path) -> None:
     assert results.notes == ("results.jsonl: 2 lines of other scripts left out",)
 
 
-def test_a_run_given_twice_counts_once(file: Path, tmp_path: Path) -> None:
+def test_a_run_read_twice_counts_once(file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(file.read_bytes())
     results = read_results([file, copy])
@@ -175,14 +175,14 @@ def test_a_run_given_twice_counts_once(file: Path, tmp_path: Path) -> None:
     assert results.notes == ("copy.jsonl: run made was read before and is left out",)
 
 
-def test_places_that_can_not_be_read_or_written(tmp_path: Path) -> None:
+def test_paths_that_can_not_be_read_or_written(tmp_path: Path) -> None:
     with pytest.raises(ResultsFileError, match="expected a file of results, found No such file"):
         read_results(tmp_path / "none.jsonl")
     with pytest.raises(OutputError, match="can't be written"):
         ResultsWriter(tmp_path / "none" / "results.jsonl", "made")
 
 
-def test_figures_that_are_not_finite_are_not_written(file: Path) -> None:
+def test_numbers_that_are_not_finite_are_not_written(file: Path) -> None:
     before = file.read_bytes()
     with ResultsWriter(file, "made") as writer, pytest.raises(ValueError, match="not JSON compliant"):
         writer.write(made_bench.whole_run()[1].__class__(

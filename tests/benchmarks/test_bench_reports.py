@@ -1,4 +1,4 @@
-"""Reports of results: every chart and every doubt is in them, texts from outside are escaped, and pages fit."""
+"""Reports of results: all charts and doubts are included, texts are escaped, and pages fit the screen."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _results(*runs: list[Record]) -> Results:
 
 @pytest.fixture(scope="module")
 def two() -> Results:
-    """A whole run on a processor, and one on a GPU that was stopped before its end."""
+    """A complete run on a CPU, and one on a GPU that was stopped before its end."""
     return _results(made_bench.whole_run(1), made_bench.whole_run(2, made_bench.GPU_HOST, end=False)[:-20])
 
 
@@ -58,7 +58,7 @@ def _tables(text: str) -> dict[str, list[list[str]]]:
     return tables
 
 
-def test_the_markdown_report_has_every_figure() -> None:
+def test_the_markdown_report_has_every_number() -> None:
     records = made_bench.whole_run(1)
     tables = _tables(make_report(_results(records)))
     cells = [record for record in records if isinstance(record, Cell)]
@@ -103,7 +103,7 @@ def test_a_machine_with_a_gpu_tells_power_and_memory(two: Results) -> None:
 
 
 @pytest.mark.parametrize("report", [make_report, table_for_readme, make_page])
-def test_doubts_failures_and_stops_are_said(two: Results, report: Callable[[Results], str]) -> None:
+def test_doubts_failures_and_stops_are_reported(two: Results, report: Callable[[Results], str]) -> None:
     text = report(dataclasses.replace(two, notes=("made.jsonl: the last line is cut off",)))
     unsteady = ", unsteady" if report is table_for_readme else "; times were not steady"
     assert f"another process took 12 % of the processor{unsteady}" in text
@@ -126,7 +126,7 @@ def test_a_stage_over_its_ceiling_and_a_coarse_figure_are_doubtful() -> None:
     assert "coarse" in table_for_readme(_results([head, dataclasses.replace(cell, latency_ms=latency)]))
 
 
-def test_the_readme_tells_doubts_in_a_word_and_what_it_means() -> None:
+def test_the_readme_table_has_short_doubts_and_their_meanings() -> None:
     head, *rest = made_bench.whole_run(1)
     cell = next(record for record in rest if isinstance(record, Cell))
     noisy = "noisy machine: the host took 9% of the processors' time"
@@ -170,7 +170,7 @@ def test_the_readme_is_changed_between_its_markers_only(two: Results) -> None:
         (f"{BEGIN}{END}{BEGIN}", "2 and 1"),
     ],
 )
-def test_a_readme_without_its_place_is_refused(text: str, found: str, two: Results) -> None:
+def test_a_readme_without_markers_is_refused(text: str, found: str, two: Results) -> None:
     with pytest.raises(MarkersError, match=found):
         update_readme(text, two)
 
@@ -185,7 +185,7 @@ def test_nothing_and_little_make_reports(report: Callable[[Results], str]) -> No
 
 
 class _Page(HTMLParser):
-    """Collects tags, and holds open tags against closing ones."""
+    """Collects tags, and checks that every tag is closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -318,7 +318,7 @@ def test_peers_that_are_not_slower_are_coloured_otherwise() -> None:
     assert bar_charts.peers("x", []) == []
 
 
-def test_peers_are_held_against_each_engine_of_ours_apart() -> None:
+def test_peers_have_one_chart_per_engine_of_ours() -> None:
     peers = [record for record in made_bench.whole_run(1) if isinstance(record, Peer)]
     slower = [
         dataclasses.replace(each, ours="onnxruntime cpu fp32", ratio=dataclasses.replace(each.ratio, median=0.5))
@@ -368,20 +368,20 @@ def test_sweeps_and_crops_have_a_line_each() -> None:
 def test_scales_hold_their_values_and_few_ticks(make: Callable[..., axes.Scale], values: list[float]) -> None:
     scale = make(values)
     assert 2 <= len(scale.ticks) <= 12
-    places = [scale.place(at) for at, _ in scale.ticks]
+    places = [scale.position(at) for at, _ in scale.ticks]
     assert places == sorted(places)
     assert len({name for _, name in scale.ticks}) == len(scale.ticks)
     for value in values:
         assert scale.low * (1 - 1e-9) <= value <= scale.high * (1 + 1e-9) or (make is axes.logarithmic and value == 0)
-        assert 0 <= scale.place(value) <= 1
+        assert 0 <= scale.position(value) <= 1
 
 
-def test_counts_have_a_place_for_none() -> None:
+def test_counts_include_zero() -> None:
     scale = axes.counts([0, 1, 300])
     assert [name for _, name in scale.ticks] == ["0", "1", "10", "100"]
-    assert scale.place(0) == 0 < scale.place(1) < scale.place(10)
-    assert scale.place(300) == 1
-    assert axes.counts([0]).place(0) == 0
+    assert scale.position(0) == 0 < scale.position(1) < scale.position(10)
+    assert scale.position(300) == 1
+    assert axes.counts([0]).position(0) == 0
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_counts_have_a_place_for_none() -> None:
         (-3.2, "-3.20"),
     ],
 )
-def test_figures_are_told_with_three_digits(value: float, text: str) -> None:
+def test_numbers_have_three_digits(value: float, text: str) -> None:
     assert significant(value) == text
 
 
@@ -421,7 +421,7 @@ SIGHTS = {  # Machado, Oliveira and Fernandes, 2009, severity 1, on linear RGB
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
-def test_colours_stand_out_and_are_told_apart(mode: int) -> None:
+def test_colours_have_contrast_and_are_distinct(mode: int) -> None:
     weights = np.array([0.2126, 0.7152, 0.0722])
     ground = _linear_rgb(GROUNDS[mode]) @ weights
     colours = {name: _linear_rgb(pair[mode]) for name, pair in COLOURS.items()}

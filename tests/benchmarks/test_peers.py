@@ -115,7 +115,7 @@ def asking() -> OurSide:
 
 
 class Fakes:
-    """Makes fake peers, and contests of ours with them."""
+    """Makes fake peers, and cases that compare them with ours."""
 
     def __init__(self, folder: Path, frame: np.ndarray) -> None:
         self._folder, self._frame = folder, frame
@@ -175,7 +175,7 @@ def test_sides_that_agree_are_timed_in_turn(fakes: Fakes, ours: OurSide, frame: 
     assert record.note == "all masks; a fake"
 
 
-def test_a_worker_is_told_the_rectangle_of_our_input(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
+def test_a_worker_gets_the_rectangle_of_our_input(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     _compare_case(fakes.case(fakes.script(), fakes.options(ours.answer(frame))), ours)
     shown = json.loads(fakes.log.read_text().splitlines()[0])
     assert shown == ["show", {"input": [256, 256]}]
@@ -201,7 +201,7 @@ def test_masks_disagree_though_boxes_do_not(fakes: Fakes, ours: OurSide, frame: 
     assert "expected masks of IoU 0.85, found 0.4" in record.error
 
 
-def test_a_text_is_asked_and_the_same_choice_agrees(fakes: Fakes, asking: OurSide, frame: np.ndarray) -> None:
+def test_the_same_choice_for_a_text_agrees(fakes: Fakes, asking: OurSide, frame: np.ndarray) -> None:
     answer = asking.answer(frame)
     assert answer.selected >= 0
     x0, y0, x1, y1 = answer.boxes[answer.selected].astype(int)
@@ -234,7 +234,7 @@ def test_a_peer_that_cannot_open_fails_alone(fakes: Fakes, ours: OurSide, frame:
     assert record.peer == "good"
 
 
-def test_other_versions_are_told(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
+def test_other_versions_are_reported(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     script = fakes.script(changed={"ultralytics": "8.0.0"})
     (record,) = _compare_case(fakes.case(script, fakes.options(ours.answer(frame))), ours)
     assert isinstance(record, Peer)
@@ -243,7 +243,7 @@ def test_other_versions_are_told(fakes: Fakes, ours: OurSide, frame: np.ndarray)
     assert f"other versions than pinned: ultralytics: expected {expected}, found 8.0.0" in str(record.note)
 
 
-def test_a_peer_that_dies_says_its_last_words(fakes: Fakes) -> None:
+def test_a_peer_that_dies_is_reported_with_its_last_output(fakes: Fakes) -> None:
     script = fakes.raw("sys.stderr.write('noise\\nMemoryError: no room\\n'); sys.stderr.flush(); os._exit(3)")
     with PeerProcess("raw", Path(sys.executable), script, {}) as peer:
         with pytest.raises(PeerDiedError, match="found that it ended with code 3: MemoryError: no room"):
@@ -294,7 +294,7 @@ def test_another_protocol_is_refused(fakes: Fakes) -> None:
         PeerProcess("raw", Path(sys.executable), script, {})
 
 
-def test_files_that_are_not_what_they_should_be(fakes: Fakes, tmp_path: Path, frame: np.ndarray) -> None:
+def test_invalid_files_are_refused(fakes: Fakes, tmp_path: Path, frame: np.ndarray) -> None:
     bad, log = tmp_path / "bad.npz", str(fakes.log)
     np.savez(bad, boxes=np.zeros((2, 4)), scores=np.zeros(1), class_ids=np.zeros(2), selected=np.array(-1))
     with (
@@ -317,7 +317,7 @@ def test_no_environment_names_the_command_that_makes_it(tmp_path: Path, fakes: F
 
 
 def _answer(*segments: tuple[float, float, int]) -> Answer:
-    """Segments of (left px, score, class), 20 px a side."""
+    """Segments from (left px, score, class), with sides of 20 px."""
     boxes = np.array([[left, 0, left + 20, 20] for left, _, _ in segments], np.float32).reshape(-1, 4)
     scores = np.array([score for _, score, _ in segments], np.float32)
     return Answer(boxes, scores, np.array([each[2] for each in segments], np.int32))
@@ -411,7 +411,7 @@ def other_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     return path
 
 
-def test_an_interpreter_is_reused_and_what_differs_is_told(
+def test_an_interpreter_is_reused_and_differences_are_printed(
     other_pins: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other_pins.write_text(f"numpy=={np.__version__}\n")
@@ -437,7 +437,7 @@ def test_no_interpreter_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "error: expected an interpreter" in capsys.readouterr().err
 
 
-def test_the_command_writes_what_reports_show(
+def test_the_command_writes_records_for_the_reports(
     fakes: Fakes, ours: OurSide, frame: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Half precision in the graph: every family in fp16 against its own fp32, and what fp16 alone would break."""
+"""fp16 exports: every family compared with its fp32 graph, and values that fp16 alone would break."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BOUND = {"max_rel_features": 0.01, "min_cosine": 0.9999, "min_mask_iou": 0.95}
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_files_are_half_and_say_so(fp32: dict[str, Path], fp16: dict[str, Path], name: str) -> None:
+def test_the_files_are_fp16_and_their_specs_record_it(fp32: dict[str, Path], fp16: dict[str, Path], name: str) -> None:
     for graph in _graphs(fp16[name]):
         before, spec = read_spec(fp32[name] / graph.name), read_spec(graph)
         assert (before.precision, spec.precision) == ("fp32", "fp16")
@@ -46,12 +46,12 @@ def test_the_files_are_half_and_say_so(fp32: dict[str, Path], fp16: dict[str, Pa
 
 
 def _graphs(folder: Path) -> list[Path]:
-    """The graphs of a model that become half; those that prepare their inputs stay as they are."""
+    """The graphs of a model that become fp16; helper graphs stay in fp32."""
     return [path for path in sorted(folder.glob("*.onnx")) if not isinstance(read_spec(path).input, ArraysInput)]
 
 
 def _weights(graph: Path) -> int:
-    """Bytes of the floats that a graph holds."""
+    """Bytes of the floats in a graph."""
     import onnx
 
     model = onnx.load(str(graph))
@@ -115,14 +115,14 @@ def _inputs(spec: ModelSpec, folder: Path) -> dict[str, NDArray[Any]]:
     return {spec.input.name: generator.integers(0, 200, (2, spec.input.length))}
 
 
-def test_the_processor_computes_it_in_fp32_and_says_so(fp16: dict[str, Path]) -> None:
+def test_the_cpu_computes_it_in_fp32_and_reports_that(fp16: dict[str, Path]) -> None:
     graph = find_graph(fp16["demo-seg"])
     assert open_session(graph, "onnxruntime").precision == "fp32"
     with pytest.raises(BackendUnavailableError, match="this graph, which is fp16, in fp32 on cpu, not in fp16"):
         open_session(graph, "onnxruntime", precision="fp16")
 
 
-def test_trained_models_select_what_they_selected(fp32: dict[str, Path], fp16: dict[str, Path], backend: str) -> None:
+def test_trained_models_select_the_same_segments(fp32: dict[str, Path], fp16: dict[str, Path], backend: str) -> None:
     scene = draw_scene(3)
     before, after = (
         Pipeline(
@@ -281,8 +281,8 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
     assert not np.isfinite(naive).all() or np.abs(naive - expected).max() > 0.3 * np.abs(expected).max()
 
 
-def test_what_is_too_large_when_measured_stays_in_fp32() -> None:
-    """Only measurement can tell of a layer whose outputs leave fp16's range."""
+def test_nodes_with_large_measured_values_stay_in_fp32() -> None:
+    """Only measurement finds a layer whose outputs exceed the range of fp16."""
     from onnx.reference import ReferenceEvaluator
 
     from fastsam_export.fp16.fp32_islands import peaks

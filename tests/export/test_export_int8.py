@@ -1,4 +1,4 @@
-"""int8 in the graph: trained models against their own fp32, modules left out by measurement, and what is refused."""
+"""int8 exports: trained models compared with fp32, modules excluded by measurement, and refused requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Quantise = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a dozen drawn scenes of a few large things."""
+    """A folder with a dozen drawn scenes of a few large objects."""
     folder = tmp_path_factory.mktemp("scenes")
     for seed in range(12):
         cv2.imwrite(str(folder / f"{seed:02}.png"), _frame(7_000 + seed))
@@ -53,7 +53,7 @@ def pictures(scenes: Path, export_extra: None) -> CalibrationPictures:
 
 @pytest.fixture
 def quantise(pictures: CalibrationPictures, tmp_path: Path) -> Quantise:
-    """Quantises a copy of a demo model in a folder of its own; `change` may make another spec of its graphs."""
+    """Quantises a copy of a demo model in a new folder; `change` may change the specs of its graphs."""
     return lambda name, change=lambda spec: spec: _quantise(name, tmp_path / "int8", pictures, change)
 
 
@@ -116,7 +116,7 @@ def test_the_graph_is_quantised_inside_and_fp32_outside(
     assert int8[name].stat().st_size < smaller * _fp32(name).stat().st_size
 
 
-def test_the_file_says_so(int8: dict[str, Path]) -> None:
+def test_the_spec_records_the_precision_and_the_proof(int8: dict[str, Path]) -> None:
     import onnx
 
     for name, graph in int8.items():
@@ -134,7 +134,7 @@ def test_the_file_says_so(int8: dict[str, Path]) -> None:
     assert text.read_bytes() == (_fp32("demo-clip").parent / text.name).read_bytes()
 
 
-def test_weights_on_a_grid_keep_it_and_others_lose_less_than_by_their_largest() -> None:
+def test_weights_on_a_grid_keep_it_and_others_lose_less_than_with_the_largest_weight() -> None:
     from fastsam_export.int8.weight_scales import weight_scales
 
     generator = np.random.default_rng(0)
@@ -160,7 +160,7 @@ def test_weights_on_a_grid_keep_it_and_others_lose_less_than_by_their_largest() 
 
 
 @pytest.mark.parametrize(("groups", "bias"), [(1, True), (2, False), (4, True)])
-def test_biases_make_good_what_rounding_takes_from_means(tmp_path: Path, groups: int, bias: bool) -> None:
+def test_biases_correct_the_rounding_of_means(tmp_path: Path, groups: int, bias: bool) -> None:
     import onnx
 
     from fastsam_export.int8.quantised_graph import Int8Graph
@@ -203,7 +203,7 @@ def _session(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-def test_what_stays_in_floating_point_takes_what_was_not_rounded(int8: dict[str, Path]) -> None:
+def test_nodes_in_floating_point_take_tensors_before_rounding(int8: dict[str, Path]) -> None:
     import onnx
 
     for name, weighted in (("demo-seg", {"Conv"}), ("demo-clip", {"Gemm", "MatMul"})):
@@ -214,7 +214,7 @@ def test_what_stays_in_floating_point_takes_what_was_not_rounded(int8: dict[str,
         assert {node.op_type for node in takers} <= weighted
 
 
-def test_it_finds_what_fp32_finds_where_it_was_not_calibrated(int8: dict[str, Path], backend: str) -> None:
+def test_it_finds_the_same_as_fp32_on_other_pictures(int8: dict[str, Path], backend: str) -> None:
     one, other = (
         Pipeline(graph, imgsz=SIDE, backend=backend, precision=precision)
         for graph, precision in ((_fp32("demo-seg"), "fp32"), (int8["demo-seg"], "auto"))
@@ -236,7 +236,7 @@ def test_it_finds_what_fp32_finds_where_it_was_not_calibrated(int8: dict[str, Pa
     assert together >= 0.9 * found
 
 
-def test_embeddings_stay_where_they_were(int8: dict[str, Path], backend: str) -> None:
+def test_embeddings_change_little(int8: dict[str, Path], backend: str) -> None:
     session = open_session(int8["demo-clip"], backend)
     assert session.precision == "int8"
     assert isinstance(session.spec.input, ImageInput)
@@ -249,10 +249,10 @@ def test_embeddings_stay_where_they_were(int8: dict[str, Path], backend: str) ->
     assert (found * expected["image_embeds"]).sum(axis=1).min() > 0.99
 
 
-def test_what_int8_hurts_is_found_by_measurement_and_left_out(
+def test_modules_that_int8_damages_are_measured_and_excluded(
     quantise: Quantise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One module gets a range far too wide: alone it is to be left out, and then the bounds hold."""
+    """One module gets a range that is far too wide. Only this module is excluded, and then the bounds hold."""
     import onnx
 
     from fastsam_export.int8 import quantised_graph
@@ -285,7 +285,7 @@ def test_backends_compute_it_in_int8_or_not_at_all(int8: dict[str, Path], backen
 
 
 @pytest.mark.parametrize("name", ["demo-seg", "demo-clip"])
-def test_pictures_are_laid_as_the_runtime_lays_frames(scenes: Path, name: str) -> None:
+def test_pictures_are_preprocessed_like_frames(scenes: Path, name: str) -> None:
     from fastsam_export.int8.calibration_images import pictures_for
 
     image = read_spec(_fp32(name)).input
@@ -332,7 +332,7 @@ def test_many_pictures_are_used_evenly(tmp_path: Path) -> None:
         (["--precision", "int8", "--calibration", "{tmp}/bad"], "04.png: expected an image, found a file that OpenCV"),
     ],
 )
-def test_a_calibration_that_will_not_do_is_refused_before_any_work(
+def test_an_invalid_calibration_is_refused_before_any_work(
     options: list[str], expected: str, scenes: Path, home: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -350,7 +350,7 @@ def test_a_calibration_that_will_not_do_is_refused_before_any_work(
     assert not list((home / "models").glob("yolov8n-seg*"))
 
 
-def test_an_image_that_is_cut_short_is_named(tmp_path: Path, scenes: Path) -> None:
+def test_a_truncated_image_is_named(tmp_path: Path, scenes: Path) -> None:
     from fastsam_export.errors import CalibrationError
     from fastsam_export.int8.calibration_images import CalibrationPictures, pictures_for
 
@@ -408,10 +408,10 @@ def test_numbers_that_are_not_finite_are_refused(pictures: CalibrationPictures, 
         quantise([Exported(graph, read_spec(graph))], pictures, lambda _: None)
 
 
-def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
+def test_the_command_installs_it_beside_fp32_and_a_failure_keeps_it(
     scenes: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """YOLO26 with its end-to-end head, small and seeded, untrained; then with ranges far too wide."""
+    """A small seeded YOLO26 with its end-to-end head; then with ranges that are far too wide."""
     from fastsam_export.int8 import agreement, quantised_graph
     from fastsam_export.int8 import quantise as int8_precision
     from support import small_yolo

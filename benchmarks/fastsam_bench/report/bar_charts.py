@@ -47,19 +47,19 @@ def speed(name: str, machines: Sequence[tuple[str, Sequence[Cell]]]) -> list[Cha
         machines: Short name and cells of each machine; the name of a single machine is empty.
     """
     found: dict[str, list[tuple[int, str, Cell]]] = {}
-    for place, (machine, cells) in enumerate(machines):
+    for index, (machine, cells) in enumerate(machines):
         for cell in cells:
-            found.setdefault(cell.model, []).append((place, machine, cell))
+            found.setdefault(cell.model, []).append((index, machine, cell))
     return [_speed(f"{name}-{i}", model, cells) for i, (model, cells) in enumerate(found.items())]
 
 
 def _speed(name: str, model: str, cells: Sequence[tuple[int, str, Cell]]) -> Chart:
     rows = []
-    for place, machine, cell in cells:
+    for index, machine, cell in cells:
         label = f"{machine}: {case(cell)}" if machine else case(cell)
         shown = f"{significant(cell.fps.median)} FPS"
         marks: list[Sign] = [
-            Bar(0, cell.fps.median, colour(place), f"{cell.id}: {shown}"),
+            Bar(0, cell.fps.median, colour(index), f"{cell.id}: {shown}"),
             Span(cell.fps.low, cell.fps.high),
         ]
         rows.append(Row(label, shown, marks, bool(doubts(cell))))
@@ -70,7 +70,7 @@ def _speed(name: str, model: str, cells: Sequence[tuple[int, str, Cell]]) -> Cha
         "Frames per second, with 95 percent intervals.",
         rows_chart(name, f"Frames per second: {model}", described, [Group("", rows)], scale),
         tables.cells_table([cell for *_, cell in cells], [machine for _, machine, _ in cells]),
-        legend=tuple(dict.fromkeys((colour(place), machine) for place, machine, _ in cells if machine)),
+        legend=tuple(dict.fromkeys((colour(index), machine) for index, machine, _ in cells if machine)),
     )
 
 

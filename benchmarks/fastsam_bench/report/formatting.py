@@ -45,8 +45,8 @@ def shape(size: tuple[int, int]) -> str:
 
 def engine(cell: Cell) -> str:
     """Backend and precision, and the device unless it is obvious."""
-    place = "" if cell.device == "cpu" or cell.backend.startswith("tensorrt") else f" {cell.device}"
-    return f"{cell.backend}{place} {cell.precision}"
+    device = "" if cell.device == "cpu" or cell.backend.startswith("tensorrt") else f" {cell.device}"
+    return f"{cell.backend}{device} {cell.precision}"
 
 
 def model(cell: Cell) -> str:

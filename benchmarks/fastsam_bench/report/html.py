@@ -59,7 +59,7 @@ def make_page(results: Results) -> str:
 """
 
 
-def _machine(place: int, name: str, machine: MachineRuns) -> str:
+def _machine(index: int, name: str, machine: MachineRuns) -> str:
     run = machine.runs[-1].run
     facts = "".join(
         f"<dt>{escape(fact)}</dt><dd>{escape(value)}</dd>"
@@ -67,7 +67,7 @@ def _machine(place: int, name: str, machine: MachineRuns) -> str:
     )
     runs = ", ".join(f"{each.name} ({each.run.time})" for each in machine.runs)
     doubts = [f"{cell.id}: {'; '.join(found)}" for cell in machine.cells if (found := formatting.doubts(cell))]
-    mark = f"m{place}"
+    mark = f"m{index}"
     shown = [
         bar_charts.stages(f"{mark}-stages", machine.cells),
         bar_charts.latencies(f"{mark}-latencies", machine.cells),
@@ -136,7 +136,7 @@ def _named(name: str, machine: MachineRuns) -> str:
     return f"{name}: {title}" if name else title
 
 
-def _letter(place: int) -> str:
+def _letter(index: int) -> str:
     """A, B ... Z, A1, B1 ..."""
-    turn, letter = divmod(place, len(ascii_uppercase))
+    turn, letter = divmod(index, len(ascii_uppercase))
     return f"{ascii_uppercase[letter]}{turn or ''}"

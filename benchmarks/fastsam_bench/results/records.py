@@ -42,7 +42,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A median of frames a second, or of a ratio, and its 95 percent interval."""
+    """A median of frames per second, or of a ratio, and its 95 percent interval."""
 
     median: float
     low: float

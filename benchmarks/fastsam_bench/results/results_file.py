@@ -162,8 +162,8 @@ def _take(
         record = read_json(KINDS[kind], fields, kind, unknown)
     except ValueError as error:
         raise ResultsLineError(path, number, f"a line of kind {kind}", str(error)) from error
-    for place in unknown:
-        left_out[f"unknown fields {place}"] += 1
+    for field in unknown:
+        left_out[f"unknown fields {field}"] += 1
     measured = (Cell, Failed)
     if isinstance(record, measured) and any(isinstance(r, measured) and r.id == record.id for r in records or ()):
         raise ResultsLineError(path, number, f"each cell once in run {name!r}", f"{record.id} again")

@@ -17,7 +17,7 @@ from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.session import ComputePrecision
 
 _logger = logging.getLogger(__name__)
-_Place = tuple[str, str, ComputePrecision]
+_Engine = tuple[str, str, ComputePrecision]
 
 
 class Limits:
@@ -30,7 +30,7 @@ class Limits:
             samples: Number of samples per probe of a ceiling.
         """
         self._samples = samples
-        self._ceilings: dict[_Place, Ceilings | None] = {}
+        self._ceilings: dict[_Engine, Ceilings | None] = {}
         self._costs: dict[tuple[object, ...], GraphCosts | None] = {}
 
     def measure(self, sessions: Iterable[Session], show: Callable[[str], None]) -> Iterable[Ceiling]:
@@ -40,25 +40,25 @@ class Limits:
             PackagesMissingError: The extra `[bench]` is not installed.
         """
         for session in sessions:
-            place = _place(session)
-            if place in self._ceilings:
+            engine = _engine_of(session)
+            if engine in self._ceilings:
                 continue
-            show(f"ceilings of {' '.join(place)}")
+            show(f"ceilings of {' '.join(engine)}")
             try:
-                found = self._ceilings[place] = measure_ceilings(*place, samples=self._samples)
+                found = self._ceilings[engine] = measure_ceilings(*engine, samples=self._samples)
             except BackendUnavailableError as error:  # the probes can't be computed in the precision of this graph
-                self._ceilings[place] = None
-                _logger.warning("no ceilings of %s, therefore no limits: %s", " ".join(place), error)
+                self._ceilings[engine] = None
+                _logger.warning("no ceilings of %s, therefore no limits: %s", " ".join(engine), error)
             else:
                 yield found.record
 
     def measure_again(self, show: Callable[[str], None]) -> Iterable[Ceiling]:
         """Measure the ceilings again; from now on the higher value of each counts."""
-        for place, before in self._ceilings.items():
+        for engine, before in self._ceilings.items():
             if before is not None:
-                show(f"ceilings of {' '.join(place)} again")
-                again = measure_ceilings(*place, samples=self._samples)
-                found = self._ceilings[place] = higher_ceilings(before, again)
+                show(f"ceilings of {' '.join(engine)} again")
+                again = measure_ceilings(*engine, samples=self._samples)
+                found = self._ceilings[engine] = higher_ceilings(before, again)
                 yield found.record
 
     def of_cell(
@@ -84,7 +84,7 @@ class Limits:
 
     def _limit(self, session: Session, runs: list[Shapes], measured_ms: float) -> StageLimit | None:
         """The limit of several runs one after the other, which may have different batches."""
-        ceilings = self._ceilings.get(_place(session))
+        ceilings = self._ceilings.get(_engine_of(session))
         counted = [self._count(session, shapes) for shapes in runs]
         costs = [each for each in counted if each is not None]
         if ceilings is None or len(costs) < len(counted):
@@ -111,5 +111,5 @@ class Limits:
         return self._costs[key]
 
 
-def _place(session: Session) -> _Place:
+def _engine_of(session: Session) -> _Engine:
     return session.backend, session.device, session.precision

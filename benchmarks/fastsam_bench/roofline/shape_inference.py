@@ -50,7 +50,7 @@ def find_values(graph: Path | Any, shapes: Mapping[str, Sequence[int]]) -> Graph
     """Find the shape and dtype of every value of a graph.
 
     Shapes are inferred by the `onnx` package. Where it can't (a shape that was computed on the way), the graph is run
-    once on zeros by ONNX Runtime and asked for those that are missing.
+    once on zeros by ONNX Runtime, which outputs the missing shapes.
 
     Args:
         graph: An ONNX file, or a model (`onnx.ModelProto`), which is left as it is.
@@ -172,7 +172,7 @@ def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mappin
     )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Shapes that follow from the inputs' become constants, and what nobody needs for the others is not computed.
+    # Shapes that follow from the inputs become constants, and nodes that are not needed for the others is not computed.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = 1
     try:

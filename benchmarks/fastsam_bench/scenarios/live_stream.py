@@ -45,7 +45,7 @@ class PacedSource(Source):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The rates of a block, frames a second, and how many frames were dropped."""
+    """The rates of a block, frames per second, and the number of dropped frames."""
 
     fps_in: float
     fps_out: float
@@ -72,18 +72,18 @@ class LiveStream(Scenario):
         clock.clear()
         taken, start_s = 0, 0.0
         with PacedSource(self.frames) as source, Flow(source, self.opened, "latest") as flow:
-            for place, (frame, result) in enumerate(flow):
+            for index, (frame, result) in enumerate(flow):
                 result.mask_crops()
                 now_s = time.perf_counter()
-                if place == _LED_IN - 1:
+                if index == _LED_IN - 1:
                     start_s, before = now_s, flow.stats.snapshot()
-                if place < _LED_IN:
+                if index < _LED_IN:
                     continue
                 taken += 1
 
-                def of_frame(stage: str, place: int = place) -> float:
+                def of_frame(stage: str, index: int = index) -> float:
                     spent = clock.spent.get(stage, [])
-                    return spent[place] if place < len(spent) and stage != "copy" else 0.0
+                    return spent[index] if index < len(spent) and stage != "copy" else 0.0
 
                 age_ms = (now_s - frame.captured_s) * 1e3
                 calls.append({WHOLE: age_ms, **split(result.speed, of_frame)})

@@ -43,19 +43,19 @@ class Offline(Scenario):
             spent[stage] += (now - before) * 1e3
 
         placed = self.opened.placed(self.frames.size)
-        for place in range(self.case.batch):
+        for index in range(self.case.batch):
             picture = self.frames.capture()
             took("capture")
             array, placed = self._preprocess.prepare(picture)
             if self._batch.shape[1:] != array.shape[1:]:
                 self._batch = np.empty((self.case.batch, *array.shape[1:]), array.dtype)
-            self._batch[place] = array[0]
+            self._batch[index] = array[0]
             took("preprocess")
         outputs, _ = session.run_kept({self.opened.image.name: self._batch}, ())
         took("engine")
         found = []
-        for place in range(self.case.batch):
-            one = {name: output[place : place + 1] for name, output in outputs.items()}
+        for index in range(self.case.batch):
+            one = {name: output[index : index + 1] for name, output in outputs.items()}
             found.append(self._decoder.decode(one, placed, thresholds))
         took("postprocess")
         for segments in found:

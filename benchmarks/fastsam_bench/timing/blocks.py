@@ -192,4 +192,4 @@ def thinned(values: Sequence[float], most: int = 400) -> tuple[float, ...]:
     """At most `most` of the values, in order and evenly spread."""
     if len(values) <= most:
         return tuple(values)
-    return tuple(values[round(place)] for place in np.linspace(0, len(values) - 1, most))
+    return tuple(values[round(index)] for index in np.linspace(0, len(values) - 1, most))

@@ -68,8 +68,8 @@ class GpuWatch:
 
     def _handle(self, device: str) -> Any:
         """The driver's handle of a device such as `cuda:1`; None if it is not one of the GPUs."""
-        name, _, place = device.partition(":")
-        index = int(place) if place.isdigit() else 0
+        name, _, number = device.partition(":")
+        index = int(number) if number.isdigit() else 0
         return self._handles[index] if name not in ("cpu", "npu") and index < len(self._handles) else None
 
     def _read(self, query: Callable[[], float]) -> float | None:

@@ -27,7 +27,7 @@ class Scale:
     ticks: tuple[tuple[float, str], ...]
     bend: Literal["linear", "log", "log1"]
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         """Position of a value, 0 at the low end and 1 at the high end; values beyond the range are clipped."""
         low, high, at = (_bent(self.bend, each) for each in (self.low, self.high, min(max(value, self.low), self.high)))
         return (at - low) / (high - low)
