@@ -90,11 +90,11 @@ def _more(name: str, ratios: Sequence[float]) -> float:
 
 def _timed(args: argparse.Namespace, backend: str) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Time the ways of using a backend in turn."""
-    asked: list[tuple[Rectangle, Order]] = [("smallest", "in turn"), *(("common", order) for order in get_args(Order))]
+    ways: list[tuple[Rectangle, Order]] = [("smallest", "in turn"), *(("common", order) for order in get_args(Order))]
     with ExitStack() as stack:
         sides = {
             ", ".join(each): stack.enter_context(Child(make_side, args.model, backend, *each, args.image))
-            for each in asked
+            for each in ways
         }
         first = {name: side.ask() for name, side in sides.items()}
         times = harness.measure([harness.Side(name, side.ask) for name, side in sides.items()], args.rounds,

@@ -74,15 +74,15 @@ def cell(
     drift: float = 0.01,
     each: float = 0.06,
 ) -> Cell:
-    """A made cell.
+    """A synthetic cell.
 
     Args:
-        name: Its id.
-        random: Where its noise comes from.
-        slow: By how much stages of cells are slower than they were.
-        between: Standard deviation of a stage's level from one process to another, relative.
-        drift: The same from block to block.
-        each: The same from call to call.
+        name: Id of the cell.
+        random: Source of the noise.
+        slow: Factor by which a stage of a cell is slower.
+        between: Relative standard deviation of the time of a stage between processes.
+        drift: The same between blocks.
+        each: The same between calls.
     """
     scenario, model, backend, device, precision, batch, size, crops = name.split("/")
     times = {}

@@ -211,8 +211,8 @@ def _open_side(given: Given, models: Any) -> Any:
         script = models.script(name, where.input_h, where.input_w)
         return Scripted(models.export(name, "fp32"), script, models.clip_weights, imgsz, device, half=half)
     # By name fp32 is whole; TensorRT's provider can't promise that, nor a processor fp16.
-    asked = "fp32" if precision == "fp32" and given["where"]["device"] != "tensorrt" else "auto"
-    return Ours(models, name, precision, imgsz, Where(**given["where"]), asked)
+    requested = "fp32" if precision == "fp32" and given["where"]["device"] != "tensorrt" else "auto"
+    return Ours(models, name, precision, imgsz, Where(**given["where"]), requested)
 
 
 def _models(given: Given) -> Any:

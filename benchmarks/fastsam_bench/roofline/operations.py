@@ -196,7 +196,7 @@ def _node_cost(node: Any, found: GraphValues, nbytes: Callable[[str], int], wher
 
 
 def _weight_bytes(found: GraphValues, nbytes: Callable[[str], int]) -> int:
-    """Bytes of the constants that are read: of a table in which rows are looked up, no more than those rows."""
+    """Bytes of the constants that are read. Of a table only the rows that are looked up count."""
     takers: dict[str, list[Any]] = {}
     for node in found.nodes:
         for name in found.constants.intersection(node.input):
@@ -219,7 +219,7 @@ def _conv(node: Any, values: Mapping[str, Value], weights: int = 1) -> int:
 
 
 def _conv_transpose(node: Any, values: Mapping[str, Value]) -> int:
-    kernel = values[node.input[1]].shape  # (in, out / groups, ...): each input value meets each of these
+    kernel = values[node.input[1]].shape  # (in, out / groups, ...): every input value is multiplied by each of these
     return math.prod(values[node.input[0]].shape) * math.prod(kernel[1:])
 
 
@@ -241,7 +241,7 @@ def _gemm(node: Any, values: Mapping[str, Value]) -> int:
 
 
 def _einsum(node: Any, values: Mapping[str, Value]) -> int:
-    """All letters' lengths, multiplied: each letter is an axis that is either kept or summed over."""
+    """The product of the lengths of all axes, which are either kept or summed over."""
     equation = _attribute(node, "equation").s.decode().replace(" ", "")
     terms = equation.partition("->")[0].split(",")
     if len(terms) > 2 or "." in equation:
@@ -251,7 +251,7 @@ def _einsum(node: Any, values: Mapping[str, Value]) -> int:
     lengths: dict[str, int] = {}
     for term, name in zip(terms, node.input, strict=True):
         for letter, length in zip(term, values[name].shape, strict=True):
-            lengths[letter] = max(length, lengths.get(letter, 1))  # an axis of 1 is spread
+            lengths[letter] = max(length, lengths.get(letter, 1))  # an axis of length 1 is broadcast
     return math.prod(lengths.values())
 
 

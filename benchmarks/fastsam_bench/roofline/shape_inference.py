@@ -86,7 +86,7 @@ def find_values(graph: Path | Any, shapes: Mapping[str, Sequence[int]]) -> Graph
 
 
 def _without_weights(onnx: Any, model: Any) -> Any:
-    """The graph with its weights as inputs, and without what an exporter noted of its own shapes.
+    """The graph with its weights as inputs, and without the shapes that an exporter recorded.
 
     No shape depends on a weight, and hundreds of megabytes would be copied each time the graph is handed on.
     """
@@ -118,7 +118,7 @@ def _check_operators(model: Any, where: str) -> None:
 
 
 def _fix(where: str, given: Any, shape: Sequence[int] | None) -> None:
-    """Write the shape that an input is given into the graph."""
+    """Write the given shape of an input into the graph."""
     dims = given.type.tensor_type.shape.dim
     own = tuple(axis.dim_value if axis.HasField("dim_value") else axis.dim_param for axis in dims)
     if shape is None:
@@ -136,7 +136,7 @@ def _names(model: Any) -> Iterator[str]:
 
 
 def _infer(onnx: Any, model: Any) -> tuple[dict[str, Value], dict[str, np.dtype[Any]]]:
-    """The values that can be inferred, and the dtypes, of which more can."""
+    """The values that can be inferred, and all inferred dtypes, which are more."""
     as_numpy = onnx.helper.tensor_dtype_to_np_dtype
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     values, dtypes = dict[str, Value](), dict[str, np.dtype[Any]]()
@@ -156,7 +156,7 @@ def _infer(onnx: Any, model: Any) -> tuple[dict[str, Value], dict[str, np.dtype[
 
 
 def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mapping[str, Any]) -> dict[str, Shape]:
-    """Run a graph and ask it for shapes: of that many values, only their shapes are kept."""
+    """Run a graph for the shapes of values; the values themselves are not kept."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -172,7 +172,7 @@ def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mappin
     )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Shapes that follow from the inputs become constants, and nodes that are not needed for the others is not computed.
+    # Shapes that follow from the inputs become constants, and nodes that are not needed for the others do not run.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = 1
     try:
