@@ -1,4 +1,4 @@
-"""SegFormer, Mask2Former and DETR: small seeded models, exported, against transformers' own answers."""
+"""Exports of SegFormer, Mask2Former and DETR: small seeded models, compared with transformers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.spec.model_input import FeatureInput
-from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.spec_document import parse_spec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
 from fastsam_trt.frames.letterbox import fit
@@ -70,7 +70,7 @@ def test_the_files_explain_themselves(small_exports: dict[str, Path], family: st
         assert spec.parity is not None
         assert set(spec.parity.worst) == set(spec.parity.tolerance)
         assert any("onnxruntime" in inputs and "openvino" in inputs for inputs in spec.parity.inputs)
-        assert ModelSpec.from_json(spec.to_json()) == spec
+        assert parse_spec(spec.to_json()) == spec
     image = read_spec(find_graph(small_exports[family])).input
     assert (image.height, image.width, image.resize, image.interpolation) == (HEIGHT, WIDTH, "stretch", "bilinear")
     assert image.mean == pytest.approx((0.485, 0.456, 0.406))
@@ -157,7 +157,7 @@ def test_many_overlapping_queries_are_merged_as_in_transformers(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The decoders on raw outputs of many smooth, overlapping masks, which no small network gives by itself."""
+    """The decoders on synthetic outputs with many smooth, overlapping masks, which small networks do not produce."""
     import types
 
     import torch
