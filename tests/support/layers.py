@@ -9,11 +9,12 @@ LAYERS = {
         "opener",
     ),
     "export/fastsam_export": (
-        "errors", "onnx_file", "parity", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
+        "errors", "onnx_file", "parity", "proof", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
         "exporter",
     ),
     "runtime/fastsam_trt": (
-        "errors", "bundled_models", "reports", "frames", "prompts", "masks", "demo", "segmentation", "tracking", "clip",
+        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "demo", "segmentation",
+        "tracking", "clip",
         "selectors", "results", "sources", "streaming", "drawing", "pipeline", "sinks", "preview", "comparison", "cli",
         "__main__",
     ),

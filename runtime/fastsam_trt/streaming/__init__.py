@@ -21,6 +21,10 @@ __all__ = ["STAGES", "Flow", "FlowStats", "Policy", "Snapshot", "resolve_policy"
 
 def __getattr__(name: str) -> Any:
     if name == "FlowFigures":
-        warnings.warn("fastsam_trt.streaming.FlowFigures is now FlowStats", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            "FlowFigures is now fastsam_trt.streaming.FlowStats; the old name works until the next minor version",
+            DeprecationWarning,
+            stacklevel=2,
+        )
         return FlowStats
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -85,7 +85,11 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
     @property
     def figures(self) -> FlowStats:
         """The old name of `stats`."""
-        warnings.warn("Flow.figures is now Flow.stats", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            "Flow.figures is now Flow.stats; the old name works until the next minor version",
+            DeprecationWarning,
+            stacklevel=2,
+        )
         return self.stats
 
     def __enter__(self) -> Self:

@@ -43,7 +43,7 @@ def test_bundled_models_are_small_and_have_a_parity_record() -> None:
 def test_bundled_models_are_accurate(backend: str, precision: str) -> None:
     pytest.importorskip(backend)
     pipeline = Pipeline(SEGMENTER, clip=CLIP, selector="clip", backend=backend, precision=precision)
-    figures = measure(pipeline, SCENES).figures()
+    figures = measure(pipeline, SCENES).metrics()
     short = {name: round(value, 3) for name, value in figures.items() if not value >= BOUNDS[name] - SLACK}  # or NaN
     assert not short
 
@@ -138,5 +138,5 @@ def test_a_perfect_pipeline_scores_perfectly() -> None:
 
     drawn = [draw_scene(seed) for seed in range(40, 46)]
     scenes = {scene.frame.tobytes(): scene for scene in drawn}
-    figures = measure(Oracle(), len(drawn), 40).figures()  # type: ignore[arg-type]
+    figures = measure(Oracle(), len(drawn), 40).metrics()  # type: ignore[arg-type]
     assert all(value == pytest.approx(1) for value in figures.values()), figures
