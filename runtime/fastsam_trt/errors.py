@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, brief, one_line
+from fastsam_engine.import_names import renamed_names
+
+__getattr__ = renamed_names(__name__, {"PictureSizeError": "ImageSizeError"})
 
 
 class SourceNotFoundError(RequestError, FileNotFoundError):
@@ -31,13 +34,13 @@ class SourceUnreadableError(WorkError, ValueError):
         super().__init__(f"source {source!r}: {found}")
 
 
-class PictureSizeError(SourceUnreadableError):
-    """A picture has more pixels than the limit."""
+class ImageSizeError(SourceUnreadableError):
+    """An image has more pixels than the limit."""
 
     def __init__(self, source: str, most_px: int, width: int, height: int) -> None:
         super().__init__(
             source,
-            f"expected a picture of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
+            f"expected an image of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
             "scale it down, or split it into tiles",
         )
 
@@ -83,11 +86,11 @@ class SourceLostError(WorkError, ConnectionError):
 
 
 class ImageFormatError(RequestError, ValueError):
-    """An array is not a supported picture."""
+    """An array is not a supported image."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"expected a picture of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16, "
+            f"expected an image of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16, "
             f"found {found}"
         )
 

@@ -104,7 +104,7 @@ def test_outputs_are_known_by_their_shapes(tmp_path: Path, backend: str) -> None
     ("change", "found"),
     [
         (lambda m: _axes(m.graph.input[0], 4, 3, 256, 256), "found a batch of 4; export it again with"),
-        (lambda m: _axes(m.graph.input[0], 1, 256, 256, 3), "expected pictures (n, 3, h, w), found an input (1, 256"),
+        (lambda m: _axes(m.graph.input[0], 1, 256, 256, 3), "expected images (n, 3, h, w), found an input (1, 256"),
         (lambda m: _axes(m.graph.input[0], 1, 1, 256, 256), "found an input (1, 1, 256, 256)"),
         (lambda m: m.graph.input.append(helper.make_tensor_value_info("y", 1, [1])), "one input, found images, y"),
         (lambda m: m.graph.ClearField("input"), "expected one input, found none"),

@@ -116,13 +116,13 @@ class Models:
             thresholds: Which segments to return.
 
         Raises:
-            ImageFormatError: The array is not a picture.
+            ImageFormatError: The array is not an image.
         """
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
-        picture = self.uploads.register(as_bgr(frame))
-        segments = self.segmenter.segment(picture, thresholds, rectangle)
-        return SegmentedFrame(picture, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
+        image = self.uploads.register(as_bgr(frame))
+        segments = self.segmenter.segment(image, thresholds, rectangle)
+        return SegmentedFrame(image, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
 
     def close(self) -> None:
         """Close the models, except a CLIP model that was open before."""

@@ -182,7 +182,7 @@ class Pipeline(Closable):
         """Segment one frame and select. `pipeline(frame)` is short for `pipeline.process(frame)`.
 
         Args:
-            frame: (H, W, 3) uint8 BGR, as OpenCV reads it; grey, BGRA and 16-bit pictures are converted.
+            frame: (H, W, 3) uint8 BGR, as OpenCV reads it; grey, BGRA and 16-bit images are converted.
             captured_s: Capture time on `time.perf_counter`'s clock; a budget counts from it. None: now.
             media_s: Position in the source, s; tracks end where it jumps. None: `captured_s`, if that is given.
             prompts, boxes, points, excluded, selector, threshold, conf, iou, max_segments, max_selected, classes: As
@@ -195,7 +195,7 @@ class Pipeline(Closable):
             The selected segments. Masks are decoded on first use, except those that a box or point had to look at.
 
         Raises:
-            ImageFormatError: The array is not a picture.
+            ImageFormatError: The array is not an image.
             PromptError: A box or point lies outside the frame, or prompts contradict each other.
             ClipNotFoundError: A prompt needs a CLIP model, and there is none.
             OptionError: An option is out of range.
@@ -231,7 +231,7 @@ class Pipeline(Closable):
             frame, captured_s, media_s, rectangle: As for `process`.
 
         Raises:
-            ImageFormatError: The array is not a picture.
+            ImageFormatError: The array is not an image.
             ClosedError: `close` was called.
         """
         with self._under_way.one():

@@ -129,9 +129,9 @@ class SelectionStage:
         text_selector = self.selectors.text_selector
         if text_selector is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
-        picture = self._models.uploads.register(result.frame)
+        image = self._models.uploads.register(result.frame)
         with self._turn:
-            return text_selector.rank(picture, result.segments)
+            return text_selector.rank(image, result.segments)
 
     def set_budget(self, budget_ms: float | None) -> None:
         """Set the age that a frame may have when its result is out; None: no limit."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import PackagesMissingError
+from fastsam_engine.import_names import warn_renamed
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.results import rle
 from fastsam_trt.results.polygons import polygons
@@ -201,13 +201,13 @@ class Result:
 
     def crops(self) -> list[MaskCrop]:
         """Deprecated: the old name of `mask_crops`."""
-        _warn_renamed("Result.crops()", "Result.mask_crops()")
+        warn_renamed("Result.crops()", "Result.mask_crops()")
         return self.mask_crops()
 
     @property
     def embedded(self) -> int:
         """Deprecated: the old name of `crops_embedded`."""
-        _warn_renamed("Result.embedded", "Result.crops_embedded")
+        warn_renamed("Result.embedded", "Result.crops_embedded")
         return self.crops_embedded
 
 
@@ -227,7 +227,3 @@ def cut_out(frame: NDArray[np.uint8], crop: MaskCrop) -> NDArray[np.uint8]:
     image[..., :3] = frame[top : top + height, left : left + width]
     image[~pixels] = 0
     return image
-
-
-def _warn_renamed(old: str, new: str) -> None:
-    warnings.warn(f"{old} is now {new}; the old name works until the next minor version", DeprecationWarning, 3)

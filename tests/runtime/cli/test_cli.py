@@ -270,7 +270,7 @@ def test_outputs_that_cannot_be_written(
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.png").write_bytes(photo.read_bytes())
     (tmp_path / "folder" / "b.png").write_bytes(photo.read_bytes())
-    assert "a folder for the pictures" in fails(tmp_path / "folder", "--save", tmp_path / "out.png")
+    assert "a folder for the images" in fails(tmp_path / "folder", "--save", tmp_path / "out.png")
 
 
 def test_a_window_without_a_display(

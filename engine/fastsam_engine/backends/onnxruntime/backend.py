@@ -107,7 +107,7 @@ def open_bound(
 ) -> OnnxRuntimeBoundSession:
     """Open a graph with its arrays on the device. It also works on the CPU, without any gain.
 
-    A graph that takes pictures of any size is opened for its default size at once, so that errors appear now.
+    A graph that takes images of any size is opened for its default size at once, so that errors appear now.
 
     Raises:
         BackendUnavailableError, OperatorFallbackError: The device or an option is not available for this graph.

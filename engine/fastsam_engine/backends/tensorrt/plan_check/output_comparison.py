@@ -17,7 +17,7 @@ from fastsam_engine.device_array import Array
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 
-_SUREST = 50  # anchors per picture whose boxes a user may see
+_SUREST = 50  # anchors per image whose boxes a user may see
 _PARTS = 21  # the anchors are split into so many; the coarsest of three levels has 1 / 21 of them
 _OF_A_CLASS = 100  # one in so many anchors is compared per class: the most likely ones
 _QUIET = 0.02  # lower limit for the change from cell to cell, as a part of all channels' root mean square
@@ -157,7 +157,7 @@ def _embedding(answers: Answers, output: Output) -> Metrics:
 
 
 def _model_input(answers: Answers, output: Output) -> Metrics:
-    """Pictures (n, 3, h, w) as a model takes them: grey levels, of which the samples span nearly all, and px."""
+    """Images (n, 3, h, w) as a model takes them: grey levels, of which the samples span nearly all, and px."""
     expected, found = answers.pair(output)
     apart = abs(_wide(expected) - found) * (_LEVELS / max(float(np.ptp(expected)), _TINY))
     return {"mean_level": float(apart.mean(axis=(2, 3)).max()), "shift_px": _map(answers, output)["shift_cells"]}
@@ -227,7 +227,7 @@ def _unit(array: Array) -> NDArray[np.float32]:
 def _shifts(expected: Array, found: Array) -> NDArray[np.float64]:
     """Mean squares per map of (n, c, h, w): its error, its change by a shift of one cell, its values."""
     squares = np.empty((3, *expected.shape[:2]))
-    for index, pair in enumerate(zip(expected, found, strict=True)):  # one picture at a time, since arrays are large
+    for index, pair in enumerate(zip(expected, found, strict=True)):  # one image at a time, since arrays are large
         a, b = map(_wide, pair)
         shifted = [np.square(a - np.roll(a, 1, axis)).mean(axis=(1, 2)) for axis in (1, 2)]
         squares[:, index] = np.square(a - b).mean(axis=(1, 2)), np.min(shifted, axis=0), np.square(a).mean(axis=(1, 2))
