@@ -71,8 +71,10 @@ class TruncatedSourceError(WorkError, EOFError):
             read: How many frames were read.
             promised: How many frames the container declares; None: unknown.
         """
-        expected = "more frames after its end" if promised is None else f"{promised} frames"
-        super().__init__(f"source {source!r} is cut short: expected {expected}, could read {read}; these are processed")
+        expected = "more frames" if promised is None else f"{promised} frames"
+        super().__init__(
+            f"source {source!r} is cut short: expected {expected}, found the end after {read}; these are processed"
+        )
 
 
 class SourceLostError(WorkError, ConnectionError):
@@ -130,8 +132,11 @@ class OptionError(RequestError, ValueError):
 class FlowNotEnteredError(RequestError, RuntimeError):
     """A flow is used while its threads do not run."""
 
-    def __init__(self, found: str) -> None:
-        super().__init__(f"expected a flow in a with block, found {found}; use: with Flow(source, pipeline) as flow")
+    def __init__(self, *, is_used: bool) -> None:
+        expected, found = (
+            ("a new flow", "one that was used before") if is_used else ("a flow in its with block", "it outside")
+        )
+        super().__init__(f"expected {expected}, found {found}; use: with Flow(source, pipeline) as flow")
 
 
 class GroundTruthError(RequestError, ValueError):
@@ -171,7 +176,7 @@ class OutputUnreadError(WorkError, BrokenPipeError):
 
     def __init__(self, path: Path, frames: int) -> None:
         super().__init__(
-            f"output {path}: expected a reader, found that it closed the pipe after frame {frames}; "
+            f"output {path}: expected its reader to stay open, found it closed after frame {frames}; "
             "keep the reader running, or write to a file"
         )
 

@@ -177,7 +177,7 @@ def test_a_spec_of_another_size_or_batch_is_refused(tmp_path: Path, batch: int, 
     )
     helper.set_model_props(model, {"fastsam_trt.spec": spec.to_json()})
     onnx.save(model, str(path))
-    with pytest.raises(ModelFileError, match=r"input 'images': its spec says .*, found .* in the graph"):
+    with pytest.raises(ModelFileError, match=r"input 'images': its spec declares .*, found .* in the graph"):
         read_spec(path)
 
 

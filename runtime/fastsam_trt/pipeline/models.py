@@ -20,7 +20,7 @@ from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.cached import CachedMasks
 from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
-from fastsam_trt.segmentation.families import Thresholds
+from fastsam_trt.segmentation.decoder import Thresholds
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import SegmentedFrame
 
@@ -125,7 +125,7 @@ class Models:
         return SegmentedFrame(image, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
 
     def close(self) -> None:
-        """Close the models, except a CLIP model that was open before."""
+        """Close the models, except a CLIP model that the caller opened."""
         self.segmenter.close()
         self.clip.close()
 

@@ -27,8 +27,8 @@ _WARM_SHAPE = (720, 1280, 3)  # a common frame size; the time per crop hardly de
 class SelectionStage:
     """Tracks and selects. Any thread may call it.
 
-    Independent frames are selected from side by side. Frames of one stream share tracks and the CLIP embeddings of
-    these tracks, so they are selected from one at a time, and `rank` takes its turn between them.
+    Independent frames are processed in parallel. Frames of one stream share tracks and the CLIP embeddings of these
+    tracks, so one frame is processed at a time, and a call of `rank` waits for its turn.
 
     Attributes:
         selectors: The selectors of the current prompts.

@@ -187,7 +187,7 @@ def read_prompts(body: bytes) -> list[str]:
         raise ValueError(f"expected at most {MOST_PROMPTS} prompts, found {len(prompts)}")
     for prompt in prompts:
         if not prompt.strip() or not prompt.isprintable():  # half of a surrogate pair is not printable
-            raise ValueError("expected a text on one line in each prompt, found a prompt without")
+            raise ValueError("expected printable text on one line in every prompt, found one without")
         if len(prompt) > LONGEST_PROMPT:
             raise ValueError(f"expected prompts of at most {LONGEST_PROMPT} characters, found {len(prompt)}")
     return prompts

@@ -90,7 +90,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
 
     def __enter__(self) -> Self:
         if self._entered:
-            raise FlowNotEnteredError("one that was used before; make another")
+            raise FlowNotEnteredError(is_used=True)
         self._entered = True
         atexit.register(self._end_at_exit)  # a generator that holds the flow may be alive until then
         try:
@@ -128,7 +128,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             Exception: The error of a stage or of the source.
         """
         if not self._entered:
-            raise FlowNotEnteredError("one outside")
+            raise FlowNotEnteredError(is_used=False)
         self._finish_frame()
         selected = self._selected.get()
         if selected is None:

@@ -35,9 +35,9 @@ _DTYPES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names wher
 class OrtDeviceArray(DeviceArray):
     """An array of ONNX Runtime on a device."""
 
-    def __init__(self, value: onnxruntime.OrtValue, place: str) -> None:
+    def __init__(self, value: onnxruntime.OrtValue, memory: str) -> None:
         self.value = value
-        self.memory = place
+        self.memory = memory
         self.shape = tuple(value.shape())
         name = value.data_type().removeprefix("tensor(").removesuffix(")")
         self.dtype = np.dtype(_DTYPES.get(name, name))

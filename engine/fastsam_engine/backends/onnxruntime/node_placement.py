@@ -63,6 +63,6 @@ def check_assignment(
     if cuda_graph and (odd := sorted({name for _, name in assigned} & _UNFORESEEABLE)):
         raise BackendUnavailableError(
             "onnxruntime",
-            f"no CUDA graph can be made of {', '.join(odd)}, whose output shapes depend on the data",
+            f"{', '.join(odd)} can't be recorded in a CUDA graph, since the output shapes depend on the data",
             "open it without cuda_graph",
         )

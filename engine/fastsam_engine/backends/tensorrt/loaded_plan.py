@@ -111,7 +111,7 @@ class LoadedPlan:
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             if self._engine.is_shape_inference_io(name):
-                raise ModelFileError(path, f"its tensor {name!r} determines shapes, which only constants may do here")
+                raise ModelFileError(path, f"expected no tensor that determines shapes, found {name!r}")
             kind = self.inputs if self._engine.get_tensor_mode(name) == api.TensorIOMode.INPUT else self.outputs
             kind[name] = _dtype(path, api, name, self._engine.get_tensor_dtype(name))
             self.axes[name] = tuple("" if n < 0 else n for n in _tuple(self._engine.get_tensor_shape(name)))
