@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, get_args
 
 from tqdm import tqdm
 
+from fastsam_trt.cli.file_paths import output_path
 from fastsam_trt.cli.interrupts import INTERRUPTED
-from fastsam_trt.cli.output_checks import output_path
 from fastsam_trt.cli.standard_streams import table
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_trt.cli import options
+from fastsam_trt.cli.file_paths import output_path
 from fastsam_trt.cli.help_text import one_of
-from fastsam_trt.cli.output_checks import output_path
 from fastsam_trt.cli.standard_streams import table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.output_checks import check_distinct, output_path
+from fastsam_trt.cli.file_paths import check_distinct, output_path
 from fastsam_trt.cli.standard_streams import stdout_for, table
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsam_trt.cli.output_checks import check_distinct, input_path, output_path
+from fastsam_trt.cli.file_paths import check_distinct, input_path, output_path
 from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
