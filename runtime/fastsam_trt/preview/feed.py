@@ -20,7 +20,7 @@ class Feed:
     """Draws a frame when a client waits for one, at most 15 times per second, one at a time.
 
     The run's thread reads `wanted` and calls `offer`, `count_frame` and `end`; everything else is for the event loop.
-    Drawing and encoding happen on a thread of their own: OpenCV releases the interpreter lock for most of that time,
+    Drawing and encoding happen on a separate thread: OpenCV releases the interpreter lock for most of that time,
     and the run never waits for it.
 
     Attributes:

@@ -46,14 +46,13 @@ def encode_overlay(result: Result) -> OverlayImage:
 def _rows(result: Result) -> list[dict[str, Any]]:
     return [
         {
-            "name": result.prompts[prompt_id] if prompt_id >= 0 else label,
+            "name": name,
             "similarity": None if np.isnan(similarity) else round(similarity, 3),
             "score": round(score, 3),
             "track": track_id if track_id >= 0 else None,
         }
-        for prompt_id, label, similarity, score, track_id, _ in zip(
-            result.prompt_ids.tolist(),
-            result.labels,
+        for name, similarity, score, track_id, _ in zip(
+            result.display_names,
             result.similarities.tolist(),
             result.scores.tolist(),
             result.track_ids.tolist(),

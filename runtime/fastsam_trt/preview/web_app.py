@@ -113,7 +113,7 @@ class WebApp:
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         if len(self.clients) >= MOST_CLIENTS:
             raise web.HTTPServiceUnavailable(text=f"expected at most {MOST_CLIENTS} clients\n")
-        self._connections.extend(request.transport, math.inf)  # a client has timeouts of its own
+        self._connections.extend(request.transport, math.inf)  # a client has other timeouts
         client = Client(self._feed, self._status)
         self.clients.add(client)
         try:

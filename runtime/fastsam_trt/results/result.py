@@ -107,6 +107,12 @@ class Result:
         return None if self._class_agnostic or not self._class_names else self._class_names[class_id]
 
     @property
+    def display_names(self) -> list[str | None]:
+        """N texts to show: the prompt that selected the segment, or else its label."""
+        pairs = zip(self.prompt_ids.tolist(), self.labels, strict=True)
+        return [self.prompts[prompt_id] if prompt_id >= 0 else label for prompt_id, label in pairs]
+
+    @property
     def prompt_ids(self) -> NDArray[np.int32]:
         """(n,) int32 into `prompts`; -1 for segments that no text prompt selected."""
         return self.selection.prompt_ids
