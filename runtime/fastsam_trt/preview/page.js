@@ -91,7 +91,7 @@ function showStatus(status) {
   showState(status.state);
   prompts.setCurrent(status.prompts);
   showSelected(status.selected, status.count);
-  showStatistics(status.figures);
+  showStatistics(status.stats);
 }
 
 function showState(name) {
