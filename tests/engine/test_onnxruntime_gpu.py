@@ -100,8 +100,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     ("driver", "files", "devices", "missing"),
     [
         (None, (), "cpu", "no GPU: the NVIDIA driver's libcuda.so.1 is not found; install the driver"),
-        (_Driver(1, status=100), _CUDA_FILES, "cpu", "none for this process (CUDA error 100); see: nvidia-smi"),
-        (_Driver(0), _CUDA_FILES, "cpu", "none for this process; see: nvidia-smi"),
+        (_Driver(1, status=100), _CUDA_FILES, "cpu", "no GPU to this process (CUDA error 100); see: nvidia-smi"),
+        (_Driver(0), _CUDA_FILES, "cpu", "no GPU to this process; see: nvidia-smi"),
         (_Driver(1), _CUDA_FILES[2:], "cpu", "no cuda: libcublasLt.so.13, libcublas.so.13 not found; pip install"),
         (_Driver(2), _CUDA_FILES, "cuda cuda:1 cpu", "no tensorrt: libnvinfer.so.10, libnvonnxparser.so.10 not found"),
         (_Driver(2), _CUDA_FILES + _TENSORRT_FILES, "cuda cuda:1 tensorrt tensorrt:1 cpu", ""),
