@@ -24,25 +24,10 @@ def _modules(package: Path) -> dict[str, Path]:
     return found
 
 
-def _for_types_only(tree: ast.Module) -> set[ast.AST]:
-    """What stands below `if TYPE_CHECKING:`, which nothing runs."""
-    tests = (node for node in ast.walk(tree) if isinstance(node, ast.If))
-    return {
-        below
-        for node in tests
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for statement in node.body
-        for below in ast.walk(statement)
-    }
-
-
-def _imported(path: Path, modules: dict[str, Path], *, types: bool) -> Iterator[str]:
+def _imported(path: Path, modules: dict[str, Path]) -> Iterator[str]:
     """The modules of the same package that a file imports, anywhere in it."""
     tree = ast.parse(path.read_text())
-    left_out = set() if types else _for_types_only(tree)
     for node in ast.walk(tree):
-        if node in left_out:
-            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -69,7 +54,7 @@ def test_no_layer_imports_from_one_below_it(wing: str) -> None:
     upward = []
     for name, path in modules.items():
         own = name.split(".")[depth : depth + 1]
-        for other in _imported(path, modules, types=True) if own else ():
+        for other in _imported(path, modules) if own else ():
             to = other.split(".")[depth : depth + 1]
             if to and to != own and layer[to[0]] > layer[own[0]]:
                 upward.append(f"{name} imports {other}")
@@ -79,7 +64,7 @@ def test_no_layer_imports_from_one_below_it(wing: str) -> None:
 @pytest.mark.parametrize("wing", LAYERS)
 def test_no_modules_import_each_other(wing: str) -> None:
     modules = _modules(ROOT / wing)
-    graph = {name: set(_imported(path, modules, types=False)) - {name} for name, path in modules.items()}
+    graph = {name: set(_imported(path, modules)) - {name} for name, path in modules.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -12,8 +12,9 @@ from fastsam_engine.plans.plan_file import is_plan, read_facts
 from fastsam_engine.spec import ultralytics_metadata, yolo_graph
 from fastsam_engine.spec.graph_agreement import check_graph
 from fastsam_engine.spec.json_reader import shown
-from fastsam_engine.spec.model_spec import METADATA_KEY, SCHEMA_VERSION, ModelSpec, schema_version
+from fastsam_engine.spec.model_spec import METADATA_KEY, SCHEMA_VERSION, ModelSpec
 from fastsam_engine.spec.onnx_metadata import read_metadata
+from fastsam_engine.spec.spec_document import parse_spec, schema_version
 from fastsam_engine.store.other_formats import refuse_other_formats
 
 
@@ -58,7 +59,7 @@ def _own_spec(path: Path, text: str) -> ModelSpec:
         found = schema_version(text)
         if found != SCHEMA_VERSION:
             raise SpecVersionError(path, SCHEMA_VERSION, shown(found))
-        return ModelSpec.from_json(text)
+        return parse_spec(text)
     except ModelFileError:
         raise
     except ValueError as error:

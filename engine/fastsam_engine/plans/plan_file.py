@@ -20,6 +20,7 @@ from fastsam_engine.plans.build_request import BuildOptions
 from fastsam_engine.spec import ultralytics_metadata
 from fastsam_engine.spec.json_reader import parse_json, read_json, shown
 from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.spec_document import read_spec_document
 from fastsam_engine.store.atomic_files import write_atomically
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
@@ -132,7 +133,7 @@ def _read_sidecar(path: Path) -> tuple[ModelSpec, PlanFacts, str]:
         expected = facts_document.pop("sha256", None)
         if not isinstance(expected, str):
             raise ValueError("no sha256 of the plan")  # noqa: TRY301
-        spec, facts = ModelSpec.from_document(document), read_json(PlanFacts, facts_document, "plan")
+        spec, facts = read_spec_document(document), read_json(PlanFacts, facts_document, "plan")
         if facts.backend not in get_args(Flavour):
             known = " or ".join(get_args(Flavour))
             raise ValueError(f"expected a plan of {known}, found one of {shown(facts.backend)}")  # noqa: TRY301

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fastsam_engine.spec.json_reader import parse_json, read_json
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
-from fastsam_engine.spec.spec_limits import check_spec
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"
@@ -121,37 +118,5 @@ class ModelSpec:
         return (self.input.dtype,) * len(self.input_names)
 
     def to_json(self) -> str:
-        """Write the spec as one JSON document."""
+        """Write the spec as one JSON document, which `spec_document.parse_spec` reads."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelSpec:
-        """Read a spec.
-
-        Raises:
-            ValueError: The text is not JSON, or a field is missing, unknown, of the wrong type or out of range.
-        """
-        return cls.from_document(parse_json(text))
-
-    @classmethod
-    def from_document(cls, document: object) -> ModelSpec:
-        """Read a spec from parsed JSON.
-
-        Raises:
-            ValueError: See `from_json`.
-        """
-        spec = typing.cast("ModelSpec", read_json(cls, document, "spec"))
-        check_spec(spec)
-        return spec
-
-
-def schema_version(text: str) -> object:
-    """The schema version in a JSON document, which may be of any version.
-
-    Raises:
-        ValueError: The text is not a JSON object.
-    """
-    document = parse_json(text)
-    if not isinstance(document, dict):
-        raise ValueError(f"expected a JSON object, found {type(document).__name__}")
-    return document.get("schema_version")

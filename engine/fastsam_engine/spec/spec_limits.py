@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from fastsam_engine.spec.json_reader import shown
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
-
-if TYPE_CHECKING:
-    from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.model_spec import ModelSpec
 
 _MOST_SIDE_PX = 1 << 15
 _MOST = 1 << 24  # images per batch, tokens per text, elements per axis

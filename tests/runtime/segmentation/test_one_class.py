@@ -11,7 +11,7 @@ import pytest
 
 from fastsam_engine import find_graph, read_spec
 from fastsam_engine.spec import ultralytics_metadata
-from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_engine.spec.spec_document import parse_spec
 from fastsam_engine.spec.yolo_seg import is_fastsam
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import locate
@@ -119,13 +119,13 @@ def test_older_specs_without_class_agnostic(home: Path) -> None:
         spec = dataclasses.replace(read_spec(find_graph("things" if len(names) == 1 else "colours")), class_names=names)
         document = json.loads(spec.to_json())
         del document["class_agnostic"]
-        old = ModelSpec.from_json(json.dumps(document))
+        old = parse_spec(json.dumps(document))
         assert old.class_agnostic is None
         assert old.is_class_agnostic == agnostic
         assert old.defaults == spec.defaults
     things = read_spec(find_graph("things"))
     stated = dataclasses.replace(things, class_names=("object",), class_agnostic=False)
-    assert not ModelSpec.from_json(stated.to_json()).is_class_agnostic
+    assert not parse_spec(stated.to_json()).is_class_agnostic
 
 
 def test_the_demo_model_stays_as_it_is() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.error_log import LoggedErrors, error_log
 from fastsam_engine.errors import BackendFailedError, BackendUnavailableError
 from fastsam_engine.gpus import dotted, driver
@@ -15,27 +16,6 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 UPDATE_DRIVER = "update the NVIDIA driver, or use --backend onnxruntime; see: fastsam-trt doctor"
-
-
-class TensorRtApi(Protocol):
-    """The part of the module's API that is used here, of TensorRT 10 or later or of TensorRT-RTX."""
-
-    __version__: str
-    Builder: type[trt.Builder]
-    BuilderFlag: type[trt.BuilderFlag]
-    Dims: type[trt.Dims]
-    HardwareCompatibilityLevel: type[trt.HardwareCompatibilityLevel]
-    ILogger: type[trt.ILogger]
-    Logger: type[trt.Logger]
-    IProgressMonitor: type[trt.IProgressMonitor]
-    MemoryPoolType: type[trt.MemoryPoolType]
-    NetworkDefinitionCreationFlag: type[trt.NetworkDefinitionCreationFlag]
-    OnnxParser: type[trt.OnnxParser]
-    Runtime: type[trt.Runtime]
-    TensorIOMode: type[trt.TensorIOMode]
-
-    def nptype(self, trt_type: trt.DataType) -> Any:
-        """The numpy type of a TensorRT type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import ClassVar
 from fastsam_engine import packages
 from fastsam_engine.backends.registry import Backend, Readiness, get_backend
 from fastsam_engine.backends.tensorrt import api
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.cached_plans import CachedPlans, Check
 from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface
 from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check_accuracy
@@ -152,7 +153,7 @@ class TensorRtBackend(Backend):
         return request
 
     def _session(
-        self, path: Path, plan: Plan, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache, *, keep: bool = True
+        self, path: Path, plan: Plan, module: TensorRtApi, gpu: Gpu, cache: EngineCache, *, keep: bool = True
     ) -> TensorRtSession:
         """Open a plan; `keep`: store the kernels that it compiles."""
         kept = self._kernels_path(cache, plan, gpu)
@@ -180,7 +181,7 @@ class TensorRtBackend(Backend):
             problem = f"expected cuda-core 1, found {found} ({one_line(error)})" if found else _NO_CUDA_CORE
             raise BackendFailedError(self.name, problem, api.install_command(self.flavour)) from error
 
-    def _check(self, request: BuildRequest, module: api.TensorRtApi, gpu: Gpu, cache: EngineCache) -> Check:
+    def _check(self, request: BuildRequest, module: TensorRtApi, gpu: Gpu, cache: EngineCache) -> Check:
         """A comparison with ONNX Runtime. That it is installed is checked now, not after minutes of building."""
         found = get_backend("onnxruntime").readiness()
         if not found.devices:

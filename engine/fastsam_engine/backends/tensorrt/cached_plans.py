@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastsam_engine.backends.tensorrt.api import TensorRtApi
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.plan_builder import build_plan, check_options
 from fastsam_engine.concurrency.interruption import named_interrupts
 from fastsam_engine.errors import FastsamError, OutputError

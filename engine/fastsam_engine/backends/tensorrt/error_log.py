@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorrt as trt
 
-    from fastsam_engine.backends.tensorrt.api import TensorRtApi
+    from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 
 _logger = logging.getLogger(__name__)
 

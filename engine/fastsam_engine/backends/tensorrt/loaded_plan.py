@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.api import TensorRtApi, create_runtime
+from fastsam_engine.backends.tensorrt.api import create_runtime
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.error_log import ErrorLog, error_log
 from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface, GpuMemory
 from fastsam_engine.errors import GpuError, InputMismatchError, ModelFileError

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_engine.backends.tensorrt.api import TensorRtApi, create_builder
+from fastsam_engine.backends.tensorrt.api import create_builder
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.error_log import error_log
 from fastsam_engine.concurrency.interruption import interruptible, named_interrupts
 from fastsam_engine.errors import BuildError, BuildInterruptedError, BuildRequestError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.api import TensorRtApi
+from fastsam_engine.backends.tensorrt.api_protocol import TensorRtApi
 from fastsam_engine.backends.tensorrt.binding import Binding, BoundTensor
 from fastsam_engine.backends.tensorrt.binding_cache import BindingCache
 from fastsam_engine.backends.tensorrt.gpu_interface import GpuInterface
