@@ -147,7 +147,10 @@ SPEC = colour_models.segmenter_spec()
 SMALL = dataclasses.replace(SPEC.input, size_multiple=None)
 LIES = {
     "input name": (dataclasses.replace(SPEC, input=dataclasses.replace(SPEC.input, name="x")), "its spec names x"),
-    "dtype": (dataclasses.replace(SPEC, input=dataclasses.replace(SPEC.input, dtype="float16")), "declares float16, found"),
+    "dtype": (
+        dataclasses.replace(SPEC, input=dataclasses.replace(SPEC.input, dtype="float16")),
+        "declares float16, found",
+    ),
     "layout": (dataclasses.replace(SPEC, input=dataclasses.replace(SPEC.input, layout="NHWC")), "input 'images'"),
     "output name": (dataclasses.replace(SPEC, outputs=(dataclasses.replace(SPEC.outputs[0], name="o"),)), "names o"),
     "classes": (

@@ -62,7 +62,7 @@ def test_images_and_statistics_reach_a_client(run: Run) -> None:
     assert status["state"] == "live"
     assert status["selected"] == [{"name": "cat", "similarity": 0.75, "score": 0.9, "track": None}]
     assert status["count"] == 1
-    assert status["figures"]["dropped"] == 1234
+    assert status["stats"]["dropped"] == 1234
 
 
 def test_an_image_is_the_overlay_with_at_most_1280_px() -> None:
