@@ -345,7 +345,7 @@ def test_doctor_lists_packages_and_models(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr("fastsam_trt.cli.doctor.CLASHES", {})
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
-    for part in ("onnxruntime", "openvino", "clip-colours", "colours", "text features"):
+    for part in ("onnxruntime", "openvino", "clip-colours", "colours", "text embeddings"):
         assert part in text
 
 

@@ -246,7 +246,7 @@ def test_without_a_home_nothing_is_cached(homeless: None, tmp_path: Path, monkey
 
 def test_the_demo_runs_without_a_home(homeless: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = set(tmp_path.iterdir())
-    home_folder._tell_once.cache_clear()
+    home_folder._warn_once.cache_clear()
     assert main(["run", "--video", "demo", "--prompt", "red circle", "--vid-stride", "150"]) == 0
     assert sum("no home folder" in message for message in caplog.messages) == 1
     assert not any("can't be cached" in message for message in caplog.messages)
