@@ -157,12 +157,12 @@ def fp32(
 def fp16(fp32: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same in fp16."""
     from fastsam_export.families import Exported
-    from fastsam_export.fp16.convert import halve
+    from fastsam_export.fp16.convert import convert_to_fp16
 
     made = {}
     for name, source in fp32.items():
         made[name] = tmp_path_factory.mktemp("fp16") / name
         shutil.copytree(source, made[name])
         graphs = sorted(made[name].glob("*.onnx"), key=lambda path: ".masks" in path.name)
-        halve([Exported(path, read_spec(path)) for path in graphs], lambda _: None)
+        convert_to_fp16([Exported(path, read_spec(path)) for path in graphs], lambda _: None)
     return made

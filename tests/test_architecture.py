@@ -23,7 +23,7 @@ ALLOWED = {
     "fastsam_bench": {"fastsam_trt", "fastsam_engine"},
 }
 EXCEPTIONS = {("fastsam_trt/cli/export.py", "fastsam_export"), ("fastsam_trt/cli/bench.py", "fastsam_bench")}
-OF_EXTRAS = {("fastsam_bench/roofline/onnx_package.py", "onnx")}
+OF_EXTRAS = {("fastsam_bench/roofline/shape_inference.py", "onnx")}
 FRAMEWORKS = {"torch", "torchvision", "transformers", "ultralytics", "onnx", "onnxslim"}
 
 

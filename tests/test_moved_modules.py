@@ -35,6 +35,7 @@ def test_an_old_path_leads_to_the_new_module_and_says_so(old: str, new: str) -> 
         ("from fastsam_trt.clip import Clip", "fastsam_trt.clip.model.Clip"),
         ("from fastsam_trt.drawing import draw", "fastsam_trt.drawing.overlay.draw"),
         ("from fastsam_trt.flow import Flow", "fastsam_trt.streaming"),
+        ("from fastsam_trt.flow import FlowFigures", "fastsam_trt.streaming"),
         ("from fastsam_trt.coco import as_records", "fastsam_trt.results.coco"),
         ("import fastsam_trt.flow.flow", "fastsam_trt.streaming.flow"),
         ("from fastsam_trt.sinks.video import VideoSink", "fastsam_trt.sinks.video.video_sink.VideoSink"),
@@ -47,6 +48,12 @@ def test_a_script_that_uses_an_old_path_is_told_the_new_one(statement: str, new:
     done = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
     assert f"DeprecationWarning: {statement.split()[1]}" in done.stderr
     assert f" has moved to {new}; " in done.stderr
+
+
+def test_an_old_path_keeps_the_renamed_names_of_its_module() -> None:
+    statement = "from fastsam_trt.flow import FlowFigures"
+    done = subprocess.run([sys.executable, "-W", "always", "-c", statement], capture_output=True, text=True, check=True)
+    assert "<string>:1: DeprecationWarning: FlowFigures is now fastsam_trt.streaming.FlowStats; " in done.stderr
 
 
 def test_new_paths_and_unknown_ones_are_as_python_has_them() -> None:

@@ -83,13 +83,13 @@ def main() -> int:
         windows = _with_boxes(segmenter, frames, windows)
     with tempfile.TemporaryDirectory() as temporary:
         seeded, exported = (args.seeded, args.exported) if given else _build(args.folder, Path(temporary))
-        rows, figures = _embeddings(exported, seeded, frames, windows)
-        more_rows, more_figures = _tokens(exported, seeded, Path(temporary))
-        rows, figures = rows + more_rows, figures + more_figures
+        rows, checks = _embeddings(exported, seeded, frames, windows)
+        more_rows, more_checks = _tokens(exported, seeded, Path(temporary))
+        rows, checks = rows + more_rows, checks + more_checks
         if segmenter is not None:
-            more_rows, more_figures = text_runs.compare(segmenter, exported, list(frames.values())[:2], Path(temporary))
-            rows, figures = rows + more_rows, figures + more_figures
-    return harness.finish(args, facts, rows, figures)
+            more_rows, more_checks = text_runs.compare(segmenter, exported, list(frames.values())[:2], Path(temporary))
+            rows, checks = rows + more_rows, checks + more_checks
+    return harness.finish(args, facts, rows, checks)
 
 
 def _frames(folder: Path) -> Frames:
@@ -151,7 +151,7 @@ def _build(folder: Path, temporary: Path) -> tuple[Path, Path]:
 
 def _embeddings(
     exported: Path, seeded: Path, frames: Frames, windows: Windows
-) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Compare embeddings of windows on each backend with transformers' image processor and model."""
     image = read_spec(find_graph(exported, "image")).input
     if not isinstance(image, ImageInput):
@@ -166,7 +166,7 @@ def _embeddings(
         {"what": "transformers, different crops", "count": len(others), "worst": float(others.min()),
          "mean": float(others.mean()), "unit": "cosine"},
     ]  # fmt: skip
-    figures = []
+    checks = []
     for backend, precision in _BACKENDS:
         clip = Clip(exported, backend=backend, precision=precision, cache=exported)
         found = np.concatenate([clip.embed_windows(frames[name], each) for name, each in windows.items()])
@@ -181,8 +181,8 @@ def _embeddings(
         )  # fmt: skip
         if precision == "fp32":
             figure = f"embeddings, {side}: smallest cosine to transformers"
-            figures.append(harness.Figure(figure, float(cosines.min()), ">=", _COSINE_BOUND))
-    return harness.show_rows("crops and embeddings compared with transformers", rows), figures
+            checks.append(harness.Check(figure, float(cosines.min()), ">=", _COSINE_BOUND))
+    return harness.show_rows("crops and embeddings compared with transformers", rows), checks
 
 
 def _reference_embeddings(
@@ -213,7 +213,7 @@ def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray((a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
 
 
-def _tokens(exported: Path, seeded: Path, temporary: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _tokens(exported: Path, seeded: Path, temporary: Path) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Compare tokens and text embeddings with transformers."""
     import torch
     import transformers
@@ -236,11 +236,11 @@ def _tokens(exported: Path, seeded: Path, temporary: Path) -> tuple[list[dict[st
         {"text": repr(text[:30]), "same tokens": each, "cosine of embeddings": float(cosine)}
         for text, each, cosine in zip(_TEXTS, same, cosines, strict=True)
     ]
-    figures = [
-        harness.Figure("texts with the same tokens as transformers'", sum(same), "==", len(_TEXTS)),
-        harness.Figure("texts: smallest cosine to transformers", float(cosines.min()), ">=", _COSINE_BOUND),
+    checks = [
+        harness.Check("texts with the same tokens as transformers'", sum(same), "==", len(_TEXTS)),
+        harness.Check("texts: smallest cosine to transformers", float(cosines.min()), ">=", _COSINE_BOUND),
     ]
-    return harness.show_rows("texts compared with transformers, onnxruntime fp32", rows), figures
+    return harness.show_rows("texts compared with transformers, onnxruntime fp32", rows), checks
 
 
 if __name__ == "__main__":

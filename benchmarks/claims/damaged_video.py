@@ -1,6 +1,6 @@
-"""Frames that are read of damaged videos, against those that ffprobe decodes.
+"""Count the frames that are read from damaged videos, compared with those that ffprobe decodes.
 
-2 percent of a file's bytes, all within 6 percent of its length, are overwritten by noise.
+2 percent of the bytes of a file, all within 6 percent of its length, are overwritten by noise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from claims.common import harness
-from claims.common.made_streams import encode
+from claims.common.synthetic_streams import encode
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".ts")
 FRAMES, RATE = 600, 25
@@ -48,14 +48,15 @@ def main() -> int:
             encode(whole, (np.arange(FRAMES) / RATE).tolist())
             rows += [_row(whole, 0), *(_row(_damage(whole, start), start) for start in STARTS)]
     printed = harness.show_rows(f"{FRAMES} frames of H.264, 24 s", rows)
-    compared = [row for row in rows if row["ffprobe"]]  # some versions of ffprobe crash on what damage made of a file
+    compared = [row for row in rows if row["ffprobe"]]  # some versions of ffprobe crash on damaged files
     worst = {
         suffix: min(row["read"] / row["ffprobe"] for row in compared if row["file"] == suffix) for suffix in SUFFIXES
     }
-    figures = [
-        harness.Figure(f"{suffix}: read of what ffprobe decodes", each, ">=", 0.97) for suffix, each in worst.items()
+    checks = [
+        harness.Check(f"{suffix}: frames read / frames that ffprobe decodes", each, ">=", 0.97)
+        for suffix, each in worst.items()
     ]
-    return harness.finish(args, facts, printed, figures)
+    return harness.finish(args, facts, printed, checks)
 
 
 def _damage(whole: Path, start: float) -> Path:
@@ -74,14 +75,14 @@ def _row(path: Path, start: float) -> dict[str, Any]:
                "stream=nb_read_frames", "-of", "csv=p=0", str(path)]  # fmt: skip
     counted = subprocess.run(command, capture_output=True, text=True, check=False).stdout.replace(",", " ").split()
     done = subprocess.run([sys.executable, "-c", _COUNT, str(path)], capture_output=True, text=True, check=False)
-    read, last_s, *told = done.stdout.split(maxsplit=2) or ("0", "nan", done.stderr.strip().splitlines()[-1])
+    read, last_s, *health = done.stdout.split(maxsplit=2) or ("0", "nan", done.stderr.strip().splitlines()[-1])
     return {
         "file": path.suffix,
         "damaged at": start,
-        "ffprobe": max((int(each) for each in counted if each.isdecimal()), default=0),  # damage can feign streams
+        "ffprobe": max((int(each) for each in counted if each.isdecimal()), default=0),  # damage may add streams
         "read": int(read),
         "last frame s": float(last_s),
-        "told": " ".join(told).strip(),
+        "health": " ".join(health).strip(),
     }
 
 

@@ -1,6 +1,6 @@
-"""Accuracy of the demo models on drawn scenes: fp32 and the fastest precision, against the bounds they are held to.
+"""Measure the accuracy of the demo models on drawn scenes, in fp32 and in the fastest precision.
 
-With the weights that the segmenter was exported from, its int8 export too, calibrated on scenes of its own seeds.
+With `--int8-from` (the weights of the segmenter), its int8 export too, calibrated on other scenes.
 """
 
 from __future__ import annotations
@@ -23,19 +23,23 @@ from fastsam_trt.demo import draw_scene
 
 _ENGINES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "auto"))
 _INT8_ENGINES = (("openvino", "auto"), ("onnxruntime", "auto"))
-_CALIBRATION_SEED = 7_700_000  # neither training nor the measurement draws from here on
+_CALIBRATION_SEED = 7_700_000  # neither training nor the measurement uses seeds near it
 
 
 def main() -> int:
-    """Measure the packaged models on scenes that training never drew."""
+    """Measure the bundled models on scenes that training did not use."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=200, help="how many scenes are drawn")
+    parser.add_argument("--scenes", type=int, default=200, help="number of scenes (%(default)s)")
     parser.add_argument("--segmenter", default=SEGMENTER, help="name, folder or file")
     parser.add_argument("--clip", default=CLIP, help="name or folder")
     parser.add_argument("--crop", default="box", help="what CLIP sees of a segment: box or masked")
-    parser.add_argument("--items", type=int, nargs=2, default=(3, 9), metavar="N", help="fewest and most a scene")
-    parser.add_argument("--int8-from", type=Path, metavar="WEIGHTS", help="the segmenter's checkpoint, for int8 too")
-    parser.add_argument("--calibration-scenes", type=int, default=48, help="how many scenes int8 is calibrated on")
+    parser.add_argument(
+        "--items", type=int, nargs=2, default=(3, 9), metavar="N", help="fewest and most items per scene"
+    )
+    parser.add_argument(
+        "--int8-from", type=Path, metavar="WEIGHTS", help="checkpoint of the segmenter, to measure int8 too"
+    )
+    parser.add_argument("--calibration-scenes", type=int, default=48, help="calibration scenes for int8 (%(default)s)")
     harness.add_options(parser)
     args = parser.parse_args()
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "numpy"))
@@ -53,17 +57,17 @@ def main() -> int:
             session = pipeline.segmenter.session
             columns[f"{session.backend} {session.precision}"] = measure(
                 pipeline, args.scenes, items=tuple(args.items)
-            ).figures()
+            ).metrics()
     rows = harness.show_rows(
         f"{args.scenes} unseen scenes of {args.items[0]} to {args.items[1]} items, crop {args.crop}",
-        [{"figure": name, **{engine: figures[name] for engine, figures in columns.items()}} for name in BOUNDS],
+        [{"metric": name, **{engine: metrics[name] for engine, metrics in columns.items()}} for name in BOUNDS],
     )
-    held = [
-        harness.Figure(f"{engine}: {name}", figures[name], ">=", bound)
-        for engine, figures in columns.items()
+    checks = [
+        harness.Check(f"{engine}: {name}", metrics[name], ">=", bound)
+        for engine, metrics in columns.items()
         for name, bound in BOUNDS.items()
     ]
-    return harness.finish(args, facts, rows, held)
+    return harness.finish(args, facts, rows, checks)
 
 
 def _int8(args: argparse.Namespace, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What `import fastsam_trt` costs in a fresh process, and which heavy libraries it leaves alone."""
+"""Measure `import fastsam_trt` in a fresh process, and check that it loads no heavy libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ print(json.dumps([spent_ms, [name for name in {heavy!r} if name in sys.modules]]
 
 
 def main() -> int:
-    """Time each statement, and look at what it loaded."""
+    """Time each statement, and check what it loaded."""
     parser = argparse.ArgumentParser(description=__doc__)
     harness.add_options(parser, rounds=15, warmup=2)
     args = parser.parse_args()
@@ -32,20 +32,20 @@ def main() -> int:
     sides = [harness.Side(each, lambda each=each: _fresh(each)[0]) for each in _STATEMENTS]  # type: ignore[misc]
     times = harness.measure(sides, args.rounds, args.warmup, lead_in=False)
     rows = harness.show_times("in fresh processes", times, [_STATEMENTS[0]])
-    figures = []
+    checks = []
     for statement in _STATEMENTS:
         median_ms = harness.Spread.of(times[statement]).median
         loaded = [name for name in _fresh(statement)[1] if name not in _ALLOWED.get(statement, ())]
         print(f"{statement}: heavy libraries loaded: {', '.join(loaded) or 'none'}")
-        figures += [
-            harness.Figure(f"{statement}: ms", median_ms, "<=", _BOUND_MS),
-            harness.Figure(f"{statement}: heavy libraries loaded", len(loaded), "==", 0),
+        checks += [
+            harness.Check(f"{statement}: ms", median_ms, "<=", _BOUND_MS),
+            harness.Check(f"{statement}: heavy libraries loaded", len(loaded), "==", 0),
         ]
-    return harness.finish(args, facts, rows, figures)
+    return harness.finish(args, facts, rows, checks)
 
 
 def _fresh(statement: str) -> tuple[float, list[str]]:
-    """Run an import in a process of its own: the ms it took, and the heavy libraries that were loaded after it."""
+    """Run an import in a new process; returns its time, ms, and the heavy libraries that it loaded."""
     program = _PROGRAM.format(statement=statement, heavy=_HEAVY)
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     if done.returncode:

@@ -1,7 +1,7 @@
-"""int8 against fp32: the network and the whole call, in turn on each backend, and what int8 keeps of fp32's detections.
+"""Compare int8 with fp32: times of the network and of whole calls on each backend, and the detections that int8 keeps.
 
-Both are opened as a user opens them in that precision: where the processor computes in bf16 natively, OpenVINO takes it
-for fp32 graphs by itself (a side of its own) and for what an int8 graph leaves in floating point.
+Both are opened as a user would. If the CPU computes in bf16 natively, OpenVINO uses bf16 by default for fp32 graphs
+(which is another side), and for those parts of an int8 graph that are in floating point.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from fastsam_trt.segmentation.nms import box_ious
 
 _BACKENDS = ("openvino", "onnxruntime")
 _FASTER, _KEPT, _KEPT_IOU = 1.5, 0.97, 0.9
-_CLEAR = 0.05  # nearer to the threshold, a detection falls on either side of it by rounding alone
+_CLEAR = 0.05  # closer to the threshold, rounding alone moves a detection across it
 _FP32, _INT8, _BF16 = "fp32", "int8", "fp32 graph, auto"
 
 
 def main() -> int:
-    """Export in int8 or take an export, time it against fp32, and compare what both find."""
+    """Export in int8, or use an export, time it and fp32 in turn, and compare their detections."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder of images to compare on")
     parser.add_argument("--calibration", type=Path, help="folder of other images, to export in int8 from --weights")
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _unseen(folder: Path, calibration: Path | None) -> list[NDArray[np.uint8]]:
-    """The images of a folder, (H, W, 3) BGR, less those that lie among the calibration pictures too, byte by byte."""
+    """The images of a folder, (H, W, 3) BGR, without files that are also among the calibration pictures."""
     paths = sorted(each for each in folder.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
     used = CalibrationPictures.of(calibration) if calibration else None
     seen = {each.read_bytes() for each in (*used.calibrating, *used.held_back)} if used else set()
@@ -80,7 +80,7 @@ def _measure(
     args: argparse.Namespace, made: str | Path, frames: Sequence[NDArray[np.uint8]], facts: dict[str, Any]
 ) -> int:
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     kept_rows = []
     reached = []
     for backend in args.backends:
@@ -127,19 +127,19 @@ def _measure(
         "int8", [{"backend": name, "times faster": faster, "kept": kept} for name, faster, kept in reached]
     )
     holding = [faster for _, faster, kept in reached if kept >= _KEPT]
-    figures.append(
-        harness.Figure(
+    checks.append(
+        harness.Check(
             f"network in int8, times faster than fp32 on its best backend that keeps {_KEPT} of the detections",
             max(holding, default=float("nan")),
             ">=",
             _FASTER,
         )
     )
-    return harness.finish(args, facts, rows, figures)
+    return harness.finish(args, facts, rows, checks)
 
 
 def _network(graph: Path, backend: str, precision: str, frame: NDArray[np.uint8]) -> Any:
-    """The bare run of the network on a frame prepared beforehand."""
+    """A run of the network alone, on a preprocessed frame."""
     session = open_session(graph, backend=backend, precision=precision)
     image = session.spec.input
     if not isinstance(image, ImageInput):
@@ -153,7 +153,7 @@ def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Any:
 
 
 def _share(expected: Iterable[Result], found: Iterable[Result], least: float) -> tuple[float, int]:
-    """The share of expected detections of a score that are found again, and how many they are."""
+    """The share of expected detections above a score that are found again, and their number."""
     kept = counted = 0
     for a, b in zip(expected, found, strict=True):
         clear = a.scores >= least

@@ -92,7 +92,7 @@ def main() -> int:
     facts = harness.machine(("fastsam-trt", "openvino", "opencv-python", "numpy"))
     pipeline = Pipeline(args.model, clip=args.clip, prompts=["a red circle"], selector="clip")
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     for budget in (args.budget, None):
         pipeline.budget_ms = budget
         pipeline.track = True
@@ -122,16 +122,16 @@ def main() -> int:
             }
         )
         if budget is None:
-            figures.append(
-                harness.Figure("p99 of frame age without a budget, divided by the budget", p99 / args.budget, ">=", 2.0)
+            checks.append(
+                harness.Check("p99 of frame age without a budget, divided by the budget", p99 / args.budget, ">=", 2.0)
             )
         else:
-            figures = [
-                harness.Figure("p99 of frame age minus one segmenter call, ms", p99 - segment_ms, "<=", budget),
-                harness.Figure("slowest decision, s", slowest, "<=", _DECIDED_S),
+            checks = [
+                harness.Check("p99 of frame age minus one segmenter call, ms", p99 - segment_ms, "<=", budget),
+                harness.Check("slowest decision, s", slowest, "<=", _DECIDED_S),
             ]
     shown = harness.show_rows(f"{args.things} new objects every {args.seconds:g} s, {_FPS:g} frames per second", rows)
-    return harness.finish(args, facts, shown, figures)
+    return harness.finish(args, facts, shown, checks)
 
 
 def _run(pipeline: Pipeline, source: _Crowds, seconds: float) -> _Measured:

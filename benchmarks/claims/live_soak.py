@@ -61,7 +61,7 @@ def main() -> int:
                     time.sleep(_PAUSE_S)
                 if number % _SAMPLE_FRAMES == 0:
                     memory.append(_resident_kb())
-            figures_of = flow.stats.snapshot()
+            stats = flow.stats.snapshot()
         seconds = time.perf_counter() - start
         written = sum(1 for _ in (out / "lines.jsonl").open(encoding="utf-8"))
         for each in out.iterdir():
@@ -75,25 +75,25 @@ def main() -> int:
         "the run",
         [
             {
-                "frames": figures_of.frames,
+                "frames": stats.frames,
                 "FPS": args.frames / seconds,
-                "age p99 ms": figures_of.age_p99_ms,
-                "crops per frame": figures_of.embedded_per_frame,
+                "age p99 ms": stats.age_p99_ms,
+                "crops per frame": stats.embedded_per_frame,
                 "MB after the warm-up": first / 1024,
                 "MB at the end": last / 1024,
                 "MB at most": max(memory) / 1024,
             }
         ],
     )
-    figures = [
-        harness.Figure("frames written", written, "==", args.frames),
-        harness.Figure("growth of resident memory from the tenth after the warm-up to the last", last / first - 1, "<=",
+    checks = [
+        harness.Check("frames written", written, "==", args.frames),
+        harness.Check("growth of resident memory from the tenth after the warm-up to the last", last / first - 1, "<=",
                        _MAX_GROWTH),
-        harness.Figure("leaked threads", len(after[0] - before[0]), "==", 0),
-        harness.Figure("leaked file handles", max(after[1] - before[1], 0), "==", 0),
-        harness.Figure("leaked temporary files", max(after[2] - before[2], 0), "==", 0),
+        harness.Check("leaked threads", len(after[0] - before[0]), "==", 0),
+        harness.Check("leaked file handles", max(after[1] - before[1], 0), "==", 0),
+        harness.Check("leaked temporary files", max(after[2] - before[2], 0), "==", 0),
     ]  # fmt: skip
-    return harness.finish(args, facts, rows, figures)
+    return harness.finish(args, facts, rows, checks)
 
 
 def _resources(folder: Path) -> tuple[set[str], int, int]:

@@ -74,11 +74,11 @@ def main() -> int:
     )
     fps = [{"side": name, "FPS": plain.frames * 1e3 / float(np.median(spent))} for name, spent in times.items()]
     rows += harness.show_rows("frames per second, medians", fps)
-    figures = [
-        harness.Figure("smallest mask IoU between the two, all segments of 10 frames", same, ">=", _SAME_IOU),
-        harness.Figure(f"FPS, ours / {_PLAIN}", harness.ratio(times, _PLAIN, _OURS).median, ">=", _FASTER),
+    checks = [
+        harness.Check("smallest mask IoU between the two, all segments of 10 frames", same, ">=", _SAME_IOU),
+        harness.Check(f"FPS, ours / {_PLAIN}", harness.ratio(times, _PLAIN, _OURS).median, ">=", _FASTER),
     ]
-    return harness.finish(args, facts, rows, figures)
+    return harness.finish(args, facts, rows, checks)
 
 
 class _Ours:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from claims.common import harness, rectangle_sets
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import cv2
@@ -57,13 +57,13 @@ def main() -> int:
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "numpy"))
     rows = harness.show_rows(f"pixels of the input, percent more than the smallest rectangle, {_SIDE_PX} px",
                              [_padding(name) for name in rectangle_sets.SETS])  # fmt: skip
-    figures = [harness.Figure("possible shapes", len(common((_SIDE_PX, _SIDE_PX), _STRIDE_PX)), "<=",
+    checks = [harness.Check("possible shapes", len(common((_SIDE_PX, _SIDE_PX), _STRIDE_PX)), "<=",
                               _KEPT_SHAPES)]  # fmt: skip
     for backend in backends:
-        more_rows, more_figures = _timed(args, backend)
+        more_rows, more_checks = _timed(args, backend)
         rows += more_rows
-        figures += more_figures
-    return harness.finish(args, facts, rows, figures)
+        checks += more_checks
+    return harness.finish(args, facts, rows, checks)
 
 
 def _padding(name: str) -> dict[str, Any]:
@@ -88,13 +88,13 @@ def _more(name: str, ratios: Sequence[float]) -> float:
     return (spent / least - 1) * 100
 
 
-def _timed(args: argparse.Namespace, backend: str) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _timed(args: argparse.Namespace, backend: str) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Time the ways of using a backend in turn."""
-    asked: list[tuple[Rectangle, Order]] = [("smallest", "in turn"), *(("common", order) for order in get_args(Order))]
+    ways: list[tuple[Rectangle, Order]] = [("smallest", "in turn"), *(("common", order) for order in get_args(Order))]
     with ExitStack() as stack:
         sides = {
-            ", ".join(each): stack.enter_context(Apart(make_side, args.model, backend, *each, args.image))
-            for each in asked
+            ", ".join(each): stack.enter_context(Child(make_side, args.model, backend, *each, args.image))
+            for each in ways
         }
         first = {name: side.ask() for name, side in sides.items()}
         times = harness.measure([harness.Side(name, side.ask) for name, side in sides.items()], args.rounds,
@@ -104,12 +104,12 @@ def _timed(args: argparse.Namespace, backend: str) -> tuple[list[dict[str, Any]]
     rows += harness.show_rows(f"{backend}: the first turn, and what is compiled where a backend compiles", [
         {"side": name, "shapes": shapes, "first turn ms": round(first_ms)} for name, (first_ms, shapes) in first.items()
     ])  # fmt: skip
-    figures = [
-        harness.Figure(f"{backend}: ten shapes in turn / {name.removeprefix('common, ')}",
+    checks = [
+        harness.Check(f"{backend}: ten shapes in turn / {name.removeprefix('common, ')}",
                        harness.ratio(times, names[1], name).median, "<=", _BOUND)
         for name in names[2:]
     ]  # fmt: skip
-    return rows, figures
+    return rows, checks
 
 
 def _images(photo: Path) -> list[NDArray[np.uint8]]:

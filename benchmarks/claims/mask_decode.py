@@ -54,22 +54,22 @@ def main() -> int:
     harness.require("torch", "ultralytics")
     facts = harness.machine(("fastsam-trt", "ultralytics", "torch", "numpy"))
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     for count in _COUNTS:
         scene = _scene(count)
         sides, masks = _sides(scene)
         overlaps = _mask_iou(*masks)
         times = harness.measure(sides, args.rounds, args.warmup)
         rows += harness.show_times(f"{count} masks", times, [_OURS, _NATIVE])
-        figures += [
-            harness.Figure(f"{count} masks: mean IoU to {_NATIVE}", float(overlaps.mean()), ">=", _IOU_BOUND),
-            harness.Figure(f"{count} masks: smallest IoU to {_NATIVE}", float(overlaps.min()), ">=", _IOU_BOUND),
+        checks += [
+            harness.Check(f"{count} masks: mean IoU to {_NATIVE}", float(overlaps.mean()), ">=", _IOU_BOUND),
+            harness.Check(f"{count} masks: smallest IoU to {_NATIVE}", float(overlaps.min()), ">=", _IOU_BOUND),
         ]
         print(f"IoU of the {len(overlaps)} masks of {_MIN_PX} px or more")
         if count == max(_COUNTS):
             speed = harness.ratio(times, _NATIVE, _OURS).median
-            figures.append(harness.Figure(f"{count} masks: {_NATIVE} / {_OURS}", speed, ">=", _SPEED_BOUND))
-    return harness.finish(args, facts, rows, figures)
+            checks.append(harness.Check(f"{count} masks: {_NATIVE} / {_OURS}", speed, ">=", _SPEED_BOUND))
+    return harness.finish(args, facts, rows, checks)
 
 
 def _scene(count: int) -> Scene:

@@ -46,13 +46,13 @@ def main() -> int:
         for shape, imgsz in _SHAPES.items():
             rows += _compare(shape, _export(args.weights, Path(folder) / shape, imgsz), sorted(args.images.iterdir()))
     printed = harness.show_rows(f"difference of the pixel counts of a line, worst of the last {_EDGE_PX} lines", rows)
-    figures = [
-        harness.Figure(f"{shape}: worst difference, px", max(row["worst_px"] for row in rows if row["input"] == shape),
+    checks = [
+        harness.Check(f"{shape}: worst difference, px", max(row["worst_px"] for row in rows if row["input"] == shape),
                        "<=", _BOUND_PX)
         for shape in _SHAPES
     ]  # fmt: skip
-    figures.append(harness.Figure("masks compared", sum(row["masks"] for row in rows), ">=", 100))
-    return harness.finish(args, facts, printed, figures)
+    checks.append(harness.Check("masks compared", sum(row["masks"] for row in rows), ">=", 100))
+    return harness.finish(args, facts, printed, checks)
 
 
 def _export(weights: Path, folder: Path, imgsz: int | list[int]) -> Path:

@@ -1,8 +1,8 @@
-"""Operations of true models, counted in their graphs, against what is published of them.
+"""Count the operations of models of true size in their graphs, and compare them with published numbers.
 
-The architectures are ultralytics' and transformers' own, with weights that are drawn: no count depends on them. The
-YOLO family is held in the convention of its figures, which count transposed convolutions over their output; what is
-done is in the column beside. Bytes, in fp32: what a run moves at least, and what moves when every node uses memory.
+The architectures are those of ultralytics and transformers, with random weights, which do not affect counts. The YOLO
+family is compared in the convention of its publications, which counts transposed convolutions over their output; the
+true count is in the next column. Bytes, in fp32: the least that a run moves, and what moves if every node uses memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BOUND = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A graph: what writes it into a folder, the shape of its input, and what is published, 1e9 operations a run."""
+    """A graph: the function that writes it to a folder, the shape of its input, and its published 1e9 operations."""
 
     make: Callable[[Path], Path]
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ def _yolo(layout: str, folder: Path) -> Path:
     import ultralytics
 
     torch.manual_seed(0)
-    os.chdir(folder)  # it writes where it runs
+    os.chdir(folder)  # ultralytics writes to the current folder
     yolo = ultralytics.YOLO(f"{layout}.yaml", task="segment", verbose=False)
     made = yolo.export(format="onnx", imgsz=640, dynamic=True, simplify=False, opset=_OPSET, verbose=False)
     return folder / Path(str(made)).name
@@ -83,7 +83,7 @@ CASES: Mapping[str, Case] = {
 
 
 def main() -> int:
-    """Write each graph, count it, and hold the count against the published one."""
+    """Write each graph, count its operations, and compare them with the published number."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=sorted(CASES), action="append", help="leave the others out")
     harness.add_options(parser)
@@ -92,7 +92,7 @@ def main() -> int:
     os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
     facts = harness.machine(("fastsam-trt", "onnx", "torch", "ultralytics", "transformers"))
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     start = Path.cwd()
     for name in args.only or CASES:
         case = CASES[name]
@@ -107,9 +107,9 @@ def main() -> int:
                 "node by node, MB": costs.node_bytes / 1e6,
             }
         )  # fmt: skip
-        apart = abs(costs.published_operations / 1e9 / case.published - 1)
-        figures.append(harness.Figure(f"{name}: apart from the published count", apart, "<=", _BOUND))
-    return harness.finish(args, facts, harness.show_rows("operations of one run", rows), figures)
+        difference = abs(costs.published_operations / 1e9 / case.published - 1)
+        checks.append(harness.Check(f"{name}: relative difference from the published count", difference, "<=", _BOUND))
+    return harness.finish(args, facts, harness.show_rows("operations of one run", rows), checks)
 
 
 if __name__ == "__main__":

@@ -51,16 +51,16 @@ def main() -> int:
     harness.require("onnx", "onnxruntime", "openvino")
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "numpy"))
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     for model in args.models:
         for graph in find_graphs(locate(model)):
             made, held = _measure(graph)
             rows += made
-            figures += held
-    return harness.finish(args, facts, rows, figures)
+            checks += held
+    return harness.finish(args, facts, rows, checks)
 
 
-def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     spec = read_spec(graph)
     batch = _BATCHES.get(spec.task)
     ranges = shape_ranges(spec, batch=batch and (1, batch))
@@ -69,7 +69,7 @@ def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
     expected = [reference.run(each) for each in inputs]
     title = f"{graph.name} ({spec.precision})"
     rows: list[dict[str, Any]] = []
-    figures = []
+    checks = []
     with tempfile.TemporaryDirectory() as folder:
         for side, precision, run in _rounding(graph, spec, Path(folder)):
             worst = _worst(spec, expected, [run(each) for each in inputs])
@@ -77,7 +77,7 @@ def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
                 {"side": side, "metric": name, "value": value, "bound": BOUNDS[name.rpartition(" ")[2]].at(precision)}
                 for name, value in worst.items()
             ]
-            figures.append(harness.Figure(f"{title}, {side}: of its bound", _part(worst, precision), "<=", 1))
+            checks.append(harness.Check(f"{title}, {side}: of its bound", _part(worst, precision), "<=", 1))
     for output in spec.outputs:
         for name, harm in {**FAULTS[output.meaning], **ANY}.items():
             harmed = [{**each, output.name: harm(each[output.name], spec)} for each in expected]
@@ -88,8 +88,8 @@ def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
             side = f"fault: {name}"
             rows.append({"side": side, "metric": nearest.name, "value": nearest.value, "bound": nearest.limit})
             part = _part(worst, spec.precision)
-            figures.append(harness.Figure(f"{title}, {output.name}: {name}: of its bound", part, ">=", 1))
-    return harness.show_rows(title, rows), figures
+            checks.append(harness.Check(f"{title}, {output.name}: {name}: of its bound", part, ">=", 1))
+    return harness.show_rows(title, rows), checks
 
 
 def _rounding(graph: Path, spec: ModelSpec, folder: Path) -> Iterator[tuple[str, Precision, Run]]:

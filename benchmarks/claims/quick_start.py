@@ -1,4 +1,4 @@
-"""The quick start as a newcomer runs it: the demo video, a text prompt, the overlay encoded."""
+"""Time the quick start as a new user runs it: the demo video, a text prompt, the overlay encoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claims.common import harness
 
 
 def main() -> int:
-    """Run the command several times and read the rate that it prints."""
+    """Run the command several times, and read the rate that it prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     harness.add_options(parser, rounds=5, warmup=1)
     args = parser.parse_args()
@@ -31,15 +31,15 @@ def main() -> int:
             printed = subprocess.run(request, capture_output=True, text=True, check=True).stdout
             found = re.search(r"([\d.]+) FPS", printed)
             if found is None or f"saved {video}" not in printed:
-                raise harness.BenchmarkError(f"expected frames a second and the video's path, found {printed!r}")
+                raise harness.BenchmarkError(f"expected a rate in FPS and the path of the video, found {printed!r}")
             rates.append(float(found[1]))
 
         side = harness.Side("whole process", harness.wall_clock(run))
         times = harness.measure([side], args.rounds, args.warmup, lead_in=False)
     rows = harness.show_times("quick start, 300 frames of 640 x 360, from the start of the process", times, [])
     kept = harness.Spread.of(rates[args.warmup :])
-    rows += harness.show_rows("frames a second that it prints", [{"median": kept.median, "min": kept.low}])
-    return harness.finish(args, facts, rows, [harness.Figure("frames a second, median", kept.median, ">=", 25)])
+    rows += harness.show_rows("printed frames per second", [{"median": kept.median, "min": kept.low}])
+    return harness.finish(args, facts, rows, [harness.Check("frames per second, median", kept.median, ">=", 25)])
 
 
 if __name__ == "__main__":

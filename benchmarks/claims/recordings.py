@@ -1,6 +1,6 @@
-"""Recordings last as long as what was filmed: files and streams whose pictures do not come at their header's rate.
+"""Check that recordings last as long as their sources, for files and streams that do not keep the rate of their header.
 
-Each case is the command as a whole process: `run --save`, then ffprobe on what it wrote.
+Each case runs the command `run --save` in a process, and then ffprobe on the recording.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from claims.common import harness
-from claims.common.made_streams import PacedServer, encode, moving_pictures, multipart, transport_stream
+from claims.common.synthetic_streams import PacedServer, encode, moving_pictures, multipart, transport_stream
 
 LARGE = (1920, 1080)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A run whose recording should last `filmed_s()`, known when it has ended, give or take one frame."""
+    """A run whose recording should last `filmed_s()`, which is known after the run, to one frame."""
 
     name: str
     source: str
@@ -51,11 +51,9 @@ def main() -> int:
         rows = [_record(case, folder) for case in _files(folder)]
         rows += [record(folder) for record in (_http, _tcp, _lost)]
     printed = harness.show_rows("recordings", rows)
-    figures = [harness.Figure(f"{row['case']}: frames off", row["off_frames"], "<=", 1) for row in rows]
-    figures += [
-        harness.Figure(f"{row['case']}: frames dropped", row["dropped"], ">=", 1) for row in rows if row["drops"]
-    ]
-    return harness.finish(args, facts, printed, figures)
+    checks = [harness.Check(f"{row['case']}: frames off", row["off_frames"], "<=", 1) for row in rows]
+    checks += [harness.Check(f"{row['case']}: frames dropped", row["dropped"], ">=", 1) for row in rows if row["drops"]]
+    return harness.finish(args, facts, printed, checks)
 
 
 def _files(folder: Path) -> list[Case]:
@@ -68,10 +66,10 @@ def _files(folder: Path) -> list[Case]:
         cases.append(Case(f"uneven rate to {suffix}", str(path), lambda p=path: probe_s(p), 1 / 10, suffix=suffix))
     fast = folder / "fast.mp4"
     encode(fast, (np.arange(240) / 119.883).tolist())
-    cases.append(Case("119.883 frames a second", str(fast), lambda: probe_s(fast), 1 / 119.883))
+    cases.append(Case("119.883 frames per second", str(fast), lambda: probe_s(fast), 1 / 119.883))
     slow = folder / "slow.mp4"
     encode(slow, (np.arange(12) * 2.0).tolist())
-    cases.append(Case("0.5 frames a second", str(slow), lambda: probe_s(slow), 2.0))
+    cases.append(Case("0.5 frames per second", str(slow), lambda: probe_s(slow), 2.0))
     large = folder / "large.mp4"
     encode(large, (np.arange(480) / 60).tolist(), size=LARGE)
     latest = ("--policy", "latest")
@@ -85,7 +83,7 @@ def _http(folder: Path) -> dict[str, Any]:
     with PacedServer([parts], 5, head=head) as server:
         address = f"http://127.0.0.1:{server.port}/"
         case = Case(
-            "MJPEG over HTTP, 5 pictures a second", address, lambda: server.filmed_s, 1 / 5, ("--reconnect", "0")
+            "MJPEG over HTTP, 5 pictures per second", address, lambda: server.filmed_s, 1 / 5, ("--reconnect", "0")
         )
         return _record(case, folder)
 
@@ -104,7 +102,7 @@ def _lost(folder: Path) -> dict[str, Any]:
     part = transport_stream(30, 4, (640, 360))
     with PacedServer([part, part], 30, away_s=2) as server:
         case = Case(
-            "TCP, lost for two seconds and begun anew", f"tcp://127.0.0.1:{server.port}", lambda: server.filmed_s,
+            "TCP, lost for two seconds, then sent again", f"tcp://127.0.0.1:{server.port}", lambda: server.filmed_s,
             1 / 30, ("--reconnect", "5"),
         )  # fmt: skip
         return _record(case, folder)
@@ -133,7 +131,7 @@ def _record(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def probe_s(path: Path) -> float:
-    """How long ffprobe says that a file lasts, seconds; NaN where it can't be read."""
+    """Duration of a file by ffprobe, seconds; NaN if the file can't be read."""
     command = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return float(done.stdout) if done.returncode == 0 else math.nan

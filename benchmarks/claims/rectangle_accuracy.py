@@ -53,13 +53,13 @@ def main() -> int:
     kept = {row["set"]: row["kept of smallest"] for row in photos}
     recall = {row["set"]: row["recall"] for row in scenes}
     chosen = rectangle_sets.chosen()
-    figures = [
-        harness.Figure("photos: detections kept, the chosen set minus the square",
+    checks = [
+        harness.Check("photos: detections kept, the chosen set minus the square",
                        kept[chosen] - kept[rectangle_sets.SQUARE], ">=", -_NOISE),
-        harness.Figure("scenes: recall, the chosen set minus the smallest rectangle",
+        harness.Check("scenes: recall, the chosen set minus the smallest rectangle",
                        recall[chosen] - recall[rectangle_sets.SMALLEST], ">=", -_RECALL_NOISE),
     ]  # fmt: skip
-    return harness.finish(args, facts, rows, figures)
+    return harness.finish(args, facts, rows, checks)
 
 
 def _run(pipeline: Pipeline, frames: Iterable[NDArray[np.uint8]], name: str) -> list[Result]:

@@ -50,14 +50,14 @@ def main() -> int:
     harness.require("onnxruntime", "openvino")
     facts = harness.machine(_PACKAGES)
     sys.setswitchinterval(_SWITCH_S)
-    rows, figures = list[dict[str, Any]](), list[harness.Figure]()
+    rows, checks = list[dict[str, Any]](), list[harness.Check]()
     for backend in ("onnxruntime", "openvino"):
         for name, measure in (("calls", _calls), ("ranking", _ranking), ("clip", _clip)):
             row = {"backend": backend, "what": name, **measure(backend, args)}
             rows.append(row)
-            figures.append(harness.Figure(f"{backend}, {name}: wrong of {row['calls']}", row["wrong"], "==", 0))
+            checks.append(harness.Check(f"{backend}, {name}: wrong of {row['calls']}", row["wrong"], "==", 0))
     rows = harness.show_rows("one pipeline in many threads", rows)
-    return harness.finish(args, facts, rows, figures)
+    return harness.finish(args, facts, rows, checks)
 
 
 def _calls(backend: str, args: argparse.Namespace) -> dict[str, Any]:

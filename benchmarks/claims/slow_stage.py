@@ -1,10 +1,10 @@
-"""Whether `fastsam-trt bench --compare` names a stage that was slowed by 20 percent, and nothing else, on real times.
+"""Check that `fastsam-trt bench --compare` reports a stage that was slowed by 20 percent, and nothing else.
 
     python benchmarks/claims/slow_stage.py --model yolov8n-seg --out DIR
 
-`bench` runs as it is, in processes of its own, round after round: as the code is, so once more, and once for each of
-`--stages` with the methods of that stage made to spin for a fifth of what they took. Sides take turns, the first of a
-round last in the next, since a machine's own state drifts; each side's runs are then compared with those of the first.
+In each round `bench` runs in its own process for every side: twice unchanged, and once for each of `--stages`, with
+the methods of that stage slowed by a busy loop. In the next round the sides run in rotated order, since the machine
+drifts. Then the runs of each side are compared with those of the first.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 from claims.common import harness
 
 # isort: split
-from fastsam_bench.report.compare_text import describe
-from fastsam_bench.results.compare import compare, figures
+from fastsam_bench.report.comparison_text import describe
 from fastsam_bench.results.compared_time import ENOUGH_RUNS
+from fastsam_bench.results.comparison import compare, compared_times
 from fastsam_bench.results.results_file import read_results
 from fastsam_bench.results.runs import Results
 
@@ -32,10 +32,11 @@ _PLAIN = "plain"
 
 
 def slow(stage: str) -> None:
-    """Slow a stage's methods down, in this process."""
+    """Slow the methods of a stage, in this process; of `clip`, the runs of its network."""
     from fastsam_bench.cases.frames import DrawnFrames
-    from fastsam_bench.timing.stage_clock import StageClock
+    from fastsam_bench.timing.stage_clock import Observable, StageClock
     from fastsam_engine import Session
+    from fastsam_trt.clip.model import Clip
     from fastsam_trt.frames.preprocess import FramePreprocessor
     from fastsam_trt.masks.prototype import PrototypeMasks
 
@@ -45,20 +46,15 @@ def slow(stage: str) -> None:
         owner, method = methods[stage]
         setattr(owner, method, _slowed(getattr(owner, method)))
         return
-    observe, watch = StageClock.observe, StageClock.watch
+    observe = StageClock.observe
 
-    def observe_slowed(self: StageClock, session: Session, name: str) -> None:
-        if name == stage:
+    def observe_slowed(self: StageClock, observable: Observable, name: str) -> None:
+        session = observable.session if isinstance(observable, Clip) else observable
+        if name == stage and isinstance(session, Session):
             session._run_kept = _slowed(session._run_kept)  # type: ignore[method-assign] # noqa: SLF001
-        observe(self, session, name)
-
-    def watch_slowed(self: StageClock, owner: object, method: str, name: str) -> None:
-        if name == stage:
-            setattr(owner, method, _slowed(getattr(owner, method)))
-        watch(self, owner, method, name)
+        observe(self, observable, name)
 
     StageClock.observe = observe_slowed  # type: ignore[method-assign]
-    StageClock.watch = watch_slowed  # type: ignore[method-assign]
 
 
 def _slowed(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,9 +80,9 @@ def main() -> int:
     parser.add_argument("--sizes", default="1920x1080", metavar="LIST", help="of frames, px (%(default)s)")
     stages = ("capture", "preprocess", "engine", "clip", "decode")
     parser.add_argument("--stages", default="preprocess,engine,decode", help=f"of {', '.join(stages)} (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="runs a side (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=8.0, metavar="S", help="a cell of a run (%(default)s)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results, a folder a side")
+    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="runs per side (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=8.0, metavar="S", help="timed seconds per cell (%(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results, one folder per side")
     harness.add_options(parser)
     args = parser.parse_args()
     slowed = args.stages.split(",")
@@ -103,25 +99,25 @@ def main() -> int:
             print(f"round {number + 1} of {args.rounds}: {name}", flush=True)
             _bench(args, name, sides[name])
         order.append(order.pop(0))
-    rows, held = list[dict[str, Any]](), list[harness.Figure]()
+    rows, held = list[dict[str, Any]](), list[harness.Check]()
     plain = _results(args, _PLAIN)
     for name, stage in list(sides.items())[1:]:
         found = compare(plain, _results(args, name))
         print(f"\n{name}\n{describe(found)}")
         named = sum(change.stage == stage for change in found.changes)
         others = len(found.changes) - named
-        there = sum(each == stage for _, each in figures(plain))
+        there = sum(each == stage for _, each in compared_times(plain))
         rows.append({"slowed": stage or "nothing", "named": named, "of": there, "others": others,
-                     "figures": found.figures, "shows": found.visible, "together": found.together})  # fmt: skip
-        told = f"{stage} 20 percent slower" if stage else "nothing slower"
+                     "times": found.times_compared, "shows": found.visible, "together": found.together})  # fmt: skip
+        change = f"{stage} 20 percent slower" if stage else "nothing slower"
         if there:
-            held.append(harness.Figure(f"{told}: share of its times that is named", named / there, ">=", 0.5))
-        held.append(harness.Figure(f"{told}: others that are named", others, "==", 0))
-    return harness.finish(args, facts, harness.show_rows("what --compare names", rows), held)
+            held.append(harness.Check(f"{change}: share of its times that is reported", named / there, ">=", 0.5))
+        held.append(harness.Check(f"{change}: other reported times", others, "==", 0))
+    return harness.finish(args, facts, harness.show_rows("what --compare reports", rows), held)
 
 
 def _bench(args: argparse.Namespace, side: str, stage: str | None) -> None:
-    """Run `bench` in a process of its own; it adds to the side's results."""
+    """Run `bench` in a new process; it appends to the results of the side."""
     program = [sys.executable, "-m", "fastsam_trt"] if stage is None else [sys.executable, __file__, _SLOW_MODE, stage]
     options = ["bench", "--quick", "--scenario", "single", "--model", args.model, "--clip", args.clip,
                "--backend", args.backend, "--precision", args.precision, "--crops", args.crops, "--sizes", args.sizes,

@@ -1,9 +1,9 @@
-"""What box and point prompts add to selecting everything: whole calls on drawn scenes of some 30 segments.
+"""Measure the cost of box and point prompts, compared with selecting everything, on drawn scenes of some 30 segments.
 
-In the clock of a side are setting its prompts, the whole call, and the masks that the prompts made it decode, those of
-the selected segments among them. Selecting everything decodes no mask in its clock: the difference is all that prompts
-cost. The stage alone, prompts and selection, is held to the same bound, because load on the machine moves the network's
-time by more than that.
+The time of a side includes setting the prompts, the whole call, and decoding the masks that the prompts need, those of
+the selected segments among them. Selecting everything decodes no masks within its time, so the difference is the whole
+cost of the prompts. The stage alone (prompts and selection) has the same bound, because load on the machine changes the
+time of the network by more than that.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _EVERYTHING, _BOX, _POINT, _TOGETHER = "everything", "one box", "one point", "th
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Places to ask for: (k, 4) boxes and (k, 2) points with (k,) labels, as lists."""
+    """Boxes (k, 4) and points (k, 2) with labels (k,), as lists."""
 
     boxes: list[list[float]] = dataclasses.field(default_factory=list)
     points: list[list[float]] = dataclasses.field(default_factory=list)
@@ -41,7 +41,7 @@ class Prompts:
 
 
 def main() -> int:
-    """Time every kind of prompt, the same scenes in turn, and hold the differences against the bound."""
+    """Time every kind of prompt on the same scenes in turn, and compare the differences with the bound."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", default="auto", help="auto, openvino or onnxruntime")
     harness.add_options(parser, rounds=40)
@@ -50,14 +50,14 @@ def main() -> int:
     pipeline = Pipeline(SEGMENTER, backend=args.backend)
     session = pipeline.segmenter.session
     scenes = [draw_scene(_SEED + i, _HEIGHT, _WIDTH, items=_ITEMS, radius_px=_RADIUS_PX) for i in range(_SCENES)]
-    asked = [_prompts(scene) for scene in scenes]
-    stages: dict[str, list[float]] = {name: [] for name in asked[0]}
+    prompt_sets = [_prompts(scene) for scene in scenes]
+    stages: dict[str, list[float]] = {name: [] for name in prompt_sets[0]}
     rows = harness.show_rows(
-        f"on {session.backend} {session.precision}, {_SCENES} scenes of {_WIDTH} x {_HEIGHT} px, a frame",
-        [{"side": name, **_counts(pipeline, scenes, [each[name] for each in asked])} for name in stages],
+        f"on {session.backend} {session.precision}, {_SCENES} scenes of {_WIDTH} x {_HEIGHT} px, per frame",
+        [{"side": name, **_counts(pipeline, scenes, [each[name] for each in prompt_sets])} for name in stages],
     )
     times: dict[str, list[float]] = {name: [] for name in stages}
-    for scene, prompts in zip(scenes, asked, strict=True):  # pairs of single frames: load hits both halves alike
+    for scene, prompts in zip(scenes, prompt_sets, strict=True):  # pairs of single frames: load affects both alike
         sides = [harness.Side(name, _timed(pipeline, scene, prompts[name], stages[name])) for name in stages]
         for name, values in harness.measure(sides, args.rounds, args.warmup).items():
             times[name] += values
@@ -67,20 +67,20 @@ def main() -> int:
         name: [a - b for a, b in zip(times[name], times[_EVERYTHING], strict=True)]
         for name in (_BOX, _POINT, _TOGETHER)
     }
-    rows += harness.show_rows("whole call over everything's, frame by frame, ms", _spreads(added))
-    figures = [
-        harness.Figure(f"{name}: {what}, ms", harness.Spread.of(values[name]).median, "<=", _BOUND_MS)
-        for what, values in (("whole call over everything's", added), ("prompts and selection", stages))
+    rows += harness.show_rows("whole call minus that of everything, frame by frame, ms", _spreads(added))
+    checks = [
+        harness.Check(f"{name}: {what}, ms", harness.Spread.of(values[name]).median, "<=", _BOUND_MS)
+        for what, values in (("whole call minus that of everything", added), ("prompts and selection", stages))
         for name in added
     ]
-    return harness.finish(args, facts, rows, figures)
+    return harness.finish(args, facts, rows, checks)
 
 
 def _prompts(scene: Scene) -> dict[str, Prompts]:
-    """Prompts for the items of a scene that show the most: boxes around three, points in three, a point beside all."""
+    """Prompts for the largest items of a scene: boxes around three, points in three others, one point outside all."""
     masks = scene.masks[np.argsort(-scene.masks.sum(axis=(1, 2)))[:6]]
-    boxes, points = [_box(mask) for mask in masks[:3]], [_middle(mask) for mask in masks[3:]]
-    points.append(_middle(scene.masks.sum(axis=0) == 0))
+    boxes, points = [_box(mask) for mask in masks[:3]], [_centre(mask) for mask in masks[3:]]
+    points.append(_centre(scene.masks.sum(axis=0) == 0))
     return {
         _EVERYTHING: Prompts(),
         _BOX: Prompts(boxes=boxes[:1]),
@@ -91,26 +91,26 @@ def _prompts(scene: Scene) -> dict[str, Prompts]:
 
 def _box(mask: NDArray[np.bool_]) -> list[float]:
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return [left - 3, top - 2, left + width + 2, top + height + 3]  # as a hand draws it
+    return [left - 3, top - 2, left + width + 2, top + height + 3]  # inexact, as if drawn by hand
 
 
-def _middle(mask: NDArray[np.bool_]) -> list[float]:
+def _centre(mask: NDArray[np.bool_]) -> list[float]:
     """The point of a mask that is farthest from its edge."""
     row, column = np.unravel_index(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5).argmax(), mask.shape)
     return [float(column), float(row)]
 
 
-def _ask(pipeline: Pipeline, prompts: Prompts) -> None:
+def _set(pipeline: Pipeline, prompts: Prompts) -> None:
     pipeline.boxes = prompts.boxes
     pipeline.set_points(prompts.points, prompts.labels)
 
 
 def _timed(pipeline: Pipeline, scene: Scene, prompts: Prompts, stage: list[float]) -> Callable[[], float]:
-    """A call that asks one scene and returns the ms it took; `stage` gets what prompts and selection took of it."""
+    """A function that sets prompts, runs a scene and returns the time, ms; the time of the stage goes to `stage`."""
 
     def run() -> float:
         start = time.perf_counter()
-        _ask(pipeline, prompts)
+        _set(pipeline, prompts)
         set_ms = (time.perf_counter() - start) * 1e3
         result = pipeline(scene.frame)
         spent_ms = (time.perf_counter() - start) * 1e3
@@ -120,11 +120,11 @@ def _timed(pipeline: Pipeline, scene: Scene, prompts: Prompts, stage: list[float
     return run
 
 
-def _counts(pipeline: Pipeline, scenes: list[Scene], asked: list[Prompts]) -> dict[str, float]:
-    """How many segments a side finds and selects, a frame."""
+def _counts(pipeline: Pipeline, scenes: list[Scene], prompt_sets: list[Prompts]) -> dict[str, float]:
+    """Number of segments that a side finds and selects per frame."""
     counts = np.zeros(2)
-    for scene, prompts in zip(scenes, asked, strict=True):
-        _ask(pipeline, prompts)
+    for scene, prompts in zip(scenes, prompt_sets, strict=True):
+        _set(pipeline, prompts)
         result = pipeline(scene.frame)
         counts += len(result.segments), len(result)
     found, selected = (counts / len(scenes)).tolist()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from claims.common import harness
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import numpy as np
@@ -66,7 +66,7 @@ def main() -> int:
     graph = find_graph(locate(args.model))
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "numpy"))
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     for backend in _BACKENDS:
         one_cpu = {
             "ours": Case(graph, backend, one_cpu=True),
@@ -74,28 +74,28 @@ def main() -> int:
         }
         found, busy = _measured(f"{backend} on one CPU", one_cpu, args, rows)
         rows += harness.show_rows(f"{backend}: busy threads", [{"side": n, "threads": k} for n, k in busy.items()])
-        figures += [
-            harness.Figure(f"{backend} on one CPU: busy threads", busy["ours"], "==", 1),
-            harness.Figure(f"{backend} on one CPU: ours / by hand", found, "<=", 1.05),
+        checks += [
+            harness.Check(f"{backend} on one CPU: busy threads", busy["ours"], "==", 1),
+            harness.Check(f"{backend} on one CPU: ours / by hand", found, "<=", 1.05),
         ]
     spinning = {"no spin": Case(graph, "onnxruntime"), "spin": Case(graph, "onnxruntime", spin=True)}
     found, _ = _measured("ONNX Runtime alone", spinning, args, rows)
-    figures.append(harness.Figure("ONNX Runtime alone: no spin / spin", found, "<=", 1.05))
+    checks.append(harness.Check("ONNX Runtime alone: no spin / spin", found, "<=", 1.05))
     beside = {
         "ONNX Runtime beside, no spin": Case(graph, "openvino", beside=True),
         "alone": Case(graph, "openvino"),
         "ONNX Runtime beside, spin": Case(graph, "openvino", beside=True, spin=True),
     }
     found, _ = _measured("OpenVINO, ONNX Runtime having run before each call", beside, args, rows)
-    figures.append(harness.Figure("OpenVINO: ONNX Runtime beside / alone", found, "<=", 1.10))
+    checks.append(harness.Check("OpenVINO: ONNX Runtime beside / alone", found, "<=", 1.10))
     for backend in _BACKENDS:
         shared = {
             f"{_CALLERS} threads": Case(graph, backend, callers=_CALLERS, runs=args.runs),
             "1 thread": Case(graph, backend, runs=args.runs),
         }
         found, _ = _measured(f"{backend}, {args.runs} runs that threads share", shared, args, rows)
-        figures.append(harness.Figure(f"{backend}: {_CALLERS} threads / 1 thread", found, "<=", 1.05))
-    return harness.finish(args, facts, rows, figures)
+        checks.append(harness.Check(f"{backend}: {_CALLERS} threads / 1 thread", found, "<=", 1.05))
+    return harness.finish(args, facts, rows, checks)
 
 
 def _measured(
@@ -104,7 +104,7 @@ def _measured(
     """Time the sides in turn. Returns the first's time over the second's, and the number of busy threads per side."""
     with ExitStack() as stack:
         there = {
-            name: stack.enter_context(Apart(make_side, case, starting=_on_one_cpu() if case.one_cpu else None))
+            name: stack.enter_context(Child(make_side, case, starting=_on_one_cpu() if case.one_cpu else None))
             for name, case in cases.items()
         }
         times = harness.measure([harness.Side(name, partial(each.ask, "time")) for name, each in there.items()],

@@ -107,16 +107,16 @@ def main() -> int:
     harness.add_options(parser)
     args = parser.parse_args()
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "opencv-python", "numpy"))
-    rows, figures = _demo(args.frames)
+    rows, checks = _demo(args.frames)
     try:
-        more_rows, more_figures = _real(args.video, args.video_frames, args.model, args.clip)
+        more_rows, more_checks = _real(args.video, args.video_frames, args.model, args.clip)
     except ModelNotFoundError as error:
         print(f"\nNOTE: {args.video.name} was skipped: {error}")
-        more_rows, more_figures = [], []
-    return harness.finish(args, facts, [*rows, *more_rows], [*figures, *more_figures])
+        more_rows, more_checks = [], []
+    return harness.finish(args, facts, [*rows, *more_rows], [*checks, *more_checks])
 
 
-def _demo(frames: int) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _demo(frames: int) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Select on demo videos, with `TrackEmbedder` and with `CropEmbedder`."""
     segmenter, clip = Segmenter(SEGMENTER), Clip(CLIP)
     totals = {(kind, side): Counts() for kind in _KINDS for side in ("tracks", "every crop")}
@@ -149,13 +149,13 @@ def _demo(frames: int) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
     kinds = [{"prompts": kind, **{side: totals[kind, side].f1 for side in ("tracks", "every crop")}} for kind in _KINDS]
     kept = harness.show_rows(f"demo videos of {frames} frames", rows)
     kept += harness.show_rows("F1 by kind of prompt, all videos", kinds)
-    figures = [harness.Figure("demo: crops embedded per segment", all_crops.share, "<=", _MAX_CROP_SHARE)]
-    figures += [
-        harness.Figure(f"demo: F1 of tracks minus that of every crop, {kind}",
+    checks = [harness.Check("demo: crops embedded per segment", all_crops.share, "<=", _MAX_CROP_SHARE)]
+    checks += [
+        harness.Check(f"demo: F1 of tracks minus that of every crop, {kind}",
                        totals[kind, "tracks"].f1 - totals[kind, "every crop"].f1, ">=", -_MAX_F1_LOSS)
         for kind in _KINDS
     ]  # fmt: skip
-    return kept, figures
+    return kept, checks
 
 
 def _record_demo(video: DemoVideo, frames: int, segmenter: Segmenter, clip: Clip) -> list[Seen]:
@@ -231,7 +231,7 @@ def _switches(seen: Sequence[Seen]) -> int:
     return switches
 
 
-def _real(video: Path, frames: int, model: str, clip_name: str) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _real(video: Path, frames: int, model: str, clip_name: str) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Measure the share of crops on a real video, and the cosine of cached embeddings to those of the frame.
 
     With random CLIP weights the embeddings mean little, and the cosines only show how stale they are.
@@ -270,7 +270,7 @@ def _real(video: Path, frames: int, model: str, clip_name: str) -> tuple[list[di
             }
         ],
     )
-    return rows, [harness.Figure(f"{video.name}: crops embedded per segment", crops.share, "<=", _MAX_CROP_SHARE)]
+    return rows, [harness.Check(f"{video.name}: crops embedded per segment", crops.share, "<=", _MAX_CROP_SHARE)]
 
 
 def _record(video: Path, segmenter: Segmenter, clip: Clip) -> list[Seen]:

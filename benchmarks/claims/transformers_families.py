@@ -1,7 +1,7 @@
-"""DETR, Mask2Former and SegFormer at their true sizes against transformers in PyTorch, and DETR against one graph.
+"""Compare DETR, Mask2Former and SegFormer of true size with transformers in PyTorch, and DETR with a single graph.
 
-The weights are seeded, not trained: the cost is the true one, the meaning is none. Inside the clock of every side: a
-frame comes in, masks at the frame's size go out. DETR keeps ten queries on every side.
+Weights are random: the cost is true, the results mean nothing. The time of every side is from a frame to its masks at
+the size of the frame. DETR keeps ten queries on every side.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OURS = (("openvino", "auto"), ("openvino", "fp32"), ("onnxruntime", "fp32"))
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Case:
-    """One model: its name, its size, and the least speed-up that it is held to, by precision."""
+    """A model: its name, its input size, and the required speed-up by precision."""
 
     name: str
     size: tuple[int, int]
@@ -95,16 +95,16 @@ def main() -> int:
     harness.require("torch", "transformers", "onnx", "onnxruntime", "openvino")
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "torch", "transformers", "numpy"))
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only or CASES:
             made, held = _case(CASES[name], Path(folder), args.rounds, args.warmup)
             rows += made
-            figures += held
-    return harness.finish(args, facts, rows, figures)
+            checks += held
+    return harness.finish(args, facts, rows, checks)
 
 
-def _case(case: Case, folder: Path, rounds: int, warmup: int) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _case(case: Case, folder: Path, rounds: int, warmup: int) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     import torch
 
     from fastsam_export import export_model
@@ -121,7 +121,7 @@ def _case(case: Case, folder: Path, rounds: int, warmup: int) -> tuple[list[dict
     for backend, precision in _OURS:
         calls[f"ours {backend} {precision}"] = _ours(out, frame, backend, precision, conf)
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     if case.name == "detr":
         whole = _one_graph(weights, out, folder / "one.onnx", case.size)
         calls["one ONNX graph, openvino auto"] = _whole(whole, frame)
@@ -131,17 +131,17 @@ def _case(case: Case, folder: Path, rounds: int, warmup: int) -> tuple[list[dict
     for precision, bound in case.bounds.items():
         speed_up = 1 / harness.ratio(times, f"ours openvino {precision}", torch_side).median
         name = f"{case.name}, transformers PyTorch / ours, OpenVINO {precision}"
-        figures.append(harness.Figure(name, speed_up, ">=", bound))
+        checks.append(harness.Check(name, speed_up, ">=", bound))
     if case.name == "detr":
         speed_up = 1 / harness.ratio(times, "ours openvino auto", "one ONNX graph, openvino auto").median
-        figures.append(harness.Figure("detr, one graph / ours, OpenVINO auto", speed_up, ">=", 3))
+        checks.append(harness.Check("detr, one graph / ours, OpenVINO auto", speed_up, ">=", 3))
         calls.clear()
         gc.collect()
         peaks = {"ours": _peak_mb(_run_ours, out), "one graph": _peak_mb(_run_whole, whole)}
         rows += harness.show_rows("detr, peak memory over the libraries', MB", [peaks])
         share = peaks["ours"] / peaks["one graph"]
-        figures.append(harness.Figure("detr, peak memory ours / one graph", share, "<=", 1 / 3))
-    return rows, figures
+        checks.append(harness.Check("detr, peak memory ours / one graph", share, "<=", 1 / 3))
+    return rows, checks
 
 
 def _frame() -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The command itself, on a video and on photos: whole output files, and the things that are there."""
+"""Run the command on a video and on photos, and check its output files and the objects that it finds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ROUNDED_PX = 0.01  # boxes are written with two decimals
 
 
 def main() -> int:
-    """Run the command and look into what it wrote."""
+    """Run the command, and check its output files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--video", type=Path, default=harness.SHARED / "videos" / "bikes.mp4", help="street with cars")
     parser.add_argument("--images", type=Path, default=harness.SHARED / "images", help="folder of bus.jpg and cat.jpg")
@@ -40,12 +40,12 @@ def main() -> int:
         raise harness.BenchmarkError(f"expected the command fastsam-trt beside {sys.executable}, found none")
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "opencv-python", "numpy"))
     with tempfile.TemporaryDirectory() as folder:
-        rows, figures = _video(command, args.video, args.model, Path(folder))
-        more_rows, more_figures = _photos(command, args.images, args.model, Path(folder))
-    return harness.finish(args, facts, [*rows, *more_rows], [*figures, *more_figures])
+        rows, checks = _video(command, args.video, args.model, Path(folder))
+        more_rows, more_checks = _photos(command, args.images, args.model, Path(folder))
+    return harness.finish(args, facts, [*rows, *more_rows], [*checks, *more_checks])
 
 
-def _video(command: str, video: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _video(command: str, video: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """The prompt `car` on the video."""
     saved, written = folder / "cars.mp4", folder / "cars.jsonl"
     summary = _run(command, "--video", video, "--prompt", "car", "--model", model, "--save", saved, "--json", written)
@@ -64,20 +64,20 @@ def _video(command: str, video: Path, model: str, folder: Path) -> tuple[list[di
         {"what": "JSON lines", "found": len(records)},
         {"what": "JSON lines numbered in order", "found": len(records) if in_order else 0},
         {"what": "segments", "found": len(segments)},
-        {"what": "segments whose mask is whole and inside its box", "found": inside},
+        {"what": "segments whose mask is complete and inside its box", "found": inside},
         {"what": f"frames {_CAR_FRAMES.start} to {_CAR_FRAMES.stop - 1} with a car", "found": cars},
     ]
-    figures = [harness.Figure(f"video: {row['what']}", row["found"], "==", _FRAMES) for row in rows[:3]]
-    figures += [
-        harness.Figure(f"video: {rows[4]['what']}", inside, "==", len(segments)),
-        harness.Figure(f"video: {rows[5]['what']}", cars, ">=", _LEAST_CAR_FRAMES),
+    checks = [harness.Check(f"video: {row['what']}", row["found"], "==", _FRAMES) for row in rows[:3]]
+    checks += [
+        harness.Check(f"video: {rows[4]['what']}", inside, "==", len(segments)),
+        harness.Check(f"video: {rows[5]['what']}", cars, ">=", _LEAST_CAR_FRAMES),
     ]
-    return harness.show_rows(f"{video.name}, prompt car", rows), figures
+    return harness.show_rows(f"{video.name}, prompt car", rows), checks
 
 
-def _photos(command: str, images: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+def _photos(command: str, images: Path, model: str, folder: Path) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """The prompts on the photos."""
-    rows, figures = [], []
+    rows, checks = [], []
     for name, prompt, expected in _PHOTOS:
         written = folder / f"{prompt}.jsonl"
         _run(command, "--video", images / name, "--prompt", prompt, "--model", model, "--json", written)
@@ -86,19 +86,19 @@ def _photos(command: str, images: Path, model: str, folder: Path) -> tuple[list[
         inside = sum(_mask_inside(record, segment) for segment in record["segments"])
         scores = ", ".join(f"{segment['score']:.2f}" for segment in record["segments"])
         rows.append({"photo": name, "prompt": prompt, "segments": found, "masks inside": inside, "scores": scores})
-        figures += [
-            harness.Figure(f"{name}, prompt {prompt}: segments", found, "==", expected),
-            harness.Figure(f"{name}, prompt {prompt}: masks whole and inside their boxes", inside, "==", found),
+        checks += [
+            harness.Check(f"{name}, prompt {prompt}: segments", found, "==", expected),
+            harness.Check(f"{name}, prompt {prompt}: masks complete and inside their boxes", inside, "==", found),
         ]
-    return harness.show_rows("photos", rows), figures
+    return harness.show_rows("photos", rows), checks
 
 
 def _run(command: str, *arguments: object) -> str:
-    """Run the command; returns its last words that name no path."""
+    """Run the command; returns the last line with its rate."""
     done = subprocess.run([command, "run", *map(str, arguments)], check=False, capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise harness.BenchmarkError(said[-1].removeprefix("fastsam-trt: error: "))
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise harness.BenchmarkError(lines[-1].removeprefix("fastsam-trt: error: "))
     return next((line for line in reversed(done.stdout.splitlines()) if "FPS" in line), "")
 
 
@@ -111,7 +111,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 
 def _mask_inside(record: Mapping[str, Any], segment: Mapping[str, Any]) -> bool:
-    """Whether COCO's own reader makes of the RLE a mask of the frame's size that lies in the segment's box."""
+    """Whether pycocotools decodes the RLE to a mask of the size of the frame, inside the box of the segment."""
     from pycocotools import mask as coco
 
     pixels = coco.decode(segment["mask"])
@@ -126,7 +126,7 @@ def _mask_inside(record: Mapping[str, Any], segment: Mapping[str, Any]) -> bool:
 
 
 def _count_frames(path: Path) -> int:
-    """How many frames of a video can really be read; 0 where it does not open."""
+    """Number of frames of a video that can be read; 0 if it can't be opened."""
     capture = cv2.VideoCapture(str(path))
     frames = 0
     while capture.read()[0]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from claims.common import harness, reference
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import numpy as np
@@ -49,7 +49,7 @@ def main() -> int:
     frames = {f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo, "1080 x 1920": _full_hd(photo)}
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "ultralytics", "torch", "numpy"))
     rows: list[dict[str, Any]] = []
-    figures: list[harness.Figure] = []
+    checks: list[harness.Check] = []
     pipelines: dict[str, Pipeline] = {}
     opened: dict[str, tuple[str, str]] = {}
     for backend, precision in _BACKENDS:
@@ -74,15 +74,15 @@ def main() -> int:
             auto = next(iter(pipelines))
             for name, bound in _BOUNDS.items():
                 found = harness.ratio(times, auto, name).median
-                figures.append(harness.Figure(f"{title}: {auto} / {name}", found, "<=", bound))
+                checks.append(harness.Check(f"{title}: {auto} / {name}", found, "<=", bound))
     for pipeline in pipelines.values():
         pipeline.close()
     for title, frame in frames.items():
         for name, how in opened.items():
-            more_rows, more_figures = _against_bare(f"{title}: {name}", args.model, *how, frame, args)
+            more_rows, more_checks = _against_bare(f"{title}: {name}", args.model, *how, frame, args)
             rows += more_rows
-            figures += more_figures
-    return harness.finish(args, facts, rows, figures)
+            checks += more_checks
+    return harness.finish(args, facts, rows, checks)
 
 
 def _full_hd(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -147,12 +147,12 @@ def make_bare(
 
 def _against_bare(
     title: str, model: str, backend: str, precision: str, frame: NDArray[np.uint8], args: argparse.Namespace
-) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Compare the whole call with the run in it, with that run alone, and with the network alone, a process each."""
     given = model, backend, precision, frame
     with ExitStack() as stack:
-        whole, boxed = (stack.enter_context(Apart(partial(make_whole, boxes=each), *given)) for each in (False, True))
-        bare, network = (stack.enter_context(Apart(partial(make_bare, plain=each), *given)) for each in (False, True))
+        whole, boxed = (stack.enter_context(Child(partial(make_whole, boxes=each), *given)) for each in (False, True))
+        bare, network = (stack.enter_context(Child(partial(make_bare, plain=each), *given)) for each in (False, True))
         inside_ms = float("nan")
 
         def call() -> float:
@@ -171,11 +171,11 @@ def _against_bare(
     against = [side.name for side in sides[1:4]]
     bound = _BARE_BOUND["bf16" if title.endswith("bf16") else "fp32"]
     rows = harness.show_times(f"{title}, a process for each side", times, against)
-    figures = [
-        harness.Figure(f"{title}: whole call / {name}", harness.ratio(times, sides[0].name, name).median, "<=", bound)
+    checks = [
+        harness.Check(f"{title}: whole call / {name}", harness.ratio(times, sides[0].name, name).median, "<=", bound)
         for name in against
     ]
-    return rows, figures
+    return rows, checks
 
 
 if __name__ == "__main__":

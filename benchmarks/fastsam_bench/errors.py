@@ -18,15 +18,15 @@ class ResultsFileError(RequestError, ValueError):
 
 
 class ResultsLineError(ResultsFileError):
-    """A line of results that is no JSON, or does not fit its kind or its run."""
+    """A line of results that is not JSON, or does not fit its kind or its run."""
 
     def __init__(self, path: Path, line: int, expected: str, found: object) -> None:
-        told = f"expected {expected}, found {brief(str(found))}"
-        RequestError.__init__(self, f"results {path}, line {line}: {told}; remove the line, or run it again")
+        message = f"expected {expected}, found {brief(str(found))}"
+        RequestError.__init__(self, f"results {path}, line {line}: {message}; remove the line, or run it again")
 
 
 class ResultsSchemaError(ResultsFileError):
-    """A line of results of another schema."""
+    """A line of results in another schema."""
 
     def __init__(self, path: Path, line: int, expected: str, found: object) -> None:
         RequestError.__init__(
@@ -37,7 +37,7 @@ class ResultsSchemaError(ResultsFileError):
 
 
 class MarkersError(RequestError, ValueError):
-    """A text without the place for the table of results."""
+    """A text without the markers for the table of results."""
 
     def __init__(self, begin: str, end: str, found: str) -> None:
         super().__init__(f"expected one {begin} and one {end} after it, found {found}; put both where the table goes")
@@ -51,7 +51,7 @@ class GraphCountError(WorkError, ValueError):
 
 
 class ChildFailedError(WorkError, RuntimeError):
-    """A process of its own, for a measurement that needs one, that failed."""
+    """A separate process for a measurement that failed."""
 
     def __init__(self, what: str, found: str) -> None:
         super().__init__(f"a process for {what} failed: {found}")

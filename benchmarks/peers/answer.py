@@ -1,4 +1,4 @@
-"""Answer: what one side found in a picture, and the file that carries it from a peer. Needs numpy alone."""
+"""The segments that a side found in a picture, and the file that a peer sends them in. It needs only numpy."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Answer:
         boxes: (n, 4) xyxy, px of the picture.
         scores: (n,), 0..1.
         class_ids: (n,).
-        masks: (n, H, W) bool, of the picture's size; None where the side gives none of that size.
-        selected: The segment that answers the prompt best; -1: none, or nothing was asked.
+        masks: (n, H, W) bool, at the size of the picture; None if the side returns none of that size.
+        selected: Index of the segment that matches the prompt best; -1: none, or there was no prompt.
     """
 
     boxes: NDArray[np.float32]
@@ -43,7 +43,7 @@ class Answer:
         return len(self.boxes)
 
     def save(self, path: Path) -> None:
-        """Write it as .npz, masks as bits."""
+        """Write the segments as .npz, with masks as bits."""
         arrays: dict[str, Any] = {"boxes": self.boxes, "scores": self.scores, "class_ids": self.class_ids}
         if self.masks is not None:
             arrays |= {"masks": np.packbits(self.masks, axis=-1), "width": np.array(self.masks.shape[-1])}
@@ -52,10 +52,10 @@ class Answer:
 
     @classmethod
     def load(cls, path: Path) -> Answer:
-        """Read what `save` wrote.
+        """Read a file of `save`.
 
         Raises:
-            ValueError, OSError, KeyError: It holds something else.
+            ValueError, OSError, KeyError: The file contains something else.
         """
         with np.load(path, allow_pickle=False) as file:
             masks = None
@@ -71,7 +71,7 @@ class Answer:
 
 
 def boxes_of(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The box of each mask (n, H, W): (n, 4) xyxy, edges of pixels; zeros for an empty one."""
+    """The boxes of masks (n, H, W): (n, 4) xyxy, edges of pixels; zeros for an empty mask."""
     boxes = np.zeros((len(masks), 4), np.float32)
     for box, mask in zip(boxes, masks, strict=True):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

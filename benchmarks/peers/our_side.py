@@ -1,4 +1,4 @@
-"""Our side: the pipeline, its whole call, and its answer in the common form."""
+"""Our side: the pipeline, its whole call, and its results in the common format."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from fastsam_trt.frames.letterbox import fit
 from fastsam_trt.masks.mask_source import paste
 from fastsam_trt.results.result import Result
 
-_AS_IT_IS = ("{}",)  # peers put the prompt to CLIP as it was typed
+_AS_IT_IS = ("{}",)  # peers use the prompt without templates
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a pipeline is asked for.
+    """The request for our pipeline.
 
     Attributes:
         model: Segmenter.
-        conf, iou: Its thresholds; None: its own.
-        most: Most segments; None: its own.
-        clip: CLIP model, where a text is asked.
-        prompt: The text; None: everything, all masks.
-        tight_boxes: Whether boxes are those of the masks, for a model whose peers give no others.
+        conf, iou: Thresholds; None: the model's defaults.
+        most: Most segments; None: the model's default.
+        clip: CLIP model, if there is a prompt.
+        prompt: The prompt; None: select everything, with all masks.
+        tight_boxes: Whether boxes are those of the masks, for a model whose peers return no others.
     """
 
     model: str | Path
@@ -49,25 +49,25 @@ class OurSide:
     """The pipeline with one backend and precision.
 
     Attributes:
-        description: Backend, device and precision that it really got.
+        description: Actual backend, device and precision.
     """
 
     def __init__(self, wanted: Wanted, backend: str, device: str, precision: str) -> None:
-        """Open it.
+        """Open the pipeline.
 
-        With a text every segment is embedded and ranked, as a single picture needs it, and the best is decoded; the
-        text itself was encoded before, once.
+        With a prompt every segment is embedded and ranked, as for a single picture, and the best one is decoded. The
+        text was encoded once before.
 
         Raises:
-            FastsamError: It can't be had.
+            FastsamError: The pipeline can't be opened.
         """
         self._wanted = wanted
-        asked = wanted.prompt is not None
+        has_prompt = wanted.prompt is not None
         self._pipeline = Pipeline(
             wanted.model,
-            clip=wanted.clip if asked else None,
+            clip=wanted.clip if has_prompt else None,
             prompts=[wanted.prompt] if wanted.prompt is not None else (),
-            selector="clip" if asked else "auto",
+            selector="clip" if has_prompt else "auto",
             templates=_AS_IT_IS,
             threshold=0.0,
             conf=wanted.conf,
@@ -87,7 +87,7 @@ class OurSide:
         return placed.input_h, placed.input_w
 
     def call(self, frame: NDArray[np.uint8]) -> Result:
-        """The whole call: everything's masks at the picture's size, or the best segment's alone for a text."""
+        """The whole call: all masks at the size of the picture, or with a prompt only that of the best segment."""
         result = self._pipeline(frame, rectangle="smallest")
         if self._wanted.prompt is None:
             result.masks()
@@ -96,7 +96,7 @@ class OurSide:
         return result
 
     def answer(self, frame: NDArray[np.uint8]) -> Answer:
-        """All segments of a picture, their masks, and the chosen one."""
+        """All segments of a picture with their masks, and the chosen one."""
         result = self.call(frame)
         segments = result.segments
         masks = paste(segments.masks.decode(range(len(segments))), *frame.shape[:2])
@@ -105,7 +105,7 @@ class OurSide:
         return Answer(boxes, segments.scores, segments.class_ids, masks, chosen)
 
     def windows(self, frame: NDArray[np.uint8], answer: Answer) -> NDArray[np.intp]:
-        """What CLIP looks at of each segment: (n, 4) xyxy, whole px."""
+        """The windows that CLIP sees of the segments: (n, 4) xyxy, whole px."""
         return square_windows(answer.boxes, frame.shape[0], frame.shape[1])
 
     def embed(
@@ -119,5 +119,5 @@ class OurSide:
 
 
 def _best(result: Result) -> int:
-    """The segment that CLIP is surest of, into all segments; -1 where there is none."""
+    """Index, among all segments, of the one with the highest similarity; -1 if nothing is selected."""
     return int(result.selection.indices[int(np.argmax(result.similarities))]) if len(result) else -1

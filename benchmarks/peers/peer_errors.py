@@ -1,4 +1,4 @@
-"""What can go wrong with a peer, each with its message."""
+"""Errors of peers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class PeerEnvironmentError(RequestError, FileNotFoundError):
     def __init__(self, peer: str, python: Path) -> None:
         super().__init__(
             f"{peer}: expected its interpreter at {python}, found nothing that runs; "
-            f"make it with: python benchmarks/peers/setup.py {peer}  (or name one with --python)"
+            f"make it with: python benchmarks/peers/setup.py {peer}  (or pass one with --python)"
         )
 
 
@@ -25,21 +25,21 @@ class PeerDiedError(WorkError, ConnectionError):
 
 
 class PeerReplyError(WorkError, ValueError):
-    """A peer answered something that is no answer."""
+    """A peer sent an invalid reply."""
 
     def __init__(self, peer: str, doing: str, expected: str, found: str) -> None:
         super().__init__(f"{peer}: expected {expected} in answer to {doing!r}, found {found[:80]}")
 
 
 class PeerFailedError(WorkError, RuntimeError):
-    """A peer could not do what it was asked."""
+    """A request failed in the process of a peer."""
 
-    def __init__(self, peer: str, doing: str, told: str) -> None:
-        super().__init__(f"{peer}: {doing!r} failed: {told}")
+    def __init__(self, peer: str, doing: str, error: str) -> None:
+        super().__init__(f"{peer}: {doing!r} failed: {error}")
 
 
 class DisagreementError(WorkError, ArithmeticError):
-    """Two sides found different things, so that their times compare nothing."""
+    """Two sides have different results, so a comparison of their times means nothing."""
 
     def __init__(self, peer: str, ours: str, expected: str, found: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""PeerProcess: our half of the line protocol (see `serving`), and the process at its other end."""
+"""Start the process of a peer, and talk to it over the line protocol (see `worker_protocol`)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import numpy as np
 from answer import Answer
 from numpy.typing import NDArray
 from peer_errors import PeerDiedError, PeerEnvironmentError, PeerFailedError, PeerReplyError
-from serving import PROTOCOL
+from worker_protocol import PROTOCOL
 
-_TIMEOUT_S = 900.0  # an export is among what is asked
+_TIMEOUT_S = 900.0  # a request may include an export
 _END_S = 10.0
 
 
@@ -28,26 +28,26 @@ class PeerProcess:
     """A peer in its own environment. A context manager, which ends the process.
 
     Attributes:
-        name: What it is called.
-        versions: Of its packages, as it found them.
-        note: What it says of itself.
+        name: Name of the peer.
+        versions: Versions of its packages, as the process reports them.
+        note: Note of the worker about its models.
     """
 
     def __init__(
         self, name: str, python: Path, script: Path, options: dict[str, Any], timeout_s: float = _TIMEOUT_S
     ) -> None:
-        """Start it and load its models.
+        """Start the process and load its models.
 
         Args:
-            name: What to call it.
+            name: Name of the peer.
             python: The interpreter of its environment.
             script: The worker.
-            options: For its `open`.
-            timeout_s: Longest wait for an answer.
+            options: Options of the worker's `open`.
+            timeout_s: Longest wait for a reply.
 
         Raises:
-            PeerEnvironmentError: There is no such interpreter.
-            PeerDiedError, PeerReplyError, PeerFailedError: It can't be opened.
+            PeerEnvironmentError: The interpreter does not exist.
+            PeerDiedError, PeerReplyError, PeerFailedError: The worker can't be opened.
         """
         self.name, self._timeout_s = name, timeout_s
         self._folder = tempfile.TemporaryDirectory()
@@ -92,11 +92,11 @@ class PeerProcess:
         self._folder.cleanup()
 
     def show(self, picture: Path, **options: Any) -> None:
-        """Hand over the picture of all that follows, with what the worker wants to know of it."""
+        """Set the picture for the following requests, with options of the worker."""
         self._ask("frame", path=str(picture), **options)
 
     def time_ms(self) -> float:
-        """One whole call; returns the ms it took over there."""
+        """Make one whole call; returns its time in that process, ms."""
         reply = self._ask("time")
         spent = reply.get("ms")
         if not isinstance(spent, float) or not math.isfinite(spent) or spent <= 0:
@@ -104,7 +104,7 @@ class PeerProcess:
         return spent
 
     def answer(self) -> Answer:
-        """What one whole call finds."""
+        """The results of one whole call."""
         path = Path(self._folder.name) / "answer.npz"
         self._ask("answer", out=str(path))
         try:
@@ -113,7 +113,7 @@ class PeerProcess:
             raise PeerReplyError(self.name, "answer", "a file of segments", str(error)) from error
 
     def embed(self, windows: NDArray[np.intp], texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Its CLIP's embeddings of windows (n, 4), xyxy, whole px of the picture, and of m texts: (n, d) and (m, d)."""
+        """CLIP embeddings of windows (n, 4), xyxy, whole px of the picture, and of m texts: (n, d) and (m, d)."""
         path = Path(self._folder.name) / "embeddings.npz"
         self._ask("embed", windows=windows.tolist(), texts=list(texts), out=str(path))
         try:
@@ -127,7 +127,7 @@ class PeerProcess:
         return crops, made
 
     def _greeting(self) -> dict[str, str]:
-        """The versions that its first line tells."""
+        """The versions in its first line."""
         hello = self._next("start")
         versions = hello.get("versions")
         if hello.get("protocol") != PROTOCOL or not isinstance(versions, dict):
@@ -162,18 +162,18 @@ class PeerProcess:
         return reply
 
     def _ending(self) -> str:
-        """How the process ended, in words."""
+        """How the process ended, for a message."""
         try:
             code: object = self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             return "its output closed"
         self._errors.seek(0)
-        said = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        return f"that it ended with code {code}" + (f": {said[-1].strip()}" if said else "")
+        lines = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
+        return f"that it ended with code {code}" + (f": {lines[-1].strip()}" if lines else "")
 
 
 def _read(stream: IO[bytes], replies: queue.SimpleQueue[bytes]) -> None:
-    """Hand lines on as they come, and an empty one at the end."""
+    """Pass lines on as they come, and an empty one at the end."""
     for line in stream:
         replies.put(line)
     stream.close()

@@ -1,4 +1,4 @@
-"""Pins: the versions that a peer's environment is to have, and those that it has. Nothing but Python is needed."""
+"""The pinned and installed versions of a peer's packages. It needs only the standard library."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ MISSING = "not installed"
 
 
 def requirements(peer: str) -> Path:
-    """The file that pins a peer's packages."""
+    """The file with the pinned packages of a peer."""
     return HERE / f"requirements-{peer}.txt"
 
 
 def pinned(path: Path) -> dict[str, str]:
-    """Package to version, as a file of requirements says it.
+    """Package to version, from a file of requirements.
 
     Raises:
-        ValueError: A line pins nothing.
+        ValueError: A line does not pin a version.
     """
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        said = line.partition("#")[0].strip()
-        if not said:
+        requirement = line.partition("#")[0].strip()
+        if not requirement:
             continue
-        name, equals, version = said.partition("==")
+        name, equals, version = requirement.partition("==")
         if not equals or not version:
-            raise ValueError(f"{path}: expected NAME==VERSION, found {said!r}")
+            raise ValueError(f"{path}: expected NAME==VERSION, found {requirement!r}")
         found[name.strip()] = version.strip()
     return found
 
 
 def installed(names: Mapping[str, str]) -> dict[str, str]:
-    """Package to the version that this interpreter has."""
+    """Package to version installed in this interpreter."""
     found: dict[str, str] = {}
     for name in names:
         try:
@@ -46,7 +46,7 @@ def installed(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """What differs, a line each; a build's own suffix (`+cu132`) is the same version."""
+    """Differences, one per line; a local suffix of a build (`+cu132`) does not count."""
     return [
         f"{name}: expected {version}, found {found.get(name, MISSING)}"
         for name, version in expected.items()

@@ -1,4 +1,4 @@
-"""Models that both sides open: a checkpoint for the peer, and our export of the very same weights."""
+"""Models for both sides: a checkpoint for the peer, and our export of the same weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import wings  # noqa: F401 - finds what follows
+import import_paths  # noqa: F401 - makes the next imports possible
 
 # isort: split
 from claims.common import harness
@@ -24,14 +24,14 @@ DETR_SIZE = CASES["detr"].size
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """A model in both forms: the peer's folder, and ours."""
+    """A model in both formats: the folder of the peer's weights, and that of our export."""
 
     weights: Path
     ours: Path
 
 
 class SeededModels:
-    """CLIP and DETR of their true sizes, weights seeded, in a folder; what is not there yet is made."""
+    """CLIP and DETR of true size with seeded weights, in a folder; missing ones are made."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -51,12 +51,12 @@ class SeededModels:
             making = self._folder / f"{name}-making"
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(parents=True)
-            # Apart, since PyTorch in this process would change the threads of what is timed here.
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
-                apart.submit(make, making / "weights", making / "ours").result()
-            for each, there in ((found.weights, making / "weights"), (found.ours, making / "ours")):
-                shutil.rmtree(each, ignore_errors=True)
-                there.rename(each)
+            # In another process, since PyTorch would change the threads of this one, which measures times.
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                pool.submit(make, making / "weights", making / "ours").result()
+            for target, folder in ((found.weights, making / "weights"), (found.ours, making / "ours")):
+                shutil.rmtree(target, ignore_errors=True)
+                folder.rename(target)
             making.rmdir()
         graph = find_graph(found.ours, part) if part else find_graph(found.ours)
         if read_spec(graph).source.weights_sha256 != file_sha256(found.weights / "model.safetensors"):

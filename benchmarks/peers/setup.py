@@ -1,9 +1,9 @@
-"""Make the environment of a peer, with the versions that its file of requirements pins.
+"""Make the environment of a peer, with the pinned versions of its packages.
 
     python benchmarks/peers/setup.py ultralytics
 
-Another interpreter that has the packages already can serve instead: with `--reuse` nothing is installed, its versions
-are checked, and what differs is told. The last line says what to run next.
+With `--reuse` another interpreter that has the packages is used instead: nothing is installed, and differences of
+versions are printed. The last line says what to run next.
 """
 
 from __future__ import annotations
@@ -27,27 +27,29 @@ def interpreter(folder: Path) -> Path:
 
 
 def versions_of(python: Path, peer: str) -> dict[str, str]:
-    """The versions of a peer's packages that an interpreter has.
+    """The installed versions of a peer's packages in an interpreter.
 
     Raises:
-        OSError, subprocess.CalledProcessError: It can't be run.
+        OSError, subprocess.CalledProcessError: The interpreter can't run.
     """
-    asked = (
+    program = (
         "import json, sys; sys.path.insert(0, sys.argv[1]); import pins; from pathlib import Path; "
         "print(json.dumps(pins.installed(pins.pinned(Path(sys.argv[2])))))"
     )
-    command = [str(python), "-c", asked, str(pins.HERE), str(pins.requirements(peer))]
+    command = [str(python), "-c", program, str(pins.HERE), str(pins.requirements(peer))]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, str] = json.loads(done.stdout)
     return found
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make or check; 0 if all versions are as pinned, 1 if not, 2 if nothing could be made or asked."""
+    """Make or check an environment; returns 0 if all versions are as pinned, 1 if not, 2 if it can't be done."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("peer", choices=pins.PEERS)
-    parser.add_argument("--into", type=Path, metavar="FOLDER", help="where it is made (benchmarks/peers/.envs/PEER)")
+    parser.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="folder of the environment (benchmarks/peers/.envs/PEER)"
+    )
     parser.add_argument("--reuse", type=Path, metavar="PYTHON", help="check this interpreter instead")
     args = parser.parse_args(argv)
     python: Path | None = args.reuse
@@ -60,16 +62,16 @@ def main(argv: list[str] | None = None) -> int:
             subprocess.run(install, check=True)
         found = versions_of(python, args.peer)
     except subprocess.CalledProcessError as error:
-        told = (error.stderr or "its output is above").strip().splitlines()[-1]
-        print(f"setup.py: error: expected {error.cmd[0]} to do its work, found: {told}", file=sys.stderr)
+        reason = (error.stderr or "its output is above").strip().splitlines()[-1]
+        print(f"setup.py: error: expected {error.cmd[0]} to succeed, found: {reason}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"setup.py: error: expected an interpreter in {python}, found: {error.strerror}", file=sys.stderr)
         return 2
     different = pins.differences(pins.pinned(pins.requirements(args.peer)), found)
     print("\n".join(different) or f"{args.peer}: all {len(found)} versions are as pinned")
-    place = "" if args.reuse is None and args.into is None else f" --python {python}"
-    print(f"next: python benchmarks/peers/compare.py {args.peer}{place}")
+    option = "" if args.reuse is None and args.into is None else f" --python {python}"
+    print(f"next: python benchmarks/peers/compare.py {args.peer}{option}")
     return 1 if different else 0
 
 

@@ -1,4 +1,4 @@
-"""CLIP in PyTorch, prepared as OpenAI's package prepares pictures: resized by pillow, cut to the middle, normalised."""
+"""CLIP in PyTorch, with pictures preprocessed as by OpenAI's package: resized by pillow, centre-cropped, normalised."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SIDE_PX = 224
 
 
 class TorchClip:
-    """Both towers, loaded once; texts are encoded each time that they are asked."""
+    """Both towers, loaded once; texts are encoded on every call."""
 
     def __init__(self, folder: Path, device: str) -> None:
-        """Open a checkpoint in transformers' form."""
+        """Open a checkpoint in transformers' format."""
         import torch
         import transformers
         from torchvision import transforms
 
         transformers.utils.logging.disable_progress_bar()
         self._device = device
-        self._dtype = torch.float32 if device == "cpu" else torch.float16  # as OpenAI's package has it
+        self._dtype = torch.float32 if device == "cpu" else torch.float16  # as in OpenAI's package
         self._model = transformers.CLIPModel.from_pretrained(folder).to(device, self._dtype).eval()
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         self._prepare = transforms.Compose(
@@ -53,12 +53,12 @@ class TorchClip:
             return _unit(self._model.get_text_features(**tokens))
 
     def similarities(self, pictures: list[Any], text: str) -> NDArray[np.float32]:
-        """How much each of n pictures answers a text: a softmax over the pictures, (n,)."""
+        """How well each of n pictures matches a text: a softmax over the pictures, (n,)."""
         logits = 100.0 * self.pictures(pictures) @ self.texts([text]).T
         return np.asarray(logits[:, 0].softmax(dim=0).float().cpu().numpy(), np.float32)
 
     def embeddings(self, picture: Any, windows: NDArray[np.intp], texts: list[str]) -> dict[str, NDArray[np.float32]]:
-        """Of parts of a picture (n, 4), xyxy, and of texts."""
+        """Embeddings of windows (n, 4), xyxy, of a picture, and of texts."""
         crops = [picture.crop(tuple(window)) for window in windows.tolist()]
         made = {"crops": self.pictures(crops), "texts": self.texts(texts)}
         return {name: each.float().cpu().numpy() for name, each in made.items()}

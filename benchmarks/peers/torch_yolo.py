@@ -1,4 +1,4 @@
-"""A YOLO segmenter as ultralytics opens it, and its answers in the common form."""
+"""Open a YOLO segmenter in ultralytics, and convert its results to the common format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from answer import Answer
 
 
 def open_yolo(path: Path) -> Any:
-    """A checkpoint or an export; nothing is looked up on the network, and nothing installed."""
+    """Open a checkpoint or an export, offline, without installing packages."""
     os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
     import ultralytics
 
@@ -19,7 +19,7 @@ def open_yolo(path: Path) -> Any:
 
 
 def as_answer(result: Any, selected: int = -1) -> Answer:
-    """One of ultralytics' results; masks that do not have the picture's size are left out."""
+    """Convert a result of ultralytics; masks of another size than the picture are left out."""
     boxes = result.boxes
     masks = None
     if result.masks is None:

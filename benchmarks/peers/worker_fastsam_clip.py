@@ -1,9 +1,10 @@
-"""FastSAM with CLIP, the steps of the official repository's text prompt, written anew.
+"""FastSAM with CLIP: the steps of the text prompt of the official repository, implemented again.
 
-Everything is segmented and every mask decoded at the picture's size; the masks come to the host one by one; of each
-that is larger than 100 px the part of the picture in its box is laid on a white canvas of the picture's size; CLIP
-embeds each canvas and the text; a softmax over the segments, and the largest is the answer, always one. Unlike there
-CLIP is loaded once, not on each call, which is to the peer's advantage.
+1. Everything is segmented, every mask is decoded at the size of the picture, and copied to the host one by one.
+2. For each mask over 100 px the part of the picture in its box is put on a white canvas of the size of the picture.
+3. CLIP embeds each canvas and the text. The segment with the largest softmax is the result; there is always one.
+
+In the official repository CLIP is loaded on each call. Here it is loaded once, which favours the peer.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from answer import Answer, boxes_of
-from frame_file import as_pillow, read_frame
 from numpy.typing import NDArray
-from serving import serve
 from torch_clip import TorchClip
-from torch_threads import use_all_cores
 from torch_yolo import as_answer, open_yolo
+from worker_protocol import serve
+from worker_tools import as_pillow, read_frame, use_all_cores
 
 _LEAST_PX = 100
 
@@ -27,7 +27,7 @@ class FastSamClip:
     """One segment of a picture, by text."""
 
     def open(self, **options: Any) -> str:
-        """Take the options: weights, clip (a folder in transformers' form), prompt, device, conf, iou."""
+        """Open the models; options: weights, clip (a folder in transformers' format), prompt, device, conf, iou."""
         self._options = options
         self._yolo = open_yolo(Path(options["weights"]))
         self._clip = TorchClip(Path(options["clip"]), options["device"])
@@ -37,11 +37,11 @@ class FastSamClip:
         """Read the picture; `input` is the (height, width) of its rectangle in the network."""
         self._frame = read_frame(path)
         self._imgsz = max(options["input"])
-        self.call()  # chooses the device, and with it the number of threads
+        self.call()  # the first call chooses the device and the number of threads
         use_all_cores()
 
     def call(self) -> tuple[Any, int, NDArray[np.bool_] | None]:
-        """Segment, ask CLIP; gives the segmenter's result, the chosen one, and its mask."""
+        """Segment and choose by CLIP; returns the result of the segmenter, the chosen index, and its mask."""
         device, half = self._options["device"], self._options["device"] != "cpu"
         made = self._yolo.predict(
             self._frame, imgsz=self._imgsz, conf=self._options["conf"], iou=self._options["iou"], device=device,
@@ -58,7 +58,7 @@ class FastSamClip:
         return made, chosen, masks[chosen]
 
     def answer(self, made: tuple[Any, int, NDArray[np.bool_] | None]) -> Answer:
-        """All segments, and which was chosen."""
+        """All segments, and the chosen one."""
         return as_answer(made[0].cpu(), made[1])
 
     def embed(self, windows: NDArray[np.intp], texts: list[str]) -> dict[str, NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""transformers: DETR's panoptic segmentation, then CLIP on each segment's box, as its documentation does both."""
+"""transformers: panoptic segmentation by DETR, then CLIP on the box of each segment, both as in its documentation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 from answer import Answer, boxes_of
-from frame_file import as_pillow, read_frame
 from numpy.typing import NDArray
-from serving import serve
 from torch_clip import TorchClip
-from torch_threads import use_all_cores
+from worker_protocol import serve
+from worker_tools import as_pillow, read_frame, use_all_cores
 
 
 class DetrClip:
     """One segment of a picture, by text."""
 
     def open(self, **options: Any) -> str:
-        """Take the options: detr and clip (folders), prompt, device, size (height, width), kept (queries)."""
+        """Open the models; options: detr and clip (folders), prompt, device, size (height, width), kept (queries)."""
         import transformers
 
         use_all_cores()
@@ -31,8 +30,8 @@ class DetrClip:
         return f"the threshold keeps {options['kept']} queries; CLIP loaded once"
 
     def show(self, path: Path, **options: Any) -> None:
-        """Read the picture, and find the threshold that keeps the surest queries."""
-        del options  # the size is the model's
+        """Read the picture, and find the threshold that keeps the most confident queries."""
+        del options  # the model has a fixed size
         self._frame = read_frame(path)
         classes = self._segment().logits[0].softmax(-1)
         scores = classes[:, :-1].max(-1).values[classes.argmax(-1) < classes.shape[-1] - 1].sort(descending=True).values
@@ -42,7 +41,7 @@ class DetrClip:
         self._threshold = float((scores[kept - 1] + scores[kept]) / 2)
 
     def call(self) -> tuple[NDArray[np.int32], list[dict[str, Any]], int]:
-        """Segment, ask CLIP; gives the map of ids, what each is, and the chosen one."""
+        """Segment and choose by CLIP; returns the map of ids, their descriptions, and the chosen index."""
         made = self._processor.post_process_panoptic_segmentation(
             self._segment(), threshold=self._threshold, target_sizes=[self._frame.shape[:2]]
         )[0]
@@ -55,7 +54,7 @@ class DetrClip:
         return ids, described, int(self._clip.similarities(crops, self._options["prompt"]).argmax())
 
     def answer(self, made: tuple[NDArray[np.int32], list[dict[str, Any]], int]) -> Answer:
-        """All segments, and which was chosen."""
+        """All segments, and the chosen one."""
         ids, described, chosen = made
         masks = np.zeros((len(described), *ids.shape), np.bool_)
         for mask, each in zip(masks, described, strict=True):
@@ -65,7 +64,7 @@ class DetrClip:
         return Answer(boxes_of(masks), scores, classes, masks, chosen)
 
     def embed(self, windows: NDArray[np.intp], texts: list[str]) -> dict[str, NDArray[np.float32]]:
-        """Of parts of the picture."""
+        """CLIP embeddings of windows of the picture, and of texts."""
         return self._clip.embeddings(as_pillow(self._frame), windows, texts)
 
     def _segment(self) -> Any:

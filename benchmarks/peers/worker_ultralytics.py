@@ -1,4 +1,4 @@
-"""ultralytics: its prediction in PyTorch, or on its own export to ONNX or TensorRT, of the same weights."""
+"""ultralytics: prediction in PyTorch, or on its own export to ONNX or TensorRT, with the same weights."""
 
 from __future__ import annotations
 
@@ -9,38 +9,37 @@ from typing import Any
 
 import numpy as np
 from answer import Answer
-from frame_file import read_frame
 from numpy.typing import NDArray
-from serving import serve
-from torch_threads import use_all_cores
 from torch_yolo import as_answer, open_yolo
+from worker_protocol import serve
+from worker_tools import read_frame, use_all_cores
 
 
 class Ultralytics:
-    """Everything in a picture, masks included."""
+    """All segments of a picture, with masks."""
 
     def open(self, **options: Any) -> str:
-        """Take the options: weights, variant, device, conf, iou, frame_masks.
+        """Open the model; options: weights, variant, device, conf, iou, frame_masks.
 
-        `variant` is `pytorch`, `onnx` or `engine`; `frame_masks` asks for masks of the picture's size, which
-        ultralytics by itself leaves at the network's.
+        `variant` is `pytorch`, `onnx` or `engine`. `frame_masks` requests masks at the size of the picture; by default
+        ultralytics returns masks at the size of the network.
         """
         self._options = options
         self._folder = tempfile.TemporaryDirectory()
         self._yolo = open_yolo(Path(options["weights"]))
-        return "masks of the picture's size" if options["frame_masks"] else "masks left at the network's size"
+        return "masks at the size of the picture" if options["frame_masks"] else "masks at the size of the network"
 
     def show(self, path: Path, **options: Any) -> None:
-        """Read the picture; an export is made for its rectangle, (height, width) in `input`, the least it needs."""
+        """Read the picture; an export is made for its smallest rectangle, (height, width) in `input`."""
         self._frame = read_frame(path)
         self._input: list[int] = options["input"]
         if self._options["variant"] != "pytorch":
             self._yolo = open_yolo(self._export(self._options["variant"]))
-        self.call()  # chooses the device, and with it the number of threads
+        self.call()  # the first call chooses the device and the number of threads
         use_all_cores()
 
     def call(self) -> Any:
-        """Predict, and bring the masks to the host."""
+        """Predict, and copy the masks to the host."""
         device, half = self._options["device"], self._options["device"] != "cpu"
         imgsz = max(self._input) if self._options["variant"] == "pytorch" else self._input
         made = self._yolo.predict(
@@ -50,15 +49,15 @@ class Ultralytics:
         return made.cpu()
 
     def answer(self, made: Any) -> Answer:
-        """A result in the common form."""
+        """Convert a result to the common format."""
         return as_answer(made)
 
     def embed(self, windows: NDArray[np.intp], texts: list[str]) -> dict[str, NDArray[np.float32]]:
-        """There is no CLIP in it."""
-        raise NotImplementedError("ultralytics' segmenter answers no text")
+        """Not supported: there is no CLIP model."""
+        raise NotImplementedError("expected no texts, since ultralytics' segmenter has no CLIP model")
 
     def _export(self, variant: str) -> Path:
-        weights = Path(shutil.copy(self._options["weights"], self._folder.name))  # it writes beside them
+        weights = Path(shutil.copy(self._options["weights"], self._folder.name))  # ultralytics writes beside them
         half = self._options["device"] != "cpu"
         made = open_yolo(weights).export(
             format=variant, imgsz=self._input, device=self._options["device"], half=half, verbose=False

@@ -68,7 +68,7 @@ def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]
     def get(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        warn_renamed(f"{module}.{name}", names[name])
+        warn_renamed(name, f"{module}.{names[name]}")
         return getattr(sys.modules[module], names[name])
 
     return get
@@ -134,7 +134,10 @@ class _MovedModule:
         _warn(module.__name__, self._new_path, stacklevel=2)
         new = importlib.import_module(self._new_path)
         public = getattr(new, "__all__", [name for name in vars(new) if not name.startswith("__")])
-        module.__dict__.update({name: getattr(new, name) for name in public}, __doc__=new.__doc__)
+        names = {name: getattr(new, name) for name in public}
+        if "__getattr__" in vars(new):  # it loads names on first use, or keeps renamed ones
+            names["__getattr__"] = vars(new)["__getattr__"]
+        module.__dict__.update(names, __doc__=new.__doc__)
 
 
 def _warn(old: str, new: str, stacklevel: int) -> None:

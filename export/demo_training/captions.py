@@ -1,4 +1,4 @@
-"""Captions: what can be said of a crop, and of which crops it is true."""
+"""Captions of crops, and which captions are true of which crops."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _TEMPLATES = ("{}", "{}", "a photo of a {}.", "a photo of the {}.")
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A text, and the colour and shape that it asks for; None asks for nothing.
+    """A text, and the colour and shape that it names; None: it names none.
 
-    `true_of` tells whom it is true of: items, background only, or nobody.
+    `true_of` says what it can be true of: `items`, `background` or `nothing`.
     """
 
     text: str
@@ -35,14 +35,12 @@ class Caption:
 
 
 def draw_captions(generator: np.random.Generator, pairs: Sequence[tuple[str, str]], idle: int = 24) -> list[Caption]:
-    """One caption of each pair, then of each colour, of each shape, and some that are true of no item.
-
-    The wording of each is drawn at random.
+    """Draw one caption per pair, then per colour, per shape, and some that are true of no item, in random wordings.
 
     Args:
-        generator: Of the wordings.
-        pairs: Colours and shapes to ask for together.
-        idle: How many are true of no item.
+        generator: Source of randomness.
+        pairs: Colours and shapes that are named together.
+        idle: Number of captions that are true of no item.
     """
 
     def word(texts: Sequence[str], **names: str) -> str:
@@ -55,17 +53,17 @@ def draw_captions(generator: np.random.Generator, pairs: Sequence[tuple[str, str
         if i % 3 == 0:
             made.append(Caption(word(_NEITHER), None, None, "background"))
         elif i % 3 == 1:
-            made.append(Caption(word(_OTHER), None, None, "nobody"))
+            made.append(Caption(word(_OTHER), None, None, "nothing"))
         else:
             letters = "".join(generator.choice(list("abcdefghijklmnopqrstuvwxyz"), int(generator.integers(3, 10))))
-            made.append(Caption(word([letters]), None, None, "nobody"))
+            made.append(Caption(word([letters]), None, None, "nothing"))
     return made
 
 
 def truth(
     captions: Sequence[Caption], colours: Sequence[str | None], shapes: Sequence[str | None]
 ) -> NDArray[np.float32]:
-    """Of which crops each caption is true.
+    """Which captions are true of which crops.
 
     Args:
         captions: m captions.
@@ -74,12 +72,12 @@ def truth(
     Returns:
         (n, m) float32 of 0 and 1.
     """
-    items, names = np.array(colours, object)[:, None] != None, (colours, shapes)  # noqa: E711 - an array's comparison
+    items, names = np.array(colours, object)[:, None] != None, (colours, shapes)  # noqa: E711 - compares an array
     of = np.array([caption.true_of for caption in captions], object)
     found = np.where(items, of == "items", of == "background")
     for has, asks in zip(names, ([c.colour for c in captions], [c.shape for c in captions]), strict=True):
-        asked = np.array(asks, object)
-        found &= (asked == None) | (np.array(has, object)[:, None] == asked)  # noqa: E711
+        named = np.array(asks, object)
+        found &= (named == None) | (np.array(has, object)[:, None] == named)  # noqa: E711
     return found.astype(np.float32)
 
 

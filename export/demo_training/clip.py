@@ -1,11 +1,15 @@
-"""A small CLIP, trained on crops of scenes and captions whose truth is known for every pair.
+"""Train a small CLIP on crops of drawn scenes and captions, with exact labels for every pair of crop and caption.
 
-The loss is the pairwise sigmoid of SigLIP (arXiv 2303.15343), where each crop and caption of a batch is a yes or a no,
-and the contrast of CLIP among captions of one kind. The truth of all pairs is exact: a crop of a red star is also
-"something red". While it trains, the vision tower's patches also say which part of them the item covers: a tower of
-this size learns shapes several times sooner when it is told where they are. That head is left out of the model.
-Afterwards one cosine is calibrated, above which a crop answers a prompt; it goes into the exported file as
-`even_cosine` and is the one threshold of all prompts.
+The loss has three parts:
+
+- the pairwise sigmoid loss of SigLIP (arXiv 2303.15343) over all pairs of a batch. Labels are exact: a crop of a red
+  star is also "something red";
+- the contrastive loss of CLIP among captions of the same kind;
+- the coverage of each patch by the item, predicted by a head that is not part of the model. With it a tower of this
+  size learns shapes several times faster.
+
+Afterwards one cosine is calibrated, above which a crop matches a prompt. It is stored in the exported file under the
+key `even_cosine`, and is the threshold for all prompts.
 """
 
 from __future__ import annotations
@@ -30,8 +34,8 @@ from fastsam_trt.demo import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, SHAPES, draw_sc
 from fastsam_trt.prompts.text_options import DEFAULT_TEMPLATES
 
 SIDE_PX, PATCH_PX = 48, 16
-CELLS = 12  # of an item's coverage, along a side of a crop
-LENGTH = 16  # tokens a text
+CELLS = 12  # cells of an item's coverage, along a side of a crop
+LENGTH = 16  # tokens per text
 VISION_WIDTH, TEXT_WIDTH = 96, 64
 BATCH = 128  # crops
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
@@ -44,9 +48,9 @@ class Crops:
 
     Attributes:
         pictures: (n, 48, 48, 3) uint8 BGR.
-        coverage: (n, 12, 12) float32, the part of each cell that the item covers.
-        colours, shapes: Of the item; None for background.
-        scenes: (n,) the scene that each is from.
+        coverage: (n, 12, 12) float32, the share of each cell that the item covers.
+        colours, shapes: Colour and shape of the item; None for background.
+        scenes: (n,) index of the scene of each crop.
     """
 
     pictures: NDArray[np.uint8]
@@ -60,7 +64,7 @@ class Crops:
 
 
 def draw_crops(first_seed: int, scenes: int) -> Crops:
-    """Cut out what is visible enough to name, and some background."""
+    """Crop the items that are visible enough to be named, and some background."""
     pictures: list[NDArray[np.uint8]] = []
     coverage: list[NDArray[np.float32]] = []
     colours: list[str | None] = []
@@ -76,7 +80,7 @@ def draw_crops(first_seed: int, scenes: int) -> Crops:
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
             size = np.tile(box[2:] - box[:2], 2)
-            boxes.append(box + generator.normal(0, 0.04, 4) * size)  # as a segmenter would have it
+            boxes.append(box + generator.normal(0, 0.04, 4) * size)  # inexact, as boxes of a segmenter are
             masks.append(mask)
             colours.append(item.colour)
             shapes.append(item.shape)
@@ -100,7 +104,7 @@ def draw_crops(first_seed: int, scenes: int) -> Crops:
 
 
 def make_tokenizer(folder: Path) -> Any:
-    """A byte-pair tokenizer in CLIP's manner, trained on the captions and saved with its settings."""
+    """Train a byte-pair tokenizer like CLIP's on the captions, and save it with its settings."""
     first, last = "<|startoftext|>", "<|endoftext|>"
     made = Tokenizer(models.BPE(unk_token=last, end_of_word_suffix="</w>"))
     made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -130,7 +134,7 @@ def make_model(tokenizer: Any) -> transformers.CLIPModel:
     text = _tower(TEXT_WIDTH, 2) | special | {"vocab_size": len(tokenizer), "max_position_embeddings": LENGTH}
     vision = _tower(VISION_WIDTH, 4) | {"image_size": SIDE_PX, "patch_size": PATCH_PX}
     config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=TEXT_WIDTH)
-    # Fused attention is several times slower than the plain one on a processor, going backwards.
+    # On a CPU the backward pass of fused attention is several times slower than that of the plain one.
     return transformers.CLIPModel._from_config(config, attn_implementation="eager")  # noqa: SLF001 - as its users do
 
 
@@ -140,17 +144,17 @@ def _tower(width: int, layers: int) -> dict[str, int]:
 
 
 def train(folder: Path, *, scenes: int, steps: int, seed: int, say: Callable[[str], None] = print) -> Path:
-    """Train.
+    """Train the model.
 
     Args:
-        folder: For the model, in transformers' form.
-        scenes: How many scenes the crops are cut from.
-        steps: Batches of 128 crops, each held against a caption of everything.
-        seed: Of scenes, weights and order.
-        say: Told how it goes.
+        folder: Folder for the model, in transformers' format.
+        scenes: Number of scenes to crop from.
+        steps: Number of batches of 128 crops, each compared with captions of all kinds.
+        seed: Seed of scenes, weights and order.
+        say: Called with messages about the progress.
 
     Returns:
-        The model's folder.
+        The folder of the model.
     """
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(seed)
@@ -195,38 +199,38 @@ def train(folder: Path, *, scenes: int, steps: int, seed: int, say: Callable[[st
             right = ((logits > 0).float() == wanted).float().mean()
             spent = time.perf_counter() - start
             say(f"step {step + 1}: loss {loss.item():.4f}, pairs right {right.item():.4f}, "
-                f"even cosine {(-bias / scale.exp()).item():.3f}, {spent:.0f} s")  # fmt: skip
+                f"decision cosine {(-bias / scale.exp()).item():.3f}, {spent:.0f} s")  # fmt: skip
     model.logit_scale.data.copy_(scale.detach())
     model.eval()
     model.config.even_cosine = calibrate(model, tokenizer, draw_crops(seed + 2_000_000, 300), generator)
-    say(f"even cosine {model.config.even_cosine:.3f}, calibrated on 300 scenes")
+    say(f"decision cosine {model.config.even_cosine:.3f}, calibrated on 300 scenes")
     model.save_pretrained(out)
     return out
 
 
 def calibrate(model: transformers.CLIPModel, tokenizer: Any, crops: Crops, generator: np.random.Generator) -> float:
-    """The cosine above which a crop answers a prompt: one for all prompts.
+    """The cosine above which a crop matches a prompt, for all prompts.
 
-    On scenes of their own, each is asked for all that is in it (colour and shape, colour, shape) and for some things
-    that are not. The cosine is the middle of those that come within half a percent of the best mean of the three F1
-    and the part of absent things that select nothing.
+    It is measured on scenes that training did not use. The prompts name everything in a scene (colour and shape,
+    colour, shape) and some absent things. Each candidate is scored by the mean of the three F1 scores and of the share
+    of absent things that select nothing. The result is the middle of all candidates within 0.005 of the best score.
     """
-    asked = [captions.Caption(f"{c} {s}", c, s, "items") for c, s in PAIRS]
-    asked += [captions.Caption(c, c, None, "items") for c in COLOURS]
-    asked += [captions.Caption(s, None, s, "items") for s in SHAPES]
+    prompts = [captions.Caption(f"{c} {s}", c, s, "items") for c, s in PAIRS]
+    prompts += [captions.Caption(c, c, None, "items") for c in COLOURS]
+    prompts += [captions.Caption(s, None, s, "items") for s in SHAPES]
     kinds = np.array([0] * len(PAIRS) + [1] * len(COLOURS) + [2] * len(SHAPES))
-    wanted = captions.truth(asked, crops.colours, crops.shapes) > 0
+    wanted = captions.truth(prompts, crops.colours, crops.shapes) > 0
     with torch.inference_mode():
         cosine = (
-            _embed_crops(model, crops) @ _embed_prompts(model, tokenizer, [each.text for each in asked]).T
+            _embed_crops(model, crops) @ _embed_prompts(model, tokenizer, [each.text for each in prompts]).T
         ).numpy()
     scenes = int(crops.scenes.max()) + 1
-    present = np.zeros((scenes, len(asked)), np.bool_)
+    present = np.zeros((scenes, len(prompts)), np.bool_)
     np.logical_or.at(present, crops.scenes, wanted)
     absent = ~present & (generator.random(present.shape) < 0.08)
     scores, tried = [], np.linspace(0.05, 0.95, 181)
-    for even in tried:
-        chosen = cosine > even
+    for candidate in tried:
+        chosen = cosine > candidate
         parts = []
         for kind in range(3):
             counts = present[crops.scenes] & (kinds == kind)
@@ -250,7 +254,7 @@ def _embed_crops(model: transformers.CLIPModel, crops: Crops) -> torch.Tensor:
 
 
 def _embed_prompts(model: transformers.CLIPModel, tokenizer: Any, prompts: list[str]) -> torch.Tensor:
-    """As the pipeline embeds them: the mean over its templates."""
+    """Embed prompts as the pipeline does: the mean over its templates."""
     texts = [template.replace("{}", prompt) for prompt in prompts for template in DEFAULT_TEMPLATES]
     ids = tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH)["input_ids"]
     each = torch.nn.functional.normalize(
@@ -260,7 +264,7 @@ def _embed_prompts(model: transformers.CLIPModel, tokenizer: Any, prompts: list[
 
 
 def _which(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Cross entropy of the items among the pairs, the colours, and the shapes: it teaches faster than yes and no."""
+    """Cross entropy of the items among the pairs, colours and shapes: it trains faster than the sigmoid loss."""
     items = wanted[:, : len(PAIRS)].any(dim=1)
     start, total = 0, torch.zeros(())
     for count in (len(PAIRS), len(COLOURS), len(SHAPES)):
@@ -271,7 +275,7 @@ def _which(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 def _where(logits: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
-    """Cross entropy of what the patches say of their cells, (n, patches, cells), and the truth, (n, 12, 12)."""
+    """Cross entropy of the predicted coverage, (n, patches, cells), and the true one, (n, 12, 12)."""
     side, cells = SIDE_PX // PATCH_PX, CELLS * PATCH_PX // SIDE_PX
     laid = logits.reshape(-1, side, side, cells, cells).transpose(2, 3).reshape(-1, CELLS, CELLS)
     return torch.nn.functional.binary_cross_entropy_with_logits(laid, covered)
@@ -280,7 +284,7 @@ def _where(logits: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
 def _augment(
     pictures: NDArray[np.uint8], coverage: NDArray[np.float32], generator: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Turn, mirror and light crops; (n, h, w, 3) uint8 BGR to (n, 3, h, w) float32 RGB, normalised."""
+    """Rotate, mirror and brighten crops: (n, h, w, 3) uint8 BGR to (n, 3, h, w) float32 RGB, normalised."""
     turns = int(generator.integers(4))
     pictures, coverage = (np.rot90(each, turns, axes=(1, 2)) for each in (pictures, coverage))
     if generator.integers(2):

@@ -1,4 +1,4 @@
-"""A one-class YOLOv8-seg of small width, trained with ultralytics' own trainer on scenes with exact masks."""
+"""Train a narrow one-class YOLOv8-seg by ultralytics' trainer, on drawn scenes with exact masks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))  # ultralytics would take one thread only
+os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))  # ultralytics would use only one thread
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
 import cv2
@@ -22,14 +22,14 @@ from ultralytics.utils.torch_utils import strip_optimizer
 from fastsam_trt.demo import Scene, draw_scene
 
 SIDE_PX = 320
-SCALE = [0.33, 0.1875, 512]  # depth, width, most channels: 1.3 M parameters
+SCALE = [0.33, 0.1875, 512]  # depth, width, maximum channels: 1.3 M parameters
 MASK_STRIDE = 2
-THRESHOLDS = {"conf": 0.4, "iou": 0.6}  # shapes of one scene overlap less than the parts that FastSAM looks for
-FEWEST_PIXELS = 48  # a sliver with fewer visible pixels is no label
+THRESHOLDS = {"conf": 0.4, "iou": 0.6}  # shapes of a scene overlap less than the parts that FastSAM segments
+FEWEST_PIXELS = 48  # items with fewer visible pixels get no label
 
 
 class SceneDataset(torch.utils.data.Dataset[dict[str, Any]]):
-    """Scenes drawn once, and turned, mirrored and lit anew each time they are read."""
+    """Scenes that are drawn once, and rotated, mirrored and brightened at random whenever they are read."""
 
     def __init__(self, first_seed: int, count: int) -> None:
         self.samples = [_sample(draw_scene(first_seed + i, SIDE_PX, SIDE_PX, items=(1, 7))) for i in range(count)]
@@ -39,7 +39,7 @@ class SceneDataset(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One sample in the form of ultralytics' segmentation datasets."""
+        """One sample in the format of ultralytics' segmentation datasets."""
         frame, labels = self.samples[index]
         turns, mirror = int(self._generator.integers(4)), bool(self._generator.integers(2))
         frame, labels = np.rot90(frame, turns), np.rot90(labels, turns)
@@ -66,14 +66,14 @@ class SceneDataset(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 def _sample(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A scene as its frame and one picture of labels: 0 is background, i + 1 is item i."""
+    """The frame of a scene and a map of labels: 0 is background, i + 1 is item i."""
     numbers = np.arange(1, len(scene.items) + 1, dtype=np.uint8)
     labels: NDArray[np.uint8] = (scene.masks * numbers[:, None, None]).max(axis=0)
     return scene.frame, labels
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    """Centre x, y, width and height of a mask, as parts of the side."""
+    """Centre x, y, width and height of a mask, relative to the side."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     return (
@@ -85,14 +85,14 @@ def _box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
 
 
 class Loader(torch.utils.data.DataLoader[dict[str, Any]]):
-    """A plain loader with the one thing more that the trainer asks of its own."""
+    """A plain loader with the additional method that the trainer calls."""
 
     def reset(self) -> None:
-        """Nothing is prefetched that would be stale."""
+        """Do nothing: no batch is prefetched."""
 
 
 class SceneTrainer(SegmentationTrainer):
-    """ultralytics' trainer on scenes in memory. Quality is measured afterwards, on the exported file."""
+    """ultralytics' trainer on scenes in memory. Accuracy is measured afterwards, on the exported file."""
 
     scenes: SceneDataset
 
@@ -101,7 +101,7 @@ class SceneTrainer(SegmentationTrainer):
         return {"train": "scenes", "val": "scenes", "nc": 1, "names": {0: "object"}, "channels": 3}
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader:
-        """The scenes, whatever is asked for."""
+        """A loader of the scenes; the path and mode are ignored."""
         return Loader(
             self.scenes,
             batch_size,
@@ -112,37 +112,37 @@ class SceneTrainer(SegmentationTrainer):
         )
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Compute in bf16 where the processor does so natively.
+        """Compute in bf16 if the CPU supports it natively.
 
-        The trainer offers that on GPUs only. It calls this inside the context that switches mixed precision, which
-        restores the state when the step is over.
+        The trainer offers mixed precision on GPUs only. It calls this method inside the context of mixed precision,
+        which restores the state after the step.
         """
-        torch.set_num_threads(os.cpu_count() or 1)  # the trainer leaves one
+        torch.set_num_threads(os.cpu_count() or 1)  # the trainer sets one thread
         if torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001 - it has no public name
             torch.set_autocast_dtype("cpu", torch.bfloat16)
             torch.set_autocast_enabled("cpu", True)
         return super().preprocess_batch(batch)
 
     def validate(self) -> tuple[dict[str, float], float]:
-        """No validation while training; the last epoch counts."""
+        """Skip validation during training; the last epoch is the result."""
         return {}, float(self.epoch)
 
     def final_eval(self) -> None:
-        """Keep the averaged weights only."""
+        """Keep only the averaged weights."""
         strip_optimizer(self.last)
 
 
 def train(folder: Path, *, scenes: int, epochs: int, seed: int) -> Path:
-    """Train.
+    """Train the model.
 
     Args:
-        folder: For the checkpoint and its log.
-        scenes: How many scenes are drawn.
-        epochs: How often each is seen.
-        seed: Of scenes, weights and order.
+        folder: Folder for the checkpoint and its log.
+        scenes: Number of scenes.
+        epochs: Number of epochs.
+        seed: Seed of scenes, weights and order.
 
     Returns:
-        The checkpoint, in ultralytics' form.
+        The checkpoint, in ultralytics' format.
     """
     layout = Path(ultralytics.__file__).parent / "cfg" / "models" / "v8" / "yolov8-seg.yaml"
     config = folder / "demo-seg.yaml"

@@ -1,4 +1,4 @@
-"""The export wing: PyTorch models to ONNX files that explain themselves, each with its proof of parity."""
+"""Export PyTorch models to self-describing ONNX files, each with a record of its parity with PyTorch."""
 
 from pathlib import Path
 

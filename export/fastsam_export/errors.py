@@ -9,11 +9,11 @@ from fastsam_engine.errors import RequestError, WorkError
 
 
 class UnknownExportError(RequestError, ValueError):
-    """A name that no family exports."""
+    """A model name, weights or a precision that can't be exported."""
 
 
 class WeightsNotFoundError(RequestError, FileNotFoundError):
-    """Weights that are not there, or can't be fetched."""
+    """Weights that do not exist, or can't be fetched."""
 
     def __init__(self, weights: str, found: str) -> None:
         super().__init__(f"weights {weights!r}: {found}; give a file or folder with --weights")
@@ -28,11 +28,11 @@ class CalibrationError(RequestError, ValueError):
 
 
 class ExportError(WorkError, RuntimeError):
-    """An export that could not be made."""
+    """A model that can't be exported."""
 
 
 class ParityError(WorkError, ArithmeticError):
-    """An exported graph that does not compute what it should: what PyTorch does, or its fp32 self. It is not kept."""
+    """An exported graph whose outputs differ from those of PyTorch, or of its fp32 graph. The file is deleted."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class ParityError(WorkError, ArithmeticError):
 
 
 class NotFiniteError(ParityError):
-    """An exported graph that gives NaN or infinite numbers."""
+    """An exported graph with NaN or infinite outputs."""
 
     def __init__(self, graph: str, output: str, count: int, inputs: str) -> None:
         WorkError.__init__(

@@ -1,4 +1,4 @@
-"""export_model: from a name to proven files in their place."""
+"""Export a model by name, or from weights, to proven files in the model store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastsam_engine.store.home_folder import expand_user
 from fastsam_engine.store.model_store import models_folder
 from fastsam_export.errors import CalibrationError, ExportError, UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
-from fastsam_export.fp16.convert import halve
+from fastsam_export.fp16.convert import convert_to_fp16
 from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_export.int8.quantise import FAMILIES as INT8_FAMILIES
 from fastsam_export.int8.quantise import quantise
@@ -37,37 +37,38 @@ def export_model(
     class_agnostic: bool | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
-    """Export a model, prove its parity with PyTorch, and put its files into place.
+    """Export a model, prove its parity with PyTorch, and install its files.
 
     Args:
         name: A published name (`yolov8n-seg`, `fastsam-s`, `clip-vit-base-patch32`), or any name with `weights`.
-        weights: Local file or folder, or a hub id; None: fetched by the name.
-        imgsz: (height, width) of the default input, px; None: the model's own.
-        out: Folder for the files; None: `$FASTSAM_TRT_HOME/models/<name>`, or `<name>-fp16` or `-int8`, so that a
-            model can be installed in all.
-        precision: Of the graphs. fp16 and int8 are made from the fp32 graph once that is proven, and compared with it;
-            inputs and outputs stay as they are.
-        calibration: Folder of images like those that the model will see, for int8 and only for it.
-        defaults: Thresholds to record in place of the family's, such as `conf` or `iou`.
-        class_agnostic: Whether the model's classes say nothing of what a segment shows, as FastSAM's one does not; such
-            a model gets FastSAM's thresholds, and its segments no label. None: so for FastSAM itself (YOLO only).
-        step: Told, in a few words, what begins.
+        weights: Local file or folder, or a hub id; None: fetched by name.
+        imgsz: (height, width) of the default input, px; None: the model's default.
+        out: Folder for the files; None: `$FASTSAM_TRT_HOME/models/<name>`, with the suffix `-fp16` or `-int8` for these
+            precisions, so that a model can be installed in several.
+        precision: Precision of the graphs. fp16 and int8 graphs are made from the proven fp32 graph and compared with
+            it; their inputs and outputs stay the same.
+        calibration: Folder of images like those that the model will see. Required for int8, refused otherwise.
+        defaults: Thresholds to record instead of the family's, such as `conf` or `iou`.
+        class_agnostic: Whether the classes do not name what a segment shows, as with FastSAM's single class. Such a
+            model gets FastSAM's thresholds, and its segments have no label. None: only for FastSAM itself (YOLO only).
+        step: Called with a short description when a step begins.
 
     Returns:
-        The files, each with its spec. A failed export leaves what was there before.
+        The files, each with its spec. If an export fails, earlier files stay untouched.
 
     Raises:
         UnknownExportError: No family exports that.
         PackagesMissingError: The export extra is not installed.
         CalibrationError: Calibration images are missing, too few or unreadable.
         ExportError: The model can't be exported.
-        WeightsNotFoundError, ParityError: See there.
+        WeightsNotFoundError: The weights do not exist, or can't be fetched.
+        ParityError: An exported graph computes something else than PyTorch.
     """
     if precision not in get_args(ExportPrecision):
         raise UnknownExportError(f"expected precision {' or '.join(get_args(ExportPrecision))}, found {precision!r}")
     published = CATALOG.get(name.lower())
     family = _family(name, weights)
-    pictures = _calibration(calibration, precision, family)
+    pictures = _calibration_pictures(calibration, precision, family)
     missing = [package for package in family.packages if not version(package)]
     if missing:
         raise PackagesMissingError(missing, "cpu,export")
@@ -78,29 +79,31 @@ def export_model(
     folder = out or models_folder() / (request.name if precision == "fp32" else f"{request.name}-{precision}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as staging:
-        made = family.export(request, Path(staging), step)
+        exported = family.export(request, Path(staging), step)
         if precision == "fp16":
-            made = halve(made, step)
+            exported = convert_to_fp16(exported, step)
         elif pictures is not None:
-            made = quantise(made, pictures, step)
+            exported = quantise(exported, pictures, step)
         folder.mkdir(exist_ok=True)
-        step("putting files into place")
-        placed = []
-        for each in made:
-            target = folder / each.path.name
-            each.path.replace(target)
-            placed.append(Exported(target, each.spec))
-    return placed
+        step("installing the files")
+        installed = []
+        for file in exported:
+            target = folder / file.path.name
+            file.path.replace(target)
+            installed.append(Exported(target, file.spec))
+    return installed
 
 
-def _calibration(folder: Path | None, precision: ExportPrecision, family: Family) -> CalibrationPictures | None:
-    """The calibration pictures of an export in int8; what can't be done is refused before anything is made."""
+def _calibration_pictures(
+    folder: Path | None, precision: ExportPrecision, family: Family
+) -> CalibrationPictures | None:
+    """The calibration pictures of an int8 export; wrong requests are refused before any work."""
     if precision != "int8":
         if folder is not None:
-            raise CalibrationError(folder, "--precision int8, which alone calibrates", precision)
+            raise CalibrationError(folder, "--precision int8, the only one that calibrates", precision)
         return None
     if family.name not in INT8_FAMILIES:
-        raise ExportError(f"int8: expected a model of {', '.join(INT8_FAMILIES)}, found one of {family.name}")
+        raise ExportError(f"int8: expected a model of family {', '.join(INT8_FAMILIES)}, found {family.name}")
     if folder is None:
         raise CalibrationError(None, "a folder of images like those that the model will see", "none")
     return CalibrationPictures.of(expand_user(folder))
@@ -120,5 +123,5 @@ def _family(name: str, weights: str | Path | None) -> Family:
         if family.recognises(Path(weights)):
             return family
     raise UnknownExportError(
-        f"expected weights of a family among {', '.join(families)}, found {str(weights)!r}, which is of none"
+        f"expected weights of a model of {', '.join(families)}, found {str(weights)!r}, which is none of them"
     )

@@ -1,4 +1,4 @@
-"""The registry of families: what an export asks for, and who makes it."""
+"""The registry of model families that can be exported, and the request for an export."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class ExportRequest:
     """What to export.
 
     Attributes:
-        name: Short name that the model gets.
-        weights: Local file or folder, or the name or hub id to fetch it by.
-        imgsz: (height, width) of the default input, px; None: the model's own.
-        defaults: Thresholds to record in place of the family's.
-        class_agnostic: Whether the classes say nothing; None: what the weights say (YOLO models only).
+        name: Short name of the exported model.
+        weights: Local file or folder, or the name or hub id to fetch.
+        imgsz: (height, width) of the default input, px; None: the model's default.
+        defaults: Thresholds to record instead of the family's.
+        class_agnostic: Whether the classes do not name what a segment shows; None: as the weights say (YOLO only).
     """
 
     name: str
@@ -34,11 +34,11 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One file that an export made.
+    """One exported file.
 
     Attributes:
         path: The file.
-        spec: Its spec, parity record included; None for a file that is no graph.
+        spec: Its spec with the parity record; None if the file is not a graph.
     """
 
     path: Path
@@ -46,15 +46,15 @@ class Exported:
 
 
 class Family(ABC):
-    """Models of one kind, and how they are exported."""
+    """A family of models, and how they are exported."""
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
-    """Distributions that exporting needs, all of them in the extra [export]."""
+    """Distributions that an export needs; the extra [export] installs all of them."""
 
     @abstractmethod
     def recognises(self, weights: Path) -> bool:
-        """Whether a local file or folder holds a model of this family, judged without loading it."""
+        """Whether a local file or folder is a model of this family. The weights are not loaded."""
 
     @abstractmethod
     def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
@@ -62,13 +62,13 @@ class Family(ABC):
 
         Args:
             request: What to export.
-            folder: Where the files go. What is left in it besides the files returned is thrown away.
-            step: Told, in a few words, what begins.
+            folder: Folder for the files. Other files in it are deleted afterwards.
+            step: Called with a short description when a step begins.
 
         Raises:
-            WeightsNotFoundError: The weights are not there.
-            ExportError: They are of another family, or can't be exported.
-            ParityError: The exported graph computes something else.
+            WeightsNotFoundError: The weights do not exist, or can't be fetched.
+            ExportError: They belong to another family, or can't be exported.
+            ParityError: The exported graph computes something else than PyTorch.
         """
 
 
@@ -83,6 +83,6 @@ def register(family: type[Family]) -> type[Family]:
 
 @cache
 def all_families() -> dict[str, Family]:
-    """Every family of this folder, by name; loading this loads no training framework."""
+    """Every family by name. This imports no training framework."""
     import_modules("fastsam_export.families")
     return dict(_REGISTERED)

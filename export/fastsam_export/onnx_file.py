@@ -1,4 +1,4 @@
-"""Writing the spec into an ONNX file, and hashing files."""
+"""Write the spec into an ONNX file, hash weights, and list package versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastsam_engine.spec.model_spec import METADATA_KEY, ModelSpec
 
 
 def write_spec(path: Path, spec: ModelSpec) -> None:
-    """Put a spec into an ONNX file's metadata, in place of any that is there."""
+    """Write a spec into the metadata of an ONNX file, replacing an earlier one."""
     import onnx
 
     model = onnx.load(str(path))
@@ -21,7 +21,7 @@ def write_spec(path: Path, spec: ModelSpec) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, or of the weights files of a folder in order of their names; empty where there are none."""
+    """SHA-256 of a file, or of the weights files of a folder in order of their names; empty if there are none."""
     files = (
         [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in (".safetensors", ".bin"))
     )
@@ -34,5 +34,5 @@ def sha256(path: Path) -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of the packages that made an export."""
+    """Versions of the packages that take part in an export."""
     return {package: metadata.version(package) for package in ("fastsam-trt", "torch", "onnx", *packages)}

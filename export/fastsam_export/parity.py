@@ -1,4 +1,4 @@
-"""Parity: the same inputs through PyTorch and through the exported graph, and how far apart the answers are."""
+"""Compare the outputs of an exported graph with those of PyTorch on the same inputs: metrics, inputs, record."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ TEXTS = (
     "",
     "word " * 200,
 )
-"""Texts to compare on: plain, long, empty, and of other scripts."""
+"""Texts to compare on: plain, long, empty, and in other scripts."""
 
 
 class ParityRecorder:
-    """Gathers the worst figures over inputs and backends. `max_*` figures are bounded above, `min_*` below."""
+    """Collects the worst metrics over inputs and backends. `max_*` metrics have an upper bound, `min_*` a lower one."""
 
     def __init__(self, tolerance: Mapping[str, float]) -> None:
         self._tolerance = dict(tolerance)
         self._worst: dict[str, float] = {}
         self._inputs: list[str] = []
 
-    def add(self, inputs: str, figures: Mapping[str, float]) -> None:
-        """Take the figures of one comparison; NaN counts as the worst there is."""
+    def add(self, inputs: str, metrics: Mapping[str, float]) -> None:
+        """Add the metrics of one comparison; NaN counts as the worst value."""
         if inputs not in self._inputs:
             self._inputs.append(inputs)
-        for name, figure in figures.items():
+        for name, metric in metrics.items():
             high = name.startswith("max_")
-            value = float(figure) if np.isfinite(figure) else float("inf" if high else "-inf")
+            value = float(metric) if np.isfinite(metric) else float("inf" if high else "-inf")
             worse = max if high else min
             self._worst[name] = worse(self._worst.get(name, value), value)
 
     def close(self, graph: str, reference: str = "PyTorch") -> Parity:
-        """The record of a comparison with `reference`.
+        """The record of the comparison with `reference`.
 
         Raises:
-            ParityError: A figure is out of its bound, or was never taken.
+            ParityError: A metric is beyond its bound, or was never measured.
         """
         missed = []
         for name, bound in self._tolerance.items():
-            figure = self._worst.setdefault(name, float("nan"))
-            if not (figure <= bound if name.startswith("max_") else figure >= bound):
+            metric = self._worst.setdefault(name, float("nan"))
+            if not (metric <= bound if name.startswith("max_") else metric >= bound):
                 missed.append(name)
         if missed:
             raise ParityError(graph, self._worst, self._tolerance, missed, reference)
@@ -61,14 +61,14 @@ class ParityRecorder:
 
 
 def fp32_sessions(path: Path) -> list[Session]:
-    """The graph opened in fp32 on every backend that this machine has on its processor.
+    """Open a graph in fp32 on every backend that runs on this machine's CPU.
 
     Raises:
-        BackendUnavailableError: There is none, so parity can't be shown.
+        BackendUnavailableError: There is no such backend, so parity can't be checked.
     """
     ready = [name for name, backend in all_backends().items() if "cpu" in backend.readiness().devices]
     if not ready:
-        raise BackendUnavailableError("auto", "parity needs one on the processor", "pip install 'fastsam-trt[cpu]'")
+        raise BackendUnavailableError("auto", "parity needs one on the CPU", "pip install 'fastsam-trt[cpu]'")
     return [open_session(path, backend=name, device="cpu", precision="fp32") for name in ready]
 
 
@@ -80,12 +80,12 @@ def min_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def max_abs(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Largest difference between two arrays of one shape."""
+    """Largest absolute difference between two arrays of the same shape."""
     return float(np.abs(a.astype(np.float64) - b).max())
 
 
 def max_rel(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Largest difference between two arrays of one shape, as a part of the largest value of the first."""
+    """Largest absolute difference between two arrays of the same shape, divided by the largest magnitude of `a`."""
     return max_abs(a, b) / max(float(np.abs(a).max()), 1e-12)
 
 
@@ -95,7 +95,7 @@ def compare_queries(
     masks_a: NDArray[np.float32],
     masks_b: NDArray[np.float32],
 ) -> dict[str, float]:
-    """Differences of two answers of a model of queries: class logits (n, q, c) and mask logits (n, q, h, w)."""
+    """Compare two outputs of a model with queries: class logits (n, q, c) and mask logits (n, q, h, w)."""
     return {
         "max_rel_class_logit": max_rel(classes_a, classes_b),
         "max_rel_mask_logit": max_rel(masks_a, masks_b),
@@ -105,7 +105,7 @@ def compare_queries(
 
 
 def synthetic_pictures(count: int, height: int, width: int, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Drawn pictures with edges, gradients and noise at several scales: `count` of (height, width, 3) uint8."""
+    """Draw `count` pictures, (height, width, 3) uint8, with edges, gradients and noise at several scales."""
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     pictures = []
@@ -125,5 +125,5 @@ def synthetic_pictures(count: int, height: int, width: int, seed: int = 0) -> li
 
 
 def describe(sessions: Sequence[Session]) -> str:
-    """The backends of sessions, in words."""
+    """The names of the backends of sessions, for a record."""
     return " and ".join(session.backend for session in sessions)

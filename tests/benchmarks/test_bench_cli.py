@@ -1,4 +1,4 @@
-"""`fastsam-trt bench` as a user runs it, on small exact models and for moments."""
+"""The command `fastsam-trt bench` on small exact models, for fractions of a second."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SMALL = ("--model", "colours", "--clip", "clip-colours", "--quick", "--seconds"
 
 @pytest.fixture(autouse=True)
 def small_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ceilings of tiny probes: here they need not be right."""
+    """Measure ceilings with tiny probes; the values do not matter here."""
     monkeypatch.setattr(cell_limits, "measure_ceilings", partial(ceilings.measure_ceilings, probes=_PROBES))
     monkeypatch.setattr(ceilings, "_host_sets", lambda: [1 << 20])
 
@@ -63,7 +63,7 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) ->
 
 def _read(folder: Path) -> BenchRun:
     results = read_results(folder / "results.jsonl")
-    assert results.remarks == ()
+    assert results.notes == ()
     return results.runs[-1]
 
 
@@ -136,8 +136,8 @@ def test_frames_come_from_a_video(tmp_path: Path, write_video: Any) -> None:
     assert {cell.frame for cell in _read(tmp_path).of(Cell)} == {(128, 160)}
 
 
-def test_what_auto_makes_the_same_is_measured_once(tmp_path: Path) -> None:
-    """ONNX Runtime on a processor computes in fp32 either way."""
+def test_auto_that_equals_a_named_precision_is_measured_once(tmp_path: Path) -> None:
+    """ONNX Runtime computes both in fp32 on a CPU."""
     asked = ("--backend", "onnxruntime", "--precision", "auto,fp32", "--scenario", "single,cold,sweep", "--crops", 0)
     assert _run(*_SMALL, *asked, "--out", tmp_path) == 0
     run = _read(tmp_path)
@@ -196,7 +196,7 @@ def test_blocks_that_the_host_disturbed_are_timed_again_and_do_not_count(
 # What stops half-way
 
 
-def test_an_interrupt_leaves_whole_lines_and_reports_that_say_so(
+def test_an_interrupt_keeps_complete_lines_and_the_reports_note_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure, blocks = MeasuredCell.measure, []
@@ -213,8 +213,8 @@ def test_an_interrupt_leaves_whole_lines_and_reports_that_say_so(
     assert run.partial
     assert {cell.id for cell in run.of(Cell)} == set(run.run.planned)
     assert all("stopped after 1 of 3 passes" in cell.warnings for cell in run.of(Cell))
-    assert "stopped half-way" in (tmp_path / "report.md").read_text()
-    assert "stopped half-way" in (tmp_path / "report.html").read_text()
+    assert "stopped before its end" in (tmp_path / "report.md").read_text()
+    assert "stopped before its end" in (tmp_path / "report.html").read_text()
     assert "partial" in capsys.readouterr().err
 
 
@@ -227,10 +227,10 @@ def test_an_interrupt_before_anything_was_measured_still_gives_reports(
     monkeypatch.setattr(MeasuredCell, "measure", interrupted)
     assert _run(*_SMALL, "--scenario", "single", "--crops", 0, "--out", tmp_path) == 130
     assert _read(tmp_path).missing != ()
-    assert "stopped half-way" in (tmp_path / "report.md").read_text()
+    assert "stopped before its end" in (tmp_path / "report.md").read_text()
 
 
-def test_a_cell_that_fails_is_told_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_that_fails_is_reported_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measure = MeasuredCell.measure
 
     def failing(self: MeasuredCell, warmup_s: float, block_s: float) -> None:
@@ -261,9 +261,7 @@ def test_crops_without_a_clip_model_are_refused_before_any_work(
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
-def test_without_a_clip_model_crops_that_nobody_asked_for_are_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_clip_model_default_crops_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--model", "colours", "--quick", "--seconds", 0.06, "--scenario", "single", "--sizes", "64x64")
     assert _run(*options, "--out", tmp_path) == 0
     assert {cell.crops for cell in _read(tmp_path).of(Cell)} == {0}
@@ -278,8 +276,8 @@ def test_a_batch_beyond_the_models_range_is_refused(
     save(segmenter_graph(), home / "models" / "fixed" / "fixed.onnx", spec)
     options = ("--model", "fixed", "--quick", "--crops", 0, "--out", tmp_path)
     error = _fails(capsys, 2, *options, "--batch", "1,8")
-    assert error.endswith("error: batch: expected 1 to 4 frames a run of fixed on openvino, found 8") or (
-        "expected 1 to 4 frames a run of fixed on onnxruntime, found 8" in error
+    assert error.endswith("error: batch: expected 1 to 4 frames per run of fixed on openvino, found 8") or (
+        "expected 1 to 4 frames per run of fixed on onnxruntime, found 8" in error
     )
     assert not (tmp_path / "results.jsonl").exists()
     bench = Bench([BenchOptions(("fixed",), crops=(0,), scenarios=("offline",), quick=True)])
@@ -324,7 +322,7 @@ def test_without_the_extra_the_bench_names_it(
     assert "pip install 'fastsam-trt[bench]'" in _fails(capsys, 2, *_SMALL, "--out", tmp_path)
 
 
-def test_without_nvidia_ml_py_figures_of_gpus_are_left_out_with_a_remark(
+def test_without_nvidia_ml_py_gpu_statistics_are_left_out_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
@@ -341,7 +339,7 @@ def test_all_that_is_installed_and_the_demo_is_measured_by_default(home: Path) -
     assert [each.model for each in plan.Plan.of(BenchOptions(crops=(0,))).models] == ["demo-seg"]
 
 
-def test_two_files_that_say_the_same_name_keep_apart(home: Path) -> None:
+def test_two_files_with_the_same_model_name_stay_distinct(home: Path) -> None:
     shutil.copytree(home / "models" / "colours", home / "models" / "again")
     options = BenchOptions(("colours", "again"), crops=(0,), scenarios=("single",), quick=True)
     names = {cell.opened.name for cell in Bench([options])._cells}
@@ -349,7 +347,7 @@ def test_two_files_that_say_the_same_name_keep_apart(home: Path) -> None:
 
 
 def test_requests_that_share_a_run_take_turns(home: Path) -> None:
-    """Cells of a short request are seen as long as those of a long one."""
+    """Cells of a short request are measured over the same time as those of a long one."""
     sizes = ((96, 128), (128, 192))
     requests = [
         BenchOptions(("colours",), crops=(0,), scenarios=("single",), sizes=sizes, seconds=0.03, quick=True),
@@ -369,7 +367,7 @@ def test_requests_that_share_a_run_take_turns(home: Path) -> None:
 
 @pytest.mark.parametrize("other", [{"seconds": 2.0}, {"seconds": 1.0, "quick": True}])
 def test_requests_of_other_lengths_can_not_share_a_run(home: Path, other: dict[str, Any]) -> None:
-    with pytest.raises(OptionError, match="seconds: expected the same, as is --quick, in all requests of a run"):
+    with pytest.raises(OptionError, match="seconds: expected the same value, and the same --quick, in all requests"):
         Bench([BenchOptions(("colours",), crops=(0,), seconds=1.0), BenchOptions(("colours",), crops=(0,), **other)])
 
 
@@ -382,7 +380,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "made" / "results.jsonl"
 
 
-def test_reports_are_made_of_files_alone(results: Path, tmp_path: Path) -> None:
+def test_reports_need_only_files(results: Path, tmp_path: Path) -> None:
     assert _run("--from", results, "--out", tmp_path / "again") == 0
     assert sorted(each.name for each in (tmp_path / "again").iterdir()) == ["report.html", "report.md"]
 
@@ -406,7 +404,7 @@ def test_the_short_table_goes_between_the_markers(
 def test_a_slow_stage_is_named_and_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On times that are drawn, through all that stands between a call and the comparison."""
+    """With random times, through everything between a call and the comparison."""
     means = {"capture": 1.2, "preprocess": 0.4, "engine": 9.0, "postprocess": 0.7, "select": 0.1, "decode": 1.5}
 
     def draw(seed: int, slower: float) -> None:
@@ -442,7 +440,7 @@ def test_a_slow_stage_is_named_and_nothing_else(
 def test_a_stage_that_sleeps_is_named(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On real times: the whole way from the code that is slow to the comparison."""
+    """With real times: from slow code to the comparison."""
     prepare = FramePreprocessor.prepare
 
     def slow(self: FramePreprocessor, *frame: Any) -> Any:
@@ -456,7 +454,7 @@ def test_a_stage_that_sleeps_is_named(
     assert "preprocess" in capsys.readouterr().out
 
 
-def test_the_lines_are_what_the_contract_says(results: Path) -> None:
+def test_lines_follow_the_schema(results: Path) -> None:
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert {line["schema"] for line in lines} == {"fastsam-trt.bench/1"}
     assert len({line["run"] for line in lines}) == 1
@@ -467,7 +465,7 @@ def test_the_lines_are_what_the_contract_says(results: Path) -> None:
     )
 
 
-def test_help_says_what_the_scenarios_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_explains_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--help") == 0
     told = capsys.readouterr().out
     for scenario in plan.SCENARIOS:

@@ -1,10 +1,9 @@
-"""Comparisons of results: noise is not named, what changed is, and a stage is not told twice."""
+"""Comparisons of results: changes are reported, noise is not, and no change is reported twice."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import math
 import random
 from collections.abc import Iterable
@@ -12,9 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from fastsam_bench.report.compare_text import describe
-from fastsam_bench.results.compare import WHOLE, Comparison, compare
+from fastsam_bench.report.comparison_text import describe
 from fastsam_bench.results.compared_time import ComparedTime, student_t
+from fastsam_bench.results.comparison import WHOLE, Comparison, compare
 from fastsam_bench.results.records import Cell, End, Failed, Interval, Run, Sweep
 from fastsam_bench.results.runs import BenchRun, Results
 from support import made_bench
@@ -54,7 +53,7 @@ def test_processes_that_differ_more_widen_the_bound() -> None:
 
 
 def test_intervals_alone_would_name_noise() -> None:
-    """What the stricter rule is for: with the plain one, equal runs that differ a little as processes do are named."""
+    """With the plain rule, equal runs that differ as processes do would be reported; the stricter rule prevents it."""
     runs = [made_bench.results(seed, names=NAMES, between=0.03) for seed in range(12)]
     plain = [_apart(a, b) for a, b in itertools.combinations(runs, 2)]
     strict = [bool(compare(a, b).changes) for a, b in itertools.combinations(runs, 2)]
@@ -113,7 +112,7 @@ def test_equal_files_and_empty_ones() -> None:
     assert (same.changes, same.together, same.only_before, same.only_after) == ((), 1.0, (), ())
     assert same.agreeing == same.whole_calls == len(NAMES)
     empty = compare(Results(()), Results(()))
-    assert (empty.changes, empty.figures) == ((), 0)
+    assert (empty.changes, empty.times_compared) == ((), 0)
     assert "nothing changed beyond the noise" in describe(empty)
 
 
@@ -138,26 +137,26 @@ def test_a_stage_of_one_side_is_listed() -> None:
     assert compare(before, after).only_before == (f"{first.id}: select",)
 
 
-def test_machines_versions_and_partial_runs_are_said_at_the_top() -> None:
+def test_notes_name_machines_versions_and_partial_runs_first() -> None:
     before = made_bench.results(1, names=NAMES)
     host = dataclasses.replace(made_bench.HOST, cores=4, versions={"fastsam-trt": "0.1.0", "openvino": "2027.1"})
     (run,) = made_bench.results(2, names=NAMES, host=host).runs
     records = (dataclasses.replace(run.of(Cell)[0], steady=False), *run.of(Cell)[1:])
     compared = compare(before, Results((dataclasses.replace(run, end=None, records=records),), ("a line was cut",)))
-    assert compared.remarks == (
+    assert compared.notes == (
         "a line was cut",
         "cores differs: 2 before, 4 after",
         "openvino differs: 2026.4.1 before, 2027.1 after",
-        "after: run run-2 was stopped half-way",
-        f"after: 1 cells of run run-2 had not settled: {NAMES[0]}",
+        "after: run run-2 was stopped before its end",
+        f"after: 1 cells of run run-2 were not steady: {NAMES[0]}",
     )
     assert describe(compared).splitlines()[1] == "note: cores differs: 2 before, 4 after"
 
 
-def test_few_figures_are_said_to_be_few() -> None:
+def test_a_note_says_that_times_are_few() -> None:
     compared = compare(*(made_bench.results(seed, names=NAMES[:1]) for seed in (1, 2)))
-    assert compared.figures == 5
-    assert compared.remarks[0].startswith("5 figures are too few")
+    assert compared.times_compared == 5
+    assert compared.notes[0].startswith("5 times are too few")
 
 
 def test_tiny_and_coarse_times_are_not_named() -> None:
@@ -168,7 +167,7 @@ def test_tiny_and_coarse_times_are_not_named() -> None:
 
 
 @pytest.mark.parametrize(("runs", "between"), [(4, 0.03), (8, 0.05), (12, 0.08)])
-def test_several_runs_a_side_tell_their_own_noise(runs: int, between: float) -> None:
+def test_several_runs_per_side_measure_their_noise(runs: int, between: float) -> None:
     target = (NAMES[1], "engine")
     sides = [
         [_side(range(first, first + runs), slower, between) for first in range(start, start + 1000, 25)]
@@ -195,7 +194,7 @@ def test_one_disturbed_run_of_several_decides_nothing() -> None:
     assert _named(compare(before, disturbed)) == {target}
 
 
-def test_runs_that_were_not_taken_in_turn_are_said() -> None:
+def test_a_note_says_that_runs_were_not_made_in_turn() -> None:
     def side(hours: range) -> Results:
         runs = _side(range(hours.start, hours.start + len(hours)), {}, 0.0).runs
         times = (f"2026-11-23T{hour:02}:00:00+00:00" for hour in hours)
@@ -206,14 +205,14 @@ def test_runs_that_were_not_taken_in_turn_are_said() -> None:
             )
         )
 
-    told = "the runs of the two sides were not taken in turn: what the machine did between them is in it"
-    assert compare(side(range(0, 8, 2)), side(range(1, 9, 2))).remarks == ()
-    assert compare(side(range(4)), side(range(4, 8))).remarks == (told,)
-    assert compare(side(range(4, 8)), side(range(4))).remarks == (told,)
-    assert told not in compare(side(range(3)), side(range(4, 8))).remarks
+    told = "the runs of the two sides were not made in turn, so changes of the machine are included"
+    assert compare(side(range(0, 8, 2)), side(range(1, 9, 2))).notes == ()
+    assert compare(side(range(4)), side(range(4, 8))).notes == (told,)
+    assert compare(side(range(4, 8)), side(range(4))).notes == (told,)
+    assert told not in compare(side(range(3)), side(range(4, 8))).notes
 
 
-def test_intervals_of_several_runs_hold_what_they_say() -> None:
+def test_intervals_of_several_runs_contain_the_true_value() -> None:
     drawn = np.random.default_rng(0)
     for runs in (4, 7, 8, 12, 24):
         times = [ComparedTime.of(_times(np.exp(0.1 * drawn.standard_normal(runs)))) for _ in range(2000)]
@@ -266,22 +265,22 @@ def test_sweeps_count_on_our_side_only() -> None:
     assert [change.case for change in changed] == [f"sweep/m/openvino/bf16/720/1280/labels/ours/{n}" for n in (10, 20)]
 
 
-def test_text_and_json_tell_the_same() -> None:
+def test_the_text_names_the_stage_and_the_whole_call_under_it() -> None:
     target = (NAMES[3], "engine")
     compared = compare(made_bench.results(1, names=NAMES), made_bench.results(2, {target: 1.5}, NAMES))
     lines = describe(compared).splitlines()
     place = lines.index("slower:")
     assert lines[place + 1].startswith(f"  {NAMES[3]}  engine  x1.")
-    assert lines[place + 2].startswith("    with it the whole call  x1.")
-    document = json.loads(json.dumps(compared.as_document()))
-    (change,) = document["changes"]
-    assert (change["case"], change["stage"]) == target
-    assert change["whole"]["stage"] == WHOLE
-    assert f"x{change['ratio']:.2f}" in lines[place + 1]
-    assert document["figures"] == compared.figures
+    assert lines[place + 2].startswith("    and with it the whole call  x1.")
+    (change,) = compared.changes
+    assert (change.case, change.stage) == target
+    assert change.whole is not None
+    assert change.whole.stage == WHOLE
+    assert f"x{change.ratio:.2f}" in lines[place + 1]
+    assert lines[0].startswith(f"{compared.times_compared} times compared")
 
 
-def test_whole_calls_that_lie_apart_do_not_agree() -> None:
+def test_whole_calls_with_separate_intervals_do_not_agree() -> None:
     slower = {(name, "engine"): 3.0 for name in NAMES[:2]}
     compared = compare(made_bench.results(1, names=NAMES), made_bench.results(2, slower, NAMES))
     assert (compared.whole_calls, compared.agreeing) == (len(NAMES), len(NAMES) - 2)

@@ -1,4 +1,4 @@
-"""The machine's ceilings, the graphs that probe them, and the limits that follow."""
+"""Ceilings of the machine, the probe graphs that measure them, and the limits of stages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROBES = (
 
 
 def ceilings(gflops: float = 100, *speeds: tuple[int, float]) -> Ceilings:
-    """Ceilings of made-up figures; a speed is a working set in bytes and 1e9 bytes a second."""
+    """Made-up ceilings; a speed is a working set in bytes, and 1e9 bytes per second."""
     speeds = speeds or ((MB, 10.0),)
     record = Ceiling(
         backend="b", device="cpu", precision="fp32", matmul_gflops=gflops, copy_gbytes=speeds[-1][1], samples={}
@@ -41,7 +41,7 @@ def ceilings(gflops: float = 100, *speeds: tuple[int, float]) -> Ceilings:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.kind)
-def test_a_probe_takes_the_operations_it_says_and_keeps_its_numbers_in_range(
+def test_a_probe_has_its_stated_operations_and_keeps_numbers_in_range(
     probe: Probe, precision: str, tmp_path: Path, backend: str
 ) -> None:
     path = write_probe(tmp_path, probe, precision)
@@ -53,7 +53,7 @@ def test_a_probe_takes_the_operations_it_says_and_keeps_its_numbers_in_range(
     assert 0.5 < float(found.item()) < 8
 
 
-def test_a_probe_is_the_row_of_products_that_it_says(tmp_path: Path) -> None:
+def test_a_probe_is_the_stated_chain_of_products(tmp_path: Path) -> None:
     probe = Probe("square", 24, depth=3)
     path = write_probe(tmp_path, probe, "fp32")
     (stored,) = onnx.load(str(path)).graph.initializer
@@ -156,7 +156,7 @@ def test_ceilings_measured_again_count_where_they_are_higher(monkeypatch: pytest
     first = [each.matmul_gflops for each in limits.measure(sessions, shown.append)]  # type: ignore[arg-type]
     assert first == [50, 70]
     assert [(each.backend, each.matmul_gflops) for each in limits.measure_again(shown.append)] == [("a", 50), ("b", 90)]
-    assert shown[-2:] == ["ceilings of a cpu fp32, once more", "ceilings of b cpu fp32, once more"]
+    assert shown[-2:] == ["ceilings of a cpu fp32 again", "ceilings of b cpu fp32 again"]
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_the_limit_is_the_longer_of_the_two_times(operations: float, nbytes: flo
 @pytest.mark.parametrize(
     ("operations", "nbytes", "measured_ms"), [(1, 1, 0), (1, 1, -1), (1, 1, float("nan")), (0, 0, 1), (-1, 5, 1)]
 )
-def test_what_has_no_limit_is_refused(operations: float, nbytes: float, measured_ms: float) -> None:
+def test_a_stage_without_a_limit_is_refused(operations: float, nbytes: float, measured_ms: float) -> None:
     with pytest.raises(OptionError, match="expected"):
         stage_limit(operations, nbytes, measured_ms, ceilings())
 
 
-def test_a_graph_is_held_to_what_it_must_move_and_runs_that_follow_each_other_add_up() -> None:
+def test_the_limit_uses_minimal_bytes_and_adds_up_over_runs() -> None:
     costs = GraphCosts((NodeCost("n", "MatMul", 2_000_000_000, 2_000_000_000, 900_000_000),), 30_000_000, 0, 20_000_000)
     once = graph_limit(costs, 40, ceilings(100, (MB, 10.0)))
     assert (once.compute_ms, once.memory_ms, once.percent) == pytest.approx((20, 5, 50))
@@ -199,7 +199,7 @@ def test_the_working_sets_of_the_host_go_beyond_its_caches_and_fit_its_memory() 
 def test_a_run_of_the_best_probe_is_near_its_limit(
     tmp_path: Path, time_ms: Callable[..., float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The chain holds together: counted, timed and held against a ceiling, the probe itself is near 100 percent."""
+    """Counting, timing and ceilings fit together: the probe itself reaches about 100 percent of its limit."""
     monkeypatch.setattr(measuring, "_host_sets", lambda: [MB])
     probe = Probe("square", 256, depth=8)
     found = measure_ceilings("onnxruntime", "cpu", "fp32", (probe, Probe("vector", 256)), samples=3)
@@ -213,7 +213,7 @@ def test_a_run_of_the_best_probe_is_near_its_limit(
 
 @pytest.fixture
 def time_ms() -> Callable[[Callable[[], object]], float]:
-    """The fastest of some runs, ms: tests share their machine."""
+    """Time of the fastest of several runs, ms, since tests share their machine."""
     import time
 
     def fastest(call: Callable[[], object]) -> float:

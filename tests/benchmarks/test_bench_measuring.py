@@ -1,4 +1,4 @@
-"""What the bench measures with: intervals, warm-ups, clocks, frames, noise, and the work of its scenarios."""
+"""Intervals, warm-ups, clocks, frames, noise and scenarios of the benchmark."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from fastsam_engine import find_graph, open_session
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
+from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.mask_source import paste
 from support.colour_models import scene
 from support.made_videos import numbered, write_made
@@ -86,7 +87,7 @@ def test_intervals_hold_the_true_median_as_often_as_they_say() -> None:
 
 
 def _drifting_runs(*, in_turn: bool) -> float:
-    """Share of cells in which two runs, one after another on a machine that drifts, agree within their intervals."""
+    """Share of cells in which two consecutive runs on a drifting machine agree within their intervals."""
     cells, blocks, agreed = 20, 10, []
     for seed in range(30):
         generator = np.random.default_rng(seed)
@@ -140,7 +141,7 @@ def test_samples_are_thinned_evenly_and_in_order() -> None:
 # Warm-ups and blocks
 
 
-def test_a_warm_up_ends_when_times_have_settled() -> None:
+def test_a_warm_up_ends_when_times_are_steady() -> None:
     times = iter([90.0, 40.0, 20.0, *[10.0] * 10_000])
 
     def call() -> dict[str, float]:
@@ -152,7 +153,7 @@ def test_a_warm_up_ends_when_times_have_settled() -> None:
     assert warm.runs >= 4
 
 
-def test_a_warm_up_that_never_settles_ends_and_says_so() -> None:
+def test_a_warm_up_that_never_gets_steady_ends_with_a_warning() -> None:
     times = iter(float(1.1**i) for i in range(100_000))
 
     def call() -> dict[str, float]:
@@ -206,17 +207,17 @@ def test_the_clock_times_the_runs_of_a_session() -> None:
     assert (clock.total("tower"), clock.shapes) == (0, {})
 
 
-def test_the_clock_times_a_method() -> None:
-    class Camera:
-        def read(self, delay_s: float) -> float:
-            time.sleep(delay_s)
-            return delay_s
-
-    camera, clock = Camera(), StageClock()
-    clock.watch(camera, "read", "capture")
-    assert camera.read(0.002) == 0.002
-    camera.read(0.002)
-    assert clock.total("capture") == sum(clock.spent["capture"]) >= 4.0
+def test_the_clock_times_clip_and_uploads_of_frames() -> None:
+    clip, uploads, clock = Clip("clip-colours"), FrameUploads(), StageClock()
+    clock.observe(clip, "clip")
+    clock.observe(clip.session, "tower")
+    clock.observe(uploads, "copy")
+    frame = uploads.register(np.zeros((64, 64, 3), np.uint8))
+    clip.embed_boxes(frame, np.array([[0, 0, 32, 32], [8, 8, 40, 40]], np.float32))
+    uploads.upload(clip.session, frame)
+    assert clock.shapes["clip"] == [{"windows": (2, 4)}]
+    assert clock.total("clip") >= clock.total("tower") > 0
+    assert clock.shapes["copy"] == [{"frame": (64, 64, 3)}]
 
 
 # Frames
@@ -230,7 +231,7 @@ def test_drawn_frames_are_the_same_every_time() -> None:
         np.testing.assert_array_equal(frame, other.capture())
 
 
-def test_a_video_begins_anew_after_its_end(
+def test_a_video_starts_again_after_its_end(
     tmp_path: Path, write_video: Callable[[Path, list[np.ndarray]], Path]
 ) -> None:
     path = write_video(tmp_path / "v.mp4", [scene(), scene(("red", 3, 3))])
@@ -274,7 +275,7 @@ def test_a_quiet_machine_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> No
     assert _noise(monkeypatch, [1.0, 1.1], [(0, 0, 0), (10, 8, 0), (10, 8, 0), (20, 16, 0)], own_s=1.9) == ()
 
 
-def test_noise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_becomes_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     (told,) = _noise(monkeypatch, [1.0, 2.0], [(0, 0, 0), (10, 0, 1), (10, 0, 1), (20, 0, 2)], own_s=5.0)
     assert "2.00 times" in told
     assert "the host took 10%" in told
@@ -295,18 +296,18 @@ def _noise(
     return noise.warnings(watch.blocks)
 
 
-def test_without_the_package_there_are_no_gpu_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_there_are_no_gpu_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     watch = GpuWatch()
     assert watch.gpus == ()
-    assert "fastsam-trt[bench]" in (watch.remark or "")
+    assert "fastsam-trt[bench]" in (watch.note or "")
     with watch.sample("cuda") as sampler:
         pass
     assert sampler.values == ()
     assert watch.used_mb("cuda") is None
 
 
-def test_a_gpu_is_asked_for_power_clock_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_power_clock_and_memory_of_a_gpu_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     class NVMLError(Exception):
         pass
 
@@ -327,7 +328,7 @@ def test_a_gpu_is_asked_for_power_clock_and_memory(monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.setitem(sys.modules, "pynvml", made)
     watch = GpuWatch()
-    assert watch.remark is None
+    assert watch.note is None
     assert [(gpu.name, gpu.memory_mb, gpu.driver) for gpu in watch.gpus] == [("NVIDIA L4", 24_000, "590.12")]
     assert watch.used_mb("cuda:0") == 1500
     assert watch.used_mb("cpu") is None
@@ -357,7 +358,7 @@ def test_a_case_travels_as_json() -> None:
 
 
 @pytest.mark.parametrize("crops", [1, 7, 40])
-def test_a_frame_has_exactly_as_many_crops_as_asked_for(opened: OpenedModel, crops: int) -> None:
+def test_a_frame_has_exactly_the_requested_crops(opened: OpenedModel, crops: int) -> None:
     scenario = make_scenario(_cell("single", crops=crops), opened)
     scenario.enter()
     block = scenario.block(0.01)
@@ -369,7 +370,7 @@ def test_a_frame_has_exactly_as_many_crops_as_asked_for(opened: OpenedModel, cro
     assert parts <= stages[WHOLE] * 1.001
 
 
-def test_without_crops_everything_is_selected_and_clip_is_not_asked(opened: OpenedModel) -> None:
+def test_without_crops_everything_is_selected_without_clip(opened: OpenedModel) -> None:
     scenario = make_scenario(_cell("single"), opened)
     scenario.enter()
     block = scenario.block(0.01)
@@ -378,7 +379,7 @@ def test_without_crops_everything_is_selected_and_clip_is_not_asked(opened: Open
     assert "clip" not in block.calls[0]
 
 
-def test_batches_find_what_single_frames_do(opened: OpenedModel) -> None:
+def test_batches_find_the_same_as_single_frames(opened: OpenedModel) -> None:
     single, offline = make_scenario(_cell("single"), opened), make_scenario(_cell("offline", batch=4), opened)
     for scenario in (single, offline):
         scenario.enter()
@@ -428,11 +429,11 @@ def test_texts_are_encoded_as_the_pipeline_does(opened: OpenedModel) -> None:
     np.testing.assert_allclose(features, opened.pipeline.clip.text.embed(["a red", "a blue"], ["{}"]), atol=1e-5)
 
 
-def test_a_sweep_has_both_sides_and_says_what_it_left_out(opened: OpenedModel) -> None:
+def test_a_sweep_has_both_sides_and_notes_what_it_left_out(opened: OpenedModel) -> None:
     found = list(measure_sweep(opened, opened.pipeline.clip, (5, 300), 2))
-    remarks = [each for each in found if isinstance(each, str)]
-    assert len(remarks) == 1
-    assert "300 segments and more are left out" in remarks[0]
+    notes = [each for each in found if isinstance(each, str)]
+    assert len(notes) == 1
+    assert "300 segments and more are left out" in notes[0]
     swept = {(each.side, each.selector, each.segments) for each in found if not isinstance(each, str)}
     assert swept == {(side, how, 5) for side in ("ours", "usual") for how in ("labels", "clip")}
 
@@ -448,7 +449,7 @@ def test_the_counts_of_a_sweep_take_turns(opened: OpenedModel) -> None:
     ]
 
 
-def test_a_child_that_fails_is_told_with_its_last_line() -> None:
+def test_a_child_that_fails_is_reported_with_its_last_line() -> None:
     case = CellCase("single", ModelCase("nothing", None, "auto", "cpu", "auto"), 1, 0, (64, 64))
     with pytest.raises(ChildFailedError, match=r"a process for memory failed: .*no model 'nothing'"):
         run_child("memory", case.to_json())

@@ -1,4 +1,4 @@
-"""Operations and bytes of graphs: small ones counted by hand, then real ones and what is published of them."""
+"""Operations and bytes of graphs: small ones counted by hand, and real ones with published numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastsam_engine.errors import PackagesMissingError  # noqa: E402
 
 
 def graph(nodes: list, given: dict[str, list], made: str, dtypes: dict | None = None, **weights: object) -> object:
-    """A model of some nodes, inputs of given shapes, and weights: arrays, or shapes of zeros."""
+    """A model with these nodes, input shapes and weights, which are arrays, or shapes of zeros."""
     dtypes = dtypes or {}
     inputs = [helper.make_tensor_value_info(n, dtypes.get(n, TensorProto.FLOAT), s) for n, s in given.items()]
     output = helper.make_tensor_value_info(made, dtypes.get(made, TensorProto.FLOAT), None)
@@ -31,7 +31,7 @@ def graph(nodes: list, given: dict[str, list], made: str, dtypes: dict | None = 
 node = helper.make_node
 
 
-def test_a_convolution_counts_its_kernel_at_each_place_of_its_output() -> None:
+def test_a_convolution_counts_its_kernel_at_each_output_position() -> None:
     conv = node("Conv", ["x", "w"], ["y"], strides=[2, 2], pads=[1, 1, 1, 1])
     costs = count(graph([conv], {"x": [1, 3, 8, 8]}, "y", w=(16, 3, 3, 3)), {})
     assert costs.by_operator == {"Conv": 2 * (16 * 4 * 4) * (3 * 3 * 3)}
@@ -43,7 +43,7 @@ def test_groups_divide_the_operations() -> None:
     assert count(graph([conv], {"x": [1, 4, 8, 8]}, "y", w=(4, 1, 3, 3)), {}).operations == 2 * (4 * 8 * 8) * 9
 
 
-def test_a_dilated_convolution_counts_its_taps_not_what_they_span() -> None:
+def test_a_dilated_convolution_counts_its_taps_not_their_span() -> None:
     conv = node("Conv", ["x", "w"], ["y"], dilations=[3, 3])
     assert count(graph([conv], {"x": [1, 2, 9, 9]}, "y", w=(5, 2, 3, 3)), {}).operations == 2 * (5 * 3 * 3) * 18
 
@@ -54,9 +54,7 @@ def test_a_convolution_along_one_axis() -> None:
 
 
 @pytest.mark.parametrize(("side", "stride", "groups"), [(2, 2, 1), (4, 2, 2), (3, 1, 1)])
-def test_a_transposed_convolution_counts_its_kernel_at_each_place_of_its_input(
-    side: int, stride: int, groups: int
-) -> None:
+def test_a_transposed_convolution_counts_its_kernel_at_each_input_position(side: int, stride: int, groups: int) -> None:
     conv = node("ConvTranspose", ["x", "w"], ["y"], strides=[stride, stride], group=groups)
     costs = count(graph([conv], {"x": [1, 8, 5, 5]}, "y", w=(8, 6 // groups, side, side)), {})
     assert costs.by_operator == {"ConvTranspose": 2 * (8 * 5 * 5) * (6 // groups * side * side)}
@@ -99,7 +97,7 @@ def test_an_einsum_of_three_is_refused() -> None:
         count(graph([einsum], {"x": [2, 2]}, "y"), {})
 
 
-def test_what_is_quantised_counts_as_what_it_was() -> None:
+def test_a_quantised_graph_has_the_same_operations() -> None:
     scale, zero = np.array(0.1, np.float32), np.array(0, np.uint8)
     nodes = [
         node("QuantizeLinear", ["x", "s", "z"], ["q"]),
@@ -118,7 +116,7 @@ def test_what_is_quantised_counts_as_what_it_was() -> None:
     assert count(model, {}).by_operator == {"QLinearConv": 2 * (4 * 6 * 6) * 27}
 
 
-def test_axes_that_are_not_fixed_take_the_lengths_that_are_given() -> None:
+def test_dynamic_axes_take_the_given_lengths() -> None:
     shape, reshape = node("Shape", ["x"], ["s"]), node("Reshape", ["c", "s"], ["r"])
     nodes = [node("Conv", ["x", "w"], ["c"]), shape, reshape, node("Conv", ["r", "w"], ["y"])]
     model = graph(nodes, {"x": ["n", 4, "h", "w"]}, "y", w=(4, 4, 1, 1))
@@ -135,7 +133,7 @@ def test_shapes_that_only_a_run_tells_are_found_by_one() -> None:
     assert count(model, {"x": (6, 2)}).by_operator == {"MatMul": 2 * 6 * 2000}
 
 
-def test_what_costs_no_product_is_not_counted() -> None:
+def test_only_products_are_counted() -> None:
     costs = count(graph([node("Relu", ["x"], ["y"])], {"x": [1, 3]}, "y"), {})
     assert not costs.operations
     assert costs.node_bytes == costs.minimal_bytes == 2 * 3 * 4
@@ -150,7 +148,7 @@ def test_shapes_that_do_not_fit_are_refused(shapes: dict[str, tuple[int, ...]], 
         count(model, shapes)
 
 
-def test_the_operations_of_a_body_are_not_left_out_in_silence() -> None:
+def test_operations_of_a_subgraph_are_not_dropped_silently() -> None:
     bodies = [
         helper.make_graph(
             [node("MatMul", ["x", "x"], [name])],
@@ -163,7 +161,7 @@ def test_the_operations_of_a_body_are_not_left_out_in_silence() -> None:
         count(model, {})
 
 
-def test_operators_that_are_not_known_are_not_left_out_in_silence() -> None:
+def test_unknown_operators_are_not_dropped_silently() -> None:
     foreign = node("FusedMatMul", ["x", "w"], ["y"], domain="com.microsoft")
     with pytest.raises(GraphCountError, match=r"found com\.microsoft\.FusedMatMul"):
         count(graph([foreign], {"x": [3, 4]}, "y", w=(4, 4)), {})
@@ -173,7 +171,7 @@ def test_operators_that_are_not_known_are_not_left_out_in_silence() -> None:
 
 
 @pytest.mark.parametrize(("precision", "width"), [(None, 4), ("fp32", 4), ("tf32", 4), ("bf16", 2), ("fp16", 2)])
-def test_bytes_are_as_wide_as_what_is_computed_in(precision: str | None, width: int) -> None:
+def test_bytes_have_the_width_of_the_computed_precision(precision: str | None, width: int) -> None:
     nodes = [node("MatMul", ["x", "w"], ["m"]), node("Relu", ["m"], ["y"])]
     costs = count(graph(nodes, {"x": [3, 4]}, "y", w=(4, 5)), {}, precision)
     assert (costs.weight_bytes, costs.input_bytes, costs.output_bytes) == (20 * width, 12 * 4, 15 * 4)
@@ -184,7 +182,7 @@ def test_bytes_are_as_wide_as_what_is_computed_in(precision: str | None, width: 
     ]  # fmt: skip
 
 
-def test_a_weight_that_serves_twice_is_read_once_and_one_that_serves_nobody_never() -> None:
+def test_a_weight_used_twice_counts_once_and_an_unused_one_never() -> None:
     nodes = [node("MatMul", ["x", "w"], ["m"]), node("MatMul", ["m", "w"], ["y"])]
     assert count(graph(nodes, {"x": [3, 4]}, "y", w=(4, 4), idle=(9, 9)), {}).weight_bytes == 16 * 4
 
@@ -222,8 +220,8 @@ def test_without_onnx_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch)
         count(Path("any.onnx"), {})
 
 
-def test_yolov8n_seg_counts_what_is_published(export_extra: None, tmp_path: Path, monkeypatch) -> None:
-    """12.6 GFLOPs at 640 x 640, by ultralytics' table, and 3.4 million weights."""
+def test_yolov8n_seg_has_the_published_operations(export_extra: None, tmp_path: Path, monkeypatch) -> None:
+    """ultralytics' table: 12.6 GFLOPs at 640 x 640, and 3.4 million weights."""
     monkeypatch.chdir(tmp_path)  # where it writes
     monkeypatch.setenv("YOLO_AUTOINSTALL", "false")
     import torch
@@ -244,10 +242,10 @@ def test_yolov8n_seg_counts_what_is_published(export_extra: None, tmp_path: Path
     ("tower", "published", "weights"),
     [("vision", 8.82, 87.8e6), ("text", 5.96, 37.8e6 + 77 * 512)],
 )
-def test_clip_vit_b_32_counts_what_is_published(
+def test_clip_vit_b_32_has_the_published_operations(
     export_extra: None, tmp_path: Path, tower: str, published: float, weights: float
 ) -> None:
-    """GFLOPs an item by open_clip's table of models for ViT-B-32; of the token table one row a token is read."""
+    """open_clip's table for ViT-B-32: GFLOPs per item. One row of the token table is read per token."""
     import torch
     import transformers
 

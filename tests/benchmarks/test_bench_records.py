@@ -1,4 +1,4 @@
-"""Files of results: every line whole, read back as it was written, and what is wrong named."""
+"""Files of results: complete lines, read back as written, and errors that name the line."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def file(tmp_path: Path) -> Path:
     return made_bench.write(tmp_path / "results.jsonl", made_bench.whole_run())
 
 
-def test_what_was_written_is_read_back(file: Path) -> None:
+def test_written_records_are_read_back(file: Path) -> None:
     written = made_bench.whole_run()
     assert {type(record) for record in written} == set(KINDS.values())
     results = read_results(file)
     (run,) = results.runs
-    assert results.remarks == ()
+    assert results.notes == ()
     assert (run.name, run.file, run.partial, run.missing) == ("made", "results.jsonl", False, ())
     for old, new in zip(written, (run.run, *run.records), strict=True):
         assert type(old) is type(new)
@@ -51,7 +51,7 @@ def test_every_line_names_schema_run_and_kind(file: Path) -> None:
         assert (document["schema"], document["run"]) == (SCHEMA, "made")
 
 
-def test_a_run_that_is_killed_leaves_whole_lines(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_complete_lines(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     code = f"""
 import os, sys
@@ -66,35 +66,35 @@ os._exit(9)
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     results = read_results(path)
     (run,) = results.runs
-    assert (len(run.records), run.partial, results.remarks) == (8, True, ())
+    assert (len(run.records), run.partial, results.notes) == (8, True, ())
     assert len(run.missing) == len(run.run.planned) - len(run.of(Cell))
 
 
 @pytest.mark.parametrize("cut", [1, 40, 700])
-def test_a_last_line_that_is_cut_off_is_left_out(file: Path, cut: int) -> None:
+def test_an_incomplete_last_line_is_left_out(file: Path, cut: int) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[:-cut])
     results = read_results(file)
     (run,) = results.runs
     if cut == 1:  # the newline alone
-        assert (run.partial, results.remarks) == (False, ())
+        assert (run.partial, results.notes) == (False, ())
     else:
         assert run.partial
-        assert results.remarks == ("results.jsonl: the last line is cut off and was left out",)
+        assert results.notes == ("results.jsonl: the last line is incomplete and was left out",)
 
 
 def test_a_cut_inside_a_character_is_a_cut(file: Path) -> None:
     line = json.dumps({"schema": SCHEMA, "run": "made", "kind": "failed", "id": "é"}, ensure_ascii=False).encode()
     file.write_bytes(file.read_bytes() + line[: line.index("é".encode()) + 1])
-    assert read_results(file).remarks == ("results.jsonl: the last line is cut off and was left out",)
+    assert read_results(file).notes == ("results.jsonl: the last line is incomplete and was left out",)
 
 
-def test_a_writer_cuts_off_what_was_left_unfinished(file: Path) -> None:
+def test_a_writer_removes_an_unfinished_line(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-30])
     made_bench.write(file, made_bench.whole_run(1), "next")
     results = read_results(file)
     assert [(run.name, run.partial) for run in results.runs] == [("made", True), ("next", False)]
-    assert results.remarks == ()
+    assert results.notes == ()
 
 
 def _change(path: Path, number: int, change: Callable[[dict], object]) -> None:
@@ -112,7 +112,7 @@ def _change(path: Path, number: int, change: Callable[[dict], object]) -> None:
          r"results.jsonl, line 4: expected schema fastsam-trt.bench/1, found 'fastsam-trt.bench/2'; read it with"),
         (lambda d: d.update(schema=1), ResultsSchemaError, "found 1"),
         (lambda d: d.update(schema="fastsam-trt.bench/11"), ResultsSchemaError, "bench/11"),
-        (lambda d: json.dumps(d)[:50], ResultsLineError, "4: expected a JSON object, found a line that is cut off"),
+        (lambda d: json.dumps(d)[:50], ResultsLineError, "4: expected a JSON object, found an incomplete line"),
         (lambda _: "median 4.5 ms", ResultsLineError, "line 4: expected a JSON object, found no JSON"),
         (lambda _: "[1, 2]", ResultsLineError, "line 4: expected a JSON object, found list"),
         (lambda d: d["fps"].update(low=float("nan")), ResultsLineError, "no JSON .expected finite numbers, found NaN"),
@@ -126,7 +126,7 @@ def _change(path: Path, number: int, change: Callable[[dict], object]) -> None:
         (lambda d: d.update(run=None), ResultsLineError, "expected kind and run, two texts, found 'cell' and None"),
     ],
 )  # fmt: skip
-def test_what_can_not_be_is_named(file: Path, change: Callable[[dict], object], kind: type, message: str) -> None:
+def test_invalid_lines_are_named(file: Path, change: Callable[[dict], object], kind: type, message: str) -> None:
     _change(file, 4, change)
     with pytest.raises(ResultsFileError, match=message) as failed:
         read_results(file)
@@ -146,43 +146,43 @@ def test_cells_and_runs_come_once(file: Path) -> None:
         read_results(file)
 
 
-def test_what_a_later_version_adds_is_left_out_with_a_remark(file: Path) -> None:
+def test_additions_of_later_versions_are_left_out_with_a_note(file: Path) -> None:
     _change(file, 4, lambda d: d.update(schema=f"{SCHEMA}.3", colour="red"))
     _change(file, 5, lambda d: d["fps"].update(p1=3.0))
     _change(file, 6, lambda d: d.update(kind="weather"))
     results = read_results(file)
     assert len(results.runs[0].records) == len(made_bench.whole_run()) - 2
-    assert results.remarks == (
-        "results.jsonl: 1 fields cell.colour, which are not known, left out",
-        "results.jsonl: 1 fields cell.fps.p1, which are not known, left out",
+    assert results.notes == (
+        "results.jsonl: 1 unknown fields cell.colour left out",
+        "results.jsonl: 1 unknown fields cell.fps.p1 left out",
         "results.jsonl: 1 lines of the unknown kind 'weather' left out",
     )
 
 
-def test_lines_of_other_scripts_are_left_out_with_a_remark(file: Path) -> None:
+def test_lines_of_other_scripts_are_left_out_with_a_note(file: Path) -> None:
     other = json.dumps({"script": "whole_call", "kind": "row"})
     file.write_text(f"{other}\n{file.read_text()}{other}\n\n")
     results = read_results(file)
     assert len(results.runs) == 1
-    assert results.remarks == ("results.jsonl: 2 lines of other scripts left out",)
+    assert results.notes == ("results.jsonl: 2 lines of other scripts left out",)
 
 
-def test_a_run_given_twice_counts_once(file: Path, tmp_path: Path) -> None:
+def test_a_run_read_twice_counts_once(file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(file.read_bytes())
     results = read_results([file, copy])
     assert [run.file for run in results.runs] == ["results.jsonl"]
-    assert results.remarks == ("copy.jsonl: run made was given before and is left out",)
+    assert results.notes == ("copy.jsonl: run made was read before and is left out",)
 
 
-def test_places_that_can_not_be_read_or_written(tmp_path: Path) -> None:
+def test_paths_that_can_not_be_read_or_written(tmp_path: Path) -> None:
     with pytest.raises(ResultsFileError, match="expected a file of results, found No such file"):
         read_results(tmp_path / "none.jsonl")
     with pytest.raises(OutputError, match="can't be written"):
         ResultsWriter(tmp_path / "none" / "results.jsonl", "made")
 
 
-def test_figures_that_are_not_finite_are_not_written(file: Path) -> None:
+def test_numbers_that_are_not_finite_are_not_written(file: Path) -> None:
     before = file.read_bytes()
     with ResultsWriter(file, "made") as writer, pytest.raises(ValueError, match="not JSON compliant"):
         writer.write(made_bench.whole_run()[1].__class__(

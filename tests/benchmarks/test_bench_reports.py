@@ -1,4 +1,4 @@
-"""Reports of results: every figure and every doubt is in them, texts from outside are escaped, and pages fit."""
+"""Reports of results: all charts and doubts are included, texts are escaped, and pages fit the screen."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _results(*runs: list[Record]) -> Results:
 
 @pytest.fixture(scope="module")
 def two() -> Results:
-    """A whole run on a processor, and one on a GPU that was stopped half-way."""
+    """A complete run on a CPU, and one on a GPU that was stopped before its end."""
     return _results(made_bench.whole_run(1), made_bench.whole_run(2, made_bench.GPU_HOST, end=False)[:-20])
 
 
@@ -58,7 +58,7 @@ def _tables(text: str) -> dict[str, list[list[str]]]:
     return tables
 
 
-def test_the_markdown_report_has_every_figure() -> None:
+def test_the_markdown_report_has_every_number() -> None:
     records = made_bench.whole_run(1)
     tables = _tables(make_report(_results(records)))
     cells = [record for record in records if isinstance(record, Cell)]
@@ -103,12 +103,12 @@ def test_a_machine_with_a_gpu_tells_power_and_memory(two: Results) -> None:
 
 
 @pytest.mark.parametrize("report", [make_report, table_for_readme, make_page])
-def test_doubts_failures_and_stops_are_said(two: Results, report: Callable[[Results], str]) -> None:
-    text = report(dataclasses.replace(two, remarks=("made.jsonl: the last line is cut off",)))
-    unsettled = ", unsettled" if report is table_for_readme else "; times had not settled"
-    assert f"another process took 12 % of the processor{unsettled}" in text
+def test_doubts_failures_and_stops_are_reported(two: Results, report: Callable[[Results], str]) -> None:
+    text = report(dataclasses.replace(two, notes=("made.jsonl: the last line is cut off",)))
+    unsteady = ", unsteady" if report is table_for_readme else "; times were not steady"
+    assert f"another process took 12 % of the processor{unsteady}" in text
     assert "ran out of memory" in text
-    assert "run run1 was stopped half-way" in text
+    assert "run run1 was stopped before its end" in text
     assert "the last line is cut off" in text
     planned = two.runs[1].missing
     assert not planned
@@ -121,20 +121,20 @@ def test_a_stage_over_its_ceiling_and_a_coarse_figure_are_doubtful() -> None:
     head, *rest = made_bench.whole_run(1)
     cell = next(record for record in rest if isinstance(record, Cell))
     over = dataclasses.replace(cell, limits={"engine": StageLimit(7.2, 0.1, 12.0, 1.0, 131.0, "compute")})
-    assert "engine beats the measured ceiling" in table_for_readme(_results([head, over]))
+    assert "engine exceeds its ceiling" in table_for_readme(_results([head, over]))
     latency = dataclasses.replace(cell.latency_ms, low=cell.latency_ms.p50 * 0.8, high=cell.latency_ms.p50 * 1.1)
     assert "coarse" in table_for_readme(_results([head, dataclasses.replace(cell, latency_ms=latency)]))
 
 
-def test_the_readme_tells_doubts_in_a_word_and_what_it_means() -> None:
+def test_the_readme_table_has_short_doubts_and_their_meanings() -> None:
     head, *rest = made_bench.whole_run(1)
     cell = next(record for record in rest if isinstance(record, Cell))
     noisy = "noisy machine: the host took 9% of the processors' time"
     shaky = dataclasses.replace(cell, warnings=("times still changed after 9 calls", noisy, "odd"), steady=False)
     text = table_for_readme(_results([head, shaky]))
-    assert "| unsettled, noisy, odd |" in text
+    assert "| unsteady, noisy, odd |" in text
     assert "- Note: noisy: something else" in text
-    assert "- Note: unsettled: times still changed after the warm-up" in text
+    assert "- Note: unsteady: times still changed after the warm-up" in text
     assert "coarse" not in text
     assert "9%" not in text
     assert "Note: noisy" not in table_for_readme(_results([head, cell]))
@@ -166,11 +166,11 @@ def test_the_readme_is_changed_between_its_markers_only(two: Results) -> None:
     [
         ("", "0 and 0"),
         (BEGIN, "1 and 0"),
-        (f"{END}{BEGIN}", "the other way round"),
+        (f"{END}{BEGIN}", "them in the wrong order"),
         (f"{BEGIN}{END}{BEGIN}", "2 and 1"),
     ],
 )
-def test_a_readme_without_its_place_is_refused(text: str, found: str, two: Results) -> None:
+def test_a_readme_without_markers_is_refused(text: str, found: str, two: Results) -> None:
     with pytest.raises(MarkersError, match=found):
         update_readme(text, two)
 
@@ -185,7 +185,7 @@ def test_nothing_and_little_make_reports(report: Callable[[Results], str]) -> No
 
 
 class _Page(HTMLParser):
-    """Collects tags, and holds open tags against closing ones."""
+    """Collects tags, and checks that every tag is closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ def test_the_page_is_whole_self_contained_and_accessible(two: Results) -> None:
         assert set(str(attributes["aria-labelledby"]).split()) <= set(ids)
     titles = " ".join(page.texts)
     for told in ("Where the time goes", "How steady it is", "Cost against segments", "Cost against crops",
-                 "How far from what the chip could do", "Cold starts", "Against others"):  # fmt: skip
+                 "How far from what the chip could do", "Cold starts", "Compared with other projects"):  # fmt: skip
         assert told in titles
     assert "nan" not in re.findall(r'[xy12]+="([^"]*)"', html)
 
@@ -261,8 +261,8 @@ def _bars(svg: str, colour: str) -> list[tuple[float, float]]:
 
 def test_bars_are_as_long_as_their_rates() -> None:
     cells = [record for record in made_bench.whole_run(1) if isinstance(record, Cell) and record.model == "fastsam-s"]
-    (figure,) = bar_charts.speed("x", [("", cells)])
-    bars = _bars(figure.svg, "blue")
+    (chart,) = bar_charts.speed("x", [("", cells)])
+    bars = _bars(chart.svg, "blue")
     widths = np.array([width for _, width in bars])
     rates = np.array([cell.fps.median for cell in cells])
     np.testing.assert_allclose(widths / widths.max(), rates / rates.max(), atol=2e-3)
@@ -271,31 +271,31 @@ def test_bars_are_as_long_as_their_rates() -> None:
 
 def test_stages_fill_their_bar() -> None:
     cell = next(record for record in made_bench.whole_run(1) if isinstance(record, Cell) and record.crops)
-    figure = bar_charts.stages("x", [cell])
-    assert figure is not None
-    rects = re.findall(r'<rect x="([\d.]+)%" y="[\d.]+" width="([\d.]+)%"', figure.svg)
+    chart = bar_charts.stages("x", [cell])
+    assert chart is not None
+    rects = re.findall(r'<rect x="([\d.]+)%" y="[\d.]+" width="([\d.]+)%"', chart.svg)
     ends = np.array(rects, float)
     np.testing.assert_allclose(ends[1:, 0], (ends[:, 0] + ends[:, 1])[:-1], atol=0.02)
     assert ends[-1].sum() == pytest.approx(100, abs=0.05)
-    (engine,) = _bars(figure.svg, "blue")
+    (engine,) = _bars(chart.svg, "blue")
     assert engine[1] == pytest.approx(100 * cell.stages["engine"].p50 / cell.latency_ms.p50, rel=0.02)
 
 
 def test_a_point_under_the_roof_lies_under_its_line() -> None:
     records = made_bench.whole_run(1)
     cells, ceilings = ([r for r in records if isinstance(r, kind)] for kind in (Cell, Ceiling))
-    figure = line_charts.roofline("x", cells, ceilings)
-    assert figure is not None
+    chart = line_charts.roofline("x", cells, ceilings)
+    assert chart is not None
     flat = [
         float(y)
-        for y in re.findall(r'<line x1="[\d.]+%" y1="[\d.]+" x2="95.00%" y2="([\d.]+)" class="series', figure.svg)
+        for y in re.findall(r'<line x1="[\d.]+%" y1="[\d.]+" x2="95.00%" y2="([\d.]+)" class="series', chart.svg)
     ]
     assert len(flat) == 2
     for colour, roof in zip(("blue", "orange"), flat, strict=True):
-        heights = [float(y) for y in re.findall(rf'cy="([\d.]+)" r="5.0" class="dot c-{colour}"', figure.svg)]
+        heights = [float(y) for y in re.findall(rf'cy="([\d.]+)" r="5.0" class="dot c-{colour}"', chart.svg)]
         assert heights
         assert min(heights) > roof
-    assert len(figure.points) == 9  # crops do not change the engine's stage
+    assert len(chart.points) == 9  # crops do not change the engine's stage
 
 
 def test_caches_have_a_roof_of_their_own() -> None:
@@ -312,20 +312,22 @@ def test_caches_have_a_roof_of_their_own() -> None:
 
 def test_peers_that_are_not_slower_are_coloured_otherwise() -> None:
     peers = [record for record in made_bench.whole_run(1) if isinstance(record, Peer)]
-    (figure,) = bar_charts.peers("x", peers)
-    assert re.findall(r'class="dot c-(\w+)"', figure.svg) == ["blue", "blue", "orange"]
-    assert "0.95x our time" in figure.svg
+    (chart,) = bar_charts.peers("x", peers)
+    assert re.findall(r'class="dot c-(\w+)"', chart.svg) == ["blue", "blue", "orange"]
+    assert "0.95x our time" in chart.svg
     assert bar_charts.peers("x", []) == []
 
 
-def test_peers_are_held_against_each_engine_of_ours_apart() -> None:
+def test_peers_have_one_chart_per_engine_of_ours() -> None:
     peers = [record for record in made_bench.whole_run(1) if isinstance(record, Peer)]
     slower = [
         dataclasses.replace(each, ours="onnxruntime cpu fp32", ratio=dataclasses.replace(each.ratio, median=0.5))
         for each in peers
     ]
     found = bar_charts.peers("x", [*peers, *slower])
-    assert [each.title for each in found] == [f"Against others: ours on {each[0].ours}" for each in (peers, slower)]
+    assert [each.title for each in found] == [
+        f"Compared with other projects: ours on {each[0].ours}" for each in (peers, slower)
+    ]
     assert [each.svg.count("0.50x our time") for each in found] == [0, len(slower)]
     assert [len(each.table.rows) for each in found] == [len(peers), len(slower)]
 
@@ -342,7 +344,7 @@ def test_of_ceilings_the_highest_of_all_runs_are_shown() -> None:
     )
     assert [each.matmul_gflops for each in both] == [each.matmul_gflops for each in first]
     assert [each.copy_gbytes for each in both] == [each.copy_gbytes * 2 for each in first]
-    assert {each.samples["copy"] for each in both} == {()}  # not those of the lower figure
+    assert {each.samples["copy"] for each in both} == {()}  # not those of the lower chart
 
 
 def test_sweeps_and_crops_have_a_line_each() -> None:
@@ -366,20 +368,20 @@ def test_sweeps_and_crops_have_a_line_each() -> None:
 def test_scales_hold_their_values_and_few_ticks(make: Callable[..., axes.Scale], values: list[float]) -> None:
     scale = make(values)
     assert 2 <= len(scale.ticks) <= 12
-    places = [scale.place(at) for at, _ in scale.ticks]
+    places = [scale.position(at) for at, _ in scale.ticks]
     assert places == sorted(places)
     assert len({name for _, name in scale.ticks}) == len(scale.ticks)
     for value in values:
         assert scale.low * (1 - 1e-9) <= value <= scale.high * (1 + 1e-9) or (make is axes.logarithmic and value == 0)
-        assert 0 <= scale.place(value) <= 1
+        assert 0 <= scale.position(value) <= 1
 
 
-def test_counts_have_a_place_for_none() -> None:
+def test_counts_include_zero() -> None:
     scale = axes.counts([0, 1, 300])
     assert [name for _, name in scale.ticks] == ["0", "1", "10", "100"]
-    assert scale.place(0) == 0 < scale.place(1) < scale.place(10)
-    assert scale.place(300) == 1
-    assert axes.counts([0]).place(0) == 0
+    assert scale.position(0) == 0 < scale.position(1) < scale.position(10)
+    assert scale.position(300) == 1
+    assert axes.counts([0]).position(0) == 0
 
 
 @pytest.mark.parametrize(
@@ -394,7 +396,7 @@ def test_counts_have_a_place_for_none() -> None:
         (-3.2, "-3.20"),
     ],
 )
-def test_figures_are_told_with_three_digits(value: float, text: str) -> None:
+def test_numbers_have_three_digits(value: float, text: str) -> None:
     assert significant(value) == text
 
 
@@ -419,7 +421,7 @@ SIGHTS = {  # Machado, Oliveira and Fernandes, 2009, severity 1, on linear RGB
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
-def test_colours_stand_out_and_are_told_apart(mode: int) -> None:
+def test_colours_have_contrast_and_are_distinct(mode: int) -> None:
     weights = np.array([0.2126, 0.7152, 0.0722])
     ground = _linear_rgb(GROUNDS[mode]) @ weights
     colours = {name: _linear_rgb(pair[mode]) for name, pair in COLOURS.items()}

@@ -19,15 +19,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from claims.common import hollow_graphs
-from claims.gpu import carry as gpu_carry
+from claims.common import stripped_graphs
+from claims.gpu import pieces as gpu_pieces
 from claims.gpu import tasks as gpu_tasks
 from claims.gpu import worker
 from claims.gpu.budget import Budget, Row, Task, run_tasks
 from claims.gpu.case import Case, OtherAnswerError, Timing, timed
+from claims.gpu.gpu_facts import command, errors_found
 from claims.gpu.process import MARK, run_process, worker_environment
 from claims.gpu.reference import Reference
-from claims.gpu.sanitizer import command, errors_found
 from claims.gpu.sides import Side
 from fastsam_engine.packages import library_folders
 
@@ -35,7 +35,7 @@ _KIB = 1 << 10
 
 
 class Clock:
-    """Seconds that pass only when told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -60,7 +60,7 @@ def _worker(tmp_path: Path, body: str) -> list[str]:
 # --- the time -----------------------------------------------------------------------------------------------------
 
 
-def test_what_no_longer_fits_has_a_row_for_each_of_its_cases():
+def test_a_task_that_no_longer_fits_has_a_row_per_case():
     clock = Clock()
     budget = Budget(100, clock)
     limits = []
@@ -81,7 +81,7 @@ def test_what_no_longer_fits_has_a_row_for_each_of_its_cases():
     assert limits == [("first", 60.0), ("short", 37.0)]  # never longer than what is left
 
 
-def test_a_task_that_ends_early_has_rows_for_what_it_did_not_answer():
+def test_a_task_that_ends_early_has_rows_for_its_missing_cases():
     def run(task: Task, limit_s: float) -> Iterator[Row]:
         yield {"kind": "times", "title": "a"}
         yield {"kind": "parity", "title": "b"}  # it ends before the times
@@ -93,7 +93,7 @@ def test_a_task_that_ends_early_has_rows_for_what_it_did_not_answer():
     assert lacking == dict.fromkeys(("b", "c"), "its process ended with signal SIGSEGV")
 
 
-def test_a_task_without_a_row_says_so():
+def test_a_task_without_rows_is_reported():
     rows = [row for _, row in run_tasks([Task("t", "make")], Budget(100), lambda _task, _limit_s: iter(()))]
     assert [(row["kind"], row["title"]) for row in rows] == [("missing", "t"), ("task", "t")]
 
@@ -152,7 +152,7 @@ def test_where_ultralytics_does_not_work_the_script_takes_its_part(tmp_path):
     assert "PyTorch ultralytics" not in sides[1:]
 
 
-def test_what_was_carried_is_not_made_again(tmp_path):
+def test_packed_models_are_not_made_again(tmp_path):
     for name in ("yolov8n-seg", "yolov8n-seg-fp16"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "yolov8n-seg.onnx").touch()
@@ -165,7 +165,7 @@ def test_what_was_carried_is_not_made_again(tmp_path):
 
 
 def test_the_tasks_of_eight_minutes_begin_within_them(tmp_path):
-    """All of YOLOv8n-seg in fp16 and FastSAM-s without crops usually fits, with CLIP made there."""
+    """YOLOv8n-seg in fp16 with crops, and FastSAM-s without, fit into the time, including making CLIP."""
     there = {"onnxruntime": ["cuda", "cpu"], "torch": ["python"], "ultralytics": ["python"],
              "compute-sanitizer": ["/usr/bin/compute-sanitizer"]}  # fmt: skip
     tasks = [task for task in _measuring(tmp_path, there) if task.kind != "make" or "clip" in task.title]
@@ -191,7 +191,7 @@ def test_turns_end_with_their_rounds_or_their_time(seconds, rounds, least, most)
 
 
 class Answering(Side):
-    """A side that gives what it is told to, with pauses for a network."""
+    """A side with given results, and pauses instead of networks."""
 
     name, precision = "told", "fp32"
 
@@ -232,7 +232,7 @@ def test_a_side_that_answers_right_is_timed():
 
 @pytest.mark.parametrize(("shift_px", "cosine", "why"), [(4.0, 1.0, "expected the 20 segments"),
                                                          (0.0, 0.9, "expected CLIP's cosine")])  # fmt: skip
-def test_a_side_that_answers_otherwise_is_told_and_not_timed(shift_px, cosine, why):
+def test_a_side_with_other_results_is_reported_and_not_timed(shift_px, cosine, why):
     case = _case(20)
     rows = case.run(Answering(case.reference.boxes + np.float32(shift_px), cosine), Timing(5, 1, 10.0, 10))
     assert next(rows)["kind"] == "parity"
@@ -240,7 +240,7 @@ def test_a_side_that_answers_otherwise_is_told_and_not_timed(shift_px, cosine, w
         next(rows)
 
 
-def test_boxes_of_drawn_weights_are_told_not_held():
+def test_boxes_of_random_weights_are_reported_but_not_checked():
     case = replace(_case(20), is_drawn=True)
     parity, times = case.run(Answering(case.reference.boxes + np.float32(4)), Timing(3, 0, 10.0, 1))
     assert parity["kept"] < 20
@@ -250,12 +250,12 @@ def test_boxes_of_drawn_weights_are_told_not_held():
 # --- the processes ------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_told_from_what_libraries_print(tmp_path):
+def test_rows_are_separated_from_the_output_of_libraries(tmp_path):
     body = f"say(a=1)\nprint('noise')\nprint({MARK!r} + '{{cut')\nsay(a=2)"
     assert list(run_process(_worker(tmp_path, body), 20, os.environ)) == [{"a": 1}, {"a": 2}]
 
 
-def test_a_process_that_dies_says_how(tmp_path):
+def test_the_end_of_a_process_is_reported(tmp_path):
     rows = list(run_process(_worker(tmp_path, "say(a=1)\nprint('cudaErrorUnknown')\nos.abort()"), 20, os.environ))
     assert rows[0] == {"a": 1}
     assert rows[1]["kind"] == "end"
@@ -263,7 +263,7 @@ def test_a_process_that_dies_says_how(tmp_path):
     assert "cudaErrorUnknown" in rows[1]["note"]
 
 
-def test_a_process_past_its_limit_ends_with_what_it_started(tmp_path):
+def test_a_process_past_its_limit_ends_with_its_children(tmp_path):
     child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid"
     body = f"say(pid={child})\ntime.sleep(60)"
     start = time.monotonic()
@@ -283,7 +283,7 @@ def _gone(pid: int) -> bool:
 
 
 def test_lines_are_whole_after_a_kill(tmp_path):
-    """A run that is killed at any time leaves the rows that it had, each a line of JSON."""
+    """A run that is killed keeps its rows so far, each a line of JSON."""
     worker = _worker(tmp_path, "for i in range(10**6): say(kind='times', title='x', i=i)")
     path = tmp_path / "rows.jsonl"
     runner = (
@@ -318,7 +318,7 @@ def _real(kind: str, given: dict[str, Any], *, path: str | None = None) -> list[
     return list(run_process([sys.executable, worker.__file__, kind, json.dumps(given)], 60, environment))
 
 
-def test_what_is_missing_has_rows_with_the_reason(tmp_path):
+def test_missing_packages_have_rows_with_the_reason(tmp_path):
     rows = {row["title"]: row for row in _real("readiness", {"without": ["torch", "ultralytics"]}, path=str(tmp_path))}
     for name in ("torch", "ultralytics", "compute-sanitizer"):
         assert rows[name]["devices"] == []
@@ -327,7 +327,7 @@ def test_what_is_missing_has_rows_with_the_reason(tmp_path):
 
 
 def test_the_demo_models_are_compared_without_anything_carried(tmp_path):
-    """They come with the package; the processor that does as a GPU does answers as it does by itself."""
+    """The demo models on a CPU that imitates a GPU give the same results as on the plain CPU."""
     pytest.importorskip("onnxruntime")
     given = {
         "without": ["torch"], "folder": str(tmp_path), "tiny_clip": True, "device": "cpu", "imgsz": None,
@@ -345,7 +345,7 @@ def test_the_demo_models_are_compared_without_anything_carried(tmp_path):
     assert "torch" in absent["note"]
 
 
-def test_a_task_that_cannot_be_done_says_why(tmp_path):
+def test_a_task_that_fails_has_a_reason(tmp_path):
     (row,) = _real("reference", {"without": []})
     assert row["kind"] == "end"
     assert "KeyError" in row["note"]
@@ -393,9 +393,9 @@ def test_a_run_is_watched(tmp_path, counted, fails):
 # --- the pieces ---------------------------------------------------------------------------------------------------
 
 _GROUPS = (
-    gpu_carry.Group("core", "first", ("frame.png", "a/*", "small-*/*")),
-    gpu_carry.Group("wheels", "then", ("wheels/*.whl",)),
-    gpu_carry.Group("absent", "never", ("nothing/*",)),
+    gpu_pieces.Group("core", "first", ("frame.png", "a/*", "small-*/*")),
+    gpu_pieces.Group("wheels", "then", ("wheels/*.whl",)),
+    gpu_pieces.Group("absent", "never", ("nothing/*",)),
 )
 
 
@@ -414,18 +414,18 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_pieces_have_their_size_and_come_together_again(models, tmp_path):
-    entries = gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    entries = gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
     assert [each["file"] for each in entries] == [
         "1-core.tar.00", "1-core.tar.01", "1-core.tar.02", "2-wheels.tar.00", "2-wheels.tar.01", "2-wheels.tar.02",
     ]  # fmt: skip
     assert all((tmp_path / "pieces" / each["file"]).stat().st_size == each["bytes"] <= 1024 * _KIB for each in entries)
-    whole, lacking = gpu_carry.join(tmp_path / "pieces", tmp_path / "there")
+    whole, lacking = gpu_pieces.join(tmp_path / "pieces", tmp_path / "there")
     assert (whole, lacking) == (["core", "wheels"], {})
     assert _contents(tmp_path / "there") == _contents(models)
 
 
 def test_plain_cat_and_tar_put_them_together_too(models, tmp_path):
-    gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
     there = tmp_path / "there"
     there.mkdir()
     subprocess.run(["sh", "-c", f"cat {tmp_path}/pieces/*.tar.* | tar x -i -C {there}"], check=True)
@@ -433,25 +433,25 @@ def test_plain_cat_and_tar_put_them_together_too(models, tmp_path):
 
 
 def test_the_same_files_give_the_same_pieces(models, tmp_path):
-    first = gpu_carry.split(models, tmp_path / "one", 1024 * _KIB, _GROUPS)
+    first = gpu_pieces.split(models, tmp_path / "one", 1024 * _KIB, _GROUPS)
     (models / "frame.png").touch()
-    assert gpu_carry.split(models, tmp_path / "two", 1024 * _KIB, _GROUPS) == first
+    assert gpu_pieces.split(models, tmp_path / "two", 1024 * _KIB, _GROUPS) == first
 
 
-@pytest.mark.parametrize(("spoil", "why"), [(lambda path: path.unlink(), "is not there"),
+@pytest.mark.parametrize(("spoil", "why"), [(lambda path: path.unlink(), "is missing"),
                                             (lambda path: path.write_bytes(b"x"), "is damaged")])  # fmt: skip
 def test_a_group_that_is_not_whole_is_named_and_the_others_come(models, tmp_path, spoil, why):
-    gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
     spoil(tmp_path / "pieces" / "2-wheels.tar.01")
-    whole, lacking = gpu_carry.join(tmp_path / "pieces", tmp_path / "there")
+    whole, lacking = gpu_pieces.join(tmp_path / "pieces", tmp_path / "there")
     assert whole == ["core"]
     assert why in lacking["wheels"]
     assert not (tmp_path / "there" / "wheels").exists()
 
 
-def test_fewer_pieces_leave_none_of_an_earlier_split(models, tmp_path):
-    gpu_carry.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
-    entries = gpu_carry.split(models, tmp_path / "pieces", 8192 * _KIB, _GROUPS)
+def test_a_split_removes_the_pieces_of_an_earlier_one(models, tmp_path):
+    gpu_pieces.split(models, tmp_path / "pieces", 1024 * _KIB, _GROUPS)
+    entries = gpu_pieces.split(models, tmp_path / "pieces", 8192 * _KIB, _GROUPS)
     assert sorted(path.name for path in (tmp_path / "pieces").iterdir()) == [
         "1-core.tar.00", "2-wheels.tar.00", "manifest.json",
     ]  # fmt: skip
@@ -462,15 +462,15 @@ def test_fewer_pieces_leave_none_of_an_earlier_split(models, tmp_path):
 def test_a_manifest_that_is_none_is_refused(tmp_path, manifest):
     if manifest is not None:
         (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(gpu_carry.CarryError, match="as split wrote it"):
-        gpu_carry.join(tmp_path, tmp_path / "there")
+    with pytest.raises(gpu_pieces.PiecesError, match="as split wrote it"):
+        gpu_pieces.join(tmp_path, tmp_path / "there")
 
 
 def test_nothing_to_carry_is_refused(tmp_path):
-    with pytest.raises(gpu_carry.CarryError, match="expected models"):
-        gpu_carry.split(tmp_path, tmp_path / "pieces", 1024 * _KIB)
-    with pytest.raises(gpu_carry.CarryError, match="1 MiB"):
-        gpu_carry.split(tmp_path, tmp_path / "pieces", 5)
+    with pytest.raises(gpu_pieces.PiecesError, match="expected models"):
+        gpu_pieces.split(tmp_path, tmp_path / "pieces", 1024 * _KIB)
+    with pytest.raises(gpu_pieces.PiecesError, match="1 MiB"):
+        gpu_pieces.split(tmp_path, tmp_path / "pieces", 5)
 
 
 # --- graphs without their weights ---------------------------------------------------------------------------------
@@ -494,7 +494,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return {each.name: numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
 
 
-def test_a_graph_comes_back_whole_from_the_weights_it_was_made_of(tmp_path):
+def test_a_stripped_graph_is_restored_from_its_weights(tmp_path):
     made = np.random.default_rng(0)
     weights = {name: made.normal(size=shape).astype(np.float16).astype(np.float32)
                for name, shape in (("a", (64, 32)), ("b", (64, 64)), ("c", (64, 64)), ("d", (2000,)))}  # fmt: skip
@@ -502,13 +502,13 @@ def test_a_graph_comes_back_whole_from_the_weights_it_was_made_of(tmp_path):
               "own": made.normal(size=(64, 32)).astype(np.float32), "small": weights["d"][:3],
               "flat": weights["d"]}  # fmt: skip
     graph = _graph(tmp_path / "graph.onnx", {name: np.ascontiguousarray(each) for name, each in arrays.items()})
-    gone = hollow_graphs.hollow(graph, weights, tmp_path / "hollow.onnx")
+    gone = stripped_graphs.strip_weights(graph, weights, tmp_path / "hollow.onnx")
     assert 0.5 < gone < 0.85  # all but its own
     assert (tmp_path / "hollow.onnx").stat().st_size < graph.stat().st_size / 2
-    hollow_graphs.fill(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
+    stripped_graphs.restore_weights(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
     assert (tmp_path / "filled.onnx").read_bytes() == graph.read_bytes()
     others = {name: each + 1 for name, each in weights.items()}
-    hollow_graphs.fill(tmp_path / "hollow.onnx", others, tmp_path / "other.onnx")
+    stripped_graphs.restore_weights(tmp_path / "hollow.onnx", others, tmp_path / "other.onnx")
     found = _arrays(tmp_path / "other.onnx")
     np.testing.assert_array_equal(found["turned"], arrays["turned"] + 1)
     np.testing.assert_array_equal(found["own"], arrays["own"])
@@ -520,6 +520,6 @@ def test_a_graph_comes_back_whole_from_the_weights_it_was_made_of(tmp_path):
 )
 def test_weights_that_do_not_fit_are_refused(tmp_path, weights, why):
     array = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
-    hollow_graphs.hollow(_graph(tmp_path / "graph.onnx", {"x": array}), {"a": array}, tmp_path / "hollow.onnx")
+    stripped_graphs.strip_weights(_graph(tmp_path / "graph.onnx", {"x": array}), {"a": array}, tmp_path / "hollow.onnx")
     with pytest.raises(ValueError, match=why):
-        hollow_graphs.fill(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")
+        stripped_graphs.restore_weights(tmp_path / "hollow.onnx", weights, tmp_path / "filled.onnx")

@@ -27,14 +27,13 @@ pytest.importorskip("onnxruntime")
 PEERS = Path(__file__).resolve().parents[2] / "benchmarks" / "peers"
 sys.path.append(str(PEERS))
 
-import agreeing
+import agreement
 import compare
 import pins
 import setup as making
 from answer import Answer, boxes_of
-from contests import Contest
-from meeting import meet
 from our_side import OurSide, Wanted
+from peer_cases import PeerCase
 from peer_errors import (
     DisagreementError,
     PeerDiedError,
@@ -43,6 +42,7 @@ from peer_errors import (
     PeerReplyError,
 )
 from peer_process import PeerProcess
+from side_by_side import compare_case
 
 EVERYTHING = Wanted("colours")
 
@@ -50,7 +50,7 @@ FAKE = """
 import json, os, sys, time
 sys.path.insert(0, {peers!r})
 import numpy as np
-import serving
+import worker_protocol
 from answer import Answer
 
 class Fake:
@@ -81,8 +81,8 @@ class Fake:
         with open(self.options["log"], "a") as file:
             file.write(json.dumps([what, told]) + "\\n")
 
-serving.installed = lambda names: {{**names, **{changed!r}}}
-serving.serve(Fake(), "ultralytics")
+worker_protocol.installed = lambda names: {{**names, **{changed!r}}}
+worker_protocol.serve(Fake(), "ultralytics")
 """
 
 RAW = """
@@ -115,7 +115,7 @@ def asking() -> OurSide:
 
 
 class Fakes:
-    """Makes fake peers, and contests of ours with them."""
+    """Makes fake peers, and cases that compare them with ours."""
 
     def __init__(self, folder: Path, frame: np.ndarray) -> None:
         self._folder, self._frame = folder, frame
@@ -137,10 +137,10 @@ class Fakes:
             np.savez(options["embeddings"], crops=embeddings[0], texts=embeddings[1])
         return options
 
-    def contest(self, script: Path, options: dict[str, Any], wanted: Wanted = EVERYTHING) -> Contest:
-        return Contest(
+    def case(self, script: Path, options: dict[str, Any], wanted: Wanted = EVERYTHING) -> PeerCase:
+        return PeerCase(
             "ultralytics", script, {"fake": options}, "ultralytics", "colours", wanted,
-            agreeing.Bounds(), {"scene": self._frame}, "all masks",
+            agreement.Bounds(), {"scene": self._frame}, "all masks",
         )  # fmt: skip
 
     def asked(self) -> list[str]:
@@ -152,8 +152,8 @@ def fakes(tmp_path: Path, frame: np.ndarray) -> Fakes:
     return Fakes(tmp_path, frame)
 
 
-def _meet(contest: Contest, ours: OurSide) -> list[Peer | Failed]:
-    return list(meet(contest, Path(sys.executable), {"ours": ours}, rounds=3, warmup=0))
+def _compare_case(case: PeerCase, ours: OurSide) -> list[Peer | Failed]:
+    return list(compare_case(case, Path(sys.executable), {"ours": ours}, rounds=3, warmup=0))
 
 
 def _shifted(answer: Answer, px: int) -> Answer:
@@ -163,7 +163,7 @@ def _shifted(answer: Answer, px: int) -> Answer:
 
 def test_sides_that_agree_are_timed_in_turn(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     script = fakes.script()
-    (record,) = _meet(fakes.contest(script, fakes.options(ours.answer(frame))), ours)
+    (record,) = _compare_case(fakes.case(script, fakes.options(ours.answer(frame))), ours)
     assert isinstance(record, Peer)
     assert (record.peer, record.ours, record.model) == ("fake", "ours", "colours, scene 256x256")
     assert record.version == pins.pinned(pins.requirements("ultralytics"))["ultralytics"]
@@ -175,8 +175,8 @@ def test_sides_that_agree_are_timed_in_turn(fakes: Fakes, ours: OurSide, frame: 
     assert record.note == "all masks; a fake"
 
 
-def test_a_worker_is_told_the_rectangle_of_our_input(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
-    _meet(fakes.contest(fakes.script(), fakes.options(ours.answer(frame))), ours)
+def test_a_worker_gets_the_rectangle_of_our_input(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
+    _compare_case(fakes.case(fakes.script(), fakes.options(ours.answer(frame))), ours)
     shown = json.loads(fakes.log.read_text().splitlines()[0])
     assert shown == ["show", {"input": [256, 256]}]
 
@@ -184,11 +184,11 @@ def test_a_worker_is_told_the_rectangle_of_our_input(fakes: Fakes, ours: OurSide
 @pytest.mark.parametrize("px", [6, 200])
 def test_a_disagreement_stops_the_times(fakes: Fakes, ours: OurSide, frame: np.ndarray, px: int) -> None:
     options = fakes.options(_shifted(ours.answer(frame), px))
-    (record,) = _meet(fakes.contest(fakes.script(), options), ours)
+    (record,) = _compare_case(fakes.case(fakes.script(), options), ours)
     assert isinstance(record, Failed)
     assert record.id == "peer/colours/scene 256x256/fake/ours"
     assert "disagree, so their times are not compared" in record.error
-    assert "all 3 segments again with boxes of IoU 0.9" in record.error
+    assert "the same 3 segments with boxes of IoU 0.9" in record.error
 
 
 def test_masks_disagree_though_boxes_do_not(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
@@ -196,19 +196,19 @@ def test_masks_disagree_though_boxes_do_not(fakes: Fakes, ours: OurSide, frame: 
     assert answer.masks is not None
     hollow = answer.masks.copy()
     hollow[0, ::2] = False  # leaves about half
-    (record,) = _meet(fakes.contest(fakes.script(), fakes.options(replace(answer, masks=hollow))), ours)
+    (record,) = _compare_case(fakes.case(fakes.script(), fakes.options(replace(answer, masks=hollow))), ours)
     assert isinstance(record, Failed)
     assert "expected masks of IoU 0.85, found 0.4" in record.error
 
 
-def test_a_text_is_asked_and_the_same_choice_agrees(fakes: Fakes, asking: OurSide, frame: np.ndarray) -> None:
+def test_the_same_choice_for_a_text_agrees(fakes: Fakes, asking: OurSide, frame: np.ndarray) -> None:
     answer = asking.answer(frame)
     assert answer.selected >= 0
     x0, y0, x1, y1 = answer.boxes[answer.selected].astype(int)
     assert frame[(y0 + y1) // 2, (x0 + x1) // 2].tolist() == [255, 0, 0]
     made = asking.embed(frame, asking.windows(frame, answer), ["blue"])
     wanted = Wanted("colours", clip="clip-colours", prompt="blue")
-    (record,) = _meet(fakes.contest(fakes.script(), fakes.options(answer, made), wanted), asking)
+    (record,) = _compare_case(fakes.case(fakes.script(), fakes.options(answer, made), wanted), asking)
     assert isinstance(record, Peer)
     assert record.agreement["crop_cosine"] == pytest.approx(1)
     assert record.agreement["same_choice"] == 1
@@ -219,31 +219,31 @@ def test_another_embedding_disagrees(fakes: Fakes, asking: OurSide, frame: np.nd
     answer = asking.answer(frame)
     crops, texts = asking.embed(frame, asking.windows(frame, answer), ["blue"])
     wanted = Wanted("colours", clip="clip-colours", prompt="blue")
-    (record,) = _meet(fakes.contest(fakes.script(), fakes.options(answer, (crops[::-1], texts)), wanted), asking)
+    (record,) = _compare_case(fakes.case(fakes.script(), fakes.options(answer, (crops[::-1], texts)), wanted), asking)
     assert isinstance(record, Failed)
     assert "expected embeddings of cosine 0.9995" in record.error
 
 
 def test_a_peer_that_cannot_open_fails_alone(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     good = fakes.options(ours.answer(frame))
-    contest = replace(fakes.contest(fakes.script(), good), sides={"broken": {**good, "cannot": True}, "good": good})
-    failed, record = _meet(contest, ours)
+    case = replace(fakes.case(fakes.script(), good), sides={"broken": {**good, "cannot": True}, "good": good})
+    failed, record = _compare_case(case, ours)
     assert isinstance(failed, Failed)
     assert failed.error == "broken: 'open' failed: ValueError: no such weights"
     assert isinstance(record, Peer)
     assert record.peer == "good"
 
 
-def test_other_versions_are_told(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
+def test_other_versions_are_reported(fakes: Fakes, ours: OurSide, frame: np.ndarray) -> None:
     script = fakes.script(changed={"ultralytics": "8.0.0"})
-    (record,) = _meet(fakes.contest(script, fakes.options(ours.answer(frame))), ours)
+    (record,) = _compare_case(fakes.case(script, fakes.options(ours.answer(frame))), ours)
     assert isinstance(record, Peer)
     assert record.version == "8.0.0"
     expected = pins.pinned(pins.requirements("ultralytics"))["ultralytics"]
     assert f"other versions than pinned: ultralytics: expected {expected}, found 8.0.0" in str(record.note)
 
 
-def test_a_peer_that_dies_says_its_last_words(fakes: Fakes) -> None:
+def test_a_peer_that_dies_is_reported_with_its_last_output(fakes: Fakes) -> None:
     script = fakes.raw("sys.stderr.write('noise\\nMemoryError: no room\\n'); sys.stderr.flush(); os._exit(3)")
     with PeerProcess("raw", Path(sys.executable), script, {}) as peer:
         with pytest.raises(PeerDiedError, match="found that it ended with code 3: MemoryError: no room"):
@@ -256,7 +256,7 @@ def test_a_peer_that_dies_while_timed_is_a_failure(fakes: Fakes, ours: OurSide, 
     script = fakes.script()
     script.write_text(script.read_text().replace("time.sleep(0.002)", "time.sleep(0.002); self.calls = getattr(self, "
                       "'calls', 0) + 1; self.calls < 4 or os._exit(9)"))  # fmt: skip
-    (record,) = _meet(fakes.contest(script, fakes.options(ours.answer(frame))), ours)
+    (record,) = _compare_case(fakes.case(script, fakes.options(ours.answer(frame))), ours)
     assert isinstance(record, Failed)
     assert "'time', found that it ended with code 9" in record.error
 
@@ -294,7 +294,7 @@ def test_another_protocol_is_refused(fakes: Fakes) -> None:
         PeerProcess("raw", Path(sys.executable), script, {})
 
 
-def test_files_that_are_not_what_they_should_be(fakes: Fakes, tmp_path: Path, frame: np.ndarray) -> None:
+def test_invalid_files_are_refused(fakes: Fakes, tmp_path: Path, frame: np.ndarray) -> None:
     bad, log = tmp_path / "bad.npz", str(fakes.log)
     np.savez(bad, boxes=np.zeros((2, 4)), scores=np.zeros(1), class_ids=np.zeros(2), selected=np.array(-1))
     with (
@@ -317,7 +317,7 @@ def test_no_environment_names_the_command_that_makes_it(tmp_path: Path, fakes: F
 
 
 def _answer(*segments: tuple[float, float, int]) -> Answer:
-    """Segments of (left px, score, class), 20 px a side."""
+    """Segments from (left px, score, class), with sides of 20 px."""
     boxes = np.array([[left, 0, left + 20, 20] for left, _, _ in segments], np.float32).reshape(-1, 4)
     scores = np.array([score for _, score, _ in segments], np.float32)
     return Answer(boxes, scores, np.array([each[2] for each in segments], np.int32))
@@ -341,12 +341,12 @@ def _answer(*segments: tuple[float, float, int]) -> Answer:
     ],
 )
 def test_matching(theirs: Answer, ours: Answer, agree: bool) -> None:
-    figures, broken = agreeing.match(theirs, ours, agreeing.Bounds())
+    metrics, broken = agreement.match(theirs, ours, agreement.Bounds())
     assert (not broken) is agree
-    assert figures["mask_iou"] is None
+    assert metrics["mask_iou"] is None
     if not agree:
         with pytest.raises(DisagreementError, match="theirs and ours disagree"):
-            agreeing.check("theirs", "ours", broken)
+            agreement.check("theirs", "ours", broken)
 
 
 @pytest.mark.parametrize(("second", "agree"), [(0.49, True), (0.3, False)])
@@ -357,8 +357,8 @@ def test_a_choice_may_differ_only_by_a_hair(second: float, agree: bool) -> None:
     turned = np.arccos(0.51)
     ours[1] = np.cos(turned), np.sin(turned)
     text = np.array([[1, 0]], np.float32)
-    figures, broken = agreeing.match_embeddings((theirs, text), (ours, text), agreeing.Bounds(cosine=0.9))
-    assert figures["same_choice"] == 0
+    metrics, broken = agreement.match_embeddings((theirs, text), (ours, text), agreement.Bounds(cosine=0.9))
+    assert metrics["same_choice"] == 0
     assert (not broken) is agree
 
 
@@ -411,7 +411,7 @@ def other_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     return path
 
 
-def test_an_interpreter_is_reused_and_what_differs_is_told(
+def test_an_interpreter_is_reused_and_differences_are_printed(
     other_pins: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other_pins.write_text(f"numpy=={np.__version__}\n")
@@ -437,26 +437,26 @@ def test_no_interpreter_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "error: expected an interpreter" in capsys.readouterr().err
 
 
-def test_the_command_writes_what_reports_show(
+def test_the_command_writes_records_for_the_reports(
     fakes: Fakes, ours: OurSide, frame: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     options = fakes.options(ours.answer(frame))
-    contest = fakes.contest(fakes.script(), options)
+    case = fakes.case(fakes.script(), options)
 
-    def made(peer: str, args: argparse.Namespace, models: object) -> Contest:
-        return contest
+    def made(peer: str, args: argparse.Namespace, models: object) -> PeerCase:
+        return case
 
-    monkeypatch.setattr(compare, "make_contest", made)
+    monkeypatch.setattr(compare, "make_case", made)
     command = ["compare.py", "ultralytics", "--python", sys.executable, "--rounds", "3", "--backend", "onnxruntime",
                "--precision", "auto", "fp32", "--out", str(tmp_path / "out")]  # fmt: skip
     monkeypatch.setattr(sys, "argv", command)
     assert compare.main() == 0
-    contest = fakes.contest(fakes.script(), fakes.options(_shifted(ours.answer(frame), 9)))
+    case = fakes.case(fakes.script(), fakes.options(_shifted(ours.answer(frame), 9)))
     assert compare.main() == 1
     assert "not compared: fake and ours, onnxruntime cpu fp32, disagree" in capsys.readouterr().out
     results = read_results(tmp_path / "out" / "results.jsonl")
-    assert results.remarks == ()
+    assert results.notes == ()
     good, bad = results.runs
     assert not good.partial
     assert [record.ours for record in good.of(Peer)] == ["onnxruntime cpu fp32"]

@@ -1,4 +1,4 @@
-"""Deformable attention in the exported form against transformers' own."""
+"""Deformable attention in the exported form, compared with transformers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("export_extra")
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_it_gives_what_transformers_gives(batch: int) -> None:
+def test_it_equals_transformers(batch: int) -> None:
     import torch
     from transformers.models.mask2former.modeling_mask2former import multi_scale_deformable_attention
 
@@ -26,7 +26,7 @@ def test_it_gives_what_transformers_gives(batch: int) -> None:
     torch.testing.assert_close(attend(value, shapes, locations, weights), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_an_export_holds_it_and_transformers_is_left_as_it_was(small_exports: dict[str, Path]) -> None:
+def test_an_export_contains_it_and_transformers_is_unchanged(small_exports: dict[str, Path]) -> None:
     import onnx
     from transformers.models.mask2former import modeling_mask2former
 

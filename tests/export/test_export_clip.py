@@ -1,4 +1,4 @@
-"""Export of CLIP: a small seeded model, held against transformers end to end."""
+"""Export of CLIP: a small seeded model, compared with transformers end to end."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_text_features_are_those_of_transformers(exported: Path, small_clip: Pat
     assert (found * expected).sum(axis=1).min() > 0.9999
 
 
-def test_what_is_no_standard_clip_is_refused(
+def test_a_clip_with_another_processor_is_refused(
     small_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "odd"

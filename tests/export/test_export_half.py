@@ -1,4 +1,4 @@
-"""Half precision in the graph: every family in fp16 against its own fp32, and what fp16 alone would break."""
+"""fp16 exports: every family compared with its fp32 graph, and values that fp16 alone would break."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BOUND = {"max_rel_features": 0.01, "min_cosine": 0.9999, "min_mask_iou": 0.95}
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_files_are_half_and_say_so(fp32: dict[str, Path], fp16: dict[str, Path], name: str) -> None:
+def test_the_files_are_fp16_and_their_specs_record_it(fp32: dict[str, Path], fp16: dict[str, Path], name: str) -> None:
     for graph in _graphs(fp16[name]):
         before, spec = read_spec(fp32[name] / graph.name), read_spec(graph)
         assert (before.precision, spec.precision) == ("fp32", "fp16")
@@ -46,12 +46,12 @@ def test_the_files_are_half_and_say_so(fp32: dict[str, Path], fp16: dict[str, Pa
 
 
 def _graphs(folder: Path) -> list[Path]:
-    """The graphs of a model that become half; those that prepare their inputs stay as they are."""
+    """The graphs of a model that become fp16; helper graphs stay in fp32."""
     return [path for path in sorted(folder.glob("*.onnx")) if not isinstance(read_spec(path).input, ArraysInput)]
 
 
 def _weights(graph: Path) -> int:
-    """Bytes of the floats that a graph holds."""
+    """Bytes of the floats in a graph."""
     import onnx
 
     model = onnx.load(str(graph))
@@ -115,14 +115,14 @@ def _inputs(spec: ModelSpec, folder: Path) -> dict[str, NDArray[Any]]:
     return {spec.input.name: generator.integers(0, 200, (2, spec.input.length))}
 
 
-def test_the_processor_computes_it_in_fp32_and_says_so(fp16: dict[str, Path]) -> None:
+def test_the_cpu_computes_it_in_fp32_and_reports_that(fp16: dict[str, Path]) -> None:
     graph = find_graph(fp16["demo-seg"])
     assert open_session(graph, "onnxruntime").precision == "fp32"
     with pytest.raises(BackendUnavailableError, match="this graph, which is fp16, in fp32 on cpu, not in fp16"):
         open_session(graph, "onnxruntime", precision="fp16")
 
 
-def test_trained_models_select_what_they_selected(fp32: dict[str, Path], fp16: dict[str, Path], backend: str) -> None:
+def test_trained_models_select_the_same_segments(fp32: dict[str, Path], fp16: dict[str, Path], backend: str) -> None:
     scene = draw_scene(3)
     before, after = (
         Pipeline(
@@ -175,7 +175,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
 
     from fastsam_export.fp16 import convert
 
-    real = convert.to_half
+    real = convert.to_fp16
 
     def broken(*arguments: Any) -> Any:
         model = real(*arguments)
@@ -184,7 +184,7 @@ def test_a_graph_that_loses_its_parity_is_not_kept(
                 each.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(each) * factor, each.name))
         return model
 
-    monkeypatch.setattr(convert, "to_half", broken)
+    monkeypatch.setattr(convert, "to_fp16", broken)
     request = ["export", "mine", "--weights", str(small_checkpoints["detr"]), "--imgsz", "96", "128"]
     assert main([*request, "--precision", "fp16"]) == 1
     error = capsys.readouterr().err
@@ -262,14 +262,14 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
 
     from fastsam_export.fp16 import fp32_islands
     from fastsam_export.fp16 import graph as half_conversion
-    from fastsam_export.fp16.graph import simple, to_half
+    from fastsam_export.fp16.graph_conversion import flatten, to_fp16
 
-    model = simple(_block(square, scale=400))
+    model = flatten(_block(square, scale=400))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
     magnitudes = fp32_islands.peaks(model, [{"x": x}])
     assert max(magnitudes.values()) > 65504
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
-    ours = to_half(model, magnitudes if measured else {})
+    ours = to_fp16(model, magnitudes if measured else {})
     assert sum(node.op_type == "MatMul" for node in ours.graph.node) == 10
     assert {each.data_type for each in ours.graph.initializer if each.name.startswith("w")} == {10}
     (found,) = ReferenceEvaluator(ours).run(None, {"x": x})
@@ -277,22 +277,22 @@ def test_activations_of_hundreds_survive(square: str, measured: bool, monkeypatc
     assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
     monkeypatch.setattr(half_conversion, "islands", lambda *_: set())
     with np.errstate(all="ignore"):
-        (naive,) = ReferenceEvaluator(to_half(model, {})).run(None, {"x": x})
+        (naive,) = ReferenceEvaluator(to_fp16(model, {})).run(None, {"x": x})
     assert not np.isfinite(naive).all() or np.abs(naive - expected).max() > 0.3 * np.abs(expected).max()
 
 
-def test_what_is_too_large_when_measured_stays_in_fp32() -> None:
-    """Only measurement can tell of a layer whose outputs leave fp16's range."""
+def test_nodes_with_large_measured_values_stay_in_fp32() -> None:
+    """Only measurement finds a layer whose outputs exceed the range of fp16."""
     from onnx.reference import ReferenceEvaluator
 
     from fastsam_export.fp16.fp32_islands import peaks
-    from fastsam_export.fp16.graph import simple, to_half
+    from fastsam_export.fp16.graph_conversion import flatten, to_fp16
 
-    model = simple(_block("Pow", scale=40000))
+    model = flatten(_block("Pow", scale=40000))
     x = np.random.default_rng(1).normal(size=(2, 16, 64)).astype(np.float32)
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
-    (found,) = ReferenceEvaluator(to_half(model, peaks(model, [{"x": x}]))).run(None, {"x": x})
+    (found,) = ReferenceEvaluator(to_fp16(model, peaks(model, [{"x": x}]))).run(None, {"x": x})
     assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
     with np.errstate(all="ignore"):
-        (unmeasured,) = ReferenceEvaluator(to_half(model, {})).run(None, {"x": x})
+        (unmeasured,) = ReferenceEvaluator(to_fp16(model, {})).run(None, {"x": x})
     assert not np.isfinite(unmeasured).all()

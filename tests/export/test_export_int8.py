@@ -1,4 +1,4 @@
-"""int8 in the graph: trained models against their own fp32, modules left out by measurement, and what is refused."""
+"""int8 exports: trained models compared with fp32, modules excluded by measurement, and refused requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Quantise = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a dozen drawn scenes of a few large things."""
+    """A folder with a dozen drawn scenes of a few large objects."""
     folder = tmp_path_factory.mktemp("scenes")
     for seed in range(12):
         cv2.imwrite(str(folder / f"{seed:02}.png"), _frame(7_000 + seed))
@@ -53,7 +53,7 @@ def pictures(scenes: Path, export_extra: None) -> CalibrationPictures:
 
 @pytest.fixture
 def quantise(pictures: CalibrationPictures, tmp_path: Path) -> Quantise:
-    """Quantises a copy of a demo model in a folder of its own; `change` may make another spec of its graphs."""
+    """Quantises a copy of a demo model in a new folder; `change` may change the specs of its graphs."""
     return lambda name, change=lambda spec: spec: _quantise(name, tmp_path / "int8", pictures, change)
 
 
@@ -116,7 +116,7 @@ def test_the_graph_is_quantised_inside_and_fp32_outside(
     assert int8[name].stat().st_size < smaller * _fp32(name).stat().st_size
 
 
-def test_the_file_says_so(int8: dict[str, Path]) -> None:
+def test_the_spec_records_the_precision_and_the_proof(int8: dict[str, Path]) -> None:
     import onnx
 
     for name, graph in int8.items():
@@ -134,7 +134,7 @@ def test_the_file_says_so(int8: dict[str, Path]) -> None:
     assert text.read_bytes() == (_fp32("demo-clip").parent / text.name).read_bytes()
 
 
-def test_weights_on_a_grid_keep_it_and_others_lose_less_than_by_their_largest() -> None:
+def test_weights_on_a_grid_keep_it_and_others_lose_less_than_with_the_largest_weight() -> None:
     from fastsam_export.int8.weight_scales import weight_scales
 
     generator = np.random.default_rng(0)
@@ -160,10 +160,10 @@ def test_weights_on_a_grid_keep_it_and_others_lose_less_than_by_their_largest() 
 
 
 @pytest.mark.parametrize(("groups", "bias"), [(1, True), (2, False), (4, True)])
-def test_biases_make_good_what_rounding_takes_from_means(tmp_path: Path, groups: int, bias: bool) -> None:
+def test_biases_correct_the_rounding_of_means(tmp_path: Path, groups: int, bias: bool) -> None:
     import onnx
 
-    from fastsam_export.int8.graph import Int8Graph
+    from fastsam_export.int8.quantised_graph import Int8Graph
 
     generator = np.random.default_rng(1)
     weights = generator.normal(size=(8, 4 // groups, 3, 3)).astype(np.float32)
@@ -203,7 +203,7 @@ def _session(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-def test_what_stays_in_floating_point_takes_what_was_not_rounded(int8: dict[str, Path]) -> None:
+def test_nodes_in_floating_point_take_tensors_before_rounding(int8: dict[str, Path]) -> None:
     import onnx
 
     for name, weighted in (("demo-seg", {"Conv"}), ("demo-clip", {"Gemm", "MatMul"})):
@@ -214,7 +214,7 @@ def test_what_stays_in_floating_point_takes_what_was_not_rounded(int8: dict[str,
         assert {node.op_type for node in takers} <= weighted
 
 
-def test_it_finds_what_fp32_finds_where_it_was_not_calibrated(int8: dict[str, Path], backend: str) -> None:
+def test_it_finds_the_same_as_fp32_on_other_pictures(int8: dict[str, Path], backend: str) -> None:
     one, other = (
         Pipeline(graph, imgsz=SIDE, backend=backend, precision=precision)
         for graph, precision in ((_fp32("demo-seg"), "fp32"), (int8["demo-seg"], "auto"))
@@ -236,7 +236,7 @@ def test_it_finds_what_fp32_finds_where_it_was_not_calibrated(int8: dict[str, Pa
     assert together >= 0.9 * found
 
 
-def test_embeddings_stay_where_they_were(int8: dict[str, Path], backend: str) -> None:
+def test_embeddings_change_little(int8: dict[str, Path], backend: str) -> None:
     session = open_session(int8["demo-clip"], backend)
     assert session.precision == "int8"
     assert isinstance(session.spec.input, ImageInput)
@@ -249,15 +249,15 @@ def test_embeddings_stay_where_they_were(int8: dict[str, Path], backend: str) ->
     assert (found * expected["image_embeds"]).sum(axis=1).min() > 0.99
 
 
-def test_what_int8_hurts_is_found_by_measurement_and_left_out(
+def test_modules_that_int8_damages_are_measured_and_excluded(
     quantise: Quantise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One module gets a range far too wide: alone it is to be left out, and then the bounds hold."""
+    """One module gets a range that is far too wide. Only this module is excluded, and then the bounds hold."""
     import onnx
 
-    from fastsam_export.int8 import graph as int8_graph
+    from fastsam_export.int8 import quantised_graph
 
-    real = int8_graph._ranges
+    real = quantised_graph._ranges
 
     def spoiled(*arguments: Any) -> Any:
         ranges = real(*arguments)
@@ -265,10 +265,10 @@ def test_what_int8_hurts_is_found_by_measurement_and_left_out(
         ranges.data[hurt].highest = np.float32(3_000)
         return ranges
 
-    monkeypatch.setattr(int8_graph, "_ranges", spoiled)
+    monkeypatch.setattr(quantised_graph, "_ranges", spoiled)
     graph = quantise("demo-seg")
     said = {each.key: each.value for each in onnx.load(str(graph)).metadata_props}
-    assert json.loads(said[int8_graph.METADATA_KEY])["left_out"][0] == "/model.15"
+    assert json.loads(said[quantised_graph.METADATA_KEY])["left_out"][0] == "/model.15"
     spec = read_spec(graph)
     assert spec.parity is not None
     assert "left in floating point: /model.15" in spec.parity.inputs[0]
@@ -285,7 +285,7 @@ def test_backends_compute_it_in_int8_or_not_at_all(int8: dict[str, Path], backen
 
 
 @pytest.mark.parametrize("name", ["demo-seg", "demo-clip"])
-def test_pictures_are_laid_as_the_runtime_lays_frames(scenes: Path, name: str) -> None:
+def test_pictures_are_preprocessed_like_frames(scenes: Path, name: str) -> None:
     from fastsam_export.int8.calibration_images import pictures_for
 
     image = read_spec(_fp32(name)).input
@@ -324,15 +324,15 @@ def test_many_pictures_are_used_evenly(tmp_path: Path) -> None:
     ("options", "expected"),
     [
         (["--precision", "int8"], "calibration: expected a folder of images like those that the model will see"),
-        (["--calibration", "{scenes}"], "expected --precision int8, which alone calibrates, found fp32"),
-        (["--precision", "fp16", "--calibration", "{scenes}"], "which alone calibrates, found fp16"),
+        (["--calibration", "{scenes}"], "expected --precision int8, the only one that calibrates, found fp32"),
+        (["--precision", "fp16", "--calibration", "{scenes}"], "the only one that calibrates, found fp16"),
         (["--precision", "int8", "--calibration", "{tmp}/none"], "expected a folder of images, found no such folder"),
         (["--precision", "int8", "--calibration", "{scenes}/00.png"], "expected a folder of images, found a file"),
         (["--precision", "int8", "--calibration", "{tmp}/few"], "expected 8 images or more, found 3"),
         (["--precision", "int8", "--calibration", "{tmp}/bad"], "04.png: expected an image, found a file that OpenCV"),
     ],
 )
-def test_a_calibration_that_will_not_do_is_refused_before_any_work(
+def test_an_invalid_calibration_is_refused_before_any_work(
     options: list[str], expected: str, scenes: Path, home: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -350,7 +350,7 @@ def test_a_calibration_that_will_not_do_is_refused_before_any_work(
     assert not list((home / "models").glob("yolov8n-seg*"))
 
 
-def test_an_image_that_is_cut_short_is_named(tmp_path: Path, scenes: Path) -> None:
+def test_a_truncated_image_is_named(tmp_path: Path, scenes: Path) -> None:
     from fastsam_export.errors import CalibrationError
     from fastsam_export.int8.calibration_images import CalibrationPictures, pictures_for
 
@@ -369,7 +369,7 @@ def test_families_that_were_not_measured_are_refused(
 ) -> None:
     request = ["export", "mine", "--weights", str(small_checkpoints["segformer"])]
     assert main([*request, "--precision", "int8", "--calibration", str(scenes)]) == 1
-    assert "int8: expected a model of yolo-seg, yolo-end2end, clip, found one of segformer" in capsys.readouterr().err
+    assert "int8: expected a model of family yolo-seg, yolo-end2end, clip, found segformer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_families_that_were_not_measured_are_refused(
     [
         ({"precision": "fp16"}, "int8: expected a graph in fp32, found demo-seg.onnx in fp16"),
         ({"family": "another"}, "found demo-seg.onnx of another"),
-        ({"defaults": {"conf": 0.9999, "iou": 0.7, "max_segments": 300}}, "found nothing in them"),
+        ({"defaults": {"conf": 0.9999, "iou": 0.7, "max_segments": 300}}, "found no detection"),
     ],
 )
 def test_graphs_that_can_not_be_quantised_are_refused(
@@ -408,12 +408,11 @@ def test_numbers_that_are_not_finite_are_refused(pictures: CalibrationPictures, 
         quantise([Exported(graph, read_spec(graph))], pictures, lambda _: None)
 
 
-def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
+def test_the_command_installs_it_beside_fp32_and_a_failure_keeps_it(
     scenes: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """YOLO26 with its end-to-end head, small and seeded, untrained; then with ranges far too wide."""
-    from fastsam_export.int8 import agreement
-    from fastsam_export.int8 import graph as int8_graph
+    """A small seeded YOLO26 with its end-to-end head; then with ranges that are far too wide."""
+    from fastsam_export.int8 import agreement, quantised_graph
     from fastsam_export.int8 import quantise as int8_precision
     from support import small_yolo
 
@@ -429,7 +428,7 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
     assert main(["info", "mine-int8"]) == 0
     assert "int8" in capsys.readouterr().out
 
-    real = int8_graph._ranges
+    real = quantised_graph._ranges
 
     def spoiled(*arguments: Any) -> Any:
         ranges = real(*arguments)
@@ -437,7 +436,7 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_leaves_it(
             each.highest = np.float32(1e5)
         return ranges
 
-    monkeypatch.setattr(int8_graph, "_ranges", spoiled)
+    monkeypatch.setattr(quantised_graph, "_ranges", spoiled)
     monkeypatch.setattr(int8_precision._Choice, "_by_damage", lambda *_: [])
     assert main(request) == 1
     error = capsys.readouterr().err

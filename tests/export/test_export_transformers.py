@@ -1,4 +1,4 @@
-"""SegFormer, Mask2Former and DETR: small seeded models, exported, against transformers' own answers."""
+"""Exports of SegFormer, Mask2Former and DETR: small seeded models, compared with transformers."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_many_overlapping_queries_are_merged_as_in_transformers(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The decoders on raw outputs of many smooth, overlapping masks, which no small network gives by itself."""
+    """The decoders on synthetic outputs with many smooth, overlapping masks, which small networks do not produce."""
     import types
 
     import torch

@@ -1,4 +1,4 @@
-"""Export of YOLO-seg: a seeded small network, and the real weights against ultralytics' own predictions."""
+"""Export of YOLO-seg: a small seeded network, and the real weights, compared with ultralytics' predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Export = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def seeded_weights(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> Path:
-    """A YOLOv8n-seg of three classes with seeded weights, saved as ultralytics saves."""
+    """A YOLOv8n-seg of three classes with seeded weights, saved by ultralytics."""
     import torch
     import ultralytics
     import yaml
@@ -61,7 +61,7 @@ def test_a_seeded_network_is_exported_with_its_proof(
     assert result.masks().shape == (5, 100, 120)
 
 
-def test_thresholds_can_be_recorded_in_place_of_the_familys(seeded_weights: Path, tmp_path: Path) -> None:
+def test_thresholds_replace_those_of_the_family(seeded_weights: Path, tmp_path: Path) -> None:
     from fastsam_export import export_model
 
     out = tmp_path / "mine"
@@ -92,7 +92,7 @@ def test_a_graph_that_computes_something_else_is_not_kept(
         (["yolov8n-sge"], "did you mean yolov8n-seg"),
         (["nothing-like-it"], "expected a published name or --weights"),
         (["yolov8n-seg", "--weights", "no-such.txt"], "expected an ultralytics checkpoint"),
-        (["mine", "--weights", "no-such-folder"], "expected weights of a family"),
+        (["mine", "--weights", "no-such-folder"], "expected weights of a model of"),
         (["a/b", "--weights", "x.pt"], "expected a short name"),
         (["clip-vit-base-patch32", "--weights", "no-such-folder/here"], "transformers can't load CLIP"),
     ],
@@ -138,7 +138,7 @@ def _iou_boxes(a: np.ndarray, b: np.ndarray) -> float:
     ("engine", "precision", "box_bound", "mask_bound"),
     [("onnxruntime", "fp32", 0.98, 0.95), ("openvino", "fp32", 0.98, 0.95), ("openvino", "bf16", 0.95, 0.90)],
 )
-def test_photos_give_what_ultralytics_predicts(
+def test_photos_give_the_predictions_of_ultralytics(
     shared: Path, real_model: Path, engine: str, precision: str, box_bound: float, mask_bound: float
 ) -> None:
     """Every detection of score 0.3 and more, same class, boxes and masks at the photo's resolution."""
@@ -205,7 +205,7 @@ def test_cars_are_found_in_the_video(shared: Path, real_model: Path, tmp_path: P
     assert sum(found[20:37]) >= 12  # frames 100 to 180
 
 
-def test_ultralytics_own_export_gives_the_same_answer(shared: Path, real_model: Path, tmp_path: Path) -> None:
+def test_the_export_of_ultralytics_gives_the_same_result(shared: Path, real_model: Path, tmp_path: Path) -> None:
     import shutil
 
     import ultralytics

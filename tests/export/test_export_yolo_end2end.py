@@ -1,4 +1,4 @@
-"""Export of YOLO26-seg by its end-to-end head: a seeded small network against ultralytics' own predictions."""
+"""Export of YOLO26-seg with its end-to-end head: a small seeded network, compared with ultralytics' predictions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> Pat
 
 @pytest.fixture(scope="session")
 def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small network, exported by the command without a word about its kind."""
+    """The small network, exported by the command, which recognises its kind."""
     out = tmp_path_factory.mktemp("made26") / "shapes26"
     request = ["export", "shapes26", "--weights", str(weights), "--imgsz", str(H), str(W), "--out", str(out)]
     assert main(request) == 0
@@ -43,11 +43,11 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def frames() -> list[NDArray[np.uint8]]:
-    """Pictures of several shapes, in which the small network is sure of dozens of boxes."""
+    """Pictures of several shapes, in which the small network finds dozens of confident boxes."""
     return [synthetic_pictures(1, height, width, seed)[0] for height, width, seed in SHAPES]
 
 
-def test_the_spec_says_what_the_graph_gives_and_how_exact_it_is(exported: Path) -> None:
+def test_the_spec_describes_the_outputs_and_the_parity(exported: Path) -> None:
     names = [f"shapes26{part}.onnx" for part in (".decode", "", ".preprocess")]
     assert sorted(each.name for each in exported.parent.iterdir()) == names
     spec = read_spec(exported)
@@ -67,7 +67,7 @@ def _iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.flo
     return sides / (areas - sides)
 
 
-def test_frames_give_what_ultralytics_predicts(
+def test_frames_give_the_predictions_of_ultralytics(
     weights: Path, exported: Path, frames: list[NDArray[np.uint8]], backend: str
 ) -> None:
     """Every detection of score 0.3 and more: same class, boxes and masks at the frame's resolution.
@@ -104,9 +104,7 @@ def test_frames_give_what_ultralytics_predicts(
     assert classes == {0, 1, 2}
 
 
-def test_a_batch_gives_what_its_pictures_give_alone(
-    exported: Path, frames: list[NDArray[np.uint8]], backend: str
-) -> None:
+def test_a_batch_equals_its_pictures_alone(exported: Path, frames: list[NDArray[np.uint8]], backend: str) -> None:
     session = open_session(exported, backend=backend, precision="fp32")
     batch = np.stack([frames[2], frames[2][::-1]]).transpose(0, 3, 1, 2).astype(np.float32) / 255
     together = session.run({"images": batch})
@@ -118,7 +116,7 @@ def test_a_batch_gives_what_its_pictures_give_alone(
 
 
 def test_a_small_input_has_fewer_detections(exported: Path, backend: str) -> None:
-    """64 x 96 px hold 126 anchors; ultralytics' own graph wants 300 of them and fails."""
+    """64 x 96 px have 126 anchors; the graph of ultralytics needs 300 and fails."""
     session = open_session(exported, backend=backend, precision="fp32")
     found = session.run({"images": np.random.default_rng(0).random((1, 3, 64, 96), np.float32)})["output0"]
     assert found.shape[0] == 1
@@ -127,7 +125,7 @@ def test_a_small_input_has_fewer_detections(exported: Path, backend: str) -> Non
 
 
 def _decode(exported: Path, rows: list[list[float]], **thresholds: object) -> object:
-    """Segments of made-up rows (x0, y0, x1, y1, score, class) for a frame that fills the input."""
+    """Segments from rows (x0, y0, x1, y1, score, class) for a frame that fills the input."""
     session = open_session(exported, backend="onnxruntime")
     decoder = decoder_for(session, lambda part: session)
     output0 = np.zeros((1, 300, 38), np.float32)
@@ -178,14 +176,14 @@ def test_thresholds_choose_segments(exported: Path, thresholds: dict[str, object
 
 @pytest.fixture(scope="session")
 def own(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small network as ultralytics itself exports it."""
+    """The small network, exported by ultralytics."""
     import ultralytics
 
     copy = shutil.copyfile(weights, tmp_path_factory.mktemp("own26") / "own.pt")
     return Path(ultralytics.YOLO(str(copy)).export(format="onnx", dynamic=True, imgsz=[H, W], nms=False, verbose=False))
 
 
-def test_ultralytics_own_export_runs_as_it_is(
+def test_the_export_of_ultralytics_runs_unchanged(
     exported: Path, own: Path, frames: list[NDArray[np.uint8]], backend: str
 ) -> None:
     spec = read_spec(own)
@@ -226,14 +224,14 @@ def test_weights_of_the_other_kind_under_a_published_name_are_refused(
     assert main(["export", "yolov8n-seg", "--weights", str(weights)]) == 1
     error = capsys.readouterr().err
     assert "expected a model with raw predictions (for NMS), found one with an end-to-end head" in error
-    assert "a name that is no published model's" in error
+    assert "a name that no published model has" in error
 
 
 @pytest.mark.parametrize(
     ("name", "family"),
     [("yolo26n-seg.pt", "yolo-end2end"), ("yolo11n-seg.pt", "yolo-seg"), ("other.pt", "yolo-seg")],
 )
-def test_weights_to_fetch_are_judged_by_their_published_name(name: str, family: str) -> None:
+def test_weights_to_fetch_are_recognised_by_their_published_name(name: str, family: str) -> None:
     from fastsam_export.families import all_families
 
     assert [each.name for each in all_families().values() if each.recognises(Path("nowhere") / name)] == [family]
@@ -247,7 +245,7 @@ def test_a_detector_of_this_kind_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "expected a segmentation model, found task 'detect'" in capsys.readouterr().err
 
 
-def test_an_own_export_with_nms_inside_runs_as_one_that_needs_none(tmp_path: Path, exported: Path) -> None:
+def test_an_export_with_nms_inside_runs_without_nms(tmp_path: Path, exported: Path) -> None:
     import onnx
 
     model = onnx.load(str(exported))

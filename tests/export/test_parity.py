@@ -1,4 +1,4 @@
-"""The parity record: worst figures over all comparisons, and no pardon."""
+"""The parity record: the worst metrics over all comparisons, and errors beyond the bounds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_miss_is_an_error(figures: dict[str, float], missed: str) -> None:
     assert missed in str(caught.value)
 
 
-def test_figures() -> None:
+def test_metrics() -> None:
     a = np.array([[1, 0], [0, 2]], np.float32)
     b = np.array([[1, 0], [2, 2]], np.float32)
     assert max_abs(a, b) == 2

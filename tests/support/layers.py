@@ -9,7 +9,7 @@ LAYERS = {
         "opener",
     ),
     "export/fastsam_export": (
-        "errors", "onnx_file", "parity", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
+        "errors", "onnx_file", "parity", "proof", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
         "exporter",
     ),
     "runtime/fastsam_trt": (

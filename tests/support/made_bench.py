@@ -1,4 +1,4 @@
-"""Made-up results of benchmarks, plausible and seeded: data for tests, measured nowhere."""
+"""Synthetic benchmark results for tests: plausible, seeded, and not measured."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ GPU_HOST = Host(
 
 
 def ids() -> list[str]:
-    """The cells of a made run."""
+    """The cells of a synthetic run."""
     return [
         f"single/{model}/openvino/cpu/{precision}/b1/384x640/c{crops}"
         for model in MODELS
@@ -56,7 +56,7 @@ def ids() -> list[str]:
 
 
 def stage_ms(cell: str) -> dict[str, float]:
-    """What each stage of a cell takes in the mean."""
+    """Mean time of each stage of a cell."""
     _, model, _, device, precision, *_, crops = cell.split("/")
     network = MODELS[model][0] * (2.1 if precision == "fp32" else 1.0) * (0.06 if device != "cpu" else 1.0)
     stages = {"preprocess": 0.52, "engine": network, "select": 0.06, "decode": 0.9}
@@ -74,15 +74,15 @@ def cell(
     drift: float = 0.01,
     each: float = 0.06,
 ) -> Cell:
-    """A made cell.
+    """A synthetic cell.
 
     Args:
-        name: Its id.
-        random: Where its noise comes from.
-        slow: By how much stages of cells are slower than they were.
-        between: Standard deviation of a stage's level from one process to another, relative.
-        drift: The same from block to block.
-        each: The same from call to call.
+        name: Id of the cell.
+        random: Source of the noise.
+        slow: Factor by which a stage of a cell is slower.
+        between: Relative standard deviation of the time of a stage between processes.
+        drift: The same between blocks.
+        each: The same between calls.
     """
     scenario, model, backend, device, precision, batch, size, crops = name.split("/")
     times = {}
@@ -150,7 +150,7 @@ def results(
     host: Host = HOST,
     **noise: float,
 ) -> Results:
-    """A run of cells alone."""
+    """A run with cells only."""
     random = np.random.default_rng(seed)
     records = tuple(cell(name, random, slow, **noise) for name in names or ids())
     head = Run(time="2026-11-23T08:00:00+00:00", machine=host)
@@ -160,7 +160,7 @@ def results(
 
 
 def whole_run(seed: int = 0, host: Host = HOST, *, end: bool = True) -> list[Record]:
-    """Every kind of record, doubts and failures among them."""
+    """Every kind of record, with doubts and failures."""
     random = np.random.default_rng(seed)
     on_gpu = bool(host.gpus)
     backend, device, precisions = (

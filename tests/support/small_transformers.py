@@ -1,4 +1,4 @@
-"""Small seeded models of the transformers families, in transformers' own form."""
+"""Small seeded models of the transformers families, in transformers' format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small seeded YOLO26-seg in ultralytics' own form."""
+"""A small seeded YOLO26-seg in ultralytics' format."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SIZE = (160, 192)  # height, width, px
 
 
 def save_yolo26(path: Path, classes: dict[int, str] = CLASSES) -> None:
-    """YOLO26-seg of a few classes that is sure of a few dozen boxes in drawn pictures.
+    """Save a YOLO26-seg of a few classes with a few dozen confident boxes in drawn pictures.
 
-    Fresh weights let features fade from layer to layer, so the batch norms take their statistics from pictures first.
+    Random weights let features fade from layer to layer, so the batch norms take their statistics from pictures first.
     """
     import torch
     import ultralytics

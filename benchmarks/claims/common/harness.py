@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: sides timed in turn, figures held against bounds, tables and JSON lines."""
+"""Options, tables, checks against bounds, JSON lines and exit codes for the benchmark scripts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHARED = Path(__file__).resolve().parents[4] / "shared"  # weights, photos and v
 __all__ = [
     "SHARED",
     "BenchmarkError",
-    "Figure",
+    "Check",
     "Side",
     "Spread",
     "Times",
@@ -51,8 +51,8 @@ class BenchmarkError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A measured value and the bound it is held against; NaN never holds."""
+class Check:
+    """A measured value and its bound; NaN never holds."""
 
     name: str
     value: float
@@ -61,16 +61,16 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the value keeps to the bound."""
+        """Whether the value is within the bound."""
         return bool({"<=": operator.le, ">=": operator.ge, "==": operator.eq}[self.sense](self.value, self.bound))
 
     def line(self) -> str:
-        """The figure in words."""
+        """The check as a line of text."""
         return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {self.value:.7g} (bound {self.sense} {self.bound:g})"
 
 
 def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict[str, Any]]:
-    """Print the table of a measurement, with the ratio of each side to each reference; return its rows for JSON."""
+    """Print the times of all sides as a table, with the ratio to each reference; return the rows for JSON."""
     cells, rows = list[tuple[str, ...]](), list[dict[str, Any]]()
     for side, values in times.items():
         ms = dataclasses.asdict(Spread.of(values))
@@ -85,7 +85,7 @@ def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict
 
 
 def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Print rows of one set of columns as a table; return them for JSON."""
+    """Print rows with the same columns as a table; return them for JSON."""
     print(f"\n{title}")
     shown = [[f"{cell:.7g}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows]
     print(table(list(rows[0]) if rows else ("nothing",), shown))
@@ -93,7 +93,7 @@ def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
 
 def machine(packages: Iterable[str]) -> dict[str, Any]:
-    """Print and return what the figures were taken on: processor, cores, system, Python, versions of packages."""
+    """Print and return the facts of the machine: processor, cores, system, Python, versions of packages."""
     found = this_machine(packages)
     facts: dict[str, Any] = {
         "processor": found.processor,
@@ -108,25 +108,25 @@ def machine(packages: Iterable[str]) -> dict[str, Any]:
 
 
 def add_options(parser: argparse.ArgumentParser, rounds: int | None = None, warmup: int = 3) -> None:
-    """Add `--json` and, where a default number of rounds says that the script times something, the timing options."""
+    """Add `--json` and, if a default number of rounds is given, the options of timing."""
     if rounds is not None:
-        parser.add_argument("--rounds", type=int, default=rounds, metavar="N", help=f"timed turns a side ({rounds})")
+        parser.add_argument("--rounds", type=int, default=rounds, metavar="N", help=f"timed turns per side ({rounds})")
         parser.add_argument("--warmup", type=int, default=warmup, metavar="N", help=f"turns before them ({warmup})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="add the results to this file, one JSON line each")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="append the results to this file as JSON lines")
 
 
 def finish(
-    args: argparse.Namespace, facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], figures: Sequence[Figure]
+    args: argparse.Namespace, facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], checks: Sequence[Check]
 ) -> int:
-    """Print the figures, add everything to the JSON file if one was asked for, and return the exit code."""
-    print("\n" + "\n".join(figure.line() for figure in figures))
-    held = ({"kind": "figure", **dataclasses.asdict(each), "holds": each.holds} for each in figures)
-    add_lines(args.json, facts, (*rows, *held))
-    return 0 if all(figure.holds for figure in figures) else 1
+    """Print the checks, append everything to the JSON file if there is one, and return the exit code."""
+    print("\n" + "\n".join(check.line() for check in checks))
+    lines = ({"kind": "figure", **dataclasses.asdict(check), "holds": check.holds} for check in checks)
+    add_lines(args.json, facts, (*rows, *lines))
+    return 0 if all(check.holds for check in checks) else 1
 
 
 def add_lines(path: Path | None, facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add rows to a file of JSON lines, if one was asked for, each with the script, time and machine."""
+    """Append rows to a file of JSON lines, if there is one, each with script, time and machine."""
     if path is not None:
         head = {"script": Path(sys.argv[0]).stem, "time": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
         text = "".join(json.dumps({**head, **row}) + "\n" for row in rows)
@@ -135,23 +135,23 @@ def add_lines(path: Path | None, facts: Mapping[str, Any], rows: Iterable[Mappin
 
 
 def require(*packages: str, files: Iterable[Path] = ()) -> None:
-    """Refuse to start, with a `BenchmarkError`, without these modules and these files or folders."""
+    """Raise a `BenchmarkError` unless these modules and these files or folders exist."""
     for name in packages:
         if importlib.util.find_spec(name) is None:
             raise BenchmarkError(f"expected {name} to be installed; run: pip install 'fastsam-trt[dev]'")
     for path in files:
         if not path.exists():
-            raise BenchmarkError(f"expected {path}, found nothing there; name another place (see --help)")
+            raise BenchmarkError(f"expected {path}, found nothing there; pass another path (see --help)")
 
 
 def require_new(folder: Path) -> None:
-    """Refuse to add to what an earlier run left in a folder of `--out`."""
+    """Raise a `BenchmarkError` if the folder of `--out` exists."""
     if folder.exists():
-        raise BenchmarkError(f"expected no folder {folder}, found one; remove it or name another --out")
+        raise BenchmarkError(f"expected no folder {folder}, found one; remove it or pass another --out")
 
 
 def entry(main: Callable[[], int]) -> NoReturn:
-    """Run a script: exit 0 if every figure holds, 1 if one misses, 2 with one line if it can't run."""
+    """Run a script: exit 0 if every check holds, 1 if one fails, 2 with one line if the script can't run."""
     try:
         sys.exit(main())
     except (BenchmarkError, FastsamError) as error:

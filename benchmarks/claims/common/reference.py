@@ -1,4 +1,4 @@
-"""The reference that our masks are held against: ultralytics, on the very weights that our model was exported from."""
+"""The reference for our masks: ultralytics, with the same weights that our model was exported from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from claims.common import harness
-from claims.common.apart import Apart
+from claims.common.child_process import Child
 
 # isort: split
 import numpy as np
@@ -22,7 +22,7 @@ WEIGHTS = harness.SHARED / "models" / "yolov8n-seg.pt"
 
 
 def load(path: Path) -> Any:
-    """A checkpoint or ONNX file as ultralytics opens it; it looks nothing up on the network and installs nothing."""
+    """Open a checkpoint or ONNX file in ultralytics, offline, without installing packages."""
     os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
     import ultralytics
 
@@ -30,14 +30,14 @@ def load(path: Path) -> Any:
 
 
 def export_onnx(weights: Path, imgsz_px: int) -> Path:
-    """Export weights as ultralytics itself does with its default settings: a fixed square, written beside them."""
+    """Export weights by ultralytics with its default settings: a fixed square input, written beside the weights."""
     return Path(load(weights).export(format="onnx", imgsz=imgsz_px, verbose=False))
 
 
-class Peer(Apart):
-    """ultralytics in a process of its own: importing it changes how many threads OpenCV and OpenMP give everybody else.
+class Peer(Child):
+    """ultralytics in its own process, since importing it changes the threads of OpenCV and OpenMP.
 
-    A context manager; it ends the process.
+    A context manager, which ends the process.
     """
 
     def __init__(self, path: Path, imgsz_px: int, *, all_cores: bool = False) -> None:
@@ -46,22 +46,22 @@ class Peer(Apart):
         Args:
             path: A checkpoint or ONNX file.
             imgsz_px: Longest side of the network's input.
-            all_cores: Whether PyTorch gets all cores; ultralytics by itself leaves one idle.
+            all_cores: Whether PyTorch gets all cores; ultralytics by default leaves one idle.
         """
         super().__init__(make_peer, path, imgsz_px, all_cores)
 
     def show(self, frame: NDArray[np.uint8]) -> None:
-        """Hand over the frame that is predicted from now on, (H, W, 3) uint8 BGR."""
+        """Set the frame to predict from now on, (H, W, 3) uint8 BGR."""
         self.ask(frame)
         self.time_ms()  # the first call sets the model up
 
     def time_ms(self) -> float:
-        """Predict the frame once, as a user asks for it, masks included; returns the ms it took over there."""
+        """Predict the frame once, with masks; returns the time in that process, ms."""
         return float(self.ask())
 
 
 def make_peer(path: Path, imgsz_px: int, all_cores: bool) -> Callable[[Any], float]:
-    """What predicts the frame that it was given last: the ms of a prediction, or 0 for a frame."""
+    """A function that takes a frame and returns 0, or takes None, predicts the last frame and returns its time, ms."""
     yolo = load(path)
     options = {"imgsz": imgsz_px, "device": "cpu", "verbose": False}
     shown: list[NDArray[np.uint8]] = []
@@ -70,7 +70,7 @@ def make_peer(path: Path, imgsz_px: int, all_cores: bool) -> Callable[[Any], flo
         if frame is None:
             return harness.wall_clock(lambda: yolo.predict(shown[-1], **options))()
         shown[:] = [frame]
-        yolo.predict(frame, **options)  # chooses the device, and with it the number of threads
+        yolo.predict(frame, **options)  # the first call chooses the device and the number of threads
         if all_cores:
             import torch
 
@@ -81,10 +81,10 @@ def make_peer(path: Path, imgsz_px: int, all_cores: bool) -> Callable[[Any], flo
 
 
 def check_same_weights(model: str, weights: Path) -> None:
-    """Refuse a model that was exported from other weights: its differences would say nothing.
+    """Refuse a model that was exported from other weights, since a comparison would mean nothing.
 
     Raises:
-        BenchmarkError: Its spec names another file.
+        BenchmarkError: The spec names other weights.
         ModelNotFoundError: There is no such model.
     """
     graph = find_graph(model)

@@ -1,4 +1,4 @@
-"""CLIP ViT-B/32 with weights of the caller's seed, for scripts that measure costs."""
+"""CLIP ViT-B/32 with random weights, for scripts that measure costs. The caller sets the seed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "n
 
 
 def save_clip(folder: Path, *, tiny: bool = False) -> Path:
-    """CLIP ViT-B/32, whose configuration is transformers' default; the tokenizer is the demo's, which is small.
+    """Save CLIP ViT-B/32, the default configuration of transformers, with the small tokenizer of the demo.
 
     Args:
-        folder: To make.
-        tiny: Towers of two narrow layers in place of the true ones.
+        folder: Folder to create.
+        tiny: Whether the towers have only two narrow layers.
     """
     import transformers
     from tokenizers import Tokenizer

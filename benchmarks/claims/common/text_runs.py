@@ -25,7 +25,7 @@ _PROMPTS = ("red bus", "a cat that sleeps")
 
 def compare(
     segmenter: Path, exported: Path, pictures: Sequence[NDArray[np.uint8]], temporary: Path
-) -> tuple[list[dict[str, Any]], list[harness.Figure]]:
+) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """How often the text tower runs, in two processes that share a cache folder."""
     rows: list[dict[str, Any]] = []
     for process in ("first", "second"):
@@ -33,14 +33,14 @@ def compare(
             counted = fresh.submit(count, segmenter, exported, temporary / "home", pictures).result()
         rows.append({"process": process, **counted})
     first, second = rows
-    figures = [
-        harness.Figure("first process: runs of the text tower for the first frame", first["prompts"], ">=", 1),
-        harness.Figure("first process: further runs for a second frame", first["second frame"], "==", 0),
-        harness.Figure("first process: further runs for the same prompts set again", first["set again"], "==", 0),
-        harness.Figure("second process: runs of the text tower", second["runs at the end"], "==", 0),
-        harness.Figure("second process: text towers opened", second["text towers opened"], "==", 0),
+    checks = [
+        harness.Check("first process: runs of the text tower for the first frame", first["prompts"], ">=", 1),
+        harness.Check("first process: further runs for a second frame", first["second frame"], "==", 0),
+        harness.Check("first process: further runs for the same prompts set again", first["set again"], "==", 0),
+        harness.Check("second process: runs of the text tower", second["runs at the end"], "==", 0),
+        harness.Check("second process: text towers opened", second["text towers opened"], "==", 0),
     ]
-    return harness.show_rows("runs of the text tower, prompts through CLIP", rows), figures
+    return harness.show_rows("runs of the text tower, prompts through CLIP", rows), checks
 
 
 def count(segmenter: Path, exported: Path, home: Path, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The tasks of `main.py` in order of importance, and the time that they share: what does not fit is named, not run."""
+"""Run tasks in order of importance within a time budget. Tasks that no longer fit are reported instead of run."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 Row = dict[str, Any]
 LACKING = ("skipped", "missing", "wrong")
-"""Kinds of rows that say why there is no answer, or none that holds."""
-_RESERVE_S = 3.0  # for the table at the end
+"""Kinds of rows that say why there is no correct result."""
+_RESERVE_S = 3.0  # reserved for the table at the end
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One piece of work for a process of its own.
+    """A piece of work for a separate process.
 
     Attributes:
-        title: In rows and on the screen.
-        kind: Which function of `worker.py` does it.
-        given: What that function is given, as JSON can hold it.
-        usual_s: What it usually takes; with less left it is not begun.
-        limit_s: After which it is ended, whatever it has done.
-        cases: Titles of what it answers for, each with a row of the kind `closes`; one without gets a row with the
-            reason. None: it has done its work if it has any row.
-        closes: See there.
-        side: Whose work it is; in the rows that say what is missing.
+        title: Title in rows and on the screen.
+        kind: Name of the function of `worker.py` that does it.
+        given: Arguments of the function, as JSON types.
+        usual_s: Usual duration; with less time left the task is not started.
+        limit_s: Duration after which the process is ended.
+        cases: Titles of its cases. Each should get a row of kind `closes`; one without gets a row with the reason.
+            Empty: any row completes the task.
+        closes: Kind of row that completes a case.
+        side: Name of the side, for rows about missing results.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Task:
 
 
 class Budget:
-    """Seconds that may be spent, counted from now."""
+    """A budget of seconds, from now on."""
 
     def __init__(self, total_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -48,25 +48,25 @@ class Budget:
 
     @property
     def spent_s(self) -> float:
-        """Since the beginning."""
+        """Seconds since the start."""
         return self._clock() - self._start
 
     @property
     def left_s(self) -> float:
-        """For tasks; may be below 0."""
+        """Seconds left for tasks; may be below 0."""
         return self._total_s - _RESERVE_S - self.spent_s
 
 
 def run_tasks(
     tasks: Iterable[Task], budget: Budget, run: Callable[[Task, float], Iterator[Row]]
 ) -> Iterator[tuple[Task, Row]]:
-    """Run tasks in order while their time is there; every task has rows, be it the one that says why it has no others.
+    """Run tasks in order while there is time. Every task yields rows, at least one that says why there are no others.
 
     Args:
-        tasks: Most important first.
-        budget: What they share.
-        run: Runs one within seconds, and gives its rows as they come; a row of kind `end` with a note closes a task
-            that did not end well.
+        tasks: The most important first.
+        budget: The time budget.
+        run: Runs a task within a number of seconds, and yields its rows as they come. A row of kind `end` with a note
+            means that the task failed.
     """
     for task in tasks:
         left_s = budget.left_s
@@ -74,7 +74,7 @@ def run_tasks(
             note = f"not run: it usually takes {task.usual_s:.0f} s, and {max(left_s, 0):.0f} s are left"
             yield from ((task, _without("skipped", task, title, note)) for title in task.cases or (task.title,))
             continue
-        before_s, answered, why = budget.spent_s, set[str](), "it ended without an answer"
+        before_s, answered, why = budget.spent_s, set[str](), "it ended without a result"
         for row in run(task, min(left_s, task.limit_s)):
             if row.get("kind") == "end":
                 why = row["note"]
@@ -90,5 +90,5 @@ def run_tasks(
 
 
 def _without(kind: str, task: Task, title: str, why: str) -> Row:
-    """The row of what has no answer."""
+    """The row of a case without a result."""
     return {"kind": kind, "title": title, **({"side": task.side} if task.side else {}), "note": why}

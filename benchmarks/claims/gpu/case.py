@@ -1,4 +1,4 @@
-"""A case of `main.py`: a side's answers held against the reference, then its times."""
+"""Compare the results of a side with the reference, then time the side."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from fastsam_engine.errors import one_line
 from fastsam_trt.segmentation.nms import box_ious
 
 ULTRALYTICS, SCRIPT = "PyTorch ultralytics", "PyTorch script, our steps"
-_MASKS = 10  # segments of a frame where no crops are asked for
+_MASKS = 10  # segments per frame without crops
 _SAME_IOU, _KEPT_BOUND, _COSINE_BOUND = 0.9, 0.95, 0.99
 _LEAST_ROUNDS = 3
-_IN_A_ROW_MS = 30.0  # long enough that what comes before and after a run is not felt
+_IN_A_ROW_MS = 30.0  # duration of consecutive runs, so long that their start and end do not matter
 
 T = TypeVar("T")
 
 
 class OtherAnswerError(Exception):
-    """A side answers otherwise than the reference; the message says in what."""
+    """The results of a side differ from the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Timing:
     """How long to measure.
 
     Attributes:
-        rounds: Timed turns at most.
-        warmup: Turns before them at most.
-        seconds: After which no other turn begins, once there are three.
-        in_a_row: Most runs of the networks of which the mean is taken, where they are short.
+        rounds: Most timed turns.
+        warmup: Most turns before them.
+        seconds: Time after which no turn starts, except the first three.
+        in_a_row: Most consecutive runs of short networks that are timed together.
     """
 
     rounds: int
@@ -54,11 +54,11 @@ class Case:
     """One model, precision, batch and number of crops.
 
     Attributes:
-        title: In rows.
-        reference: What it is held against.
-        batch, crops: Frames at a time, and CLIP's crops a frame.
-        is_drawn: Whether the segmenter's weights are drawn and untaught: a pixel's rounding moves such a network's
-            boxes, so that what it keeps of the reference is told, not held.
+        title: Title in rows.
+        reference: The expected results.
+        batch, crops: Frames at a time, and CLIP crops per frame.
+        is_drawn: Whether the weights of the segmenter are random. Rounding moves the boxes of such a network, so the
+            share of the reference that is found is reported but not checked.
     """
 
     title: str
@@ -68,10 +68,10 @@ class Case:
     is_drawn: bool = False
 
     def run(self, side: Side, timing: Timing) -> Iterator[dict[str, Any]]:
-        """Hold the side's answers against the reference's, a row of kind `parity`; then time it, one of kind `times`.
+        """Compare the side with the reference (a row of kind `parity`), then time it (a row of kind `times`).
 
         Raises:
-            OtherAnswerError: It answers otherwise, and is not timed.
+            OtherAnswerError: The results differ; the side is not timed.
         """
         frames = [self.reference.frame] * self.batch
         start = time.perf_counter()
@@ -103,7 +103,7 @@ class Case:
         if len(boxes) < most:
             raise harness.BenchmarkError(f"expected {most} segments in the frame, found {len(boxes)}")
         side.prepare(reference.conf, clip=False)
-        side.most = 2 * most  # what is near the end of the list may come in another order
+        side.most = 2 * most  # segments near the end of the list may come in another order
         kept = min(_kept(boxes, class_ids, *found) for found in side(frames))
         side.most = most
         row: dict[str, Any] = {"side": side.name, "computes": side.precision, "kept": kept, "of": most}
@@ -123,7 +123,7 @@ class Case:
 
 
 def timed(calls: Mapping[str, Callable[[], object]], timing: Timing) -> dict[str, list[float]]:
-    """The ms of calls in turn, each after one of its own that is not timed; `timing` says how many turns."""
+    """Times of calls in turn, ms; before each timed call there is one that is not timed."""
     begun, sides = time.perf_counter(), {name: harness.wall_clock(call) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(-timing.warmup, timing.rounds):
@@ -141,16 +141,16 @@ def timed(calls: Mapping[str, Callable[[], object]], timing: Timing) -> dict[str
 
 
 def attempt(call: Callable[[], T]) -> tuple[T | None, str]:
-    """What a call returns and no reason, or None and the reason why not: one side's failure must not end the others."""
+    """The result of a call and an empty text, or None and the error: a failure of one side must not end the others."""
     try:
         return call(), ""
-    except Exception as error:  # noqa: BLE001 - of whichever library it is
+    except Exception as error:  # noqa: BLE001 - of any library
         return None, one_line(error) or type(error).__name__
 
 
 def _kept(
     boxes: NDArray[np.float32], class_ids: NDArray[np.int32], found: NDArray[np.float32], found_ids: NDArray[np.int32]
 ) -> int:
-    """How many of (n, 4) boxes are found again, at `_SAME_IOU` and of the same class."""
+    """Number of boxes (n, 4) that are found again, at `_SAME_IOU` and with the same class."""
     same = (box_ious(boxes, found) >= _SAME_IOU) & (class_ids[:, None] == found_ids)
     return int(same.any(axis=1).sum())

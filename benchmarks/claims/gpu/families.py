@@ -1,13 +1,13 @@
-"""Every family on a device against the same graphs in fp32 on the processor, and against PyTorch where that is there.
+"""Compare every family on a device with its fp32 graphs on the CPU, and with PyTorch if it is installed.
 
-A row of kind `parity` a model and precision:
+There is one row of kind `parity` per model and precision:
 
-    raw error       of each output of the network on the same input: root mean square of the difference over that of
-                    the processor's
-    segments, kept  of the processor's, and how many the device finds again at IoU 0.9, of the same class
-    mask IoU        the smallest among these, of masks at the frame's size
-    PyTorch error   as `raw error`, of PyTorch's outputs against the processor's
-    at export       what the export itself found between PyTorch and the fp32 graph
+    raw error       of each output of the network on the same input: root mean square of the difference, relative to
+                    that of the output on the CPU
+    segments, kept  segments on the CPU, and how many of them the device finds at IoU 0.9 with the same class
+    mask IoU        the smallest among these, of masks at the size of the frame
+    PyTorch error   like `raw error`, for the outputs of PyTorch
+    at export       the metrics of the export, between PyTorch and the fp32 graph
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from claims.common import harness
-from claims.common.seeded_models import SEGMENTERS, SMALL, TRAINED, Models, small_transformers
+from claims.common.seeded_models import Models
+from claims.common.seeded_weights import SEGMENTERS, SMALL, TRAINED, small_transformers
 from claims.gpu.case import OtherAnswerError, attempt
 from claims.gpu.reference import frame_of
 from claims.gpu.sides import Where, opened_at
@@ -39,14 +40,14 @@ from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import Segments
 
 FAMILIES = ("yolov8n-seg", SEGMENTER, CLIP, *SMALL, "yolo26n-seg", "fastsam-s")
-"""What most would miss first; the demo's models come with the package, in fp32."""
+"""The most important first. The demo models are bundled, in fp32."""
 _MOST, _FEWEST, _SAME_IOU = 20, 5, 0.9
-_BOUNDS = {"fp32": 1e-3, "tf32": 2e-2, "bf16": 8e-2, "fp16": 5e-2}  # of raw errors
+_BOUNDS = {"fp32": 1e-3, "tf32": 2e-2, "bf16": 8e-2, "fp16": 5e-2}  # bounds of raw errors
 _OUTPUTS = {
     "small-detr": {"class_logits": "logits", "boxes": "pred_boxes"},
     "small-mask2former": {"class_logits": "class_queries_logits", "mask_logits": "masks_queries_logits"},
     "small-segformer": {"logits": "logits"},
-}  # our outputs' names to those of transformers
+}  # names of our outputs to those of transformers
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ class Family:
     """One model to compare.
 
     Attributes:
-        models: Where it is.
-        name: Of `FAMILIES`.
-        precision: Of its graph on the device.
+        models: The folder of models.
+        name: A name from `FAMILIES`.
+        precision: Precision of its graph on the device.
         where: The device.
-        torch_device: PyTorch's word for it.
-        imgsz: Longest side of the input, px; None: the model's.
+        torch_device: PyTorch's name of the device.
+        imgsz: Longest side of the input, px; None: the model's default.
     """
 
     models: Models
@@ -70,10 +71,10 @@ class Family:
     imgsz: int | None
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The row, as far as it can be had: the device against the processor, then again with PyTorch's errors.
+        """The row of kind `parity`.
 
         Raises:
-            OtherAnswerError: The device answers otherwise.
+            OtherAnswerError: The results of the device differ.
         """
         title = f"{self.name} {self.precision}"
         compare = self._clip if self.name == CLIP else self._segmenter
@@ -88,7 +89,7 @@ class Family:
 
     @property
     def _is_drawn(self) -> bool:
-        """Whether its weights are drawn and untaught: a pixel's rounding moves such a network's boxes."""
+        """Whether its weights are random: rounding moves the boxes of such a network."""
         return self.name in SEGMENTERS and self.name not in TRAINED
 
     def _clip(self) -> dict[str, Any]:
@@ -107,13 +108,13 @@ class Family:
         bundled = self.name == SEGMENTER
         fp32 = SEGMENTER if bundled else self.models.export(self.name, "fp32")
         graph = SEGMENTER if bundled else self.models.export(self.name, self.precision)
-        # By name fp32 is whole; what is half in the graph can't be asked for by name of every backend.
-        asked = "fp32" if self.precision == "fp32" and self.where.device != "tensorrt" else "auto"
+        # fp32 by name means full precision. fp16 can't be requested by name from every backend.
+        requested = "fp32" if self.precision == "fp32" and self.where.device != "tensorrt" else "auto"
         imgsz = self.imgsz if self.name in SEGMENTERS else None
         host = Segmenter(fp32, backend="onnxruntime", device="cpu", precision="fp32", imgsz=imgsz)
         with opened_at(self.where):
             ours = Segmenter(
-                graph, backend=self.where.backend, device=self.where.device, precision=asked, imgsz=imgsz,
+                graph, backend=self.where.backend, device=self.where.device, precision=requested, imgsz=imgsz,
                 frames_on_device=False if self._is_drawn else None,
             )  # fmt: skip
             frame = self._frame()
@@ -138,16 +139,16 @@ class Family:
 
     @staticmethod
     def _segments(host: Segmenter, ours: Segmenter, frame: NDArray[np.uint8]) -> tuple[Segments, Segments]:
-        """The surest segments of the processor, and more of the device's: the end of the list may be another."""
+        """The best segments on the CPU, and twice as many of the device, whose list may end with others."""
         host.thresholds = replace(host.thresholds, max_segments=_MOST)
-        if len(found := host(frame)) < _FEWEST:  # drawn weights are sure of nothing
+        if len(found := host(frame)) < _FEWEST:  # random weights give low scores
             host.thresholds = replace(host.thresholds, conf=0.0)
             found = host(frame)
         ours.thresholds = replace(host.thresholds, max_segments=2 * _MOST, conf=host.thresholds.conf * 0.9)
         return found, ours(frame)
 
     def _torch(self, array: Array) -> Mapping[str, Array]:
-        """PyTorch's outputs for a network's input."""
+        """The outputs of PyTorch for an input of the network."""
         harness.require("torch")
         import torch
 
@@ -158,10 +159,12 @@ class Family:
                 made = model(pixel_values=given)
             named = {ours: getattr(made, theirs) for ours, theirs in _OUTPUTS[self.name].items()}
         elif self.name == "yolo26n-seg":
-            raise harness.BenchmarkError("its TorchScript has a head of another kind; see `at export`")
+            raise harness.BenchmarkError("its TorchScript has another head; see `at export`")
         else:
             height, width = array.shape[2:]
-            script = self.models.folder / f"{self.name}.{height}x{width}.torchscript"  # tracing takes its time
+            script = (
+                self.models.folder / f"{self.name}.{height}x{width}.torchscript"
+            )  # it is not made here: tracing takes long
             if not script.is_file():
                 raise harness.BenchmarkError(f"there is no TorchScript of {height} x {width}; see `at export`")
             network = torch.jit.load(str(script), map_location=self.torch_device).float()
@@ -189,7 +192,7 @@ def _input(segmenter: Segmenter, frame: NDArray[np.uint8], imgsz: int | None) ->
 
 
 def _errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> dict[str, float]:
-    """Of each output that both have: root mean square of the difference over that of what is expected."""
+    """Root mean square of the difference, relative to that of the expected output, for each output that both have."""
     return {
         name: float(
             np.linalg.norm((found[name].astype(np.float64) - array).ravel()) / max(np.linalg.norm(array), 1e-12)
@@ -200,7 +203,7 @@ def _errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> dict[s
 
 
 def _agreement(expected: Segments, found: Segments, size: tuple[int, int]) -> dict[str, Any]:
-    """How many segments are found again, and the smallest IoU of their boxes and masks."""
+    """Number of segments that are found again, and the smallest IoU of their boxes and masks."""
     row: dict[str, Any] = {"segments": len(expected), "kept": 0}
     if not len(expected) or not len(found):
         return row

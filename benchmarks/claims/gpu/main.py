@@ -1,21 +1,23 @@
-"""Our runtime on an NVIDIA GPU against PyTorch on the same one, in minutes that are counted.
+"""Compare our runtime with PyTorch on an NVIDIA GPU, within a limited number of minutes.
 
-On a machine with the export extra and a folder of wheels for the other machine, then, with what was carried, there:
+First on a machine with the export extra and a folder of wheels for the GPU machine, then on the GPU machine:
 
-    python benchmarks/claims/gpu/main.py --export models --wheels wheels  makes models/pieces/, the most telling first
-    python benchmarks/claims/gpu/carry.py join pieces models
+    python benchmarks/claims/gpu/main.py --export models --wheels wheels    # makes models/pieces/
+    python benchmarks/claims/gpu/pieces.py join pieces models
     python benchmarks/claims/gpu/main.py --models models --minutes 8 --json results.jsonl
 
-`--device cpu` rehearses all of it without a GPU, with small sizes: its figures say nothing. What the folder lacks is
-made there if it can be: CLIP takes torch, transformers, onnx. `--without torch` rehearses with a package missing.
+`--device cpu` rehearses everything without a GPU, with small sizes; its results mean nothing. Missing models are made
+if possible: CLIP needs torch, transformers and onnx. `--without torch` rehearses with a package missing.
 
-Each side, family and tool runs in a process of its own, one after the other, most important first. What can't run,
-answers otherwise than our fp32 graphs on the processor, or no longer fits into the minutes gets a row with the reason.
-Rows are written as they come. Without crops ten segments are decoded, with crops the one that answers the prompt:
-PyTorch decodes all and embeds the text each time, as is usual. Several frames at a time go through one run of the
-segmenter, and CLIP takes each frame's crops. What the rows mean is in the README beside this file.
+Each side, family and tool runs in its own process, one after the other, the most important first. If something can't
+run, its results differ from those of our fp32 graphs on the CPU, or it no longer fits into the minutes, it gets a row
+with the reason. Rows are written as they come.
 
-fp32 is whole on all sides but ONNX Runtime's TensorRT provider, which rounds factors to 10 bits (tf32).
+Without crops ten segments are decoded; with crops only the one that matches the prompt. PyTorch decodes all, and embeds
+the text each time, as is usual. Several frames at a time go through one run of the segmenter, and CLIP takes the crops
+of each frame. The rows are explained in `benchmarks/README.md`.
+
+fp32 means full precision on all sides except ONNX Runtime's TensorRT provider, which computes in TF32.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from pathlib import Path
 from typing import Any
 
 from claims.common import harness
-from claims.common.seeded_models import SEGMENTERS
-from claims.gpu import carry as gpu_carry
+from claims.common.seeded_weights import SEGMENTERS
+from claims.gpu import pieces as gpu_pieces
 from claims.gpu import tasks as gpu_tasks
 from claims.gpu.budget import LACKING, Budget, Row, Task, run_tasks
 from claims.gpu.case import SCRIPT, ULTRALYTICS
@@ -53,21 +55,25 @@ _COLUMNS = ("title", "side", "computes", "kept", "cosine", "p50 ms", "p99 ms", "
 
 
 def main() -> int:
-    """Take the options, and run what fits into the time; 0 if all that ran held, 1 if not."""
+    """Run what fits into the time; returns 0 if all checks hold, else 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu rehearses (cuda)")
-    parser.add_argument("--minutes", type=float, metavar="N", help="for everything (8; cpu: 30)")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="models; what it lacks is made there if it can be")
-    parser.add_argument("--export", type=Path, metavar="DIR", help="make the models in this folder, and no more")
-    parser.add_argument("--wheels", type=Path, metavar="DIR", help="with --export: wheels to carry too, in DIR/pieces")
+    parser.add_argument("--minutes", type=float, metavar="N", help="minutes for everything (8; cpu: 30)")
+    parser.add_argument(
+        "--models", type=Path, metavar="DIR", help="folder of models; missing ones are made if possible"
+    )
+    parser.add_argument("--export", type=Path, metavar="DIR", help="only make the models, in this folder")
+    parser.add_argument("--wheels", type=Path, metavar="DIR", help="with --export: wheels to put into the pieces")
     parser.add_argument("--piece-mib", type=int, default=50, metavar="N", help="largest piece, MiB (50)")
-    parser.add_argument("--only", choices=sorted(SEGMENTERS), action="append", help="leave the other models out")
+    parser.add_argument("--only", choices=sorted(SEGMENTERS), action="append", help="only this model; repeatable")
     parser.add_argument("--precision", choices=("fp16", "fp32"), nargs="+", default=["fp16", "fp32"])
-    parser.add_argument("--crops", type=int, nargs="+", metavar="N", help="CLIP crops a frame (0 10 100; cpu: 0 2)")
+    parser.add_argument("--crops", type=int, nargs="+", metavar="N", help="CLIP crops per frame (0 10 100; cpu: 0 2)")
     parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="frames at a time (1 8; cpu: 1 2)")
     parser.add_argument("--imgsz", type=int, metavar="PX", help="longest side of the input (the model's; cpu: 256)")
-    parser.add_argument("--case-seconds", type=float, metavar="S", help="time for a case's turns (3; cpu: 1)")
-    parser.add_argument("--without", nargs="+", default=[], metavar="PACKAGE", help="rehearse as if it were not there")
+    parser.add_argument("--case-seconds", type=float, metavar="S", help="timed seconds per case (3; cpu: 1)")
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="PACKAGE", help="rehearse as if it were not installed"
+    )
     harness.add_options(parser, rounds=200, warmup=5)
     args = parser.parse_args()
     rehearsal = args.device == "cpu"
@@ -83,7 +89,7 @@ def main() -> int:
     budget = Budget(args.minutes * 60)
     facts = {**harness.machine(_PACKAGES), "gpu": [each.name for each in gpus()], "rehearsal": rehearsal}
     if rehearsal:
-        print("a rehearsal on the processor: its figures say nothing")
+        print("a rehearsal on the CPU: its results mean nothing")
     with _folder(args.models) as folder:
         return _measure(args, _wanted(args, folder), budget, facts)
 
@@ -113,9 +119,9 @@ def _measure(args: argparse.Namespace, wanted: gpu_tasks.Wanted, budget: Budget,
 
     def run(task: Task, limit_s: float) -> Iterator[Row]:
         print(f"[{budget.spent_s:5.0f} s] {task.title}", flush=True)
-        told = json.dumps({**task.given, "limits": limits})
-        worker = [sys.executable, str(Path(__file__).with_name("worker.py")), task.kind, told]
-        # Threads that wait for each other take many times their time where other programs keep the cores busy.
+        request = json.dumps({**task.given, "limits": limits})
+        worker = [sys.executable, str(Path(__file__).with_name("worker.py")), task.kind, request]
+        # Threads that wait for each other become many times slower if other programs keep the cores busy.
         few = {"OMP_NUM_THREADS": "1"} if wanted.rehearsal else {}
         return run_process(worker, limit_s, worker_environment(few))
 
@@ -131,25 +137,25 @@ def _measure(args: argparse.Namespace, wanted: gpu_tasks.Wanted, budget: Budget,
         elif row["kind"] == "limit" and row["limit"]:
             limits[row["computes"]] = row["limit"]
         elif row.get("side") == ULTRALYTICS and row["kind"] in ("missing", "wrong"):
-            there["ultralytics"] = []  # the TorchScript takes its part
+            there["ultralytics"] = []  # the TorchScript is used instead
         if line := _line(row):
             print(f"          {line}", flush=True)
     compared = _compared(rows)
     harness.add_lines(args.json, facts, compared)
     _show(rows, compared)
-    figures = [
-        harness.Figure(f"{row['title']}: {row['side']}: networks' share", row["share"], ">=", _SHARE_BOUND)
+    checks = [
+        harness.Check(f"{row['title']}: {row['side']}: share of the networks", row["share"], ">=", _SHARE_BOUND)
         for row in rows
         if row["kind"] == "times" and "share" in row and row["side"].startswith("ours") and not wanted.rehearsal
     ]
-    code = harness.finish(args, facts, [], figures)
+    code = harness.finish(args, facts, [], checks)
     wrong = [row for row in rows if row["kind"] == "wrong" or (row["kind"] == "sanitizer" and row["errors"])]
     print(f"{budget.spent_s:.0f} s of {args.minutes * 60:.0f} s; {len(rows)} rows, {len(wrong)} of them wrong")
     return int(bool(code or wrong))
 
 
 def _once(tasks: Iterable[Task]) -> Iterator[Task]:
-    """Tasks, without those that make what was tried before."""
+    """Tasks, without those that make something that was tried before."""
     tried: set[str] = set()
     for task in tasks:
         if task.kind not in ("make", "reference") or task.title not in tried:
@@ -158,7 +164,7 @@ def _once(tasks: Iterable[Task]) -> Iterator[Task]:
 
 
 def _line(row: Row) -> str:
-    """A row in short, for the screen; empty for what needs no word."""
+    """A row as a short line for the screen; empty for rows that are not shown."""
     if row["kind"] == "task":
         return ""
     parts = [str(row.get("title", ""))]
@@ -169,7 +175,7 @@ def _line(row: Row) -> str:
 
 
 def _compared(rows: Sequence[Row]) -> list[Row]:
-    """Each side's time over PyTorch's of the same case, where both were timed."""
+    """The time of each side divided by PyTorch's of the same case, if both were timed."""
     timed = [row for row in rows if row["kind"] == "times" and "p50 ms" in row]
     found = []
     for row in timed:
@@ -182,7 +188,7 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
 
 
 def _show(rows: Sequence[Row], compared: Sequence[Row]) -> None:
-    """Print the table of what was timed, and what has no answer."""
+    """Print the table of times, and the cases without a result."""
     ratios = {(row["title"], row["side"]): row["ratio"] for row in compared}
     parity = {(row["title"], row.get("side")): row for row in rows if row["kind"] == "parity"}
     table = []
@@ -200,18 +206,18 @@ def _show(rows: Sequence[Row], compared: Sequence[Row]) -> None:
         if row["kind"] in LACKING:
             lacking.setdefault((row.get("side", ""), row["note"]), []).append(row["title"])
     for (side, note), titles in lacking.items():
-        print(f"without an answer: {side} {'; '.join(titles)}: {note}")
+        print(f"without a result: {side} {'; '.join(titles)}: {note}")
 
 
 def _export(args: argparse.Namespace) -> int:
-    """Make the models and the pieces to carry: 1 if a model can't be made."""
+    """Make the models, and pack them into pieces; returns 1 if a model can't be made."""
     wanted = _wanted(args, args.export)
     lacking = []
 
     def run(task: Task, limit_s: float) -> Iterator[Row]:
         worker = [sys.executable, str(Path(__file__).with_name("worker.py")), task.kind]
-        told = json.dumps({**task.given, "tiny_clip": False, "device": "cpu"})
-        return run_process([*worker, told], 10 * limit_s, worker_environment({}))
+        request = json.dumps({**task.given, "tiny_clip": False, "device": "cpu"})
+        return run_process([*worker, request], 10 * limit_s, worker_environment({}))
 
     wanted.folder.mkdir(parents=True, exist_ok=True)
     for _, row in run_tasks(_once(gpu_tasks.making(wanted)), Budget(1e6), run):
@@ -224,8 +230,8 @@ def _export(args: argparse.Namespace) -> int:
         for wheel in sorted(args.wheels.glob("*.whl")):
             shutil.copyfile(wheel, wanted.folder / "wheels" / wheel.name)
     try:
-        entries = gpu_carry.split(wanted.folder, wanted.folder / "pieces", args.piece_mib << 20)
-    except gpu_carry.CarryError as error:
+        entries = gpu_pieces.split(wanted.folder, wanted.folder / "pieces", args.piece_mib << 20)
+    except gpu_pieces.PiecesError as error:
         raise harness.BenchmarkError(str(error)) from error
     harness.show_rows(
         f"pieces in {wanted.folder / 'pieces'}",
@@ -236,7 +242,7 @@ def _export(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _folder(given: Path | None) -> Iterator[Path]:
-    """The folder that was given, or one that goes again."""
+    """The given folder, or a temporary one."""
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
         yield given

@@ -1,7 +1,7 @@
-"""A process of its own for each task of `main.py`, so that none slows, crowds out or ends another.
+"""Run each task of `main.py` in its own process, so that tasks do not slow down or end each other.
 
-A worker says its rows on lines that begin with `ROW `; all else that it, or a library in it, says is kept for the case
-that it fails. It ends with its parent, whose end it sees by its standard input.
+A worker prints its rows on lines that begin with `ROW `. Its other output is shown if it fails. A worker ends with its
+parent, which it notices by the end of its standard input.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _LINES_KEPT = 12
 
 
 def run_process(command: Sequence[str], limit_s: float, environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Run a worker and give its rows as it says them.
+    """Run a worker, and yield its rows as they come.
 
     Args:
         command: Program and arguments.
-        limit_s: After which it is ended, with all that it started.
-        environment: Its environment variables.
+        limit_s: Duration after which the worker and its child processes are ended.
+        environment: Environment variables.
 
     Yields:
-        Its rows. One of kind `end` comes last where it did not end by itself, or not well: `note` says how.
+        Its rows. If the worker failed or was ended, the last row has the kind `end` and a `note` with the reason.
     """
     deadline = monotonic() + limit_s
     lines: Queue[str | None] = Queue()
@@ -66,9 +66,10 @@ def run_process(command: Sequence[str], limit_s: float, environment: Mapping[str
 
 
 def worker_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a worker: nothing is fetched, and NVIDIA's libraries are found wherever Python's packages lie.
+    """The environment variables of a worker: offline, and with the folders of NVIDIA's libraries in Python packages.
 
-    ONNX Runtime looks for them beside itself only, and the loader reads `LD_LIBRARY_PATH` once, when a process begins.
+    ONNX Runtime looks for these libraries only in its own folder, and `LD_LIBRARY_PATH` is read once, when a process
+    starts.
     """
     here = Path(__file__).resolve().parent
     wings = [str(here.parents[2] / wing) for wing in ("export", "engine", "runtime", "benchmarks")]
@@ -89,17 +90,17 @@ def _read(process: subprocess.Popen[str], lines: Queue[str | None]) -> None:
 def _row(line: str) -> dict[str, Any] | None:
     try:
         found = json.loads(line.removeprefix(MARK))
-    except ValueError:  # cut off, or a library spoke in between
+    except ValueError:  # incomplete, or mixed with the output of a library
         return None
     return found if isinstance(found, dict) else None
 
 
 def _last(said: deque[str]) -> str:
-    return f"it said last: {said[-1][-300:]}" if said else "it said nothing"
+    return f"its last output: {said[-1][-300:]}" if said else "it printed nothing"
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a worker and what it started: they are one process group."""
+    """End a worker and its child processes, which are in one process group."""
     if process.stdin is not None and not process.stdin.closed:
         process.stdin.close()
     if process.poll() is None:

@@ -1,4 +1,4 @@
-"""What every side of `main.py` is held against: our fp32 graphs on the processor, in ONNX Runtime; kept in a file."""
+"""The reference for every side of `main.py`: our fp32 graphs in ONNX Runtime on the CPU. It is stored in a file."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from fastsam_trt.frames.preprocess import FramePreprocessor
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
 
 FRAME = (1080, 1920)
-WINDOWS = 10  # whose embeddings are compared
+WINDOWS = 10  # number of windows whose embeddings are compared
 _MOST = 200
-_CANDIDATES = 500  # anchors above the lowest score, of which NMS leaves more than 100 segments
+_CANDIDATES = 500  # anchors above the threshold, so many that more than 100 segments remain after NMS
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The surest segments of the frame.
+    """The segments of the frame with the highest scores.
 
     Attributes:
         frame: (H, W, 3) uint8 BGR.
-        conf, iou: Thresholds that they were found with.
+        conf, iou: Thresholds of the segments.
         boxes: (n, 4) float32, xyxy, px of the frame, best first.
         class_ids: (n,) int32.
-        embeddings: (10, d) float32 of the first boxes' square windows, by CLIP; None where it is not there.
+        embeddings: (10, d) float32, CLIP embeddings of the square windows of the first boxes; None without CLIP.
     """
 
     frame: NDArray[np.uint8]
@@ -56,13 +56,13 @@ class Reference:
 
 
 def load_reference(models: Models, name: str, imgsz: int, *, clip: bool) -> Reference:
-    """The reference of a segmenter at a size of its input, from its file, or made and kept there.
+    """The reference of a segmenter, from its file, or computed and stored there.
 
     Args:
-        models: Where models and the file are.
-        name: Of the segmenter.
+        models: The folder of models and of the file.
+        name: Name of the segmenter.
         imgsz: Longest side of its input, px.
-        clip: Whether embeddings are wanted; those of another CLIP than the folder's are made again.
+        clip: Whether embeddings are needed. Those of a CLIP model with other weights are computed again.
     """
     path = models.folder / f"reference-{name}-{imgsz}.npz"
     frame = frame_of(models.folder)
@@ -84,7 +84,7 @@ def load_reference(models: Models, name: str, imgsz: int, *, clip: bool) -> Refe
 
 
 def frame_of(folder: Path) -> NDArray[np.uint8]:
-    """The frame that is kept in a folder, or made there: a photo beside and below itself, or else a drawn scene."""
+    """The frame in a folder; if it is missing, it is made from a repeated photo, or from a drawn scene."""
     import cv2
 
     kept = folder / "frame.png"
@@ -103,13 +103,13 @@ def frame_of(folder: Path) -> NDArray[np.uint8]:
 
 
 def placed(models: Models, name: str, imgsz: int) -> Letterbox:
-    """Where the frame lies in a segmenter's input."""
+    """The letterbox of the frame in a segmenter's input."""
     image = cast("ImageInput", read_spec(find_graph(models.export(name, "fp32"))).input)
     return fit(*FRAME, image, (imgsz, imgsz))
 
 
 def operations(models: Models, name: str, imgsz: int, crops: int) -> float:
-    """Operations of the networks for one frame; those of a segmenter grow with the area of its input."""
+    """Operations of the networks for one frame; those of a segmenter are proportional to the area of its input."""
     image = cast("ImageInput", read_spec(find_graph(models.export(name, "fp32"))).input)
     where = fit(*FRAME, image, (imgsz, imgsz))
     area = where.input_h * where.input_w / (image.height * image.width)
@@ -117,7 +117,7 @@ def operations(models: Models, name: str, imgsz: int, crops: int) -> float:
 
 
 def _segments(models: Models, name: str, frame: NDArray[np.uint8], imgsz: int) -> dict[str, Any]:
-    """Thresholds that leave enough of the surest segments, and these."""
+    """Thresholds that keep enough segments, and the segments."""
     session = open_session(find_graph(models.export(name, "fp32")), "onnxruntime", "cpu", "fp32")
     image: Any = session.spec.input
     array, letterbox = FramePreprocessor(image, (imgsz, imgsz)).prepare(frame)
@@ -131,10 +131,10 @@ def _segments(models: Models, name: str, frame: NDArray[np.uint8], imgsz: int) -
 
 
 def _weights_of_clip(models: Models) -> str:
-    """What tells CLIP's weights apart, from whichever precision is there."""
+    """Hash of CLIP's weights, from an export in any precision."""
     for precision in ("fp16", "fp32"):
-        if any(models.place(CLIP, precision).glob("*.onnx")):
-            source = read_spec(find_graph(models.place(CLIP, precision), "image")).source
+        if any(models.export_folder(CLIP, precision).glob("*.onnx")):
+            source = read_spec(find_graph(models.export_folder(CLIP, precision), "image")).source
             return "" if source is None else source.weights_sha256
     models.export(CLIP, "fp32")
     return _weights_of_clip(models)

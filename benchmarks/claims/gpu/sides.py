@@ -1,7 +1,7 @@
-"""The sides of `main.py`, and the first of them: our runtime on a backend.
+"""The interface of the sides of `main.py`, and the side of our runtime.
 
-A side takes frames, segments them, embeds the crop of every segment with CLIP if it is asked to, chooses the segment
-that answers the prompt best, and hands over its mask at the frame's size; without CLIP, the masks of all segments.
+A side segments frames. With CLIP it embeds the crop of every segment, chooses the segment that matches the prompt best,
+and returns its mask at the size of the frame. Without CLIP it returns the masks of all segments.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PROMPT = "a red bus"
 _NETWORKS = ("segment", "embed-image")
 Frames = Sequence[NDArray[np.uint8]]
 Found = list[tuple[NDArray[np.float32], NDArray[np.int32]]]
-"""For each frame, its segments' boxes (n, 4), xyxy, px of the frame, and class ids (n,), best first."""
+"""Boxes (n, 4), xyxy, px of the frame, and class ids (n,) of the segments of each frame, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Where:
     """Where our runtime runs.
 
     Attributes:
-        backend, device: To ask for.
+        backend, device: See `fastsam_engine.open_session`.
         cuda_graph: Whether runs are recorded and replayed.
-        bound: Whether the processor is to do as a GPU does, with arrays that stay on the device: a rehearsal.
+        bound: Whether the CPU imitates a GPU, with arrays that stay on the device, for a rehearsal.
     """
 
     backend: str
@@ -59,7 +59,7 @@ class Where:
 
     @property
     def label(self) -> str:
-        """In tables."""
+        """Name in tables."""
         return f"ours {self.backend} {self.device}{' bound' * self.bound}{' graph' * self.cuda_graph}"
 
 
@@ -67,9 +67,9 @@ class Side(ABC):
     """One way to do the work.
 
     Attributes:
-        name: What it is called in tables.
-        precision: What its segmenter computes in.
-        most: Most segments of a frame.
+        name: Name in tables.
+        precision: Precision of its segmenter.
+        most: Most segments per frame.
     """
 
     name: str
@@ -82,11 +82,11 @@ class Side(ABC):
 
     @abstractmethod
     def __call__(self, frames: Frames) -> Found:
-        """Do the work, and return once it is done."""
+        """Do the work; returns when it is done."""
 
     @abstractmethod
     def networks(self, frames: Frames) -> Callable[[], object]:
-        """A call of what the networks do for the frames, and no more, on inputs that lie on the device."""
+        """A function that only runs the networks for the frames, on inputs that are on the device."""
 
     @abstractmethod
     def embed(self, frame: NDArray[np.uint8], windows: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -94,14 +94,14 @@ class Side(ABC):
 
 
 class Batched:
-    """Frames to segments at the level of one run of a network: preprocessed, run together, decoded one by one."""
+    """Batches of frames: preprocessed one by one, run together, decoded one by one."""
 
     def __init__(self, spec: ModelSpec, decoder: Decoder, imgsz: int) -> None:
         self._input, self._decoder = cast("ImageInput", spec.input), decoder
         self._preprocess = FramePreprocessor(self._input, (imgsz, imgsz))
 
     def inputs(self, frames: Frames) -> tuple[dict[str, Array], list[Letterbox]]:
-        """The network's input by name, and where each frame lies in it."""
+        """The input of the network by name, and the letterbox of each frame."""
         placed = [(array.copy(), letterbox) for array, letterbox in map(self._preprocess.prepare, frames)]
         return {self._input.name: np.concatenate([array for array, _ in placed])}, [each for _, each in placed]
 
@@ -120,18 +120,19 @@ class Ours(Side):
         """Open a segmenter.
 
         Args:
-            models, name: To take it and CLIP from.
-            graphs: `fp32` or `fp16`, of the graphs.
+            models: The folder of the segmenter and of CLIP.
+            name: Name of the segmenter.
+            graphs: Precision of the graphs: `fp32` or `fp16`.
             imgsz: Longest side of its input, px.
-            where: To open it.
-            precision: To ask for.
+            where: Backend and device.
+            precision: See `fastsam_engine.open_session`.
         """
         self._models, self._graphs, self._where = models, graphs, where
         self._opened: list[Session] = []
         backend, device = where.backend, where.device
         with self._opening():
             self.pipeline = Pipeline(
-                models.export(name, graphs), clip=models.place(CLIP, graphs), selector="clip", threshold=0.0,
+                models.export(name, graphs), clip=models.export_folder(CLIP, graphs), selector="clip", threshold=0.0,
                 imgsz=imgsz, backend=backend, device=device, precision=precision,
             )  # fmt: skip
         session = self.pipeline.segmenter.session
@@ -150,7 +151,7 @@ class Ours(Side):
         if len(frames) > 1:
             return self._offline(frames)
         result = self.pipeline(frames[0])
-        if self.pipeline.prompts and len(result):  # the threshold lets all pass; one is decoded, as with the others
+        if self.pipeline.prompts and len(result):  # the threshold keeps all; only one is decoded, as on other sides
             best = result.selection.indices[int(result.similarities.argmax())]
             paste(result.segments.masks.decode([int(best)]), *frames[0].shape[:2])
         else:
@@ -180,7 +181,7 @@ class Ours(Side):
         return clip.embed_windows(frame, windows)
 
     def _offline(self, frames: Frames) -> Found:
-        """Several frames in one run of the segmenter, at the level of sessions."""
+        """Several frames in one run of the segmenter."""
         segmenter, clip = self.pipeline.segmenter, self.pipeline.clip
         inputs, letterboxes = self._batched.inputs(frames)
         found = self._batched.decode(segmenter.session.run(inputs), letterboxes, segmenter.thresholds)
@@ -207,12 +208,12 @@ class Ours(Side):
 
 @contextmanager
 def opened_at(where: Where, opened: list[Session] | None = None) -> Iterator[None]:
-    """Within it, sessions that are opened on a backend are opened as `where` says, and remembered in `opened`."""
+    """Open sessions of a backend with the options of `where` within a `with` block; they are added to `opened`."""
     backend = get_backend(where.backend)
     plainly = backend.open
 
     def open_so(path: Path, spec: ModelSpec, device: str, precision: str, options: OpenOptions) -> Session:
-        if where.cuda_graph and spec.task in _NETWORKS:  # helper graphs compute shapes on the processor
+        if where.cuda_graph and spec.task in _NETWORKS:  # helper graphs compute shapes on the CPU
             options = replace(options, cuda_graph=True)
         if where.bound:
             session: Session = _bound(path, spec, precision, options)
@@ -227,7 +228,7 @@ def opened_at(where: Where, opened: list[Session] | None = None) -> Iterator[Non
 
 
 def _bound(path: Path, spec: ModelSpec, precision: str, options: OpenOptions) -> Session:
-    """A session of ONNX Runtime on the processor that does what it would do on a GPU: its arrays stay there."""
+    """A session of ONNX Runtime on the CPU that works as on a GPU: its arrays stay on the device."""
     from fastsam_engine.backends.onnxruntime.backend import open_bound
     from fastsam_engine.backends.onnxruntime.devices import Device
 
@@ -236,7 +237,7 @@ def _bound(path: Path, spec: ModelSpec, precision: str, options: OpenOptions) ->
 
 
 def no_part(part: str) -> Session:
-    """A model of one graph has no other."""
+    """Refuse to open another graph: the models here have only one."""
     raise harness.BenchmarkError(f"expected a model of one graph, found one with {part!r}")
 
 

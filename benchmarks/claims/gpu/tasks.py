@@ -1,4 +1,4 @@
-"""What `main.py` does, in order of importance: the first answer that a new GPU owes comes first."""
+"""The tasks of `main.py`, the most important first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from claims.common.seeded_models import CLIP, SEGMENTERS, SMALL
+from claims.common.seeded_models import CLIP
+from claims.common.seeded_weights import SEGMENTERS, SMALL
 from claims.gpu.budget import Task
 from claims.gpu.case import SCRIPT, ULTRALYTICS
 from claims.gpu.families import FAMILIES
@@ -26,14 +27,14 @@ class Wanted:
     """What to run.
 
     Attributes:
-        folder: Of the models.
-        device: `cuda` or `cpu`, the rehearsal.
-        names: Of segmenters to time.
-        precisions, batches, crops: To time them in and with; the first of each is asked first.
-        imgsz: Longest side of the input, px; None: the model's.
-        rounds, warmup: Timed turns a case, and turns before them.
-        case_s: Seconds a case is timed for.
-        without: Packages that are to be missing, for a rehearsal.
+        folder: Folder of the models.
+        device: `cuda`, or `cpu` for a rehearsal.
+        names: Names of the segmenters to time.
+        precisions, batches, crops: Values to time; the first of each comes first.
+        imgsz: Longest side of the input, px; None: the model's default.
+        rounds, warmup: Timed turns per case, and turns before them.
+        case_s: Timed seconds per case.
+        without: Packages to hide, for a rehearsal.
     """
 
     folder: Path
@@ -50,7 +51,7 @@ class Wanted:
 
     @property
     def rehearsal(self) -> bool:
-        """Whether it is for show."""
+        """Whether this is a rehearsal on the CPU."""
         return self.device == "cpu"
 
     def size(self, name: str) -> int:
@@ -58,7 +59,7 @@ class Wanted:
         return self.imgsz or SEGMENTERS[name].imgsz_px
 
     def common(self) -> dict[str, Any]:
-        """What every process is told."""
+        """Arguments of every task."""
         return {
             "folder": str(self.folder),
             "tiny_clip": self.rehearsal,
@@ -68,7 +69,7 @@ class Wanted:
 
 
 def making(wanted: Wanted) -> Iterator[Task]:
-    """Make every model and reference that the folder lacks; `--export` does this and no more."""
+    """The tasks that make missing models and references; `--export` does only these."""
     for name in wanted.names:
         yield from _made(wanted, name, (*wanted.precisions, "script", "operations"))
         yield _reference(wanted, name, clip=False)
@@ -84,17 +85,17 @@ def making(wanted: Wanted) -> Iterator[Task]:
 
 
 def first_look(wanted: Wanted) -> Task:
-    """What there is; every other task goes by it."""
+    """The task that looks for backends and tools; all other tasks depend on it."""
     return Task("what is there", "readiness", wanted.common(), 1, 60)
 
 
 def measuring(wanted: Wanted, there: Mapping[str, Sequence[str]]) -> Iterator[Task]:
-    """All that is measured.
+    """The tasks that measure.
 
     Args:
         wanted: What to run.
-        there: Backend or tool to its devices, or its path; what is not there has been told already. Looked at again
-            for each task: what turns out not to work may be taken out.
+        there: Devices of each backend, or path of each tool; missing ones were reported already. It is read again for
+            each task, so that backends which turn out not to work can be removed.
     """
     yield Task("limits", "limits", wanted.common(), 10, 60)
     wheres = [each for each in (_ON_CPU if wanted.rehearsal else _ON_GPU) if each.device in there.get(each.backend, ())]
@@ -104,7 +105,7 @@ def measuring(wanted: Wanted, there: Mapping[str, Sequence[str]]) -> Iterator[Ta
     (first, *names), (half, *others) = wanted.names, wanted.precisions
     torch = _Torch(there)
     yield from _timed(wanted, first, half, plain, torch, crops=False)
-    for where in plain[-1:] if wanted.rehearsal else plain:  # the processor's own is what they are compared with
+    for where in plain[-1:] if wanted.rehearsal else plain:  # the plain CPU is the reference itself
         yield from _families(wanted, where)
     yield from _timed(wanted, first, half, graphs, None, crops=False)
     yield from _timed(wanted, first, half, plain, torch, crops=True)
@@ -131,7 +132,7 @@ def measuring(wanted: Wanted, there: Mapping[str, Sequence[str]]) -> Iterator[Ta
 
 @dataclass(frozen=True, slots=True)
 class _Torch:
-    """The other side: ultralytics, or without it the TorchScript of its network, with our own steps around it."""
+    """The side of PyTorch: ultralytics, or without it the TorchScript of its network with our own steps around it."""
 
     there: Mapping[str, Sequence[str]]
 
@@ -145,14 +146,14 @@ class _Torch:
 
 
 def _builds(where: Where) -> bool:
-    """Whether a plan is made first, which takes its time."""
+    """Whether a plan is built first, which takes long."""
     return where.backend.startswith("tensorrt") or where.device == "tensorrt"
 
 
 def _timed(
     wanted: Wanted, name: str, precision: str, wheres: Sequence[Where], torch: _Torch | None, *, crops: bool
 ) -> Iterator[Task]:
-    """The sides of a segmenter, each in a process of its own; first what they need."""
+    """The tasks that time the sides of a segmenter, after those that make what they need."""
     counts = [each for each in wanted.crops if bool(each) == crops]
     if not counts or not (wheres or (torch and torch.has_torch)):
         return
@@ -194,7 +195,7 @@ def _side(
 
 
 def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
-    """Every family on one device, in each precision; whole first."""
+    """The task that compares every family on one device, in each precision, full precision first."""
     pairs = [
         (name, precision)
         for precision in sorted(wanted.precisions, reverse=True)
@@ -215,7 +216,7 @@ def _families(wanted: Wanted, where: Where) -> Iterator[Task]:
 
 
 def _watched(wanted: Wanted, wheres: Sequence[Where], there: Mapping[str, Sequence[str]], tool: str) -> Iterator[Task]:
-    """compute-sanitizer, where it is there."""
+    """The tasks with compute-sanitizer, if it is installed."""
     for where in wheres if there.get("compute-sanitizer") else ():
         title = f"{tool} {where.label}"
         given = {**wanted.common(), "title": title, "tool": tool, "where": asdict(where)}
@@ -224,7 +225,7 @@ def _watched(wanted: Wanted, wheres: Sequence[Where], there: Mapping[str, Sequen
 
 
 def _made(wanted: Wanted, name: str, what: Sequence[str]) -> Iterator[Task]:
-    """Make what is not there yet; looked up when it is reached."""
+    """The tasks that make missing models, decided when they are reached."""
     from claims.common.seeded_models import Models
 
     models = Models(wanted.folder)
@@ -233,7 +234,7 @@ def _made(wanted: Wanted, name: str, what: Sequence[str]) -> Iterator[Task]:
             continue
         if each == "script" and any(wanted.folder.glob(f"{name}.*.torchscript")) and not wanted.rehearsal:
             continue
-        if each not in ("script", "operations") and any(models.place(name, each).glob("*.onnx")):
+        if each not in ("script", "operations") and any(models.export_folder(name, each).glob("*.onnx")):
             continue
         kind = each if each in ("script", "operations") else "export"
         title = f"make {name} {each}"

@@ -1,4 +1,4 @@
-"""The sides of `main.py` in PyTorch, used as is usual: every mask is decoded, every box embedded."""
+"""The sides of `main.py` in PyTorch, in the usual way: every mask is decoded and every box is embedded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from claims.common import harness, seeded_models
+from claims.common import harness, seeded_weights
 from claims.gpu.sides import PROMPT, Batched, Found, Frames, Side, no_part
 
 # isort: split
@@ -22,7 +22,7 @@ from fastsam_trt.segmentation.families import Thresholds, decoder_for
 
 
 class UsualClip:
-    """CLIP in transformers, as FastSAM's users have it: each box cut out, crops and text embedded for every frame."""
+    """CLIP in transformers, as users of FastSAM use it: every box is cropped, crops and text are embedded per frame."""
 
     def __init__(self, folder: Path, device: str, *, half: bool) -> None:
         harness.require("torch", "transformers")
@@ -36,7 +36,7 @@ class UsualClip:
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
 
     def choose(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> int:
-        """Which of (n, 4) boxes answers the prompt best; -1 where there is none."""
+        """Index of the box, of (n, 4), that matches the prompt best; -1 without boxes."""
         import torch
 
         if not len(boxes):
@@ -48,7 +48,7 @@ class UsualClip:
             return int((images @ texts.T)[:, 0].argmax())
 
     def pixels(self, frame: NDArray[np.uint8], boxes: NDArray[Any]) -> Any:
-        """The model's input of what lies in boxes (n, 4), on the device."""
+        """The input of the model for the contents of boxes (n, 4), on the device."""
         rgb, limits = frame[..., ::-1], np.array(frame.shape[1::-1])
         low = np.clip(boxes[:, :2].astype(int), 0, limits - 1)
         high = np.clip(np.ceil(boxes[:, 2:]).astype(int), low + 1, limits)
@@ -67,7 +67,7 @@ class UsualClip:
 
 
 class Torch(Side):
-    """What the two sides in PyTorch share: CLIP, and waiting for the device."""
+    """The base class of the two sides in PyTorch: CLIP, and waiting for the device."""
 
     def __init__(self, clip: Callable[[], Path], imgsz: int, device: str, *, half: bool) -> None:
         self._device, self._half, self._imgsz = device, half and device != "cpu", imgsz
@@ -104,7 +104,7 @@ class Torch(Side):
 
     @abstractmethod
     def _network(self, frames: Frames) -> Callable[[], object]:
-        """A run of the segmenter's network on inputs that lie on the device; need not wait for it."""
+        """A run of the segmenter's network on inputs that are on the device. It need not wait for the result."""
 
     def _choose(self, frames: Frames, found: Found) -> Found:
         if self._asks_clip and self._clip is not None:
@@ -121,13 +121,13 @@ class Torch(Side):
 
 
 class Ultralytics(Torch):
-    """ultralytics' own whole call, all masks at the frame's size."""
+    """The whole call of ultralytics, with all masks at the size of the frame."""
 
     def __init__(
         self, weights: Path, clip: Callable[[], Path], imgsz: int, device: str, iou: float, *, half: bool
     ) -> None:
         super().__init__(clip, imgsz, device, half=half)
-        self._yolo, self._iou = seeded_models.load_ultralytics(weights), iou
+        self._yolo, self._iou = seeded_weights.load_ultralytics(weights), iou
 
     def __call__(self, frames: Frames) -> Found:
         answers = self._yolo.predict(
@@ -140,24 +140,24 @@ class Ultralytics(Torch):
         )
 
     def _network(self, frames: Frames) -> Callable[[], object]:
-        self(frames)  # sets the predictor up
+        self(frames)  # creates the predictor
         predictor = self._yolo.predictor
         images = predictor.preprocess(list(frames))
         return lambda: predictor.model(images)
 
 
 class Scripted(Torch):
-    """The same network as TorchScript, for a machine without ultralytics; our own steps around it."""
+    """The same network as TorchScript with our own steps around it, for a machine without ultralytics."""
 
     def __init__(
         self, graph: Path, script: Path, clip: Callable[[], Path], imgsz: int, device: str, *, half: bool
     ) -> None:
-        """Open `script`, whose network our `graph` is the export of."""
+        """Open `script`, which has the same network as our export `graph`."""
         super().__init__(clip, imgsz, device, half=half)
         harness.require("torch")
         import torch
 
-        session = open_session(find_graph(graph), "onnxruntime", "cpu")  # for what its spec says; it is not run
+        session = open_session(find_graph(graph), "onnxruntime", "cpu")  # only for its spec; it is not run
         self._spec = session.spec
         self._batched = Batched(self._spec, decoder_for(session, no_part), imgsz)
         self._dtype = torch.float16 if self._half else torch.float32

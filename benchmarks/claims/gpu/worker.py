@@ -1,4 +1,4 @@
-"""What the processes of `main.py` do: `python worker.py KIND JSON`, rows out on lines that begin with `ROW `."""
+"""Do a task of `main.py`: `python worker.py KIND JSON` prints its rows on lines that begin with `ROW `."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Rows = Iterator[dict[str, Any]]
 
 
 def say(row: Mapping[str, Any]) -> None:
-    """Hand a row to the parent; one write, so that no other thread's words come in between."""
+    """Send a row to the parent, in one write, so that no other thread's output is mixed in."""
     sys.stdout.write(f"\n{MARK}{json.dumps(row, default=float)}\n")
     sys.stdout.flush()
 
 
 def readiness(_: Given) -> Rows:
-    """Which backends and tools there are, and what the others lack."""
+    """Report which backends and tools are available, and what the others lack."""
     import shutil
 
     from fastsam_engine.backends import all_backends
@@ -35,7 +35,7 @@ def readiness(_: Given) -> Rows:
     for name, backend in all_backends().items():
         try:
             found = backend.readiness()
-        except Exception as error:  # noqa: BLE001 - such as two packages that bring one module
+        except Exception as error:  # noqa: BLE001 - such as two packages with the same module
             yield {"kind": "there", "title": name, "devices": [], "note": str(error)}
             continue
         note = " ".join(filter(None, [found.missing or ("" if found.devices else found.reason), found.fix]))
@@ -51,21 +51,21 @@ def readiness(_: Given) -> Rows:
 
 
 def limits(given: Given) -> Rows:
-    """What the chip is, and the operations a second that it reaches, by precision."""
-    from claims.gpu import chip as gpu_chip
+    """Report the chip, and the operations per second that it reaches in each precision."""
+    from claims.gpu import gpu_facts
     from claims.gpu.case import attempt
 
     cpu = given["device"] == "cpu"
     for precision in ("fp32",) if cpu else ("fp16", "tf32", "fp32"):
-        limit, why = attempt(partial(gpu_chip.ceiling, given["device"], precision, (512,) if cpu else (8192,)))
+        limit, why = attempt(partial(gpu_facts.ceiling, given["device"], precision, (512,) if cpu else (8192,)))
         yield {"kind": "limit", "title": f"limit {precision}", "computes": precision, "limit": limit, "note": why}
     if not cpu:
-        found, why = attempt(gpu_chip.chip)
+        found, why = attempt(gpu_facts.chip)
         yield {"kind": "chip", "title": "chip", **(found or {}), "note": why}
 
 
 def make(given: Given) -> Rows:
-    """Make one model, if it is not there."""
+    """Make one model, if it is missing."""
     models, name = _models(given), given["name"]
     call: Callable[[], object] = partial(models.export, name, given.get("precision", "fp32"))
     if given["what"] == "script":
@@ -74,14 +74,14 @@ def make(given: Given) -> Rows:
         where = placed(models, name, given["imgsz"])
         call = partial(models.script, name, where.input_h, where.input_w)
     elif given["what"] == "hollow":
-        call = partial(models.hollow_clip, given["precision"])
+        call = partial(models.stripped_clip, given["precision"])
     elif given["what"] == "operations":
         call = partial(models.operations, name)
     yield _tried(given["title"], call)
 
 
 def reference(given: Given) -> Rows:
-    """Find the segments that every side is held against."""
+    """Compute the reference for every side."""
     from claims.gpu.reference import load_reference
 
     yield _tried(
@@ -92,7 +92,7 @@ def reference(given: Given) -> Rows:
 
 def side(given: Given) -> Rows:
     """Open one side, then compare and time it case by case."""
-    from claims.common.seeded_models import TRAINED
+    from claims.common.seeded_weights import TRAINED
     from claims.gpu.case import Case, Timing, attempt
     from claims.gpu.reference import load_reference, operations
 
@@ -134,8 +134,8 @@ def family(given: Given) -> Rows:
 
 
 def sanitize(given: Given) -> Rows:
-    """Let compute-sanitizer watch a short run of ours."""
-    from claims.gpu.sanitizer import command, errors_found
+    """Check a short run of ours by compute-sanitizer."""
+    from claims.gpu.gpu_facts import command, errors_found
 
     tool, start = given["tool"], time.perf_counter()
     run = [sys.executable, __file__, "watched", json.dumps({**given, "without": []})]
@@ -155,7 +155,7 @@ def sanitize(given: Given) -> Rows:
 
 
 def watched(given: Given) -> Rows:
-    """The short run: the demo's segmenter, which comes with the package, frames in and masks out."""
+    """The short run: the bundled segmenter of the demo, from frames to masks."""
     from claims.gpu.sides import Where, opened_at
     from fastsam_trt.bundled_models import SEGMENTER
     from fastsam_trt.demo.scenes import draw_scene
@@ -172,7 +172,7 @@ def watched(given: Given) -> Rows:
 
 
 def _answered(rows: Rows, whose: Given) -> Rows:
-    """Rows, and where they break off one that says why: of kind `wrong` for another answer, `missing` for none."""
+    """Rows; after an error the last one says why: kind `wrong` if results differ, `missing` if there are none."""
     from claims.gpu.case import OtherAnswerError, attempt
 
     wrong = ""
@@ -211,8 +211,8 @@ def _open_side(given: Given, models: Any) -> Any:
         script = models.script(name, where.input_h, where.input_w)
         return Scripted(models.export(name, "fp32"), script, models.clip_weights, imgsz, device, half=half)
     # By name fp32 is whole; TensorRT's provider can't promise that, nor a processor fp16.
-    asked = "fp32" if precision == "fp32" and given["where"]["device"] != "tensorrt" else "auto"
-    return Ours(models, name, precision, imgsz, Where(**given["where"]), asked)
+    requested = "fp32" if precision == "fp32" and given["where"]["device"] != "tensorrt" else "auto"
+    return Ours(models, name, precision, imgsz, Where(**given["where"]), requested)
 
 
 def _models(given: Given) -> Any:
@@ -260,18 +260,18 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     kind, given = sys.argv[1], json.loads(sys.argv[2])
     for package in given.get("without", ()):
-        sys.modules[package] = None  # type: ignore[assignment]  # its import fails, as if it were not there
+        sys.modules[package] = None  # type: ignore[assignment]  # its import fails, as if it were not installed
     code = 0
     try:
         for row in KINDS[kind](given):
             say(row)
-    except Exception as error:  # noqa: BLE001 - told as the last that it said
+    except Exception as error:  # noqa: BLE001 - printed as its last output
         traceback.print_exc()
         print(f"{type(error).__name__}: {error}")
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # what libraries do at the end of a process is none of the task
+    os._exit(code)  # skip what libraries do at exit
 
 
 if __name__ == "__main__":

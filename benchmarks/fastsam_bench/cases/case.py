@@ -1,4 +1,4 @@
-"""Case: what a cell measures, before any model is open; it travels to child processes as JSON."""
+"""Describe what a cell measures, before any model is open. Child processes receive it as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Scenario = Literal["single", "offline", "live"]
 
 @dataclass(frozen=True, slots=True)
 class ModelCase:
-    """A model and what runs it.
+    """A model, and the requested engine.
 
     Attributes:
         model: Name, folder or file.
-        clip: Name or folder of the CLIP model; None: no cell of it asks for crops.
-        backend, device, precision: As asked for; see `fastsam_engine.open_session`.
+        clip: Name or folder of the CLIP model; None: no cell has crops.
+        backend, device, precision: See `fastsam_engine.open_session`.
     """
 
     model: str
@@ -37,11 +37,11 @@ class CellCase:
 
     Attributes:
         scenario: `single`, `offline` or `live`.
-        model: What runs.
-        batch: Frames a call.
-        crops: CLIP crops a frame.
-        size: (height, width) of drawn frames, px; of a video its own.
-        video: A file to take frames from instead.
+        model: The model.
+        batch: Frames per call.
+        crops: CLIP crops per frame.
+        size: (height, width) of the frames, px.
+        video: Video file with the frames; None: drawn frames.
     """
 
     scenario: Scenario
@@ -52,15 +52,15 @@ class CellCase:
     video: str | None = None
 
     def frames(self) -> Frames:
-        """The frames that it is measured on."""
+        """The frames to measure on."""
         return DrawnFrames(self.size) if self.video is None else VideoFrames(Path(self.video))
 
     def to_json(self) -> str:
-        """For `from_json`, in another process."""
+        """The case as JSON, for `from_json` in another process."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> CellCase:
-        """What `to_json` wrote."""
+        """Read the output of `to_json`."""
         case: CellCase = read_json(cls, json.loads(text), "case")
         return case

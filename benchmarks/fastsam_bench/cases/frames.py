@@ -1,4 +1,4 @@
-"""Frames to measure on: pictures as they come from a camera or file, to be decoded inside the clock."""
+"""Frames to measure on, as encoded pictures or a video: decoding them is part of the measured time."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PICTURES = 4
 _JPEG_QUALITY = 90
 _THINGS = (8, 12)
 _RADIUS_PX, _OF_HEIGHT_PX = (12.0, 62.0), 360  # as the demo draws them
-_LONGEST_VIDEO = 120  # frames; then it begins anew
+_LONGEST_VIDEO = 120  # frames, after which it starts again
 
 
 class Frames(ABC):
-    """Frames without end.
+    """An endless sequence of frames.
 
     Attributes:
         size: (height, width), px.
@@ -37,25 +37,25 @@ class Frames(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Get ready for so many frames as are taken next; not part of the work that is measured."""
+        """Prepare the next frames; this is not part of the measured work."""
 
     @abstractmethod
     def capture(self) -> NDArray[np.uint8]:
         """Decode the next frame: (H, W, 3) uint8 BGR."""
 
     def close(self) -> None:  # noqa: B027 - drawn frames hold nothing
-        """Let go of files."""
+        """Close files."""
 
 
 class DrawnFrames(Frames):
-    """Scenes of the demo, drawn at a size, as JPEG."""
+    """Drawn scenes of the demo, encoded as JPEG."""
 
     def __init__(self, size: tuple[int, int], pictures: int = _PICTURES) -> None:
-        """Draw them.
+        """Draw the scenes.
 
         Args:
             size: (height, width), px.
-            pictures: How many differ.
+            pictures: Number of different scenes.
         """
         self.size = size
         self.encoded = _draw(size, pictures)
@@ -80,13 +80,14 @@ def _draw(size: tuple[int, int], pictures: int) -> tuple[NDArray[np.uint8], ...]
 
 
 class VideoFrames(Frames):
-    """A video's frames, from its start again after its end or some hundred frames."""
+    """The frames of a video, repeated after its end or after some hundred frames."""
 
     def __init__(self, path: Path) -> None:
-        """Open it, and count its frames.
+        """Open the video and count its frames.
 
         Raises:
-            SourceNotFoundError, SourceUnreadableError: There is no video that can be decoded.
+            SourceNotFoundError: The file does not exist.
+            SourceUnreadableError: The file can't be decoded.
         """
         if not path.is_file():
             raise SourceNotFoundError(str(path), "a video file")
@@ -95,7 +96,7 @@ class VideoFrames(Frames):
         try:
             self._read, self._next, self._length = iter(self._video), 0, 1
             height, width = self.capture().shape[:2]
-            with suppress(TruncatedSourceError):  # what can be read of it will do
+            with suppress(TruncatedSourceError):  # the readable frames are enough
                 for _ in islice(self._read, _LONGEST_VIDEO - 1):
                     self._length += 1
             self._rewind()
@@ -109,7 +110,7 @@ class VideoFrames(Frames):
             self._rewind()
 
     def capture(self) -> NDArray[np.uint8]:
-        if self._next >= self._length:  # of a batch that is longer than what was left
+        if self._next >= self._length:  # within a batch
             self._rewind()
         frame = next(self._read, None)
         if frame is None:
@@ -122,7 +123,7 @@ class VideoFrames(Frames):
 
     def _rewind(self) -> None:
         self._video.close()
-        self._video = self._open()  # at once: an iteration opens it again only with its first frame
+        self._video = self._open()  # opened here: an iterator would open it only for its first frame
         self._read = iter(self._video)
         self._next = 0
 

@@ -1,4 +1,4 @@
-"""Children: work that needs a fresh process, asked for and answered in JSON; `child_work` is what they do."""
+"""Run a measurement in a fresh process, with request and answer in JSON. See `scenarios.fresh_process_work`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from fastsam_bench.errors import ChildFailedError
 _MODULE = "fastsam_bench.scenarios.fresh_process_work"
 
 
-def run_child(what: str, asked: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Run a piece of work in a new process of this Python.
+def run_child(what: str, request: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run a measurement in a new process of this Python interpreter.
 
     Args:
         what: `memory` or `cold`.
-        asked: The work, as JSON.
-        environment: Variables that differ from ours.
+        request: The request, as JSON.
+        environment: Environment variables to add or change.
 
     Returns:
-        What it found, and `started_s`, when the process was started, on `time.time`'s clock.
+        The answer, and `started_s`: the start of the process, on the clock of `time.time`.
 
     Raises:
-        ChildFailedError: It failed.
+        ChildFailedError: The process failed.
     """
     started_s = time.time()
-    command = [sys.executable, "-m", _MODULE, what, asked]
+    command = [sys.executable, "-m", _MODULE, what, request]
     variables = {**os.environ, **(environment or {})}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     if done.returncode:

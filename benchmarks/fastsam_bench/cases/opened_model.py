@@ -1,10 +1,10 @@
-"""OpenedModel: a model that is open for all its cells, with its stages watched."""
+"""Open a model once for all its cells, with a clock on its stages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,47 +20,31 @@ from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.letterbox import Letterbox, fit
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.pipeline.pipeline import Pipeline
-from fastsam_trt.segmentation.decoder import Decoder, Thresholds, decoder_for
-from fastsam_trt.segmentation.segmenter import Segmenter
-from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.results.result import Result
+from fastsam_trt.segmentation.decoder import Decoder, decoder_for
+from fastsam_trt.segmentation.segments import SegmentedFrame
 
 PROMPT = "a red circle"
 _LOWER_CONF = (0.1, 0.01, 0.001, 0.0)
 
 
-class CountedSegmenter:
-    """Stands in for a pipeline's segmenter: as many segments a frame as asked for, the model's own over and over."""
-
-    def __init__(self, segmenter: Segmenter, count: int) -> None:
-        self._segmenter = segmenter
-        self._count = count
-
-    def segment(
-        self, frame: NDArray[np.uint8], thresholds: Thresholds | None = None, rectangle: Rectangle = "smallest"
-    ) -> Segments:
-        segments = self._segmenter.segment(frame, thresholds, rectangle)
-        return segments.take(np.resize(np.arange(len(segments)), self._count))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._segmenter, name)
-
-
 class OpenedModel:
-    """A pipeline that serves any cell of its model, one at a time.
+    """A pipeline for the cells of one model, used for one cell at a time.
 
     Attributes:
-        case: What was asked for.
-        pipeline: Selects everything, or what CLIP sees in a number of crops; see `use`.
-        clock: Watches `engine`, `clip`, `tower` (the network in `clip`) and `copy` (uploads of frames).
-        name: Of the model; ids have it.
+        case: The requested model.
+        pipeline: Selects everything, or by CLIP among a number of crops; see `use`.
+        clock: Times the stages `engine`, `clip`, `tower` (the network of `clip`) and `copy` (uploads of frames).
+        name: Name of the model in ids of cells.
+        reserve_ms: Set by a `Flow`; there is no budget here that would need it.
     """
 
     def __init__(self, case: ModelCase, open_clip: Callable[[str], Clip]) -> None:
-        """Open it.
+        """Open the model.
 
         Args:
-            case: What to open.
-            open_clip: Opens a CLIP model, or gives one that is open.
+            case: The model to open.
+            open_clip: Opens a CLIP model, or returns an open one.
 
         Raises:
             FastsamError: As `Pipeline`.
@@ -71,7 +55,7 @@ class OpenedModel:
             case.model,
             clip=clip,
             selector="clip",
-            threshold=0.0,  # every crop answers: how many masks are decoded does not depend on CLIP's weights
+            threshold=0.0,  # every crop matches, so the number of decoded masks does not depend on CLIP's weights
             backend=case.backend,
             device=case.device,
             precision=case.precision,
@@ -80,24 +64,26 @@ class OpenedModel:
         self.session: Session = self._segmenter.session
         self.name = self.session.spec.name
         self._thresholds = self._segmenter.thresholds
+        self._crops = 0
+        self.reserve_ms = 0.0
         self.clock = StageClock()
         self.clock.observe(self.session, "engine")
-        self.clock.watch(self.pipeline._models.uploads, "upload", "copy")  # noqa: SLF001 - there is no other way in
+        self.clock.observe(self._segmenter.uploads, "copy")
         if clip is not None:
-            self.clock.watch(clip, "embed_windows", "clip")
-            self.clock.observe(self.tower(clip), "tower")
+            self.clock.observe(clip, "clip")
+            self.clock.observe(clip.session, "tower")
 
     @property
     def image(self) -> ImageInput:
-        """What the session takes."""
+        """The input of the session."""
         return cast("ImageInput", self.session.spec.input)
 
     def placed(self, size: tuple[int, int]) -> Letterbox:
-        """Where a frame of (height, width) px lies in the model's input, as frames of one size do."""
+        """The letterbox of a frame of (height, width) px."""
         return fit(*size, self.image)
 
     def open_decoder(self) -> Decoder:
-        """A decoder of the session's outputs that does not share its state with the pipeline's."""
+        """A decoder of the session's outputs that shares no state with that of the pipeline."""
         path, session = self.session.path, self.session
         return decoder_for(
             session,
@@ -105,13 +91,13 @@ class OpenedModel:
         )
 
     def conf_for_crops(self, frames: Iterable[NDArray[np.uint8]]) -> float:
-        """The highest threshold at which each frame has a segment, since there is nothing to crop else.
+        """The highest threshold at which every frame has at least one segment to crop.
 
         Args:
-            frames: (H, W, 3) uint8 BGR each.
+            frames: Frames (H, W, 3) uint8 BGR.
 
         Raises:
-            OptionError: There is none.
+            OptionError: Some frame has no segment at any threshold.
         """
         pictures = list(frames)
         usual = self._thresholds.conf
@@ -119,26 +105,48 @@ class OpenedModel:
             self._segmenter.thresholds = replace(self._thresholds, conf=conf)
             if all(len(self._segmenter(picture)) for picture in pictures):
                 return conf
-        raise OptionError("crops", f"a segment or more of {self.name} in each frame", 0)
+        raise OptionError("crops", f"a segment of {self.name} in every frame, to crop", 0)
 
     def use(self, crops: int, conf: float | None = None) -> None:
-        """Get ready for a cell.
+        """Set the pipeline up for a cell.
 
         Args:
-            crops: With none everything is selected; else so many segments, by CLIP.
+            crops: Number of segments that CLIP embeds and selects; 0: everything is selected, without CLIP.
             conf: Lowest score of a segment; None: the model's default.
         """
         segmenter = self._segmenter
         segmenter.thresholds = self._thresholds if conf is None else replace(self._thresholds, conf=conf)
         self.pipeline.prompts = (PROMPT,) if crops else ()
-        self.pipeline.segmenter = cast("Segmenter", CountedSegmenter(segmenter, crops)) if crops else segmenter
+        self._crops = crops
+
+    def segment(
+        self,
+        frame: NDArray[np.uint8],
+        *,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+        rectangle: Rectangle | None = "smallest",
+    ) -> SegmentedFrame:
+        """The first step of a call. With crops the frame has exactly that many segments, repeated from its own.
+
+        Args:
+            frame, captured_s, media_s, rectangle: See `Pipeline.segment`.
+        """
+        segmented = self.pipeline.segment(frame, captured_s=captured_s, media_s=media_s, rectangle=rectangle)
+        if not self._crops:
+            return segmented
+        segments = segmented.segments
+        return replace(segmented, segments=segments.take(np.resize(np.arange(len(segments)), self._crops)))
+
+    def select(self, segmented: SegmentedFrame) -> Result:
+        """The second step of a call; see `Pipeline.select`."""
+        return self.pipeline.select(segmented)
+
+    def process(self, frame: NDArray[np.uint8]) -> Result:
+        """A whole call, with the smallest rectangle for the frame."""
+        return self.select(self.segment(frame))
 
     @property
     def usual_conf(self) -> float:
-        """The model's own threshold."""
+        """The default threshold of the model."""
         return self._thresholds.conf
-
-    @staticmethod
-    def tower(clip: Clip) -> Session:
-        """The network that sees a CLIP model's crops."""
-        return clip._image  # noqa: SLF001 - its shapes and precision are nobody else's matter

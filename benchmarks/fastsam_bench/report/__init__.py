@@ -1,1 +1,1 @@
-"""Reports of results: Markdown, HTML and text."""
+"""Report results as Markdown, HTML and text."""

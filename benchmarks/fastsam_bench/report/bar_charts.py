@@ -1,4 +1,4 @@
-"""The figures of the page of results that are rows of bars: each with the table that it was made from."""
+"""Bar charts of the page of results, each with the table of its numbers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fastsam_bench.report.svg.rows import Bar, Dot, Group, Mark, Row, Sign, Span
 from fastsam_bench.report.tables import Table
 from fastsam_bench.results.records import Cell, Cold, Peer
 
-_BINS, _FASTEST, _SLOWEST = 50, 0.75, 2.0  # of the distributions, times over their median
+_BINS, _FASTEST, _SLOWEST = 50, 0.75, 2.0  # bins and range of the distributions, relative to the median
 _SHADES = (20, 40, 60, 80, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A chart and what stands around it.
+class Chart:
+    """A chart with its texts and its table.
 
     Attributes:
         title, note: What it shows, and how to read it.
         svg: The drawing.
-        table: The same in numbers.
-        legend: Colour and name, in order.
+        table: The numbers of the chart.
+        legend: Colours and names, in order.
         points: Names of numbered points, in order.
     """
 
@@ -39,43 +39,43 @@ class Figure:
     points: tuple[str, ...] = ()
 
 
-def speed(name: str, machines: Sequence[tuple[str, Sequence[Cell]]]) -> list[Figure]:
-    """Frames a second of every cell: a figure for each model, all machines side by side.
+def speed(name: str, machines: Sequence[tuple[str, Sequence[Cell]]]) -> list[Chart]:
+    """Frames per second of every cell: one chart per model, all machines side by side.
 
     Args:
-        name: Begins the names of the drawings.
-        machines: A short name of each, empty where there is but one, and its cells.
+        name: Prefix of the names of the drawings.
+        machines: Short name and cells of each machine; the name of a single machine is empty.
     """
     found: dict[str, list[tuple[int, str, Cell]]] = {}
-    for place, (machine, cells) in enumerate(machines):
+    for index, (machine, cells) in enumerate(machines):
         for cell in cells:
-            found.setdefault(cell.model, []).append((place, machine, cell))
+            found.setdefault(cell.model, []).append((index, machine, cell))
     return [_speed(f"{name}-{i}", model, cells) for i, (model, cells) in enumerate(found.items())]
 
 
-def _speed(name: str, model: str, cells: Sequence[tuple[int, str, Cell]]) -> Figure:
+def _speed(name: str, model: str, cells: Sequence[tuple[int, str, Cell]]) -> Chart:
     rows = []
-    for place, machine, cell in cells:
+    for index, machine, cell in cells:
         label = f"{machine}: {case(cell)}" if machine else case(cell)
         shown = f"{significant(cell.fps.median)} FPS"
         marks: list[Sign] = [
-            Bar(0, cell.fps.median, colour(place), f"{cell.id}: {shown}"),
+            Bar(0, cell.fps.median, colour(index), f"{cell.id}: {shown}"),
             Span(cell.fps.low, cell.fps.high),
         ]
         rows.append(Row(label, shown, marks, bool(doubts(cell))))
     scale = axes.linear(rate for *_, cell in cells for rate in (cell.fps.median, cell.fps.high))
-    described = f"Frames a second of {model}: " + "; ".join(f"{row.label} {row.value}" for row in rows)
-    return Figure(
+    described = f"Frames per second of {model}: " + "; ".join(f"{row.label} {row.value}" for row in rows)
+    return Chart(
         model,
-        "Frames a second, with 95 percent intervals.",
-        rows_chart(name, f"Frames a second: {model}", described, [Group("", rows)], scale),
+        "Frames per second, with 95 percent intervals.",
+        rows_chart(name, f"Frames per second: {model}", described, [Group("", rows)], scale),
         tables.cells_table([cell for *_, cell in cells], [machine for _, machine, _ in cells]),
-        legend=tuple(dict.fromkeys((colour(place), machine) for place, machine, _ in cells if machine)),
+        legend=tuple(dict.fromkeys((colour(index), machine) for index, machine, _ in cells if machine)),
     )
 
 
-def stages(name: str, cells: Sequence[Cell]) -> Figure | None:
-    """Where the time of a call goes, as shares of the stages."""
+def stages(name: str, cells: Sequence[Cell]) -> Chart | None:
+    """The shares of the stages in the time of a call."""
     if not any(cell.stages for cell in cells):
         return None
     names = stage_names(cells)
@@ -98,9 +98,9 @@ def stages(name: str, cells: Sequence[Cell]) -> Figure | None:
         groups.setdefault(cell.model, []).append(Row(case(cell), value, marks, bool(doubts(cell))))
     ticks = tuple((float(each), f"{each} %") for each in (0, 25, 50, 75, 100))
     legend = [(stage_colour(stage), stage) for stage in names]
-    return Figure(
+    return Chart(
         "Where the time goes",
-        "Share of each stage's median; the figure is the whole call's.",
+        "Share of the median of each stage; the number is the median of the whole call.",
         rows_chart(name, "Where the time goes", f"Shares of the stages of {len(cells)} cells.",
                    [Group(model, rows) for model, rows in groups.items()], axes.Scale(0, 100, ticks, "linear")),
         tables.stages_table(cells),
@@ -108,8 +108,8 @@ def stages(name: str, cells: Sequence[Cell]) -> Figure | None:
     )  # fmt: skip
 
 
-def latencies(name: str, cells: Sequence[Cell]) -> Figure | None:
-    """How the times of whole calls spread about their median."""
+def latencies(name: str, cells: Sequence[Cell]) -> Chart | None:
+    """The distribution of the times of whole calls around their median."""
     sampled = [cell for cell in cells if cell.samples_ms]
     if not sampled:
         return None
@@ -124,11 +124,11 @@ def latencies(name: str, cells: Sequence[Cell]) -> Figure | None:
         value = f"{significant(middle)} / {significant(cell.latency_ms.p99)} ms"
         groups.setdefault(cell.model, []).append(Row(case(cell), value, marks, bool(doubts(cell))))
     ticks = tuple((each, f"{each:g}x") for each in (0.75, 1.0, 1.25, 1.5, 1.75, 2.0))
-    return Figure(
+    return Chart(
         "How steady it is",
-        "Times of whole calls over their median: the darker, the more calls; what took longer than 2x lies at the end. "
-        "Strokes and figures: p50 and p99.",
-        rows_chart(name, "How steady it is", f"Distributions of the times of {len(sampled)} cells over their medians.",
+        "Times of whole calls relative to their median. Darker bins have more calls; the last includes all above 2x. "
+        "Strokes and numbers: p50 and p99.",
+        rows_chart(name, "How steady it is", f"Distributions of the times of {len(sampled)} cells.",
                    [Group(model, rows) for model, rows in groups.items()],
                    axes.Scale(_FASTEST, _SLOWEST, ticks, "linear")),
         tables.latencies_table(sampled),
@@ -136,7 +136,7 @@ def latencies(name: str, cells: Sequence[Cell]) -> Figure | None:
 
 
 def _density(ratios: Sequence[float]) -> list[Bar]:
-    """Bins of ratios, shaded by how many fall into each."""
+    """Bins of ratios, shaded by their counts."""
     width = (_SLOWEST - _FASTEST) / _BINS
     bins = Counter(min(max(int((ratio - _FASTEST) / width), 0), _BINS - 1) for ratio in ratios)
     most = max(bins.values())
@@ -152,8 +152,8 @@ def _density(ratios: Sequence[float]) -> list[Bar]:
     ]
 
 
-def cold_starts(name: str, colds: Sequence[Cold]) -> Figure | None:
-    """From a new process to the first result."""
+def cold_starts(name: str, colds: Sequence[Cold]) -> Chart | None:
+    """Times from a new process to the first result."""
     if not colds:
         return None
     parts = list(dict.fromkeys(part for cold in colds for part in cold.parts))
@@ -171,7 +171,7 @@ def cold_starts(name: str, colds: Sequence[Cold]) -> Figure | None:
         row = Row(label, f"{significant(time.p50)} ms", marks)
         groups.setdefault(cold.model, []).append(row)
     scale = axes.linear([*(c.first_result_ms.high for c in colds), *(sum(c.parts.values()) for c in colds)])
-    return Figure(
+    return Chart(
         "Cold starts",
         "From a new process to the first result, ms: medians of the parts, and the 95 percent interval of the whole.",
         rows_chart(name, "Cold starts", f"{len(colds)} cold starts.", [Group(m, r) for m, r in groups.items()], scale),
@@ -180,8 +180,8 @@ def cold_starts(name: str, colds: Sequence[Cold]) -> Figure | None:
     )
 
 
-def peers(name: str, found: Sequence[Peer]) -> list[Figure]:
-    """Times of other projects over ours: a figure for each engine of ours, all on one scale."""
+def peers(name: str, found: Sequence[Peer]) -> list[Chart]:
+    """Times of other projects divided by ours: one chart per engine of ours, all on the same scale."""
     every = [1.0, *(value for peer in found for value in (peer.ratio.low, peer.ratio.high))]
     scale = axes.logarithmic(every)
     groups: dict[str, list[Peer]] = {}
@@ -190,7 +190,7 @@ def peers(name: str, found: Sequence[Peer]) -> list[Figure]:
     return [_peers(f"{name}-{i}", ours, group, scale) for i, (ours, group) in enumerate(groups.items())]
 
 
-def _peers(name: str, ours: str, found: Sequence[Peer], scale: axes.Scale) -> Figure:
+def _peers(name: str, ours: str, found: Sequence[Peer], scale: axes.Scale) -> Chart:
     groups: dict[str, list[Row]] = {}
     for peer in found:
         ratio = peer.ratio
@@ -201,12 +201,12 @@ def _peers(name: str, ours: str, found: Sequence[Peer], scale: axes.Scale) -> Fi
         groups.setdefault(peer.model, []).append(
             Row(f"{peer.peer} {peer.version}", f"{significant(ratio.median)}x our time", marks)
         )
-    title = f"Against others: ours on {ours}"
+    title = f"Compared with other projects: ours on {ours}"
     rows = [Group(model, group) for model, group in groups.items()]
-    return Figure(
+    return Chart(
         title,
-        "Time of the other over ours, pair by pair, on a logarithmic axis: to the right of 1 they take longer. Orange: "
-        "not proven slower than ours.",
+        "Time of the other project divided by ours, pair by pair, on a logarithmic axis: right of 1 it takes longer. "
+        "Orange: not significantly slower than ours.",
         rows_chart(name, title, f"Ratios of {len(found)} peers to ours.", rows, scale, reference=1.0),
         tables.peers_table(found),
     )

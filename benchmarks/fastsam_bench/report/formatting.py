@@ -1,4 +1,4 @@
-"""Words and numbers that the reports share."""
+"""Format numbers, cells, machines and doubts for the reports."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from fastsam_bench.timing.blocks import CHANGING
 from fastsam_bench.timing.noise import NOISY
 
 SCENARIOS = {"single": "one at a time", "offline": "batches", "live": "live"}
-STAGES = ("capture", "preprocess", "copy", "engine", "postprocess", "select", "clip", "decode")  # in a call's order
+STAGES = ("capture", "preprocess", "copy", "engine", "postprocess", "select", "clip", "decode")  # in order of a call
 REST = "between stages"
-_COARSE = 0.2  # of the median: an interval wider than this is told as noise
-_SHORT_DOUBTS = (  # a word, how the doubts begin that it stands for, and what it means
-    ("noisy", (NOISY,), "something else used the processor, or its speed changed"),
-    ("unsettled", (CHANGING, "times had not settled"), "times still changed after the warm-up"),
-    ("low threshold", ("threshold lowered",), "by itself the model found nothing to crop in some frame"),
-    ("coarse", ("coarse",), "the interval of p50 is over a fifth of it wide"),
+_COARSE = 0.2  # relative width of an interval from which it is doubtful
+_SHORT_DOUBTS = (  # short form, starts of the doubts that it stands for, and its meaning
+    ("noisy", (NOISY,), "something else used the CPU, or its speed changed"),
+    ("unsteady", (CHANGING, "times were not steady"), "times still changed after the warm-up"),
+    ("low threshold", ("threshold lowered",), "at its default threshold the model found nothing to crop in some frame"),
+    ("coarse", ("coarse",), "the interval of p50 is wider than a fifth of it"),
 )
 
 
 def significant(value: float) -> str:
-    """A figure with three digits or so, never with an exponent."""
+    """A number with about three significant digits, never with an exponent."""
     size = abs(value)
     if size >= 100:
         return f"{value:.0f}"
@@ -44,18 +44,18 @@ def shape(size: tuple[int, int]) -> str:
 
 
 def engine(cell: Cell) -> str:
-    """Backend and precision, and the device where it does not go without saying."""
-    place = "" if cell.device == "cpu" or cell.backend.startswith("tensorrt") else f" {cell.device}"
-    return f"{cell.backend}{place} {cell.precision}"
+    """Backend and precision, and the device unless it is obvious."""
+    device = "" if cell.device == "cpu" or cell.backend.startswith("tensorrt") else f" {cell.device}"
+    return f"{cell.backend}{device} {cell.precision}"
 
 
 def model(cell: Cell) -> str:
-    """Model, and the CLIP that takes part."""
+    """The model, and its CLIP model if there is one."""
     return cell.model if cell.clip is None else f"{cell.model} + {cell.clip}"
 
 
 def case(cell: Cell) -> str:
-    """All that tells a cell of a model from its others."""
+    """Everything that distinguishes the cells of a model."""
     parts = [engine(cell), shape(cell.input)]
     if cell.scenario == "offline" or cell.batch > 1:
         parts.append(f"batches of {cell.batch}")
@@ -67,32 +67,32 @@ def case(cell: Cell) -> str:
 
 
 def stage_names(cells: Iterable[Cell]) -> list[str]:
-    """The stages that appear, in the order of a call; those that are not known come last."""
+    """The stages of the cells, in the order of a call; unknown stages come last."""
     found = {stage for cell in cells for stage in cell.stages}
     return [*(stage for stage in STAGES if stage in found), *sorted(found.difference(STAGES))]
 
 
 def limit(cell: Cell) -> str:
-    """Percent of what the chip could do, stage by stage, and what binds."""
-    told = [f"{stage} {each.percent:.0f} % ({each.binds})" for stage, each in cell.limits.items()]
-    return ", ".join(told) or "-"
+    """The percentage of the limit that each stage reaches, and what bounds it."""
+    stages = [f"{stage} {each.percent:.0f} % ({each.binds})" for stage, each in cell.limits.items()]
+    return ", ".join(stages) or "-"
 
 
 def doubts(cell: Cell) -> list[str]:
-    """What makes a cell's figures doubtful."""
-    told = list(cell.warnings)
+    """The reasons to doubt the results of a cell."""
+    found = list(cell.warnings)
     if not cell.steady and not any(warning.startswith(CHANGING) for warning in cell.warnings):
-        told.append("times had not settled")
+        found.append("times were not steady")
     if (cell.latency_ms.high - cell.latency_ms.low) > _COARSE * cell.latency_ms.p50:
-        told.append("coarse: the interval of p50 is over a fifth of it wide")
+        found.append("coarse: the interval of p50 is wider than a fifth of it")
     for stage, each in cell.limits.items():
         if each.percent > 100:
-            told.append(f"{stage} beats the measured ceiling, which was measured too low")
-    return told
+            found.append(f"{stage} exceeds its ceiling, which was measured too low")
+    return found
 
 
 def short_doubts(cell: Cell) -> list[str]:
-    """The same, in a word each where `meanings` has one."""
+    """The doubts of a cell in short form; see `meanings`."""
 
     def short(doubt: str) -> str:
         return next((word for word, starts, _ in _SHORT_DOUBTS if doubt.startswith(starts)), doubt)
@@ -101,29 +101,29 @@ def short_doubts(cell: Cell) -> list[str]:
 
 
 def meanings(cells: Iterable[Cell]) -> list[str]:
-    """What the words mean that stand for the cells' doubts."""
+    """The meanings of the short forms that occur."""
     used = {word for cell in cells for word in short_doubts(cell)}
     return [f"{word}: {meaning}" for word, _, meaning in _SHORT_DOUBTS if word in used]
 
 
 def shortfalls(run: BenchRun) -> list[str]:
-    """What a run lacks."""
-    told = []
+    """What is missing in a run."""
+    found = []
     if run.partial:
-        told.append(f"run {run.name} was stopped half-way; what it had measured is shown")
+        found.append(f"run {run.name} was stopped before its end; what it had measured is shown")
     if run.missing:
-        told.append(f"run {run.name}: {len(run.missing)} planned cells were not measured: {', '.join(run.missing)}")
-    return told
+        found.append(f"run {run.name}: {len(run.missing)} planned cells were not measured: {', '.join(run.missing)}")
+    return found
 
 
 def title(host: Host) -> str:
-    """A machine in a few words."""
+    """A short description of a machine."""
     chips = ", ".join(gpu.name for gpu in host.gpus) or host.processor
     return f"{chips}, {host.cores} cores" if not host.gpus else f"{chips} ({host.processor}, {host.cores} cores)"
 
 
 def facts(host: Host, memory_gb: float | None = None) -> list[tuple[str, str]]:
-    """A machine and the versions on it, name by name."""
+    """The facts of a machine and its versions, by name."""
     rows = [("processor", f"{host.processor}, {host.cores} cores")]
     if memory_gb is not None:
         rows.append(("memory", f"{significant(memory_gb)} GB"))
@@ -137,7 +137,7 @@ def facts(host: Host, memory_gb: float | None = None) -> list[tuple[str, str]]:
 
 
 def day(time: str) -> str:
-    """The date of an ISO time; the text itself where it is none."""
+    """The date of an ISO 8601 time; any other text is returned unchanged."""
     try:
         return datetime.fromisoformat(time).date().isoformat()
     except ValueError:
@@ -145,12 +145,12 @@ def day(time: str) -> str:
 
 
 def all_notes(machine: MachineRuns) -> list[str]:
-    """What a machine's runs lack, and whether their versions differ."""
-    told = [note for run in machine.runs for note in shortfalls(run)]
+    """Notes on the runs of a machine: what is missing, and whether their versions differ."""
+    found = [note for run in machine.runs for note in shortfalls(run)]
     versions = {tuple(sorted(run.run.machine.versions.items())) for run in machine.runs}
     if len(machine.runs) > 1:
-        shown = "what was measured more than once is shown as last found, ceilings at their highest"
-        told.append(f"figures of {len(machine.runs)} runs; {shown}")
+        shown = "of repeated measurements the last is shown, of ceilings the highest"
+        found.append(f"results of {len(machine.runs)} runs; {shown}")
     if len(versions) > 1:
-        told.append("versions differ between these runs; those of the last are shown")
-    return told
+        found.append("versions differ between these runs; those of the last run are shown")
+    return found

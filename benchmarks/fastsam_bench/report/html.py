@@ -1,4 +1,4 @@
-"""The page of results: one HTML file that needs no other file, no network and no script."""
+"""Write the page of results: one HTML file without scripts, other files or network access."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from string import ascii_uppercase
 
 from fastsam_bench.report import bar_charts, formatting, line_charts, tables
-from fastsam_bench.report.bar_charts import Figure
+from fastsam_bench.report.bar_charts import Chart
 from fastsam_bench.report.markdown import HOW_TO_READ
 from fastsam_bench.report.style import STYLE
 from fastsam_bench.report.tables import Table
@@ -17,13 +17,13 @@ from fastsam_trt.reports.html_page import POLICY, html_table
 
 
 def make_page(results: Results) -> str:
-    """All results as one page: speed on all machines, then each machine for itself.
+    """All results as one page: speed on all machines, then one section per machine.
 
     Args:
-        results: Of one run or more, of any number of machines.
+        results: Results of one or more runs, on any number of machines.
 
     Returns:
-        HTML, all texts from outside escaped, charts as inline SVG, each with its figures as a table.
+        HTML. Texts are escaped, charts are inline SVG, and each has a table of its numbers.
     """
     machines = by_machine(results.runs)
     names = [_letter(i) if len(machines) > 1 else "" for i in range(len(machines))]
@@ -42,32 +42,32 @@ def make_page(results: Results) -> str:
 <header>
 <h1>Benchmark results</h1>
 <p>{escape(HOW_TO_READ)}</p>
-{_notes(results.remarks)}
+{_notes(results.notes)}
 {_contents(names, machines)}
 </header>
 <main>
 <section id="speed">
 <h2>Speed</h2>
-<p>Medians; more is better. What is marked with ? is doubtful: the reasons are told with each machine.</p>
-<div class="charts">{"".join(map(_figure, speed)) or "<p>Nothing was measured.</p>"}</div>
+<p>Medians; more is better. A ? marks doubtful results; the sections of the machines give the reasons.</p>
+<div class="charts">{"".join(map(_chart, speed)) or "<p>Nothing was measured.</p>"}</div>
 </section>
 {sections}
 </main>
-<footer><p>Made by fastsam-trt {escape(__version__)} from results that it also prints as Markdown.</p></footer>
+<footer><p>Made by fastsam-trt {escape(__version__)}, which also writes these results as Markdown.</p></footer>
 </body>
 </html>
 """
 
 
-def _machine(place: int, name: str, machine: MachineRuns) -> str:
+def _machine(index: int, name: str, machine: MachineRuns) -> str:
     run = machine.runs[-1].run
     facts = "".join(
         f"<dt>{escape(fact)}</dt><dd>{escape(value)}</dd>"
         for fact, value in formatting.facts(machine.host, run.memory_gb)
     )
     runs = ", ".join(f"{each.name} ({each.run.time})" for each in machine.runs)
-    doubts = [f"{cell.id}: {'; '.join(told)}" for cell in machine.cells if (told := formatting.doubts(cell))]
-    mark = f"m{place}"
+    doubts = [f"{cell.id}: {'; '.join(found)}" for cell in machine.cells if (found := formatting.doubts(cell))]
+    mark = f"m{index}"
     shown = [
         bar_charts.stages(f"{mark}-stages", machine.cells),
         bar_charts.latencies(f"{mark}-latencies", machine.cells),
@@ -83,22 +83,22 @@ def _machine(place: int, name: str, machine: MachineRuns) -> str:
 {_notes(formatting.all_notes(machine))}
 {_notes((f"{each.id}: {each.error}" for each in machine.failed), "Failed")}
 {_folded(doubts, f"Why {len(doubts)} of {len(machine.cells)} cells are doubtful")}
-<div class="charts">{"".join(_figure(each) for each in shown if each is not None)}</div>
+<div class="charts">{"".join(_chart(each) for each in shown if each is not None)}</div>
 {_titled("Live", tables.live_table(machine.cells))}
 {_titled("Ceilings", tables.ceilings_table(machine.ceilings))}
 </section>
 """
 
 
-def _figure(figure: Figure) -> str:
-    legend = "".join(f'<li class="c-{colour}">{escape(name.replace("_", " "))}</li>' for colour, name in figure.legend)
-    points = "".join(f"<li><b>{i}</b> {escape(name)}</li>" for i, name in enumerate(figure.points, start=1))
+def _chart(chart: Chart) -> str:
+    legend = "".join(f'<li class="c-{colour}">{escape(name.replace("_", " "))}</li>' for colour, name in chart.legend)
+    points = "".join(f"<li><b>{i}</b> {escape(name)}</li>" for i, name in enumerate(chart.points, start=1))
     return (
-        f"<figure><figcaption><h3>{escape(figure.title)}</h3>"
-        f"<p>{escape(figure.note)}</p></figcaption>"
-        f"{f'<ul class=legend>{legend}</ul>' if legend else ''}{figure.svg}"
+        f"<figure><figcaption><h3>{escape(chart.title)}</h3>"
+        f"<p>{escape(chart.note)}</p></figcaption>"
+        f"{f'<ul class=legend>{legend}</ul>' if legend else ''}{chart.svg}"
         f"{f'<ol class=points>{points}</ol>' if points else ''}"
-        f"<details><summary>Figures as a table</summary>{_table(figure.table)}</details></figure>"
+        f"<details><summary>Numbers as a table</summary>{_table(chart.table)}</details></figure>"
     )
 
 
@@ -136,7 +136,7 @@ def _named(name: str, machine: MachineRuns) -> str:
     return f"{name}: {title}" if name else title
 
 
-def _letter(place: int) -> str:
+def _letter(index: int) -> str:
     """A, B ... Z, A1, B1 ..."""
-    turn, letter = divmod(place, len(ascii_uppercase))
+    turn, letter = divmod(index, len(ascii_uppercase))
     return f"{ascii_uppercase[letter]}{turn or ''}"

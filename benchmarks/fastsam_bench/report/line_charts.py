@@ -1,29 +1,29 @@
-"""The figures of the page of results that have two axes: cost against segments and crops, and the roofline."""
+"""Line charts of the page of results: cost against segments and crops, and the roofline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from fastsam_bench.report import tables
-from fastsam_bench.report.bar_charts import Figure
+from fastsam_bench.report.bar_charts import Chart
 from fastsam_bench.report.formatting import engine, shape, significant
 from fastsam_bench.report.svg import axes as scales
 from fastsam_bench.report.svg.palette import colour
 from fastsam_bench.report.svg.plots import Point, Roof, Series, plot
 from fastsam_bench.results.records import Ceiling, Cell, Sweep
 
-_FASTER = 1.05  # than main memory, from which caches are drawn apart
+_FASTER = 1.05  # ratio to main memory from which caches get their own line
 
 
-def segments(name: str, sweeps: Sequence[Sweep]) -> list[Figure]:
-    """Cost against the number of segments, ours and the usual way: a figure for each model, engine and frame."""
+def segments(name: str, sweeps: Sequence[Sweep]) -> list[Chart]:
+    """Cost against the number of segments, in our way and the usual one: one chart per model, engine and frame."""
     groups: dict[tuple[str, str, str], list[Sweep]] = {}
     for each in sweeps:
         groups.setdefault((each.model, f"{each.backend} {each.precision}", shape(each.frame)), []).append(each)
     return [_segments(f"{name}-{i}", ", ".join(key), group) for i, (key, group) in enumerate(groups.items())]
 
 
-def _segments(name: str, told: str, sweeps: Sequence[Sweep]) -> Figure:
+def _segments(name: str, subject: str, sweeps: Sequence[Sweep]) -> Chart:
     series = []
     for side, words, hue in (("ours", "ours", "blue"), ("usual", "usual way", "orange")):
         for selector, dashed in (("labels", False), ("clip", True)):
@@ -35,28 +35,28 @@ def _segments(name: str, told: str, sweeps: Sequence[Sweep]) -> Figure:
         ("segments", scales.counts([each.segments for each in sweeps])),
         ("ms (log)", scales.logarithmic([each.latency_ms.p50 for each in sweeps])),
     )
-    title = f"Cost against segments: {told}"
+    title = f"Cost against segments: {subject}"
     described = f"Milliseconds against the number of segments on logarithmic axes: {', '.join(s.name for s in series)}."
     note = "Both axes logarithmic. Lower is better."
     drawn = plot(name, title, described, axes, series)
-    return Figure(title, note, drawn, tables.sweeps_table(sweeps), legend=_lines(series))
+    return Chart(title, note, drawn, tables.sweeps_table(sweeps), legend=_lines(series))
 
 
 def _lines(series: Sequence[Series]) -> tuple[tuple[str, str], ...]:
-    """The legend of joined points, the highest at their right end first."""
+    """The legend of lines, in the order of their right ends from the top."""
     ordered = sorted(series, key=lambda each: -max(each.points)[1])
     return tuple((f"{each.colour} line{' broken' if each.dashed else ''}", each.name) for each in ordered)
 
 
-def crops(name: str, cells: Sequence[Cell]) -> list[Figure]:
-    """Cost against CLIP crops a frame: a figure for each engine, where cells differ in nothing else."""
+def crops(name: str, cells: Sequence[Cell]) -> list[Chart]:
+    """Cost against CLIP crops per frame: one chart per engine, one line per set of cells that differ only in crops."""
     groups: dict[str, dict[tuple[str, str, int], list[Cell]]] = {}
     for cell in cells:
         if cell.scenario == "single":
             key = (cell.model, shape(cell.input), cell.batch)
             groups.setdefault(engine(cell), {}).setdefault(key, []).append(cell)
-    figures = []
-    for i, (told, lines) in enumerate(groups.items()):
+    charts = []
+    for i, (subject, lines) in enumerate(groups.items()):
         swept = {key: found for key, found in lines.items() if len({cell.crops for cell in found}) > 1}
         if not swept:
             continue
@@ -66,19 +66,19 @@ def crops(name: str, cells: Sequence[Cell]) -> list[Figure]:
         ]
         shown = [cell for found in swept.values() for cell in found]
         axes = (
-            ("crops a frame", scales.linear([cell.crops for cell in shown])),
+            ("crops per frame", scales.linear([cell.crops for cell in shown])),
             ("ms", scales.linear([cell.latency_ms.p50 for cell in shown])),
         )
-        title = f"Cost against crops: {told}"
+        title = f"Cost against crops: {subject}"
         described = f"Milliseconds of a whole call against CLIP crops: {', '.join(each.name for each in series)}."
-        note = "p50 of whole calls against the crops that CLIP embeds. Lower is better."
+        note = "p50 of whole calls against the number of crops that CLIP embeds. Lower is better."
         svg = plot(f"{name}-{i}", title, described, axes, series)
-        figures.append(Figure(title, note, svg, tables.latencies_table(shown), legend=_lines(series)))
-    return figures
+        charts.append(Chart(title, note, svg, tables.latencies_table(shown), legend=_lines(series)))
+    return charts
 
 
-def roofline(name: str, cells: Sequence[Cell], ceilings: Sequence[Ceiling]) -> Figure | None:
-    """Operations a second of the engine stage against operations a byte, under the machine's ceilings."""
+def roofline(name: str, cells: Sequence[Cell], ceilings: Sequence[Ceiling]) -> Chart | None:
+    """Operations per second of the engine stage against operations per byte, under the ceilings of the machine."""
     shown: dict[tuple[str, str, tuple[int, int], int], Cell] = {}
     for cell in cells:
         limit, stage = cell.limits.get("engine"), cell.stages.get("engine")
@@ -103,11 +103,11 @@ def roofline(name: str, cells: Sequence[Cell], ceilings: Sequence[Ceiling]) -> F
                    for c in shown.values())  # fmt: skip
     title = "How far from what the chip could do"
     described = f"Roofline: {len(points)} engine stages under {len(roofs)} ceilings."
-    return Figure(
+    return Chart(
         title,
-        "The engine stage of each model under the ceilings measured here: sloped where memory binds (dashed: "
-        "the caches, where a model fits them), flat where operations do. The nearer to its line, the better.",
-        plot(name, title, described, (("operations a byte (log)", x), ("GFLOP/s (log)", y)), (), points, roofs),
+        "The engine stage of each model under the measured ceilings: the slope is the limit of memory (dashed: of "
+        "caches, if a model fits into them), the flat line that of operations. Closer to the line is better.",
+        plot(name, title, described, (("operations per byte (log)", x), ("GFLOP/s (log)", y)), (), points, roofs),
         tables.limits_table(list(shown.values())),
         legend=tuple((hues[each], " ".join(each)) for each in engines),
         points=listed,
@@ -115,7 +115,7 @@ def roofline(name: str, cells: Sequence[Cell], ceilings: Sequence[Ceiling]) -> F
 
 
 def _roofs(ceiling: Ceiling, cells: Iterable[Cell], hues: Mapping[tuple[str, str, str], str]) -> list[Roof]:
-    """The roof of main memory, and where cells were held against faster caches, theirs."""
+    """The roof of main memory, and that of caches if cells were compared with these."""
     if min(ceiling.matmul_gflops, ceiling.copy_gbytes) <= 0:
         return []
     key = (ceiling.backend, ceiling.device, ceiling.precision)

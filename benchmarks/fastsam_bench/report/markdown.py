@@ -1,4 +1,4 @@
-"""Reports as Markdown: the whole of the results, and the short table that a README holds."""
+"""Write results as Markdown: the full report, and the short table for a README."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from fastsam_bench.results.runs import MachineRuns, Results, by_machine
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 HOW_TO_READ = (
-    "Medians; in brackets the 95 percent interval of the median over blocks of calls. The limit is the least time that "
-    "the operations, or the bytes that must move, take at the ceilings that were measured on the machine itself."
+    "Medians; in brackets the 95 percent interval of the median over blocks of calls. The limit is the shortest time "
+    "in which the machine could do the operations, or move the bytes, at its measured ceilings."
 )
 
 
 def make_report(results: Results) -> str:
-    """All results as Markdown: machines and versions first, then what was measured on each.
+    """All results as Markdown, machine by machine, with its versions first.
 
     Args:
-        results: Of one run or more, of any number of machines.
+        results: Results of one or more runs, on any number of machines.
     """
-    parts = ["# Benchmark results", HOW_TO_READ, *_remarks(results.remarks)]
+    parts = ["# Benchmark results", HOW_TO_READ, *_notes(results.notes)]
     if not results.runs:
         parts.append("No runs.")
     for machine in by_machine(results.runs):
@@ -31,7 +31,7 @@ def make_report(results: Results) -> str:
 
 
 def table_for_readme(results: Results) -> str:
-    """A short table for each machine, with its versions above and what it lacks below."""
+    """A short table per machine, with its versions above and notes below."""
     parts = []
     for machine in by_machine(results.runs):
         run = machine.runs[-1].run
@@ -40,20 +40,20 @@ def table_for_readme(results: Results) -> str:
         parts.append(named)
         parts += _section("", tables.short_table(machine.cells))
         failed = (f"{each.id} failed: {each.error}" for each in machine.failed)
-        parts += _remarks([*formatting.meanings(machine.cells), *formatting.all_notes(machine), *failed])
-    parts += _remarks(results.remarks)
+        parts += _notes([*formatting.meanings(machine.cells), *formatting.all_notes(machine), *failed])
+    parts += _notes(results.notes)
     return "\n\n".join(parts) or "No results yet."
 
 
 def update_readme(text: str, results: Results) -> str:
-    """A text with the table between its markers `<!-- bench -->` and `<!-- /bench -->` made anew.
+    """Replace the table between the markers `<!-- bench -->` and `<!-- /bench -->` of a text.
 
     Raises:
-        MarkersError: The text has not one of each, in this order.
+        MarkersError: The text does not contain one of each, in this order.
     """
     counts = text.count(BEGIN), text.count(END)
     if counts != (1, 1) or text.index(BEGIN) > text.index(END):
-        found = "them the other way round" if counts == (1, 1) else f"{counts[0]} and {counts[1]}"
+        found = "them in the wrong order" if counts == (1, 1) else f"{counts[0]} and {counts[1]}"
         raise MarkersError(BEGIN, END, found)
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
@@ -61,7 +61,7 @@ def update_readme(text: str, results: Results) -> str:
 
 
 def escape(text: str) -> str:
-    """A text from outside, safe in a table's cell."""
+    """Escape a text for a table cell."""
     escaped = html.escape(" ".join(text.split()), quote=False)
     for sign in "\\|*_`[]":
         escaped = escaped.replace(sign, f"\\{sign}")
@@ -73,10 +73,10 @@ def _machine(machine: MachineRuns) -> list[str]:
     facts = formatting.facts(machine.host, run.memory_gb)
     parts = [f"## {escape(formatting.title(machine.host))}"]
     parts.append("\n".join(f"- {name}: {escape(value)}" for name, value in facts))
-    told = ", ".join(f"{escape(each.name)} ({escape(each.run.time)})" for each in machine.runs)
+    runs = ", ".join(f"{escape(each.name)} ({escape(each.run.time)})" for each in machine.runs)
     command = escape(" ".join(run.command))
-    parts.append(f"Runs: {told}." + (f" Command: {command}" if command else ""))
-    parts += _remarks(formatting.all_notes(machine))
+    parts.append(f"Runs: {runs}." + (f" Command: {command}" if command else ""))
+    parts += _notes(formatting.all_notes(machine))
     parts += _section("Failed", tables.failed_table(machine.failed))
     parts += _section("Speed", tables.cells_table(machine.cells))
     parts += _section("Stages, p50 / p99 ms", tables.stages_table(machine.cells))
@@ -102,5 +102,5 @@ def _row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(map(escape, cells)) + " |"
 
 
-def _remarks(remarks: list[str] | tuple[str, ...]) -> list[str]:
-    return ["\n".join(f"- Note: {escape(remark)}" for remark in remarks)] if remarks else []
+def _notes(notes: list[str] | tuple[str, ...]) -> list[str]:
+    return ["\n".join(f"- Note: {escape(note)}" for note in notes)] if notes else []

@@ -1,4 +1,4 @@
-"""The style sheet of the page of results, beside what all pages share."""
+"""The style sheet of the page of results, on top of the one that all pages share."""
 
 from fastsam_bench.report.svg import palette
 from fastsam_trt.reports import html_page

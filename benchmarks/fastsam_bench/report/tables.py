@@ -1,4 +1,4 @@
-"""The tables of the reports: rows of texts, with what makes a figure doubtful in the row itself."""
+"""Tables of the reports; doubts about a result are in its row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fastsam_bench.results.records import Ceiling, Cell, Cold, Failed, Peer, Swe
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A header and rows of as many cells; `texts` are the columns that hold no numbers."""
+    """A header and rows; `texts` are the indices of columns without numbers."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -31,7 +31,7 @@ class Table:
 
     @classmethod
     def of(cls, columns: Sequence[tuple[str, Sequence[str]]], texts: Sequence[str]) -> Table:
-        """Make it of columns, without those that are empty in each row."""
+        """Make a table of columns, without columns that are empty in every row."""
         kept = [(name, cells) for name, cells in columns if any(cell not in {"", "-"} for cell in cells)]
         header = tuple(name for name, _ in kept)
         rows = tuple(zip(*(cells for _, cells in kept), strict=True))
@@ -39,7 +39,7 @@ class Table:
 
 
 def cells_table(cells: Sequence[Cell], machines: Sequence[str] = ()) -> Table:
-    """FPS, latency, limits and memory, a row a cell; `machines` names that of each cell."""
+    """FPS, latency, limits and memory, one row per cell; `machines` are the names of the cells' machines."""
     return Table.of(
         [
             ("machine", machines or [""] * len(cells)),
@@ -69,7 +69,7 @@ def cells_table(cells: Sequence[Cell], machines: Sequence[str] = ()) -> Table:
 
 
 def short_table(cells: Sequence[Cell]) -> Table:
-    """What fits a README: FPS, latency and limit of each cell."""
+    """The short table for a README: FPS, latency and limit of each cell."""
     return Table.of(
         [
             ("model", [model(cell) for cell in cells]),
@@ -84,7 +84,7 @@ def short_table(cells: Sequence[Cell]) -> Table:
 
 
 def stages_table(cells: Sequence[Cell]) -> Table:
-    """p50 and p99 of each stage, a row a cell."""
+    """p50 and p99 of each stage, one row per cell."""
     columns = [("model", [model(cell) for cell in cells]), ("case", [case(cell) for cell in cells])]
     for stage in stage_names(cells):
         times = [cell.stages.get(stage) for cell in cells]
@@ -96,20 +96,20 @@ def stages_table(cells: Sequence[Cell]) -> Table:
 
 
 def latencies_table(cells: Sequence[Cell]) -> Table:
-    """How the times of whole calls spread, a row a cell."""
-    figures = ("min", "p50", "p90", "p99", "max", "mean")
+    """The spread of the times of whole calls, one row per cell."""
+    statistics = ("min", "p50", "p90", "p99", "max", "mean")
     return Table.of(
         [
             ("model", [model(cell) for cell in cells]),
             ("case", [case(cell) for cell in cells]),
-            *((name, [significant(getattr(cell.latency_ms, name)) for cell in cells]) for name in figures),
+            *((name, [significant(getattr(cell.latency_ms, name)) for cell in cells]) for name in statistics),
         ],
         texts=("model", "case"),
     )
 
 
 def limits_table(cells: Sequence[Cell]) -> Table:
-    """Operations, bytes and what they take at the ceilings, a row a stage that has them."""
+    """Operations, bytes and their times at the ceilings, one row per stage with a limit."""
     rows = [(cell, stage, each) for cell in cells for stage, each in cell.limits.items()]
     measured = [cell.stages[stage].p50 if stage in cell.stages else None for cell, stage, _ in rows]
     return Table.of(
@@ -151,7 +151,7 @@ def live_table(cells: Sequence[Cell]) -> Table:
 
 
 def colds_table(colds: Sequence[Cold]) -> Table:
-    """From a new process to the first result."""
+    """Times from a new process to the first result."""
     parts = list(dict.fromkeys(part for cold in colds for part in cold.parts))
     return Table.of(
         [
@@ -166,7 +166,7 @@ def colds_table(colds: Sequence[Cold]) -> Table:
 
 
 def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
-    """Time against segments, ours beside the usual way."""
+    """Times against segments, in our way and the usual one."""
     rows: dict[tuple[str, str, str, str, int], dict[str, Sweep]] = {}
     for each in sweeps:
         key = (each.model, f"{each.backend} {each.precision}", shape(each.frame), each.selector, each.segments)
@@ -189,8 +189,8 @@ def sweeps_table(sweeps: Sequence[Sweep]) -> Table:
 
 
 def peers_table(peers: Sequence[Peer]) -> Table:
-    """Other projects, pair by pair with ours."""
-    told = [", ".join(f"{n} {v:.4g}" for n, v in peer.agreement.items() if v is not None) for peer in peers]
+    """Times of other projects compared with ours, pair by pair."""
+    agreements = [", ".join(f"{n} {v:.4g}" for n, v in peer.agreement.items() if v is not None) for peer in peers]
     return Table.of(
         [
             ("peer", [f"{peer.peer} {peer.version}" for peer in peers]),
@@ -199,7 +199,7 @@ def peers_table(peers: Sequence[Peer]) -> Table:
             ("its ms (95 %)", [spread(peer.latency_ms) for peer in peers]),
             ("our ms (95 %)", [spread(peer.ours_ms) for peer in peers]),
             ("its / ours (95 %)", [spread(peer.ratio) for peer in peers]),
-            ("agreement", told),
+            ("agreement", agreements),
             ("note", [peer.note or "" for peer in peers]),
         ],
         texts=("peer", "model", "ours", "agreement", "note"),
@@ -207,7 +207,7 @@ def peers_table(peers: Sequence[Peer]) -> Table:
 
 
 def ceilings_table(ceilings: Sequence[Ceiling]) -> Table:
-    """What the machine reached at best."""
+    """The ceilings of the machine."""
     return Table.of(
         [
             ("engine", [f"{c.backend} {c.device} {c.precision}" for c in ceilings]),

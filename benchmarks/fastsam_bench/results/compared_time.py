@@ -1,9 +1,9 @@
-"""ComparedTime: a time as a comparison takes it, of one run or of several.
+"""A time with its error, from one run or several, for comparisons.
 
-One run tells its interval, of about ten blocks. From four runs on their own scatter tells more: it holds what differs
-between processes that do the same and what the machine did meanwhile, which no interval of a single run does. Their
-logarithms then count by their mean, without an eighth of them at either end (Yuen, Biometrika 61, 1974: the trimmed
-mean, its standard error from the winsorised deviation), so that one run that something disturbed decides nothing.
+The error of a single run comes from its interval, over about ten blocks. From four runs on it comes from their scatter,
+which includes differences between processes that do the same, and changes of the machine over time. The result is then
+the trimmed mean of the logarithms, without an eighth at either end, so that one disturbed run decides nothing (Yuen,
+Biometrika 61, 1974: standard error from the winsorised deviation).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import numpy as np
 from fastsam_bench.results.records import Interval
 
 ENOUGH_RUNS = 4
-"""From so many on, runs are compared by their own scatter."""
-_TRIMMED = 8  # one of so many is left out at either end
-_FREEDOM_OF_BLOCKS = 9  # of an interval of about ten blocks
+"""Number of runs from which their scatter is used."""
+_TRIMMED = 8  # one in eight runs is left out at either end
+_FREEDOM_OF_BLOCKS = 9  # degrees of freedom of an interval over about ten blocks
 _Z975 = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedTime:
-    """A time and how sure it is.
+    """A time and its error.
 
     Attributes:
         time: ms, with its 95 percent interval.
         error: Relative standard error.
-        freedom: Degrees of freedom of that error.
-        runs: How many runs tell it.
+        freedom: Degrees of freedom of the error.
+        runs: Number of runs.
     """
 
     time: Interval
@@ -42,10 +42,10 @@ class ComparedTime:
 
     @classmethod
     def of(cls, times: Sequence[Interval]) -> ComparedTime:
-        """Join the times of several runs; of fewer than four the median and the widest interval count.
+        """Combine the times of several runs. Of fewer than four, the median and the widest interval count.
 
         Args:
-            times: Above 0, one a run, one at least.
+            times: At least one time above 0, one per run.
         """
         if len(times) >= ENOUGH_RUNS:
             return cls._of_runs([time.p50 for time in times])
@@ -69,7 +69,7 @@ class ComparedTime:
 def student_t(probability: float, freedom: float) -> float:
     """Quantile of Student's t by Fisher and Cornish's expansion (Abramowitz and Stegun, 26.7.5).
 
-    From 6 degrees of freedom on within 1 percent up to 0.99995, and from 3 on up to 0.975.
+    It is exact to 1 percent up to 0.99995 from 6 degrees of freedom on, and up to 0.975 from 3 on.
     """
     z = NormalDist().inv_cdf(probability)
     return (

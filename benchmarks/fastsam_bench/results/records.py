@@ -1,7 +1,7 @@
-"""Records: what a line of `results.jsonl` says, one class a kind.
+"""The records of `results.jsonl`, one class per kind of line.
 
-Times are ms and rates frames a second of the wall clock, unless a name says otherwise. `low` and `high` are the 95
-percent interval of the median beside them. Fields that a machine can't tell are None.
+Times are in ms and rates in frames per second of wall-clock time, unless a name says otherwise. `low` and `high` are
+the 95 percent interval of the median beside them. Fields that a machine does not report are None.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A median of frames a second, or of a ratio, and its 95 percent interval."""
+    """A median of frames per second, or of a ratio, and its 95 percent interval."""
 
     median: float
     low: float
@@ -75,14 +75,14 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class StageLimit:
-    """What the chip could do for a stage.
+    """The limit of a stage.
 
     Attributes:
-        gflop: Operations, 1e9, two a multiply-add.
+        gflop: Operations, 1e9, two per multiply-add.
         gbytes: Bytes that must move, 1e9.
-        compute_ms, memory_ms: What each takes at the measured ceiling.
-        percent: The larger of the two over the stage's measured median.
-        binds: Which is the larger.
+        compute_ms, memory_ms: Time of each at the measured ceiling.
+        percent: The larger of the two times, in percent of the measured median.
+        binds: Which of the two is larger.
     """
 
     gflop: float
@@ -95,7 +95,7 @@ class StageLimit:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Most memory held, MB (1e6 bytes)."""
+    """Peak memory, MB (1e6 bytes)."""
 
     host_peak: float | None = None
     device_peak: float | None = None
@@ -103,7 +103,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A live source: age of frames when their result is there, ms; frames a second; frames dropped."""
+    """A live source: age of frames when their result is ready, ms; frames per second; dropped frames."""
 
     age_p50_ms: float
     age_p99_ms: float
@@ -118,11 +118,11 @@ class Run:
     """The first line of a run.
 
     Attributes:
-        time: ISO, UTC.
-        machine: What it ran on.
-        command: As typed.
-        planned: Ids of the cells to come.
-        memory_gb: Of the machine, 1e9 bytes.
+        time: ISO 8601, UTC.
+        machine: The machine.
+        command: The command line.
+        planned: Ids of the planned cells.
+        memory_gb: Memory of the machine, 1e9 bytes.
     """
 
     kind: ClassVar[str] = "run"
@@ -135,7 +135,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """What the machine reached at best: 1e9 operations a second (two a multiply-add), 1e9 bytes read and written."""
+    """The ceilings of an engine: 1e9 operations per second (two per multiply-add), 1e9 bytes read and written."""
 
     kind: ClassVar[str] = "ceiling"
     backend: str
@@ -146,7 +146,7 @@ class Ceiling:
     samples: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def or_higher(self, other: Ceiling) -> Ceiling:
-        """The higher of each figure: other work makes a ceiling lower, never higher."""
+        """The higher value of each ceiling: other work makes a ceiling lower, never higher."""
         better = self if self.matmul_gflops >= other.matmul_gflops else other
         faster = self if self.copy_gbytes >= other.copy_gbytes else other
         samples = {**better.samples, "copy": faster.samples.get("copy", ())}
@@ -155,24 +155,24 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One case that was measured.
+    """One measured case.
 
     Attributes:
-        id: Unique in a run, the same from run to run.
-        scenario: `single`, one frame at a time; `offline`, batches; `live`, a paced source.
-        clip: Name of the CLIP model, if one takes part.
-        precision: What the session really got.
+        id: Unique in a run, and the same in every run.
+        scenario: `single`, one frame at a time; `offline`, batches; `live`, a source with a fixed rate.
+        clip: Name of the CLIP model, if one is used.
+        precision: Actual precision of the session.
         frame, input: [H, W], px.
-        crops, segments: A frame.
-        runs, warmup_runs: Calls timed, and calls before them.
-        steady: Whether times had settled before the timed calls.
-        fps: Frames a second.
-        latency_ms: Of a whole call, that is of a batch.
-        samples_ms: Of whole calls, in order, evenly thinned.
-        stages: Parts of a whole call, apart from one another.
-        limits: Stage to what the chip could do for it.
-        set_aside: Blocks of calls that were timed and don't count, since something else used the processors.
-        warnings: What makes the figures doubtful.
+        crops, segments: Numbers per frame.
+        runs, warmup_runs: Number of timed calls, and of calls before them.
+        steady: Whether times were steady before the timed calls.
+        fps: Frames per second.
+        latency_ms: Times of whole calls; a call is a batch.
+        samples_ms: Times of whole calls in order, evenly thinned.
+        stages: Times of the parts of a call, which do not overlap.
+        limits: Stage to its limit.
+        set_aside: Number of timed blocks that do not count, since something else used the CPU.
+        warnings: Reasons to doubt the results.
     """
 
     kind: ClassVar[str] = "cell"
@@ -207,7 +207,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Time of selecting and decoding against the number of segments, the way of this project or the usual one."""
+    """Time to select and decode a number of segments, in the way of this project or in the usual one."""
 
     kind: ClassVar[str] = "sweep"
     side: Literal["ours", "usual"]
@@ -222,7 +222,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cold:
-    """From a new process to the first result; `parts` are medians, ms."""
+    """A cold start: from a new process to the first result; `parts` are medians, ms."""
 
     kind: ClassVar[str] = "cold"
     model: str
@@ -235,7 +235,7 @@ class Cold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Another project on the same task; `ratio` is its time over ours, pair by pair."""
+    """Another project on the same task; `ratio` is its time divided by ours, pair by pair."""
 
     kind: ClassVar[str] = "peer"
     peer: str

@@ -1,4 +1,4 @@
-"""The file of results: lines written whole, and read back as records with what is wrong named."""
+"""Write and read the file of results, `results.jsonl`. Errors name the line and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from fastsam_bench.results.runs import BenchRun, Results
 from fastsam_engine.errors import OutputError
 from fastsam_engine.spec.json_reader import parse_json, read_json
 
-_DIGITS = 7  # of numbers in the file: more than any clock has
+_DIGITS = 7  # significant digits of numbers in the file: more than any clock has
 
 
 class ResultsWriter:
-    """Appends the records of a run to a file, each line whole and flushed."""
+    """Appends the records of a run to a file, one flushed line per record."""
 
     def __init__(self, path: Path, run: str) -> None:
-        """Open the file, and cut off what an earlier run left unfinished at its end.
+        """Open the file, and remove an unfinished last line of an earlier run.
 
         Args:
-            path: Made if it is not there.
-            run: The run's id.
+            path: The file; created if it does not exist.
+            run: Id of the run.
 
         Raises:
-            OutputError: It can't be written.
+            OutputError: The file can't be written.
         """
         self._run = run
         self._path = path
@@ -41,11 +41,11 @@ class ResultsWriter:
             raise OutputError(path, f"it can't be written ({error.strerror})") from error
 
     def write(self, record: Record) -> None:
-        """Write the line of a record.
+        """Write a record as one line.
 
         Raises:
-            OutputError: There is no room for it.
-            ValueError: A figure is not finite.
+            OutputError: The file can't be written, for example because the disk is full.
+            ValueError: A number is not finite.
         """
         fields = _rounded(dataclasses.asdict(record))
         line = {"schema": SCHEMA, "run": self._run, "kind": record.kind, **fields}
@@ -58,7 +58,7 @@ class ResultsWriter:
             raise OutputError(self._path, f"it can't be written ({error.strerror})", "make room") from error
 
     def close(self) -> None:
-        """Close the file; its lines are whole at any time."""
+        """Close the file. All its lines are complete at any time."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -78,28 +78,27 @@ class ResultsWriter:
 
 
 def read_results(paths: Path | Iterable[Path]) -> Results:
-    """Read files of results; each may hold several runs.
+    """Read files of results, which may contain several runs each.
 
-    A last line that was cut off is left out, as are lines of other scripts, and kinds and fields that are not known;
-    the remarks say so.
+    An incomplete last line, lines of other scripts, and unknown kinds and fields are left out, with a note.
 
     Raises:
-        ResultsFileError: A file can't be read, or a line says something that can't be.
+        ResultsFileError: A file can't be read.
         ResultsSchemaError: A line has another schema.
-        ResultsLineError: A line is no JSON, or does not fit its kind.
+        ResultsLineError: A line is not JSON, or does not fit its kind or its run.
     """
     runs: dict[str, BenchRun] = {}
-    remarks: list[str] = []
+    notes: list[str] = []
     for path in [paths] if isinstance(paths, Path) else paths:
-        for name, run in _read_file(path, remarks).items():
+        for name, run in _read_file(path, notes).items():
             if name in runs:
-                remarks.append(f"{path.name}: run {name} was given before and is left out")
+                notes.append(f"{path.name}: run {name} was read before and is left out")
             else:
                 runs[name] = run
-    return Results(tuple(sorted(runs.values(), key=lambda run: run.run.time)), tuple(remarks))
+    return Results(tuple(sorted(runs.values(), key=lambda run: run.run.time)), tuple(notes))
 
 
-def _read_file(path: Path, remarks: list[str]) -> dict[str, BenchRun]:
+def _read_file(path: Path, notes: list[str]) -> dict[str, BenchRun]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -111,25 +110,25 @@ def _read_file(path: Path, remarks: list[str]) -> dict[str, BenchRun]:
             continue
         document = _document(path, number, line, last=number == len(lines))
         if document is None:
-            remarks.append(f"{path.name}: the last line is cut off and was left out")
+            notes.append(f"{path.name}: the last line is incomplete and was left out")
         elif "schema" not in document:
             left_out["lines of other scripts"] += 1
         else:
             _check_schema(path, number, document)
             _take(path, number, document, found, left_out)
-    remarks.extend(f"{path.name}: {count} {what} left out" for what, count in left_out.items())
+    notes.extend(f"{path.name}: {count} {what} left out" for what, count in left_out.items())
     return {name: _run(name, path, records) for name, records in found.items()}
 
 
 def _document(path: Path, number: int, line: bytes, *, last: bool) -> dict[str, Any] | None:
-    """The object of a line; None where the file breaks off in it."""
+    """The object of a line; None if the file ends within it."""
     try:
         document = parse_json(line)
     except ValueError as error:
         if last:  # no newline follows: the writer was stopped
             return None
         cut = line.startswith(b"{") and not line.rstrip().endswith(b"}")
-        found = "a line that is cut off" if cut else f"no JSON ({error})"
+        found = "an incomplete line" if cut else f"no JSON ({error})"
         raise ResultsLineError(path, number, "a JSON object", found) from error
     if not isinstance(document, dict):
         raise ResultsLineError(path, number, "a JSON object", type(document).__name__)
@@ -163,8 +162,8 @@ def _take(
         record = read_json(KINDS[kind], fields, kind, unknown)
     except ValueError as error:
         raise ResultsLineError(path, number, f"a line of kind {kind}", str(error)) from error
-    for place in unknown:
-        left_out[f"fields {place}, which are not known,"] += 1
+    for field in unknown:
+        left_out[f"unknown fields {field}"] += 1
     measured = (Cell, Failed)
     if isinstance(record, measured) and any(isinstance(r, measured) and r.id == record.id for r in records or ()):
         raise ResultsLineError(path, number, f"each cell once in run {name!r}", f"{record.id} again")

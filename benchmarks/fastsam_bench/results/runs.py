@@ -1,4 +1,4 @@
-"""Runs as they were read, and the machines that they ran on."""
+"""Recorded runs, grouped by machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class BenchRun:
     """The records of a run.
 
     Attributes:
-        name: The run's id.
-        file: Name of the file that it came from.
-        run: Its first line.
-        records: The others, in order.
-        end: Its last line; None where it was stopped half-way.
+        name: Id of the run.
+        file: Name of its file.
+        run: The first record.
+        records: The other records, in order.
+        end: The last record; None if the run was stopped.
     """
 
     name: str
@@ -47,33 +47,33 @@ class BenchRun:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Runs by time, and what was left out on reading them."""
+    """Runs in the order of time, and notes on what was left out when they were read."""
 
     runs: tuple[BenchRun, ...]
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MachineRuns:
-    """The runs of one machine, by time. What was measured more than once counts as last found, a ceiling as highest."""
+    """The runs of one machine in the order of time. The last of repeated measurements counts, the highest ceiling."""
 
     runs: tuple[BenchRun, ...]
 
     @property
     def host(self) -> Host:
-        """The machine as its last run found it."""
+        """The machine, as recorded by its last run."""
         return self.runs[-1].run.machine
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Cells, by their ids, in the order in which they were planned; they end in another."""
+        """Cells with different ids, in the planned order, which differs from the order in which they finish."""
         measured = {cell.id: cell for run in self.runs for cell in run.of(Cell)}
         planned = (name for run in self.runs for name in run.run.planned)
         return tuple(measured[name] for name in dict.fromkeys((*planned, *measured)) if name in measured)
 
     @property
     def ceilings(self) -> tuple[Ceiling, ...]:
-        """Ceilings, by backend, device and precision."""
+        """The ceilings of each backend, device and precision."""
         highest: dict[tuple[str, str, str], Ceiling] = {}
         for found in (ceiling for run in self.runs for ceiling in run.of(Ceiling)):
             key = (found.backend, found.device, found.precision)
@@ -82,17 +82,17 @@ class MachineRuns:
 
     @property
     def sweeps(self) -> tuple[Sweep, ...]:
-        """Sweeps, by all but their times."""
+        """The sweeps, one per case."""
         return tuple({sweep_key(each): each for run in self.runs for each in run.of(Sweep)}.values())
 
     @property
     def colds(self) -> tuple[Cold, ...]:
-        """Cold starts, by all but their times."""
+        """The cold starts, one per case."""
         return tuple({cold_key(each): each for run in self.runs for each in run.of(Cold)}.values())
 
     @property
     def peers(self) -> tuple[Peer, ...]:
-        """Peers, by what was compared."""
+        """The peers, one per comparison."""
         return tuple({(p.peer, p.model, p.ours): p for run in self.runs for p in run.of(Peer)}.values())
 
     @property
@@ -105,7 +105,7 @@ class MachineRuns:
 
 
 def by_machine(runs: Sequence[BenchRun]) -> tuple[MachineRuns, ...]:
-    """Group runs by processor, cores, system's kind and GPUs, in the order in which the machines first appear."""
+    """Group runs by processor, cores, kind of system and GPUs, in the order in which the machines first appear."""
     groups: dict[tuple[object, ...], list[BenchRun]] = {}
     for run in sorted(runs, key=lambda run: run.run.time):
         host = run.run.machine
@@ -116,10 +116,10 @@ def by_machine(runs: Sequence[BenchRun]) -> tuple[MachineRuns, ...]:
 
 
 def sweep_key(sweep: Sweep) -> tuple[str | int, ...]:
-    """What a sweep's time is of."""
+    """The case of a sweep, without its time."""
     return (sweep.model, sweep.backend, sweep.precision, *sweep.frame, sweep.selector, sweep.side, sweep.segments)
 
 
 def cold_key(cold: Cold) -> tuple[str, ...]:
-    """What a cold start's time is of."""
+    """The case of a cold start, without its time."""
     return (cold.model, cold.backend, cold.precision, "cached" if cold.cached else "new")

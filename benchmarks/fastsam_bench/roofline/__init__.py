@@ -1,1 +1,1 @@
-"""The machine's measured ceilings, the cost of graphs, and the limits that follow."""
+"""Measure the ceilings of the machine, count the cost of graphs, and compute limits from both."""

@@ -1,13 +1,15 @@
-"""Ceilings: what the machine reaches at best, measured on the spot, through the very backend and in its precision.
+"""Measure the ceilings of the machine: the most operations and bytes per second of a backend in a precision.
 
-Operations a second are those of the fastest probe among products of square matrices and convolutions, both of several
-sizes: a library may do convolutions with fewer operations than are counted, and what a stage reaches must not lie above
-the ceiling. Bytes a second are those of the fastest among copies and reads by all cores (of the host's memory) and
-products of a vector, which read weights as the backend does; they are measured for working sets from some megabytes to
-well beyond the caches, since a network whose weights stay in a cache from run to run does not wait for memory.
+Operations per second come from the fastest of several probes: products of square matrices, and convolutions, in several
+sizes. Convolutions are included because a library may compute them with fewer operations than are counted, and no stage
+should exceed the ceiling.
 
-Probes are run in turn, round by round, so that load that comes and goes hits all of them. Other work makes a probe
-slower, never faster: the ceiling is therefore the fastest sample of the best probe, not the usual one.
+Bytes per second come from the fastest of copies and reads of host memory by all cores, and of products with a vector,
+which read weights as the backend does. They are measured for working sets from some megabytes to well beyond the
+caches: a network whose weights stay in a cache between runs does not wait for memory.
+
+Probes run in turn, round by round, so that a passing load affects all of them. Other work makes a probe slower, never
+faster, so the ceiling is the fastest sample of the best probe, not the median.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ from fastsam_engine.session import ComputePrecision
 from fastsam_engine.spec.model_spec import Precision
 
 _SAMPLES = 7
-_SAMPLE_S = 0.1  # time that a sample may take
+_SAMPLE_S = 0.1  # time limit of a sample
 _LEAST_RUNS, _MOST_RUNS = 2, 50
 _BYTES: Mapping[ComputePrecision, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 _MB = 1 << 20
-_BEYOND = 2  # times the last cache: a set that large is not in it
+_BEYOND = 2  # times the last-level cache: a working set of this size does not fit into it
 
 _ON_CPU = (
     Probe("square", 512), Probe("square", 1024, depth=4), Probe("square", 2048, depth=2),
@@ -49,7 +51,7 @@ _ON_GPU = (
 
 @dataclass(frozen=True, slots=True)
 class MemorySpeed:
-    """Bytes read and written, 1e9 a second, when the same `working_set` of bytes is gone through again and again."""
+    """Bytes read and written, 1e9 per second, for repeated passes over the same `working_set` of bytes."""
 
     working_set: int
     gbytes: float
@@ -57,11 +59,11 @@ class MemorySpeed:
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """What a backend reaches at best on a device in a precision.
+    """The ceilings of a backend on a device in a precision.
 
     Attributes:
-        record: For the file of results; its `copy_gbytes` is that of the largest working set.
-        speeds: Of memory, by working set.
+        record: The record for the file of results; its `copy_gbytes` belongs to the largest working set.
+        speeds: Speeds of memory, by working set.
     """
 
     record: Ceiling
@@ -69,14 +71,14 @@ class Ceilings:
 
     @property
     def matmul_gflops(self) -> float:
-        """Operations, two a multiply-add, 1e9 a second."""
+        """Operations, 1e9 per second; a multiply-add counts as two."""
         return self.record.matmul_gflops
 
     def copy_gbytes(self, nbytes: float) -> float:
-        """The most, 1e9 bytes a second, for what moves some bytes a run.
+        """The ceiling, 1e9 bytes per second, of a run that moves `nbytes`.
 
-        Its working set is at least that large, and memory is no faster for larger sets than for smaller: so it is the
-        fastest found from the largest set that is no larger on.
+        The working set of such a run is at least `nbytes`, and memory is not faster for larger sets. The ceiling is
+        therefore the fastest speed of all measured sets from the largest one that is not larger than `nbytes`.
         """
         floor = max((each.working_set for each in self.speeds if each.working_set <= nbytes), default=0)
         return max(each.gbytes for each in self.speeds if each.working_set >= floor)
@@ -92,12 +94,12 @@ def measure_ceilings(
     """Measure the ceilings of a backend.
 
     Args:
-        backend, device, precision: As a `Session` says that it runs.
-        probes: Of each use at least one: a `vector`, and one that is none; None: those that suit the device.
-        samples: Of each probe.
+        backend, device, precision: Those of a `Session`.
+        probes: At least one `vector` and one of another kind; None: defaults for the device.
+        samples: Number of samples per probe.
 
     Raises:
-        BackendUnavailableError: The backend does not compute in that precision.
+        BackendUnavailableError: The backend does not compute in this precision.
         PackagesMissingError: The extra `[bench]` is not installed.
     """
     sides: dict[str, Callable[[], float]] = {}
@@ -105,7 +107,7 @@ def measure_ceilings(
     with tempfile.TemporaryDirectory() as folder:
         for probe in probes or (_ON_CPU if device == "cpu" else _ON_GPU):
             run = _opened(Path(folder), probe, backend, device, precision)
-            run()  # some backends read the file no sooner
+            run()  # some backends read the file only now
             if probe.kind == "vector":
                 sets[probe.name] = probe.size**2 * _BYTES[precision]
                 sides[probe.name] = _rate(run, probe.depth * sets[probe.name])
@@ -127,22 +129,22 @@ def measure_ceilings(
     )
     fastest = max((name for name in sides if name not in sets), key=best.__getitem__)
     beyond = max((name for name in sets if sets[name] == speeds[-1].working_set), key=best.__getitem__)
-    told = {"matmul": fastest, "copy": beyond, **{name: name for name in sides}}
+    recorded = {"matmul": fastest, "copy": beyond, **{name: name for name in sides}}
     record = Ceiling(
         backend=backend,
         device=device,
         precision=precision,
         matmul_gflops=best[fastest],
         copy_gbytes=best[beyond],
-        samples={key: tuple(found[name]) for key, name in told.items()},
+        samples={key: tuple(found[name]) for key, name in recorded.items()},
     )
     return Ceilings(record, speeds)
 
 
 def higher_ceilings(first: Ceilings, second: Ceilings) -> Ceilings:
-    """The higher of two measurements of the same ceilings, figure by figure.
+    """The higher value of each ceiling, from two measurements.
 
-    Measured before and after what is held against it, the higher of each is nearer to what the machine can do.
+    If ceilings are measured before and after a benchmark, the higher value is nearer to what the machine can do.
     """
     both = (*first.speeds, *second.speeds)
     sets = sorted({each.working_set for each in both})
@@ -153,28 +155,28 @@ def higher_ceilings(first: Ceilings, second: Ceilings) -> Ceilings:
 
 
 def _host_sets() -> Iterable[int]:
-    """Working sets of the host, bytes: from what the caches of the cores hold to well beyond the last, if it fits."""
+    """Working sets of the host, bytes: from the cache of a core to well beyond the last-level cache, if it fits."""
     largest = min(max(_BEYOND * last_level_cache(), 256 * _MB), free_memory() // 4)
     return [*(each * _MB for each in (4, 16, 64) if each * _MB < largest), largest]
 
 
 def _opened(folder: Path, probe: Probe, backend: str, device: str, precision: ComputePrecision) -> Callable[[], object]:
-    """What runs a probe once and waits for it, with its input where the session computes."""
-    own: Precision = "fp32"
-    asked: str = precision
+    """A function that runs a probe once and waits for it, with the input in the session's memory."""
+    stored: Precision = "fp32"
+    requested: str = precision
     if precision == "int8" or (precision == "fp16" and backend != "openvino"):  # OpenVINO rounds fp32 graphs itself
-        own, asked = precision, "auto"
+        stored, requested = precision, "auto"
     elif precision == "tf32":
-        asked = "auto"
-    session: Session = open_session(write_probe(folder, probe, own), backend, device, asked)
+        requested = "auto"
+    session: Session = open_session(write_probe(folder, probe, stored), backend, device, requested)
     if session.precision != precision:
         raise BackendUnavailableError(
             backend,
-            f"it computes {own} graphs in {session.precision} on {session.device}, not in {precision}",
-            f"ask for the ceilings of {session.precision}",
+            f"it computes {stored} graphs in {session.precision} on {session.device}, not in {precision}",
+            f"measure the ceilings of {session.precision}",
         )
-    given = {"x": session.upload(draw_input(probe))}
-    return lambda: session.run_kept(given, keep=())
+    inputs = {"x": session.upload(draw_input(probe))}
+    return lambda: session.run_kept(inputs, keep=())
 
 
 def _fastest(side: Callable[[], float]) -> float:
@@ -182,11 +184,11 @@ def _fastest(side: Callable[[], float]) -> float:
 
 
 def _rate(run: Callable[[], object], amount: int) -> Callable[[], float]:
-    """A call that gives the rate of a sample, 1e9 of the amount a second: that of the fastest of some runs."""
+    """A function that takes a sample: the rate of the fastest of several runs, 1e9 of the amount per second."""
 
     def sample() -> float:
         best_s, runs, start = float("inf"), 0, time.perf_counter()
-        run()  # the threads and caches of the probe before are not its own
+        run()  # not timed: threads and caches still belong to the previous probe
         while runs < _LEAST_RUNS or (runs < _MOST_RUNS and time.perf_counter() - start < _SAMPLE_S):
             began = time.perf_counter()
             run()

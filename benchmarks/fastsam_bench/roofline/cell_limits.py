@@ -1,4 +1,4 @@
-"""Limits of a cell's stages: what its networks had to do, against what the machine can do."""
+"""The limits of a cell's stages, from the cost of its networks and the ceilings of the machine."""
 
 from __future__ import annotations
 
@@ -17,63 +17,63 @@ from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.session import ComputePrecision
 
 _logger = logging.getLogger(__name__)
-_Place = tuple[str, str, ComputePrecision]
+_Engine = tuple[str, str, ComputePrecision]
 
 
 class Limits:
-    """Ceilings of all that the run computes on, and what graphs cost, each found once."""
+    """The ceilings of every engine of a run and the costs of its graphs, each computed once."""
 
     def __init__(self, samples: int) -> None:
-        """Prepare.
+        """Create it without ceilings; see `measure`.
 
         Args:
-            samples: Of each probe of a ceiling.
+            samples: Number of samples per probe of a ceiling.
         """
         self._samples = samples
-        self._ceilings: dict[_Place, Ceilings | None] = {}
+        self._ceilings: dict[_Engine, Ceilings | None] = {}
         self._costs: dict[tuple[object, ...], GraphCosts | None] = {}
 
     def measure(self, sessions: Iterable[Session], show: Callable[[str], None]) -> Iterable[Ceiling]:
-        """Measure the ceilings of what sessions run on.
+        """Measure the ceilings of the engines of sessions: backend, device and precision.
 
         Raises:
             PackagesMissingError: The extra `[bench]` is not installed.
         """
         for session in sessions:
-            place = _place(session)
-            if place in self._ceilings:
+            engine = _engine_of(session)
+            if engine in self._ceilings:
                 continue
-            show(f"ceilings of {' '.join(place)}")
+            show(f"ceilings of {' '.join(engine)}")
             try:
-                found = self._ceilings[place] = measure_ceilings(*place, samples=self._samples)
-            except BackendUnavailableError as error:  # of a precision that a graph has and the probes can't be in
-                self._ceilings[place] = None
-                _logger.warning("no ceilings of %s, and so no limits: %s", " ".join(place), error)
+                found = self._ceilings[engine] = measure_ceilings(*engine, samples=self._samples)
+            except BackendUnavailableError as error:  # the probes can't be computed in the precision of this graph
+                self._ceilings[engine] = None
+                _logger.warning("no ceilings of %s, therefore no limits: %s", " ".join(engine), error)
             else:
                 yield found.record
 
     def measure_again(self, show: Callable[[str], None]) -> Iterable[Ceiling]:
-        """Measure the ceilings once more; the higher of each counts from here on."""
-        for place, before in self._ceilings.items():
+        """Measure the ceilings again; from now on the higher value of each counts."""
+        for engine, before in self._ceilings.items():
             if before is not None:
-                show(f"ceilings of {' '.join(place)}, once more")
-                again = measure_ceilings(*place, samples=self._samples)
-                found = self._ceilings[place] = higher_ceilings(before, again)
+                show(f"ceilings of {' '.join(engine)} again")
+                again = measure_ceilings(*engine, samples=self._samples)
+                found = self._ceilings[engine] = higher_ceilings(before, again)
                 yield found.record
 
     def of_cell(
         self, opened: OpenedModel, shapes: Mapping[str, list[Shapes]], medians_ms: Mapping[str, float]
     ) -> dict[str, StageLimit]:
-        """The limits of `engine`, and of `clip` by the network in it.
+        """The limits of the stages `engine` and `clip`; that of `clip` is the limit of its network.
 
         Args:
-            opened: The cell's model.
-            shapes: What one call gave to the networks: `engine`, and `tower`.
-            medians_ms: Of the stages.
+            opened: The model of the cell.
+            shapes: Input shapes of the networks in one call: of `engine`, and of `tower`.
+            medians_ms: Medians of the stages.
         """
         sessions = {"engine": ("engine", opened.session)}
         if (clip := opened.pipeline.clip) is not None:
-            sessions["clip"] = ("tower", opened.tower(clip))
+            sessions["clip"] = ("tower", clip.session)
         found = {}
         for stage, (watched, session) in sessions.items():
             if shapes.get(watched) and medians_ms.get(stage, 0) > 0:
@@ -83,8 +83,8 @@ class Limits:
         return found
 
     def _limit(self, session: Session, runs: list[Shapes], measured_ms: float) -> StageLimit | None:
-        """Of runs one after another, which may be of different batches."""
-        ceilings = self._ceilings.get(_place(session))
+        """The limit of several runs one after the other, which may have different batches."""
+        ceilings = self._ceilings.get(_engine_of(session))
         counted = [self._count(session, shapes) for shapes in runs]
         costs = [each for each in counted if each is not None]
         if ceilings is None or len(costs) < len(counted):
@@ -111,5 +111,5 @@ class Limits:
         return self._costs[key]
 
 
-def _place(session: Session) -> _Place:
+def _engine_of(session: Session) -> _Engine:
     return session.backend, session.device, session.precision

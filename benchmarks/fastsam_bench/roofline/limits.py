@@ -1,7 +1,7 @@
-"""Limits: how long a stage must take at the measured ceilings, and how near to that it came.
+"""Compute the limit of a stage: the shortest time possible at the measured ceilings, compared with the measured time.
 
-A stage computes and moves bytes at once, so its limit is the longer of the two times, each worked out from the least
-that any way of doing it takes (see `operations`). What the limit is 40 percent of took two and a half times as long.
+A stage computes and moves bytes at the same time, so its limit is the longer of the two times. Both are computed from
+the minimum that any implementation needs (see `operations`). A stage at 40 percent of its limit took 2.5 times as long.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ def stage_limit(operations: float, nbytes: float, measured_ms: float, ceilings: 
     """The limit of a stage.
 
     Args:
-        operations: Two a multiply-add; 0 for a stage without products.
+        operations: Operations, two per multiply-add; 0 for a stage without products.
         nbytes: Bytes that must be read and written; see `GraphCosts.minimal_bytes`.
-        measured_ms: Median of the stage, above 0.
-        ceilings: Of the backend, device and precision that the stage ran on.
+        measured_ms: Median time of the stage, above 0.
+        ceilings: Ceilings of the backend, device and precision of the stage.
 
     Raises:
-        OptionError: There is nothing to do, or it took no time.
+        OptionError: There are neither operations nor bytes, or the time is not above 0.
     """
     if not measured_ms > 0:
         raise OptionError("measured_ms", "a time above 0", measured_ms)
@@ -41,7 +41,7 @@ def stage_limit(operations: float, nbytes: float, measured_ms: float, ceilings: 
 
 
 def graph_limit(costs: GraphCosts, measured_ms: float, ceilings: Ceilings, runs: int = 1) -> StageLimit:
-    """The limit of a stage that runs a graph some times, one run after another; as `stage_limit` for the rest."""
+    """The limit of a stage that runs a graph `runs` times, one run after the other. See `stage_limit`."""
     limit = stage_limit(costs.operations, costs.minimal_bytes, measured_ms / runs, ceilings)
     return StageLimit(
         gflop=limit.gflop * runs,

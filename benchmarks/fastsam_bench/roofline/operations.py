@@ -1,17 +1,19 @@
-"""Operations and bytes: what one run of a graph takes at least, counted node by node in the ONNX graph itself.
+"""Count the operations and bytes that one run of an ONNX graph needs, node by node.
 
-A multiplication and the addition of its product count as two operations, and nothing but convolutions and products of
-matrices counts: these are what a chip's limit is stated for.
+A multiply-add counts as two operations. Only convolutions and matrix products count, since the limit of a chip is
+stated for them.
 
-Bytes are counted in two ways. `minimal_bytes` reads each weight and input once and writes each output once, with all in
-between kept on the chip: no way of running the graph moves less. `node_bytes` is what moves when each node fetches what
-it takes from memory and puts back what it gives. The limit is taken from the first: backends fuse nodes, and what
-passes between others stays in caches, so that a time worked out from the second is no lower bound: real runs beat it.
+Bytes are counted in two ways:
 
-Published figures of the YOLO family that are older than ultralytics-thop 2.2 are higher than ours, since they count a
-transposed convolution at each place of its output as if its whole kernel met a value there, which at stride 2 is four
-times too much: 12.6 GFLOPs for YOLOv8n-seg at 640 x 640, where 12.0 are done. `published_operations` counts in their
-way, so that the two can be held against each other; for graphs without transposed convolutions it is the same.
+- `minimal_bytes`: each weight and input is read once, each output is written once, and everything else stays on the
+  chip. No implementation moves less, so limits are computed from it.
+- `node_bytes`: every node reads its inputs from memory and writes its outputs to it. This is no lower bound: backends
+  fuse nodes, and other values stay in caches.
+
+Published numbers of the YOLO family from before ultralytics-thop 2.2 are higher than ours: they count a transposed
+convolution as if its whole kernel met a value at each position of the output, which at stride 2 is four times too much.
+For YOLOv8n-seg at 640 x 640 they give 12.6 GFLOPs instead of 12.0. `published_operations` counts in the same way, for
+comparison; without transposed convolutions both numbers are equal.
 """
 
 from __future__ import annotations
@@ -33,20 +35,25 @@ from fastsam_engine.spec_reader import read_spec
 
 _WIDTHS: Mapping[ComputePrecision, int] = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 _VIEWS = {"Constant", "Flatten", "Identity", "Reshape", "Shape", "Size", "Squeeze", "Unsqueeze"}
-_WITHIN_OTHERS = {"DequantizeLinear", "QuantizeLinear"}  # backends do these inside the nodes around them
-_TAKES_PART = {"Gather", "GatherElements", "GatherND", "Slice"}  # of their first input they read what they give
+_WITHIN_OTHERS = {"DequantizeLinear", "QuantizeLinear"}  # backends fuse these into the nodes around them
+_TAKES_PART = {
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Slice",
+}  # they read only the part of their input that they output
 _PRODUCTS_UNKNOWN = {"Attention", "GRU", "LSTM", "RNN"}
 
 
 @dataclass(frozen=True, slots=True)
 class NodeCost:
-    """What one node takes.
+    """The cost of one node.
 
     Attributes:
-        name, operator: Of the node.
-        operations: Two for each multiply-add; 0 for what is no product.
+        name, operator: Name and operator of the node.
+        operations: Two per multiply-add; 0 for nodes that are no products.
         published_operations: The same, with transposed convolutions counted over their output.
-        nbytes: Of all that it takes and gives.
+        nbytes: Bytes of all its inputs and outputs.
     """
 
     name: str
@@ -58,12 +65,12 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True)
 class GraphCosts:
-    """What one run of a graph takes.
+    """The cost of one run of a graph.
 
     Attributes:
-        nodes: Node by node, in the order they run.
-        weight_bytes: Of all weights that are read, once each; of a table, the rows that are looked up.
-        input_bytes, output_bytes: Of the network's own inputs and outputs.
+        nodes: The cost of each node, in execution order.
+        weight_bytes: Bytes of all weights that are read, counted once; only the rows of a table that are looked up.
+        input_bytes, output_bytes: Bytes of the inputs and outputs of the graph.
     """
 
     nodes: tuple[NodeCost, ...]
@@ -73,17 +80,17 @@ class GraphCosts:
 
     @property
     def operations(self) -> int:
-        """Of all nodes."""
+        """Operations of all nodes."""
         return sum(node.operations for node in self.nodes)
 
     @property
     def published_operations(self) -> int:
-        """Of all nodes, as older figures of the YOLO family count."""
+        """Operations of all nodes, counted as in older publications of the YOLO family."""
         return sum(node.published_operations for node in self.nodes)
 
     @property
     def by_operator(self) -> Counter[str]:
-        """Operator to operations, of those that count."""
+        """Operations by operator, without operators that have none."""
         found = Counter[str]()
         for node in self.nodes:
             if node.operations:
@@ -92,12 +99,12 @@ class GraphCosts:
 
     @property
     def minimal_bytes(self) -> int:
-        """What any way of running the graph moves: weights and inputs read once, outputs written once."""
+        """The least that a run can move: weights and inputs read once, outputs written once."""
         return self.weight_bytes + self.input_bytes + self.output_bytes
 
     @property
     def node_bytes(self) -> int:
-        """What moves when every node reads and writes memory."""
+        """The bytes that move if every node reads and writes memory."""
         return sum(node.nbytes for node in self.nodes)
 
 
@@ -108,17 +115,16 @@ def count(
     *,
     input_widths: Mapping[str, int] | None = None,
 ) -> GraphCosts:
-    """Count what one run of a graph takes.
+    """Count the cost of one run of a graph.
 
     Args:
         graph: An ONNX file, or a model (`onnx.ModelProto`).
-        shapes: Of the inputs whose axes are not fixed.
-        precision: What it is computed in, which is how wide weights and what passes between nodes are, in floating
-            point: half as many bytes in bf16 as in fp32, whatever the file holds, and in int8 one byte, though what an
-            int8 graph leaves in floating point is wider. None: as in the file. Integers keep their width, and so do
-            the network's inputs and outputs.
-        input_widths: Input name to bytes a number, of inputs that come in another dtype than the file says: 1 where a
-            session takes a camera's bytes.
+        shapes: Shapes of the inputs with dynamic axes.
+        precision: The precision of computation, which sets the width of floating-point weights and values: two bytes
+            in bf16 even if the file holds fp32, one byte in int8 (although some values stay wider). None: as in the
+            file. Integers, and the inputs and outputs of the graph, keep their width.
+        input_widths: Bytes per number, by input name, of inputs with another dtype than in the file: 1 if a session
+            takes pictures as cameras deliver them.
 
     Raises:
         GraphCountError: The graph can't be counted.
@@ -147,11 +153,11 @@ def count(
 
 
 def session_costs(session: Session, shapes: Mapping[str, Sequence[int]]) -> GraphCosts:
-    """Count what one run of a session takes, in the precision and with the inputs that it really has.
+    """Count the cost of one run of a session, with its actual precision and inputs.
 
     Args:
-        session: Opened from an ONNX file, not from a plan.
-        shapes: Of all arrays that `run` is given.
+        session: A session of an ONNX file, not of a plan.
+        shapes: Shapes of all inputs of the run.
 
     Raises:
         GraphCountError, PackagesMissingError: As `count`.
@@ -161,7 +167,7 @@ def session_costs(session: Session, shapes: Mapping[str, Sequence[int]]) -> Grap
     taken, own = session.spec.input, read_spec(session.path).input
     given = {name: tuple(shape) for name, shape in shapes.items()}
     if isinstance(taken, ImageInput) and isinstance(own, ImageInput) and taken.layout != own.layout:
-        n, h, w, channels = given[taken.name]  # pictures as cameras give them
+        n, h, w, channels = given[taken.name]  # pictures as cameras deliver them
         given[taken.name] = (n, channels, h, w)
     widths = {"float32": 4, "float16": 2, "uint8": 1, "int64": 8}
     names = zip(session.spec.input_names, session.spec.input_dtypes, strict=True)
@@ -190,7 +196,7 @@ def _node_cost(node: Any, found: GraphValues, nbytes: Callable[[str], int], wher
 
 
 def _weight_bytes(found: GraphValues, nbytes: Callable[[str], int]) -> int:
-    """Bytes of the constants that are read: of a table in which rows are looked up, no more than those rows."""
+    """Bytes of the constants that are read. Of a table only the rows that are looked up count."""
     takers: dict[str, list[Any]] = {}
     for node in found.nodes:
         for name in found.constants.intersection(node.input):
@@ -213,7 +219,7 @@ def _conv(node: Any, values: Mapping[str, Value], weights: int = 1) -> int:
 
 
 def _conv_transpose(node: Any, values: Mapping[str, Value]) -> int:
-    kernel = values[node.input[1]].shape  # (in, out / groups, ...): each input value meets each of these
+    kernel = values[node.input[1]].shape  # (in, out / groups, ...): every input value is multiplied by each of these
     return math.prod(values[node.input[0]].shape) * math.prod(kernel[1:])
 
 
@@ -235,7 +241,7 @@ def _gemm(node: Any, values: Mapping[str, Value]) -> int:
 
 
 def _einsum(node: Any, values: Mapping[str, Value]) -> int:
-    """All letters' lengths, multiplied: each letter is an axis that is either kept or summed over."""
+    """The product of the lengths of all axes, which are either kept or summed over."""
     equation = _attribute(node, "equation").s.decode().replace(" ", "")
     terms = equation.partition("->")[0].split(",")
     if len(terms) > 2 or "." in equation:
@@ -245,7 +251,7 @@ def _einsum(node: Any, values: Mapping[str, Value]) -> int:
     lengths: dict[str, int] = {}
     for term, name in zip(terms, node.input, strict=True):
         for letter, length in zip(term, values[name].shape, strict=True):
-            lengths[letter] = max(length, lengths.get(letter, 1))  # an axis of 1 is spread
+            lengths[letter] = max(length, lengths.get(letter, 1))  # an axis of length 1 is broadcast
     return math.prod(lengths.values())
 
 

@@ -1,12 +1,12 @@
-"""Probe graphs: products in a row and nothing else, with a spec, so that any backend opens them as it does models.
+"""Build probe graphs: a chain of products, with a spec, so that every backend opens them like models.
 
-Each takes one array and gives one number, so that what goes in and out costs nothing beside the products; all of a row
-share their weights. Numbers are drawn, and keep their size from product to product: zeros, or what overflows, may run
-faster than anything real.
+A probe takes one array and returns one number, so that input and output cost nothing compared with the products. All
+products of a chain share their weights. Numbers are random and keep their magnitude from product to product, since
+zeros or overflows may run faster than real data. Kinds:
 
     square          matrices of one size, (n, n) by (n, n)
-    convolution     3 x 3 over maps; libraries have ways of doing these with fewer operations than are counted
-    vector          (1, n) by (n, n): reading the weights is all the work, and takes each of them once a product
+    convolution     3 x 3 convolutions, which libraries can compute with fewer operations than are counted
+    vector          (1, n) by (n, n), which takes the time of reading each weight once per product
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_bench.roofline.onnx_package import load_onnx
+from fastsam_bench.roofline.shape_inference import load_onnx
 from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.spec.model_spec import METADATA_KEY, ModelSpec, Output, Precision
 
 Kind = Literal["square", "convolution", "vector"]
 
 _OPSET = 18
-_IR_VERSION = 8  # the first that opset 18 came with; older runtimes refuse newer ones
-_LEVELS = 127  # of int8, either way
-_REACH = 4.0  # standard deviations that the 256 steps of an activation in int8 span, either way
+_IR_VERSION = 8  # the first with opset 18; older runtimes refuse newer versions
+_LEVELS = 127  # int8 steps in either direction
+_REACH = 4.0  # range of int8 activations in either direction, standard deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Probe:
     """One probe.
 
     Attributes:
-        kind: What its products are.
-        size: n; of a convolution, its channels.
-        side: Height and width of the maps of a convolution; 1 for the others.
-        depth: Products in a row.
+        kind: Kind of its products.
+        size: n, or the channels of a convolution.
+        side: Height and width of the maps of a convolution; 1 for other kinds.
+        depth: Number of products in the chain.
     """
 
     kind: Kind
@@ -49,12 +49,12 @@ class Probe:
 
     @property
     def name(self) -> str:
-        """For files and for people."""
+        """Name for files and reports."""
         return f"{self.kind} {self.size}" + (f" at {self.side} x {self.side}" if self.kind == "convolution" else "")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array that it takes."""
+        """Shape of the input."""
         if self.kind == "convolution":
             return 1, self.size, self.side, self.side
         return (self.size if self.kind == "square" else 1), self.size
@@ -143,7 +143,7 @@ def _as_it_is(value: str) -> str:
 def _quantised(
     probe: Probe, drawn: NDArray[np.float32], store: Callable[[str, NDArray[Any]], str], add: Callable[..., str]
 ) -> tuple[str, Callable[[str], str]]:
-    """The weights in int8 with a scale a channel of what they give, and what puts an array into uint8 before them."""
+    """Weights in int8 with a scale per output channel, and a function that quantises the other factor to uint8."""
     channel = 0 if probe.kind == "convolution" else 1
     others = tuple(axis for axis in range(drawn.ndim) if axis != channel)
     scales = np.abs(drawn).max(axis=others) / np.float32(_LEVELS)

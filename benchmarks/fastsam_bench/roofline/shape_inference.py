@@ -1,4 +1,4 @@
-"""The values of an ONNX graph: shape and dtype of each, once the shapes of its inputs are given."""
+"""Find the shape and dtype of every value of an ONNX graph, from the shapes of its inputs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from fastsam_bench.errors import GraphCountError
-from fastsam_bench.roofline.onnx_package import load_onnx
 from fastsam_engine.errors import PackagesMissingError, one_line
 
 Shape = tuple[int, ...]
 _BODIES = {"If", "Loop", "Scan", "SequenceMap"}
 _STANDARD = ("", "ai.onnx")
-_LARGEST_SHAPE = 1024  # numbers; what is stored and larger is a weight
-_ASKED = "fastsam_trt.shape_of/"  # before the names of outputs that are added
+_LARGEST_SHAPE = 1024  # numbers; larger initializers are weights, not shapes
+_ASKED = "fastsam_trt.shape_of/"  # prefix of the names of added outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +30,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class GraphValues:
-    """A graph whose every array is known.
+    """The nodes and values of a graph.
 
     Attributes:
-        nodes: Its nodes (`onnx.NodeProto`), in the order they run.
-        values: Name to value, of all that nodes take and give.
-        inputs, outputs: Names of what goes in and comes out.
-        constants: Names of what is stored in the graph.
+        nodes: The nodes (`onnx.NodeProto`), in execution order.
+        values: All inputs and outputs of nodes, by name.
+        inputs, outputs: Names of the inputs and outputs of the graph.
+        constants: Names of the stored values.
     """
 
     nodes: tuple[Any, ...]
@@ -51,7 +50,7 @@ def find_values(graph: Path | Any, shapes: Mapping[str, Sequence[int]]) -> Graph
     """Find the shape and dtype of every value of a graph.
 
     Shapes are inferred by the `onnx` package. Where it can't (a shape that was computed on the way), the graph is run
-    once on zeros by ONNX Runtime and asked for those that are missing.
+    once on zeros by ONNX Runtime, which outputs the missing shapes.
 
     Args:
         graph: An ONNX file, or a model (`onnx.ModelProto`), which is left as it is.
@@ -87,7 +86,7 @@ def find_values(graph: Path | Any, shapes: Mapping[str, Sequence[int]]) -> Graph
 
 
 def _without_weights(onnx: Any, model: Any) -> Any:
-    """The graph with its weights as inputs, and without what an exporter noted of its own shapes.
+    """The graph with its weights as inputs, and without the shapes that an exporter recorded.
 
     No shape depends on a weight, and hundreds of megabytes would be copied each time the graph is handed on.
     """
@@ -119,7 +118,7 @@ def _check_operators(model: Any, where: str) -> None:
 
 
 def _fix(where: str, given: Any, shape: Sequence[int] | None) -> None:
-    """Write the shape that an input is given into the graph."""
+    """Write the given shape of an input into the graph."""
     dims = given.type.tensor_type.shape.dim
     own = tuple(axis.dim_value if axis.HasField("dim_value") else axis.dim_param for axis in dims)
     if shape is None:
@@ -137,7 +136,7 @@ def _names(model: Any) -> Iterator[str]:
 
 
 def _infer(onnx: Any, model: Any) -> tuple[dict[str, Value], dict[str, np.dtype[Any]]]:
-    """The values that can be inferred, and the dtypes, of which more can."""
+    """The values that can be inferred, and all inferred dtypes, which are more."""
     as_numpy = onnx.helper.tensor_dtype_to_np_dtype
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     values, dtypes = dict[str, Value](), dict[str, np.dtype[Any]]()
@@ -157,7 +156,7 @@ def _infer(onnx: Any, model: Any) -> tuple[dict[str, Value], dict[str, np.dtype[
 
 
 def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mapping[str, Any]) -> dict[str, Shape]:
-    """Run a graph and ask it for shapes: of that many values, only their shapes are kept."""
+    """Run a graph for the shapes of values; the values themselves are not kept."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -173,7 +172,7 @@ def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mappin
     )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Shapes that follow from the inputs' become constants, and what nobody needs for the others is not computed.
+    # Shapes that follow from the inputs become constants, and nodes that are not needed for the others do not run.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = 1
     try:
@@ -182,3 +181,17 @@ def _run(onnx: Any, model: Any, where: str, wanted: Sequence[str], feeds: Mappin
     except Exception as error:  # the library's own exceptions share no base but Exception
         raise GraphCountError(where, "a graph that ONNX Runtime runs", one_line(error)) from error
     return {name: tuple(each.tolist()) for name, each in zip(wanted, found, strict=True)}
+
+
+def load_onnx() -> Any:
+    """Import `onnx`, which reads graphs and builds probe graphs here. The extra `[bench]` installs it.
+
+    Raises:
+        PackagesMissingError: It is not installed.
+    """
+    try:
+        import onnx
+        import onnx.shape_inference
+    except ModuleNotFoundError as error:
+        raise PackagesMissingError([error.name or "onnx"], "bench") from error
+    return onnx

@@ -1,1 +1,1 @@
-"""A run of the benchmark: its plan, its cells and its record."""
+"""Plan a run of the benchmark, measure its cells, and record the results."""

@@ -1,8 +1,8 @@
-"""MeasuredCell: a cell while it is measured, and the record that its blocks make.
+"""Measure a cell block by block, and make its record.
 
-Blocks in which the host or other processes took the processors' time are set aside, and others are timed in their
-place: what such a block tells is not this program's. It is the system that says so, never the times themselves. Where
-too few are left, all count, and the record says that the machine was noisy.
+Blocks in which the host or other processes used much CPU time are set aside and repeated, since their times do not
+describe this program. This is decided by the counters of the system, never by the times themselves. If too few
+undisturbed blocks remain, all blocks count, and the record warns that the machine was noisy.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from fastsam_bench.timing.blocks import CHANGING, WHOLE, Block, WarmUp, percenti
 from fastsam_bench.timing.gpu_watch import GpuWatch, middle
 from fastsam_bench.timing.noise import NoiseWatch, warnings
 
-_QUIET_ENOUGH = 0.5  # of the planned blocks; with fewer that were not disturbed, all count
+_QUIET_ENOUGH = 0.5  # share of the planned blocks; with fewer undisturbed ones all blocks count
 
 
 class MeasuredCell:
-    """A cell and what was measured of it so far.
+    """A cell and its blocks so far.
 
     Attributes:
-        id: Unique in a run, the same from run to run.
-        case: What it is.
-        memory: Set when it was found.
+        id: Unique in a run, and the same in every run.
+        case: The case to measure.
+        memory: Peak memory, once it is measured.
     """
 
     def __init__(self, case: CellCase, opened: OpenedModel, gpus: GpuWatch) -> None:
-        """Get its frames ready; nothing is timed yet."""
+        """Prepare its frames; nothing is timed yet."""
         self.case, self.opened = case, opened
         self._scenario = make_scenario(case, opened)
         self._gpus = gpus
@@ -57,7 +57,7 @@ class MeasuredCell:
 
     @property
     def begun(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether any block was timed."""
         return bool(self._blocks)
 
     def measure(self, warmup_s: float, block_s: float) -> None:
@@ -73,19 +73,19 @@ class MeasuredCell:
             kept.extend(values)
 
     def quiet(self) -> int:
-        """How many blocks were not disturbed."""
+        """Number of undisturbed blocks."""
         return sum(self._quiet())
 
     def close(self) -> None:
-        """Let go of the frames."""
+        """Close the frames."""
         self._scenario.close()
 
     def record(self, limits: Limits, passes: int) -> Cell:
-        """The record of the blocks so far; there is one at least.
+        """The record of the blocks so far, of which there must be one.
 
         Args:
-            limits: With the ceilings of what it ran on.
-            passes: How many blocks were planned.
+            limits: Limits, with the ceilings of its engine measured.
+            passes: Number of planned blocks.
         """
         case, opened = self.case, self.opened
         counted = self._counted(passes)
@@ -132,17 +132,17 @@ class MeasuredCell:
         return [not block.disturbed for block in self._noise.blocks]
 
     def _counted(self, passes: int) -> list[bool]:
-        """Which blocks count: those that were not disturbed, or all."""
+        """Which blocks count: the undisturbed ones, or all."""
         quiet = self._quiet()
         return quiet if sum(quiet) >= math.ceil(_QUIET_ENOUGH * passes) else [True] * len(quiet)
 
     def _warnings(self, warm: WarmUp, passes: int, counted: Sequence[bool]) -> tuple[str, ...]:
-        told = [] if self._scenario.remark is None else [self._scenario.remark]
+        found = [] if self._scenario.note is None else [self._scenario.note]
         if not warm.steady:
-            told.append(f"{CHANGING} after {warm.runs} calls and {warm.limit_s:g} s of warm-up")
+            found.append(f"{CHANGING} after {warm.runs} calls and {warm.limit_s:g} s of warm-up")
         if len(self._blocks) < passes:
-            told.append(f"stopped after {len(self._blocks)} of {passes} passes")
-        return (*told, *warnings(list(compress(self._noise.blocks, counted))))
+            found.append(f"stopped after {len(self._blocks)} of {passes} passes")
+        return (*found, *warnings(list(compress(self._noise.blocks, counted))))
 
     def _live(self, blocks: Sequence[Block], counted: Sequence[bool]) -> Live | None:
         if not isinstance(self._scenario, LiveStream):

@@ -1,4 +1,4 @@
-"""Plan: which cells a request means, checked before any work."""
+"""Plan the cells of a request, and check the request before any work."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _PASSES, _QUICK_PASSES = 10, 3
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What to measure. None: what suits; see `Plan`.
+    """What to measure. None: a default; see `Plan`.
 
     Attributes:
         models: Names, folders or files.
-        clip: CLIP model for all.
-        backends, precisions: Each with each; see `fastsam_engine.open_session`.
-        device: One for all.
-        batches: Frames a call of `offline`.
-        crops: CLIP crops a frame of `single`; `live` takes the first.
+        clip: CLIP model for all models.
+        backends, precisions: Every combination is measured; see `fastsam_engine.open_session`.
+        device: Device for all.
+        batches: Frames per call of `offline`.
+        crops: CLIP crops per frame of `single`; `live` uses the first number.
         sizes: (height, width) of drawn frames, px.
-        scenarios: Of `SCENARIOS`.
-        video: A file to take frames from instead.
-        seconds: Timed a cell, all passes together; those count that nothing disturbed.
-        quick: Fewer passes, sizes and crops, and no memory.
+        scenarios: Names from `SCENARIOS`.
+        video: Video file with the frames; None: drawn frames.
+        seconds: Timed seconds per cell, all passes together; only undisturbed passes count.
+        quick: Fewer passes, sizes and crops, and no measurement of memory.
     """
 
     models: tuple[str, ...] | None = None
@@ -72,33 +72,33 @@ class BenchOptions:
 
     @property
     def passes(self) -> int:
-        """How often all cells are gone through."""
+        """Number of passes over all cells."""
         return _QUICK_PASSES if self.quick else _PASSES
 
     @property
     def cell_seconds(self) -> float:
-        """Timed a cell."""
+        """Timed seconds per cell."""
         return (QUICK_SECONDS if self.quick else SECONDS) if self.seconds is None else self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Models to open, and what was left out of what suits, in words."""
+    """The models to open, and notes on what was left out."""
 
     options: BenchOptions
     models: tuple[ModelCase, ...]
     crops: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @classmethod
     def of(cls, options: BenchOptions) -> Plan:
-        """Settle what suits: all segmenters that are installed and `demo-seg`; 0, 10 and 100 crops if there is CLIP.
+        """Choose defaults: all installed segmenters and `demo-seg`; 0, 10 and 100 crops if CLIP is installed.
 
         Raises:
-            OptionError: Crops were asked for, and there is no CLIP.
-            ModelNotFoundError, ModelFileError: No such model.
-            SourceNotFoundError, SourceUnreadableError: No such video.
+            OptionError: Crops were requested, but CLIP is not installed.
+            ModelNotFoundError, ModelFileError: There is no such model.
+            SourceNotFoundError, SourceUnreadableError: There is no such video, or it can't be read.
         """
         names = options.models or tuple(dict.fromkeys([*installed_segmenters(), bundled_models.SEGMENTER]))
         clips = {name: options.clip or _usual_clip(name) for name in names}
@@ -107,13 +107,13 @@ class Plan:
         crops = options.crops or (QUICK_CROPS if options.quick else CROPS)
         wants_clip = max(crops) > 0 and bool({"single", "live", "sweep"} & set(options.scenarios))
         lacking = {name: clip for name, clip in clips.items() if wants_clip and not _is_there(clip)}
-        remarks = []
+        notes = []
         for name, clip in lacking.items():
-            mend = f"make it with: fastsam-trt export {clip}"
+            fix = f"make it with: fastsam-trt export {clip}"
             if options.crops is not None or options.clip is not None:
-                expected = f"the CLIP model {clip!r} for crops of {name} ({mend}; or --crops 0)"
+                expected = f"the CLIP model {clip!r} for crops of {name} ({fix}; or --crops 0)"
                 raise OptionError("crops", expected, "none")
-            remarks.append(f"{name}: crops are left out, for the CLIP model {clip!r} is not there; {mend}")
+            notes.append(f"{name}: crops are left out, since the CLIP model {clip!r} is not installed; {fix}")
         models = tuple(
             ModelCase(
                 name, None if name in lacking or not wants_clip else clips[name], backend, options.device, precision
@@ -128,13 +128,13 @@ class Plan:
             frames.close()
         else:
             sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
-        return cls(options, models, tuple(dict.fromkeys(crops)), tuple(dict.fromkeys(sizes)), tuple(remarks))
+        return cls(options, models, tuple(dict.fromkeys(crops)), tuple(dict.fromkeys(sizes)), tuple(notes))
 
     def cells(self, opened: OpenedModel) -> list[CellCase]:
-        """The cells of a model that is open.
+        """The cells of an open model.
 
         Raises:
-            OptionError: A batch that was asked for is beyond what the model takes.
+            OptionError: The model does not support a requested batch.
         """
         options, found = self.options, list[CellCase]()
         crops = self.crops if opened.case.clip is not None else tuple(n for n in self.crops if n == 0) or (0,)
@@ -156,13 +156,13 @@ class Plan:
 
     def _batches(self, opened: OpenedModel) -> Iterable[int]:
         low, high = opened.image.batch
-        asked = self.options.batches
-        fits = [batch for batch in asked or BATCHES if low <= batch and (high is None or batch <= high)]
-        if asked is not None and len(fits) < len(asked):
+        requested = self.options.batches
+        fits = [batch for batch in requested or BATCHES if low <= batch and (high is None or batch <= high)]
+        if requested is not None and len(fits) < len(requested):
             most = "more" if high is None else str(high)
-            beyond = min(set(asked) - set(fits))
+            beyond = min(set(requested) - set(fits))
             raise OptionError(
-                "batch", f"{low} to {most} frames a run of {opened.name} on {opened.session.backend}", beyond
+                "batch", f"{low} to {most} frames per run of {opened.name} on {opened.session.backend}", beyond
             )
         return dict.fromkeys(fits or (low,))
 

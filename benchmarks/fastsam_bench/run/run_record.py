@@ -1,4 +1,4 @@
-"""The head of a run: its id, when, on what, with which versions, and what was typed."""
+"""The first record of a run: id, time, machine, versions and command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGES = ("fastsam-trt", "numpy", "opencv-python", "onnxruntime", "onnxruntim
 
 
 def new_run_id() -> str:
-    """An id that tells when, in UTC, and is of no other run."""
+    """A unique id that begins with the time, in UTC."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
@@ -23,9 +23,9 @@ def run_head(gpus: GpuWatch, command: tuple[str, ...], planned: tuple[str, ...] 
     """The first record of a run that begins now, on this machine.
 
     Args:
-        gpus: Tells which there are.
-        command: As typed.
-        planned: Ids of the cells to come.
+        gpus: The GPUs of the machine.
+        command: The command line.
+        planned: Ids of the planned cells.
     """
     machine = this_machine(_PACKAGES)
     versions = {name: each for name, each in machine.versions.items() if each != "not installed"}

@@ -1,4 +1,4 @@
-"""The usual way of selecting by prompt: every mask at full size, every crop, and the texts anew for each frame."""
+"""The usual way to select by prompt: decode every mask at full size, embed every crop, and encode texts per frame."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from fastsam_trt.segmentation.segments import Segments
 
 
 class TextTower:
-    """A CLIP model's text tower, which encodes texts each time that it is asked."""
+    """The text tower of a CLIP model, without a cache."""
 
     def __init__(self, clip: str | Path, backend: str = "auto", device: str = "auto") -> None:
-        """Open it in fp32, as the pipeline does on a processor.
+        """Open it in fp32, as the pipeline does on a CPU.
 
         Args:
             clip: Name or folder.
@@ -43,16 +43,16 @@ class TextTower:
 
 
 def has_full_masks(segments: Segments) -> bool:
-    """Whether `full_masks` can decode the masks: those of prototypes, on the host."""
+    """Whether `full_masks` can decode the masks: they must be made of prototypes on the host."""
     return hasattr(segments.masks, "_prototypes")
 
 
 def full_masks(segments: Segments, height: int, width: int) -> NDArray[np.bool_]:
-    """Every mask at the frame's size: prototypes x coefficients, resized, cut at the box.
+    """Decode every mask at the size of the frame: prototypes x coefficients, resized, cropped to the box.
 
     Args:
-        segments: n segments as a segmenter of prototypes gives them.
-        height, width: Of the frame, px.
+        segments: n segments of a segmenter with prototypes.
+        height, width: Size of the frame, px.
 
     Returns:
         (n, height, width) bool.

@@ -1,7 +1,7 @@
-"""Cold starts: from the start of a new process to its first result, with what was compiled at hand and without.
+"""Measure cold starts: from the start of a new process to its first result, with and without a filled cache.
 
-Each start has a home of its own with links to the models: one in which nothing was compiled, and one in which
-`fastsam-trt build` has compiled the model for its input's shape, where the backend keeps such files.
+Each start has its own `FASTSAM_TRT_HOME` with links to the models. The cache is either empty, or `fastsam-trt build`
+has compiled the model for the shape of its input, if the backend caches compiled models.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from fastsam_trt.bundled_models import locate
 
 _KEEPS = {"openvino", "tensorrt", "tensorrt-rtx"}  # backends that `fastsam-trt build` compiles for
 _HOME = "FASTSAM_TRT_HOME"
-_FEWEST, _LONG_MS = 2, 30_000.0  # starts that build for minutes are made twice only
+_FEWEST, _LONG_MS = 2, 30_000.0  # starts that compile for minutes are measured only twice
 _PARTS = ("import", "open", "first_frame")
 
 
 def measure_cold(
     case: ModelCase,
-    told: tuple[str, str, str],
+    engine: tuple[str, str, str],
     shape: tuple[int, int] | None,
     picture: bytes,
     starts: int,
@@ -45,20 +45,20 @@ def measure_cold(
 
     Args:
         case: The model.
-        told: Its name, and the backend and precision that it gets.
-        shape: (height, width) of its input for the picture, px; None where it is fixed.
+        engine: Name of the model, and its actual backend and precision.
+        shape: (height, width) of its input for the picture, px; None if it is fixed.
         picture: An encoded picture to segment.
-        starts: Of each kind.
-        show: Told what is done.
+        starts: Number of starts of each kind.
+        show: Called with a description of each step.
 
     Raises:
         ChildFailedError: A process failed.
     """
-    name, backend, precision = told
+    name, backend, precision = engine
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "frame.jpg"
         file.write_bytes(picture)
-        asked = json.dumps({**asdict(case), "backend": backend, "picture": str(file)})
+        request = json.dumps({**asdict(case), "backend": backend, "picture": str(file)})
         kinds: dict[bool, Callable[[int], Path]] = {False: lambda number: _new_home(Path(folder) / f"new-{number}")}
         if backend in _KEEPS and case.precision == "auto":  # which is what `build` compiles for
             built = _new_home(Path(folder) / "built")
@@ -71,7 +71,7 @@ def measure_cold(
                 if len(found[cached]) >= _FEWEST and found[cached][-1]["whole"] > _LONG_MS:
                     continue
                 show(f"cold {name}: start {number + 1} of {starts}")
-                found[cached].append(_start(asked, make_home(number)))
+                found[cached].append(_start(request, make_home(number)))
         for cached, times in found.items():
             stated = state([each["whole"] for each in times])
             parts = {part: statistics.median(each[part] for each in times) for part in _PARTS}
@@ -81,31 +81,33 @@ def measure_cold(
             )
 
 
-def first_result(asked: Mapping[str, Any]) -> dict[str, float]:
-    """In the child: segment a picture, and tell when what was done.
+def first_result(request: Mapping[str, Any]) -> dict[str, float]:
+    """In the child: segment a picture, and return the time at which each step was done.
 
     Args:
-        asked: The fields of a `ModelCase`, and `picture`, a file.
+        request: The fields of a `ModelCase`, and `picture`, a file.
     """
     begun_s = time.time()
     from fastsam_trt.frames.image import read_image
     from fastsam_trt.pipeline.pipeline import Pipeline
 
     imported_s = time.time()
-    pipeline = Pipeline(asked["model"], backend=asked["backend"], device=asked["device"], precision=asked["precision"])
+    pipeline = Pipeline(
+        request["model"], backend=request["backend"], device=request["device"], precision=request["precision"]
+    )
     opened_s = time.time()
-    pipeline(read_image(Path(asked["picture"]))).mask_crops()
+    pipeline(read_image(Path(request["picture"]))).mask_crops()
     return {"begun_s": begun_s, "imported_s": imported_s, "opened_s": opened_s, "done_s": time.time()}
 
 
-def _start(asked: str, folder: Path) -> dict[str, float]:
-    """Times of one start, ms; `import` has Python's own start in it."""
-    told = run_child("cold", asked, {_HOME: str(folder)})
+def _start(request: str, folder: Path) -> dict[str, float]:
+    """Times of one start, ms; `import` includes the start of Python itself."""
+    times_s = run_child("cold", request, {_HOME: str(folder)})
     return {
-        "whole": (told["done_s"] - told["started_s"]) * 1e3,
-        "import": (told["imported_s"] - told["started_s"]) * 1e3,
-        "open": (told["opened_s"] - told["imported_s"]) * 1e3,
-        "first_frame": (told["done_s"] - told["opened_s"]) * 1e3,
+        "whole": (times_s["done_s"] - times_s["started_s"]) * 1e3,
+        "import": (times_s["imported_s"] - times_s["started_s"]) * 1e3,
+        "open": (times_s["opened_s"] - times_s["imported_s"]) * 1e3,
+        "first_frame": (times_s["done_s"] - times_s["opened_s"]) * 1e3,
     }
 
 

@@ -1,4 +1,4 @@
-"""Accuracy on drawn scenes, whose truth is exact: are the right segments found, and the right ones selected?"""
+"""Measure the accuracy of segments and of selections on drawn scenes with exact ground truth."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fastsam_trt.demo.shapes import COLOURS, SHAPES
 from fastsam_trt.pipeline.pipeline import Pipeline
 from fastsam_trt.results.result import Result
 
-UNSEEN_SEED = 9_000_000  # far from every seed that training draws
+UNSEEN_SEED = 9_000_000  # training uses no seed near it
 _MATCH_IOU = 0.5
-_LEAST_SIDE_PX = 16
-_LEAST_VISIBLE = 0.5
+_MIN_SIDE_PX = 16
+_MIN_VISIBLE = 0.5
 
 
 @dataclass(slots=True)
@@ -29,23 +29,23 @@ class Counts:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; NaN where nothing was asked."""
-        asked = 2 * self.right + self.wrong + self.missing
-        return 2 * self.right / asked if asked else float("nan")
+        """Harmonic mean of precision and recall; NaN without any selection."""
+        total = 2 * self.right + self.wrong + self.missing
+        return 2 * self.right / total if total else float("nan")
 
 
 @dataclass(slots=True)
 class Accuracy:
-    """What the demo models reach.
+    """Counts over all scenes, and the metrics that follow from them.
 
     Attributes:
-        scenes: How many scenes were drawn.
-        objects, found: Objects that count (over 16 px a side, at least half visible), and those found at mask IoU 0.5.
-        ious: Mask IoU of each that was found.
-        seen, held_out, colour, shape: Selections by colour and shape (pairs of training, pairs kept out of it), by
-            colour alone and by shape alone.
-        absent, silent: Prompts for what a scene lacks, and those that selected nothing.
-        together, attributed: Segments selected when several prompts were asked at once, and those that got their own.
+        scenes: Number of scenes.
+        objects, found: Objects that count (over 16 px per side, at least half visible), and those found at IoU 0.5.
+        ious: Mask IoU of the found objects.
+        seen, held_out: Selections by colour and shape, for pairs seen in training and pairs held out of it.
+        colour, shape: Selections by colour alone, and by shape alone.
+        absent, silent: Prompts for things that a scene lacks, and those of them that selected nothing.
+        together, attributed: Segments selected by several prompts at once, and those with the right prompt.
     """
 
     scenes: int = 0
@@ -61,8 +61,8 @@ class Accuracy:
     together: int = 0
     attributed: int = 0
 
-    def figures(self) -> dict[str, float]:
-        """The figures by name, each from 0 to 1."""
+    def metrics(self) -> dict[str, float]:
+        """The metrics by name, 0 to 1."""
         return {
             "recall at mask IoU 0.5": self.found / max(self.objects, 1),
             "mean mask IoU of found objects": float(np.mean(self.ious)) if self.ious else 0.0,
@@ -85,19 +85,19 @@ BOUNDS: dict[str, float] = {
     "absent things that select nothing": 0.95,
     "right prompt among several": 0.95,
 }
-"""What the demo models are held to, by the names of `Accuracy.figures`."""
+"""Lower bounds for the demo models, by the names of `Accuracy.metrics`."""
 
 
 def measure(
     pipeline: Pipeline, scenes: int, first_seed: int = UNSEEN_SEED, *, items: tuple[int, int] = (3, 9)
 ) -> Accuracy:
-    """Measure a pipeline on scenes; its prompts are changed as the questions ask.
+    """Measure a pipeline on scenes. This changes its prompts.
 
     Args:
         pipeline: A segmenter with a CLIP.
-        scenes: How many scenes to draw.
-        first_seed: Of the first scene.
-        items: Fewest and most items a scene; many overlap and nest.
+        scenes: Number of scenes to draw.
+        first_seed: Seed of the first scene.
+        items: Fewest and most items per scene; many overlap or contain each other.
     """
     total = Accuracy()
     for seed in range(first_seed, first_seed + scenes):
@@ -134,11 +134,11 @@ def _measure_scene(pipeline: Pipeline, scene: Scene, generator: np.random.Genera
 def _measure_together(
     pipeline: Pipeline, scene: Scene, present: Sequence[tuple[str, str]], counts: NDArray[np.bool_], total: Accuracy
 ) -> None:
-    """Ask for up to four things at once, and see which prompt each selected segment gets."""
-    asked = [pair for pair in present if pair not in HELD_OUT_PAIRS][:4]
-    if len(asked) < 2:
+    """Prompt for up to four things at once, and check the prompt of each selected segment."""
+    pairs = [pair for pair in present if pair not in HELD_OUT_PAIRS][:4]
+    if len(pairs) < 2:
         return
-    pipeline.prompts = tuple(f"{colour} {shape}" for colour, shape in asked)
+    pipeline.prompts = tuple(f"{colour} {shape}" for colour, shape in pairs)
     result = pipeline(scene.frame)
     owners, _ = _owners(result, scene)
     for owner, prompt_id in zip(owners.tolist(), result.prompt_ids.tolist(), strict=True):
@@ -146,20 +146,20 @@ def _measure_together(
             continue
         item = scene.items[owner]
         total.together += 1
-        total.attributed += asked[prompt_id] == (item.colour, item.shape)
+        total.attributed += pairs[prompt_id] == (item.colour, item.shape)
 
 
 def counting_items(scene: Scene) -> NDArray[np.bool_]:
-    """Which items count: (n,) bool."""
+    """Which items are large and visible enough to count: (n,) bool."""
     heights = scene.masks.any(axis=2).sum(axis=1)
     widths = scene.masks.any(axis=1).sum(axis=1)
-    large = (heights > _LEAST_SIDE_PX) & (widths > _LEAST_SIDE_PX)
-    counting: NDArray[np.bool_] = large & (scene.visible >= _LEAST_VISIBLE)
+    large = (heights > _MIN_SIDE_PX) & (widths > _MIN_SIDE_PX)
+    counting: NDArray[np.bool_] = large & (scene.visible >= _MIN_VISIBLE)
     return counting
 
 
 def _owners(result: Result, scene: Scene) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The item that each selected segment shows, -1 for none, best pairs first; and the mask IoU of the pair."""
+    """The item that each selected segment shows (-1: none), matched from the best IoU down, and the mask IoU."""
     owners = np.full(len(result), -1, np.intp)
     ious = np.zeros(len(result))
     if not len(result) or not len(scene.items):
@@ -192,7 +192,7 @@ def _count(
     counts: NDArray[np.bool_],
     into: Counts,
 ) -> None:
-    """Ask one prompt and count. Items that do not count are neither missed nor held against the selection."""
+    """Select by one prompt and count. Items that do not count are neither missing nor wrong."""
     pipeline.prompts = (prompt,)
     owners, _ = _owners(pipeline(scene.frame), scene)
     for owner in owners.tolist():
@@ -208,14 +208,14 @@ def _count(
 
 
 def _absent(present: Iterable[tuple[str, str]], generator: np.random.Generator) -> list[str]:
-    """Prompts for what a scene lacks: near to what is there, far from it, and of another world."""
-    there = set(present)
-    colours, shapes = {colour for colour, _ in there}, {shape for _, shape in there}
-    lacking = [pair for pair in ALL_PAIRS if pair not in there and pair not in HELD_OUT_PAIRS]
-    near = [pair for pair in lacking if pair[0] in colours or pair[1] in shapes]
-    far = [pair for pair in lacking if pair[0] not in colours and pair[1] not in shapes]
+    """Prompts for things that a scene lacks: similar to its items, different from them, or no shapes at all."""
+    pairs = set(present)
+    colours, shapes = {colour for colour, _ in pairs}, {shape for _, shape in pairs}
+    missing = [pair for pair in ALL_PAIRS if pair not in pairs and pair not in HELD_OUT_PAIRS]
+    near = [pair for pair in missing if pair[0] in colours or pair[1] in shapes]
+    far = [pair for pair in missing if pair[0] not in colours and pair[1] not in shapes]
     prompts = [str(generator.choice(["elephant", "bicycle", "a brown dog", "skyscraper"]))]
-    prompts += [" ".join(pairs[int(generator.integers(len(pairs)))]) for pairs in (near, far) if pairs]
+    prompts += [" ".join(group[int(generator.integers(len(group)))]) for group in (near, far) if group]
     for word, group in ((COLOURS, colours), (SHAPES, shapes)):
         rest = [each for each in word if each not in group]
         if rest:

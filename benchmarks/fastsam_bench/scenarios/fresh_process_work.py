@@ -1,4 +1,4 @@
-"""What a child process does: the work that `run_child` asks for.
+"""Do the measurement of a child process, as requested by `run_child`.
 
 python -m fastsam_bench.scenarios.fresh_process_work memory '{"scenario": "single", ...}'
 """
@@ -12,17 +12,17 @@ from typing import Any
 
 
 def main() -> None:
-    """In the child: do the work and print what was found."""
-    what, asked = sys.argv[1:]
+    """Measure, and print the answer as JSON."""
+    what, request = sys.argv[1:]
     if what == "cold":
         from fastsam_bench.scenarios.cold_start import first_result
 
-        found: Mapping[str, Any] = first_result(json.loads(asked))
+        found: Mapping[str, Any] = first_result(json.loads(request))
     else:
         from fastsam_bench.cases.case import CellCase
         from fastsam_bench.scenarios.memory import memory_of
 
-        found = memory_of(CellCase.from_json(asked))
+        found = memory_of(CellCase.from_json(request))
     sys.stdout.write(f"{json.dumps(found)}\n")
 
 

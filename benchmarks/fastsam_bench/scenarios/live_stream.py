@@ -1,4 +1,4 @@
-"""LiveStream: a source that gives frames at its own pace, whether they are taken or not."""
+"""Measure the pipeline on a live source, which delivers frames at a fixed rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastsam_bench.cases.case import CellCase
 from fastsam_bench.cases.frames import Frames
 from fastsam_bench.cases.opened_model import OpenedModel
-from fastsam_bench.scenarios.scenario import Scenario
+from fastsam_bench.scenarios.scenario import Scenario, register
 from fastsam_bench.scenarios.single_stream import split
 from fastsam_bench.timing.blocks import WHOLE, Block, Times
 from fastsam_trt.sources.frame import Frame
@@ -22,7 +22,7 @@ _FEWEST = 5
 
 
 class PacedSource(Source):
-    """A camera that was made: frames at a rate, decoded as they are due, for some seconds and some frames at least."""
+    """A simulated camera: frames at a fixed rate, decoded when they are due."""
 
     kind = "live"
     fps = SOURCE_FPS
@@ -45,21 +45,22 @@ class PacedSource(Source):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The rates of a block, frames a second, and how many frames were dropped."""
+    """The rates of a block, frames per second, and the number of dropped frames."""
 
     fps_in: float
     fps_out: float
     dropped: int
 
 
+@register("live")
 class LiveStream(Scenario):
-    """The pipeline on a live source, stages of different frames at once, the newest frame first; nothing is tracked.
+    """The pipeline on a live source. Stages of different frames overlap, the newest frame is taken, nothing is tracked.
 
-    A call's time is its frame's age, from its capture until its masks are decoded. Its stages overlap with those of
-    other frames; uploads are in `preprocess`.
+    The time of a call is the age of its frame, from capture until its masks are decoded. Uploads are part of
+    `preprocess`.
 
     Attributes:
-        passes: What the source and the pipeline did, block by block.
+        passes: Rates of the source and the pipeline in each block.
     """
 
     def __init__(self, case: CellCase, opened: OpenedModel) -> None:
@@ -70,19 +71,19 @@ class LiveStream(Scenario):
         clock, calls = self.opened.clock, list[Times]()
         clock.clear()
         taken, start_s = 0, 0.0
-        with PacedSource(self.frames) as source, Flow(source, self.opened.pipeline, "latest") as flow:
-            for place, (frame, result) in enumerate(flow):
+        with PacedSource(self.frames) as source, Flow(source, self.opened, "latest") as flow:
+            for index, (frame, result) in enumerate(flow):
                 result.mask_crops()
                 now_s = time.perf_counter()
-                if place == _LED_IN - 1:
+                if index == _LED_IN - 1:
                     start_s, before = now_s, flow.stats.snapshot()
-                if place < _LED_IN:
+                if index < _LED_IN:
                     continue
                 taken += 1
 
-                def of_frame(stage: str, place: int = place) -> float:
+                def of_frame(stage: str, index: int = index) -> float:
                     spent = clock.spent.get(stage, [])
-                    return spent[place] if place < len(spent) and stage != "copy" else 0.0
+                    return spent[index] if index < len(spent) and stage != "copy" else 0.0
 
                 age_ms = (now_s - frame.captured_s) * 1e3
                 calls.append({WHOLE: age_ms, **split(result.speed, of_frame)})
@@ -98,5 +99,5 @@ class LiveStream(Scenario):
     def call(self) -> Times:
         start = time.perf_counter()
         self.frames.prepare()
-        self.opened.pipeline(self.frames.capture(), rectangle="smallest").mask_crops()
+        self.opened.process(self.frames.capture()).mask_crops()
         return {WHOLE: (time.perf_counter() - start) * 1e3}

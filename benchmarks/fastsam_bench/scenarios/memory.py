@@ -1,4 +1,4 @@
-"""Memory: the most that a cell alone takes, found in a process of its own."""
+"""Measure the peak memory of a cell, in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _STATUS = Path("/proc/self/status")
 
 
 def measure_memory(case: CellCase) -> Memory | None:
-    """Peak memory of a process that opens a cell's model and makes a few calls; None where it failed."""
+    """Peak memory of a process that opens the model of a cell and makes a few calls; None if the process failed."""
     try:
-        told = run_child("memory", case.to_json())
+        answer = run_child("memory", case.to_json())
     except ChildFailedError:
         return None
-    return Memory(told.get("host_mb"), told.get("device_mb"))
+    return Memory(answer.get("host_mb"), answer.get("device_mb"))
 
 
 def memory_of(case: CellCase) -> dict[str, float | None]:
-    """In the child: do the cell's work, and tell this process' peak, and by how much a GPU's memory in use grew.
+    """In the child: make a few calls; return the peak memory of this process, and the growth of GPU memory in use.
 
     Args:
         case: The cell.
@@ -35,24 +35,24 @@ def memory_of(case: CellCase) -> dict[str, float | None]:
     from fastsam_trt.clip.model import Clip
 
     watch = GpuWatch()
-    asked = case.model
-    place = "cuda" if asked.device == "auto" else asked.device
-    before = watch.used_mb(place)
+    model = case.model
+    device_name = "cuda" if model.device == "auto" else model.device
+    before = watch.used_mb(device_name)
     opened = OpenedModel(
-        asked, lambda name: Clip(name, backend=asked.backend, device=asked.device, precision=asked.precision)
+        model, lambda name: Clip(name, backend=model.backend, device=model.device, precision=model.precision)
     )
     scenario = make_scenario(case, opened)
     scenario.enter()
     device = 0.0
     for _ in range(_CALLS):
         scenario.call()
-        device = max(device, watch.used_mb(place) or 0.0)
+        device = max(device, watch.used_mb(device_name) or 0.0)
     on_device = before is not None and opened.session.device != "cpu"
     return {"host_mb": host_peak_mb(), "device_mb": device - (before or 0.0) if on_device else None}
 
 
 def host_peak_mb() -> float | None:
-    """The most memory that this process held so far, 1e6 bytes; None where the system does not tell."""
+    """Peak memory of this process so far, 1e6 bytes; None if the system does not report it."""
     try:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

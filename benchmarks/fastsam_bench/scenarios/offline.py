@@ -1,4 +1,4 @@
-"""Offline: batches through the session, as for files where only the rate counts."""
+"""Measure batches of frames, as for files, where only throughput counts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from fastsam_bench.cases.case import CellCase
 from fastsam_bench.cases.opened_model import OpenedModel
-from fastsam_bench.scenarios.scenario import Scenario
+from fastsam_bench.scenarios.scenario import Scenario, register
 from fastsam_bench.timing.blocks import WHOLE, Times
 from fastsam_trt.frames.preprocess import FramePreprocessor
 
 
+@register("offline")
 class Offline(Scenario):
-    """A batch: its frames decoded and prepared on the host, one run, and each frame's masks decoded.
+    """One batch per call: frames are decoded and preprocessed on the host, run together, and all masks are decoded.
 
-    A pipeline takes one frame at a time; this is what its parts do in batches. Everything is selected. The stages are
-    those of `SingleStream`, for the whole batch.
+    A pipeline takes one frame at a time, so this uses its parts directly. Everything is selected. The stages are those
+    of `SingleStream`, for the whole batch.
     """
 
     def __init__(self, case: CellCase, opened: OpenedModel) -> None:
@@ -42,19 +43,19 @@ class Offline(Scenario):
             spent[stage] += (now - before) * 1e3
 
         placed = self.opened.placed(self.frames.size)
-        for place in range(self.case.batch):
+        for index in range(self.case.batch):
             picture = self.frames.capture()
             took("capture")
             array, placed = self._preprocess.prepare(picture)
             if self._batch.shape[1:] != array.shape[1:]:
                 self._batch = np.empty((self.case.batch, *array.shape[1:]), array.dtype)
-            self._batch[place] = array[0]
+            self._batch[index] = array[0]
             took("preprocess")
         outputs, _ = session.run_kept({self.opened.image.name: self._batch}, ())
         took("engine")
         found = []
-        for place in range(self.case.batch):
-            one = {name: output[place : place + 1] for name, output in outputs.items()}
+        for index in range(self.case.batch):
+            one = {name: output[index : index + 1] for name, output in outputs.items()}
             found.append(self._decoder.decode(one, placed, thresholds))
         took("postprocess")
         for segments in found:

@@ -1,12 +1,12 @@
-"""Sweep: what selecting and decoding cost against the number of segments, our way and the usual one.
+"""Measure the cost of selecting and decoding against the number of segments, in our way and in the usual way.
 
-The frame is a drawn one of 1080 x 1920 px. Its segments are the model's own of highest score, with no threshold and no
-suppression, so that there are as many as asked for, with the network's own prototypes, coefficients and boxes. A fifth
-of them is selected: by class, once every fifth has been given the class of the prompt; by CLIP, with the threshold
-where a fifth lies above it. What the segmenter takes is not in these times: it is the same in both ways.
+The frame is a drawn scene of 1080 x 1920 px. Its segments are those with the highest scores, without a threshold and
+without NMS, so that there are enough of them, with real prototypes, coefficients and boxes. A fifth of them is
+selected: by class, after every fifth segment got the class of the prompt; or by CLIP, with a threshold that a fifth of
+them exceeds. The time of the segmenter is not included, since it is the same in both ways.
 
-Ours selects and decodes what was selected. The usual way decodes every mask at full size, embeds every crop, and
-encodes the prompt and a negative anew each time.
+Our way selects first, and decodes only the selected masks. The usual way decodes every mask at full size, embeds every
+crop, and encodes the prompt and a negative for each frame.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ def measure_sweep(
     rounds: int,
     show: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Sweep | str]:
-    """Measure the ways in turn: each turn goes over all counts, so that no point of a curve is of a bad minute alone.
+    """Measure both ways in turn. Each turn covers all counts, so that one bad minute does not distort a single point.
 
     Args:
-        opened: A segmenter of prototypes.
-        clip: The CLIP model; None: by class only.
+        opened: A segmenter with prototypes.
+        clip: The CLIP model; None: select by class only.
         counts: Numbers of segments.
-        rounds: Timed turns of each way at each count; a slow way gets fewer, three at least.
-        show: Told what is done.
+        rounds: Timed turns of each way at each count; a slow way gets fewer, but at least three.
+        show: Called with a description of each step.
 
     Returns:
-        Remarks on what was left out, and records.
+        Records, and notes on what was left out.
     """
     frame = DrawnFrames(_SIZE, pictures=1).capture()
     tower = None if clip is None else TextTower(str(opened.case.clip), opened.case.backend, opened.case.device)
@@ -66,10 +66,10 @@ def measure_sweep(
     for count in counts:
         segments = _segments(opened, frame, count)
         if not has_full_masks(segments):
-            yield f"sweep of {opened.name}: left out, its masks are not of prototypes"
+            yield f"sweep of {opened.name}: left out, its masks are not made of prototypes"
             return
         if len(segments) < count:
-            yield f"sweep of {opened.name}: {count} segments and more are left out, it finds {len(segments)} at most"
+            yield f"sweep of {opened.name}: {count} segments and more are left out, it finds at most {len(segments)}"
             break
         ways["ours", "labels", count] = wall_clock(_ours(frame, segments, _by_label()))
         ways["usual", "labels", count] = wall_clock(_usual(segments))
@@ -92,7 +92,7 @@ def measure_sweep(
 
 
 def _time(ways: dict[_Way, Callable[[], float]], rounds: int, show: Callable[[str], None]) -> dict[_Way, list[float]]:
-    """Times of ways that take turns, ms."""
+    """Times of all ways, measured in turn, ms."""
     times: dict[_Way, list[float]] = {way: [] for way in ways}
     for turn in range(rounds):
         for way, time_ms in ways.items():
@@ -105,7 +105,7 @@ def _time(ways: dict[_Way, Callable[[], float]], rounds: int, show: Callable[[st
 
 
 def _turn(time_ms: Callable[[], float]) -> float:
-    """A way's turn: the median of what it does in a little while, after a call that is not counted, if it is brief."""
+    """One turn of a way: the median of several calls, without the first one if calls are short."""
     spent = [time_ms()]
     while sum(spent) < _TURN_MS:
         spent.append(time_ms())
@@ -113,7 +113,7 @@ def _turn(time_ms: Callable[[], float]) -> float:
 
 
 def _segments(opened: OpenedModel, frame: NDArray[np.uint8], count: int) -> Segments:
-    """The best `count` of what the model has, every fifth of the prompted class."""
+    """The `count` segments with the highest scores; every fifth gets the prompted class."""
     opened.use(0)
     segmenter = opened.pipeline.segmenter
     segmenter.thresholds = replace(segmenter.thresholds, conf=0.0, iou=1.0, max_segments=count)
@@ -130,7 +130,7 @@ def _by_label() -> TextSelector:
 
 
 def _by_clip(clip: Clip, frame: NDArray[np.uint8], segments: Segments) -> TextSelector:
-    """A selector whose threshold lies where it selects one segment in five."""
+    """A selector with a threshold at which it selects one segment in five."""
 
     def selector(threshold: float) -> TextSelector:
         return TextSelector(Routes(by_clip={0: PROMPT}), TextOptions(threshold=threshold), clip)

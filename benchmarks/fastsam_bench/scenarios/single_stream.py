@@ -1,4 +1,4 @@
-"""SingleStream: one frame at a time, from its bytes to the masks of what was selected."""
+"""Measure one frame at a time, from its bytes to the masks of the selected segments."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from fastsam_bench.scenarios.scenario import Scenario
+from fastsam_bench.scenarios.scenario import Scenario, register
 from fastsam_bench.timing.blocks import WHOLE, Times
 
 Total: TypeAlias = Callable[[str], float]
 
 
+@register("single")
 class SingleStream(Scenario):
-    """A whole call of the pipeline, the decoding of the frame before it and of the masks after it included.
+    """A whole call of the pipeline, with the decoding of the frame before it and of the masks after it.
 
-    Stages: `capture` (decoding the frame), `preprocess`, `copy` (a frame's upload, where it stays on a device),
-    `engine` (the session's run, with what it copies), `postprocess` (raw outputs to segments, NMS and a mask head's
-    run included), `select`, `clip` (cutting crops and their run), `decode` (masks of the selected segments).
+    Stages: `capture` (decoding the frame), `preprocess`, `copy` (upload of a frame that stays on the device), `engine`
+    (run of the session, with its copies), `postprocess` (raw outputs to segments, with NMS and the run of a mask head),
+    `select`, `clip` (cutting crops and running them), `decode` (masks of the selected segments).
     """
 
     def call(self) -> Times:
@@ -27,7 +28,7 @@ class SingleStream(Scenario):
         start = time.perf_counter()
         picture = self.frames.capture()
         captured = time.perf_counter()
-        result = self.opened.pipeline(picture, rectangle="smallest")
+        result = self.opened.process(picture)
         result.mask_crops()
         done = time.perf_counter()
         self.segments.append(len(result))
@@ -35,14 +36,14 @@ class SingleStream(Scenario):
         return {WHOLE: (done - start) * 1e3, "capture": (captured - start) * 1e3, **split(result.speed, clock.total)}
 
 
-def split(speed: dict[str, float], watched: Total) -> dict[str, float]:
-    """A result's times, with what was watched inside them apart from them.
+def split(speed: dict[str, float], observed: Total) -> dict[str, float]:
+    """Split the times of a result into stages: observed stages are subtracted from the times that contain them.
 
     Args:
-        speed: Of a `Result`, its masks decoded.
-        watched: Gives the ms of a watched stage.
+        speed: The `speed` of a `Result` whose masks are decoded.
+        observed: Returns the time of an observed stage, ms.
     """
-    engine, clip, copy = watched("engine"), watched("clip"), watched("copy")
+    engine, clip, copy = observed("engine"), observed("clip"), observed("copy")
     stages = {
         "preprocess": max(speed["preprocess"] - copy, 0.0),
         "copy": copy,

@@ -1,1 +1,1 @@
-"""Clocks, blocks of timings, paired comparisons and noise."""
+"""Time blocks of calls and stages, compare sides pair by pair, and watch the noise of the machine."""

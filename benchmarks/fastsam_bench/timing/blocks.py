@@ -1,8 +1,8 @@
-"""Timing: a warm-up until times have settled, timed blocks, and the interval that a figure is told with.
+"""Warm up until times are steady, time blocks of calls, and compute medians with 95 percent intervals.
 
-The cells of a run are measured in several passes over all of them, A B C A B C, a block a pass. So the blocks of a cell
-lie minutes apart, and what a machine does in such a time (clocks, neighbours) is inside its interval: two runs agree
-within it. Blocks one right after the other would tell how sure the machine was of that one minute.
+The cells of a run are measured in several passes over all of them, A B C A B C, with one block per pass. The blocks of
+a cell are therefore minutes apart, and its interval includes slow changes of the machine (clocks, other load), so that
+two runs agree within it. The interval of consecutive blocks would describe a single minute only.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ WHOLE = "whole"
 Times = Mapping[str, float]  # stage, and `whole` for the call, to ms
 
 CHANGING = "times still changed"
-"""How the warning of a warm-up begins that ended before times had settled."""
+"""Start of the warning after a warm-up that ended before times were steady."""
 _STEADY_BLOCKS = 3
 _STEADY_RATIO = 1.05  # of their medians
-_SLOTS = 12  # blocks that a warm-up has time for
-_LEAD_IN_MS, _MOST_LEADS = 100.0, 3  # of calls that are not kept: caches and spinning threads are of another cell
+_SLOTS = 12  # blocks of a warm-up at its time limit
+_LEAD_IN_MS, _MOST_LEADS = 100.0, 3  # calls that are not recorded: caches and threads still belong to another cell
 _FEWEST = 3  # values that an interval needs
-_OF_A_MEDIAN = math.sqrt(math.pi / 2)  # its standard error over the mean's
+_OF_A_MEDIAN = math.sqrt(math.pi / 2)  # standard error of a median over that of a mean
 _T975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20)  # Student's t by degrees of freedom, from 1
 _T975_BEYOND = 2.18
-_MOST_ALIKE = 0.8  # autocorrelation that ten or so values can tell
-_ALL_OF = 6  # values or fewer, of which smallest and largest hold the median with no more than 97 percent
+_MOST_ALIKE = 0.8  # largest autocorrelation that about ten values can show
+_ALL_OF = 6  # up to this many values their whole range contains the median with at most 97 percent
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Calls that were timed one after another.
+    """Consecutive timed calls.
 
     Attributes:
-        calls: Times of each.
-        fps: Frames a second over the block.
+        calls: Times of each call.
+        fps: Frames per second over the block.
     """
 
     calls: tuple[Times, ...]
     fps: float
 
     def median(self, stage: str) -> float:
-        """Of a stage's times, ms."""
+        """Median time of a stage, ms."""
         return float(np.median([call.get(stage, 0.0) for call in self.calls]))
 
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """How a warm-up ended.
+    """The result of a warm-up.
 
     Attributes:
-        runs: Calls that were made.
-        steady: Whether their times had settled.
-        limit_s: The time that it was given.
-        last_ms: What a call took at the end.
+        runs: Number of calls.
+        steady: Whether their times became steady.
+        limit_s: Its time limit.
+        last_ms: Time of a call at the end.
     """
 
     runs: int
@@ -77,11 +77,11 @@ class Stated:
 
 
 def warm_up(call: Callable[[], Times], limit_s: float) -> WarmUp:
-    """Call until the medians of three blocks in a row lie within a few percent, or the time is over.
+    """Make calls until the medians of three consecutive blocks agree within a few percent, or time is up.
 
     Args:
-        call: One call; gives its times.
-        limit_s: Time that it may take; at least two calls are made.
+        call: Makes one call, and returns its times.
+        limit_s: Time limit; at least two calls are made.
     """
     medians: list[float] = []
     runs, start = 0, time.perf_counter()
@@ -100,13 +100,13 @@ def warm_up(call: Callable[[], Times], limit_s: float) -> WarmUp:
 
 
 def time_block(call: Callable[[], Times], seconds: float, expected_ms: float, frames: int = 1) -> Block:
-    """Time calls for so many seconds, one at least, after some that are not kept, unless a call takes long itself.
+    """Time calls for a number of seconds, at least one. Short calls are preceded by a few that are not recorded.
 
     Args:
-        call: One call; gives its times.
-        seconds: How long.
-        expected_ms: What a call takes, about.
-        frames: Frames that a call takes.
+        call: Makes one call, and returns its times.
+        seconds: Duration of the block.
+        expected_ms: Approximate time of a call.
+        frames: Frames per call.
     """
     for _ in range(min(round(_LEAD_IN_MS / max(expected_ms, 1.0)), _MOST_LEADS)):
         call()
@@ -118,14 +118,14 @@ def time_block(call: Callable[[], Times], seconds: float, expected_ms: float, fr
 
 
 def state(values: Sequence[float]) -> Stated:
-    """The median of values of blocks, and its 95 percent interval.
+    """The median of the values of blocks, and its 95 percent interval.
 
-    The interval is Student's, of the logarithms of the values, widened to all of them where these are six or fewer.
-    More are not taken for independent where neighbours are alike, as they are on a machine that drifts: they count for
-    as few as their first autocorrelation says, since a run a minute later would lie elsewhere on that drift.
+    The interval is Student's, of the logarithms of the values. With six values or fewer it is widened to include all.
+    On a machine that drifts, neighbouring values are similar, so they do not count as independent: their effective
+    number follows from their first autocorrelation. Otherwise a run one minute later would lie outside the interval.
 
     Args:
-        values: Above 0, one a block.
+        values: One value above 0 per block.
     """
     middle = float(np.median(values))
     if len(values) < 2 or min(values) <= 0:
@@ -141,27 +141,27 @@ def state(values: Sequence[float]) -> Stated:
 
 
 def _independent(values: NDArray[np.float64]) -> float:
-    """Which part of a series' values counts as independent (of a first-order autoregression), 1 for a short one."""
+    """The share of values that count as independent, for a first-order autoregression; 1 for a short series."""
     apart = values - values.mean()
     power = float(apart @ apart)
     if len(values) <= _ALL_OF or power == 0:
         return 1.0
-    alike = float(apart[1:] @ apart[:-1]) / power + 1 / len(values)  # what the mean's own part takes from it is added
+    alike = float(apart[1:] @ apart[:-1]) / power + 1 / len(values)  # corrects the bias from subtracting the mean
     alike = min(max(alike, 0.0), _MOST_ALIKE)
     return (1 - alike) / (1 + alike)
 
 
 def state_stage(blocks: Sequence[Block], stage: str) -> Stated:
-    """The median time of a stage over blocks, ms; of one or two blocks their calls make three."""
+    """Median time of a stage over blocks, ms. One or two blocks are split into three."""
     return state([block.median(stage) for block in _three_at_least(blocks)])
 
 
 def percentile(blocks: Sequence[Block], stage: str, rank: float) -> float:
-    """A percentile of a stage's times, ms, each block counting the same: a quick block has more calls, not more weight.
+    """A percentile of the times of a stage, ms. Blocks have equal weight, whatever their numbers of calls.
 
     Args:
-        blocks: One at least.
-        stage: Or `whole`.
+        blocks: At least one block.
+        stage: Name of a stage, or `whole`.
         rank: 0 to 100.
     """
     spent = np.array([call.get(stage, 0.0) for block in blocks for call in block.calls])
@@ -172,7 +172,7 @@ def percentile(blocks: Sequence[Block], stage: str, rank: float) -> float:
 
 
 def state_rate(blocks: Sequence[Block]) -> Stated:
-    """The median rate of blocks, frames a second; of one or two blocks their calls make three."""
+    """Median rate of blocks, frames per second. One or two blocks are split into three."""
     return state([block.fps for block in _three_at_least(blocks)])
 
 
@@ -183,13 +183,13 @@ def _three_at_least(blocks: Sequence[Block]) -> Sequence[Block]:
     fps = float(np.median([block.fps for block in blocks]))
     middle = float(np.median([call[WHOLE] for call in calls]))
     edges = [round(len(calls) * part / _FEWEST) for part in range(_FEWEST + 1)]
-    parts = [calls[start:end] for start, end in pairwise(edges)]  # in order: a trend stays in them
+    parts = [calls[start:end] for start, end in pairwise(edges)]  # in order, so that a trend stays visible
     rates = [fps * middle / float(np.median([call[WHOLE] for call in part])) for part in parts]
     return [Block(tuple(part), rate) for part, rate in zip(parts, rates, strict=True)]
 
 
 def thinned(values: Sequence[float], most: int = 400) -> tuple[float, ...]:
-    """At most so many of the values, in order and evenly spread."""
+    """At most `most` of the values, in order and evenly spread."""
     if len(values) <= most:
         return tuple(values)
-    return tuple(values[round(place)] for place in np.linspace(0, len(values) - 1, most))
+    return tuple(values[round(index)] for index in np.linspace(0, len(values) - 1, most))

@@ -1,4 +1,4 @@
-"""GpuWatch: power, clock and memory of the GPUs, as their driver tells them through nvidia-ml-py."""
+"""Read power, clock and memory of the GPUs from their driver, through nvidia-ml-py."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _EVERY_S = 0.05
 
 
 class GpuWatch:
-    """The GPUs of this machine; none where the package or the driver is not there.
+    """The GPUs of this machine; none if the package or the driver is missing.
 
     Attributes:
-        gpus: As the driver names them.
-        remark: Why there are none; None where there are.
+        gpus: The GPUs, as the driver reports them.
+        note: Why there are none; None if there are some.
     """
 
     def __init__(self) -> None:
-        """Ask the driver."""
+        """Query the driver."""
         self._nvml: Any = None
         self._handles: list[Any] = []
         self.gpus: tuple[Gpu, ...] = ()
-        self.remark: str | None = None
+        self.note: str | None = None
         try:
             import pynvml
         except ImportError:
-            self.remark = "power, clocks and memory of GPUs are left out: pip install 'fastsam-trt[bench]' brings them"
+            self.note = "power, clocks and memory of GPUs are left out: pip install 'fastsam-trt[bench]' brings them"
             return
         try:
             pynvml.nvmlInit()
@@ -42,58 +42,58 @@ class GpuWatch:
                 memory = pynvml.nvmlDeviceGetMemoryInfo(handle).total / 1e6
                 gpus.append(Gpu(_text(pynvml.nvmlDeviceGetName(handle)), memory, driver))
         except pynvml.NVMLError as error:
-            self.remark = f"power, clocks and memory of GPUs are left out: no NVIDIA GPU answers ({error})"
+            self.note = f"power, clocks and memory of GPUs are left out: no NVIDIA GPU answers ({error})"
             return
         self._nvml, self._handles, self.gpus = pynvml, handles, tuple(gpus)
 
     def used_mb(self, device: str) -> float | None:
-        """Memory in use on a session's device, 1e6 bytes, all processes together; None for a processor."""
+        """Memory in use on the device of a session by all processes, 1e6 bytes; None for a CPU."""
         handle = self._handle(device)
         if handle is None:
             return None
-        return self._told(lambda: self._nvml.nvmlDeviceGetMemoryInfo(handle).used / 1e6)
+        return self._read(lambda: self._nvml.nvmlDeviceGetMemoryInfo(handle).used / 1e6)
 
     def sample(self, device: str) -> Sampler:
-        """What takes power and clock of a session's device while a `with` block runs."""
+        """A sampler of power (W) and clock (MHz) of the device of a session, for a `with` block."""
         handle = self._handle(device)
         if handle is None:
             return Sampler(())
         nvml = self._nvml
         return Sampler(
             (
-                lambda: self._told(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1e3),
-                lambda: self._told(lambda: float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))),
+                lambda: self._read(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1e3),
+                lambda: self._read(lambda: float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))),
             )
         )
 
     def _handle(self, device: str) -> Any:
-        """Of a device such as `cuda:1`; None where it is no GPU of ours."""
-        name, _, place = device.partition(":")
-        index = int(place) if place.isdigit() else 0
+        """The driver's handle of a device such as `cuda:1`; None if it is not one of the GPUs."""
+        name, _, number = device.partition(":")
+        index = int(number) if number.isdigit() else 0
         return self._handles[index] if name not in ("cpu", "npu") and index < len(self._handles) else None
 
-    def _told(self, ask: Callable[[], float]) -> float | None:
+    def _read(self, query: Callable[[], float]) -> float | None:
         try:
-            return ask()
-        except self._nvml.NVMLError:  # some boards tell no power
+            return query()
+        except self._nvml.NVMLError:  # some boards do not report their power
             return None
 
 
 class Sampler:
-    """Takes values on a thread of its own; a context manager, used once.
+    """Samples values on its own thread. A context manager, used once.
 
     Attributes:
-        values: Of each thing that is asked for, those that it told.
+        values: The samples of each query.
     """
 
-    def __init__(self, asked: tuple[Callable[[], float | None], ...]) -> None:
-        self._asked = asked
+    def __init__(self, queries: tuple[Callable[[], float | None], ...]) -> None:
+        self._queries = queries
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpu-watch", daemon=True)
-        self.values: tuple[list[float], ...] = tuple([] for _ in asked)
+        self.values: tuple[list[float], ...] = tuple([] for _ in queries)
 
     def __enter__(self) -> Self:
-        if self._asked:
+        if self._queries:
             self._thread.start()
         return self
 
@@ -101,21 +101,21 @@ class Sampler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        if self._asked:
+        if self._queries:
             self._thread.join()
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY_S):
-            for ask, values in zip(self._asked, self.values, strict=True):
-                value = ask()
+            for query, values in zip(self._queries, self.values, strict=True):
+                value = query()
                 if value is not None:
                     values.append(value)
 
 
 def middle(values: list[float]) -> float | None:
-    """The median; None of nothing."""
+    """The median; None without values."""
     return float(np.median(values)) if values else None
 
 
-def _text(told: str | bytes) -> str:
-    return told.decode() if isinstance(told, bytes) else told
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

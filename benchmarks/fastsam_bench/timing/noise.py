@@ -1,4 +1,4 @@
-"""Noise of the machine: whether something else had a part in the times, or the processor changed its speed."""
+"""Detect noise of the machine: other load during a measurement, and changes of the CPU's speed."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOISY = "noisy machine"
-"""How the warning of noise begins."""
+"""Start of the warning about noise."""
 _STAT = Path("/proc/stat")
-_FIXED_JOB = 20_000  # rounds of a loop, about a millisecond
+_FIXED_JOB = 20_000  # iterations of a loop, about a millisecond
 _TRIES = 3
 _NOISY_SPEED = 1.25  # slowest over fastest of the fixed job
-_NOISY_STEAL, _NOISY_OTHERS = 0.02, 0.10  # of the processors' time
-_TICKS_S = 0.02  # which the system's clocks don't tell from nothing
+_NOISY_STEAL, _NOISY_OTHERS = 0.02, 0.10  # shares of the CPU time
+_TICKS_S = 0.02  # resolution of the system's counters
 
 
 @dataclass(frozen=True, slots=True)
 class BlockNoise:
-    """What the machine did while a block was timed.
+    """The state of the machine while a block was timed.
 
     Attributes:
-        job_ms: A fixed piece of work, just before it.
-        all_s, stolen_s, others_s: Time of all processors together: in all, taken by the host, taken by other processes;
-            0 where the system does not tell.
+        job_ms: Time of a fixed job just before the block.
+        all_s, stolen_s, others_s: CPU time of all cores: total, taken by the host, taken by other processes; 0 if the
+            system does not report it.
     """
 
     job_ms: float
@@ -36,26 +36,26 @@ class BlockNoise:
 
     @property
     def stolen(self) -> float:
-        """Share of the time that the host took."""
+        """Share of the CPU time that the host took."""
         return self.stolen_s / self.all_s if self.all_s else 0.0
 
     @property
     def others(self) -> float:
-        """Share of the time that other processes took."""
+        """Share of the CPU time that other processes took."""
         return self.others_s / self.all_s if self.all_s else 0.0
 
     @property
     def disturbed(self) -> bool:
-        """Whether the host or other processes had a part in the block's times."""
+        """Whether the host or other processes affected the times of the block."""
         by_host = self.stolen > _NOISY_STEAL and self.stolen_s > _TICKS_S
         return by_host or (self.others > _NOISY_OTHERS and self.others_s > _TICKS_S)
 
 
 class NoiseWatch:
-    """Looks at the machine around blocks of timed calls.
+    """Records the noise of each block of timed calls.
 
     Attributes:
-        blocks: Of each, in order.
+        blocks: Noise of each block, in order.
     """
 
     def __init__(self) -> None:
@@ -76,22 +76,22 @@ class NoiseWatch:
 
 
 def warnings(blocks: Sequence[BlockNoise]) -> tuple[str, ...]:
-    """What makes times of these blocks doubtful, in words."""
-    told = []
+    """Warnings about the times of these blocks."""
+    causes = []
     jobs_ms = [block.job_ms for block in blocks]
     if jobs_ms and (ratio := max(jobs_ms) / min(jobs_ms)) > _NOISY_SPEED:
-        told.append(f"a fixed piece of work took up to {ratio:.2f} times its shortest time")
+        causes.append(f"a fixed job took up to {ratio:.2f} times its shortest time")
     times = zip(*((block.all_s, block.stolen_s, block.others_s) for block in blocks), strict=True)
     together = BlockNoise(0.0, *map(sum, times))
     if together.stolen > _NOISY_STEAL:
-        told.append(f"the host took {together.stolen:.0%} of the processors' time")
+        causes.append(f"the host took {together.stolen:.0%} of the CPU time")
     if together.others > _NOISY_OTHERS:
-        told.append(f"other processes took {together.others:.0%} of the processors' time")
-    return (f"{NOISY}: {', '.join(told)}",) if told else ()
+        causes.append(f"other processes took {together.others:.0%} of the CPU time")
+    return (f"{NOISY}: {', '.join(causes)}",) if causes else ()
 
 
 def _fixed_job_ms() -> float:
-    """The shortest of some runs of work that never changes."""
+    """The shortest time of several runs of a fixed job."""
     best_s = float("inf")
     for _ in range(_TRIES):
         start = time.perf_counter()
@@ -106,12 +106,12 @@ def _own_s() -> float:
 
 
 def _ticks() -> tuple[float, float, float] | None:
-    """Seconds of all processors together: all, idle, taken by the host; None where the system does not tell."""
+    """CPU time of all cores, seconds: total, idle, taken by the host; None if the system does not report it."""
     try:
-        told = [int(each) for each in _STAT.read_text().split("\n", 1)[0].split()[1:9]]
+        counters = [int(each) for each in _STAT.read_text().split("\n", 1)[0].split()[1:9]]
         hertz = os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, AttributeError):
         return None
-    if len(told) < 8:
+    if len(counters) < 8:
         return None
-    return sum(told) / hertz, (told[3] + told[4]) / hertz, told[7] / hertz
+    return sum(counters) / hertz, (counters[3] + counters[4]) / hertz, counters[7] / hertz

@@ -1,7 +1,7 @@
-"""Sides: ways of doing one thing, timed in turn so that they compare pair by pair.
+"""Time several ways to do the same thing in turn, and compare their times pair by pair.
 
-Each turn of a side is one call that is not timed and then one that is: the thread pools of the side before spin on for
-some milliseconds and its data fills the caches, which would be charged to whoever comes next.
+Each turn of a side is one call that is not timed, followed by a timed one: the thread pools of the previous side spin
+for some milliseconds and its data fills the caches, which would slow the next side.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from fastsam_trt.errors import OptionError
 
-Times = Mapping[str, Sequence[float]]  # name of a side to its times, ms, one a round
+Times = Mapping[str, Sequence[float]]  # name of a side to its times, ms, one per round
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the things compared: its name, and a call that does the work and returns the ms it took."""
+    """One of the compared sides: its name, and a function that does the work and returns its time, ms."""
 
     name: str
     time_ms: Callable[[], float]
@@ -27,7 +27,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median, smallest, largest and inter-quartile range of some values, in their unit."""
+    """Median, smallest value, largest value and inter-quartile range."""
 
     median: float
     low: float
@@ -36,13 +36,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of one value or more."""
+        """The spread of at least one value."""
         low, first, median, third, high = np.percentile(values, [0, 25, 50, 75, 100]).tolist()
         return cls(median, low, high, third - first)
 
 
 def wall_clock(call: Callable[[], object]) -> Callable[[], float]:
-    """A call that does the same and returns the ms it took."""
+    """Wrap a function to return its time, ms."""
 
     def timed() -> float:
         start = time.perf_counter()
@@ -53,15 +53,16 @@ def wall_clock(call: Callable[[], object]) -> Callable[[], float]:
 
 
 def measure(sides: Sequence[Side], rounds: int, warmup: int, *, lead_in: bool = True) -> Times:
-    """Run sides in turn, A B A B; their times come back round by round, so that they compare pair by pair.
+    """Run sides in turn, A B A B. Times of one round belong together, and can be compared pair by pair.
 
     Args:
-        sides, rounds: What to run, and how many timed turns each gets.
-        warmup: Turns before them that are not kept.
-        lead_in: Whether a call that is not timed begins each turn; needless where a call starts a fresh process.
+        sides: The sides.
+        rounds: Number of timed turns of each side.
+        warmup: Number of turns before them, which are not recorded.
+        lead_in: Whether each turn begins with a call that is not timed. A call in a fresh process needs none.
 
     Raises:
-        OptionError: No round is asked for.
+        OptionError: There is no round.
     """
     if rounds < 1:
         raise OptionError("rounds", "1 or more", rounds)
@@ -77,5 +78,5 @@ def measure(sides: Sequence[Side], rounds: int, warmup: int, *, lead_in: bool = 
 
 
 def ratio(times: Times, side: str, reference: str) -> Spread:
-    """Time of a side over time of the reference, round by round."""
+    """Time of a side divided by the time of the reference, round by round."""
     return Spread.of([a / b for a, b in zip(times[side], times[reference], strict=True)])

@@ -1,56 +1,49 @@
-"""Time the single stages of a call, such as a session's runs."""
+"""Time the stages of a call through the observers of sessions, CLIP models and frame uploads."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
-from fastsam_engine import Session
-from fastsam_engine.run_observers import ObservedRun
+from fastsam_engine.run_observers import ObservedRun, RunObserver
 
 Shapes = dict[str, tuple[int, ...]]
+"""Input name to shape."""
+
+
+class Observable(Protocol):
+    """Anything that reports its runs: a session, a CLIP model, the uploads of frames."""
+
+    def observe(self, observer: RunObserver) -> Callable[[], None]:
+        """Report every run from now on to a function."""
 
 
 class StageClock:
-    """Times of the stages it watches.
+    """Times and input shapes of the observed stages.
 
     Attributes:
-        spent: Stage to the ms of each of its calls since the last `clear`, in order.
-        shapes: Stage to the input shapes of each run, for stages that are sessions.
+        spent: Stage to the duration of each run since the last `clear`, ms, in order.
+        shapes: Stage to the input shapes of each run.
     """
 
     def __init__(self) -> None:
         self.spent: dict[str, list[float]] = {}
         self.shapes: dict[str, list[Shapes]] = {}
 
-    def observe(self, session: Session, stage: str) -> None:
-        """Time every run of a session from now on, as a stage."""
+    def observe(self, observable: Observable, stage: str) -> None:
+        """Time every run from now on, as a stage."""
 
         def record(run: ObservedRun) -> None:
             self.shapes.setdefault(stage, []).append(run.shapes)
             self.spent.setdefault(stage, []).append(run.duration_ms)
 
-        session.observe(record)
-
-    def watch(self, owner: object, method: str, stage: str) -> None:
-        """Time a method of an object from now on, as a stage."""
-        inner: Callable[..., Any] = getattr(owner, method)
-
-        def timed(*given: Any, **named: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return inner(*given, **named)
-            finally:
-                self.spent.setdefault(stage, []).append((time.perf_counter() - start) * 1e3)
-
-        setattr(owner, method, timed)
+        observable.observe(record)
 
     def clear(self) -> None:
-        """Forget what was timed."""
+        """Forget the recorded runs."""
         self.spent.clear()
         self.shapes.clear()
 
     def total(self, stage: str) -> float:
-        """All calls of a stage since the last `clear`, ms."""
+        """The duration of all runs of a stage since the last `clear`, ms."""
         return sum(self.spent.get(stage, ()))

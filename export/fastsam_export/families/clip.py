@@ -25,7 +25,7 @@ _TOLERANCE = {"min_cosine": 0.9999, "max_abs_embedding": 1e-3}
 
 @register
 class ClipFamily(Family):
-    """Two graphs that give embeddings of length one, and the tokenizer."""
+    """Two graphs whose embeddings have length one, and the tokenizer."""
 
     name = "clip"
     packages = ("transformers", "onnx")
@@ -80,7 +80,7 @@ class ClipFamily(Family):
             graph = folder / f"{request.name}.{part}.onnx"
             transformers_models.trace_batched(tower, example[:2], graph, spec)
             step(f"comparing the {part} tower with PyTorch")
-            exported.append(transformers_models.prove(tower, example, graph, spec, _TOLERANCE, what, _compare))
+            exported.append(transformers_models.prove_module(tower, example, graph, spec, _TOLERANCE, what, _compare))
         exported += export_helpers(image, folder, step)
         return [*exported, Exported(folder / "tokenizer.json", None)]
 
@@ -108,13 +108,13 @@ def _load(weights: str) -> tuple[transformers.CLIPModel, Any, Any]:
 
 
 def _image_input(weights: str, processor: Any) -> ImageInput:
-    """The image input as the processor's configuration says."""
+    """The spec of the image input, from the configuration of the processor."""
     size, crop = dict(processor.size), dict(processor.crop_size)
     side = size.get("shortest_edge")
     steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
     if side is None or crop != {"height": side, "width": side} or not all(getattr(processor, each) for each in steps):
         raise ExportError(
-            f"{weights}: expected a processor that resizes the shortest edge, cuts the middle out, rescales and "
+            f"{weights}: expected a processor that resizes the shortest edge, crops the centre, rescales and "
             f"normalises, found size {size}, crop {crop}"
         )
     if int(processor.resample) != _BICUBIC:
@@ -136,7 +136,7 @@ def _image_input(weights: str, processor: Any) -> ImageInput:
 
 
 def _tower(encoder: torch.nn.Module, projection: torch.nn.Module) -> torch.nn.Module:
-    """One tower as it is exported: encode, project, and bring to length one."""
+    """One tower in its exported form: encode, project, and normalise to length one."""
     import torch
 
     class Tower(torch.nn.Module):  # type: ignore[misc]

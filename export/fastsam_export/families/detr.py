@@ -1,32 +1,33 @@
-"""DETR panoptic, through transformers: a detection graph, and a mask head for the queries that count.
+"""Export DETR panoptic, through transformers: a detection graph, and a mask head for the chosen queries.
 
-The mask head's first convolution and its pyramid adapters see the same features for every query. They are linear up to
-there, so what does not depend on the query is computed once, in the detection graph, and the head only adds each
-query's attention to it.
+The first convolution and the pyramid adapters of the mask head see the same features for every query, and are linear.
+The part that does not depend on the query is therefore computed once, in the detection graph, and the head adds the
+attention of each query to it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsam_engine.spec.model_input import FeatureInput
-from fastsam_engine.spec.model_spec import ModelSpec, Output, Parity
+from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported, ExportRequest, Family, register
 from fastsam_export.frameworks import transformers_models
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import ParityRecorder, compare_queries, describe, fp32_sessions, max_abs, synthetic_pictures
+from fastsam_export.parity import compare_queries, describe, fp32_sessions, max_abs, synthetic_pictures
+from fastsam_export.proof import PYTORCH, prove
 
 if TYPE_CHECKING:
     import torch
 
-_STRIDE = 1  # any size: the pyramid is brought to each level's own
-_OUTPUTS = (  # of the detection graph; from `queries` on they are the mask head's inputs
+_STRIDE = 1  # any size: the head resizes to the size of each level of the pyramid
+_OUTPUTS = (  # outputs of the detection graph; from `queries` on they are the inputs of the mask head
     ("class_logits", "query-class-logits"),
     ("boxes", "query-boxes"),  # cx, cy, w, h in 0..1 of the input
     ("queries", "query-features"),
@@ -36,7 +37,7 @@ _OUTPUTS = (  # of the detection graph; from `queries` on they are the mask head
     ("pyramid_1", "mask-pyramid"),
     ("pyramid_2", "mask-pyramid"),
 )
-_KEPT = (1, 7)  # how many queries the head is compared on
+_KEPT = (1, 7)  # numbers of queries on which the head is compared
 _TOLERANCE = {
     "max_rel_class_logit": 1e-3,
     "max_abs_box": 1e-3,
@@ -51,7 +52,7 @@ class DetrFamily(Family):
     """Two graphs of a fixed size."""
 
     name = "detr"
-    packages = ("transformers", "timm", "onnx")  # the published checkpoints have backbones of timm
+    packages = ("transformers", "timm", "onnx")  # the published checkpoints have backbones from timm
 
     def recognises(self, weights: Path) -> bool:
         return transformers_models.has_model_type(weights, "detr")
@@ -98,20 +99,18 @@ class DetrFamily(Family):
         )  # fmt: skip
         write_spec(head_graph, masks)
         step("comparing with PyTorch")
-        parity = _compare(model, batch, graph, head_graph)
-        exported = []
-        for path, each in ((graph, spec), (head_graph, masks)):
-            proven = dataclasses.replace(each, parity=parity)
-            write_spec(path, proven)
-            exported.append(Exported(path, proven))
-        return [*exported, *export_helpers(spec, folder, step)]
+        spec = prove(graph, spec, _TOLERANCE, _comparisons(model, batch, graph, head_graph), PYTORCH)
+        masks = dataclasses.replace(masks, parity=spec.parity)  # both graphs were compared together
+        write_spec(head_graph, masks)
+        return [Exported(graph, spec), Exported(head_graph, masks), *export_helpers(spec, folder, step)]
 
 
-def _compare(model: Any, batch: torch.Tensor, graph: Path, head_graph: Path) -> Parity:
-    """Both graphs against the whole model: all queries' classes and boxes, and the masks of the surest few."""
+def _comparisons(
+    model: Any, batch: torch.Tensor, graph: Path, head_graph: Path
+) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Compare both graphs with the whole model: classes and boxes of all queries, masks of the most confident ones."""
     import torch
 
-    recorder = ParityRecorder(_TOLERANCE)
     sessions, heads = fp32_sessions(graph), fp32_sessions(head_graph)
     for count in (1, len(batch)):  # the batch of the first graph is dynamic
         with torch.inference_mode():
@@ -122,21 +121,21 @@ def _compare(model: Any, batch: torch.Tensor, graph: Path, head_graph: Path) -> 
             max_abs_box = max_abs(boxes, found["boxes"])
             for index in range(count):
                 for kept in _KEPT:
-                    surest = np.sort(np.argsort(logits[index, :, -1])[:kept])  # least sure of "no object"
+                    confident = np.sort(np.argsort(logits[index, :, -1])[:kept])  # lowest logits of "no object"
                     features = {name: found[name][index : index + 1] for name in head.spec.input_names}
-                    features["queries"] = features["queries"][:, surest]
-                    made = head.run(features)["mask_logits"]
-                    figures = compare_queries(
-                        logits[index : index + 1], found["class_logits"][index : index + 1],
-                        masks[index : index + 1, surest], made,
-                    )  # fmt: skip
-                    figures["max_abs_box"] = max_abs_box
-                    recorder.add(f"{len(batch)} drawn pictures on {describe(sessions)}", figures)
-    return recorder.close(graph.name)
+                    features["queries"] = features["queries"][:, confident]
+                    metrics = compare_queries(
+                        logits[index : index + 1],
+                        found["class_logits"][index : index + 1],
+                        masks[index : index + 1, confident],
+                        head.run(features)["mask_logits"],
+                    )
+                    metrics["max_abs_box"] = max_abs_box
+                    yield f"{len(batch)} drawn pictures on {describe(sessions)}", metrics
 
 
 def _detection(model: Any) -> torch.nn.Module:
-    """Pixels to what `_OUTPUTS` names, as `DetrForSegmentation.forward` does it where nothing is padded."""
+    """The detection graph: pixels to `_OUTPUTS`, as in `DetrForSegmentation.forward` without padding."""
     import torch
 
     detr, head, attention = model.detr, model.mask_head, model.bbox_attention
@@ -160,11 +159,11 @@ def _detection(model: Any) -> torch.nn.Module:
             encoded = detr.model.encoder(
                 inputs_embeds=projected.flatten(2).transpose(1, 2), spatial_position_embeddings=positions
             ).last_hidden_state
-            asked = detr.model.query_position_embeddings.weight.unsqueeze(0).expand(batch, -1, -1)
+            query_positions = detr.model.query_position_embeddings.weight.unsqueeze(0).expand(batch, -1, -1)
             queries = detr.model.decoder(
-                inputs_embeds=torch.zeros_like(asked),
+                inputs_embeds=torch.zeros_like(query_positions),
                 spatial_position_embeddings=positions,
-                object_queries_position_embeddings=asked,
+                object_queries_position_embeddings=query_positions,
                 encoder_hidden_states=encoded,
             ).last_hidden_state
             memory = encoded.transpose(1, 2).reshape(batch, width, *maps[-1].shape[-2:])
@@ -180,7 +179,7 @@ def _detection(model: Any) -> torch.nn.Module:
 
 
 def _head(model: Any) -> torch.nn.Module:
-    """Chosen queries and one picture's features to mask logits, as `DetrMaskHeadSmallConv` does it."""
+    """The mask head: chosen queries and features of one picture to mask logits, as in `DetrMaskHeadSmallConv`."""
     import torch
 
     head, attention = model.mask_head, model.bbox_attention
@@ -196,9 +195,9 @@ def _head(model: Any) -> torch.nn.Module:
             self, queries: torch.Tensor, keys: torch.Tensor, mixed: torch.Tensor, *pyramid: torch.Tensor
         ) -> torch.Tensor:
             height, across = keys.shape[-2:]
-            asked = attention.q_proj(queries[0]).reshape(-1, heads, attention.head_dim) * attention.scaling
-            known = keys[0].reshape(heads, attention.head_dim, height * across)
-            weights = torch.matmul(asked.transpose(0, 1), known).transpose(0, 1)  # (K, heads, h * w)
+            projected = attention.q_proj(queries[0]).reshape(-1, heads, attention.head_dim) * attention.scaling
+            flat_keys = keys[0].reshape(heads, attention.head_dim, height * across)
+            weights = torch.matmul(projected.transpose(0, 1), flat_keys).transpose(0, 1)  # (K, heads, h * w)
             weights = weights.flatten(1).softmax(dim=-1).reshape(-1, heads, height, across)
             first = head.conv1
             hidden = torch.nn.functional.conv2d(weights, first.conv.weight[:, width:], padding=1) + mixed

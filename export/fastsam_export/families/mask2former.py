@@ -1,4 +1,4 @@
-"""Mask2Former, through transformers: one graph that gives every query's class and mask logits."""
+"""Export Mask2Former, through transformers: one graph that outputs class and mask logits of every query."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Mask2FormerFamily(Family):
             transformers_models.trace_batched(network, batch[:1], graph, spec)
         step("comparing with PyTorch")
         what = f"{len(batch)} drawn pictures"
-        proven = transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)
+        proven = transformers_models.prove_module(network, batch, graph, spec, _TOLERANCE, what, _compare)
         return [proven, *export_helpers(spec, folder, step)]
 
 
@@ -72,7 +72,7 @@ def _compare(expected: transformers_models.Arrays, found: transformers_models.Ar
 
 
 def _network(model: Any) -> torch.nn.Module:
-    """The model as it is exported: pixels to the last layer's class and mask logits."""
+    """The exported form of the model: pixels to the class and mask logits of the last layer."""
     import torch
 
     class Network(torch.nn.Module):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""SegFormer, through transformers: one graph that gives the logits of every class at a quarter of the size."""
+"""Export SegFormer, through transformers: one graph that outputs logits of every class at a quarter of the size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SegformerFamily(Family):
         transformers_models.trace_batched(network, batch[:1], graph, spec)
         step("comparing with PyTorch")
         what = f"{len(batch)} drawn pictures"
-        proven = transformers_models.prove(network, batch, graph, spec, _TOLERANCE, what, _compare)
+        proven = transformers_models.prove_module(network, batch, graph, spec, _TOLERANCE, what, _compare)
         return [proven, *export_helpers(spec, folder, step)]
 
 

@@ -1,4 +1,4 @@
-"""YOLO26-seg by its end-to-end head: detections that need no NMS, the best 300."""
+"""Export YOLO26-seg with its end-to-end head: the best 300 detections, which need no NMS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMPARED = 50
 
 @register
 class YoloEnd2EndFamily(UltralyticsFamily):
-    """Detections (n, k, 6 + c), k the smaller of 300 and the anchors of the input."""
+    """Detections (n, k, 6 + c), where k is 300 or the number of anchors, if that is smaller."""
 
     name = "yolo-end2end"
     end_to_end = True
@@ -27,9 +27,9 @@ class YoloEnd2EndFamily(UltralyticsFamily):
         return end_to_end_output()
 
     def finish(self, graph: Path) -> None:
-        """Let a small input have fewer detections than 300, as in PyTorch: tracing made the number a constant.
+        """Allow fewer than 300 detections for a small input, as in PyTorch: tracing made the number a constant.
 
-        The number is that of the TopK over anchors; the one over their classes takes the same.
+        It is the number of the TopK over anchors, and of the TopK over their classes.
         """
         import onnx
 
@@ -52,12 +52,12 @@ class YoloEnd2EndFamily(UltralyticsFamily):
         onnx.save(model, str(graph))
 
     def compare(self, expected: Outputs, found: Outputs, classes: int) -> dict[str, float]:
-        """Raw differences, and what a user sees: boxes, classes and masks of the detections that PyTorch is surest of.
+        """Compare raw outputs, and boxes, classes and masks of the detections with the highest scores in PyTorch.
 
-        Scores are compared by rank, where a near tie changes nothing. All else is compared with the detection that is
-        most alike, whatever its rank, so that near ties can't hide or fake a difference.
+        Scores are compared by rank, where a near tie changes nothing. Everything else is compared with the most similar
+        detection of any rank, so that near ties can't hide or fake a difference.
         """
-        figures = {
+        metrics = {
             "max_abs_score": max_abs(expected[0][..., 4], found[0][..., 4]),
             "max_abs_box_px": 0.0,
             "max_abs_prototype": max_abs(expected[1], found[1]),
@@ -67,24 +67,24 @@ class YoloEnd2EndFamily(UltralyticsFamily):
         }
         for index in range(len(expected[0])):
             a = expected[0][index, :_COMPARED]
-            b = found[0][index][_most_alike(a, found[0][index])]
-            boxes = (a[:, 2:4] - a[:, :2]).min(axis=1) > 1  # the rest are no segments: nothing keeps the sides apart
+            b = found[0][index][_most_similar(a, found[0][index])]
+            boxes = (a[:, 2:4] - a[:, :2]).min(axis=1) > 1  # thinner boxes are no segments, and their IoU means nothing
             ious = box_ious(a[boxes, :4], b[boxes, :4])
-            figures["max_abs_box_px"] = max(figures["max_abs_box_px"], max_abs(a[:, :4], b[:, :4]))
-            seen = {
+            metrics["max_abs_box_px"] = max(metrics["max_abs_box_px"], max_abs(a[:, :4], b[:, :4]))
+            measured = {
                 "min_class_agreement": float((a[:, 5] == b[:, 5]).mean()),
                 "min_box_iou": float(ious.min(initial=1.0)),
                 "min_mask_iou": min_mask_iou(a[:, 6:], b[:, 6:], expected[1][index], found[1][index]),
             }
-            figures |= {name: min(figures[name], figure) for name, figure in seen.items()}
-        return figures
+            metrics |= {name: min(metrics[name], metric) for name, metric in measured.items()}
+        return metrics
 
 
-def _most_alike(wanted: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.intp]:
-    """For each detection (n, 6 + c) the index of the one in (k, 6 + c) that differs least.
+def _most_similar(wanted: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Index of the most similar of the found detections (k, 6 + c) for each of the wanted (n, 6 + c).
 
-    One anchor may be there under several classes: the class counts, but less than another anchor's box would.
+    An anchor may occur with several classes: a different class counts, but less than the box of another anchor.
     """
-    apart = np.abs(wanted[:, None] - there[None])
-    apart[..., 5] = apart[..., 5] > 0
-    return np.asarray(apart.max(axis=2).argmin(axis=1))
+    difference = np.abs(wanted[:, None] - found[None])
+    difference[..., 5] = difference[..., 5] > 0
+    return np.asarray(difference.max(axis=2).argmin(axis=1))

@@ -1,4 +1,4 @@
-"""YOLOv8-seg, YOLO11-seg and FastSAM: raw predictions of every anchor, which need NMS."""
+"""Export YOLOv8-seg, YOLO11-seg and FastSAM: raw predictions of every anchor, which need NMS."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class YoloSegFamily(UltralyticsFamily):
         return detections_output(classes)
 
     def compare(self, expected: Outputs, found: Outputs, classes: int) -> dict[str, float]:
-        """Raw differences, and what a user sees: boxes, classes and masks at the anchors that PyTorch is surest of.
+        """Compare raw outputs, and boxes, classes and masks of the anchors with the highest scores in PyTorch.
 
         The anchors are chosen by PyTorch's scores alone, so that near ties in NMS can't hide or fake a difference.
         """
         end = 4 + classes
-        figures = {
+        metrics = {
             "max_abs_score": max_abs(expected[0][:, 4:end], found[0][:, 4:end]),
             "max_abs_box_px": max_abs(expected[0][:, :4], found[0][:, :4]),
             "max_abs_prototype": max_abs(expected[1], found[1]),
@@ -42,13 +42,13 @@ class YoloSegFamily(UltralyticsFamily):
             scores = expected[0][index, 4:end].max(axis=0)
             anchors = np.argsort(-scores)[:_COMPARED]
             a, b = expected[0][index][:, anchors].T, found[0][index][:, anchors].T
-            seen = {
+            measured = {
                 "min_class_agreement": float((a[:, 4:end].argmax(axis=1) == b[:, 4:end].argmax(axis=1)).mean()),
                 "min_box_iou": float(box_ious(_corners(a), _corners(b)).min()),
                 "min_mask_iou": min_mask_iou(a[:, end:], b[:, end:], expected[1][index], found[1][index]),
             }
-            figures |= {name: min(figures[name], figure) for name, figure in seen.items()}
-        return figures
+            metrics |= {name: min(metrics[name], metric) for name, metric in measured.items()}
+        return metrics
 
 
 def _corners(detections: NDArray[np.float32]) -> NDArray[np.float32]:

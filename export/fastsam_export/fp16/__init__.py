@@ -1,1 +1,1 @@
-"""Half precision in the graph: conversion, the parts that stay fp32, and the comparison with fp32."""
+"""Convert exported graphs to fp16, and compare them with their fp32 graphs."""

@@ -1,4 +1,4 @@
-"""What a user sees of a graph in fp16 and in fp32, by what its outputs mean, and how far apart it may be."""
+"""Metrics and bounds for an fp16 graph compared with its fp32 graph, by the meaning of its outputs."""
 
 from __future__ import annotations
 
@@ -21,63 +21,63 @@ _YOLO = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
-    """The bounds of an output's figures, and how the figures of a pair of arrays (fp32, fp16) are taken."""
+class _OutputMetrics:
+    """Bounds of the metrics of an output, and the function that measures them on a pair of arrays (fp32, fp16)."""
 
     bounds: Mapping[str, float]
-    figures: Callable[[Array, Array], Mapping[str, float]]
+    measure: Callable[[Array, Array], Mapping[str, float]]
 
 
 def _class_agreement(axis: int) -> Callable[[Array, Array], Mapping[str, float]]:
     return lambda a, b: {"min_class_agreement": float((a.argmax(axis=axis) == b.argmax(axis=axis)).mean())}
 
 
-_MEANINGS = {
-    "embedding": _Meaning({"min_cosine": 0.999}, lambda a, b: {"min_cosine": min_cosine(a, b)}),
-    "class-logits": _Meaning({"min_class_agreement": 0.99}, _class_agreement(1)),
-    "query-class-logits": _Meaning({"min_class_agreement": 0.99}, _class_agreement(2)),
-    "query-boxes": _Meaning({"max_abs_box": 1e-2}, lambda a, b: {"max_abs_box": max_abs(a, b)}),
-    "query-mask-logits": _Meaning(
+_BY_MEANING = {
+    "embedding": _OutputMetrics({"min_cosine": 0.999}, lambda a, b: {"min_cosine": min_cosine(a, b)}),
+    "class-logits": _OutputMetrics({"min_class_agreement": 0.99}, _class_agreement(1)),
+    "query-class-logits": _OutputMetrics({"min_class_agreement": 0.99}, _class_agreement(2)),
+    "query-boxes": _OutputMetrics({"max_abs_box": 1e-2}, lambda a, b: {"max_abs_box": max_abs(a, b)}),
+    "query-mask-logits": _OutputMetrics(
         {"min_mask_agreement": 0.99}, lambda a, b: {"min_mask_agreement": float(((a > 0) == (b > 0)).mean())}
     ),
 }
-_FEATURES = _Meaning({"max_rel_features": 5e-2}, lambda a, b: {"max_rel_features": max_rel(a, b)})
-_OF_FEATURES = ("query-features", "attention-keys", "mask-features", "mask-pyramid")
+_FEATURES = _OutputMetrics({"max_rel_features": 5e-2}, lambda a, b: {"max_rel_features": max_rel(a, b)})
+_FEATURE_MEANINGS = ("query-features", "attention-keys", "mask-features", "mask-pyramid")
 
 
-def tolerance(spec: ModelSpec) -> dict[str, float]:
-    """The bounds of the figures that `agreement` gives for a graph.
+def bounds(spec: ModelSpec) -> dict[str, float]:
+    """The bounds of the metrics that `compare` measures.
 
     Raises:
-        ExportError: It has an output of which nothing is known.
+        ExportError: The graph has an output that can't be compared.
     """
     if _ultralytics(spec):
         return dict(_YOLO)
-    return {name: bound for output in spec.outputs for name, bound in _meaning(output.meaning).bounds.items()}
+    return {name: bound for output in spec.outputs for name, bound in _metrics(output.meaning).bounds.items()}
 
 
-def agreement(spec: ModelSpec, expected: Mapping[str, Array], found: Mapping[str, Array]) -> dict[str, float]:
-    """The figures of one comparison of a graph in fp32 (expected) and in fp16 (found)."""
+def compare(spec: ModelSpec, expected: Mapping[str, Array], found: Mapping[str, Array]) -> dict[str, float]:
+    """Measure how well the outputs in fp32 (`expected`) and in fp16 (`found`) agree, for one set of inputs."""
     if family := _ultralytics(spec):
         detections, prototypes = (output.name for output in spec.outputs)
-        figures = family.compare(
+        metrics = family.compare(
             (expected[detections], expected[prototypes]), (found[detections], found[prototypes]), len(spec.class_names)
         )
-        return {name: figures[name] for name in _YOLO}
-    taken: dict[str, float] = {}
+        return {name: metrics[name] for name in _YOLO}
+    worst: dict[str, float] = {}
     for output in spec.outputs:
-        for name, figure in _meaning(output.meaning).figures(expected[output.name], found[output.name]).items():
+        for name, metric in _metrics(output.meaning).measure(expected[output.name], found[output.name]).items():
             worse = max if name.startswith("max_") else min
-            taken[name] = worse(taken.get(name, figure), figure)
-    return taken
+            worst[name] = worse(worst.get(name, metric), metric)
+    return worst
 
 
-def _meaning(meaning: str) -> _Meaning:
-    if meaning in _OF_FEATURES:
+def _metrics(meaning: str) -> _OutputMetrics:
+    if meaning in _FEATURE_MEANINGS:
         return _FEATURES
-    if meaning not in _MEANINGS:
+    if meaning not in _BY_MEANING:
         raise ExportError(f"fp16: expected outputs that can be compared, found {meaning!r}")
-    return _MEANINGS[meaning]
+    return _BY_MEANING[meaning]
 
 
 def _ultralytics(spec: ModelSpec) -> UltralyticsFamily | None:

@@ -1,4 +1,4 @@
-"""halve: proven fp32 graphs to fp16, each compared with its fp32 self before it takes its place."""
+"""Convert proven fp32 graphs to fp16, and prove each against its fp32 graph."""
 
 from __future__ import annotations
 
@@ -8,142 +8,127 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_export.errors import ExportError, NotFiniteError
+from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported
-from fastsam_export.fp16.agreement import agreement, tolerance
+from fastsam_export.fp16.agreement import bounds, compare
 from fastsam_export.fp16.fp32_islands import peaks
-from fastsam_export.fp16.graph import simple, to_half
+from fastsam_export.fp16.graph_conversion import flatten, to_fp16
 from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import TEXTS, ParityRecorder, synthetic_pictures
+from fastsam_export.parity import TEXTS, synthetic_pictures
+from fastsam_export.proof import check_finite, prove_against_fp32, run_on_cpu
 
-_QUERIES = (1, 7)  # how many queries a graph of chosen queries is compared on
+_QUERIES = (1, 7)  # numbers of queries on which a graph of chosen queries is compared
 
-Answers = list[dict[str, Array]]
+Arrays = list[dict[str, Array]]
+"""Arrays by name, of several runs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Compared:
-    """Inputs for one graph, and what it makes of them in both precisions; fp16 inputs come from fp16 graphs."""
+    """A graph that was compared: its inputs and outputs in both precisions. fp16 inputs come from fp16 graphs."""
 
     what: str
-    inputs: Answers
-    inputs_fp16: Answers
-    expected: Answers
-    found: Answers
+    inputs: Arrays
+    inputs_fp16: Arrays
+    expected: Arrays
+    found: Arrays
 
 
-def halve(made: Sequence[Exported], step: Callable[[str], None]) -> list[Exported]:
-    """Convert the graphs of an export to fp16, in place, and prove each against the fp32 graph.
+def convert_to_fp16(files: Sequence[Exported], step: Callable[[str], None]) -> list[Exported]:
+    """Convert the graphs of an export to fp16, in place, and prove each against its fp32 graph.
 
-    Graphs keep their names, inputs and outputs. A graph that takes what another gives comes after it.
+    Graphs keep their names, inputs and outputs.
 
     Args:
-        made: The files of one model, in fp32.
-        step: Told, in a few words, what begins.
+        files: The files of one model, in fp32. A graph comes after the graph whose outputs it takes.
+        step: Called with a short description when a step begins.
 
     Raises:
         ExportError: A graph can't be converted.
-        ParityError: A graph in fp16 gives something else, or numbers that are not finite.
+        ParityError: An fp16 graph computes something else, or numbers that are not finite.
     """
     import onnx
 
-    halved: list[Exported] = []
+    converted: list[Exported] = []
     done: list[_Compared] = []
-    for each in made:
-        if each.spec is None or isinstance(
-            each.spec.input, ArraysInput
-        ):  # no graph, or one that prepares others' inputs
-            halved.append(each)
+    for file in files:
+        if file.spec is None or isinstance(file.spec.input, ArraysInput):  # not a graph, or a helper graph
+            converted.append(file)
             continue
-        path, spec = each.path, dataclasses.replace(each.spec, precision="fp16", parity=None)
+        path, spec = file.path, dataclasses.replace(file.spec, precision="fp16", parity=None)
         step(f"measuring {path.name}")
-        what, inputs, inputs_fp16 = _inputs(path, each.spec, done)
-        expected = _answers(path, inputs)
-        model = simple(onnx.load(str(path)))
+        what, inputs, inputs_fp16 = _inputs(path, file.spec, done)
+        expected = run_on_cpu(path, inputs)
+        model = flatten(onnx.load(str(path)))
         step(f"converting {path.name} to fp16")
-        onnx.save(to_half(model, peaks(model, inputs)), str(path))
+        onnx.save(to_fp16(model, peaks(model, inputs)), str(path))
         write_spec(path, spec)
         step(f"comparing {path.name} with fp32")
-        done.append(_Compared(what, inputs, inputs_fp16, expected, _answers(path, inputs_fp16)))
-        spec = _proven(path, spec, done[-1])
-        halved.append(Exported(path, spec))
-    return halved
+        found = run_on_cpu(path, inputs_fp16)
+        check_finite(path, found, what)
+        metrics = [compare(spec, *pair) for pair in zip(expected, found, strict=True)]
+        proven = prove_against_fp32(path, spec, bounds(spec), f"{what} on onnxruntime", metrics)
+        done.append(_Compared(what, inputs, inputs_fp16, expected, found))
+        converted.append(Exported(path, proven))
+    return converted
 
 
-def _proven(path: Path, spec: ModelSpec, compared: _Compared) -> ModelSpec:
-    recorder = ParityRecorder(tolerance(spec))
-    what = f"{compared.what} on onnxruntime, against the fp32 graph, which was compared with PyTorch"
-    for expected, found in zip(compared.expected, compared.found, strict=True):
-        for name, array in found.items():
-            if wrong := int((~np.isfinite(array)).sum()):
-                raise NotFiniteError(path.name, name, wrong, compared.what)
-        recorder.add(what, agreement(spec, expected, found))
-    proven = dataclasses.replace(spec, parity=recorder.close(path.name, "the fp32 graph"))
-    write_spec(path, proven)
-    return proven
-
-
-def _answers(path: Path, inputs: Answers) -> Answers:
-    session = open_session(path, backend="onnxruntime", device="cpu")
-    return [session.run(each) for each in inputs]
-
-
-def _inputs(path: Path, spec: ModelSpec, done: Sequence[_Compared]) -> tuple[str, Answers, Answers]:
-    """What to run a graph on, in words and as arrays, for fp32 and for fp16."""
+def _inputs(path: Path, spec: ModelSpec, done: Sequence[_Compared]) -> tuple[str, Arrays, Arrays]:
+    """The inputs to compare a graph on: a description, and the arrays for fp32 and for fp16."""
     if isinstance(spec.input, FeatureInput):
-        giving = next(each for each in done if set(spec.input.names) <= each.expected[0].keys())
-        inputs, inputs_fp16 = _features(spec.input, giving)
-        return f"{' and '.join(map(str, _QUERIES))} queries on {giving.what}", inputs, inputs_fp16
+        source = next(each for each in done if set(spec.input.names) <= each.expected[0].keys())
+        inputs, inputs_fp16 = _features(spec.input, source)
+        return f"{' and '.join(map(str, _QUERIES))} queries on {source.what}", inputs, inputs_fp16
     if isinstance(spec.input, TokenInput):
         inputs = [{spec.input.name: _tokens(spec.input, path.parent / "tokenizer.json")}]
         return f"{len(TEXTS)} texts", inputs, inputs
     if not isinstance(spec.input, ImageInput):
         raise ExportError(f"fp16: expected a graph that takes pictures, texts or features, found {path.name}")
-    inputs = [{spec.input.name: each} for each in _pictures(spec.input)]
-    sizes = " and ".join(f"{h} x {w}" for h, w in (each[spec.input.name].shape[2:] for each in inputs))
+    inputs = [{spec.input.name: batch} for batch in _pictures(spec.input)]
+    sizes = " and ".join(f"{h} x {w}" for h, w in (arrays[spec.input.name].shape[2:] for arrays in inputs))
     return f"2 drawn pictures at {sizes}", inputs, inputs
 
 
 def _pictures(image: ImageInput) -> list[Array]:
-    """Drawn pictures as the graph takes them, (2, 3, h, w): at its size, and at a wide one where it takes any."""
+    """Drawn pictures as inputs (2, 3, h, w): at the default size, and at a wide one if the graph has several."""
     sizes = [(image.height, image.width)]
     if image.size_multiple is not None:
         wide = -(-image.height * 3 // 5 // image.size_multiple) * image.size_multiple
         sizes = sorted({*sizes, (wide, image.width)})
     mean, std = np.array(image.mean), np.array(image.std)
     batches = (np.stack(synthetic_pictures(2, *size)) for size in sizes)
-    return [((each * image.scale - mean) / std).astype(np.float32).transpose(0, 3, 1, 2).copy() for each in batches]
+    return [((batch * image.scale - mean) / std).astype(np.float32).transpose(0, 3, 1, 2).copy() for batch in batches]
 
 
 def _tokens(tokens: TokenInput, tokenizer: Path) -> Array:
     """Token ids of a few texts (n, length)."""
     from tokenizers import Tokenizer
 
-    made = Tokenizer.from_file(str(tokenizer))
-    made.enable_truncation(tokens.length)
-    made.enable_padding(pad_id=tokens.pad_id, length=tokens.length)
-    return np.array([each.ids for each in made.encode_batch(list(TEXTS))], np.int64)
+    loaded = Tokenizer.from_file(str(tokenizer))
+    loaded.enable_truncation(tokens.length)
+    loaded.enable_padding(pad_id=tokens.pad_id, length=tokens.length)
+    return np.array([encoding.ids for encoding in loaded.encode_batch(list(TEXTS))], np.int64)
 
 
-def _features(features: FeatureInput, giving: _Compared) -> tuple[Answers, Answers]:
-    """The outputs of the graph that gives the features, one picture at a time, for the queries it is surest of."""
-    pair: tuple[Answers, Answers] = [], []
+def _features(features: FeatureInput, source: _Compared) -> tuple[Arrays, Arrays]:
+    """Features from the outputs of another graph, for its most confident queries, one picture per run."""
+    inputs: Arrays = []
+    inputs_fp16: Arrays = []
     queries = features.names[0]
-    for expected, found in zip(giving.expected, giving.found, strict=True):
+    for expected, found in zip(source.expected, source.found, strict=True):
         for index in range(len(expected[queries])):
-            surest = np.argsort(_nothing(expected)[index])
+            most_confident = np.argsort(_no_object(expected)[index])
             for count in _QUERIES:
-                for answers, all_given in zip(pair, (expected, found), strict=True):
-                    given = {name: all_given[name][index : index + 1] for name in features.names}
-                    given[queries] = given[queries][:, np.sort(surest[:count])]
-                    answers.append(given)
-    return pair
+                for runs, outputs in ((inputs, expected), (inputs_fp16, found)):
+                    arrays = {name: outputs[name][index : index + 1] for name in features.names}
+                    arrays[queries] = arrays[queries][:, np.sort(most_confident[:count])]
+                    runs.append(arrays)
+    return inputs, inputs_fp16
 
 
-def _nothing(given: Mapping[str, Array]) -> Array:
-    """How sure each query (n, q) is that it shows nothing: the last class."""
-    return np.asarray(given["class_logits"][..., -1])
+def _no_object(outputs: Mapping[str, Array]) -> Array:
+    """The logit of "no object", the last class, of each query: (n, q)."""
+    return np.asarray(outputs["class_logits"][..., -1])

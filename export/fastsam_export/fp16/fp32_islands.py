@@ -1,4 +1,4 @@
-"""Which nodes of a graph stay in fp32 when the rest becomes fp16, and what a run of the graph says about that."""
+"""Choose the nodes of a graph that stay in fp32 when the others become fp16, by their type and by measurement."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import onnx
 
 LARGEST = 1e4
-"""Magnitude that a number may reach in fp16 (which ends at 65504): leaves room for pictures that were not measured."""
-_SMALLEST = 6.2e-5  # below it fp16 loses digits: epsilons become something else, or zero
-_CONSTANT = 1024  # elements; what is computed from no larger constants is cheap, and is left in fp32
-_BINS = 64  # weights; a convolution of no more is arithmetic (YOLO's box from its bins), not a layer
+"""Largest magnitude allowed in fp16. fp16 ends at 65504, which leaves room for pictures that were not measured."""
+_SMALLEST = 6.2e-5  # smaller numbers lose digits in fp16: an epsilon changes, or becomes zero
+_CONSTANT = 1024  # elements; computing with constants up to this size is cheap, and stays in fp32
+_BINS = 64  # weights; a convolution with no more than these is arithmetic (YOLO's box from its bins), not a layer
 
 _NORMALISATIONS = {
     "LayerNormalization", "GroupNormalization", "InstanceNormalization", "LpNormalization", "RMSNormalization",
@@ -41,9 +41,9 @@ _TAIL = _POINTWISE | (_CHAINS - {"GridSample"}) | {"TopK", "ArgMax", "ArgMin", "
 
 
 def peaks(model: onnx.ModelProto, feeds: Iterable[Mapping[str, NDArray[Any]]]) -> dict[str, float]:
-    """Largest magnitude of each float tensor of a graph over some inputs, on ONNX Runtime's processor provider.
+    """Largest magnitude of each float tensor of a graph over some inputs, measured by ONNX Runtime on the CPU.
 
-    Infinite where a number was infinite or NaN. The graph reduces its own tensors, so that only scalars leave it.
+    It is infinite if a number was infinite or NaN. The graph itself reduces its tensors, so its outputs are scalars.
     """
     import onnx
     import onnxruntime
@@ -70,10 +70,10 @@ def peaks(model: onnx.ModelProto, feeds: Iterable[Mapping[str, NDArray[Any]]]) -
 
 
 def float_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element type of every tensor of a graph, inferred.
+    """Infer the element type of every tensor of a graph.
 
     Raises:
-        ExportError: One can't be told.
+        ExportError: The type of a tensor is unknown.
     """
     import onnx
 
@@ -91,14 +91,18 @@ def float_types(model: onnx.ModelProto) -> dict[str, int]:
 def islands(model: onnx.ModelProto, magnitudes: Mapping[str, float]) -> set[int]:
     """Indices of the nodes that stay in fp32.
 
-    They are: by type, the reductions, normalisations, softmaxes and powers, and what joins two of them (a layer
-    normalisation written out); by measurement, what takes or gives numbers beyond fp16's safe range; what is computed
-    from sizes and constants alone (anchors, positions); and what lies between the last weights and an output or a
-    sampling grid, where coordinates of hundreds of pixels need their digits.
+    These nodes are:
+
+    - by type: reductions, normalisations, softmaxes and powers, and pointwise nodes between two of them (a layer
+      normalisation that is written out as several nodes);
+    - by measurement: nodes with inputs or outputs beyond the safe range of fp16;
+    - nodes that depend on sizes and constants only (anchors, positions);
+    - nodes between the last weights and an output or a sampling grid: coordinates of hundreds of pixels need more
+      digits than fp16 has.
 
     Args:
         model: A graph whose constants are all initializers.
-        magnitudes: Name to largest magnitude of the float tensors, as `peaks` gives it.
+        magnitudes: Largest magnitude of each float tensor by name, from `peaks`.
     """
     import onnx
 
@@ -138,14 +142,14 @@ def islands(model: onnx.ModelProto, magnitudes: Mapping[str, float]) -> set[int]
     ahead = walk.forth([name for i in joins for name in nodes[i].output], is_pointwise)
     behind = walk.back([name for i in joins for name in nodes[i].input], is_pointwise)
     kept |= ahead & behind
-    for i, node in enumerate(nodes):  # a division by what was reduced
+    for i, node in enumerate(nodes):  # a division by the result of a reduction
         if node.op_type == "Div" and walk.maker.get(node.input[1]) in kept:
             kept.add(i)
     return kept
 
 
 class _Walk:
-    """Walks along a graph's edges."""
+    """Walks along the edges of a graph."""
 
     def __init__(self, nodes: list[onnx.NodeProto]) -> None:
         self._nodes = nodes
@@ -156,7 +160,7 @@ class _Walk:
                 self._takers.setdefault(name, []).append(i)
 
     def back(self, names: Iterable[str], passes: Callable[[int], bool]) -> set[int]:
-        """The nodes that lead to some tensors, through nodes that pass only."""
+        """The nodes from which tensors are computed, as far as an unbroken chain of passing nodes reaches."""
         found: set[int] = set()
         waiting = [name for name in names if name in self.maker]
         while waiting:
@@ -167,7 +171,7 @@ class _Walk:
         return found
 
     def forth(self, names: Iterable[str], passes: Callable[[int], bool]) -> set[int]:
-        """The nodes that some tensors lead to, through nodes that pass only."""
+        """The nodes that are computed from tensors, as far as an unbroken chain of passing nodes reaches."""
         found: set[int] = set()
         waiting = [i for name in names for i in self._takers.get(name, [])]
         while waiting:

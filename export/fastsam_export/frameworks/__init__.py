@@ -1,1 +1,1 @@
-"""Models of ultralytics and transformers, loaded and made traceable."""
+"""Load models of ultralytics and transformers, and trace them."""

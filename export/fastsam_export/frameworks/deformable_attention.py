@@ -1,8 +1,9 @@
-"""Multi-scale deformable attention as a graph that runtimes execute well: Deformable DETR, arXiv 2010.04159, eq. 3.
+"""Multi-scale deformable attention in a form that runtimes execute fast: Deformable DETR, arXiv 2010.04159, eq. 3.
 
-The usual form in PyTorch samples every point of every level, stacks the samples and reduces them. Traced, the stack and
-the reduction of rows of a dozen are the slowest operators of Mask2Former's graph in OpenVINO. Here each point of each
-level is sampled for itself and added to the sum, which runtimes fuse with the product: the same sum in another order.
+The usual implementation in PyTorch samples every point of every level, stacks the samples and sums them. In the traced
+graph of Mask2Former the stack and the sum over a dozen elements are the slowest operators in OpenVINO. Here the samples
+of each point and level are added to the sum one by one, which runtimes fuse with the product. The result is the same
+sum in another order.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-_NAME = "multi_scale_deformable_attention"  # of the function in transformers' modules
+_NAME = "multi_scale_deformable_attention"  # name of the function in the modules of transformers
 
 
 @contextmanager
 def unstacked(model: torch.nn.Module) -> Iterator[None]:
-    """Within, a model of transformers, and others of its module, attend as `attend` does where they call a function."""
+    """Replace the attention function in the transformers module of a model by `attend`, within a `with` block."""
     module = sys.modules[type(model).__module__]
     theirs = getattr(module, _NAME, None)
     if theirs is None:
@@ -36,11 +37,11 @@ def unstacked(model: torch.nn.Module) -> Iterator[None]:
 def attend(
     value: torch.Tensor, shapes: Sequence[tuple[int, int]], locations: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Sum the values at some points of every level, weighted.
+    """Compute the weighted sum of the values at the points of every level.
 
     Args:
         value: (batch, cells of all levels, heads, width).
-        shapes: Height and width of each level, in the order of the cells.
+        shapes: (height, width) of each level, in the order of the cells.
         locations: (batch, queries, heads, levels, points, 2), x and y, 0 to 1 from edge to edge of a level.
         weights: (batch, queries, heads, levels, points).
 

@@ -1,11 +1,10 @@
-"""What exports through transformers share: loading, preprocessing as the processor does it, tracing, proof."""
+"""Load, preprocess for, trace and prove models of transformers."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +18,20 @@ from fastsam_engine.store.home_folder import expand_user
 from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.family import Exported
 from fastsam_export.onnx_file import sha256, versions, write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
+from fastsam_export.parity import describe, fp32_sessions
+from fastsam_export.proof import PYTORCH, prove
 
 if TYPE_CHECKING:
     import torch
 
 _OPSET = 18
-_INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # PIL.Image.Resampling, as processors say it
+_INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # by value of PIL.Image.Resampling
 Arrays = tuple[NDArray[np.float32], ...]
-_ASPECT = 4 / 3  # of a graph's default size where the processor keeps each picture's own
+_ASPECT = 4 / 3  # aspect ratio of a graph's default size if the processor keeps that of each picture
 
 
 def has_model_type(weights: Path, model_type: str) -> bool:
-    """Whether a local folder holds a transformers model of a type."""
+    """Whether a local folder contains a transformers model of this type."""
     config = weights / "config.json"
     return config.is_file() and json.loads(config.read_text()).get("model_type") == model_type
 
@@ -40,8 +40,8 @@ def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any
     """Model (fp32, eval) and processor of a hub id or local folder.
 
     Raises:
-        WeightsNotFoundError: They are not there, or can't be read.
-        ExportError: The checkpoint was trained for something else, so that weights would be missing.
+        WeightsNotFoundError: The weights do not exist, or can't be read.
+        ExportError: The checkpoint was trained for another task, so that weights would be missing.
     """
     import transformers
     from transformers.utils import logging
@@ -53,7 +53,7 @@ def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any
         if model_class not in found:
             raise ExportError(
                 f"{weights}: expected a checkpoint of {model_class}, found {', '.join(found) or 'none named'}; "
-                "its weights do not hold what segmentation needs"
+                "it has no weights for segmentation"
             )
         model = getattr(transformers, model_class).from_pretrained(weights)
         processor = getattr(transformers, processor_class).from_pretrained(weights)
@@ -63,38 +63,39 @@ def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any
 
 
 def source(weights: str, licence: str) -> Source:
-    """Where a hub id or local folder comes from."""
+    """The source of a hub id or local folder, for the spec."""
     origin = expand_user(weights)
     local = origin.exists()
     return Source(origin.name if local else weights, sha256(origin) if local else "", versions("transformers"), licence)
 
 
-def frame_size(processor: Any, asked: tuple[int, int] | None, multiple: int) -> tuple[int, int]:
-    """The size that a graph is made for, (height, width) px: as asked for, or the processor's own.
+def frame_size(processor: Any, requested: tuple[int, int] | None, multiple: int) -> tuple[int, int]:
+    """The input size of a graph, (height, width) px: the requested one, or that of the processor.
 
-    A processor that keeps the aspect ratio is given a 4:3 picture, as COCO's are.
+    If the processor keeps the aspect ratio, the size is that of a 4:3 picture, as most of COCO's are.
 
     Raises:
-        ExportError: The architecture can't take the size.
+        ExportError: The architecture does not support the size.
     """
-    if asked is None:
+    height, width = requested or (0, 0)
+    if requested is None:
         size = dict(processor.size)
         if size.get("height"):
-            asked = int(size["height"]), int(size["width"])
+            height, width = int(size["height"]), int(size["width"])
         else:
-            short = int(size["shortest_edge"])
-            asked = short, min(int(short * _ASPECT), int(size.get("longest_edge") or short * _ASPECT))
-        asked = asked[0] // multiple * multiple, asked[1] // multiple * multiple
-    if min(asked) < 64 or asked[0] % multiple or asked[1] % multiple:
-        raise ExportError(f"imgsz: expected 64 px or more in multiples of {multiple} px, found {asked[0]} x {asked[1]}")
-    return asked
+            height = int(size["shortest_edge"])
+            width = min(int(height * _ASPECT), int(size.get("longest_edge") or height * _ASPECT))
+        height, width = height // multiple * multiple, width // multiple * multiple
+    if min(height, width) < 64 or height % multiple or width % multiple:
+        raise ExportError(f"imgsz: expected 64 px or more in multiples of {multiple} px, found {height} x {width}")
+    return height, width
 
 
 def frame_input(weights: str, processor: Any, size: tuple[int, int]) -> ImageInput:
-    """The input of a graph of one size: frames are stretched to it, and normalised as the processor says.
+    """The spec of an input of one size: frames are stretched to it, and normalised as by the processor.
 
     Raises:
-        ExportError: The processor does something else.
+        ExportError: The processor prepares pictures in another way.
     """
     steps = ("do_resize", "do_rescale", "do_normalize")
     if not all(getattr(processor, each) for each in steps):
@@ -118,18 +119,18 @@ def frame_input(weights: str, processor: Any, size: tuple[int, int]) -> ImageInp
 
 
 def pixels(processor: Any, pictures: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> torch.Tensor:
-    """What the processor makes of RGB pictures (h, w, 3): (n, 3, height, width) float32."""
-    made: torch.Tensor = processor(
+    """Preprocess RGB pictures (h, w, 3) by the processor: (n, 3, height, width) float32."""
+    values: torch.Tensor = processor(
         images=list(pictures),
         size={"height": size[0], "width": size[1]},
         input_data_format="channels_last",
         return_tensors="pt",
     )["pixel_values"]
-    return made
+    return values
 
 
 def class_names(config: Any) -> tuple[str, ...]:
-    """Class id to name, in order; ids that the model leaves out get a name of their own."""
+    """Class names in the order of ids; ids without a name are called `class N`."""
     names: Mapping[int, str] = {int(key): str(name) for key, name in config.id2label.items()}
     return tuple(names.get(i, f"class {i}") for i in range(max(names) + 1))
 
@@ -146,7 +147,7 @@ def trace(
     import torch
 
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the tracer warns of shape checks that are constant here; parity is the proof
+        warnings.simplefilter("ignore")  # the tracer warns of shape checks, which are constant here; parity proves that
         torch.onnx.export(
             module,
             examples,
@@ -160,14 +161,14 @@ def trace(
 
 
 def trace_batched(module: torch.nn.Module, example: torch.Tensor, path: Path, spec: ModelSpec) -> None:
-    """Trace a module of one input into an ONNX file whose batch is dynamic, and write its spec into it."""
+    """Trace a module with one input into an ONNX file with a dynamic batch, and write its spec into the file."""
     outputs = [output.name for output in spec.outputs]
     axes = {name: {0: "batch"} for name in (*spec.input_names, *outputs)}
     trace(module, (example,), path, spec.input_names, outputs, axes)
     write_spec(path, spec)
 
 
-def prove(
+def prove_module(
     module: torch.nn.Module,
     batch: torch.Tensor,
     path: Path,
@@ -176,31 +177,32 @@ def prove(
     what: str,
     compare: Callable[[Arrays, Arrays], Mapping[str, float]],
 ) -> Exported:
-    """Compare a graph of one input with its module, for one item and for all of a batch, and record it in the file.
+    """Compare a graph with one input with its module, for a batch of one and a full batch, and record the proof.
 
     Args:
-        module: Gives the outputs of `spec`, a tensor or a tuple.
+        module: Returns the outputs of `spec`, as a tensor or a tuple.
         batch: Inputs (n, ...).
         path, spec: The graph.
-        tolerance: Bounds by figure.
-        what: The inputs, in words.
-        compare: The figures of the module's outputs and the graph's, both in the order of `spec`.
+        tolerance: Metric name to bound.
+        what: Description of the inputs.
+        compare: Computes the metrics from the outputs of the module and of the graph, both in the order of `spec`.
 
     Raises:
-        ParityError: A figure is out of its bound.
+        ParityError: A metric is beyond its bound.
     """
     import torch
 
-    recorder = ParityRecorder(tolerance)
     sessions = fp32_sessions(path)
-    for count in (1, len(batch)):  # the batch is dynamic
-        with torch.inference_mode():
-            answer = module(batch[:count])
-        expected = tuple(each.numpy() for each in (answer if isinstance(answer, tuple) else (answer,)))
-        for session in sessions:
-            found = session.run({spec.input_names[0]: batch[:count].numpy()})
-            figures = compare(expected, tuple(found[output.name] for output in spec.outputs))
-            recorder.add(f"{what} on {describe(sessions)}", figures)
-    proven = dataclasses.replace(spec, parity=recorder.close(path.name))
-    write_spec(path, proven)
+
+    def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:
+        for count in (1, len(batch)):  # the batch is dynamic
+            with torch.inference_mode():
+                answer = module(batch[:count])
+            expected = tuple(each.numpy() for each in (answer if isinstance(answer, tuple) else (answer,)))
+            for session in sessions:
+                outputs = session.run({spec.input_names[0]: batch[:count].numpy()})
+                metrics = compare(expected, tuple(outputs[output.name] for output in spec.outputs))
+                yield f"{what} on {describe(sessions)}", metrics
+
+    proven = prove(path, spec, tolerance, comparisons(), PYTORCH)
     return Exported(path, proven)

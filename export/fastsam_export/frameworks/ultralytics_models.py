@@ -1,8 +1,7 @@
-"""What exports through ultralytics (AGPL-3.0, imported here only) share: loading, tracing, parity inputs."""
+"""Load, trace and prove models of ultralytics (AGPL-3.0; this is the only module that imports it)."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import zipfile
@@ -23,26 +22,27 @@ from fastsam_export.errors import ExportError, WeightsNotFoundError
 from fastsam_export.family import Exported, ExportRequest, Family
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import sha256, versions, write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions, synthetic_pictures
+from fastsam_export.parity import describe, fp32_sessions, synthetic_pictures
+from fastsam_export.proof import PYTORCH, prove
 
 if TYPE_CHECKING:
     import torch
     import ultralytics
 
 _OPSET = 18
-_ONE_TO_ONE_HEAD = "one2one_cv2"  # the module that only an end-to-end model has
+_ONE_TO_ONE_HEAD = "one2one_cv2"  # a module that only end-to-end models have
 _HEADS = {False: "raw predictions (for NMS)", True: "an end-to-end head (no NMS)"}
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Detections, as the family says, and prototypes (n, c, ph, pw)."""
+"""Detections in the layout of the family, and prototypes (n, c, ph, pw)."""
 
 
 class UltralyticsFamily(Family):
-    """One graph, height and width dynamic in multiples of the stride: `output0` detections, `output1` prototypes."""
+    """One graph with dynamic height and width, multiples of the stride: `output0` detections, `output1` prototypes."""
 
     packages = ("ultralytics", "onnx", "onnxslim")
     end_to_end: ClassVar[bool]
-    """Whether the graph ends in detections that need no NMS."""
+    """Whether the graph outputs detections that need no NMS."""
     tolerance: ClassVar[Mapping[str, float]] = {
         "max_abs_score": 1e-3,
         "max_abs_box_px": 0.1,
@@ -54,14 +54,14 @@ class UltralyticsFamily(Family):
 
     @abstractmethod
     def detections(self, classes: int) -> Output:
-        """What `output0` holds, for a number of classes."""
+        """The spec of `output0`, for a number of classes."""
 
     @abstractmethod
     def compare(self, expected: Outputs, found: Outputs, classes: int) -> dict[str, float]:
-        """The figures of `tolerance` for PyTorch's outputs and the graph's."""
+        """Compute the metrics of `tolerance` from the outputs of PyTorch (`expected`) and of the graph (`found`)."""
 
     def finish(self, graph: Path) -> None:
-        """Change the traced graph, in place, before it is proven; there is nothing to change in most."""
+        """Change the traced graph, in place, before it is proven. Most families change nothing."""
 
     def recognises(self, weights: Path) -> bool:
         if weights.suffix != ".pt":
@@ -72,7 +72,7 @@ class UltralyticsFamily(Family):
         return published[weights.name] == self.name if weights.name in published else not self.end_to_end
 
     def export(self, request: ExportRequest, folder: Path, step: Callable[[str], None]) -> list[Exported]:
-        os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # an export installs nothing behind the user's back
+        os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # an export must not install packages
         os.environ.setdefault("YOLO_VERBOSE", "false")
         import ultralytics
 
@@ -89,7 +89,7 @@ class UltralyticsFamily(Family):
             trained_as = Path(str(network.yaml.get("yaml_file", ""))).stem
             fastsam = is_fastsam(classes, request.name, Path(request.weights).stem, trained_as)
         step("tracing the graph")
-        # ultralytics' nms=False asks for the end-to-end head, where there is one; unset, for raw predictions
+        # In ultralytics nms=False requests the end-to-end head, if there is one; unset means raw predictions.
         head = {"nms": False} if self.end_to_end else {}
         made = yolo.export(
             format="onnx", imgsz=[height, width], dynamic=True, simplify=True, opset=_OPSET, verbose=False, **head
@@ -115,21 +115,22 @@ class UltralyticsFamily(Family):
         if self.end_to_end and not reference.end2end:
             reference.end2end = True
         sizes = sorted({(height, width), (-(-height * 3 // 5 // stride) * stride, width)})
-        recorder = ParityRecorder(self.tolerance)
         sessions = fp32_sessions(graph)
-        for what, batch in _inputs(sizes):
-            expected = _outputs(reference, batch)
-            for session in sessions:
-                found = session.run({"images": batch})
-                figures = self.compare(expected, (found["output0"], found["output1"]), len(classes))
-                recorder.add(f"{what} on {describe(sessions)}", figures)
-        spec = dataclasses.replace(spec, parity=recorder.close(graph.name))
-        write_spec(graph, spec)
+
+        def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:
+            for what, batch in _inputs(sizes):
+                expected = _outputs(reference, batch)
+                for session in sessions:
+                    outputs = session.run({"images": batch})
+                    metrics = self.compare(expected, (outputs["output0"], outputs["output1"]), len(classes))
+                    yield f"{what} on {describe(sessions)}", metrics
+
+        spec = prove(graph, spec, self.tolerance, comparisons(), PYTORCH)
         return [Exported(graph, spec), *export_helpers(spec, folder, step)]
 
 
 def box_ious(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """IoU of boxes pair by pair: two (n, 4) arrays of corners xyxy to (n,)."""
+    """IoU of boxes pair by pair: two (n, 4) arrays, xyxy, to (n,)."""
     sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
     inter = sides.prod(axis=1)
     areas = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1)
@@ -142,19 +143,19 @@ def min_mask_iou(
     prototypes_a: NDArray[np.float32],
     prototypes_b: NDArray[np.float32],
 ) -> float:
-    """Smallest IoU of masks pair by pair, of coefficients (n, c) and prototypes (c, ph, pw); 1 where there is none."""
+    """Smallest IoU of masks pair by pair, from coefficients (n, c) and prototypes (c, ph, pw); 1 without masks."""
     masks_a = np.tensordot(coefficients_a, prototypes_a, 1) > 0
     masks_b = np.tensordot(coefficients_b, prototypes_b, 1) > 0
     union = (masks_a | masks_b).sum(axis=(1, 2))
     overlap = (masks_a & masks_b).sum(axis=(1, 2)) / np.maximum(union, 1)
-    seen = union > 64  # on a handful of pixels one flip is a tenth; such masks are no segments
-    return float(overlap[seen].min(initial=1.0))
+    large = union > 64  # in a mask of a few pixels one pixel changes the IoU by a tenth; such masks are no segments
+    return float(overlap[large].min(initial=1.0))
 
 
 def letterboxed(picture: NDArray[Any], size: tuple[int, int], size_multiple: int | None = None) -> NDArray[np.uint8]:
-    """Lay a picture (H, W, 3) uint8 into (height, width) px by ultralytics' own letterbox.
+    """Letterbox a picture (H, W, 3) uint8 to (height, width) px by ultralytics.
 
-    With a `size_multiple` the result is the smallest rectangle in multiples of it that holds the scaled picture.
+    With a `size_multiple` the result is the smallest rectangle, in multiples of it, that holds the scaled picture.
     """
     from ultralytics.data.augment import LetterBox
 
@@ -163,17 +164,17 @@ def letterboxed(picture: NDArray[Any], size: tuple[int, int], size_multiple: int
 
 
 def _is_end_to_end(weights: Path) -> bool:
-    """Whether a checkpoint has an end-to-end head, judged by the names of its modules without loading it."""
+    """Whether a checkpoint has an end-to-end head, by the names of its modules. The checkpoint is not loaded."""
     try:
         with zipfile.ZipFile(weights) as archive:
             pickled = next(name for name in archive.namelist() if Path(name).name == "data.pkl")
             return _ONE_TO_ONE_HEAD.encode() in archive.read(pickled)
     except (zipfile.BadZipFile, StopIteration):
-        return False  # no checkpoint: loading it will say so
+        return False  # not a checkpoint: loading it reports that
 
 
 def _load(weights: str, folder: Path, end_to_end: bool) -> tuple[Path, ultralytics.YOLO]:
-    """Load weights from a copy in the folder, since ultralytics writes beside them; fetch them there if need be."""
+    """Load weights from a copy in the folder, since ultralytics writes files beside them; fetch them if needed."""
     import ultralytics
 
     copy = folder / Path(weights).name
@@ -191,14 +192,14 @@ def _load(weights: str, folder: Path, end_to_end: bool) -> tuple[Path, ultralyti
     found = getattr(yolo.model.model[-1], _ONE_TO_ONE_HEAD, None) is not None
     if found != end_to_end:
         raise ExportError(
-            f"{weights}: expected a model with {_HEADS[end_to_end]}, found one with {_HEADS[found]}; give the "
-            "checkpoint as a local file, and a name that is no published model's"
+            f"{weights}: expected a model with {_HEADS[end_to_end]}, found one with {_HEADS[found]}; pass the "
+            "checkpoint as a local file, and a name that no published model has"
         )
     return copy, yolo
 
 
 def _inputs(sizes: list[tuple[int, int]]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Batches (n, 3, h, w) in 0..1 to compare on: ultralytics' own photos and drawn pictures, at each size."""
+    """Batches (n, 3, h, w) in 0..1 to compare on, and their descriptions: photos of ultralytics and drawn pictures."""
     import cv2
     from ultralytics.utils import ASSETS
 

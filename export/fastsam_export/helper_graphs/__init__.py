@@ -1,11 +1,14 @@
-"""Helper graphs: what is done around a model's graphs, as graphs of their own, built for any backend as models are.
+"""Export helper graphs, which preprocess, crop and decode on the device that runs the model.
 
-With them one upload of the frame serves a GPU, and only what was selected comes back:
-`M.preprocess.onnx` makes the segmenter's input of the frame, `M.crops.onnx` CLIP's input of its windows, and
-`M.decode.onnx` the chosen masks of the prototypes. Each file's docstring says what its graph takes and gives.
+With them a frame is uploaded once, and only the selected masks are downloaded:
 
-Their numbers hold places in the frame, which half precision can't: they stay in fp32 whatever the model's precision,
-and a backend that would compute in bf16 by itself has to be told so (`open_session(..., precision="fp32")`).
+- `M.preprocess.onnx`: frame to the segmenter's input;
+- `M.crops.onnx`: windows of a frame to CLIP's input;
+- `M.decode.onnx`: prototypes to the chosen masks.
+
+The docstring of each module describes the inputs and outputs of its graph. Helper graphs run on any backend, as models
+do. They compute coordinates, which need more digits than half precision has, so they stay in fp32 whatever the model's
+precision. Open them with `open_session(..., precision="fp32")`, since a backend may choose bf16 by default.
 """
 
 from collections.abc import Callable
@@ -22,15 +25,15 @@ _PREPROCESSED = {("letterbox", "bilinear", False), ("stretch", "bilinear", True)
 
 
 def export_helpers(model: ModelSpec, folder: Path, step: Callable[[str], None]) -> list[Exported]:
-    """Make and prove the helper graphs that serve one graph of a model, as its spec tells.
+    """Export and prove the helper graphs for one graph of a model.
 
     Args:
         model: Spec of a segmenter's first graph, or of CLIP's image tower.
-        folder: Where the files go.
-        step: Told, in a few words, what begins.
+        folder: Folder for the files.
+        step: Called with a short description when a step begins.
 
     Raises:
-        ParityError: A graph computes something else than OpenCV or torch do.
+        ParityError: A graph computes something else than OpenCV or PyTorch.
     """
     image = model.input
     if not isinstance(image, ImageInput):

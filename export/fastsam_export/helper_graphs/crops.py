@@ -1,16 +1,17 @@
 """The crops graph: windows of a frame to CLIP's input, on the device that holds the frame.
 
 Inputs:
-    `frame` uint8 (H, W, 3) BGR, its shorter side 8192 px at most;
-    `windows` float32 (K, 4) xyxy, whole px inside the frame, x1 and y1 exclusive, at least 1 px a side.
+    `frame`: uint8 (H, W, 3) BGR, shorter side at most 8192 px.
+    `windows`: float32 (K, 4) xyxy, whole px inside the frame, x1 and y1 exclusive, at least 1 px per side.
 Output:
     CLIP's image input (K, 3, S, S) float32, under its name.
 
-It computes what CLIP's image processor does (the shorter side to S by antialiased bicubic interpolation, the middle cut
-out) as two matrix products a crop, whose weights it makes of the window. So that a crop costs the same however large
-its window is, windows are read from a pyramid of the frame, each level half the size of the one before: where the
-shorter side is 2 * S px at most, from the frame itself, and the crop is exact; a larger one has been averaged over
-2 x 2, 4 x 4, ... px before.
+The graph computes the same as CLIP's image processor: resize the shorter side to S by antialiased bicubic
+interpolation, and crop the centre. It does so by two matrix products per crop, with weights computed from the window.
+
+Windows are read from a pyramid of the frame, in which each level has half the size of the previous one, so that the
+cost of a crop does not depend on the size of its window. If the shorter side of a window is at most 2 * S px, the crop
+is read from the frame itself and is exact. Larger windows are averaged over 2 x 2, 4 x 4, ... px first.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from numpy.typing import NDArray
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
+from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spec, level_metrics, normalise, prove_graph
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder, Value
-from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove
 from fastsam_export.helper_graphs.steps import normalised, whole_levels
 from fastsam_export.parity import synthetic_pictures
 
-_SHRINK = 2  # what the kernel does of a shrink, at most; the pyramid does the rest
+_SHRINK = 2  # largest shrink factor of the kernel; the pyramid does the rest
 _LONGEST_PX = 8192  # shorter side of the largest window
-_MARGIN_PX = 16  # the kernel reaches 2 * _SHRINK px beyond the cut on either side; the rest is for parts of pixels
-_ROUNDING = 1e-4  # devices divide inexactly; a quotient that is not whole is further from the next whole number
-_BATCH = (1, 16, 32)  # crops of one run: smallest, usual, largest number
+_MARGIN_PX = 16  # the kernel reaches 2 * _SHRINK px beyond the crop on either side; the rest is for fractions of pixels
+_ROUNDING = 1e-4  # devices divide inexactly; a true fraction is further than this from the next whole number
+_BATCH = (1, 16, 32)  # crops per run: smallest, usual, largest number
 _TOLERANCE = {"max_abs_level_unaveraged": 2.001, "max_mean_level": 4.0}
 
 
 def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
-    """Make and prove `M.crops.onnx` for CLIP's image tower."""
+    """Export and prove `M.crops.onnx` for CLIP's image tower."""
     size_px = image.height
     taken = ArraysInput(("frame", "windows"), ("H W 3", "K 4"), ("uint8", "float32"), {**FRAME_AXES, "K": _BATCH})
     spec = helper_spec(model, "crops", taken, Output(image.name, "model-input", f"K 3 {size_px} {size_px}"))
@@ -47,11 +48,11 @@ def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
     cases = [_case(image, averaged=averaged) for averaged in (False, True)]
 
     def compare(expected: NDArray[np.float32], found: NDArray[np.float32]) -> dict[str, float]:
-        figures = level_figures(image, expected, found)
-        exact = {"max_abs_level_unaveraged": figures["max_abs_level"]} if expected is cases[0].expected else {}
-        return {"max_mean_level": figures["max_mean_level"], **exact}
+        metrics = level_metrics(image, expected, found)
+        exact = {"max_abs_level_unaveraged": metrics["max_abs_level"]} if expected is cases[0].expected else {}
+        return {"max_mean_level": metrics["max_mean_level"], **exact}
 
-    return prove(path, spec, "torch", cases, _TOLERANCE, compare)
+    return prove_graph(path, spec, "torch", cases, _TOLERANCE, compare)
 
 
 def _build(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
@@ -76,12 +77,12 @@ def _build(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
 
 
 def _pyramid(graph: GraphBuilder, count: int) -> tuple[str, str, str]:
-    """The frame's levels, (3, cells) in one row a channel; where each begins there, (L,), and its width, (L,)."""
+    """All levels of the pyramid, (3, cells), one row per channel; the first cell (L,) and width (L,) of each level."""
     planes = graph.Unsqueeze(graph.Transpose(graph.cast("frame", "float32"), perm=[2, 0, 1]), [0])
     flat, starts, widths = [], [], []
     start: Value = [0]
     for index in range(count):
-        if index:  # the last row or column of an odd size counts alone, so that no pixel of the frame is lost
+        if index:  # the last row or column of an odd size is averaged alone, so that no pixel of the frame is lost
             planes = graph.AveragePool(planes, kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1])
         flat.append(graph.Reshape(planes, [3, -1]))
         starts.append(start)
@@ -93,22 +94,22 @@ def _pyramid(graph: GraphBuilder, count: int) -> tuple[str, str, str]:
 def _axis(
     graph: GraphBuilder, first: str, last: str, shorter: str, shrink: str, size_px: int, reach: int
 ) -> tuple[str, str]:
-    """One axis of the windows: the cells of their level to read, and what each gives to each pixel of the crops.
+    """One axis of the windows: the cells to read from their level, and the weight of each cell in each crop pixel.
 
     Args:
-        graph: In the making.
-        first, last: (K, 1) the windows' edges, px of the frame.
-        shorter: (K, 1) their shorter sides, px.
-        shrink: (K, 1) px of the frame a cell of the level.
+        graph: The graph to add nodes to.
+        first, last: (K, 1) edges of the windows, px of the frame.
+        shorter: (K, 1) shorter sides of the windows, px.
+        shrink: (K, 1) px of the frame per cell of the level.
         size_px: Pixels of a crop.
-        reach: Cells to read.
+        reach: Number of cells to read.
 
     Returns:
         (K, reach) int64 and (K, size_px, reach) float32.
     """
     length = graph.Sub(last, first)
     resized = graph.Floor(graph.Add(graph.Div(graph.Mul(length, float(size_px)), shorter), _ROUNDING))
-    scale = graph.Div(length, graph.Mul(resized, shrink))  # cells a pixel of the crop
+    scale = graph.Div(length, graph.Mul(resized, shrink))  # cells per pixel of the crop
     widen = graph.Max(scale, 1.0)
     before = graph.Floor(graph.Mul(graph.Sub(resized, float(size_px)), 0.5))
     low, high = graph.Div(first, shrink), graph.Div(last, shrink)  # the window, in cells
@@ -118,16 +119,16 @@ def _axis(
     origin = graph.Max(graph.Floor(leftmost), graph.Floor(low))
     cells = graph.Add(origin, np.arange(reach, dtype=np.float32)[None])  # (K, reach)
     inside = graph.Sub(graph.Min(graph.Add(cells, 1.0), high), graph.Max(cells, low))
-    inside = graph.Unsqueeze(graph.Clip(inside, 0.0, 1.0), [1])  # how much of a cell lies in the window
+    inside = graph.Unsqueeze(graph.Clip(inside, 0.0, 1.0), [1])  # share of a cell inside the window
     offsets = graph.Sub(graph.Unsqueeze(graph.Add(cells, 0.5), [1]), graph.Unsqueeze(centres, [2]))
     weights = graph.Mul(_keys(graph, graph.Div(offsets, graph.Unsqueeze(widen, [2]))), inside)
     weights = graph.Div(weights, graph.ReduceSum(weights, [2]))
-    read = graph.Min(cells, graph.Sub(graph.Ceil(high), 1.0))  # beyond, weights are zero
+    read = graph.Min(cells, graph.Sub(graph.Ceil(high), 1.0))  # weights beyond the window are zero
     return graph.cast(read, "int64"), weights
 
 
 def _keys(graph: GraphBuilder, x: str) -> str:
-    """Keys' cubic convolution kernel (1981) with a = -0.5, as Pillow has it."""
+    """Keys' cubic convolution kernel (1981) with a = -0.5, as in Pillow."""
     x = graph.Abs(x)
     near = graph.Add(graph.Mul(graph.Mul(graph.Sub(graph.Mul(x, 1.5), 2.5), x), x), 1.0)
     far = graph.Add(graph.Mul(graph.Sub(graph.Mul(graph.Add(graph.Mul(x, -0.5), 2.5), x), 4.0), x), 2.0)
@@ -135,7 +136,7 @@ def _keys(graph: GraphBuilder, x: str) -> str:
 
 
 def _case(image: ImageInput, *, averaged: bool) -> Case:
-    """Windows of a drawn frame, all read from the frame itself or all from further up, and torch's crops of them."""
+    """Windows of a drawn frame, either all exact or all averaged first, and PyTorch's crops of them."""
     generator = np.random.default_rng(int(averaged))
     side = image.height
     height, width = (9 * side, 11 * side) if averaged else (3 * side, 4 * side)
@@ -153,7 +154,7 @@ def _case(image: ImageInput, *, averaged: bool) -> Case:
 
 
 def _torch_crop(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A picture (h, w, 3) with its shorter side brought to `side` px by torch, and the middle cut out."""
+    """Resize the shorter side of a picture (h, w, 3) to `side` px by PyTorch, and crop the centre."""
     import torch
 
     height, width = picture.shape[:2]

@@ -1,22 +1,22 @@
-"""The decode graph: chosen masks from prototypes and coefficients, at the frame's size, eight pixels a byte.
+"""The decode graph: prototypes and coefficients to chosen masks at the size of the frame, eight pixels per byte.
 
-The prototypes stay on the device where the segmenter left them; what comes back is a thirty-second of the logits.
+The prototypes stay on the device that ran the segmenter. The packed masks have 1/32 of the bytes of the logits.
 
 Inputs:
-    `prototypes` float32 (1, c, h, w), as the segmenter gives them;
-    `coefficients` float32 (K, c);
-    `boxes` float32 (K, 4) xyxy, px of the frame, inside it: a pixel column x belongs to a box if x0 <= x < x1;
-    `row_cells` float32 (r,), `column_cells` float32 (q,): where fine cells, which cover the frame and none of the
-    padding, lie in the prototypes, cells, the first one's centre at 0 and no further than the last one's;
-    `rows` float32 (H,), `columns` float32 (W,): for each row and column of the frame, where it lies among the fine
-    cells, the first one's centre at 0 and no further than the last one's;
-    `row_numbers` float32 (H,), `column_numbers` float32 (W,): its own number, from 0. W is a multiple of 8; columns
-    that only fill it up have the number -1 and lie in no box.
+    `prototypes`: float32 (1, c, h, w), from the segmenter.
+    `coefficients`: float32 (K, c).
+    `boxes`: float32 (K, 4) xyxy, px, inside the frame. A pixel column x belongs to a box if x0 <= x < x1.
+    `row_cells`: float32 (r,), `column_cells`: float32 (q,). Positions of fine cells in the prototypes, in cells, from 0
+        (centre of the first cell) to the centre of the last. Fine cells cover the frame without the padding.
+    `rows`: float32 (H,), `columns`: float32 (W,). Position of each row and column of the frame among the fine cells,
+        in the same way.
+    `row_numbers`: float32 (H,), `column_numbers`: float32 (W,). Number of each row and column, from 0. W is a multiple
+        of 8; columns added for that have the number -1 and belong to no box.
 Output:
-    `masks` uint8 (K, H, W / 8): the pixels of a row from the highest bit of the first byte on, as `numpy.packbits` has
-    them; a bit is set where the logit, interpolated linearly, is above zero inside the box.
+    `masks`: uint8 (K, H, W / 8), packed as by `numpy.packbits`: the first pixel is the highest bit. A bit is set if the
+        logit, interpolated linearly, is above zero inside the box.
 
-The eight bits of all bytes are made one after the other, so that the logits never exist at the frame's size.
+The graph computes the eight bits of all bytes one after the other, so that no logits of the frame's size are stored.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
+from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spec, prove_graph
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.preprocess import input_axes
-from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, prove
 from fastsam_export.helper_graphs.steps import interpolated
 
 _BITS = 8
-_FINEST = 4  # fine cells for a cell, at most: the stride of the prototypes
-_CHOSEN = (1, 10, 64)  # masks of one run: smallest, usual, largest number
-_SIZES = ((300, 400, 7), (90, 72, 1), (720, 1280, 3))  # frames to compare on, px, and masks
+_FINEST = 4  # most fine cells per cell: the stride of the prototypes
+_CHOSEN = (1, 10, 64)  # masks per run: smallest, usual, largest number
+_SIZES = ((300, 400, 7), (90, 72, 1), (720, 1280, 3))  # comparisons: height and width of the frame, px; masks
 _TOLERANCE = {"min_mask_iou": 0.999}
 
 
 def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path) -> Exported:
-    """Make and prove `M.decode.onnx` for a segmenter of prototypes, laid out as its output says: `N c H/s W/s`."""
+    """Export and prove `M.decode.onnx` for a segmenter with prototypes of the layout `N c H/s W/s`."""
     _, channels, height, _ = prototypes.layout.split()
     stride = int(height.partition("/")[2])
     cells = {
@@ -65,7 +65,7 @@ def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path
     _build(GraphBuilder(spec), path)
     shape = int(channels), image.height // stride, image.width // stride
     cases = [_case(*size, shape) for size in _SIZES]
-    return prove(path, spec, "torch", cases, _TOLERANCE, _compare)
+    return prove_graph(path, spec, "torch", cases, _TOLERANCE, _compare)
 
 
 def _build(graph: GraphBuilder, path: Path) -> None:
@@ -90,12 +90,12 @@ def _build(graph: GraphBuilder, path: Path) -> None:
 
 
 def _within(graph: GraphBuilder, numbers: str, first: str, last: str) -> str:
-    """Whether pixels belong to boxes, along one axis."""
+    """Whether pixels are inside boxes, along one axis."""
     return graph.And(graph.GreaterOrEqual(numbers, first), graph.Less(numbers, last))
 
 
 def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> Case:
-    """Drawn prototypes, padded by half a cell or more on every side, and what torch makes of them."""
+    """Random prototypes, padded by half a cell or more on every side, and PyTorch's masks of them."""
     import torch
 
     generator = np.random.default_rng(height)

@@ -1,4 +1,4 @@
-"""GraphBuilder: small ONNX graphs written as the sums that they are."""
+"""Build small ONNX graphs in the notation of numpy: one method call per node."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.onnx_file import write_spec
 
 _OPSET = 18
-_IR_VERSION = 8  # the first that opset 18 came with; older runtimes refuse newer ones
+_IR_VERSION = 8  # the first with opset 18; older runtimes refuse newer versions
 
 Value: TypeAlias = str | float | Sequence[int] | NDArray[Any]
-"""What a node takes: another's output by name, a float32 scalar, int64 numbers, or an array."""
+"""An input of a node: the name of another node's output, a float32 scalar, int64 numbers, or an array."""
 
 
 class GraphBuilder:
-    """A graph in the making. Any ONNX operator is a method: `graph.Mul(a, 0.5)` adds a node and names its output."""
+    """A graph under construction. Every ONNX operator is a method: `graph.Mul(a, 0.5)` adds a node, returns its output.
+
+    Values are named by strings.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
-        """Begin with the inputs of a spec; they are named in the graph as they are there."""
+        """Start with the inputs of a spec, under their names."""
         self._spec = spec
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
 
     def __getattr__(self, operator: str) -> Callable[..., str]:
-        """A function that adds a node of an operator: its inputs in order, its attributes by name."""
+        """A function that adds a node of an operator, with inputs by position and attributes by name."""
         if not operator[0].isupper():
             raise AttributeError(operator)
 
@@ -46,9 +49,10 @@ class GraphBuilder:
         return self._node("Cast", (value,), {"to": onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))})
 
     def save(self, path: Path, dtype: str, output: str) -> None:
-        """Give a node's output, which no other node takes, the name that the spec promises; check the graph, write it.
+        """Rename a node's output to the output of the spec, check the graph, and write it.
 
-        No node is added for that, since TensorRT takes uint8 from nothing but a cast.
+        No other node may use this output. It is renamed, not copied by another node, since TensorRT accepts uint8 only
+        from a cast.
         """
         import onnx
 
@@ -89,7 +93,7 @@ class GraphBuilder:
 
 
 def _port(name: str, dtype: str, layout: str) -> Any:
-    """An input or output of the graph; axes that are no numbers are dynamic."""
+    """An input or output of the graph; axes with a name instead of a number are dynamic."""
     import onnx
 
     shape = [int(axis) if axis.isdigit() else axis for axis in layout.split()]

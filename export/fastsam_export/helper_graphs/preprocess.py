@@ -1,16 +1,16 @@
-"""The preprocess graph: a frame to a segmenter's input, on the device that then holds the frame for the crops, too.
+"""The preprocess graph: a frame to a segmenter's input, on the device. The crops graph uses the same uploaded frame.
 
-Where the frame lies in the input comes in as arrays that stay the same for all frames of a source, so that one graph
-serves frames of every size and no shape is computed in it. There are two kinds, after the model's own resize.
+The position of the frame in the input is given by arrays that are the same for all frames of a source. One graph thus
+serves frames of every size, and computes no shapes. There are two kinds, by the resize of the model.
 
 *Letterbox* (bilinear, not antialiased). Inputs:
-    `frame` uint8 (H, W, 3) BGR;
-    `rows` float32 (h,), `columns` float32 (w,): for each row and column of the input, where it lies in the frame,
-    px, the first pixel's centre at 0 and no further than the last one's; below 0 where it is padding.
+    `frame`: uint8 (H, W, 3) BGR.
+    `rows`: float32 (h,), `columns`: float32 (w,). Position of each row and column of the input in the frame, px, from 0
+        (centre of the first pixel) to the centre of the last. Padding has a position below 0.
 *Stretch* (antialiased). Inputs:
-    `frame` as above;
-    `row_weights` float32 (h, H), `column_weights` float32 (w, W): how much of each pixel of the frame a row or column
-    of the input is made of. Columns are made first, and levels are whole after either, as in Pillow.
+    `frame`: as above.
+    `row_weights`: float32 (h, H), `column_weights`: float32 (w, W). Weight of each pixel of the frame in each row and
+        column of the input. Columns are computed first, and both results are rounded to whole levels, as in Pillow.
 Output of both: the model's input (1, 3, h, w) float32, under its name.
 """
 
@@ -25,18 +25,18 @@ from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
+from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spec, level_metrics, normalise, prove_graph
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
-from fastsam_export.helper_graphs.proof import FRAME_AXES, Case, helper_spec, level_figures, normalise, prove
 from fastsam_export.helper_graphs.steps import interpolated, normalised, whole_levels
 from fastsam_export.parity import synthetic_pictures
 
-_SIZES = ((300, 400), (90, 70), (1080, 1920))  # of frames to compare on, px
-_LEVELS = {"letterbox": 1.001, "stretch": 2.001}  # OpenCV rounds once, torch after either axis
+_SIZES = ((300, 400), (90, 70), (1080, 1920))  # (height, width) of frames to compare on, px
+_LEVELS = {"letterbox": 1.001, "stretch": 2.001}  # OpenCV rounds once, PyTorch after either axis
 _MEAN_LEVEL = 0.25
 
 
 def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
-    """Make and prove `M.preprocess.onnx` for a segmenter whose resize is of one of the two kinds."""
+    """Export and prove `M.preprocess.onnx` for a segmenter with one of the two kinds of resize."""
     path = folder / f"{model.name}.preprocess.onnx"
     stretch = image.resize == "stretch"
     spec = _stretch_spec(model, image) if stretch else _letterbox_spec(model, image)
@@ -46,11 +46,11 @@ def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
     cases = [(_stretch_case if stretch else _letterbox_case)(frame, image) for frame in frames]
     reference = "torch" if stretch else "OpenCV"
     tolerance = {"max_abs_level": _LEVELS[image.resize], "max_mean_level": _MEAN_LEVEL}
-    return prove(path, spec, reference, cases, tolerance, lambda a, b: level_figures(image, a, b))
+    return prove_graph(path, spec, reference, cases, tolerance, lambda a, b: level_metrics(image, a, b))
 
 
 def input_axes(image: ImageInput) -> dict[str, tuple[int, int, int]]:
-    """Smallest, usual and largest height and width (`h`, `w`) of a letterboxed input; usual is a frame of 16:9."""
+    """Smallest, usual (16:9) and largest height `h` and width `w` of a letterboxed input, px."""
     multiple = image.size_multiple or 1
     usual = -(-image.width * 9 // 16 // multiple) * multiple
     return {"h": (multiple, min(usual, image.height), 2 * image.height), "w": (multiple, image.width, 2 * image.width)}
@@ -79,7 +79,7 @@ def _letterbox(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
 
 
 def _letterbox_case(frame: NDArray[np.uint8], image: ImageInput) -> Case:
-    """A frame in the middle of the model's default input."""
+    """A frame in the centre of the model's default input."""
     import cv2
 
     height, width = frame.shape[:2]
@@ -118,7 +118,7 @@ def _stretch(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
 
 
 def _stretch_case(frame: NDArray[np.uint8], image: ImageInput) -> Case:
-    """A frame stretched by torch, and the weights as torch's answer to the pixels one by one."""
+    """A frame stretched by PyTorch. The weights are PyTorch's resize of an identity matrix."""
     import torch
 
     def resized(pictures: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Steps that several helper graphs share."""
+"""Steps that several helper graphs share: interpolation, rounding to grey levels, normalisation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 
 
 def interpolated(graph: GraphBuilder, values: str, places: str, axis: int, rank: int) -> str:
-    """Linear interpolation along one axis.
+    """Interpolate linearly along one axis.
 
     Args:
-        graph: In the making.
+        graph: The graph to add nodes to.
         values: float32 of any shape.
-        places: (n,) float32: where to read along the axis, from 0 to its length less one.
-        axis: Which; it has the length n afterwards.
-        rank: Axes of the values.
+        places: (n,) float32, positions along the axis, from 0 to its length - 1.
+        axis: The axis; its length becomes n.
+        rank: Number of axes of the values.
     """
     first = graph.Floor(places)
     fraction = graph.Reshape(graph.Sub(places, first), [-1] + [1] * (rank - 1 - axis))
@@ -26,12 +26,12 @@ def interpolated(graph: GraphBuilder, values: str, places: str, axis: int, rank:
 
 
 def whole_levels(graph: GraphBuilder, values: str) -> str:
-    """Round to whole grey levels, as pictures of bytes hold them."""
+    """Round to whole grey levels, 0 to 255, as uint8 pictures have."""
     return graph.Clip(graph.Round(values), 0.0, 255.0)
 
 
 def normalised(graph: GraphBuilder, pictures: str, image: ImageInput) -> str:
-    """BGR pictures (n, 3, h, w) float32 in grey levels, to the colour order and range of a model's input."""
+    """Convert BGR pictures (n, 3, h, w), float32 grey levels, to the colour order and range of a model's input."""
     if image.colour == "RGB":
         pictures = graph.Gather(pictures, [2, 1, 0], axis=1)
     std = np.asarray(image.std, np.float32)[:, None, None]

@@ -1,9 +1,8 @@
-"""What a user sees of a graph in int8 and in fp32, over all pictures that both were given, and its bounds.
+"""Metrics and bounds for an int8 graph compared with its fp32 graph, over all calibration pictures together.
 
-A detection of fp32 is kept where int8 has one of the same class, above the same threshold, at box IoU 0.9 or more. Such
-shares of a few dozen are coarse, and what lies near the threshold falls on either side of it by rounding alone, as it
-does in bf16. The mean agreement, box IoU times 1 less the difference of scores, is finer: it takes what int8 finds from
-half the threshold on.
+An fp32 detection is kept if int8 has a detection of the same class, above the same threshold, at box IoU 0.9 or more.
+With a few dozen detections this share is coarse, and rounding alone moves detections across the threshold, as in bf16.
+The mean agreement is finer: box IoU times (1 - difference of scores), with int8 detections from half the threshold on.
 """
 
 from __future__ import annotations
@@ -24,19 +23,22 @@ from fastsam_export.parity import min_cosine
 SAME_BOX_IOU = 0.9
 """Box IoU from which a detection of the same class counts as kept."""
 
-_PROTOTYPE_PX = 4  # of the input, a side of a prototype's pixel
+_PROTOTYPE_PX = 4  # side of a prototype's pixel, px of the input
 _DETECTIONS = {"min_detections_kept": 0.94, "min_mean_agreement": 0.94, "min_mean_mask_iou": 0.95}
 _EMBEDDINGS = {"min_cosine": 0.99}
-Answers = Sequence[Mapping[str, Array]]
+Outputs = Sequence[Mapping[str, Array]]
+"""Outputs by name, of each picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What is found in one picture, n segments: as a decoder gives it, in px of the input.
+    """The n decoded detections of one picture.
 
     Attributes:
-        boxes, scores, class_ids: (n, 4) xyxy, (n,), (n,).
-        masks: (n, ph, pw) bool, in the prototypes' frame.
+        boxes: (n, 4) xyxy, px of the input.
+        scores: (n,).
+        class_ids: (n,).
+        masks: (n, ph, pw) bool, at the size of the prototypes.
     """
 
     boxes: NDArray[np.float32]
@@ -50,30 +52,30 @@ class Agreement:
     """How well int8 agrees with fp32.
 
     Attributes:
-        figures: Held against the bounds.
-        damage: 0 where nothing changes; finer than the figures, to tell small errors apart.
-        counted: How many detections, or embeddings, of fp32 were compared.
+        metrics: The metrics that have bounds.
+        damage: 0 if nothing changes. It is finer than the metrics, so that small errors can be ranked.
+        counted: Number of fp32 detections, or embeddings, that were compared.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     damage: float
     counted: int
 
 
 def bounds(spec: ModelSpec) -> dict[str, float]:
-    """The bounds of the figures that `agreement` gives."""
+    """The bounds of the metrics that `compare` measures."""
     return dict(_EMBEDDINGS if spec.task == "embed-image" else _DETECTIONS)
 
 
-def agreement(spec: ModelSpec, expected: Answers, found: Answers) -> Agreement:
-    """Compare what fp32 (expected) and int8 (found) give for the same pictures.
+def compare(spec: ModelSpec, expected: Outputs, found: Outputs) -> Agreement:
+    """Measure how well the outputs in fp32 (`expected`) and in int8 (`found`) agree, for the same pictures.
 
     Raises:
-        ExportError: fp32 finds nothing to compare.
+        ExportError: fp32 detects nothing in the pictures.
     """
     if spec.task == "embed-image":
         name = spec.outputs[0].name
-        rows = [np.concatenate([each[name] for each in answers]) for answers in (expected, found)]
+        rows = [np.concatenate([each[name] for each in outputs]) for outputs in (expected, found)]
         cosine = min_cosine(*rows)
         return Agreement({"min_cosine": cosine}, 1 - cosine, len(rows[0]))
     wide = dataclasses.replace(spec, defaults={**spec.defaults, "conf": spec.defaults["conf"] / 2})
@@ -81,18 +83,18 @@ def agreement(spec: ModelSpec, expected: Answers, found: Answers) -> Agreement:
     boxes, _, masks = _all_overlaps(references, [detections(spec, each) for each in found])
     near, scores, _ = _all_overlaps(references, [detections(wide, each) for each in found])
     if not len(boxes):
-        raise ExportError("int8: expected calibration pictures of things that the model finds, found nothing in them")
+        raise ExportError("int8: expected calibration pictures with objects that the model detects, found no detection")
     kept = boxes >= SAME_BOX_IOU
-    figures = {
+    metrics = {
         "min_detections_kept": float(kept.mean()),
         "min_mean_agreement": float((near * scores).mean()),
         "min_mean_mask_iou": float(masks[kept].mean()) if kept.any() else 0.0,
     }
-    return Agreement(figures, 1 - figures["min_mean_agreement"], len(boxes))
+    return Agreement(metrics, 1 - metrics["min_mean_agreement"], len(boxes))
 
 
 def detections(spec: ModelSpec, outputs: Mapping[str, Array]) -> Detections:
-    """Decode the outputs for one picture, with the thresholds of the spec."""
+    """Decode the outputs of one picture, with the thresholds of the spec."""
     first, second = spec.outputs
     raw, prototypes = outputs[first.name][0], outputs[second.name][0]
     conf = spec.defaults["conf"]
@@ -112,7 +114,7 @@ def detections(spec: ModelSpec, outputs: Mapping[str, Array]) -> Detections:
 
 
 def _inside(boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
-    """Which pixels lie in each of n boxes, whose masks mean nothing outside: (n, height, width)."""
+    """The pixels inside each of n boxes, (n, height, width). Outside its box a mask has no meaning."""
     x0, y0, x1, y1 = boxes.T[:, :, None]
     columns, rows = np.arange(width) + 0.5, np.arange(height) + 0.5
     across, down = (x0 <= columns) & (columns <= x1), (y0 <= rows) & (rows <= y1)
@@ -122,7 +124,7 @@ def _inside(boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.b
 def _nms(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[np.intp], conf: float, iou: float
 ) -> NDArray[np.intp]:
-    """Indices of what NMS leaves of each class."""
+    """Indices of the boxes that remain after NMS per class."""
     import cv2
 
     if not len(boxes):
@@ -137,7 +139,7 @@ def _all_overlaps(expected: Sequence[Detections], found: Sequence[Detections]) -
 
 
 def _overlaps(a: Detections, b: Detections) -> NDArray[np.float64]:
-    """For each of a's n detections and b's best of its class: box IoU, nearness of scores and mask IoU, (3, n)."""
+    """Box IoU, 1 - difference of scores and mask IoU of a's n detections with b's best of the same class: (3, n)."""
     result = np.zeros((3, len(a.boxes)))
     for i, box in enumerate(a.boxes):
         ious = box_ious(np.broadcast_to(box, b.boxes.shape), b.boxes) * (b.class_ids == a.class_ids[i])

@@ -1,7 +1,8 @@
-"""Bias correction: what int8 takes from a convolution's mean output on calibration pictures goes into its bias.
+"""Bias correction: int8 shifts the mean output of a convolution, and its bias is changed to undo that.
 
-Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2, with measured
-means. A convolution is corrected for its own rounding, not for that of those before it, so all are corrected at once.
+Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), section 4.2, with means
+measured on calibration pictures. A convolution is corrected for its own rounding only, not for the rounding of earlier
+ones, so all are corrected at once.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from fastsam_engine.session import Array
 if TYPE_CHECKING:
     import onnx
 
-_MOST = 16  # pictures: means settle sooner than ranges
+_MAX_PICTURES = 16  # means need fewer pictures than ranges
 
 
 @dataclass(frozen=True, slots=True)
 class _Rounded:
-    """A convolution in int8: its input, how that is rounded, and its weights before and after.
+    """A convolution in int8: the rounding of its input, and its weights before and after.
 
     Attributes:
-        source: Name of the tensor in floating point.
-        scale, zero: Of the activations.
+        source: Name of its input in floating point.
+        scale, zero: Scale and zero point of the input.
         before, after: (channels, channels of the input / groups): weights summed over the kernel, in fp32 and in int8.
     """
 
@@ -42,22 +43,22 @@ class _Rounded:
         return np.asarray((np.clip(np.rint(values / self.scale) + zero, limits.min, limits.max) - zero) * self.scale)
 
     def lost(self, mean: NDArray[np.float64], rounded: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The loss of mean output, (channels,), from the means of the input before and after rounding."""
+        """The loss of the mean output, (channels,), from the mean input before and after rounding."""
         return np.asarray(_product(self.before, mean) - _product(self.after, rounded), np.float32)
 
 
 def lost_means(
     model: onnx.ModelProto, quantised: onnx.ModelProto, inputs: Sequence[Mapping[str, Array]]
 ) -> dict[str, NDArray[np.float32]]:
-    """What each quantised convolution of a graph loses of its mean output, (channels,), by the convolution's name.
+    """The loss of the mean output of each quantised convolution, (channels,), by name of the convolution.
 
     Args:
         model: The graph in fp32.
-        quantised: The same, with pairs of Q and DQ at the inputs of convolutions.
-        inputs: What to calibrate on; a few are taken.
+        quantised: The same graph with Q/DQ pairs at the inputs of convolutions.
+        inputs: Calibration inputs, of which a few are used.
     """
     convolutions = _rounded(model, quantised)
-    taken = [inputs[i] for i in np.linspace(0, len(inputs) - 1, min(len(inputs), _MOST)).round().astype(int)]
+    taken = [inputs[i] for i in np.linspace(0, len(inputs) - 1, min(len(inputs), _MAX_PICTURES)).round().astype(int)]
     roundings = {each.source: each.round for each in convolutions.values()}
     sums: dict[str, NDArray[np.float64]] = {}
     for given, found in zip(taken, _activations(model, list(roundings), taken), strict=True):
@@ -92,7 +93,7 @@ def _rounded(model: onnx.ModelProto, quantised: onnx.ModelProto) -> dict[str, _R
 def _activations(
     model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[Mapping[str, Array]]
 ) -> Iterator[dict[str, Array]]:
-    """Tensors inside a graph, for one input after the other; none for names that the inputs carry themselves."""
+    """Tensors inside a graph by name, for one input after the other. Names of the graph's inputs are skipped."""
     import onnx
     import onnxruntime
 
@@ -103,7 +104,7 @@ def _activations(
     showing.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in there)
     session = onnxruntime.InferenceSession(showing.SerializeToString(), providers=["CPUExecutionProvider"])
     for given in inputs:
-        found = session.run(wanted, dict(given)) if wanted else []  # no names would mean all outputs
+        found = session.run(wanted, dict(given)) if wanted else []  # an empty list would mean all outputs
         yield dict(zip(wanted, found, strict=True))
 
 
@@ -112,7 +113,7 @@ def _channel_means(values: Array) -> NDArray[np.float64]:
 
 
 def _product(weights: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights (channels, channels of the input / groups) times the input's means, group by group."""
+    """Weights (channels, channels of the input / groups) times the means of the input, group by group."""
     groups = mean.reshape(-1, weights.shape[1])
     each = np.repeat(groups, len(weights) // len(groups), axis=0)
     return np.asarray((weights * each).sum(axis=1))

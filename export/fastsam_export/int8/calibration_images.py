@@ -1,4 +1,4 @@
-"""Calibration pictures: which of a folder's are used, and how they are laid into a model's input."""
+"""Calibration pictures: choose them from a folder, and preprocess them as the runtime does."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_export.errors import CalibrationError, ExportError
 from fastsam_export.frameworks.ultralytics_models import letterboxed
 
-LEAST, MOST = 8, 128  # fewer say nothing of ranges; more cost minutes and change them no more
-_HELD_BACK = 2  # every second: ranges settle soon, while a share of detections wants many of them
+LEAST, MOST = 8, 128  # fewer give no reliable ranges; more cost minutes and change nothing
+_HELD_BACK = 2  # every second picture: ranges need few pictures, a share of detections needs many
 _SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -24,8 +24,8 @@ class CalibrationPictures:
     """Files of pictures like those that the model will see.
 
     Attributes:
-        calibrating: Activations' ranges are taken from these.
-        held_back: The quantised graph is compared with the fp32 graph on these.
+        calibrating: Pictures on which the ranges of activations are measured.
+        held_back: Pictures on which the quantised graph is compared with the fp32 graph.
     """
 
     calibrating: tuple[Path, ...]
@@ -33,20 +33,20 @@ class CalibrationPictures:
 
     @classmethod
     def of(cls, folder: Path) -> CalibrationPictures:
-        """Choose among the image files of a folder: at most `MOST`, evenly spread over their names' order.
+        """Choose at most `MOST` image files of a folder, evenly spread over the order of their names.
 
         Raises:
-            CalibrationError: It is no folder, has fewer than `LEAST` images, or one that OpenCV does not know.
+            CalibrationError: It is not a folder, has fewer than `LEAST` images, or one that OpenCV can't read.
         """
         import cv2
 
         if not folder.is_dir():
             raise CalibrationError(folder, "a folder of images", "no such folder" if not folder.exists() else "a file")
-        there = sorted(each for each in folder.iterdir() if each.suffix.lower() in _SUFFIXES and each.is_file())
-        if len(there) < LEAST:
-            raise CalibrationError(folder, f"{LEAST} images or more", f"{len(there)} ({', '.join(sorted(_SUFFIXES))})")
-        count = min(len(there), MOST)
-        used = [there[index] for index in np.linspace(0, len(there) - 1, count).round().astype(int)]
+        images = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+        if len(images) < LEAST:
+            raise CalibrationError(folder, f"{LEAST} images or more", f"{len(images)} ({', '.join(sorted(_SUFFIXES))})")
+        count = min(len(images), MOST)
+        used = [images[index] for index in np.linspace(0, len(images) - 1, count).round().astype(int)]
         for path in used:
             if not cv2.haveImageReader(str(path)):
                 raise CalibrationError(path, "an image", "a file that OpenCV can't read as one")
@@ -55,28 +55,28 @@ class CalibrationPictures:
 
 
 def pictures_for(paths: Sequence[Path], image: ImageInput) -> Iterator[NDArray[np.float32]]:
-    """Lay pictures into a model's input one by one, as the runtime does with frames: (1, 3, h, w).
+    """Preprocess pictures one by one, as the runtime does with frames: (1, 3, h, w).
 
     Args:
         paths: Image files.
-        image: A letterboxed input gets each picture in its smallest rectangle. Any other gets the picture and its four
-            quarters, since what takes such inputs sees cuts of frames.
+        image: A letterboxed input gets each picture in its smallest rectangle. Any other input gets the picture and
+            its four quarters, since such a model sees crops of frames.
 
     Raises:
-        CalibrationError: A file is cut short or no image.
-        ExportError: The input is filled in another way.
+        CalibrationError: A file is truncated, or not an image.
+        ExportError: The input does not keep the aspect ratio.
     """
     import cv2
 
     mean, std = (np.array(each, np.float32)[:, None, None] for each in (image.mean, image.std))
     for path in paths:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)  # turned upright by its EXIF orientation
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)  # this applies the EXIF orientation
         if picture is None:
             raise CalibrationError(path, "an image", "a file that OpenCV can't read as one")
         if image.resize == "letterbox":
             laid = [letterboxed(picture, (image.height, image.width), image.size_multiple)]
         elif image.resize == "shortest-edge":
-            laid = [_middle(each, image) for each in (picture, *_quarters(picture))]
+            laid = [_centre_crop(part, image) for part in (picture, *_quarters(picture))]
         else:
             raise ExportError(f"int8: expected an input that keeps the aspect ratio, found {image.resize!r}")
         for each in laid:
@@ -90,8 +90,8 @@ def _quarters(picture: NDArray[Any]) -> list[NDArray[Any]]:
     return [each for each in cuts if each.size]
 
 
-def _middle(picture: NDArray[Any], image: ImageInput) -> NDArray[np.uint8]:
-    """The middle of a picture whose shorter side is scaled to the input's, as Pillow does it for CLIP's processor."""
+def _centre_crop(picture: NDArray[Any], image: ImageInput) -> NDArray[np.uint8]:
+    """Scale the shorter side to the input's by Pillow, and crop the centre, as CLIP's image processor does."""
     from PIL import Image
 
     height, width = picture.shape[:2]

@@ -1,4 +1,4 @@
-"""Scales of int8 weights: those that lose least, in place of the largest weight over 127."""
+"""Scales of int8 weights that minimise the rounding error, instead of the largest weight / 127."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST = 127
-_STEPS = np.arange(32, 256)  # in the largest weight of a channel: beyond 127 it is clipped
-_GAIN = 1e-6  # of the loss; a smaller one is rounding
+_STEPS = np.arange(32, 256)  # candidates: steps in the largest weight of a channel, which is clipped beyond 127
+_GAIN = 1e-6  # relative gain that counts; a smaller one is numerical noise
 
 
 def weight_scales(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The scale of each output channel at which int8 loses least, as the mean of squares.
+    """The scale of each output channel with the smallest mean squared rounding error.
 
-    Whole numbers of steps are tried in a channel's largest weight, so weights that lie on a grid already, as those of a
-    model that was quantised before, keep it and lose nothing.
+    Candidates divide the largest weight of the channel into a whole number of steps. Weights that are on a grid
+    already, such as those of a model that was quantised before, therefore keep their grid and lose nothing.
 
     Args:
         weights: (channels, ...).

@@ -123,8 +123,8 @@ def execute(args: argparse.Namespace) -> int:
     from fastsam_bench.results.results_file import read_results
 
     if args.compare is not None:
-        from fastsam_bench.report.compare_text import describe
-        from fastsam_bench.results.compare import compare
+        from fastsam_bench.report.comparison_text import describe
+        from fastsam_bench.results.comparison import compare
 
         before, after = args.compare
         print(describe(compare(read_results(before), read_results(after))))
@@ -140,8 +140,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, chosen: BenchOptions) -> int:
     from fastsam_bench.results.results_file import read_results
-    from fastsam_bench.run.bench import Bench
-    from fastsam_bench.run.recording import record
+    from fastsam_bench.run.bench import Bench, record
 
     path, interrupted = args.out / _RESULTS, False
     if path.exists():
@@ -154,14 +153,14 @@ def _measure(args: argparse.Namespace, chosen: BenchOptions) -> int:
         bench = Bench([chosen], show)
         try:
             bar.clear()
-            for remark in bench.remarks:
-                print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
-            known = len(bench.remarks)
+            for note in bench.notes:
+                print(f"fastsam-trt: note: {note}", file=sys.stderr)
+            known = len(bench.notes)
             interrupted = record(path, bench, ("fastsam-trt", *sys.argv[1:]))
         finally:
             bench.close()
-    for remark in bench.remarks[known:]:
-        print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
+    for note in bench.notes[known:]:
+        print(f"fastsam-trt: note: {note}", file=sys.stderr)
     _write_reports(args, read_results(path))
     return INTERRUPTED if interrupted else 0
 
@@ -189,11 +188,11 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
             print(table([short.header[i] for i in kept], [[row[i] for i in kept] for row in short.rows]))
         if doubtful := sum(bool(doubts(cell)) for cell in machine.cells):
             print(f"{doubtful} of {len(machine.cells)} cells have doubtful measurements: see {_REPORT}")
-    for remark in results.remarks:
-        print(f"fastsam-trt: remark: {remark}", file=sys.stderr)
+    for note in results.notes:
+        print(f"fastsam-trt: note: {note}", file=sys.stderr)
     for run in results.runs:
         if run.partial:
-            print(f"fastsam-trt: remark: run {run.name} is partial: it was stopped early", file=sys.stderr)
+            print(f"fastsam-trt: note: run {run.name} is partial: it was stopped early", file=sys.stderr)
     for path in reports:
         print(f"saved {path}")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import cast
@@ -11,11 +12,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine import find_graph, open_session, read_spec
+from fastsam_engine import Session, find_graph, open_session, read_spec
 from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import ModelFileError
+from fastsam_engine.run_observers import RunObserver, RunObservers
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import sibling_graph
@@ -83,6 +85,7 @@ class Clip(Closable):
         # The output of the crops graph is valid until its next run, so batches take turns.
         self._turn: AbstractContextManager[object] = nullcontext() if self._crops is None else threading.Lock()
         self._under_way = CallsUnderWay(f"the CLIP model {spec.name}", "open it again")
+        self._observers = RunObservers(spec.name)
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.decision_cosine = spec.defaults.get("even_cosine")  # the key that exported models store
         text_graph = sibling_graph(graph, "text", graph_part="image")
@@ -99,6 +102,18 @@ class Clip(Closable):
     def name(self) -> str:
         """The short name of the model."""
         return self._image.spec.name
+
+    @property
+    def session(self) -> Session:
+        """The session of the image tower."""
+        return self._image
+
+    def observe(self, observer: RunObserver) -> Callable[[], None]:
+        """Report every call of `embed_windows` from now on to a function, as `Session.observe` does.
+
+        The only input is `windows`. The time covers cutting the crops and all runs of the image tower.
+        """
+        return self._observers.add(observer)
 
     def embed_boxes(
         self, frame: NDArray[np.uint8], boxes: NDArray[np.float32], uploads: FrameUploads | None = None
@@ -152,6 +167,7 @@ class Clip(Closable):
         Raises:
             ClosedError: `close` was called.
         """
+        start_s = time.perf_counter()
         name = self._image.spec.outputs[0].name
         parts = []
         max_batch = min(self._input.batch[1] or _MAX_BATCH, _MAX_BATCH)
@@ -163,7 +179,9 @@ class Clip(Closable):
                     batch = self._cut_batch(frame, windows[indices], batch_masks, uploads)
                     outputs, _ = self._image.run_kept({self._input.name: batch}, ())
                 parts.append(np.asarray(outputs[name][: part.stop - part.start], np.float32))
-        return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+        embeddings = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+        self._observers.notify({"windows": windows}, start_s)
+        return embeddings
 
     def _cut_batch(
         self,

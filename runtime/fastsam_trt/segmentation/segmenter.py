@@ -113,14 +113,13 @@ class Segmenter(Closable):
         )
         self._size = _size(self._input, imgsz)
         self._idle: deque[FramePreprocessor] = deque()  # each holds the buffers of one frame at a time
+        self.uploads = uploads or FrameUploads()
         self._on_device: DevicePreprocessor | None = None
         self._kept_outputs: tuple[str, ...] = ()
         helpers = open_helper_sessions(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
         self._opened += helpers.values()
         if "preprocess" in helpers:
-            self._on_device = DevicePreprocessor(
-                helpers["preprocess"], self._input, uploads or FrameUploads(), self._size
-            )
+            self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, self.uploads, self._size)
         if "decode" in helpers:
             self._kept_outputs = self._decoder.use_device_decode(helpers["decode"])
         # Arrays on a device are valid until the next run, so frames take turns there.

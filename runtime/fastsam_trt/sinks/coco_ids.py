@@ -37,9 +37,7 @@ class CocoIds:
             OptionError: `truth` is given for a video or camera, whose frames annotation files don't contain.
         """
         if truth is not None and not files:
-            raise OptionError(
-                "coco_ids", "images as the source, since annotations list file names", f"a source of kind {kind!r}"
-            )
+            raise OptionError("coco_ids", "images as the source, since annotations list file names", f"a {kind} source")
         annotations = None if truth is None else GroundTruth(truth)
         self.videos = tuple(file for file in files if is_video(file))
         self.images = ImageIds(files, annotations, has_videos=bool(self.videos))

@@ -44,7 +44,7 @@ def test_bundled_models_are_accurate(backend: str, precision: str) -> None:
     if backend == "onnxruntime" and precision == "auto":
         pytest.skip("ONNX Runtime computes in fp32 either way")
     pipeline = Pipeline(SEGMENTER, clip=CLIP, selector="clip", backend=backend, precision=precision)
-    figures = measure(pipeline, SCENES).figures()
+    figures = measure(pipeline, SCENES).metrics()
     short = {name: round(value, 3) for name, value in figures.items() if value < BOUNDS[name] - SLACK}
     assert not short
 
@@ -139,5 +139,5 @@ def test_a_perfect_pipeline_scores_perfectly() -> None:
 
     drawn = [draw_scene(seed) for seed in range(40, 46)]
     scenes = {scene.frame.tobytes(): scene for scene in drawn}
-    figures = measure(Oracle(), len(drawn), 40).figures()  # type: ignore[arg-type]
+    figures = measure(Oracle(), len(drawn), 40).metrics()  # type: ignore[arg-type]
     assert all(value == pytest.approx(1) for value in figures.values()), figures

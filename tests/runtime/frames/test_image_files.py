@@ -188,7 +188,9 @@ def test_a_decompression_bomb_is_refused_before_decoding(form: str, monkeypatch:
 
 
 def test_the_old_name_of_the_size_error_warns() -> None:
-    with pytest.warns(DeprecationWarning, match="PictureSizeError is now ImageSizeError") as caught:
+    with pytest.warns(
+        DeprecationWarning, match=r"PictureSizeError is now fastsam_trt\.errors\.ImageSizeError"
+    ) as caught:
         assert errors.PictureSizeError is ImageSizeError
     assert caught[0].filename == __file__
 

@@ -113,7 +113,7 @@ def test_category_ids_of_classes_prompts_and_annotations(tmp_path: Path) -> None
     dataset = _write(tmp_path / "out.json", ids, [("in/x.png", 0, prompted)])
     assert [(each["image_id"], each["category_id"]) for each in dataset.dataset["annotations"]] == [(50, 8)] * 2
     assert dataset.dataset["categories"] == [{"id": 8, "name": "Dog", "supercategory": ""}]
-    with pytest.raises(OptionError, match="expected images as the source"):
+    with pytest.raises(OptionError, match=r"expected images as the source.*found 'a video source'"):
         CocoIds("video", (), truth)
 
 

@@ -586,7 +586,7 @@ def test_old_names_warn() -> None:
     with pytest.warns(DeprecationWarning, match=r"Flow\.stats") as caught:
         assert flow.figures is flow.stats
     assert caught[0].filename == __file__
-    with pytest.warns(DeprecationWarning, match="now FlowStats") as caught:
+    with pytest.warns(DeprecationWarning, match=r"now fastsam_trt\.streaming\.FlowStats") as caught:
         assert streaming.FlowFigures is FlowStats
     assert caught[0].filename == __file__
 

@@ -1,4 +1,4 @@
-"""Axes: where a value lies between the two ends, and which values are named on them."""
+"""Axes of charts: their range, ticks and scale."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Scale:
     """An axis.
 
     Attributes:
-        low, high: Its ends.
-        ticks: Values that are named, with their names.
-        bend: `linear`, `log`, or `log1`, the logarithm of one more, which has a place for 0.
+        low, high: Ends of the range.
+        ticks: Values and labels of the ticks.
+        bend: `linear`, `log`, or `log1`: log(1 + value), which includes 0.
     """
 
     low: float
@@ -27,14 +27,14 @@ class Scale:
     ticks: tuple[tuple[float, str], ...]
     bend: Literal["linear", "log", "log1"]
 
-    def place(self, value: float) -> float:
-        """0 at the low end, 1 at the high; values beyond lie on the ends."""
+    def position(self, value: float) -> float:
+        """Position of a value, 0 at the low end and 1 at the high end; values beyond the range are clipped."""
         low, high, at = (_bent(self.bend, each) for each in (self.low, self.high, min(max(value, self.low), self.high)))
         return (at - low) / (high - low)
 
 
 def linear(values: Iterable[float], ticks: int = 5) -> Scale:
-    """From 0 to a round value at or above the largest."""
+    """An axis from 0 to a round value at or above the largest."""
     most = max((value for value in values if math.isfinite(value)), default=0.0) or 1.0
     rough = most / ticks
     base = 10.0 ** math.floor(math.log10(rough))
@@ -45,7 +45,7 @@ def linear(values: Iterable[float], ticks: int = 5) -> Scale:
 
 
 def logarithmic(values: Iterable[float]) -> Scale:
-    """From 1, 2 or 5 times a power of ten at or below the smallest, to one at or above the largest."""
+    """A logarithmic axis between values of 1, 2 or 5 times a power of ten that enclose all values."""
     positive = [value for value in values if math.isfinite(value) and value > 0] or [1.0]
     low, high = _round(min(positive), down=True), _round(max(positive), down=False)
     if low == high:
@@ -59,7 +59,7 @@ def logarithmic(values: Iterable[float]) -> Scale:
 
 
 def counts(values: Iterable[float]) -> Scale:
-    """Logarithmic, with a place for none."""
+    """A logarithmic axis for counts, which includes 0."""
     most = max(values, default=1) or 1
     marks = [0, *(10**power for power in range(math.ceil(math.log10(most)) + 1))]
     inside = [mark for mark in marks if mark <= most]

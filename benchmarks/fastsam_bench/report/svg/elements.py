@@ -1,4 +1,4 @@
-"""The elements of the charts. Texts are escaped here; x is a fraction of the width, y and sizes are px."""
+"""SVG elements of charts. Texts are escaped; x is a fraction of the width, y and sizes are px."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from html import escape
 
 
 def drawing(name: str, title: str, description: str, height: float, body: str) -> str:
-    """An SVG that fills the width that it is given.
+    """An SVG drawing of full width.
 
     Args:
-        name: Unique on the page; title and description are found by it.
-        title, description: For those who do not see it.
+        name: Unique name on the page, used as id of title and description.
+        title, description: Texts for screen readers.
         height: px.
         body: Its elements.
     """
@@ -21,13 +21,13 @@ def drawing(name: str, title: str, description: str, height: float, body: str) -
 
 
 def text(x: float, y: float, content: str, kind: str = "", anchor: str = "start", dx_px: int = 0) -> str:
-    """A line of text, y its base line, moved by some px from x."""
+    """A line of text with its baseline at y, moved by `dx_px` from x."""
     shift = f' dx="{dx_px}"' if dx_px else ""
     return f'<text x="{_percent(x)}" y="{y:.1f}"{shift}{_class(kind)} text-anchor="{anchor}">{escape(content)}</text>'
 
 
 def rect(x: float, y: float, width: float, height: float, kind: str = "", tip: str = "") -> str:
-    """A bar; width is a fraction, `tip` shows under the pointer."""
+    """A bar; the width is a fraction, `tip` is shown under the pointer."""
     size = f'width="{_percent(max(width, 0))}" height="{height:.1f}"'
     return f'<rect x="{_percent(x)}" y="{y:.1f}" {size}{_class(kind)}>{_tip(tip)}</rect>'
 

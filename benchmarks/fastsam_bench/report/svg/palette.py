@@ -1,4 +1,4 @@
-"""Colours, for a light and a dark page: 3:1 and better against the ground, and apart for the colour-blind."""
+"""Colours for light and dark pages, with a contrast of at least 3:1, and distinct for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STAGES = {
 
 
 def colour(index: int) -> str:
-    """The colour of a series by its place; beyond the last they begin anew."""
+    """The colour of a series by its index; colours repeat after the last one."""
     return _NAMES[index % len(_NAMES)]
 
 
@@ -30,7 +30,7 @@ def stage_colour(stage: str) -> str:
 
 
 def css() -> str:
-    """Variables and classes of the colours: `.c-blue` and so on set `--c`."""
+    """CSS variables and classes of the colours; `.c-blue` and so on set `--c`."""
     light, dark = ("".join(f"--{name}:{pair[i]};" for name, pair in COLOURS.items()) for i in (0, 1))
     classes = "".join(f".c-{name}{{--c:var(--{name})}}" for name in COLOURS)
     return f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}{classes}"

@@ -1,4 +1,4 @@
-"""Charts of two axes: series of points joined by lines, and single points under ceilings."""
+"""Charts with two axes: lines through points, and single points under ceilings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fastsam_bench.report.svg.axes import Scale
 from fastsam_bench.report.svg.elements import dot, drawing, line, text
 
 _TOP_PX, _HEIGHT_PX, _BOTTOM_PX = 28, 300, 40
-_LEFT, _RIGHT = 0.12, 0.95  # of the width
-_NARROW_PX = 350  # a phone's width, on which names are kept apart
+_LEFT, _RIGHT = 0.12, 0.95  # edges of the plot, fractions of the width
+_NARROW_PX = 350  # width of a phone, at which labels must not overlap
 _NAME_PX = 11
 _PLACES = ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 18, "middle"), (9, -9, "start"), (9, 18, "start"),
            (-9, -9, "end"), (-9, 18, "end"), (20, 4, "start"), (-20, 4, "end"))  # fmt: skip
@@ -20,7 +20,7 @@ _PLACES = ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 18, "middle")
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points by x, joined; the legend beside the chart names it."""
+    """A line through points in the order of x; the legend names it."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -30,7 +30,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point that stands for itself: its short name is drawn beside it, the tip shows under the pointer."""
+    """A single point with a label beside it; `tip` is shown under the pointer."""
 
     name: str
     x: float
@@ -61,15 +61,15 @@ def plot(
     """Draw series, points and roofs.
 
     Args:
-        name: Unique on the page.
-        title, description: What it shows, in words.
+        name: Unique name on the page.
+        title, description: Texts for screen readers.
         axes: Names and scales of x and y.
-        series, points, roofs: What to draw; values beyond the scales lie on their ends.
+        series, points, roofs: What to draw; values beyond the scales are clipped.
     """
     (x_name, x_scale), (y_name, y_scale) = axes
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return _LEFT + (_RIGHT - _LEFT) * x_scale.place(x), _TOP_PX + _HEIGHT_PX * (1 - y_scale.place(y))
+        return _LEFT + (_RIGHT - _LEFT) * x_scale.position(x), _TOP_PX + _HEIGHT_PX * (1 - y_scale.position(y))
 
     parts = [_frame(x_scale, y_scale), text(0, 12, y_name, "axis")]
     parts.append(text(_RIGHT, _TOP_PX + _HEIGHT_PX + 36, x_name, "axis", "end"))
@@ -96,16 +96,16 @@ def _frame(x_scale: Scale, y_scale: Scale) -> str:
     parts = []
     bottom = _TOP_PX + _HEIGHT_PX
     for at, name in x_scale.ticks:
-        x = _LEFT + (_RIGHT - _LEFT) * x_scale.place(at)
+        x = _LEFT + (_RIGHT - _LEFT) * x_scale.position(at)
         parts += [line(x, _TOP_PX, x, bottom, "grid"), text(x, bottom + 16, name, "tick", "middle")]
     for at, name in y_scale.ticks:
-        y = _TOP_PX + _HEIGHT_PX * (1 - y_scale.place(at))
+        y = _TOP_PX + _HEIGHT_PX * (1 - y_scale.position(at))
         parts += [line(_LEFT, y, _RIGHT, y, "grid"), text(_LEFT - 0.012, y + 4, name, "tick", "end")]
     return "".join(parts)
 
 
 def _beside(places: Sequence[tuple[float, float]]) -> list[tuple[float, float, str, int]]:
-    """For each point a place for its name, free of other points and names where there is one."""
+    """A position for the label of each point, free of other points and labels if possible."""
     taken = [(x * _NARROW_PX, y) for x, y in places]
     found = []
     for x, y in places:

@@ -1,4 +1,4 @@
-"""Charts of rows: a label above each, and bars, boxes or intervals along one axis."""
+"""Charts with rows: a label above each row, and bars, points or intervals along one axis."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from fastsam_bench.report.svg.axes import Scale
 from fastsam_bench.report.svg.elements import dot, drawing, line, rect, text
 
 _HEAD_PX, _ROW_PX, _BAR_PX, _AXIS_PX = 24, 38, 13, 22
-_LABEL_PX = 14  # from the top of a row to the base line of its label
-_LONGEST, _LONGEST_HEAD = 44, 46  # characters that fit a phone
-_MANY = 8  # rows from which the axis is named at the top, too
+_LABEL_PX = 14  # from the top of a row to the baseline of its label
+_LONGEST, _LONGEST_HEAD = 44, 46  # characters that fit the width of a phone
+_MANY = 8  # number of rows from which the axis is also labelled at the top
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ Sign = Bar | Dot | Span | Mark
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: what it is of, its figure in words, whether that is doubtful, and its marks."""
+    """A row: its label, its value as text, its marks, and whether the value is doubtful."""
 
     label: str
     value: str
@@ -103,9 +103,9 @@ def _group(name: str, title: str, description: str, group: Group, scale: Scale, 
     for row in group.rows:
         parts.append(_row(row, y, scale))
         y += _ROW_PX
-    grid = [line(scale.place(at), top, scale.place(at), y, "grid") for at, _ in scale.ticks]
+    grid = [line(scale.position(at), top, scale.position(at), y, "grid") for at, _ in scale.ticks]
     if reference is not None:
-        grid.append(line(scale.place(reference), top, scale.place(reference), y, "reference"))
+        grid.append(line(scale.position(reference), top, scale.position(reference), y, "reference"))
     body = "".join(grid) + "".join(parts) + _axis(scale, y + 15)
     return drawing(name, title, description, y + _AXIS_PX, body)
 
@@ -118,17 +118,17 @@ def _row(row: Row, y: float, scale: Scale) -> str:
     top = y + _LABEL_PX + 5
     for mark in row.marks:
         if isinstance(mark, Bar):
-            start, end = scale.place(mark.start), scale.place(mark.end)
+            start, end = scale.position(mark.start), scale.position(mark.end)
             kind = f"bar c-{mark.colour}" + (f" o-{mark.strength}" if mark.strength < 100 else "")
             parts.append(rect(start, top, end - start, _BAR_PX, kind, mark.tip))
         elif isinstance(mark, Span):
-            low, high, middle = scale.place(mark.low), scale.place(mark.high), top + _BAR_PX / 2
+            low, high, middle = scale.position(mark.low), scale.position(mark.high), top + _BAR_PX / 2
             parts += [line(low, middle, high, middle, "span"),
                       *(line(x, middle - 4, x, middle + 4, "span") for x in (low, high))]  # fmt: skip
         elif isinstance(mark, Dot):
-            parts.append(dot(scale.place(mark.at), top + _BAR_PX / 2, 5, f"dot c-{mark.colour}", mark.tip))
+            parts.append(dot(scale.position(mark.at), top + _BAR_PX / 2, 5, f"dot c-{mark.colour}", mark.tip))
         else:
-            at = scale.place(mark.at)
+            at = scale.position(mark.at)
             parts.append(line(at, top - 2, at, top + _BAR_PX + 2, "mark"))
     return "".join(parts)
 
@@ -136,7 +136,7 @@ def _row(row: Row, y: float, scale: Scale) -> str:
 def _axis(scale: Scale, y: float) -> str:
     parts = []
     for at, name in scale.ticks:
-        x = scale.place(at)
+        x = scale.position(at)
         anchor = "start" if x < 0.02 else "end" if x > 0.98 else "middle"
         parts.append(text(x, y, name, "tick", anchor))
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""What the making of all helper graphs shares: their specs, the range of frames, and the proof."""
+"""Specs of helper graphs, the sizes of frames that they support, and the proof against a reference."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output, Task
 from fastsam_export.family import Exported
-from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import ParityRecorder, describe, fp32_sessions
+from fastsam_export.parity import describe, fp32_sessions
+from fastsam_export.proof import prove
 
 FRAME_AXES = {"H": (16, 1080, 2160), "W": (16, 1920, 4096)}
-"""Frames, px: smallest, usual, largest. The graphs take any; plans are built for this range."""
+"""Sizes of frames, px: smallest, usual, largest. The graphs accept any size; plans are built for this range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Something to compare a graph on: what it is in words, its inputs, and what the one output should be."""
+    """One comparison of a graph: a description, the inputs, and the expected output."""
 
     what: str
     inputs: Mapping[str, Array]
@@ -31,12 +31,12 @@ class Case:
 
 
 def helper_spec(model: ModelSpec, task: Task, taken: ArraysInput, output: Output) -> ModelSpec:
-    """The spec of a helper graph. It names the weights of the model that it was made for, but holds none of them."""
+    """The spec of a helper graph. Its source names the weights of the model, but the graph holds none of them."""
     source = dataclasses.replace(model.source, licence="Apache-2.0")
     return ModelSpec(model.name, model.family, task, taken, (output,), source=source)
 
 
-def prove(
+def prove_graph(
     path: Path,
     spec: ModelSpec,
     reference: str,
@@ -44,38 +44,40 @@ def prove(
     tolerance: Mapping[str, float],
     compare: Callable[[Array, Array], Mapping[str, float]],
 ) -> Exported:
-    """Compare a graph with its reference on every backend of this machine, and record it in the file.
+    """Compare a graph with its reference on every backend of this machine, and record the proof in the file.
 
     Args:
         path, spec: The graph.
-        reference: What made the expected answers.
-        cases: To compare on.
-        tolerance: Bounds by figure.
-        compare: The figures of what is expected and what was found.
+        reference: The library that computed the expected outputs.
+        cases: The comparisons.
+        tolerance: Metric name to bound.
+        compare: Computes the metrics from the expected output and the graph's output.
 
     Raises:
-        ParityError: A figure is out of its bound.
+        ParityError: A metric is beyond its bound.
     """
-    recorder = ParityRecorder(tolerance)
     sessions = fp32_sessions(path)
-    for case in cases:
-        for session in sessions:
-            found = session.run(case.inputs)[spec.outputs[0].name]
-            recorder.add(f"{case.what} on {describe(sessions)}, against {reference}", compare(case.expected, found))
-    proven = dataclasses.replace(spec, parity=recorder.close(path.name, reference))
-    write_spec(path, proven)
-    return Exported(path, proven)
+    output = spec.outputs[0].name
+    comparisons = (
+        (
+            f"{case.what} on {describe(sessions)}, against {reference}",
+            compare(case.expected, session.run(case.inputs)[output]),
+        )
+        for case in cases
+        for session in sessions
+    )
+    return Exported(path, prove(path, spec, tolerance, comparisons, reference))
 
 
-def level_figures(image: ImageInput, expected: Array, found: Array) -> dict[str, float]:
-    """How far apart two inputs of a model (n, 3, h, w) are, in grey levels: at worst, and on a picture's average."""
+def level_metrics(image: ImageInput, expected: Array, found: Array) -> dict[str, float]:
+    """The difference of two inputs of a model (n, 3, h, w), in grey levels: the largest, and the largest mean."""
     std = np.asarray(image.std)[:, None, None]
     apart = np.abs(expected.astype(np.float64) - found) * std / image.scale
     return {"max_abs_level": float(apart.max()), "max_mean_level": float(apart.mean(axis=(1, 2, 3)).max())}
 
 
 def normalise(pictures: NDArray[np.uint8], image: ImageInput) -> NDArray[np.float32]:
-    """BGR pictures (n, h, w, 3) as a model's input (n, 3, h, w), in numpy."""
+    """Normalise BGR pictures (n, h, w, 3) to a model's input (n, 3, h, w), in numpy."""
     ordered = pictures[..., ::-1] if image.colour == "RGB" else pictures
     values = (ordered.astype(np.float64) * image.scale - np.asarray(image.mean)) / np.asarray(image.std)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2), np.float32)

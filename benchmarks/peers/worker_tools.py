@@ -1,7 +1,8 @@
-"""Pictures as workers take them: read from the file that our side wrote."""
+"""Tools of the workers: read the picture, convert it for pillow, and use all cores in PyTorch."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
-    """A picture, (H, W, 3) uint8 BGR.
+    """Read a picture, (H, W, 3) uint8 BGR.
 
     Raises:
-        ValueError: There is none.
+        ValueError: The file can't be read as a picture.
     """
     frame = cv2.imread(str(path))
     if frame is None:
@@ -23,7 +24,16 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
 
 def as_pillow(frame: NDArray[np.uint8]) -> Any:
-    """The same for pillow, RGB."""
+    """Convert a picture for pillow, RGB."""
     from PIL import Image
 
     return Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+
+
+def use_all_cores() -> int:
+    """Let PyTorch use all cores; returns their number."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(cores)
+    return cores

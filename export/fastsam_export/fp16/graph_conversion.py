@@ -1,7 +1,7 @@
-"""An fp32 graph to one that holds its weights and computes in fp16, inputs and outputs as they were.
+"""Convert an fp32 graph to fp16: weights and computation change, inputs and outputs stay as they are.
 
-Each node computes in one precision. A cast stands wherever a tensor goes from one to the other, once a tensor; weights
-are stored in the precision of the node that takes them. That is what a strongly typed engine (TensorRT) wants.
+Each node computes in one precision. A tensor that is used in the other precision is cast once, and weights are stored
+in the precision of their node, as a strongly typed engine (TensorRT) requires.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from fastsam_export.fp16.fp32_islands import float_types, islands
 if TYPE_CHECKING:
     import onnx
 
-_ANY_TYPE = {"Shape", "Size", "Cast", "IsNaN", "IsInf"}  # take a float tensor as it comes
-_ALWAYS_FP32 = {"Resize": (1, 2)}  # inputs that are float32 whatever the node computes in: roi and scales
+_ANY_TYPE = {"Shape", "Size", "Cast", "IsNaN", "IsInf"}  # accept fp32 and fp16
+_ALWAYS_FP32 = {"Resize": (1, 2)}  # inputs that are float32 in every precision of the node: roi and scales
 
 
-def to_half(model: onnx.ModelProto, magnitudes: Mapping[str, float]) -> onnx.ModelProto:
-    """The graph in fp16, checked.
+def to_fp16(model: onnx.ModelProto, magnitudes: Mapping[str, float]) -> onnx.ModelProto:
+    """Convert a graph to fp16, and check the result.
 
     Args:
-        model: A graph as `simple` gives it.
-        magnitudes: Name to largest magnitude of the float tensors, as `half_islands.peaks` gives it.
+        model: A graph from `flatten`.
+        magnitudes: Largest magnitude of each float tensor by name, from `fp32_islands.peaks`.
 
     Raises:
-        ExportError: It can't be converted.
+        ExportError: The graph can't be converted.
     """
     import onnx
 
@@ -37,15 +37,15 @@ def to_half(model: onnx.ModelProto, magnitudes: Mapping[str, float]) -> onnx.Mod
     try:
         onnx.checker.check_model(half, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"fp16: the converted graph does not hold ({error})") from error
+        raise ExportError(f"fp16: expected a valid graph after the conversion, found: {error}") from error
     return half
 
 
-def simple(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose constants are all initializers, and without identities.
+def flatten(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Copy a graph; in the copy all constants are initializers, and identities are removed.
 
     Raises:
-        ExportError: The graph holds graphs or functions of its own.
+        ExportError: The graph contains subgraphs or functions.
     """
     import onnx
 
@@ -74,7 +74,7 @@ def simple(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _value(node: onnx.NodeProto) -> np.ndarray:
-    """The value of a Constant node, however it states it."""
+    """The value of a Constant node, from whichever attribute holds it."""
     import onnx
 
     (attribute,) = node.attribute
@@ -89,7 +89,7 @@ def _value(node: onnx.NodeProto) -> np.ndarray:
 
 
 class _Rewriter:
-    """One rewriting of a graph."""
+    """The conversion of one graph."""
 
     def __init__(self, model: onnx.ModelProto, kept: set[int]) -> None:
         import onnx
@@ -126,7 +126,7 @@ class _Rewriter:
         made, source = node.output[0], node.input[0] if node.input else ""
         between_floats = {made, source} <= self._floats and source not in self._stored
         if node.op_type == "Cast" and between_floats and made not in self._outputs:
-            self._made[made] = self._made[source]  # from float to float: whoever takes it says in which
+            self._made[made] = self._made[source]  # a cast from float to float is dropped: each user casts as needed
             return
         always = _ALWAYS_FP32.get(node.op_type, ())
         for i, name in enumerate(node.input):
@@ -138,13 +138,13 @@ class _Rewriter:
                 node.input[i] = next(iter(self._made[name].values()))
         for i, name in enumerate(node.output):
             if name in self._floats:
-                # An output of the graph keeps its name for fp32.
+                # The name of a graph output belongs to the fp32 tensor.
                 node.output[i] = f"{name}/fp16" if precision == self._fp16 and name in self._outputs else name
                 self._made[name] = {precision: node.output[i]}
         self._nodes.append(node)
 
     def _weights(self, name: str, precision: int) -> str:
-        """A stored tensor in a precision, if it is a float at all."""
+        """Name of an initializer in a precision; tensors that are not float stay as they are."""
         tensor = self._stored[name]
         if name not in self._floats or precision == self._fp32:
             self._initializers[name] = tensor
@@ -156,14 +156,14 @@ class _Rewriter:
         return half
 
     def _as(self, name: str, precision: int) -> str:
-        """A float tensor in a precision, through a cast where it is not there yet."""
-        there = self._made[name]
-        if precision not in there:
-            (source,) = there.values()
+        """Name of a float tensor in a precision; a cast is added if there is none yet."""
+        names = self._made[name]
+        if precision not in names:
+            (source,) = names.values()
             named = precision == self._fp32 and name in self._outputs
             wanted = name if named else f"{name}/{'fp16' if precision == self._fp16 else 'fp32'}"
             self._nodes.append(
                 self._onnx.helper.make_node("Cast", [source], [wanted], name=f"{wanted}/Cast", to=precision)
             )
-            there[precision] = wanted
-        return there[precision]
+            names[precision] = wanted
+        return names[precision]

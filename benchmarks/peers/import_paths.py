@@ -1,4 +1,4 @@
-"""The folder above on the path: this process, unlike the workers, shares what the other benchmarks share."""
+"""Put the folder `benchmarks` on the import path. Workers do not: they run in the environments of peers."""
 
 from __future__ import annotations
 

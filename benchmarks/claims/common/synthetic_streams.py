@@ -1,4 +1,4 @@
-"""Video files and paced senders on loopback for the scripts about videos: pictures that move, and known durations."""
+"""Synthetic video files, and servers on loopback that send them in real time, with moving pictures of known times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIME_BASE = Fraction(1, 90_000)
 
 
 def moving_pictures(count: int, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
-    """Pictures (height, width, 3) uint8 BGR of a red disc that crosses a background with structure."""
+    """Pictures (height, width, 3) uint8 BGR of a red disc that crosses a textured background."""
     generator = np.random.default_rng(0)
     small = generator.integers(40, 200, (height // 16, width // 16, 3), np.uint8)
     background = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -39,15 +39,15 @@ def encode(
     container: str | None = None,
     each: Callable[[], None] = lambda: None,
 ) -> None:
-    """Encode a picture for each of some times.
+    """Encode one picture per time.
 
     Args:
-        target: A file, or what takes the bytes.
-        times_s: Of each picture, seconds, rising.
+        target: A file, or a stream for the bytes.
+        times_s: Times of the pictures, seconds, increasing.
         size: (width, height), px.
         codec: FFmpeg's name of the encoder.
-        container: FFmpeg's name of the format; None: as the file's suffix says.
-        each: Called when a picture's bytes are out.
+        container: FFmpeg's name of the format; None: by the suffix of the file.
+        each: Called when the bytes of a picture are written.
     """
     to = str(target) if isinstance(target, Path) else target
     with av.open(to, "w", format=container, options={"flush_packets": "1"}) as output:
@@ -65,15 +65,15 @@ def encode(
 
 
 def transport_stream(rate: float, seconds: float, size: tuple[int, int]) -> list[bytes]:
-    """An MPEG transport stream as the bytes of each picture, its times from 0."""
-    taken, parts = _Taking(), list[bytes]()
+    """An MPEG transport stream as the bytes of each picture, with times from 0."""
+    taken, parts = _ByteBuffer(), list[bytes]()
     times_s = np.arange(round(rate * seconds)) / rate
     encode(taken, times_s.tolist(), size=size, container="mpegts", each=lambda: parts.append(taken.take()))
     parts[-1] += taken.take()
     return parts
 
 
-class _Taking(io.RawIOBase):
+class _ByteBuffer(io.RawIOBase):
     def __init__(self) -> None:
         self._held = bytearray()
 
@@ -90,23 +90,23 @@ class _Taking(io.RawIOBase):
 
 
 class PacedServer:
-    """Accepts connections on loopback, one after the other, and sends each the next of some lists of parts, in time.
+    """Accepts connections on loopback, one after the other, and sends each one a list of parts in real time.
 
     Attributes:
-        port: Where it listens.
-        filmed_s: From the first part of all to the last, and one interval more: how long a recording should last.
+        port: Port of the server.
+        filmed_s: Time from the first part to the last, plus one interval: the duration that a recording should have.
     """
 
     def __init__(
         self, connections: Sequence[Sequence[bytes]], rate: float, *, head: bytes = b"", away_s: float = 0
     ) -> None:
-        """Listen.
+        """Listen on a free port.
 
         Args:
             connections: Parts for each connection.
-            rate: Parts a second.
+            rate: Parts per second.
             head: Sent first on every connection.
-            away_s: How long the next connection waits, after the end of one, for its first part.
+            away_s: Pause between the end of a connection and the first part of the next one.
         """
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -131,7 +131,7 @@ class PacedServer:
                 return
             with connection:
                 begun_s = self._send(connection, waiting[0])
-            if begun_s is None:  # who only looked whether somebody listens
+            if begun_s is None:  # a probe that only checked whether the server listens
                 continue
             del waiting[0]
             first_s = begun_s if first_s is None else first_s
@@ -153,7 +153,7 @@ class PacedServer:
 
 
 def multipart(pictures: Sequence[NDArray[np.uint8]]) -> tuple[bytes, list[bytes]]:
-    """MJPEG over HTTP: the answer's head, and the part of each picture."""
+    """MJPEG over HTTP: the head of the response, and the part of each picture."""
     head = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n"
     parts = []
     for picture in pictures:

@@ -1,15 +1,15 @@
-"""Serving: a peer's half of the line protocol. It runs in the peer's own environment and needs numpy alone.
+"""The line protocol of a worker. It runs in the environment of the peer and needs only numpy.
 
-One JSON object a line each way. The worker begins with `{"protocol": 1, "versions": {...}}`; then each request gets
-one answer, `{"error": "..."}` where it failed:
+Requests and replies are JSON objects, one per line. The worker starts with `{"protocol": 1, "versions": {...}}`. Then
+each request gets one reply, `{"error": "..."}` if it failed:
 
-    {"do": "open", ...}                          {"note": "..."}   models are loaded; what is worth knowing of them
-    {"do": "frame", "path": ..., ...}            {}                the picture of all that follows
-    {"do": "time"}                               {"ms": 12.3}      one whole call, picture in memory to answer
-    {"do": "answer", "out": ...}                 {}                one more, its answer written there (see `answer`)
-    {"do": "embed", "windows": [...], "texts": [...], "out": ...}  {}   embeddings of parts of the picture, and of texts
+    {"do": "open", ...}                          {"note": "..."}   load the models; the note describes them
+    {"do": "frame", "path": ..., ...}            {}                set the picture for the following requests
+    {"do": "time"}                               {"ms": 12.3}      make one whole call, from the picture in memory
+    {"do": "answer", "out": ...}                 {}                make another, and write its results (see `answer`)
+    {"do": "embed", "windows": [...], "texts": [...], "out": ...}  {}   embed windows of the picture, and texts
 
-It ends with its input.
+The worker ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ PROTOCOL = 1
 
 
 class Worker(Protocol):
-    """What a peer does."""
+    """The interface of a peer."""
 
     def open(self, **options: Any) -> str:
-        """Load the models; returns what is worth knowing."""
+        """Load the models; returns a note about them."""
 
     def show(self, path: Path, **options: Any) -> None:
-        """Read the picture, and do whatever is needed once for it."""
+        """Read the picture, and do what is needed once per picture."""
 
     def call(self) -> Any:
-        """The whole call, as its user makes it."""
+        """Make the whole call, as a user would."""
 
     def answer(self, made: Any) -> Answer:
-        """What a call gave, in the common form."""
+        """Convert the result of a call to the common format."""
 
     def embed(self, windows: NDArray[np.intp], texts: list[str]) -> dict[str, NDArray[np.float32]]:
-        """CLIP's `crops` of windows (n, 4) of the picture, and of `texts`: rows of length one."""
+        """CLIP embeddings `crops` of windows (n, 4) of the picture, and `texts`: rows of length one."""
 
 
 def serve(worker: Worker, peer: str) -> NoReturn:
-    """Answer requests until there are no more.
+    """Answer requests until the input ends.
 
-    What libraries print goes to stderr, so that the protocol has stdout to itself.
+    Output of libraries is redirected to stderr, since stdout is used by the protocol.
     """
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -61,9 +61,9 @@ def serve(worker: Worker, peer: str) -> NoReturn:
     for line in sys.stdin:
         try:
             _reply(replies, _do(worker, json.loads(line)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other side is to know
-            told = [each for each in str(error).splitlines() if each.strip()]
-            _reply(replies, {"error": f"{type(error).__name__}: {told[0] if told else 'no message'}"})
+        except Exception as error:  # noqa: BLE001 - every error is reported to the other side
+            lines = [each for each in str(error).splitlines() if each.strip()]
+            _reply(replies, {"error": f"{type(error).__name__}: {lines[0] if lines else 'no message'}"})
     sys.exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Agreement: does our pipeline find what ultralytics' own PyTorch prediction finds, with the same boxes and masks?"""
+"""Compare the detections, boxes and masks of our pipeline with those of ultralytics' prediction in PyTorch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from fastsam_trt.frames.image import read_image
 from fastsam_trt.segmentation.nms import box_ious
 
 _CONF, _IOU, _IMGSZ_PX = 0.25, 0.7, 640
-_COUNTED_SCORE = 0.3  # a detection this near to the threshold may fall on either side of it by rounding alone
-_SAME_THING = 0.5  # box IoU above which two detections speak of one object
+_COUNTED_SCORE = 0.3  # rounding may move detections closer to the threshold across it
+_SAME_THING = 0.5  # box IoU above which two detections show the same object
 _BACKENDS = (("onnxruntime", "fp32", 0.98, 0.95), ("openvino", "fp32", 0.98, 0.95), ("openvino", "bf16", 0.95, 0.90))
 """Backend, precision, bound of the smallest box IoU, bound of the smallest mask IoU."""
 
@@ -41,7 +41,7 @@ def main() -> int:
     yolo = reference.load(args.weights)
     options = {"conf": _CONF, "iou": _IOU, "imgsz": _IMGSZ_PX, "retina_masks": True, "device": "cpu", "verbose": False}
     expected = {name: yolo.predict(photo, **options)[0] for name, photo in photos.items()}
-    rows, figures = [], []
+    rows, checks = [], []
     for backend, precision, box_bound, mask_bound in _BACKENDS:
         side = f"{backend} {precision}"
         try:
@@ -52,7 +52,9 @@ def main() -> int:
         pairs = [_pairs(pipeline(photo, rectangle="smallest"), expected[name]) for name, photo in photos.items()]
         overlaps = np.concatenate([each for each, _ in pairs])
         if not len(overlaps):
-            raise harness.BenchmarkError(f"expected photos of things in {args.images}, found nothing in any of them")
+            raise harness.BenchmarkError(
+                f"expected photos with objects in {args.images}, found no detection in any of them"
+            )
         found = int((overlaps[:, 0] > _SAME_THING).sum())
         box, mask = overlaps.min(axis=0, initial=1).tolist()
         extra = sum(each for _, each in pairs)
@@ -60,14 +62,14 @@ def main() -> int:
             {"backend": side, "expected": len(overlaps), "found": found, "extra": extra,
              "min box IoU": box, "min mask IoU": mask}
         )  # fmt: skip
-        figures += [
-            harness.Figure(f"{side}: detections found", found, "==", len(overlaps)),
-            harness.Figure(f"{side}: smallest box IoU", box, ">=", box_bound),
-            harness.Figure(f"{side}: smallest mask IoU", mask, ">=", mask_bound),
+        checks += [
+            harness.Check(f"{side}: detections found", found, "==", len(overlaps)),
+            harness.Check(f"{side}: smallest box IoU", box, ">=", box_bound),
+            harness.Check(f"{side}: smallest mask IoU", mask, ">=", mask_bound),
         ]
     counted = f"detections of score >= {_COUNTED_SCORE}"
-    shown = harness.show_rows(f"{len(photos)} photos against ultralytics PyTorch fp32, {counted}", rows)
-    return harness.finish(args, facts, shown, figures)
+    shown = harness.show_rows(f"{len(photos)} photos compared with ultralytics PyTorch fp32, {counted}", rows)
+    return harness.finish(args, facts, shown, checks)
 
 
 def _pairs(ours: Result, theirs: Any) -> tuple[NDArray[np.float64], int]:
@@ -78,8 +80,8 @@ def _pairs(ours: Result, theirs: Any) -> tuple[NDArray[np.float64], int]:
         theirs: ultralytics' result for it, masks at the photo's size.
 
     Returns:
-        (k, 2) box and mask IoU of the k counted detections, zeros where there is no partner; and how many of our
-        detections of such a score have no partner.
+        (k, 2) box and mask IoU of the k counted detections, zeros without a partner; and the number of our detections
+        of such a score without a partner.
     """
     masks = ours.masks()
     overlaps = []

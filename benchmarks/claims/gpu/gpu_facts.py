@@ -1,22 +1,24 @@
-"""The GPU of `main.py`: how many operations a second it gives PyTorch at most, and what its driver says of it."""
+"""Facts of the GPU: operations per second in PyTorch, the driver's description, and errors by compute-sanitizer."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
 
-_PRODUCTS_A_TIMING = 10  # so that the launch of one is not felt
+_SUMMARY = re.compile(r"(?:ERROR SUMMARY|RACECHECK SUMMARY): (\d+)")
+_PRODUCTS_A_TIMING = 10  # so many that the launch of one does not matter
 
 
 def ceiling(device: str, precision: str, sides: Sequence[int], timings: int = 5) -> float:
-    """The most operations a second that products of square matrices reach in PyTorch, on random numbers.
+    """The most operations per second of products of square random matrices in PyTorch.
 
     Args:
-        device: `cuda` or `cpu`, in PyTorch's words.
-        precision: `fp32` (whole), `tf32`, `fp16` or `bf16`.
-        sides: Sizes to try.
-        timings: How often each is timed; the best counts.
+        device: PyTorch's name: `cuda` or `cpu`.
+        precision: `fp32` (full precision), `tf32`, `fp16` or `bf16`.
+        sides: Sizes of the matrices to try.
+        timings: Number of timings per size; the best counts.
     """
     import torch
 
@@ -26,7 +28,7 @@ def ceiling(device: str, precision: str, sides: Sequence[int], timings: int = 5)
     try:
         for side in sides:
             a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-            for timing in range(timings + 1):  # the first chooses kernels
+            for timing in range(timings + 1):  # the first one chooses kernels
                 _finish(device)
                 start = time.perf_counter()
                 for _ in range(_PRODUCTS_A_TIMING):
@@ -48,7 +50,7 @@ def _finish(device: str) -> None:
 
 
 def chip() -> dict[str, Any]:
-    """The first GPU as its driver describes it now: name, driver, clocks (MHz), power (W), temperature (C)."""
+    """The driver's description of the first GPU: name, driver, clocks (MHz), power (W), temperature (C)."""
     import pynvml  # type: ignore[import-untyped]  # of the package nvidia-ml-py
 
     pynvml.nvmlInit()
@@ -65,3 +67,20 @@ def chip() -> dict[str, Any]:
         }
     finally:
         pynvml.nvmlShutdown()
+
+
+def command(tool: str, path: str, run: Sequence[str]) -> list[str]:
+    """The command that runs a program under compute-sanitizer, NVIDIA's checker of memory accesses in kernels.
+
+    Args:
+        tool: `memcheck` or `racecheck`.
+        path: Path of compute-sanitizer.
+        run: Command of the program.
+    """
+    return [path, "--tool", tool, "--target-processes", "all", "--print-limit", "20", *run]
+
+
+def errors_found(output: str) -> int | None:
+    """Number of errors in all processes; None if compute-sanitizer printed no summary."""
+    found = _SUMMARY.findall(output)
+    return sum(map(int, found)) if found else None

@@ -1,4 +1,4 @@
-"""Agreeing: whether two sides found the same, before anybody asks how long they took."""
+"""Check that two sides found the same, before their times are compared."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from peer_errors import DisagreementError
 
 from fastsam_trt.segmentation.nms import box_ious
 
-Figures = dict[str, float | None]
+Metrics = dict[str, float | None]
 Broken = list[tuple[str, str]]
-"""Of each bound that is broken, what was expected and what was found."""
+"""What was expected and what was found, for each broken bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class Bounds:
     """How far two sides may differ.
 
     Attributes:
-        box_iou: Least overlap of the boxes of one segment.
-        mask_iou: Least overlap of its masks.
-        counted: Score from which a segment must be found again: one that is nearer to the threshold may fall on either
-            side of it by rounding.
-        cosine: Least cosine of the embeddings of one crop, and of one text.
-        tie: Where both choose another segment: how far ours may lie below the peer's best in the peer's own
-            similarities, as a share of their range over the segments.
+        box_iou: Smallest IoU of the boxes of a segment.
+        mask_iou: Smallest IoU of its masks.
+        counted: Score from which a segment must be found again. Rounding may move segments closer to the threshold
+            across it.
+        cosine: Smallest cosine of the embeddings of a crop, and of a text.
+        tie: If both choose different segments: how far the similarity of ours may be below the peer's best, by the
+            peer's similarities, as a share of their range over the segments.
     """
 
     box_iou: float = 0.9
@@ -37,11 +37,11 @@ class Bounds:
     tie: float = 0.1
 
 
-def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Figures, Broken]:
-    """Find the peer's segments again among ours, best first.
+def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Metrics, Broken]:
+    """Match the peer's segments with ours, best first.
 
     Returns:
-        Figures, and what is broken.
+        Metrics, and broken bounds.
     """
     overlaps = box_ious(theirs.boxes, ours.boxes) * (theirs.class_ids[:, None] == ours.class_ids[None])
     open_to = overlaps.copy()
@@ -58,7 +58,7 @@ def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Figures, Broken
             masks.append(_mask_iou(theirs.masks[index], ours.masks[partner]))
     met = overlaps.max(axis=0, initial=0) >= bounds.box_iou
     extra = int((~met & (ours.scores >= bounds.counted)).sum())
-    figures: Figures = {
+    metrics: Metrics = {
         "segments": len(theirs),
         "counted": len(counted),
         "found": len(boxes),
@@ -70,36 +70,36 @@ def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Figures, Broken
     if len(boxes) < len(counted) or extra:
         broken.append(
             (
-                f"all {len(counted)} segments again with boxes of IoU {bounds.box_iou:g}, and no other",
+                f"the same {len(counted)} segments with boxes of IoU {bounds.box_iou:g}, and no others",
                 f"{len(boxes)} of them and {extra} others",
             )
         )
     if min(masks, default=1.0) < bounds.mask_iou:
         broken.append((f"masks of IoU {bounds.mask_iou:g}", f"{min(masks):.4f}"))
-    return figures, broken
+    return metrics, broken
 
 
 def match_embeddings(
     theirs: tuple[NDArray[np.float32], NDArray[np.float32]],
     ours: tuple[NDArray[np.float32], NDArray[np.float32]],
     bounds: Bounds,
-) -> tuple[Figures, Broken]:
-    """Compare CLIP's embeddings of the same crops and of the prompt, and what each side would choose by its own.
+) -> tuple[Metrics, Broken]:
+    """Compare CLIP's embeddings of the same crops and of the prompt, and the segment that each side would choose.
 
     Args:
-        theirs, ours: Of n crops (n, d) and of the prompt (1, d), rows of length one.
+        theirs, ours: Embeddings of n crops (n, d) and of the prompt (1, d), rows of length one.
         bounds: How far they may differ.
 
     Returns:
-        As `match`; `crops_alike` is the largest cosine of two different crops, beside which the least cosine of one
-        crop on the two sides is to be read.
+        See `match`. `crops_alike` is the largest cosine of two different crops: the cosine of the same crop on both
+        sides means something only if it is clearly higher.
     """
     crops = float((theirs[0] * ours[0]).sum(axis=1).min(initial=1))
     texts = float((theirs[1] * ours[1]).sum(axis=1).min(initial=1))
     among = theirs[0] @ theirs[0].T
     np.fill_diagonal(among, -1)
     theirs_like, ours_like = (crops_of @ texts_of[0] for crops_of, texts_of in (theirs, ours))
-    figures: Figures = {
+    metrics: Metrics = {
         "crop_cosine": crops,
         "text_cosine": texts,
         "crops_alike": float(among.max()) if len(among) > 1 else None,
@@ -113,22 +113,22 @@ def match_embeddings(
         best, chosen = int(theirs_like.argmax()), int(ours_like.argmax())
         below = float(theirs_like[best] - theirs_like[chosen])
         spread = float(np.ptp(theirs_like))
-        figures["same_choice"] = float(best == chosen)
+        metrics["same_choice"] = float(best == chosen)
         if below > bounds.tie * spread:
             broken.append(
                 (
-                    f"the same choice on the same crops, or one within {bounds.tie:g} of the similarities' range",
+                    f"the same choice on the same crops, or one within {bounds.tie:g} of the range of similarities",
                     f"segment {chosen} instead of {best}, {below / spread:.2f} of it below",
                 )
             )
-    return figures, broken
+    return metrics, broken
 
 
 def check(peer: str, ours: str, broken: Broken) -> None:
-    """Stop a comparison whose sides disagree.
+    """Stop a comparison if the sides disagree.
 
     Raises:
-        DisagreementError: A bound is broken; the first is named.
+        DisagreementError: A bound is broken; the message names the first one.
     """
     if broken:
         raise DisagreementError(peer, ours, *broken[0])

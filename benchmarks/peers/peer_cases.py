@@ -1,4 +1,4 @@
-"""Contests: for each peer what both sides are asked, on which pictures, and how alike their answers must be."""
+"""The case of each peer: models, pictures and options of both sides, and the bounds of their agreement."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import wings  # noqa: F401 - finds what follows
+import import_paths  # noqa: F401 - makes the next imports possible
 
 # isort: split
 import cv2
 import numpy as np
-from agreeing import Bounds
+from agreement import Bounds
 from numpy.typing import NDArray
 from our_side import Wanted
 from pins import HERE
@@ -23,24 +23,24 @@ from claims.common import harness, reference
 from fastsam_trt.frames.image import read_image
 
 _CONF, _IOU, _FASTSAM_IOU = 0.25, 0.7, 0.9
-_NEAR = 0.05  # a score this near to the threshold may fall on either side of it by rounding
+_NEAR = 0.05  # rounding may move scores this close to the threshold across it
 _KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
-    """One peer's sides against ours.
+class PeerCase:
+    """The sides of a peer, and ours.
 
     Attributes:
-        peer: Whose environment.
+        peer: Name of the peer and its environment.
         script: The worker.
-        sides: Name of each of its ways to the options for its worker.
-        version_of: The package whose version is the peer's.
-        model: What both run.
-        wanted: The same, of our pipeline.
-        bounds: How alike answers must be.
-        pictures: Name to (H, W, 3) uint8 BGR.
-        note: How it is to be read.
+        sides: Name of each side of the peer to the options of its worker.
+        version_of: The package whose version is that of the peer.
+        model: Name of the model on both sides.
+        wanted: The request for our pipeline.
+        bounds: How far results may differ.
+        pictures: Name to picture, (H, W, 3) uint8 BGR.
+        note: What is compared.
     """
 
     peer: str
@@ -54,18 +54,18 @@ class Contest:
     note: str
 
 
-def make_contest(peer: str, args: argparse.Namespace, models: SeededModels) -> Contest:
-    """Prepare a peer's contest; models that are not there are made.
+def make_case(peer: str, args: argparse.Namespace, models: SeededModels) -> PeerCase:
+    """Prepare the case of a peer; missing models are made.
 
     Raises:
-        BenchmarkError: Weights or pictures are missing, or our export is of other weights.
+        BenchmarkError: Weights or pictures are missing, or our export has other weights.
     """
     make = {"ultralytics": _ultralytics, "fastsam-clip": _fastsam_clip, "transformers": _transformers}[peer]
     return make(args, models)
 
 
-def _ultralytics(args: argparse.Namespace, models: SeededModels) -> Contest:
-    del models  # its weights are real
+def _ultralytics(args: argparse.Namespace, models: SeededModels) -> PeerCase:
+    del models  # the weights are real, not seeded
     reference.check_same_weights(args.model, args.weights)
     device = _theirs(args.device)
     common = {"weights": str(args.weights), "device": device, "conf": _CONF, "iou": _IOU}
@@ -76,7 +76,7 @@ def _ultralytics(args: argparse.Namespace, models: SeededModels) -> Contest:
     }
     if device != "cpu":
         sides["ultralytics TensorRT"] = {**common, "variant": "engine", "frame_masks": True}
-    return Contest(
+    return PeerCase(
         "ultralytics",
         HERE / "worker_ultralytics.py",
         sides,
@@ -89,14 +89,14 @@ def _ultralytics(args: argparse.Namespace, models: SeededModels) -> Contest:
     )
 
 
-def _fastsam_clip(args: argparse.Namespace, models: SeededModels) -> Contest:
+def _fastsam_clip(args: argparse.Namespace, models: SeededModels) -> PeerCase:
     reference.check_same_weights(args.model, args.weights)
     clip = models.clip()
     options = {
         "weights": str(args.weights), "clip": str(clip.weights), "prompt": args.prompt,
         "device": _theirs(args.device), "conf": _CONF, "iou": _FASTSAM_IOU,
     }  # fmt: skip
-    return Contest(
+    return PeerCase(
         "fastsam-clip",
         HERE / "worker_fastsam_clip.py",
         {"FastSAM's way + CLIP, PyTorch": options},
@@ -109,7 +109,7 @@ def _fastsam_clip(args: argparse.Namespace, models: SeededModels) -> Contest:
     )
 
 
-def _transformers(args: argparse.Namespace, models: SeededModels) -> Contest:
+def _transformers(args: argparse.Namespace, models: SeededModels) -> PeerCase:
     clip, detr = models.clip(), models.detr()
     options = {
         "detr": str(detr.weights), "clip": str(clip.weights), "prompt": args.prompt, "device": _theirs(args.device),
@@ -120,7 +120,7 @@ def _transformers(args: argparse.Namespace, models: SeededModels) -> Contest:
         name: np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         for name, picture in _pictures(args.image[:1]).items()
     }
-    return Contest(
+    return PeerCase(
         "transformers",
         HERE / "worker_transformers.py",
         {"DETR + CLIP, transformers": options},
@@ -129,7 +129,7 @@ def _transformers(args: argparse.Namespace, models: SeededModels) -> Contest:
         Wanted(detr.ours, conf=0.0, most=_KEPT, clip=clip.ours, prompt=args.prompt, tight_boxes=True),
         Bounds(counted=0.0),
         pictures,
-        f"one mask, by text; the {_KEPT} surest queries",
+        f"one mask, by text; the {_KEPT} most confident queries",
     )
 
 
@@ -139,5 +139,5 @@ def _pictures(paths: list[Path]) -> dict[str, NDArray[np.uint8]]:
 
 
 def _theirs(device: str) -> str:
-    """A device of ours in PyTorch's words."""
+    """PyTorch's name of a device."""
     return "cpu" if device == "cpu" else "cuda:0"

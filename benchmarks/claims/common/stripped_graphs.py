@@ -1,7 +1,8 @@
-"""Graphs without the weights that another file holds: CLIP's towers are 600 MB, nearly all of it its checkpoint's.
+"""Strip a graph of the weights that its checkpoint holds, and restore them.
 
-`hollow` takes every large initializer out of a graph whose values the checkpoint has, transposed or in another
-precision, and `fill` puts them back. A graph filled with other weights of the same shapes is that model's graph.
+CLIP's towers are 600 MB, nearly all of it weights. `strip_weights` removes every large initializer whose values are in
+the checkpoint, also if it is transposed or in another precision; `restore_weights` puts them back. With other weights
+of the same shapes it makes the graph of that model.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _KEY = "benchmark.weights"
-_LEAST_BYTES = 4096
+_MIN_BYTES = 4096
 Weights = Mapping[str, NDArray[Any]]
 
 
-def hollow(graph: Path, weights: Weights, to: Path) -> float:
-    """Write a graph without what the weights hold.
+def strip_weights(graph: Path, weights: Weights, to: Path) -> float:
+    """Write a graph without the weights of a checkpoint.
 
     Args:
         graph: An ONNX file.
@@ -28,7 +29,7 @@ def hollow(graph: Path, weights: Weights, to: Path) -> float:
         to: File to write.
 
     Returns:
-        The part of the bytes of its initializers that went, 0..1.
+        Share of the bytes of all initializers that was removed, 0..1.
     """
     import onnx
     from onnx import numpy_helper
@@ -37,31 +38,31 @@ def hollow(graph: Path, weights: Weights, to: Path) -> float:
     by_shape: dict[tuple[int, ...], list[str]] = {}
     for name, array in weights.items():
         by_shape.setdefault(tuple(sorted(array.shape)), []).append(name)
-    taken: dict[str, tuple[str, bool]] = {}
-    total = gone = 0
+    stripped_names: dict[str, tuple[str, bool]] = {}
+    total = removed = 0
     for initializer in model.graph.initializer:
         array = numpy_helper.to_array(initializer)
         total += array.nbytes
-        if array.nbytes < _LEAST_BYTES or array.dtype.kind != "f":
+        if array.nbytes < _MIN_BYTES or array.dtype.kind != "f":
             continue
         for name in by_shape.get(tuple(sorted(array.shape)), ()):
-            turned = _turned(array, weights[name])
-            if turned is not None:
-                taken[initializer.name] = name, turned
-                gone += array.nbytes
+            transposed = _is_transposed(array, weights[name])
+            if transposed is not None:
+                stripped_names[initializer.name] = name, transposed
+                removed += array.nbytes
                 initializer.ClearField("raw_data")
                 break
-    model.metadata_props.add(key=_KEY, value=json.dumps(taken))
+    model.metadata_props.add(key=_KEY, value=json.dumps(stripped_names))
     onnx.save(model, str(to))
-    return gone / max(total, 1)
+    return removed / max(total, 1)
 
 
-def fill(hollowed: Path, weights: Weights, to: Path) -> None:
+def restore_weights(stripped: Path, weights: Weights, to: Path) -> None:
     """Write the whole graph.
 
     Args:
-        hollowed: What `hollow` wrote.
-        weights: Name to array, as they were given there, or others of the same shapes.
+        stripped: A file that `strip_weights` wrote.
+        weights: Name to array: the same weights, or others of the same shapes.
         to: File to write.
 
     Raises:
@@ -70,16 +71,16 @@ def fill(hollowed: Path, weights: Weights, to: Path) -> None:
     import onnx
     from onnx import helper
 
-    model = onnx.load(str(hollowed))
+    model = onnx.load(str(stripped))
     props = {each.key: each.value for each in model.metadata_props}
-    taken: dict[str, tuple[str, bool]] = json.loads(props.pop(_KEY, "{}"))
+    stripped_names: dict[str, tuple[str, bool]] = json.loads(props.pop(_KEY, "{}"))
     for initializer in model.graph.initializer:
-        if initializer.name not in taken:
+        if initializer.name not in stripped_names:
             continue
-        name, turned = taken[initializer.name]
+        name, transposed = stripped_names[initializer.name]
         if name not in weights:
             raise ValueError(f"expected weights with {name}, found none of that name")
-        array = weights[name].T if turned else weights[name]
+        array = weights[name].T if transposed else weights[name]
         if array.shape != tuple(initializer.dims):
             raise ValueError(f"expected {name} of shape {tuple(initializer.dims)}, found {array.shape}")
         dtype = helper.tensor_dtype_to_np_dtype(initializer.data_type)
@@ -90,9 +91,9 @@ def fill(hollowed: Path, weights: Weights, to: Path) -> None:
     onnx.save(model, str(to))
 
 
-def _turned(array: NDArray[Any], weight: NDArray[Any]) -> bool | None:
-    """Whether an array is a weight transposed, in its own precision; None where it is another."""
-    for turned, candidate in ((False, weight), (True, weight.T)):
+def _is_transposed(array: NDArray[Any], weight: NDArray[Any]) -> bool | None:
+    """Whether an array equals a weight transposed (True) or as it is (False), once rounded; None: neither."""
+    for transposed, candidate in ((False, weight), (True, weight.T)):
         if candidate.shape == array.shape and np.array_equal(candidate.astype(array.dtype), array):
-            return turned
+            return transposed
     return None

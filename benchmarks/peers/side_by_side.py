@@ -1,4 +1,4 @@
-"""Meeting: a contest as it is held. Answers are compared, then the sides that agree are timed in turn."""
+"""Compare the results of all sides of a case, then time the sides that agree in turn."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import wings  # noqa: F401 - finds what follows
+import import_paths  # noqa: F401 - makes the next imports possible
 
 # isort: split
 import cv2
 import numpy as np
 import pins
-from agreeing import Figures, check, match, match_embeddings
+from agreement import Metrics, check, match, match_embeddings
 from answer import Answer
-from contests import Contest
 from numpy.typing import NDArray
 from our_side import OurSide
+from peer_cases import PeerCase
 from peer_errors import DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError
 from peer_process import PeerProcess
 
@@ -28,54 +28,54 @@ from fastsam_bench.timing.blocks import state
 _WENT_WRONG = (DisagreementError, PeerDiedError, PeerFailedError, PeerReplyError)
 
 
-def meet(
-    contest: Contest, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
+def compare_case(
+    case: PeerCase, python: Path, ours: Mapping[str, OurSide], rounds: int, warmup: int
 ) -> Iterator[Peer | Failed]:
-    """Hold a contest, and give its records as they are made; tables and what went wrong are printed.
+    """Compare the sides of a case, and yield the records as they are made. Tables and errors are printed.
 
     Args:
-        contest: Peer, models, pictures, bounds.
+        case: Peer, models, pictures and bounds.
         python: The interpreter of the peer's environment.
-        ours: Our sides by what they are called.
-        rounds, warmup: Timed turns a side, and turns before them.
+        ours: Our sides by name.
+        rounds, warmup: Timed turns per side, and turns before them.
 
     Raises:
-        PeerEnvironmentError: There is no such interpreter.
+        PeerEnvironmentError: The interpreter does not exist.
     """
     with ExitStack() as stack:
         peers: dict[str, PeerProcess] = {}
-        for name, options in contest.sides.items():
+        for name, options in case.sides.items():
             try:
-                peers[name] = stack.enter_context(PeerProcess(name, python, contest.script, dict(options)))
+                peers[name] = stack.enter_context(PeerProcess(name, python, case.script, dict(options)))
             except _WENT_WRONG as error:
-                yield _failed(error, contest.model, name)
-        for title, frame in contest.pictures.items():
-            picture = _Picture(contest, f"{title} {frame.shape[0]}x{frame.shape[1]}", frame, ours, dict(peers))
+                yield _failed(error, case.model, name)
+        for title, frame in case.pictures.items():
+            picture = _Picture(case, f"{title} {frame.shape[0]}x{frame.shape[1]}", frame, ours, dict(peers))
             yield from picture.agree()
             yield from picture.time(rounds, warmup)
 
 
 class _Picture:
-    """A contest's sides on one picture."""
+    """The sides of a case on one picture."""
 
     def __init__(
         self,
-        contest: Contest,
+        case: PeerCase,
         title: str,
         frame: NDArray[np.uint8],
         ours: Mapping[str, OurSide],
         peers: Mapping[str, PeerProcess],
     ) -> None:
-        self._contest, self._title, self._frame = contest, title, frame
+        self._case, self._title, self._frame = case, title, frame
         self._ours, self._peers = ours, peers
-        self._agreed: dict[tuple[str, str], Figures] = {}
+        self._agreed: dict[tuple[str, str], Metrics] = {}
 
     def agree(self) -> Iterator[Failed]:
-        """Compare each peer's answer with each of ours; gives what went wrong, which is not timed."""
+        """Compare the results of each peer with each of ours; yields pairs that disagree, which are not timed."""
         answers = {name: side.answer(self._frame) for name, side in self._ours.items()}
         first = next(iter(self._ours.values()))
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "frame.png"  # two decoders of one JPEG need not agree
+            path = Path(folder) / "frame.png"  # decoders of JPEG may differ
             if not cv2.imwrite(str(path), self._frame):
                 raise harness.BenchmarkError(f"expected to write a picture to {folder}, could not")
             for name, peer in self._peers.items():
@@ -91,7 +91,7 @@ class _Picture:
                     yield self._failed(error, name)
 
     def time(self, rounds: int, warmup: int) -> Iterator[Peer | Failed]:
-        """Time the sides that agree with another, in turn."""
+        """Time the sides that agree with another one, in turn."""
         sides = [
             harness.Side(mine, harness.wall_clock(lambda side=side: side.call(self._frame)))  # type: ignore[misc]
             for mine, side in self._ours.items()
@@ -110,50 +110,50 @@ class _Picture:
             yield self._failed(error)
             return
         shown = [mine for mine in self._ours if mine in times]
-        harness.show_times(f"{self._contest.peer}: {self._contest.model}, {self._title}", times, shown)
-        for (name, mine), figures in self._agreed.items():
-            record = self._record(name, mine, figures, times)
-            agreement = ", ".join(f"{key} {value:.5g}" for key, value in figures.items() if value is not None)
+        harness.show_times(f"{self._case.peer}: {self._case.model}, {self._title}", times, shown)
+        for (name, mine), metrics in self._agreed.items():
+            record = self._record(name, mine, metrics, times)
+            agreement = ", ".join(f"{key} {value:.5g}" for key, value in metrics.items() if value is not None)
             ratio = record.ratio
             print(f"{name} / {mine}: {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f}); {agreement}")
             yield record
 
-    def _compare(self, peer: PeerProcess, theirs: Answer, mine: str, answer: Answer) -> Figures:
-        """Figures of how two answers agree.
+    def _compare(self, peer: PeerProcess, theirs: Answer, mine: str, answer: Answer) -> Metrics:
+        """Metrics of the agreement of two results.
 
         Raises:
-            DisagreementError: Not well enough.
+            DisagreementError: A bound is broken.
         """
-        bounds, prompt, ours = self._contest.bounds, self._contest.wanted.prompt, self._ours[mine]
-        figures, broken = match(theirs, answer, bounds)
+        bounds, prompt, ours = self._case.bounds, self._case.wanted.prompt, self._ours[mine]
+        metrics, broken = match(theirs, answer, bounds)
         if prompt is not None and not broken and len(answer):
             windows = ours.windows(self._frame, answer)
             found, more = match_embeddings(
                 peer.embed(windows, [prompt]), ours.embed(self._frame, windows, [prompt]), bounds
             )
-            figures, broken = {**figures, **found}, more
+            metrics, broken = {**metrics, **found}, more
         check(peer.name, f"ours, {mine},", broken)
-        return figures
+        return metrics
 
     def _failed(self, error: Exception, *sides: str) -> Failed:
-        return _failed(error, self._contest.model, self._title, *sides)
+        return _failed(error, self._case.model, self._title, *sides)
 
-    def _record(self, name: str, mine: str, figures: Figures, times: harness.Times) -> Peer:
-        peer, contest = self._peers[name], self._contest
+    def _record(self, name: str, mine: str, metrics: Metrics, times: harness.Times) -> Peer:
+        peer, case = self._peers[name], self._case
         theirs, ours = times[name], times[mine]
         ratio = state([a / b for a, b in zip(theirs, ours, strict=True)])
-        different = pins.differences(pins.pinned(pins.requirements(contest.peer)), peer.versions)
+        different = pins.differences(pins.pinned(pins.requirements(case.peer)), peer.versions)
         versions = "other versions than pinned: " + "; ".join(different) if different else ""
         return Peer(
             peer=name,
-            version=peer.versions.get(contest.version_of, pins.MISSING),
-            model=f"{contest.model}, {self._title}",
+            version=peer.versions.get(case.version_of, pins.MISSING),
+            model=f"{case.model}, {self._title}",
             ours=mine,
             latency_ms=_interval(theirs),
             ours_ms=_interval(ours),
             ratio=Rate(ratio.median, ratio.low, ratio.high),
-            agreement=figures,
-            note="; ".join(each for each in (contest.note, peer.note, versions) if each),
+            agreement=metrics,
+            note="; ".join(each for each in (case.note, peer.note, versions) if each),
         )
 
 

@@ -1,11 +1,11 @@
-"""Files for `main.py` in pieces that fit through a narrow door, the most telling first, and put together again.
+"""Split the files for `main.py` into pieces of limited size, the most important first, and join them again.
 
-    python benchmarks/claims/gpu/carry.py split MODELS PIECES --piece-mib 50
-    python benchmarks/claims/gpu/carry.py join PIECES MODELS
+    python benchmarks/claims/gpu/pieces.py split MODELS PIECES --piece-mib 50
+    python benchmarks/claims/gpu/pieces.py join PIECES MODELS
 
-Each group of files is one tar, cut into pieces; `cat PIECES/1-core.tar.* | tar x -C MODELS` puts it together as well.
-`manifest.json` names the pieces in order, with their sizes and hashes. Groups whose pieces are not all there are named
-and left out. Making them from the same files gives the same bytes.
+Each group of files is a tar file, split into pieces; `cat PIECES/1-core.tar.* | tar x -C MODELS` also joins them.
+`manifest.json` lists the pieces in order, with their sizes and hashes. Groups with missing pieces are reported and left
+out. The same files always give the same pieces.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _MEBIBYTE = 1 << 20
 _READ = 1 << 20
 
 
-class CarryError(Exception):
-    """Pieces that can't be made or put together; the message says which and why."""
+class PiecesError(Exception):
+    """Files that can't be split, or pieces that can't be joined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files that are of use together.
+    """Files that are used together.
 
     Attributes:
-        name: Of its pieces.
-        use: What it makes possible.
-        patterns: Which files below the folder, as `Path.glob` reads them; one that an earlier group has is passed over.
+        name: Name of its pieces.
+        use: What the files make possible.
+        patterns: Glob patterns of the files; files of an earlier group are skipped.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Group:
 GROUPS = (
     Group(
         "core",
-        "frame, references, YOLOv8n-seg, small models of the other families, CLIP but its weights, small packages",
+        "frame, references, YOLOv8n-seg, small models of the other families, CLIP without its weights, small packages",
         (
             "frame.png", "operations.json", "reference-*.npz", "yolov8n-seg/*", "yolov8n-seg-fp16/*",
             "yolov8n-seg.pt", "small-*/*", "clip-hollow/*/*",
@@ -62,26 +62,26 @@ GROUPS = (
     Group("fastsam-s", "FastSAM-s shape, its times", ("fastsam-s-fp16/*", "fastsam-s/*", "fastsam-s.*")),
     Group("others", "other packages", ("wheels/*.whl",)),
 )  # fmt: skip
-"""Most telling first. CLIP goes without its weights, which are seeded there again: it has 600 MB of them."""
+"""The most important group first. CLIP goes without its 600 MB of weights, which the GPU machine seeds again."""
 
 
 def split(folder: Path, to: Path, piece_bytes: int, groups: Sequence[Group] = GROUPS) -> list[dict[str, Any]]:
-    """Put the files of a folder into pieces, and say which.
+    """Split the files of a folder into pieces.
 
     Args:
-        folder: Of the files.
-        to: Folder of the pieces; what an earlier call left there is removed.
+        folder: Folder of the files.
+        to: Folder for the pieces; pieces of an earlier call are removed.
         piece_bytes: Largest size of a piece.
-        groups: What belongs together.
+        groups: Groups of files.
 
     Returns:
-        The manifest's entries, a piece each: `file`, `group`, `use`, `bytes`, `sha256`.
+        The entries of the manifest, one per piece: `file`, `group`, `use`, `bytes`, `sha256`.
 
     Raises:
-        CarryError: There is nothing to carry, or no room for it in a piece.
+        PiecesError: There are no files, or the size of a piece is too small.
     """
     if piece_bytes < _READ:
-        raise CarryError(f"expected pieces of 1 MiB or more, found {piece_bytes} bytes")
+        raise PiecesError(f"expected pieces of 1 MiB or more, found {piece_bytes} bytes")
     to.mkdir(parents=True, exist_ok=True)
     for old in (*to.glob("[0-9]*.tar.[0-9]*"), to / MANIFEST):
         old.unlink(missing_ok=True)
@@ -95,23 +95,23 @@ def split(folder: Path, to: Path, piece_bytes: int, groups: Sequence[Group] = GR
             names = _cut(folder, files, to, f"{number}-{group.name}.tar", piece_bytes)
             entries += [{"group": group.name, "use": group.use, **entry} for entry in names]
     if not entries:
-        raise CarryError(f"expected models in {folder}, found none of {', '.join(each.name for each in groups)}")
+        raise PiecesError(f"expected models in {folder}, found none of {', '.join(each.name for each in groups)}")
     (to / MANIFEST).write_text(json.dumps({"pieces": entries}, indent=1) + "\n")
     return entries
 
 
 def join(pieces: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Put together the groups whose pieces are all there and whole.
+    """Join the groups whose pieces are complete and intact.
 
     Args:
         pieces: Folder of the pieces and their manifest.
-        folder: Where the files go.
+        folder: Folder for the files.
 
     Returns:
-        The names of the groups that are there now, and group to reason for those that are not.
+        The names of the joined groups; and the reason for each group that was not joined.
 
     Raises:
-        CarryError: There is no manifest, or it can't be read.
+        PiecesError: There is no manifest, or it can't be read.
     """
     try:
         entries: list[dict[str, Any]] = json.loads((pieces / MANIFEST).read_text())["pieces"]
@@ -119,7 +119,7 @@ def join(pieces: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
         for entry in entries:
             by_group.setdefault(entry["group"], []).append(entry)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CarryError(f"expected {pieces / MANIFEST} as split wrote it, found otherwise ({error})") from error
+        raise PiecesError(f"expected {pieces / MANIFEST} as split wrote it, found otherwise ({error})") from error
     whole, lacking = list[str](), dict[str, str]()
     for name, parts in by_group.items():
         if why := _wrong(pieces, parts):
@@ -135,7 +135,7 @@ def join(pieces: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def main() -> int:
-    """Split or join, and say what there is: 1 if a group is not whole, 2 if nothing can be done."""
+    """Split or join; returns 1 if a group is incomplete, 2 if nothing can be done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     cutting, joining = verbs.add_parser("split"), verbs.add_parser("join")
@@ -150,7 +150,7 @@ def main() -> int:
                 print(f"{entry['file']:24} {entry['bytes'] / _MEBIBYTE:7.1f} MiB  {entry['use']}")
             return 0
         whole, lacking = join(args.pieces, args.folder)
-    except (CarryError, OSError, tarfile.TarError) as error:
+    except (PiecesError, OSError, tarfile.TarError) as error:
         print(f"carry.py: error: {error}", file=sys.stderr)
         return 2
     print(f"whole: {', '.join(whole) or 'none'}")
@@ -160,7 +160,7 @@ def main() -> int:
 
 
 def _cut(folder: Path, files: Iterable[Path], to: Path, name: str, piece_bytes: int) -> Iterator[Mapping[str, Any]]:
-    """Write a tar of files as pieces."""
+    """Write files as a tar file in pieces."""
     pieces = _Pieces(to, name, piece_bytes)
     with tarfile.open(fileobj=pieces, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
         for path in files:
@@ -171,18 +171,18 @@ def _cut(folder: Path, files: Iterable[Path], to: Path, name: str, piece_bytes: 
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """A file without its owner and its time."""
+    """Remove the owner and the time of a file."""
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     return member
 
 
 def _wrong(pieces: Path, parts: Iterable[Mapping[str, Any]]) -> str:
-    """Why pieces can't be put together; empty where they can."""
+    """Why pieces can't be joined; empty if they can."""
     for part in parts:
         path = pieces / Path(part["file"]).name
         if not path.is_file():
-            return f"{path.name} is not there"
+            return f"{path.name} is missing"
         if _sha256(path) != part["sha256"]:
             return f"{path.name} is damaged"
     return ""
@@ -194,7 +194,7 @@ def _sha256(path: Path) -> str:
 
 
 class _Pieces:
-    """What a tar is written to: files of at most a size."""
+    """A writable stream that is split into files of limited size."""
 
     def __init__(self, folder: Path, name: str, piece_bytes: int) -> None:
         self._folder, self._name, self._piece_bytes = folder, name, piece_bytes
@@ -221,7 +221,7 @@ class _Pieces:
 
 
 class _Chained:
-    """Files read one after the other as if they were one."""
+    """A readable stream of several files, one after the other."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._blocks = self._read(paths)

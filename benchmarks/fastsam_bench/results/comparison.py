@@ -1,18 +1,20 @@
-"""What changed between two sets of results, beyond what noise does.
+"""Compare two sets of results, and report the times that changed by more than noise.
 
-A figure counts as changed where all of this holds:
+A time counts as changed if all of these hold:
 
-- its 95 percent intervals before and after lie apart;
-- the medians differ by a least ratio (5 percent) and a least time (0.01 ms);
-- the difference is larger than chance makes *any* of the figures compared differ, but once in twenty comparisons:
-  among hundreds of figures, 95 percent intervals alone would name some every time. The bound is Bonferroni's, of
-  Student's t with Welch's degrees of freedom, since an interval comes from a dozen blocks or runs. An error that is
-  smaller than half the usual one is taken for luck and widened. And since intervals within a run say nothing of what
-  differs between two processes that do the same, how the figures all together scatter beyond their intervals is added
-  to each, 1 percent at least (a model of random effects, its variance from the median deviation, which the few that
-  changed do not move). Where each side has several runs their own scatter tells that; see `ComparedTime`.
+- its 95 percent intervals before and after do not overlap;
+- the medians differ by a minimum ratio (5 percent) and a minimum time (0.01 ms);
+- the difference is so large that, without a real change, *any* of the compared times would differ as much in only one
+  of twenty comparisons. Among hundreds of times 95 percent intervals alone would always report some.
 
-A stage that changed changes the whole call; that is told under the stage, not as a finding of its own.
+The third bound is Bonferroni's, with Student's t and Welch's degrees of freedom, since an interval comes from about a
+dozen blocks or runs. An error below half of the median error is considered luck, and widened. Intervals within a run do
+not include differences between two processes that do the same, so the scatter of all times beyond their intervals is
+added to each error, at least 1 percent. This is a model of random effects, with its variance from the median deviation,
+which the few changed times do not affect. If each side has several runs, their scatter is used instead; see
+`ComparedTime`.
+
+A changed stage also changes the whole call. That is reported with the stage, not as another change.
 """
 
 from __future__ import annotations
@@ -31,25 +33,24 @@ from fastsam_bench.results.runs import Results, cold_key, sweep_key
 WHOLE = "whole"
 LEAST_RATIO = 1.05
 LEAST_MS = 0.01
-FALSE_ALARMS = 0.05  # comparisons of equal results, of a hundred, in which anything is named
-_CLOCK_MS = 0.001  # below it times are not told apart
-_ENOUGH = 20  # figures that tell how all of them scatter
-_LEAST_BETWEEN = 0.01  # of two processes that do the same, relative
-_EXPLAINED = 0.5  # of the whole's change, by its stages
+FALSE_ALARMS = 0.05  # share of comparisons of equal results that report any change
+_CLOCK_MS = 0.001  # shorter times can't be distinguished
+_ENOUGH = 20  # number of times from which their scatter can be computed
+_LEAST_BETWEEN = 0.01  # smallest relative difference assumed between two processes that do the same
+_EXPLAINED = 0.5  # share of the change of a whole call that its stages must explain
 
-Figures = Mapping[tuple[str, str], ComparedTime]  # case and stage to its time
+Times = Mapping[tuple[str, str], ComparedTime]  # case and stage to its time
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A figure that changed.
+    """A time that changed.
 
     Attributes:
-        case: Id of the cell, or which cold start or sweep.
-        stage: Its stage, or `whole`.
+        case: Id of the cell, cold start or sweep.
+        stage: The stage, or `whole`.
         before, after: ms.
-        whole: The whole call's change, where it follows from this stage's; None where it did not change or stands for
-            itself.
+        whole: The change of the whole call that this stage explains; None if there is none.
     """
 
     case: str
@@ -71,50 +72,44 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sets of results, held side by side.
+    """The comparison of two sets of results.
 
     Attributes:
-        changes: Slower ones first, the largest change first among them.
-        figures: How many were compared.
-        visible: The ratio that a figure of usual noise had to change by to be named.
-        together: Median ratio of all figures.
-        only_before, only_after: Cases that the other set lacks, with why where it is known.
-        remarks: Machines, versions and runs that differ or are not whole.
-        whole_calls, agreeing: How many whole calls were compared, and of how many the intervals overlap.
-        least_ratio: The least ratio of the rule.
+        changes: Slower times first, with the largest change first; then faster ones.
+        times_compared: Number of compared times.
+        visible: The smallest ratio that is reported for a time with median noise.
+        together: Median ratio of all times.
+        only_before, only_after: Cases that the other set lacks, with the reason if it is known.
+        notes: Differences of machines and versions, and runs that are incomplete.
+        whole_calls, agreeing: Number of compared whole calls, and of those whose intervals overlap.
+        least_ratio: Smallest ratio that counts as a change.
     """
 
     changes: tuple[Change, ...]
-    figures: int
+    times_compared: int
     visible: float
     together: float
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     whole_calls: int
     agreeing: int
     least_ratio: float = LEAST_RATIO
 
-    def as_document(self) -> dict[str, Any]:
-        """The comparison as JSON's types."""
-        document = dataclasses.asdict(self)
-        document["changes"] = [_change_document(change) for change in self.changes]
-        return document
-
 
 def compare(before: Results, after: Results, least_ratio: float = LEAST_RATIO) -> Comparison:
-    """Compare results figure by figure.
+    """Compare the times of two sets of results.
 
     Args:
-        before, after: Each of one run or more; of four or more runs of a cell their own scatter counts.
-        least_ratio: Smaller changes are not told.
+        before, after: Results of one or more runs. From four runs of a cell on, their scatter is used.
+        least_ratio: Smaller changes are not reported.
     """
-    old, new = figures(before), figures(after)
+    old, new = compared_times(before), compared_times(after)
     common = [key for key in old if key in new]
     rule = _Rule([(old[key], new[key]) for key in common], least_ratio)
     changed = {key: Change(*key, old[key].time, new[key].time) for key in common if rule.names(old[key], new[key])}
     whole = [key for key in common if key[1] == WHOLE]
-    changes = sorted(_told(changed), key=lambda change: (not change.slower, -abs(math.log(change.ratio))))
+    changes = sorted(_reported(changed), key=lambda change: (not change.slower, -abs(math.log(change.ratio))))
     return Comparison(
         tuple(changes),
         len(common),
@@ -122,15 +117,15 @@ def compare(before: Results, after: Results, least_ratio: float = LEAST_RATIO) -
         rule.together,
         _only(old, new, after),
         _only(new, old, before),
-        (*_remarks(before, after), *_few([(old[key], new[key]) for key in common])),
+        (*_notes(before, after), *_few([(old[key], new[key]) for key in common])),
         len(whole),
         sum(_overlap(old[key].time, new[key].time) for key in whole),
         least_ratio,
     )
 
 
-def figures(results: Results) -> dict[tuple[str, str], ComparedTime]:
-    """Every time that can be compared, of cells and their stages, cold starts, and our side of sweeps."""
+def compared_times(results: Results) -> dict[tuple[str, str], ComparedTime]:
+    """Every time that can be compared: of cells and their stages, cold starts, and our side of sweeps."""
     found: dict[tuple[str, str], list[Interval]] = {}
 
     def add(case: str, stage: str, time: Any) -> None:
@@ -151,7 +146,7 @@ def figures(results: Results) -> dict[tuple[str, str], ComparedTime]:
 
 
 class _Rule:
-    """When a figure counts as changed."""
+    """Decides whether a time changed."""
 
     def __init__(self, pairs: Sequence[tuple[ComparedTime, ComparedTime]], least_ratio: float) -> None:
         self._least = math.log(least_ratio)
@@ -168,19 +163,19 @@ class _Rule:
         self.visible = math.exp(max(self._least, median(self._needed(*pair) for pair in pairs) if pairs else 0.0))
 
     def names(self, before: ComparedTime, after: ComparedTime) -> bool:
-        """Whether the figure changed."""
+        """Whether the time changed."""
         log = abs(_log_ratio(before, after))
         enough = log > self._least and abs(after.time.p50 - before.time.p50) >= LEAST_MS
         return enough and not _overlap(before.time, after.time) and log > self._needed(before, after)
 
     def _needed(self, before: ComparedTime, after: ComparedTime) -> float:
-        """Which logarithm of their ratio is beyond chance."""
+        """The logarithm of the ratio from which a difference is not chance."""
         old, new = (self._error(each) ** 2 for each in (before, after))
         freedom = (old + new) ** 2 / (old**2 / before.freedom + new**2 / after.freedom)  # Welch and Satterthwaite
         return student_t(self._sure, freedom) * self._noise(before, after)
 
     def _noise(self, before: ComparedTime, after: ComparedTime) -> float:
-        """Standard error of the logarithm of their ratio."""
+        """Standard error of the logarithm of the ratio."""
         return math.hypot(self._error(before), self._error(after), self._between)
 
     def _error(self, one: ComparedTime) -> float:
@@ -195,9 +190,9 @@ def _log_ratio(before: ComparedTime, after: ComparedTime) -> float:
     return math.log(after.time.p50 / before.time.p50)
 
 
-def _told(changed: Mapping[tuple[str, str], Change]) -> list[Change]:
-    """Changes with those of whole calls put under the stage that they follow from."""
-    told = []
+def _reported(changed: Mapping[tuple[str, str], Change]) -> list[Change]:
+    """The changes to report: the change of a whole call is attached to the stage that explains it."""
+    reported = []
     for case in dict.fromkeys(case for case, _ in changed):
         whole = changed.get((case, WHOLE))
         stages = [change for (name, stage), change in changed.items() if name == case and stage != WHOLE]
@@ -207,17 +202,17 @@ def _told(changed: Mapping[tuple[str, str], Change]) -> list[Change]:
                 first = max(stages, key=lambda change: abs(_difference_ms(change)))
                 stages[stages.index(first)] = dataclasses.replace(first, whole=whole)
             else:
-                told.append(whole)
-        told.extend(stages)
-    return told
+                reported.append(whole)
+        reported.extend(stages)
+    return reported
 
 
 def _difference_ms(change: Change) -> float:
     return change.after.p50 - change.before.p50
 
 
-def _only(here: Figures, there: Figures, other: Results) -> tuple[str, ...]:
-    """Cases, and stages of common cases, that the other results lack."""
+def _only(here: Times, there: Times, other: Results) -> tuple[str, ...]:
+    """Cases that the other results lack, and stages of common cases that they lack."""
     failed = {each.id: each.error for run in other.runs for each in run.of(Failed)}
     cases = {case for case, _ in there}
     lone = dict.fromkeys(case for case, _ in here if case not in cases)
@@ -227,23 +222,23 @@ def _only(here: Figures, there: Figures, other: Results) -> tuple[str, ...]:
     )
 
 
-def _remarks(before: Results, after: Results) -> tuple[str, ...]:
-    """What makes the two differ in more than the code, and what is not whole."""
-    remarks = [*before.remarks, *after.remarks]
+def _notes(before: Results, after: Results) -> tuple[str, ...]:
+    """Differences of machines, versions and runs, and incomplete runs."""
+    notes = [*before.notes, *after.notes]
     facts = _facts(before), _facts(after)
     for name in dict.fromkeys((*facts[0], *facts[1])):
         old, new = (", ".join(sorted(each.get(name, {"none"}))) for each in facts)
         if old != new:
-            remarks.append(f"{name} differs: {old} before, {new} after")
+            notes.append(f"{name} differs: {old} before, {new} after")
     if min(len(before.runs), len(after.runs)) >= ENOUGH_RUNS and not _in_turn(before, after):
-        remarks.append("the runs of the two sides were not taken in turn: what the machine did between them is in it")
+        notes.append("the runs of the two sides were not made in turn, so changes of the machine are included")
     for side, results in (("before", before), ("after", after)):
         for run in results.runs:
             if run.partial:
-                remarks.append(f"{side}: run {run.name} was stopped half-way")
+                notes.append(f"{side}: run {run.name} was stopped before its end")
             if shaky := [cell.id for cell in run.of(Cell) if not cell.steady]:
-                remarks.append(f"{side}: {len(shaky)} cells of run {run.name} had not settled: {', '.join(shaky)}")
-    return tuple(remarks)
+                notes.append(f"{side}: {len(shaky)} cells of run {run.name} were not steady: {', '.join(shaky)}")
+    return tuple(notes)
 
 
 def _in_turn(before: Results, after: Results) -> bool:
@@ -255,12 +250,12 @@ def _few(pairs: Sequence[tuple[ComparedTime, ComparedTime]]) -> list[str]:
     runs = min((each.runs for pair in pairs for each in pair), default=0)
     if len(pairs) >= _ENOUGH or runs >= ENOUGH_RUNS:
         return []
-    told = f"{len(pairs)} figures are too few to tell how two processes differ that do the same"
-    return [f"{told}; {_LEAST_BETWEEN:.0%} was taken; {ENOUGH_RUNS} runs or more on each side, in turn, tell it"]
+    few = f"{len(pairs)} times are too few to measure how much two processes differ that do the same"
+    return [f"{few}; {_LEAST_BETWEEN:.0%} is assumed; make {ENOUGH_RUNS} runs or more per side, in turn, to measure it"]
 
 
 def _facts(results: Results) -> dict[str, set[str]]:
-    """Of each fact of the machines, its values."""
+    """The values of each fact of the machines."""
     facts: dict[str, set[str]] = {}
     for run in results.runs:
         host = run.run.machine
@@ -270,11 +265,3 @@ def _facts(results: Results) -> dict[str, set[str]]:
         for name, value in named.items():
             facts.setdefault(name, set()).add(value)
     return facts
-
-
-def _change_document(change: Change) -> dict[str, Any]:
-    return {
-        **dataclasses.asdict(change),
-        "ratio": round(change.ratio, 4),
-        "whole": None if change.whole is None else _change_document(change.whole),
-    }

@@ -1,11 +1,14 @@
-"""Q and DQ nodes in an fp32 graph: ONNX Runtime's own quantizer, told what to leave in floating point.
+"""Write a graph in int8, as Q/DQ pairs, by ONNX Runtime's quantizer, with chosen modules in floating point.
 
-Weights are int8, symmetric, one scale a channel; activations uint8 with a zero point, one scale a tensor: SiLU and GELU
-reach far above zero and hardly below, and symmetric ranges would spend half of their steps on nothing. The quantised
-pairs stand at the inputs of convolutions and products and not at their outputs, which lets the activation that follows
-be computed in floating point within the same kernel. What lies between, additions and concatenations, stays in floating
-point: that costs little time, and rounding it costs detections. ONNX Runtime computes convolutions in int8 only where
-their outputs are quantised as well, ahead of the activation, which costs more detections than it may.
+- Weights are int8, symmetric, with one scale per channel.
+- Activations are uint8 with a zero point and one scale per tensor: SiLU and GELU reach far above zero and hardly below
+  it, so symmetric ranges would waste half of their steps.
+- Q/DQ pairs are at the inputs of convolutions and matrix products, not at their outputs. The activation that follows
+  can then be computed in floating point within the same kernel.
+- Everything in between, such as additions and concatenations, stays in floating point: this costs little time, and
+  rounding it costs detections.
+- ONNX Runtime computes a convolution in int8 only if its output is quantised too, before the activation. That costs
+  more detections than the bounds allow.
 """
 
 from __future__ import annotations
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
     import onnx
 
 METADATA_KEY = "fastsam_trt.int8"
-"""Under it the ONNX file says what was left in floating point by measurement, as JSON."""
+"""Metadata key of the ONNX file: the modules that measurement left in floating point, as JSON."""
 
-_LAST_OPSET = 20  # ONNX Runtime has static int8 for no later one
+_LAST_OPSET = 20  # the last opset that ONNX Runtime's static quantisation supports
 _INDEXED = re.compile(r"\.\d+$")
 
 
@@ -40,19 +43,19 @@ PRODUCTS = ("Gemm", "MatMul")
 
 
 class Int8Graph:
-    """A graph in fp32 with the ranges of its activations: it writes versions of itself in int8."""
+    """An fp32 graph and the ranges of its activations; `write` writes it in int8."""
 
     def __init__(self, path: Path, operators: Sequence[str], inputs: Sequence[Mapping[str, Array]]) -> None:
-        """Measure the ranges, and what the biases of convolutions are to make good.
+        """Measure the ranges of activations, and the corrections of biases.
 
         Args:
             path: The graph in fp32.
-            operators: Those to quantise.
-            inputs: What to calibrate on.
+            operators: Operators to quantise.
+            inputs: Calibration inputs.
 
         Raises:
             ExportError: The graph can't be quantised.
-            NotFiniteError: Calibration gave NaN or infinite numbers.
+            NotFiniteError: Calibration produced NaN or infinite numbers.
         """
         import onnx
 
@@ -74,7 +77,7 @@ class Int8Graph:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """Names of the modules with something to quantise, in order; the last, a head, by its parts."""
+        """Names of the modules that can be quantised, in order. The last one, the head, is split into its parts."""
         head = _module(self._weighted[-1], 1)
         own = ((name, _module(name, 1)) for name in self._weighted)
         return tuple(dict.fromkeys(_module(name, 2) if module == head else module for name, module in own))
@@ -83,9 +86,9 @@ class Int8Graph:
         """Write the graph in int8.
 
         Args:
-            path: Where to.
+            path: File to write.
             left_out: Modules that stay in floating point.
-            only: Modules to quantise and no others; none given: all.
+            only: The only modules to quantise; empty: all.
         """
         import onnx
 
@@ -107,7 +110,7 @@ class Int8Graph:
         quantizer = QDQQuantizer(
             model,
             True,  # per channel
-            False,  # 8 bits of weights in full: processors without VNNI may saturate, others need no less
+            False,  # use all 8 bits of weights: only CPUs without VNNI may saturate
             QuantType.QInt8,
             QuantType.QUInt8,
             self._ranges,
@@ -124,12 +127,12 @@ class Int8Graph:
         quantizer.quantize_model()
         quantizer.model.topological_sort()
         made: onnx.ModelProto = quantizer.model.model
-        _spare(made.graph, set(self._weighted) - outside)
+        _unshare(made.graph, set(self._weighted) - outside)
         return made
 
 
 class _Reader:
-    """Inputs one by one, as ONNX Runtime's calibrator asks for them."""
+    """Calibration inputs one by one, in the interface of ONNX Runtime's calibrator."""
 
     def __init__(self, inputs: Sequence[Mapping[str, Array]]) -> None:
         self._inputs = iter(inputs)
@@ -140,7 +143,7 @@ class _Reader:
 
 
 def _ranges(path: Path, operators: Sequence[str], inputs: Sequence[Mapping[str, Array]]) -> Any:
-    """Smallest and largest value of each activation."""
+    """The smallest and largest value of each activation."""
     from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
     with tempfile.TemporaryDirectory() as folder:
@@ -159,9 +162,10 @@ def _ranges(path: Path, operators: Sequence[str], inputs: Sequence[Mapping[str, 
 
 
 def _weighted(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:
-    """Nodes that take weights, less DFL's convolution: it takes the mean of a distribution over sides.
+    """Names of the nodes with weights, except DFL's convolution.
 
-    That is arithmetic written as a convolution, on the output of a softmax, where steps of 1/255 move boxes.
+    DFL computes the mean of a distribution, from the output of a softmax. It is arithmetic that is written as a
+    convolution, and steps of 1/255 would move boxes.
     """
     stored = {each.name for each in graph.initializer}
     sure = {name for node in graph.node if node.op_type == "Softmax" for name in node.output}
@@ -173,7 +177,7 @@ def _weighted(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:
 
 
 def _weight_ranges(graph: onnx.GraphProto, weighted: set[str]) -> dict[str, list[dict[str, Any]]]:
-    """The ranges of convolutions' weights, as ONNX Runtime's quantizer takes them: for each channel in turn."""
+    """The ranges of the weights of convolutions per channel, in the format of ONNX Runtime's quantizer."""
     from onnx import numpy_helper
     from onnxruntime.quantization import QuantType
 
@@ -188,7 +192,7 @@ def _weight_ranges(graph: onnx.GraphProto, weighted: set[str]) -> dict[str, list
 
 
 def _correct(graph: onnx.GraphProto, lost: Mapping[str, NDArray[np.float32]]) -> None:
-    """Add what convolutions lose of their mean outputs to their biases."""
+    """Add the loss of mean output to the bias of each convolution."""
     from onnx import numpy_helper
 
     stored = {each.name: each for each in graph.initializer}
@@ -205,8 +209,8 @@ def _correct(graph: onnx.GraphProto, lost: Mapping[str, NDArray[np.float32]]) ->
         graph.initializer.append(numpy_helper.from_array(before + lost[node.name], node.input[2]))
 
 
-def _spare(graph: onnx.GraphProto, quantised: set[str]) -> None:
-    """Let all nodes that are not quantised take what was not rounded, where the quantizer lets them share."""
+def _unshare(graph: onnx.GraphProto, quantised: set[str]) -> None:
+    """Connect nodes that are not quantised to tensors before rounding; the quantizer shares the rounded ones."""
     made = {name: node for node in graph.node for name in node.output}
     sources = {}
     for node in graph.node:
@@ -220,11 +224,11 @@ def _spare(graph: onnx.GraphProto, quantised: set[str]) -> None:
 
 
 def _tail(graph: onnx.GraphProto, weighted: set[str]) -> list[str]:
-    """Nodes after which none is quantised: boxes, sigmoid, what joins the outputs. It is cheap, and int8 moves boxes.
+    """Names of the nodes after the last quantised one: boxes, sigmoids, concatenations of outputs.
 
-    An output in 256 steps would put the sides of a box on a grid of pixels.
+    They are cheap, and int8 would move boxes: 256 steps put the sides of a box on a coarse grid of pixels.
     """
-    leads: set[str] = set()  # tensors that reach a weighted node
+    leads: set[str] = set()  # tensors from which a quantised node is computed
     tail = []
     for node in reversed(graph.node):
         if node.name in weighted or leads.intersection(node.output):
@@ -235,12 +239,12 @@ def _tail(graph: onnx.GraphProto, weighted: set[str]) -> list[str]:
 
 
 def _within(name: str, modules: Sequence[str]) -> bool:
-    """Whether a node belongs to one of some modules."""
+    """Whether a node belongs to one of the modules."""
     return name.startswith(tuple(module + end for module in modules for end in "/."))
 
 
 def _module(name: str, depth: int) -> str:
-    """The module of a node by its name: up to its first part that is numbered, or with the next, less its number."""
+    """The module of a node, from its name: up to the first numbered part; at depth 2 also the next, without number."""
     parts = name.split("/")
     first = next((i for i, part in enumerate(parts) if _INDEXED.search(part)), max(len(parts) - 2, 0))
     if depth == 1 or len(parts) <= first + 2:
