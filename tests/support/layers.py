@@ -13,7 +13,8 @@ LAYERS = {
         "exporter",
     ),
     "runtime/fastsam_trt": (
-        "errors", "bundled_models", "reports", "frames", "prompts", "masks", "demo", "segmentation", "tracking", "clip",
+        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "demo", "segmentation",
+        "tracking", "clip",
         "selectors", "results", "sources", "streaming", "drawing", "pipeline", "sinks", "preview", "comparison", "cli",
         "__main__",
     ),

@@ -14,8 +14,8 @@ from fastsam_engine.store.home_folder import expand_user
 from fastsam_engine.store.model_store import find_graph
 from fastsam_trt import bundled_models
 from fastsam_trt.comparison.compare import installed_segmenters
+from fastsam_trt.default_models import default_clip
 from fastsam_trt.errors import OptionError
-from fastsam_trt.pipeline.models import DEFAULT_CLIP
 
 SCENARIOS = ("single", "offline", "live", "cold", "sweep")
 BATCHES = (1, 8)
@@ -101,7 +101,7 @@ class Plan:
             SourceNotFoundError, SourceUnreadableError: There is no such video, or it can't be read.
         """
         names = options.models or tuple(dict.fromkeys([*installed_segmenters(), bundled_models.SEGMENTER]))
-        clips = {name: options.clip or _usual_clip(name) for name in names}
+        clips = {name: options.clip or default_clip(name) for name in names}
         for name in names:
             find_graph(bundled_models.locate(name))
         crops = options.crops or (QUICK_CROPS if options.quick else CROPS)
@@ -165,10 +165,6 @@ class Plan:
                 "batch", f"{low} to {most} frames per run of {opened.name} on {opened.session.backend}", beyond
             )
         return dict.fromkeys(fits or (low,))
-
-
-def _usual_clip(model: str) -> str:
-    return bundled_models.CLIP if model == bundled_models.SEGMENTER else DEFAULT_CLIP
 
 
 def _is_there(clip: str) -> bool:

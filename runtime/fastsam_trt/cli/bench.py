@@ -71,7 +71,7 @@ def _add_measured_options(parser: argparse.ArgumentParser) -> None:
     from fastsam_engine.backends import all_backends
     from fastsam_engine.spec.model_spec import Precision
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.models import DEFAULT_CLIP
+    from fastsam_trt.default_models import DEFAULT_CLIP
 
     group = parser.add_argument_group("what to measure", "Items of a LIST are separated by commas.")
     group.add_argument(

@@ -30,7 +30,7 @@ _PACKAGES = ("numpy", "opencv-python", "onnxruntime", "openvino", "tokenizers")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.models import DEFAULT_CLIP
+    from fastsam_trt.default_models import DEFAULT_CLIP
 
     parser.usage = "%(prog)s --image X --prompt TEXT [--model M ...] [options]"
     parser.epilog = _EXAMPLES

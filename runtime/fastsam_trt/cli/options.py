@@ -49,7 +49,7 @@ def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
-    from fastsam_trt.pipeline.models import DEFAULT_CLIP, DEFAULT_MODEL
+    from fastsam_trt.default_models import DEFAULT_CLIP, DEFAULT_MODEL
 
     models = parser.add_argument_group("models")
     models.add_argument(

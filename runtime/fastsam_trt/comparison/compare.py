@@ -16,9 +16,9 @@ from fastsam_engine.store.model_store import find_graphs, installed
 from fastsam_trt import bundled_models
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.comparison.outcome import STAGES, Comparison, ModelOutcome
+from fastsam_trt.default_models import default_clip
 from fastsam_trt.errors import ComparedModelError, OptionError, PromptError
 from fastsam_trt.frames.image import as_bgr
-from fastsam_trt.pipeline.models import DEFAULT_CLIP
 from fastsam_trt.pipeline.pipeline import Pipeline
 from fastsam_trt.prompts.text_options import DEFAULT_THRESHOLD
 from fastsam_trt.prompts.texts import SelectorName, check_prompts, route
@@ -68,9 +68,7 @@ def compare(
         raise OptionError("models", "at least one segmenter", "none")
     if repeat < 1:
         raise OptionError("repeat", "a whole number of 1 or more", repeat)
-    shared: str | Path | Clip = clip or (
-        bundled_models.CLIP if all(str(model) == bundled_models.SEGMENTER for model in wanted) else DEFAULT_CLIP
-    )
+    shared: str | Path | Clip = clip or default_clip(*wanted)
     outcomes = []
     for model in wanted:
         try:

@@ -11,9 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import ModelNotFoundError
-from fastsam_trt import bundled_models
 from fastsam_trt.clip.lazy_model import LazyClip
 from fastsam_trt.clip.model import Clip
+from fastsam_trt.default_models import default_clip
 from fastsam_trt.errors import ClipNotFoundError
 from fastsam_trt.frames.image import as_bgr
 from fastsam_trt.frames.rectangles import Rectangle
@@ -23,9 +23,6 @@ from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
 from fastsam_trt.segmentation.decoder import Thresholds
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import SegmentedFrame
-
-DEFAULT_MODEL = "yolov8n-seg"
-DEFAULT_CLIP = "clip-vit-base-patch32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +86,7 @@ class Models:
         given = clip if isinstance(clip, Clip) else None
         uploads = FrameUploads()
         segmenter = Segmenter(model, **_keywords(segment_options), **_keywords(run_options), uploads=uploads)
-        default = bundled_models.CLIP if str(model) == bundled_models.SEGMENTER else DEFAULT_CLIP
-        name = default if clip is None or isinstance(clip, Clip) else clip
+        name = default_clip(model) if clip is None or isinstance(clip, Clip) else clip
 
         def open_clip(prompt: str) -> Clip:
             try:

@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
 from fastsam_engine.concurrency.closable import Closable
 from fastsam_trt.clip.model import Clip
+from fastsam_trt.default_models import DEFAULT_MODEL
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.pipeline.call_options import CallOptions, Classes, check_max_selected
 from fastsam_trt.pipeline.live_settings import LiveSettings, Setting
-from fastsam_trt.pipeline.models import DEFAULT_MODEL, Models, RunOptions, SegmentOptions
+from fastsam_trt.pipeline.models import Models, RunOptions, SegmentOptions
 from fastsam_trt.pipeline.selection_stage import SelectionStage, StreamSteps
 from fastsam_trt.prompts.prompt_set import PromptSet
 from fastsam_trt.prompts.text_options import (
