@@ -21,7 +21,7 @@ import numpy as np
 
 from fastsam_engine import open_session, read_spec
 from fastsam_engine.backends.tensorrt.plan_check.output_bounds import BOUNDS, nearest_bound
-from fastsam_engine.backends.tensorrt.plan_check.output_comparison import Answers, compare
+from fastsam_engine.backends.tensorrt.plan_check.output_comparison import OutputPairs, compare
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.plans.shape_ranges import shape_ranges
@@ -122,7 +122,7 @@ def _emulated(path: Path) -> Run:
 def _worst(spec: ModelSpec, expected: Sequence[Outputs], found: Sequence[Outputs]) -> dict[str, float]:
     worst: dict[str, float] = {}
     for a, b in zip(expected, found, strict=True):
-        for name, value in compare(Answers(spec, a, b)).items():
+        for name, value in compare(OutputPairs(spec, a, b)).items():
             worst[name] = max(worst.get(name, 0.0), value)
     return worst
 

@@ -11,13 +11,13 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", model: str = "demo-seg") -> None:
     with Pipeline(model) as pipe, open_source(photo) as source:
-        picture = next(iter(source)).image
-        everything = pipe(picture)
+        image = next(iter(source)).image
+        everything = pipe(image)
         x0, y0, x1, y1 = everything.boxes[0]
         centre = [(x0 + x1) / 2, (y0 + y1) / 2]
-        by_box = pipe(picture, boxes=[[x0 - 5, y0 - 5, x1 + 5, y1 + 5]])
-        by_point = pipe(picture, points=[centre], point_labels=[1])  # 1: foreground
-        without = pipe(picture, points=[centre], point_labels=[0])  # 0: background, which is excluded
+        by_box = pipe(image, boxes=[[x0 - 5, y0 - 5, x1 + 5, y1 + 5]])
+        by_point = pipe(image, points=[centre], point_labels=[1])  # 1: foreground
+        without = pipe(image, points=[centre], point_labels=[0])  # 0: background, which is excluded
     print(f"{len(everything)} segments; the box selects {len(by_box)}, with {by_box.masks().sum()} px")
     print(f"the point selects {len(by_point)} and excludes {len(everything) - len(without)}")
 

@@ -14,8 +14,8 @@ from fastsam_trt.comparison import compare, draw_sheet
 
 def main(photo: str = "demo", prompt: str = "red circle", *models: str) -> None:
     with open_source(photo) as source:
-        picture = next(iter(source)).image
-    comparison = compare(picture, models or ["demo-seg"], [prompt], repeat=3)
+        image = next(iter(source)).image
+    comparison = compare(image, models or ["demo-seg"], [prompt], repeat=3)
     for outcome in comparison.models:
         total_ms = sorted(outcome.times_ms["total"])[1]
         print(f"{outcome.name}: {len(outcome.result)} of {len(outcome.result.segments)} segments, {total_ms:.1f} ms")

@@ -11,10 +11,10 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", prompt: str = "pink", excluded: str = "star", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
-        picture = next(iter(source)).image
-        before = pipe(picture)
+        image = next(iter(source)).image
+        before = pipe(image)
         pipe.excluded = [excluded]  # from now on, for every call
-        after = pipe(picture)
+        after = pipe(image)
     print(f"{len(before)} segments match {prompt!r}, {len(after)} without {excluded!r}")
 
 

@@ -26,10 +26,10 @@ def main(port: str = "8080", model: str = "demo-seg") -> None:
     pipe = Pipeline(model)
 
     def select(body: bytes, prompts: list[str]) -> list[dict[str, Any]]:
-        picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
+        image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
             raise web.HTTPUnsupportedMediaType(text="expected an image that OpenCV reads")
-        result = pipe(picture, prompts=prompts)
+        result = pipe(image, prompts=prompts)
         return [{"box": box.tolist(), "mask": mask} for box, mask in zip(result.boxes, result.rle(), strict=True)]
 
     async def answer(request: web.Request) -> web.Response:

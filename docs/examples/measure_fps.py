@@ -16,13 +16,13 @@ WARM_UP = 3  # calls: the first ones compile and load
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     with open_source(source, vid_stride=10) as frames:
-        pictures = [frame.image for frame in frames]
+        images = [frame.image for frame in frames]
     with Pipeline(model, prompts=[prompt]) as pipe:
-        for picture in pictures[:WARM_UP]:
-            pipe(picture).masks()
+        for image in images[:WARM_UP]:
+            pipe(image).masks()
         start_s, results = time.perf_counter(), []
-        for picture in pictures:
-            results.append(pipe(picture))
+        for image in images:
+            results.append(pipe(image))
             results[-1].masks()  # masks are decoded on first use: without this they are not timed
         seconds = time.perf_counter() - start_s
     for stage in results[0].speed:

@@ -12,10 +12,10 @@ from fastsam_trt.cli import one_line_errors
 
 def main(photo: str = "demo", model: str = "demo-seg", *prompts: str) -> None:
     with Pipeline(model) as pipe, open_source(photo) as source, ThreadPoolExecutor(4) as pool:
-        picture = next(iter(source)).image
+        image = next(iter(source)).image
 
         def select(prompt: str) -> Result:
-            return pipe(picture, prompts=[prompt])  # for this call only; pipe.prompts stays as it is
+            return pipe(image, prompts=[prompt])  # for this call only; pipe.prompts stays as it is
 
         wanted = prompts or ("red circle", "green square", "pink", "black cat")
         for prompt, result in zip(wanted, pool.map(select, wanted), strict=True):

@@ -19,9 +19,9 @@ def main(photo: str = "demo", prompt: str = "red circle", model: str = "demo-seg
 
     import supervision as sv
 
-    picture = sv.MaskAnnotator().annotate(result.frame.copy(), detections)
-    picture = sv.BoxAnnotator().annotate(picture, detections)
-    cv2.imwrite("annotated.png", picture)
+    image = sv.MaskAnnotator().annotate(result.frame.copy(), detections)
+    image = sv.BoxAnnotator().annotate(image, detections)
+    cv2.imwrite("annotated.png", image)
     print(f"{len(detections)} detections, prompts {detections.data['prompt'].tolist()}")
 
 

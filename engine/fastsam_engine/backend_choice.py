@@ -31,14 +31,14 @@ def choose_builder(name: str = "auto", device: str = "auto", targets: Collection
     if targets:
         return get_backend("tensorrt-rtx")
     builders = all_builders()
-    able = {each: backend.readiness() for each, backend in builders.items()}
-    ready = [each for each, found in able.items() if found.devices and device in ("auto", *found.devices)]
+    states = {builder: backend.readiness() for builder, backend in builders.items()}
+    ready = [builder for builder, state in states.items() if state.devices and device in ("auto", *state.devices)]
     if not ready:
-        reasons = "; ".join(f"{each}: {found.reason}" for each, found in able.items())
+        reasons = "; ".join(f"{builder}: {state.reason}" for builder, state in states.items())
         raise BackendUnavailableError(
             "auto", f"no backend that builds works here ({reasons})", "see: fastsam-trt doctor"
         )
-    return builders[min(ready, key=lambda each: able[each].rank(device))]
+    return builders[min(ready, key=lambda builder: states[builder].rank(device))]
 
 
 def plan_backend(path: Path, requested: str) -> str:
@@ -53,26 +53,26 @@ def plan_backend(path: Path, requested: str) -> str:
 
 def fastest_first(device: str, *, gpu_only: bool) -> list[tuple[str, str]]:
     """Usable (backend, device) pairs for a device, fastest first; a backend with a GPU also comes with `cpu`."""
-    able = {name: backend.readiness() for name, backend in all_backends().items()}
-    if not any(each.devices for each in able.values()):
-        reasons = "; ".join(f"{name}: {each.reason}" for name, each in able.items() if each.version)
+    states = {name: backend.readiness() for name, backend in all_backends().items()}
+    if not any(state.devices for state in states.values()):
+        reasons = "; ".join(f"{name}: {state.reason}" for name, state in states.items() if state.version)
         why = f"no backend that is installed works here ({reasons})" if reasons else "no backend is installed"
         raise BackendUnavailableError("auto", why, "pip install 'fastsam-trt[cpu]'")
     ranked = []
-    for name, each in able.items():
-        best = dict.fromkeys((*each.devices[:1], *(("cpu",) if "cpu" in each.devices else ())))
-        wanted = best if device == "auto" else [device] if device in each.devices else []
-        ranked += [(each.rank(where), name, where) for where in wanted]
-    found = [(name, where) for _, name, where in sorted(ranked)]
-    found = [each for each in found if each[1] != "cpu" or not gpu_only] or found
-    if not found:
-        devices = ", ".join(dict.fromkeys(where for each in able.values() for where in each.devices))
-        why = f"no backend here has a device {device!r}{missing_devices(able)}"
+    for name, state in states.items():
+        best = dict.fromkeys((*state.devices[:1], *(("cpu",) if "cpu" in state.devices else ())))
+        wanted = best if device == "auto" else [device] if device in state.devices else []
+        ranked += [(state.rank(where), name, where) for where in wanted]
+    pairs = [(name, where) for _, name, where in sorted(ranked)]
+    pairs = [(name, where) for name, where in pairs if where != "cpu" or not gpu_only] or pairs
+    if not pairs:
+        devices = ", ".join(dict.fromkeys(where for state in states.values() for where in state.devices))
+        why = f"no backend here has a device {device!r}{missing_devices(states)}"
         raise BackendUnavailableError("auto", why, f"use --device auto, or one of: {devices}")
-    return found
+    return pairs
 
 
-def missing_devices(able: Mapping[str, Readiness]) -> str:
-    """Why devices are missing, in brackets; empty if no backend knows of any."""
-    found = "; ".join(f"{name}: {each.missing}" for name, each in able.items() if each.missing)
-    return f" ({found})" if found else ""
+def missing_devices(states: Mapping[str, Readiness]) -> str:
+    """Why devices are missing, in brackets; empty if none is."""
+    reasons = "; ".join(f"{name}: {state.missing}" for name, state in states.items() if state.missing)
+    return f" ({reasons})" if reasons else ""

@@ -48,7 +48,7 @@ class ModelNotFoundError(RequestError, FileNotFoundError):
     def __init__(self, name: str, looked_in: Path, near: Iterable[str] = (), exportable: bool = False) -> None:
         hints = [f"did you mean {', '.join(near)}?"] if near else []
         if exportable:
-            hints = [f"make it with: fastsam-trt export {name}"]
+            hints = [f"create it with: fastsam-trt export {name}"]
         elif not near:
             hints.append("list what is installed with: fastsam-trt doctor")
         super().__init__(

@@ -159,7 +159,7 @@ def _count(library: ctypes.CDLL) -> GpuCount:
         fix = "see: nvidia-smi -L, where a GPU in MIG mode needs slices"
         if chosen is not None:
             fix = f"CUDA_VISIBLE_DEVICES is {chosen[:80]!r}: unset it, or name what nvidia-smi -L lists"
-        return GpuCount(0, f"the NVIDIA driver has none for this process{code}; {fix}")
+        return GpuCount(0, f"the NVIDIA driver offers no GPU to this process{code}; {fix}")
     if status:
         return GpuCount(0, _failed("the NVIDIA driver does not work", status), has_failed=True)
     return GpuCount(count.value)

@@ -1,4 +1,4 @@
-"""Load public names on first use, import whole packages, and keep old import paths working with a warning.
+"""Load public names on first use, import whole packages, and keep old paths and names working with a warning.
 
 A package lists its moved modules in `moved_modules.txt`: one old and one new path per line. The list is read when an
 import of that package fails, so it costs nothing otherwise.
@@ -55,6 +55,29 @@ def moved_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any
         return getattr(importlib.import_module(modules[name]), name)
 
     return get
+
+
+def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's `__getattr__` for old names of what it defines; using one warns.
+
+    Args:
+        module: `__name__` of the module.
+        names: Old name to new name.
+    """
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warn_renamed(name, f"{module}.{names[name]}")
+        return getattr(sys.modules[module], names[name])
+
+    return get
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warn the caller of the calling function that it uses an old name."""
+    text = f"{old} is now {new}; the old name works until the next minor version"
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def import_modules(package: str) -> None:

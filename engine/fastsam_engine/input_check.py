@@ -39,8 +39,8 @@ def check_inputs(spec: ModelSpec, inputs: Mapping[str, Array | DeviceArray]) -> 
         raise InputMismatchError(expected.name, f"shape {shape} with {low} <= n <= {high or 'any'}", str(array.shape))
 
 
-def picture_size(image: ImageInput, shape: tuple[int, ...]) -> str:
-    """A shape of pictures in words, such as `384 x 640` or `384 x 640 in batches`; a batch of -1 means any."""
+def image_size_text(image: ImageInput, shape: tuple[int, ...]) -> str:
+    """A shape of images in words, such as `384 x 640` or `384 x 640 in batches`; a batch of -1 means any."""
     count, *axes = shape
     height, width = axes[1:] if image.layout == "NCHW" else axes[:2]
     batches = {1: "", -1: " in batches"}.get(count, f" in batches of {count}")

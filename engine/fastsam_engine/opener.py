@@ -43,7 +43,7 @@ def open_session(
         device: `auto` (the backend's best on this machine) or one of its devices: `cpu`; `cuda`, or `cuda:1` for
             another GPU; `tensorrt`, or `tensorrt:1`, for ONNX Runtime's TensorRT provider.
         precision: `auto` (the backend's fastest that is accurate enough) or `fp32`, `bf16`, `fp16`.
-        frames: Let the backend take pictures as cameras deliver them, (n, h, w, 3) uint8 BGR, and normalise them
+        frames: Let the backend take images as cameras deliver them, (n, h, w, 3) uint8 BGR, and normalise them
             itself if that is faster. The session's `spec.input` shows whether it does.
         cpu_fallback: Run operators on the CPU for which the device has no kernel, at the cost of a copy each way;
             without it such a graph is refused.

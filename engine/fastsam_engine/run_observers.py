@@ -46,9 +46,7 @@ class RunObservers:
     def __init__(self, model: str) -> None:
         self._model = model
         self._lock = threading.Lock()
-        self._observers: tuple[
-            RunObserver, ...
-        ] = ()  # replaced as a whole, so that `notify` can read it without the lock
+        self._observers: tuple[RunObserver, ...] = ()  # replaced as a whole: `notify` reads it without the lock
 
     def add(self, observer: RunObserver) -> Callable[[], None]:
         """Add an observer.

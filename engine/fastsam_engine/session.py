@@ -30,7 +30,7 @@ class OpenOptions:
     """What a caller of `open_session` allows or requests. A backend refuses or ignores what it can't do.
 
     Attributes:
-        frames: The session may take pictures as cameras deliver them; see `open_session`.
+        frames: The session may take images as cameras deliver them; see `open_session`.
         cpu_fallback: Operators without a kernel on the device may run on the CPU, with a copy each way.
         cuda_graph: Record the GPU's work for an input shape that repeats, and replay it.
         threads: Number of threads for one run on the CPU, within what `CpuCount` allows.

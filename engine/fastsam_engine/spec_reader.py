@@ -71,6 +71,5 @@ def _renamed(path: Path, spec: ModelSpec, class_names: Sequence[str] | None) -> 
         return spec
     if len(class_names) != len(spec.class_names):
         raise ClassNamesError(path, len(spec.class_names), len(class_names))
-    return dataclasses.replace(
-        spec, class_names=tuple(class_names), class_agnostic=None
-    )  # it was stated for other names
+    # `class_agnostic` was stated for other names.
+    return dataclasses.replace(spec, class_names=tuple(class_names), class_agnostic=None)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, brief, one_line
+from fastsam_engine.import_names import renamed_names
+
+__getattr__ = renamed_names(__name__, {"PictureSizeError": "ImageSizeError"})
 
 
 class SourceNotFoundError(RequestError, FileNotFoundError):
@@ -31,13 +34,13 @@ class SourceUnreadableError(WorkError, ValueError):
         super().__init__(f"source {source!r}: {found}")
 
 
-class PictureSizeError(SourceUnreadableError):
-    """A picture has more pixels than the limit."""
+class ImageSizeError(SourceUnreadableError):
+    """An image has more pixels than the limit."""
 
     def __init__(self, source: str, most_px: int, width: int, height: int) -> None:
         super().__init__(
             source,
-            f"expected a picture of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
+            f"expected an image of at most {most_px / 1e6:g} million pixels, found {width} x {height}; "
             "scale it down, or split it into tiles",
         )
 
@@ -68,8 +71,10 @@ class TruncatedSourceError(WorkError, EOFError):
             read: How many frames were read.
             promised: How many frames the container declares; None: unknown.
         """
-        expected = "more frames after its end" if promised is None else f"{promised} frames"
-        super().__init__(f"source {source!r} is cut short: expected {expected}, could read {read}; these are processed")
+        expected = "more frames" if promised is None else f"{promised} frames"
+        super().__init__(
+            f"source {source!r} is cut short: expected {expected}, found the end after {read}; these are processed"
+        )
 
 
 class SourceLostError(WorkError, ConnectionError):
@@ -83,11 +88,11 @@ class SourceLostError(WorkError, ConnectionError):
 
 
 class ImageFormatError(RequestError, ValueError):
-    """An array is not a supported picture."""
+    """An array is not a supported image."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"expected a picture of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16, "
+            f"expected an image of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16, "
             f"found {found}"
         )
 
@@ -127,8 +132,11 @@ class OptionError(RequestError, ValueError):
 class FlowNotEnteredError(RequestError, RuntimeError):
     """A flow is used while its threads do not run."""
 
-    def __init__(self, found: str) -> None:
-        super().__init__(f"expected a flow in a with block, found {found}; use: with Flow(source, pipeline) as flow")
+    def __init__(self, *, is_used: bool) -> None:
+        expected, found = (
+            ("a new flow", "one that was used before") if is_used else ("a flow in its with block", "it outside")
+        )
+        super().__init__(f"expected {expected}, found {found}; use: with Flow(source, pipeline) as flow")
 
 
 class GroundTruthError(RequestError, ValueError):
@@ -168,7 +176,7 @@ class OutputUnreadError(WorkError, BrokenPipeError):
 
     def __init__(self, path: Path, frames: int) -> None:
         super().__init__(
-            f"output {path}: expected a reader, found that it closed the pipe after frame {frames}; "
+            f"output {path}: expected its reader to stay open, found it closed after frame {frames}; "
             "keep the reader running, or write to a file"
         )
 

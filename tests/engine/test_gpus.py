@@ -178,8 +178,8 @@ def test_auto_passes_on_with_one_line_and_a_name_is_an_error(
         machine.open()
     if how in ("runtime", "builder"):
         assert str(raised.value) == (
-            f"backend 'tensorrt' can't be used: it made no {how}, since it can't use the GPU (found an NVIDIA driver "
-            "for CUDA 12.4, which may be too old for this version); update the NVIDIA driver, or use "
+            f"backend 'tensorrt' can't be used: it can't create a {how}, because it can't use the GPU (found an NVIDIA "
+            "driver for CUDA 12.4, which may be too old for this version); update the NVIDIA driver, or use "
             "--backend onnxruntime; see: fastsam-trt doctor"
         )
     caplog.clear()

@@ -105,7 +105,7 @@ def test_outputs_are_known_by_their_shapes(tmp_path: Path, backend: str) -> None
     ("change", "found"),
     [
         (lambda m: _axes(m.graph.input[0], 4, 3, 256, 256), "found a batch of 4; export it again with"),
-        (lambda m: _axes(m.graph.input[0], 1, 256, 256, 3), "expected pictures (n, 3, h, w), found an input (1, 256"),
+        (lambda m: _axes(m.graph.input[0], 1, 256, 256, 3), "expected images (n, 3, h, w), found an input (1, 256"),
         (lambda m: _axes(m.graph.input[0], 1, 1, 256, 256), "found an input (1, 1, 256, 256)"),
         (lambda m: m.graph.input.append(helper.make_tensor_value_info("y", 1, [1])), "one input, found images, y"),
         (lambda m: m.graph.ClearField("input"), "expected one input, found none"),
@@ -149,7 +149,10 @@ IMAGE = image_input(SPEC)
 SMALL = dataclasses.replace(IMAGE, size_multiple=None)
 LIES = {
     "input name": (dataclasses.replace(SPEC, input=dataclasses.replace(IMAGE, name="x")), "its spec names x"),
-    "dtype": (dataclasses.replace(SPEC, input=dataclasses.replace(IMAGE, dtype="float16")), "says float16, found"),
+    "dtype": (
+        dataclasses.replace(SPEC, input=dataclasses.replace(IMAGE, dtype="float16")),
+        "declares float16, found",
+    ),
     "layout": (dataclasses.replace(SPEC, input=dataclasses.replace(IMAGE, layout="NHWC")), "input 'images'"),
     "output name": (dataclasses.replace(SPEC, outputs=(dataclasses.replace(SPEC.outputs[0], name="o"),)), "names o"),
     "classes": (
@@ -179,7 +182,7 @@ def test_a_spec_of_another_size_or_batch_is_refused(tmp_path: Path, batch: int, 
     )
     helper.set_model_props(model, {"fastsam_trt.spec": spec.to_json()})
     onnx.save(model, str(path))
-    with pytest.raises(ModelFileError, match=r"input 'images': its spec says .*, found .* in the graph"):
+    with pytest.raises(ModelFileError, match=r"input 'images': its spec declares .*, found .* in the graph"):
         read_spec(path)
 
 

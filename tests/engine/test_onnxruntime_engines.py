@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_output(folder: Path) ->
         each.rmdir() if each.is_dir() else each.unlink()
     folder.rmdir()
     folder.write_text("in the way")
-    with pytest.raises(OutputError, match=r"can't be made \(File exists\); make it writable"):
+    with pytest.raises(OutputError, match=r"can't be created \(File exists\); make it writable"):
         _open()
     assert os.path.lexists(folder)
     assert engine_cache.EngineCache().folder in folder.parents

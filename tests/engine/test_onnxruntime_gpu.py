@@ -102,8 +102,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     ("driver", "files", "devices", "missing"),
     [
         (None, (), "cpu", "no GPU: the NVIDIA driver's libcuda.so.1 is not found; install the driver"),
-        (_Driver(1, status=100), _CUDA_FILES, "cpu", "none for this process (CUDA error 100); see: nvidia-smi"),
-        (_Driver(0), _CUDA_FILES, "cpu", "none for this process; see: nvidia-smi"),
+        (_Driver(1, status=100), _CUDA_FILES, "cpu", "no GPU to this process (CUDA error 100); see: nvidia-smi"),
+        (_Driver(0), _CUDA_FILES, "cpu", "no GPU to this process; see: nvidia-smi"),
         (_Driver(1), _CUDA_FILES[2:], "cpu", "no cuda: libcublasLt.so.13, libcublas.so.13 not found; pip install"),
         (_Driver(2), _CUDA_FILES, "cuda cuda:1 cpu", "no tensorrt: libnvinfer.so.10, libnvonnxparser.so.10 not found"),
         (_Driver(2), _CUDA_FILES + _TENSORRT_FILES, "cuda cuda:1 tensorrt tensorrt:1 cpu", ""),
@@ -350,7 +350,7 @@ def test_a_provider_that_takes_nothing_is_refused() -> None:
 def test_shapes_that_depend_on_data_rule_a_recording_out() -> None:
     session = _assigned(("CUDAExecutionProvider", "Conv NonZero"))
     _check(session)
-    with pytest.raises(BackendUnavailableError, match="no CUDA graph can be made of NonZero"):
+    with pytest.raises(BackendUnavailableError, match="NonZero can't be recorded in a CUDA graph"):
         _check(session, cuda_graph=True)
 
 
@@ -372,7 +372,7 @@ def test_a_recording_that_the_library_refuses_is_reported(with_gpu: None, monkey
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
     with pytest.raises(
-        BackendUnavailableError, match=r"no CUDA graph can be made of colours.onnx: .*without cuda_graph"
+        BackendUnavailableError, match=r"colours.onnx can\'t be recorded as a CUDA graph: .*without cuda_graph"
     ):
         open_session(find_graph("colours"), "onnxruntime", device="cuda", cuda_graph=True)
 

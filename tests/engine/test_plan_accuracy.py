@@ -17,8 +17,8 @@ import pytest
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.backends.tensorrt.plan_check.accuracy_check import check_accuracy
 from fastsam_engine.backends.tensorrt.plan_check.output_bounds import BOUNDS, nearest_bound
+from fastsam_engine.backends.tensorrt.plan_check.sample_images import SampleImages
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
-from fastsam_engine.backends.tensorrt.plan_check.sample_pictures import SamplePictures
 from fastsam_engine.errors import BuildError
 from fastsam_engine.plans.shape_ranges import shape_ranges
 from fastsam_engine.spec.model_spec import ModelSpec
@@ -357,9 +357,9 @@ def test_samples_fit_their_graph_and_are_the_same_every_time(name: str, part: st
     assert [each.shape for each in runs[0][-1].values()] == [each.largest for each in ranges.values()]
 
 
-def test_sample_pictures_are_all_unlike() -> None:
-    pictures = SamplePictures()
-    small = np.stack([pictures.picture(index, 32, 48) for index in range(64)]).reshape(64, -1).astype(np.float32)
+def test_sample_images_are_all_unlike() -> None:
+    images = SampleImages()
+    small = np.stack([images.image(index, 32, 48) for index in range(64)]).reshape(64, -1).astype(np.float32)
     apart = abs(small[:, None] - small).mean(axis=2) + 255 * np.eye(64)
     assert apart.min() > 2
 

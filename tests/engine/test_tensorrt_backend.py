@@ -791,14 +791,14 @@ def test_the_command_tells_what_it_built(machine: Machine, capsys: pytest.Captur
     assert "0 of 0.0005 (image_embeds cosine_distance)" in rows[0]
     assert "0 of 0.0005 (text_embeds cosine_distance)" in rows[1]
     assert main(["build", "clip-colours", "--no-tf32", "--workspace", "32"]) == 0
-    assert capsys.readouterr().out.count("was there") == 2
+    assert capsys.readouterr().out.count("  cached  ") == 2
     assert main(["build", "colours", "--out", str(tmp_path / "plans")]) == 0
     plan = tmp_path / "plans" / "colours.plan"
     assert plan.is_file()
     assert main(["build", str(plan)]) == 2
     assert "model: expected ONNX graphs, found the plan colours.plan" in capsys.readouterr().err
     assert main(["build", "colours", "--out", str(plan)]) == 2
-    assert "the folder can't be made (File exists)" in capsys.readouterr().err
+    assert "the folder can't be created (File exists)" in capsys.readouterr().err
     machine.api.gain = 3
     assert main(["build", "colours"]) == 1
     assert "the plan was discarded" in capsys.readouterr().err

@@ -195,7 +195,7 @@ def test_the_command_builds_and_tells(rtx: TensorRtApi, capsys: pytest.CaptureFi
     assert not EngineCache().entries()
     assert main(["build", "colours", "--target", "sm86", "SM89"]) == 0
     assert main(["build", "colours", "--target", "sm86", "sm89"]) == 0
-    assert "was there" in capsys.readouterr().out
+    assert "cached" in capsys.readouterr().out
     (entry,) = EngineCache().entries()
     assert main(["info", str(entry.path), "--json"]) == 0
     told_json = json.loads(capsys.readouterr().out)

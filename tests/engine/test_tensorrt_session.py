@@ -607,10 +607,13 @@ def test_inputs_of_another_tools_plan_are_rounded_on_the_way(api: FakeTensorRt, 
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"shape_inputs": ("pixel_values",)}, "tensor 'pixel_values' determines shapes"),
+        ({"shape_inputs": ("pixel_values",)}, "no tensor that determines shapes, found 'pixel_values'"),
         ({"dtypes": {"image_embeds": "bfloat16"}}, "'image_embeds' is bfloat16, which numpy does not have"),
-        ({"dtypes": {"pixel_values": "float16"}}, "its spec says float32, found float16 in the plan"),
-        ({"dtypes": {"pixel_values": "int8"}}, "input 'pixel_values': its spec says float32, found int8 in the plan"),
+        ({"dtypes": {"pixel_values": "float16"}}, "its spec declares float32, found float16 in the plan"),
+        (
+            {"dtypes": {"pixel_values": "int8"}},
+            "input 'pixel_values': its spec declares float32, found int8 in the plan",
+        ),
     ],
 )
 def test_plans_with_tensors_that_cannot_be_served(

@@ -31,7 +31,7 @@ class TextTower:
         Raises:
             FastsamError: It can't be opened.
         """
-        graph = sibling_graph(find_graph(locate(clip), "image"), "text", own="image")
+        graph = sibling_graph(find_graph(locate(clip), "image"), "text", graph_part="image")
         self._session = open_session(graph, backend, device, "fp32", cpu_fallback=True)
         tokens = cast("TokenInput", read_spec(graph).input)
         self._tokenizer = TextTokenizer(graph.with_name("tokenizer.json"), tokens)

@@ -1,4 +1,4 @@
-"""Define what a backend is, and register the backends there are."""
+"""Define the interface of backends, and register them by name."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class BuildRequest:
     Attributes:
         graph: The ONNX file.
         spec: Of the graph.
-        batch: Usual and largest number of pictures or texts; None: by task, 1 and 8 for segmenters.
+        batch: Usual and largest number of images or texts; None: by task, 1 and 8 for segmenters.
         imgsz: (height, width) px to restrict a model of several sizes to; None: every size up to its default one.
         options: How to build.
         out: A file to write to instead of the cache; None: the cache.

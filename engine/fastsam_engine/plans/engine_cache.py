@@ -213,7 +213,7 @@ class EngineCache:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", _FIX) from error
+            raise OutputError(folder, f"the engine cache can't be created ({error.strerror})", _FIX) from error
 
 
 def check_private_folder(folder: Path) -> None:

@@ -32,7 +32,7 @@ def shape_ranges(
 
     Args:
         spec: Of the graph.
-        batch: Usual and largest number of pictures or texts; None: by task, 1 and 8 for segmenters.
+        batch: Usual and largest number of images or texts; None: by task, 1 and 8 for segmenters.
         imgsz: (height, width) px to restrict a model of several sizes to; None: every size up to its default one.
 
     Raises:
@@ -44,7 +44,7 @@ def shape_ranges(
     elif batch is not None:
         raise BuildRequestError("batch", "none for a graph that takes another graph's outputs", "omit it")
     if imgsz is not None and not isinstance(given, ImageInput):
-        raise BuildRequestError("imgsz", f"none, since {spec.name}'s graph takes no pictures", "omit it")
+        raise BuildRequestError("imgsz", f"none, since {spec.name}'s graph takes no images", "omit it")
     if isinstance(given, TokenInput):
         return {given.name: ShapeRange(*((n, given.length) for n in (low, usual, high)))}
     if isinstance(given, ImageInput):
@@ -60,7 +60,7 @@ def shape_ranges(
 
 
 def plan_spec(spec: ModelSpec, ranges: Mapping[str, ShapeRange]) -> ModelSpec:
-    """The spec of a plan: that of its graph, with the batch and picture size that the plan supports."""
+    """The spec of a plan: that of its graph, with the batch and image size that the plan supports."""
     given = spec.input
     if not isinstance(given, ImageInput | TokenInput):
         return spec

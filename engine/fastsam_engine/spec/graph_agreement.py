@@ -12,7 +12,7 @@ from fastsam_engine.spec.model_spec import ModelSpec
 
 
 def check_graph(path: Path, spec: ModelSpec, graph: OnnxGraph) -> None:
-    """Compare a graph with its spec. Whatever the file does not state, such as free axes, matches.
+    """Compare a graph with its spec. What the file does not state, such as a free axis, matches anything.
 
     Args:
         path: The file, for messages.
@@ -53,7 +53,9 @@ def check_tensors(
         raise ModelFileError(path, f"its {of} takes {', '.join(extra)} as well, which its spec does not name")
     for name, dtype, axes in zip(spec.input_names, spec.input_dtypes, _input_axes(spec), strict=True):
         if inputs[name].dtype not in (dtype, "unknown"):
-            raise ModelFileError(path, f"input {name!r}: its spec says {dtype}, found {inputs[name].dtype} in the {of}")
+            raise ModelFileError(
+                path, f"input {name!r}: its spec declares {dtype}, found {inputs[name].dtype} in the {of}"
+            )
         _check_axes(path, "input", name, axes, inputs[name], of)
     for output in spec.outputs:
         _check_axes(path, "output", output.name, _lengths(output.layout), outputs[output.name], of)
@@ -77,7 +79,7 @@ def _check_axes(path: Path, kind: str, name: str, expected: Axes, found: Tensor,
         return
     if len(expected) != len(found.axes):
         raise ModelFileError(
-            path, f"{kind} {name!r}: its spec says {len(expected)} axes ({_text(expected)}), "
+            path, f"{kind} {name!r}: its spec declares {len(expected)} axes ({_text(expected)}), "
             f"found {len(found.axes)} in the {of} ({_text(found.axes)})",
         )  # fmt: skip
     # A length in the spec requires the same length or a free axis in the graph. A free axis in the spec requires a free
@@ -85,7 +87,7 @@ def _check_axes(path: Path, kind: str, name: str, expected: Axes, found: Tensor,
     for stated, there in zip(expected, found.axes, strict=True):
         if isinstance(there, int) and stated != there and (isinstance(stated, int) or (kind == "input" and stated)):
             raise ModelFileError(
-                path, f"{kind} {name!r}: its spec says ({_text(expected)}), found ({_text(found.axes)}) in the {of}"
+                path, f"{kind} {name!r}: its spec declares ({_text(expected)}), found ({_text(found.axes)}) in the {of}"
             )
 
 

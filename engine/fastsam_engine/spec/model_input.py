@@ -12,9 +12,9 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """An input that takes pictures.
+    """An input that takes images.
 
-    A picture becomes `(resized_rgb * scale - mean) / std` in `layout` and `dtype`.
+    An image becomes `(resized_rgb * scale - mean) / std` in `layout` and `dtype`.
 
     Attributes:
         name: Name in the graph.
@@ -29,7 +29,7 @@ class ImageInput:
         scale: Factor from 0..255 to the model's range.
         mean, std: Per channel, after `scale`.
         layout, dtype: Of the graph's input array.
-        batch: Smallest and largest number of pictures; None: no upper bound.
+        batch: Smallest and largest number of images; None: no upper bound.
     """
 
     name: str

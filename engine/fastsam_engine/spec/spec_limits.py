@@ -10,7 +10,7 @@ from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInpu
 from fastsam_engine.spec.model_spec import ModelSpec
 
 _MOST_SIDE_PX = 1 << 15
-_MOST = 1 << 24  # pictures per batch, tokens per text, elements per axis
+_MOST = 1 << 24  # images per batch, tokens per text, elements per axis
 _MOST_NAME_CHARS = 255
 _AXIS = re.compile(r"[0-9]{1,9}(\+[0-9]{1,9})*|[A-Za-z_][A-Za-z0-9_/+*-]*", re.ASCII)
 _DETECTIONS = re.compile(r"\S+ 4\+([0-9]+)\+[0-9]+ \S+")

@@ -67,7 +67,7 @@ def fit_spec(path: Path, spec: ModelSpec, graph: OnnxGraph, names: Sequence[str]
 
 
 def is_yolo_segmenter(graph: OnnxGraph) -> bool:
-    """Whether a graph has the inputs and outputs of a YOLO segmenter: pictures; detections and prototypes."""
+    """Whether a graph has the inputs and outputs of a YOLO segmenter: images; detections and prototypes."""
     taken = [each.axes for each in graph.inputs.values()]
     ranks = [len(each.axes) for each in graph.outputs.values() if each.axes is not None]
     return len(taken) == 1 and len(taken[0] or ()) == 4 and 3 in ranks and 4 in ranks
@@ -97,11 +97,9 @@ def _image(path: Path, image: ImageInput, graph: OnnxGraph) -> ImageInput:
     ((name, taken),) = graph.inputs.items()
     axes = taken.axes or ("", 3, "", "")
     if len(axes) != 4 or axes[1] not in (3, *(each for each in axes if isinstance(each, str))):
-        raise ModelFileError(
-            path, f"expected pictures (n, 3, h, w), found an input ({', '.join(map(str, axes))})", _FIX
-        )
+        raise ModelFileError(path, f"expected images (n, 3, h, w), found an input ({', '.join(map(str, axes))})", _FIX)
     if taken.dtype not in ("float32", "float16"):
-        raise ModelFileError(path, f"expected pictures of float32 or float16, found {taken.dtype}", _FIX)
+        raise ModelFileError(path, f"expected images of float32 or float16, found {taken.dtype}", _FIX)
     batch, _, height, width = axes
     free = isinstance(height, str) and isinstance(width, str)
     return dataclasses.replace(

@@ -56,15 +56,15 @@ def find_graph(name: str | Path, part: str = "") -> Path:
     raise ModelFileError(folder, f"expected {wanted}, found {found}")
 
 
-def sibling_graph(graph: Path, part: str, own: str = "") -> Path:
+def sibling_graph(graph: Path, part: str, graph_part: str = "") -> Path:
     """The path of another graph of a model: `M.masks.onnx` beside `M.onnx`, `M.text.plan` beside `M.image.plan`.
 
     Args:
         graph: The known graph.
         part: The other graph's part.
-        own: The part of `graph`; empty: it has no part in its name.
+        graph_part: The part that `graph` is; empty: its name has no part.
     """
-    name = graph.stem.removesuffix(f".{own}") if own else graph.stem
+    name = graph.stem.removesuffix(f".{graph_part}") if graph_part else graph.stem
     return graph.with_name(f"{name}.{part}{graph.suffix}")
 
 

@@ -1,4 +1,4 @@
-"""Recognise model files and folders of other tools by their suffix, and tell how to export them."""
+"""Recognise model files and folders of other tools by their suffix, and name the command that exports them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refuse_other_formats(path: Path) -> None:
         path: A file or folder.
 
     Raises:
-        ModelFileError: It has; the message tells the command that exports it.
+        ModelFileError: It has one; the message names the command that exports it.
     """
     suffix = path.suffix.lower()
     if suffix in _CHECKPOINTS:

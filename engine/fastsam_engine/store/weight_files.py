@@ -1,4 +1,4 @@
-"""Place an ONNX file's external weight files where every backend finds them."""
+"""Provide an ONNX file's external weight files in a form that every backend accepts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, get_args
 
 from tqdm import tqdm
 
-from fastsam_trt.cli.output_checks import output_path
+from fastsam_trt.cli.file_paths import output_path
+from fastsam_trt.cli.interrupts import INTERRUPTED
 from fastsam_trt.cli.standard_streams import table
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _OUT = Path("fastsam-trt-bench")
 _RESULTS, _REPORT, _PAGE = "results.jsonl", "report.md", "report.html"
-_INTERRUPTED = 130
 _EXAMPLES = """\
 examples:
   # a rough answer with the model of the package
@@ -162,7 +162,7 @@ def _measure(args: argparse.Namespace, chosen: BenchOptions) -> int:
     for note in bench.notes[known:]:
         print(f"fastsam-trt: note: {note}", file=sys.stderr)
     _write_reports(args, read_results(path))
-    return _INTERRUPTED if interrupted else 0
+    return INTERRUPTED if interrupted else 0
 
 
 def _write_reports(args: argparse.Namespace, results: Results) -> None:
@@ -266,6 +266,6 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(folder, f"the folder can't be made ({error.strerror})") from error
+        raise OutputError(folder, f"the folder can't be created ({error.strerror})") from error
     for name in (_RESULTS, _REPORT, _PAGE):
         check_writable(folder / name)

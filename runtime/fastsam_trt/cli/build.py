@@ -12,8 +12,8 @@ from tqdm import tqdm
 from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_trt.cli import options
+from fastsam_trt.cli.file_paths import output_path
 from fastsam_trt.cli.help_text import one_of
-from fastsam_trt.cli.output_checks import output_path
 from fastsam_trt.cli.standard_streams import table
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     outputs.add_argument(
         "--out", type=output_path, metavar="DIR", help="folder for the plans (default: the engine cache)"
     )
-    outputs.add_argument("--again", action="store_true", help="build even if the cache already has the engine")
+    outputs.add_argument("--again", action="store_true", help="build again even if the cache has the engine")
     parser.set_defaults(execute=execute)
 
 
@@ -102,7 +102,7 @@ def execute(args: argparse.Namespace) -> int:
         try:
             args.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(args.out, f"the folder can't be made ({error.strerror})") from error
+            raise OutputError(args.out, f"the folder can't be created ({error.strerror})") from error
     for graph in graphs:
         request = _request(args, graph, read_spec(graph), alone=len(graphs) == 1)
         with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as bar:
@@ -114,7 +114,7 @@ def execute(args: argparse.Namespace) -> int:
 
             report = backend.build(request, device, show)
         rows.append(_row(graph, request.spec, report))
-    print(table(("graph", "for", "size", "built in", "worst error to the graph", "file"), rows))
+    print(table(("graph", "for", "size", "built in", "error nearest to its bound", "file"), rows))
     return 0
 
 
@@ -157,7 +157,7 @@ def _row(graph: Path, spec: ModelSpec, report: BuildReport) -> tuple[str, ...]:
         graph.name,
         report.target,
         f"{report.size / 1e6:.1f} MB",
-        "was there" if report.built_s is None else f"{report.built_s:.1f} s",
+        "cached" if report.built_s is None else f"{report.built_s:.1f} s",
         "not run here" if worst is None else f"{worst.value:.2g} of {worst.limit:g} ({worst.name})",
-        "not kept" if report.path is None else str(report.path),
+        "not cached" if report.path is None else str(report.path),
     )

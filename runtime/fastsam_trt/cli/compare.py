@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.output_checks import check_distinct, output_path
+from fastsam_trt.cli.file_paths import check_distinct, output_path
 from fastsam_trt.cli.standard_streams import stdout_for, table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     measured.add_argument("--repeat", type=int, default=5, metavar="N", help="timed runs per model")
     measured.add_argument("--top", type=int, default=5, metavar="K", help="how many of the best segments to number")
     outputs = parser.add_argument_group("outputs")
-    outputs.add_argument("--save", type=output_path, metavar="OUT", help="picture with a row of three panels per model")
+    outputs.add_argument("--save", type=output_path, metavar="OUT", help="image with a row of three panels per model")
     outputs.add_argument(
         "--html", type=output_path, metavar="OUT", help="one page with panels, times and rankings that works offline"
     )

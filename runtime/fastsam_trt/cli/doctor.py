@@ -67,12 +67,12 @@ def execute(args: argparse.Namespace) -> int:
             problems.append(str(error))
     models = [(name, f"{_megabytes(models_folder() / name):.1f} MB") for name in installed()]
     print(f"models of the package: {SEGMENTER}, {CLIP}")
-    print(f"models in {models_folder()}: {'' if models else 'none; make one with: fastsam-trt export yolov8n-seg'}")
+    print(f"models in {models_folder()}: {'' if models else 'none; create one with: fastsam-trt export yolov8n-seg'}")
     if models:
         print(table(("model", "size"), models))
     _print_engines(engines)
     cache = home() / "text-features"
-    print(f"text features in {cache}: {sum(1 for _ in cache.glob('*.npy'))}, {_megabytes(cache):.1f} MB")
+    print(f"text embeddings in {cache}: {sum(1 for _ in cache.glob('*.npy'))}, {_megabytes(cache):.1f} MB")
     for problem in problems:
         print(f"fastsam-trt: problem: {problem}", file=sys.stderr)
     return 1 if problems else 0

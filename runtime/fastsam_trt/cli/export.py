@@ -10,7 +10,7 @@ from typing import get_args
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
-from fastsam_trt.cli.output_checks import input_path, output_path
+from fastsam_trt.cli.file_paths import input_path, output_path
 from fastsam_trt.cli.standard_streams import table
 
 _EXAMPLES = """\

@@ -69,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fastsam-trt",
         description="Select segments in images and live video with a text prompt.",
-        epilog=_EXAMPLES + "\n\nEvery command has options and examples of its own: fastsam-trt run --help",
+        epilog=_EXAMPLES + "\n\nEvery command has its options and examples: fastsam-trt run --help",
         formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"fastsam-trt {__version__}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, get_args
 
+from fastsam_trt.cli.file_paths import input_path
 from fastsam_trt.cli.help_text import one_of
-from fastsam_trt.cli.output_checks import input_path
 
 if TYPE_CHECKING:
     from fastsam_trt.pipeline.pipeline import Pipeline

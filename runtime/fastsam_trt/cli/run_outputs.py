@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastsam_trt.cli.output_checks import check_distinct, input_path, output_path
+from fastsam_trt.cli.file_paths import check_distinct, input_path, output_path
 from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("outputs")
     files.add_argument(
         "--save", type=output_path, metavar="OUT",
-        help="overlay as a video (.mp4, .mkv, .webm, .gif, ...); for images, a picture or a folder of pictures",
+        help="overlay as a video (.mp4, .mkv, .webm, .gif, ...); for images, an image or a folder of images",
     )  # fmt: skip
     files.add_argument("--no-audio", dest="audio", action="store_false", help="save the video without its sound")
     files.add_argument(
@@ -34,7 +34,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
-    files = parser.add_argument_group("datasets and pictures of the selected segments")
+    files = parser.add_argument_group("datasets and images of the selected segments")
     files.add_argument("--coco", type=output_path, metavar="OUT", help="COCO results: one .json array for the run")
     files.add_argument(
         "--coco-dataset", type=output_path, metavar="OUT",
@@ -111,14 +111,14 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     sinks += _dataset_sinks(args, source)
     if args.label_map is not None:
         if args.label_map.suffix.lower() == ".png" and not args.label_map.is_dir() and not one_image:
-            raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one picture")
+            raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one image")
         sinks.append(LabelMapSink(args.label_map, source.kind, source.files))
     if args.save is not None:
         is_folder = args.save.is_dir()
         is_picture = args.save.suffix.lower() in SAVED_IMAGE_SUFFIXES and not is_folder
         if is_picture and not one_image:
-            wanted = "a folder for the pictures" if source.kind == "images" else "a video such as out.mp4"
-            raise OutputError(args.save, f"expected {wanted}, found the name of one picture")
+            wanted = "a folder for the images" if source.kind == "images" else "a video such as out.mp4"
+            raise OutputError(args.save, f"expected {wanted}, found the name of one image")
         if is_picture or (source.kind == "images" and (is_folder or not args.save.suffix)):
             sinks.append(PanelSink(args.save, source.files))
         else:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.file_paths import resolve_video_path
 from fastsam_trt.cli.interrupts import INTERRUPTED
-from fastsam_trt.cli.output_checks import resolve_video_path
 from fastsam_trt.cli.run_outputs import open_sinks, output_paths
 from fastsam_trt.cli.standard_streams import stdout_for
 

@@ -74,33 +74,33 @@ def clip_batch(
     return batch
 
 
-def resize_shortest_edge(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
-    """Scale the shorter side of a picture to a size and crop the centre, as CLIP's image processor does.
+def resize_shortest_edge(image: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
+    """Scale the shorter side of an image to a size and crop the centre, as CLIP's image processor does.
 
     The scaling is bicubic with antialiasing.
 
     Args:
-        picture: (h, w, c) uint8.
+        image: (h, w, c) uint8.
         size_px: Side of the result.
 
     Returns:
-        (c, size_px, size_px) float32, whole numbers 0..255, channels in the order of the picture.
+        (c, size_px, size_px) float32, whole numbers 0..255, channels in the order of the image.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     rows, columns = size_px, size_px
     if height <= width:
         columns = int(size_px * width / height)
     else:
         rows = int(size_px * height / width)
-    picture = _average(picture, size_px)
-    return AntialiasedResize("bicubic", picture.shape[:2], (rows, columns), (size_px, size_px)).resize(picture)
+    image = _average(image, size_px)
+    return AntialiasedResize("bicubic", image.shape[:2], (rows, columns), (size_px, size_px)).resize(image)
 
 
-def _average(picture: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """Average a very large picture to a size from which bicubic scaling shrinks it by `_BICUBIC_SHRINK`."""
-    height, width = picture.shape[:2]
+def _average(image: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """Average a very large image to a size from which bicubic scaling shrinks it by `_BICUBIC_SHRINK`."""
+    height, width = image.shape[:2]
     factor = min(height, width) / size_px / _BICUBIC_SHRINK
     if factor <= 2:
-        return picture
+        return image
     smaller = (round(width / factor), round(height / factor))
-    return np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), np.uint8)

@@ -61,8 +61,9 @@ class Clip(Closable):
 
         Args:
             model: Short name or folder; `demo-clip` comes with the package.
-            backend, device, precision, threads: See `fastsam_engine.open_session`. The text tower runs once per prompt
-                only: in fp32 on a CPU with precision `auto`, and on a GPU some of its operators may run on the CPU.
+            backend, device, precision, threads: See `fastsam_engine.open_session`. The text tower runs only
+                once per prompt. With precision `auto` it computes in fp32 on a CPU; on a GPU, some of its operators may
+                run on the CPU.
             cache: Folder of the text embeddings; None: in `$FASTSAM_TRT_HOME`.
             frames_on_device: Whether crops are cut on the device, by the model's crops graph; None: only if the device
                 is a GPU and the model has such a graph.
@@ -87,7 +88,7 @@ class Clip(Closable):
         self._observers = RunObservers(spec.name)
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.decision_cosine = spec.defaults.get("even_cosine")  # the key that exported models store
-        text_graph = sibling_graph(graph, "text", own="image")
+        text_graph = sibling_graph(graph, "text", graph_part="image")
         tokens = cast("TokenInput", read_spec(text_graph).input)
         text_precision = "fp32" if precision == "auto" and self._image.device == "cpu" else precision
         self.text = TextEmbeddings(

@@ -40,7 +40,7 @@ class RefreshSchedule:
         score_wait_s: Wait of a new crop that counts as much as a segment score of 1. High scores go first, and no crop
             waits forever behind them.
         new_patience_s: Wait after which a new crop is embedded even if the budget has no time for it.
-        refresh_patience_s: The same for a refresh, which is less urgent because the old embedding still answers.
+        refresh_patience_s: The same for a refresh, which is less urgent because the old embedding is still in use.
         overdue_budget_share: Share of the budget that overdue crops may take when their patience ends; it doubles with
             each further patience, up to the whole budget.
         max_overdue_patiences: Wait, in patiences, up to which it doubles.

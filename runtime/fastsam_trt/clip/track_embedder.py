@@ -53,8 +53,8 @@ class TrackEmbedder:
     A crop is embedded at once if its track is new or looks different since CLIP saw it (see
     `AppearanceChangeDetector`). Segments with the same box share a crop. Later the embedding is refreshed: the older
     it is, the closer the decision was, or the more the box changed, the sooner (see `refresh_urgency`). Refreshes are
-    limited per frame and in the long run (see `CropCredit`). Prompts play no part, so that new prompts cost no crops.
-    Segments without a track are embedded in every call.
+    limited per frame and in the long run (see `CropCredit`). Prompts have no influence, so that new prompts cost no
+    crops. Segments without a track are embedded in every call.
 
     With a `LatencyBudget` crops are embedded in the largest batches that should finish in time (see `BatchLatency`):
     new crops first, by score and wait, then refreshes. The rest waits, and a track that waits for its first embedding,

@@ -135,8 +135,8 @@ def captions(result: Result, *, drawn: bool = False) -> list[str]:
         drawn: Whether the captions will be drawn. Names that no font can draw then become numbers.
     """
     texts = []
-    for label, class_id, prompt_id, score, similarity, track_id in zip(
-        result.labels,
+    for known, class_id, prompt_id, score, similarity, track_id in zip(
+        result.display_names,
         result.class_ids.tolist(),
         result.prompt_ids.tolist(),
         result.scores,
@@ -144,7 +144,7 @@ def captions(result: Result, *, drawn: bool = False) -> list[str]:
         result.track_ids.tolist(),
         strict=True,
     ):
-        name = result.prompts[prompt_id] if prompt_id >= 0 else label or ""
+        name = known or ""
         if drawn:
             name = drawn_name(name, f"prompt {prompt_id}" if prompt_id >= 0 else f"class {class_id}")
         confidence = score if np.isnan(similarity) else similarity

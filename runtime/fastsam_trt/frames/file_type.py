@@ -25,7 +25,7 @@ class FileType:
             playlist, which FFmpeg reads); `audio`; `text`; `other`, a known format that is none of these; `unknown`;
             `empty`.
         name: For messages, with an article: `a JPEG`, `a PDF`.
-        image_format: Pillow's name of the image format; None if it is none that we read.
+        image_format: Pillow's name of the image format; None if the format is not supported.
     """
 
     kind: FileKind

@@ -26,7 +26,7 @@ def open_helper_sessions(
         graph: Its file.
         helpers: Names of the helper graphs that the model may have. The first must exist if `wanted` is True.
         wanted: Whether to open them; None: only if the graph's arrays are on a device.
-        graph_part: Part of the model that `graph` is, see `beside`.
+        graph_part: The part that `graph` is, see `sibling_graph`.
         threads: The number of threads that the graph was opened with.
 
     Returns:

@@ -58,7 +58,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         SourceUnreadableError: The file is empty, broken, truncated or no image.
-        PictureSizeError: It declares more than 200 million pixels.
+        ImageSizeError: It declares more than 200 million pixels.
         PackagesMissingError: It is a HEIC, and the extra `heic` is not installed.
     """
     try:
@@ -86,7 +86,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
 
     Raises:
         SourceUnreadableError: It is empty, broken, truncated or no image.
-        PictureSizeError: It declares more than 200 million pixels (`pillow_reader.MAX_PIXELS`); nothing was decoded.
+        ImageSizeError: It declares more than 200 million pixels (`pillow_reader.MAX_PIXELS`); nothing was decoded.
         PackagesMissingError: It is a HEIC, and the extra `heic` is not installed.
     """
     file_type = sniff(data)

@@ -125,9 +125,8 @@ def _read_bmp(data: bytes) -> ImageHeader | None:
         packing = 0
     else:
         width, height, _, bits, packing = struct.unpack_from("<iiHHI", data, 18)
-    if (
-        width <= 0 or not height or packing not in {0, 3, 6}
-    ):  # negative height: top to bottom; other packings: compressed
+    # A negative height means that rows go from top to bottom. Other packings are compressed.
+    if width <= 0 or not height or packing not in {0, 3, 6}:
         return None
     row_b = (width * bits + 31) // 32 * 4
     return ImageHeader(width, abs(height), 1, whole=pixels_at + row_b * abs(height) <= len(data))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import FastsamError, PackagesMissingError, one_line
-from fastsam_trt.errors import PictureSizeError, SourceUnreadableError
+from fastsam_trt.errors import ImageSizeError, SourceUnreadableError
 from fastsam_trt.frames.file_type import FileType
 from fastsam_trt.frames.image_header import read_orientation
 from fastsam_trt.frames.tiff_pages import TiffPages, find_pages
@@ -101,7 +101,7 @@ class PillowReader(AbstractContextManager["PillowReader"]):
             Turned upright: (H, W) grey or (H, W, 3) BGR, uint8 or uint16.
 
         Raises:
-            PictureSizeError: It declares more than `MAX_PIXELS`.
+            ImageSizeError: It declares more than `MAX_PIXELS`.
             SourceUnreadableError: It is broken or truncated, or its channels have neither 8 nor 16 bits.
         """
         try:
@@ -222,10 +222,10 @@ def check_size(name: str, width: int, height: int) -> None:
     """Refuse an image that is too large to decode.
 
     Raises:
-        PictureSizeError: It declares more than `MAX_PIXELS`.
+        ImageSizeError: It declares more than `MAX_PIXELS`.
     """
     if width * height > MAX_PIXELS:
-        raise PictureSizeError(name, MAX_PIXELS, width, height)
+        raise ImageSizeError(name, MAX_PIXELS, width, height)
 
 
 def turn_upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:

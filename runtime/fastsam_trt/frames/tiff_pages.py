@@ -25,7 +25,7 @@ class TiffPages:
 
     Attributes:
         numbers: Indices of the pages in the file's list of images, from 0. Thumbnails, reduced copies and masks are
-            left out.
+            excluded.
         offsets: Offsets of their directories, bytes.
         whole: Whether the list of pages is complete.
         pointer: `struct` format and offset of the pointer to the first directory.

@@ -122,9 +122,3 @@ def leading_planes(planes: NDArray[np.float32], content: tuple[slice, slice]) ->
         leaders[higher] = index
         np.maximum(highest, plane, out=highest)
     return whole
-
-
-def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """The box around a mask (h, w) that is not empty: xyxy in cells, x1 and y1 exclusive."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,4 +1,4 @@
-"""The protocol of masks that are decoded on demand, and their crops."""
+"""MaskSource: the protocol of masks that are decoded on demand; MaskCrop: a decoded mask inside its box."""
 
 from __future__ import annotations
 
@@ -68,6 +68,12 @@ class MaskSubset:
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
         """See `MaskSource.coarse`; the index is that in the subset."""
         return self._masks.coarse(int(self._indices[index]), window, size_px)
+
+
+def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """The box around a mask (h, w) that is not empty: xyxy in its rows and columns, x1 and y1 exclusive."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def paste(crops: Sequence[MaskCrop], height: int, width: int) -> NDArray[np.bool_]:

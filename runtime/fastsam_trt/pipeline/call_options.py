@@ -13,7 +13,7 @@ from fastsam_trt.errors import OptionError
 from fastsam_trt.prompts.prompt_set import PromptSet
 from fastsam_trt.prompts.text_options import TextOptions
 from fastsam_trt.prompts.texts import SelectorName, class_ids
-from fastsam_trt.segmentation.families import Thresholds
+from fastsam_trt.segmentation.decoder import Thresholds
 
 Classes: TypeAlias = Iterable[int | str] | int | str
 
@@ -44,7 +44,7 @@ class CallOptions:
 
     @property
     def needs_selectors(self) -> bool:
-        """Whether the call needs selectors of its own, because the pipeline's select something else."""
+        """Whether the call needs new selectors, because it selects otherwise than the pipeline."""
         prompts = (self.prompts, self.excluded, self.boxes, self.points, self.point_labels)
         return any(option is not None for option in (*prompts, self.selector, self.threshold, self.classes))
 

@@ -23,11 +23,11 @@ from fastsam_trt.prompts.text_options import TextOptions
 from fastsam_trt.prompts.texts import check_prompts
 
 Value = TypeVar("Value")
-Given = TypeVar("Given")
+NewValue = TypeVar("NewValue")
 
 
-class Setting(Generic[Value, Given]):
-    """An attribute of a pipeline whose value its `LiveSettings` hold under the same name."""
+class Setting(Generic[Value, NewValue]):
+    """Forwards an attribute of a pipeline to the attribute of that name of its `LiveSettings`."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -41,7 +41,7 @@ class Setting(Generic[Value, Given]):
     def __get__(self, pipeline: Any, owner: type) -> Any:
         return self if pipeline is None else getattr(pipeline._settings, self._name)  # noqa: SLF001
 
-    def __set__(self, pipeline: Any, value: Given) -> None:
+    def __set__(self, pipeline: Any, value: NewValue) -> None:
         setattr(pipeline._settings, self._name, value)  # noqa: SLF001
 
 
@@ -52,7 +52,7 @@ class LiveSettings:
     refused change changes nothing.
 
     Attributes:
-        stage: Selects from the frames that are given by calls; each stream has a stage of its own.
+        stage: Selects from the frames of single calls; every stream has another stage.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class LiveSettings:
 
     @property
     def track(self) -> bool:
-        """Whether calls give the frames of one stream. Setting it drops all tracks and their embeddings."""
+        """Whether successive calls pass the frames of one stream. Setting it drops all tracks and their embeddings."""
         return self.stage.tracked
 
     @track.setter
@@ -165,7 +165,7 @@ class LiveSettings:
 
     @property
     def points(self) -> NDArray[np.float64]:
-        """(k, 2) xy, px of the frame, read-only. Setting them keeps labels that were given."""
+        """(k, 2) xy, px of the frame, read-only. Setting them keeps labels that the caller has set."""
         return self.prompt_set.points
 
     @points.setter
@@ -188,7 +188,7 @@ class LiveSettings:
 
     @contextmanager
     def stream(self, *, tracked: bool) -> Iterator[SelectionStage]:
-        """Add a stage for one stream of frames, with tracks of its own and the prompts of all."""
+        """Add a stage for one stream of frames, with separate tracks and the common prompts."""
         with self._changing:
             stage = self._new_stage(self.prompt_set, tracked=tracked)
             self._streams += (stage,)

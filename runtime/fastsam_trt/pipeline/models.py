@@ -20,7 +20,7 @@ from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.cached import CachedMasks
 from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
-from fastsam_trt.segmentation.families import Thresholds
+from fastsam_trt.segmentation.decoder import Thresholds
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import SegmentedFrame
 
@@ -112,16 +112,16 @@ class Models:
             thresholds: Which segments to return.
 
         Raises:
-            ImageFormatError: The array is not a picture.
+            ImageFormatError: The array is not an image.
         """
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
-        picture = self.uploads.register(as_bgr(frame))
-        segments = self.segmenter.segment(picture, thresholds, rectangle)
-        return SegmentedFrame(picture, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
+        image = self.uploads.register(as_bgr(frame))
+        segments = self.segmenter.segment(image, thresholds, rectangle)
+        return SegmentedFrame(image, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
 
     def close(self) -> None:
-        """Close the models, except a CLIP model that was open before."""
+        """Close the models, except a CLIP model that the caller opened."""
         self.segmenter.close()
         self.clip.close()
 

@@ -42,17 +42,17 @@ class Pipeline(Closable):
     Text prompts, boxes and points are alternatives: a segment that matches any of them is selected, once. Without any
     of them everything is selected. Exclusions and background points then remove segments (see `PromptSet`).
 
-    Any thread may call any method and set any attribute. What is set applies to all threads, options of a call to that
-    call. Frames are processed side by side, as far as the sessions run side by side (see `fastsam_engine.Session`);
-    tracked frames are selected from one at a time, in the order of the calls. Each `stream` has tracks of its own.
+    Any thread may call any method and set any attribute. Attributes apply to all threads, the options of a call only to
+    that call. Frames are processed in parallel as far as the sessions allow (see `fastsam_engine.Session`). Tracked
+    frames are selected from one at a time, in the order of the calls. Each `stream` has separate tracks.
 
     After `close`, results stay valid and a CLIP model that was passed in stays open. `close` does not wait for a thread
     that is setting prompts; that thread gets an error.
 
     Attributes:
         segmenter: The segmentation model and its thresholds.
-        prompts, excluded, boxes, points, point_labels: What is selected. May be set between frames, as all that follow.
-            Arrays are read-only. Setting `points` keeps labels that were given; `set_points` sets both.
+        prompts, excluded, boxes, points, point_labels: What is selected. These and the next may be set between frames.
+            Arrays are read-only. Setting `points` keeps labels that were set; `set_points` sets both.
         max_selected, track, budget_ms: As for `__init__`. Setting `track` drops all tracks and their embeddings.
         reserve_ms: Part of the budget that drawing, encoding and other later stages need; `Flow` measures it.
     """
@@ -116,15 +116,15 @@ class Pipeline(Closable):
             agnostic_nms: Whether `iou` applies to segments of different classes, too.
             max_selected: Most selected segments per frame, over all prompts; None: all. See `Selection.best`.
             classes: Ids or names of the classes to segment, names as in prompts (`["person", 2]`); None: all.
-            components: Whether every connected part of a semantic class is a segment of its own.
+            components: Whether every connected part of a semantic class is a separate segment.
             imgsz: Longest side, or (height, width), of the model's input, px; None: the model's default.
             names: Class names to use instead of the model's, or a file of them (see `read_class_names`).
             negatives, templates, threshold, crop: How CLIP matches text prompts; see `TextOptions`.
             backend, device, precision, threads: How models run; see `fastsam_engine.open_session`.
             frames_on_device: Whether frames are uploaded once and processed on the device by exported helper graphs;
                 None: if the device is a GPU and the graphs exist.
-            track: Whether calls give the frames of one stream. Segments get track ids, and CLIP sees every object once
-                and then from time to time. `stream` decides this itself.
+            track: Whether successive calls pass the frames of one stream. Segments get track ids, and CLIP sees every
+                object once and then from time to time. `stream` decides this itself.
             budget_ms: Age that a frame may have when its result is out; CLIP embeds what does not fit in later frames.
                 It needs `track` and frames with a capture time. None: no limit.
 
@@ -183,20 +183,20 @@ class Pipeline(Closable):
         """Segment one frame and select. `pipeline(frame)` is short for `pipeline.process(frame)`.
 
         Args:
-            frame: (H, W, 3) uint8 BGR, as OpenCV reads it; grey, BGRA and 16-bit pictures are converted.
+            frame: (H, W, 3) uint8 BGR, as OpenCV reads it; grey, BGRA and 16-bit images are converted.
             captured_s: Capture time on `time.perf_counter`'s clock; a budget counts from it. None: now.
             media_s: Position in the source, s; tracks end where it jumps. None: `captured_s`, if that is given.
             prompts, boxes, points, excluded, selector, threshold, conf, iou, max_segments, max_selected, classes: As
-                for the pipeline, but for this call only. None: the pipeline's; `[]`: none.
+                for the pipeline, for this call only. None: the pipeline's; `[]`: none.
             point_labels: The same; without it all points of the call are foreground.
             rectangle: Input size, if the model takes several: the `smallest` that fits the frame (a backend may compile
                 for every new size), or one of a few `common` ones. None: `smallest` with `track`, else `common`.
 
         Returns:
-            The selected segments. Masks are decoded on first use, except those that a box or point had to look at.
+            The selected segments. Masks are decoded on first use, except those that were compared with a box or point.
 
         Raises:
-            ImageFormatError: The array is not a picture.
+            ImageFormatError: The array is not an image.
             PromptError: A box or point lies outside the frame, or prompts contradict each other.
             ClipNotFoundError: A prompt needs a CLIP model, and there is none.
             OptionError: An option is out of range.
@@ -232,7 +232,7 @@ class Pipeline(Closable):
             frame, captured_s, media_s, rectangle: As for `process`.
 
         Raises:
-            ImageFormatError: The array is not a picture.
+            ImageFormatError: The array is not an image.
             ClosedError: `close` was called.
         """
         with self._under_way.one():
@@ -244,7 +244,7 @@ class Pipeline(Closable):
 
         Args:
             segmented: A result of `segment`; tracked frames in order.
-            stage: The stage of the frame's stream; None: that of frames that are given by calls.
+            stage: The stage of the frame's stream; None: that of single calls.
 
         Raises:
             PromptError: A box or point lies outside the frame.

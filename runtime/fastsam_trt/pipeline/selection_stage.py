@@ -27,8 +27,8 @@ _WARM_SHAPE = (720, 1280, 3)  # a common frame size; the time per crop hardly de
 class SelectionStage:
     """Tracks and selects. Any thread may call it.
 
-    Independent frames are selected from side by side. Frames of one stream share tracks and the CLIP embeddings of
-    these tracks, so they are selected from one at a time, and `rank` takes its turn between them.
+    Independent frames are processed in parallel. Frames of one stream share tracks and the CLIP embeddings of these
+    tracks, so one frame is processed at a time, and a call of `rank` waits for its turn.
 
     Attributes:
         selectors: The selectors of the current prompts.
@@ -129,9 +129,9 @@ class SelectionStage:
         text_selector = self.selectors.text_selector
         if text_selector is None:
             raise PromptError("expected a text prompt to rank by, found none; set prompts")
-        picture = self._models.uploads.register(result.frame)
+        image = self._models.uploads.register(result.frame)
         with self._turn:
-            return text_selector.rank(picture, result.segments)
+            return text_selector.rank(image, result.segments)
 
     def set_budget(self, budget_ms: float | None) -> None:
         """Set the age that a frame may have when its result is out; None: no limit."""

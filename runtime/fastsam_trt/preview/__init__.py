@@ -4,9 +4,9 @@
         for frame, result in ...:
             sink.write(frame, result)
 
-The page requests the next picture over a WebSocket once it has shown the last one. So every client gets the newest
-picture as fast as it can show it, and no pictures queue up. `multipart/x-mixed-replace` streams have no such flow
-control, and in several versions of Safari they stop after the first picture or after a switch to another app.
+The page requests the next image over a WebSocket once it has shown the last one. So every client gets the newest
+image as fast as it can show it, and no images queue up. `multipart/x-mixed-replace` streams have no such flow
+control, and in several versions of Safari they stop after the first image or after a switch to another app.
 """
 
 from fastsam_trt.preview.address import Address, parse_address

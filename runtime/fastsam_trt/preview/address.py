@@ -91,10 +91,7 @@ def listen(address: Address) -> list[socket.socket]:
             bound = (str(target[0]), port)
             sockets.append(socket.create_server(bound, family=family, backlog=_BACKLOG, dualstack_ipv6=both))
         except OSError as error:
-            if error.errno in (
-                errno.EADDRNOTAVAIL,
-                errno.EAFNOSUPPORT,
-            ):  # one of several of a name
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # one of several of a name
                 absent = error
                 continue
             for opened in sockets:

@@ -1,4 +1,4 @@
-"""Send the status and pictures to one client of the preview, as fast as it reads them."""
+"""Send the status and images to one client of the preview, as fast as it reads them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 
 
 class Client:
-    """Sends the status twice a second, and a picture whenever the client requests one with `next`.
+    """Sends the status twice a second, and an image whenever the client requests one with `next`.
 
-    So at most one picture is on its way to a client, and a client that stopped reading gets no more.
+    So at most one image is on its way to a client, and a client that stopped reading gets no more.
     """
 
     def __init__(self, feed: Feed, status: Status) -> None:
@@ -52,7 +52,7 @@ class Client:
         """Serve the client until it disconnects."""
         self._transport = request.transport
         await self._socket.prepare(request)
-        tasks = [asyncio.create_task(self._send_status()), asyncio.create_task(self._send_pictures())]
+        tasks = [asyncio.create_task(self._send_status()), asyncio.create_task(self._send_images())]
         try:
             async for message in self._socket:
                 if message.type is WSMsgType.TEXT and message.data == "next":
@@ -82,15 +82,15 @@ class Client:
             await self._send(lambda: self._socket.send_str(self._status.text()))
             await asyncio.sleep(STATUS_EVERY_S)
 
-    async def _send_pictures(self) -> None:
+    async def _send_images(self) -> None:
         while True:
             await self._requested.wait()
             self._requested.clear()
-            picture = await self._feed.next_picture()
-            await self._send(partial(self._socket.send_bytes, picture.jpeg))
+            image = await self._feed.next_image()
+            await self._send(partial(self._socket.send_bytes, image.jpeg))
 
     async def _send(self, send: Callable[[], Awaitable[None]]) -> None:
-        """Send one message at a time, so that no status queues up behind a picture that is not read."""
+        """Send one message at a time, so that no status queues up behind an image that is not read."""
         try:
             async with asyncio.timeout(_SEND_WITHIN_S), self._sending:
                 await send()

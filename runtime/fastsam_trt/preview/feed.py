@@ -1,4 +1,4 @@
-"""Draw frames of the run for the clients that wait for a picture."""
+"""Draw frames of the run for the clients that wait for an image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import time
 
 from fastsam_trt.preview.background import BackgroundThread
-from fastsam_trt.preview.jpeg import Picture, encode_picture
+from fastsam_trt.preview.jpeg import OverlayImage, encode_overlay
 from fastsam_trt.results.result import Result
 
 MOST_PER_SECOND = 15
@@ -20,27 +20,27 @@ class Feed:
     """Draws a frame when a client waits for one, at most 15 times per second, one at a time.
 
     The run's thread reads `wanted` and calls `offer`, `count_frame` and `end`; everything else is for the event loop.
-    Drawing and encoding happen on a thread of their own: OpenCV releases the interpreter lock for most of that time,
+    Drawing and encoding happen on a separate thread: OpenCV releases the interpreter lock for most of that time,
     and the run never waits for it.
 
     Attributes:
         wanted: Whether an offered frame would be drawn now.
-        picture: The last picture; None before the first, and after the last client has disconnected.
+        image: The last image; None before the first, and after the last client has disconnected.
         last_s: When the last frame of the run came, on `time.perf_counter`'s clock; None before the first.
         gap_s: Time between frames, smoothed, s.
         ended: Whether the run is over.
-        drawn: Number of pictures that were drawn.
+        drawn: Number of images that were drawn.
     """
 
     def __init__(self) -> None:
         self.wanted = False
-        self.picture: Picture | None = None
+        self.image: OverlayImage | None = None
         self.last_s: float | None = None
         self.gap_s = 0.0
         self.ended = False
         self.drawn = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._requests: set[asyncio.Future[Picture]] = set()
+        self._requests: set[asyncio.Future[OverlayImage]] = set()
         self._task: asyncio.Task[None] | None = None
         self._drawing = BackgroundThread("preview drawing")
 
@@ -71,18 +71,18 @@ class Feed:
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
-        """Draw no more, and wait up to a second for the picture that is being drawn."""
+        """Draw no more, and wait up to a second for the image that is being drawn."""
         self._loop = None
         self.wanted = False
         self._drawing.close(_CLOSE_WITHIN_S)
 
     def clear(self) -> None:
-        """Drop the last picture, because no client is left."""
-        self.picture = None
+        """Drop the last image, because no client is left."""
+        self.image = None
 
-    async def next_picture(self) -> Picture:
-        """Wait for the next picture."""
-        request: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
+    async def next_image(self) -> OverlayImage:
+        """Wait for the next image."""
+        request: asyncio.Future[OverlayImage] = asyncio.get_running_loop().create_future()
         self._requests.add(request)
         self._update_wanted()
         try:
@@ -104,12 +104,12 @@ class Feed:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + 1 / MOST_PER_SECOND
         try:
-            self.picture = await self._drawing.call(encode_picture, result)
+            self.image = await self._drawing.call(encode_overlay, result)
             self.drawn += 1
             for request in self._requests:
                 if not request.done():
-                    request.set_result(self.picture)
-        except Exception:  # noqa: BLE001 - a picture that fails must not end the run
+                    request.set_result(self.image)
+        except Exception:  # noqa: BLE001 - an image that fails must not end the run
             _log.exception("the preview could not draw a frame")
         del result  # do not keep the frame while waiting
         await asyncio.sleep(due_s - loop.time())

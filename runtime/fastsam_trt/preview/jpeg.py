@@ -17,7 +17,7 @@ _JPEG_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class OverlayImage:
     """An overlay as JPEG.
 
     Attributes:
@@ -32,28 +32,27 @@ class Picture:
     count: int
 
 
-def encode_picture(result: Result) -> Picture:
+def encode_overlay(result: Result) -> OverlayImage:
     """Draw a result and encode it. If two threads use the result, its masks must be decoded already."""
     height, width = result.frame.shape[:2]
     scale = LONGEST_PX / max(height, width)
     size = None if scale >= 1 else (max(round(height * scale), 1), max(round(width * scale), 1))
     encoded, data = cv2.imencode(".jpg", draw(result, size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not encoded:
-        raise ValueError(f"OpenCV can't encode a picture of {width} x {height} as JPEG")
-    return Picture(data.tobytes(), _rows(result), len(result))
+        raise ValueError(f"OpenCV can't encode an image of {width} x {height} as JPEG")
+    return OverlayImage(data.tobytes(), _rows(result), len(result))
 
 
 def _rows(result: Result) -> list[dict[str, Any]]:
     return [
         {
-            "name": result.prompts[prompt_id] if prompt_id >= 0 else label,
+            "name": name,
             "similarity": None if np.isnan(similarity) else round(similarity, 3),
             "score": round(score, 3),
             "track": track_id if track_id >= 0 else None,
         }
-        for prompt_id, label, similarity, score, track_id, _ in zip(
-            result.prompt_ids.tolist(),
-            result.labels,
+        for name, similarity, score, track_id, _ in zip(
+            result.display_names,
             result.similarities.tolist(),
             result.scores.tolist(),
             result.track_ids.tolist(),

@@ -15,7 +15,7 @@ const STATES = {
 const byId = (id) => document.getElementById(id);
 const make = (tag, text, className = "") => Object.assign(document.createElement(tag), { textContent: text, className });
 
-// ---- the connection: the server sends the status by itself, and a picture per request --------------------------------
+// ---- the connection: the server sends the status by itself, and an image per request --------------------------------
 
 let socket = null;
 let requested = false;
@@ -31,13 +31,13 @@ function connect() {
   requested = false;
   opened.onopen = () => {
     retryMs = RETRY_MS.first;
-    requestPicture();
+    requestImage();
   };
   opened.onmessage = ({ data }) => {
     if (opened !== socket) return;
     lastMessageMs = Date.now();
     if (typeof data === "string") showStatus(JSON.parse(data));
-    else showPicture(data);
+    else showImage(data);
   };
   opened.onclose = () => {
     if (opened === socket) reconnectLater();
@@ -53,7 +53,7 @@ function reconnectLater() {
   retryMs = Math.min(2 * retryMs, RETRY_MS.most);
 }
 
-function requestPicture() {
+function requestImage() {
   if (requested || document.hidden || socket === null || socket.readyState !== WebSocket.OPEN) return;
   requested = true;
   socket.send("next");
@@ -62,27 +62,27 @@ function requestPicture() {
 setInterval(() => {
   if (socket !== null && Date.now() - lastMessageMs > LOST_AFTER_MS) reconnectLater();
 }, 1000);
-document.addEventListener("visibilitychange", requestPicture);
+document.addEventListener("visibilitychange", requestImage);
 
-// ---- the picture -----------------------------------------------------------------------------------------------------
+// ---- the image -------------------------------------------------------------------------------------------------------
 
 let shownUrl = "";
 
-async function showPicture(data) {
-  const picture = byId("picture");
+async function showImage(data) {
+  const image = byId("image");
   const url = URL.createObjectURL(new Blob([data], { type: "image/jpeg" }));
-  picture.src = url;
+  image.src = url;
   try {
-    await picture.decode();
+    await image.decode();
   } catch {
-    // the next picture may be fine
+    // the next image may be fine
   }
   URL.revokeObjectURL(shownUrl);
   shownUrl = url;
-  picture.hidden = false;
+  image.hidden = false;
   byId("empty").hidden = true;
   requested = false;
-  requestPicture();
+  requestImage();
 }
 
 // ---- the status ------------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ function showStatus(status) {
   showState(status.state);
   prompts.setCurrent(status.prompts);
   showSelected(status.selected, status.count);
-  showStatistics(status.figures);
+  showStatistics(status.stats);
 }
 
 function showState(name) {

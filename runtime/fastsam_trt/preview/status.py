@@ -27,19 +27,19 @@ class Status:
         self._made_s = -math.inf
 
     def text(self) -> str:
-        """The status: `state`, current `prompts`, `selected` and its `count` (of the last picture), and `figures`.
+        """The status: `state`, current `prompts`, `selected` and its `count` (of the last image), and `stats`.
 
-        `figures` are the statistics of the run.
+        `stats` are the statistics of the run.
         """
         now = time.perf_counter()
         if now - self._made_s > _CACHED_S or self._feed.ended:
-            picture = self._feed.picture
+            image = self._feed.image
             status = {
                 "state": self.state(now),
                 "prompts": list(self._prompts()),
-                "selected": [] if picture is None else picture.selected,
-                "count": 0 if picture is None else picture.count,
-                "figures": self._stats(),
+                "selected": [] if image is None else image.selected,
+                "count": 0 if image is None else image.count,
+                "stats": self._stats(),
             }
             self._text = json.dumps(status, separators=(",", ":"), allow_nan=False)
             self._made_s = now

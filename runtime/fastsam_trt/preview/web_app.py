@@ -113,7 +113,7 @@ class WebApp:
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         if len(self.clients) >= MOST_CLIENTS:
             raise web.HTTPServiceUnavailable(text=f"expected at most {MOST_CLIENTS} clients\n")
-        self._connections.extend(request.transport, math.inf)  # a client has timeouts of its own
+        self._connections.extend(request.transport, math.inf)  # a client has other timeouts
         client = Client(self._feed, self._status)
         self.clients.add(client)
         try:
@@ -187,7 +187,7 @@ def read_prompts(body: bytes) -> list[str]:
         raise ValueError(f"expected at most {MOST_PROMPTS} prompts, found {len(prompts)}")
     for prompt in prompts:
         if not prompt.strip() or not prompt.isprintable():  # half of a surrogate pair is not printable
-            raise ValueError("expected a text on one line in each prompt, found a prompt without")
+            raise ValueError("expected printable text on one line in every prompt, found one without")
         if len(prompt) > LONGEST_PROMPT:
             raise ValueError(f"expected prompts of at most {LONGEST_PROMPT} characters, found {len(prompt)}")
     return prompts

@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NotRequired, TypedDict
 
-import numpy as np
-
 from fastsam_trt.errors import OptionError
-from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.masks.mask_source import MaskCrop, bounds
 from fastsam_trt.results.polygons import coco_polygons
 from fastsam_trt.results.result import Result
 from fastsam_trt.results.rle import Rle
@@ -158,7 +156,7 @@ def as_annotations(
                 "id": first_id + len(found),
                 "image_id": image_id,
                 "category_id": category,
-                "bbox": _bounds(crop),
+                "bbox": _bbox(crop),
                 "area": int(crop.pixels.sum()),
                 "segmentation": polygons,
                 "iscrowd": 0,
@@ -168,11 +166,10 @@ def as_annotations(
     return found
 
 
-def _bounds(crop: MaskCrop) -> list[int]:
+def _bbox(crop: MaskCrop) -> list[int]:
     """The bounding box of a mask: x, y, width and height."""
-    columns, rows = np.flatnonzero(crop.pixels.any(axis=0)), np.flatnonzero(crop.pixels.any(axis=1))
-    left, top = int(columns[0]), int(rows[0])
-    return [crop.left + left, crop.top + top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
+    x0, y0, x1, y1 = bounds(crop.pixels)
+    return [crop.left + x0, crop.top + y0, x1 - x0, y1 - y0]
 
 
 def official_ids(class_names: Sequence[str]) -> dict[int, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import PackagesMissingError
+from fastsam_engine.import_names import warn_renamed
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.results import rle
 from fastsam_trt.results.polygons import polygons
@@ -107,6 +107,12 @@ class Result:
         return None if self._class_agnostic or not self._class_names else self._class_names[class_id]
 
     @property
+    def display_names(self) -> list[str | None]:
+        """N texts to show: the prompt that selected the segment, or else its label."""
+        pairs = zip(self.prompt_ids.tolist(), self.labels, strict=True)
+        return [self.prompts[prompt_id] if prompt_id >= 0 else label for prompt_id, label in pairs]
+
+    @property
     def prompt_ids(self) -> NDArray[np.int32]:
         """(n,) int32 into `prompts`; -1 for segments that no text prompt selected."""
         return self.selection.prompt_ids
@@ -201,13 +207,13 @@ class Result:
 
     def crops(self) -> list[MaskCrop]:
         """Deprecated: the old name of `mask_crops`."""
-        _warn_renamed("Result.crops()", "Result.mask_crops()")
+        warn_renamed("Result.crops()", "Result.mask_crops()")
         return self.mask_crops()
 
     @property
     def embedded(self) -> int:
         """Deprecated: the old name of `crops_embedded`."""
-        _warn_renamed("Result.embedded", "Result.crops_embedded")
+        warn_renamed("Result.embedded", "Result.crops_embedded")
         return self.crops_embedded
 
 
@@ -227,7 +233,3 @@ def cut_out(frame: NDArray[np.uint8], crop: MaskCrop) -> NDArray[np.uint8]:
     image[..., :3] = frame[top : top + height, left : left + width]
     image[~pixels] = 0
     return image
-
-
-def _warn_renamed(old: str, new: str) -> None:
-    warnings.warn(f"{old} is now {new}; the old name works until the next minor version", DeprecationWarning, 3)

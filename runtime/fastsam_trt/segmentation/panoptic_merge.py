@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.frames.letterbox import Letterbox
-from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
+from fastsam_trt.masks.argmax import ArgmaxMasks, leading_planes
 from fastsam_trt.masks.map_to_frame import MapToFrame
+from fastsam_trt.masks.mask_source import bounds
 from fastsam_trt.segmentation.segments import Segments
 
 _MASK_THRESHOLD = 0.5

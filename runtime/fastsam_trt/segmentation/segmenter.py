@@ -30,7 +30,7 @@ from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.prompts.class_names import read_class_names
 from fastsam_trt.prompts.texts import class_ids
-from fastsam_trt.segmentation.families import Thresholds, decoder_for
+from fastsam_trt.segmentation.decoder import Thresholds, decoder_for
 from fastsam_trt.segmentation.segments import Segments
 
 

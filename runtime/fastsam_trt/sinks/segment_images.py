@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -77,9 +76,4 @@ class MaskSink(SegmentImageSink):
 
 def _names(result: Result) -> list[str]:
     """The prompts or classes of the segments, as parts of file names."""
-    prompts: tuple[Any, ...] = result.prompts
-    texts = [
-        prompts[prompt_id] if prompt_id >= 0 else label or ""
-        for prompt_id, label in zip(result.prompt_ids.tolist(), result.labels, strict=True)
-    ]
-    return [slug(text) or _UNNAMED for text in texts]
+    return [slug(name or "") or _UNNAMED for name in result.display_names]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastsam_engine.import_names import warn_renamed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,5 @@ class Frame:
     @property
     def picture(self) -> NDArray[np.uint8]:
         """Deprecated: the old name of `image`."""
-        text = "Frame.picture is now Frame.image; the old name works until the next minor version"
-        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        warn_renamed("Frame.picture", "Frame.image")
         return self.image

@@ -77,7 +77,7 @@ def open_source(
         raise OptionError("stall_s", "seconds, more than 0", stall_s)
     source = check_type(source)
     if is_demo(source):
-        from fastsam_trt.sources.demo_video import DemoVideo  # imports this package itself
+        from fastsam_trt.sources.demo_video import DemoVideo  # most runs need no drawn scenes
 
         return DemoVideo(vid_stride=vid_stride)
     name = printable(str(source))

@@ -1,7 +1,7 @@
 """Pass items from one thread to another, in order or the newest only.
 
-They are built on `queue.SimpleQueue`: it may be used in a signal handler, and a signal can interrupt a wait on it
-without leaving a lock held. Each channel has one producer thread and one consumer thread.
+A channel is built on `queue.SimpleQueue`, which may be used in a signal handler; a signal that interrupts a wait on it
+leaves no lock behind. It has one producer thread and one consumer thread.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ import math
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from fastsam_engine.import_names import warn_renamed
 from fastsam_trt.errors import FilesFailedError, FlowNotEnteredError
 from fastsam_trt.sources import Frame, Source
 from fastsam_trt.streaming.channel import BaseChannel, Channel, LatestSlot
@@ -32,7 +32,7 @@ from fastsam_trt.streaming.stats import FlowStats
 if TYPE_CHECKING:
     from fastsam_trt.results.result import Result
 
-_CAPACITY = 2  # frames per queue with `every`: evens out slow frames, and keeps few pictures in memory
+_CAPACITY = 2  # frames per queue with `every`: evens out slow frames, and keeps few images in memory
 _RESERVE_EVERY_S = 1.0  # how often the pipeline gets a new `reserve_ms`
 _EXIT_S = 12.0  # longest wait of the exiting process for the threads of a flow that was not closed
 
@@ -84,17 +84,13 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
 
     @property
     def figures(self) -> FlowStats:
-        """The old name of `stats`."""
-        warnings.warn(
-            "Flow.figures is now Flow.stats; the old name works until the next minor version",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        """Deprecated: the old name of `stats`."""
+        warn_renamed("Flow.figures", "Flow.stats")
         return self.stats
 
     def __enter__(self) -> Self:
         if self._entered:
-            raise FlowNotEnteredError("one that was used before; make another")
+            raise FlowNotEnteredError(is_used=True)
         self._entered = True
         atexit.register(self._end_at_exit)  # a generator that holds the flow may be alive until then
         try:
@@ -132,7 +128,7 @@ class Flow(Iterator[tuple[Frame, "Result"]]):
             Exception: The error of a stage or of the source.
         """
         if not self._entered:
-            raise FlowNotEnteredError("one outside")
+            raise FlowNotEnteredError(is_used=False)
         self._finish_frame()
         selected = self._selected.get()
         if selected is None:

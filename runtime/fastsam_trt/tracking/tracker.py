@@ -14,12 +14,12 @@ from fastsam_trt.tracking.scene_cut import Continuity, SceneCutDetector
 MAX_LOST_FRAMES = 60
 """Most frames that a track is kept without its object."""
 
-# Pairs hold for a steady picture and for one whose segments flicker; `_mix` interpolates between the two.
+# Pairs hold for a steady video and for one whose segments flicker; `_mix` interpolates between the two.
 _MIN_AFFINITY = 0.3, 0.2
 _AFFINITY_LOSS_PER_LOST_FRAME = 0.017, 0.005
 _LOST_FRAMES_PER_SEEN_FRAME = 6, 30  # a track that was seen briefly is dropped early
 _MAX_LOST_SHARE = 0.5, 1.0  # of `max_lost_frames`
-_STEADY_RATE, _FLICKER_RATE = 0.04, 0.06  # new tracks per segment, which tell one picture from the other
+_STEADY_RATE, _FLICKER_RATE = 0.04, 0.06  # new tracks per segment, which tell one video from the other
 _RATE_KEPT_PER_FRAME = 0.98  # weight of the past in that rate
 _RATE_INITIAL_SEGMENTS = 100.0  # segments without a new track that the rate starts from
 
@@ -42,7 +42,7 @@ class Tracker:
     they continue if their scene is back within a few frames.
 
     A high rate of new tracks means that the segmenter flickers, and that a new segment is mostly a known object. Tracks
-    are then kept for longer and matched more freely. In a steady picture that would move ids to other objects.
+    are then kept for longer and matched more freely. In a steady video that would move ids to other objects.
 
     Why no library: `trackers`, `norfair` and `motpy` depend on scipy, and on supervision, rich, requests or filterpy,
     and run a filter object per track in a Python loop. Why greedy matching: an optimal assignment (scipy or `lapx`)
@@ -54,7 +54,7 @@ class Tracker:
         """Start without tracks.
 
         Args:
-            max_lost_frames: Frames that a lost track is kept where segments flicker; half of it in a steady picture.
+            max_lost_frames: Frames that a lost track is kept where segments flicker; half of it in a steady video.
         """
         self._max_lost_frames = max_lost_frames
         self._next_id = 0
@@ -123,7 +123,7 @@ class Tracker:
             self._lost_frames = lost_frames + np.int32(self._frame - self._cut_frame)
 
     def _mix(self, bounds: tuple[float, float]) -> float:
-        """Interpolate between the values for a steady and a flickering picture."""
+        """Interpolate between the values for a steady and a flickering video."""
         rate = self._recent_new / max(self._recent_segments, 1)
         share = min(max((rate - _STEADY_RATE) / (_FLICKER_RATE - _STEADY_RATE), 0), 1)
         return bounds[0] + share * (bounds[1] - bounds[0])

@@ -185,7 +185,7 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     error = _fails(capsys, 1, "run", "--video", cut, "--model", "colours", "--save", out, "--json", lines)
     written = len(lines.read_text().splitlines())
-    assert f"expected 40 frames, could read {written}; these are processed" in error
+    assert f"expected 40 frames, found the end after {written}; these are processed" in error
     assert 10 < written < 30
     assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FRAME_COUNT) == written
 
@@ -272,7 +272,7 @@ def test_outputs_that_cannot_be_written(
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.png").write_bytes(photo.read_bytes())
     (tmp_path / "folder" / "b.png").write_bytes(photo.read_bytes())
-    assert "a folder for the pictures" in fails(tmp_path / "folder", "--save", tmp_path / "out.png")
+    assert "a folder for the images" in fails(tmp_path / "folder", "--save", tmp_path / "out.png")
 
 
 def test_a_window_without_a_display(
@@ -347,7 +347,7 @@ def test_doctor_lists_packages_and_models(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr("fastsam_trt.cli.doctor.CLASHES", {})
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
-    for part in ("onnxruntime", "openvino", "clip-colours", "colours", "text features"):
+    for part in ("onnxruntime", "openvino", "clip-colours", "colours", "text embeddings"):
         assert part in text
 
 

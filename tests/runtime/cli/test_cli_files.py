@@ -18,8 +18,8 @@ from fastsam_engine.errors import ModelNotFoundError, OutputError
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.store import home_folder
 from fastsam_engine.store.model_store import find_graph, installed
+from fastsam_trt.cli.file_paths import check_distinct
 from fastsam_trt.cli.main import main
-from fastsam_trt.cli.output_checks import check_distinct
 from support.colour_models import scene
 from support.typed import picture
 

@@ -212,7 +212,7 @@ def test_a_recording_without_a_reader_ends_the_run(tmp_path: Path, video: Path) 
         _, errors = run.communicate(timeout=END_S)
     assert run.returncode == 1
     (line,) = [line for line in errors.splitlines() if "error" in line]
-    assert "its reader to read on" in line
+    assert "its reader to stay open" in line
     assert lines_of(lines)
 
 

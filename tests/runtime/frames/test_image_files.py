@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from fastsam_engine.errors import PackagesMissingError
-from fastsam_trt import open_source
-from fastsam_trt.errors import PictureSizeError, SourceUnreadableError
+from fastsam_trt import errors, open_source
+from fastsam_trt.errors import ImageSizeError, SourceUnreadableError
 from fastsam_trt.frames import file_type, pillow_reader, tiff_pages
 from fastsam_trt.frames.file_type import sniff, sniff_file
 from fastsam_trt.frames.image import as_bgr, decode_image, read_image
@@ -183,8 +183,16 @@ def test_a_decompression_bomb_is_refused_before_decoding(form: str, monkeypatch:
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     side = 60_000
     data = _png_bomb(side, side) if form == "PNG" else _patched(form, side, side)
-    with pytest.raises(PictureSizeError, match="at most 200 million pixels, found 60000 x 60000; scale it down"):
+    with pytest.raises(ImageSizeError, match="at most 200 million pixels, found 60000 x 60000; scale it down"):
         decode_image(data, "bomb")
+
+
+def test_the_old_name_of_the_size_error_warns() -> None:
+    with pytest.warns(
+        DeprecationWarning, match=r"PictureSizeError is now fastsam_trt\.errors\.ImageSizeError"
+    ) as caught:
+        assert errors.PictureSizeError is ImageSizeError
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("form", ["WEBP", "AVIF", "JPEG2000", "HEIF", "PNG"])
@@ -193,7 +201,7 @@ def test_every_format_has_the_size_limit(form: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pillow_reader, "MAX_PIXELS", 80 * 48)
     assert decode_image(data, "x").shape == (48, 80, 3)
     monkeypatch.setattr(pillow_reader, "MAX_PIXELS", 80 * 48 - 1)
-    with pytest.raises(PictureSizeError, match="found 80 x 48"):
+    with pytest.raises(ImageSizeError, match="found 80 x 48"):
         decode_image(data, "x")
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames.letterbox import fit
-from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
+from fastsam_trt.masks.argmax import ArgmaxMasks, leading_planes
 from fastsam_trt.masks.map_to_frame import MapToFrame
-from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.masks.mask_source import bounds, paste
 from fastsam_trt.segmentation import panoptic_merge
 
 

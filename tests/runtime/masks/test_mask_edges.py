@@ -14,9 +14,9 @@ from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_engine.spec.yolo_seg import letterbox_input
 from fastsam_trt.frames import helper_inputs
 from fastsam_trt.frames.letterbox import Letterbox, fit
-from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
+from fastsam_trt.masks.argmax import ArgmaxMasks, leading_planes
 from fastsam_trt.masks.map_to_frame import MapToFrame
-from fastsam_trt.masks.mask_source import paste
+from fastsam_trt.masks.mask_source import bounds, paste
 from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.results import rle
 from fastsam_trt.results.polygons import polygons

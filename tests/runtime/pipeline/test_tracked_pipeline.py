@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -233,9 +234,9 @@ def test_the_first_budget_times_every_batch_size_once(monkeypatch: pytest.Monkey
     sizes: list[int] = []
     embed_boxes = pipe.clip.embed_boxes
 
-    def counted(frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def counted(frame: np.ndarray, boxes: np.ndarray, *uploads: Any) -> np.ndarray:
         sizes.append(len(boxes))
-        return embed_boxes(frame, boxes)
+        return embed_boxes(frame, boxes, *uploads)
 
     monkeypatch.setattr(pipe.clip, "embed_boxes", counted)
     pipe.budget_ms = 50

@@ -45,7 +45,7 @@ def run() -> Iterator[Run]:
         yield made
 
 
-def test_pictures_and_statistics_reach_a_client(run: Run) -> None:
+def test_images_and_statistics_reach_a_client(run: Run) -> None:
     async def watch() -> tuple[bytes, dict[str, Any]]:
         async with watching(run, Origin=run.server.url.rstrip("/")) as ws:
             first = json.loads(await next_of(ws, str))
@@ -63,26 +63,26 @@ def test_pictures_and_statistics_reach_a_client(run: Run) -> None:
     assert status["state"] == "live"
     assert status["selected"] == [{"name": "cat", "similarity": 0.75, "score": 0.9, "track": None}]
     assert status["count"] == 1
-    assert status["figures"]["dropped"] == 1234
+    assert status["stats"]["dropped"] == 1234
 
 
 def _decoded(data: bytes) -> np.ndarray:
     return present(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
 
 
-def test_a_picture_is_the_overlay_with_at_most_1280_px() -> None:
+def test_an_image_is_the_overlay_with_at_most_1280_px() -> None:
     result = result_of(90)
-    made = jpeg.encode_picture(result)
+    made = jpeg.encode_overlay(result)
     shown = _decoded(made.jpeg)
     assert np.abs(shown.astype(int) - draw(result)).mean() < 4
     for size, expected in (((1080, 1920), (720, 1280)), ((3000, 1000), (1280, 427)), ((1, 2000), (1, 1280))):
-        data = jpeg.encode_picture(result_of(1, size)).jpeg
+        data = jpeg.encode_overlay(result_of(1, size)).jpeg
         assert _decoded(data).shape == (*expected, 3)
 
 
 def test_many_segments_are_listed_in_part_and_counted() -> None:
     masks = [np.ones((60, 80), np.bool_)] * 40
-    made = jpeg.encode_picture(made_result(masks))
+    made = jpeg.encode_overlay(made_result(masks))
     assert (len(made.selected), made.count) == (jpeg.MOST_ROWS, 40)
     assert made.selected[0] == {"name": "cat", "similarity": None, "score": 0.9, "track": None}
 
@@ -106,7 +106,7 @@ def test_nothing_is_drawn_for_a_client_that_requests_nothing(run: Run) -> None:
     assert run.server.feed.drawn == 0
 
 
-def test_a_client_gets_one_picture_per_request(run: Run) -> None:
+def test_a_client_gets_one_image_per_request(run: Run) -> None:
     async def watch() -> None:
         async with watching(run) as ws:
             await ws.send_str("next")
@@ -124,12 +124,12 @@ def test_writing_does_not_wait_for_drawing(run: Run, monkeypatch: pytest.MonkeyP
     begun, go_on = threading.Event(), threading.Event()
     first = run.made
 
-    def slow(result: Result) -> jpeg.Picture:
+    def slow(result: Result) -> jpeg.OverlayImage:
         begun.set()
         assert go_on.wait(60)
-        return jpeg.encode_picture(result)
+        return jpeg.encode_overlay(result)
 
-    monkeypatch.setattr(feed, "encode_picture", slow)
+    monkeypatch.setattr(feed, "encode_overlay", slow)
     with contextlib.closing(raw_client(run)) as client:
         send_next(client)
         run.write_until(begun.is_set)
@@ -141,7 +141,7 @@ def test_writing_does_not_wait_for_drawing(run: Run, monkeypatch: pytest.MonkeyP
         wait_until(lambda: run.server.feed.drawn == 1)
 
 
-def test_the_picture_rate_is_limited(run: Run) -> None:
+def test_the_image_rate_is_limited(run: Run) -> None:
     async def watch() -> float:
         async with watching(run) as ws:
             start = time.perf_counter()
@@ -154,12 +154,12 @@ def test_the_picture_rate_is_limited(run: Run) -> None:
     assert asyncio.run(watch()) >= 7 / feed.MOST_PER_SECOND * 0.98
 
 
-def test_a_client_that_reads_nothing_gets_one_picture_and_delays_no_other(
+def test_a_client_that_reads_nothing_gets_one_image_and_delays_no_other(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1280, 1280, 3), np.uint8)
     monkeypatch.setattr(jpeg, "draw", lambda result, size: noise)  # too large for the sockets' buffers
-    largest = len(jpeg.encode_picture(result_of(0)).jpeg)
+    largest = len(jpeg.encode_overlay(result_of(0)).jpeg)
     assert largest > 1_000_000
     with contextlib.closing(raw_client(run)) as slow, contextlib.closing(raw_client(run)) as idle:
         shrink_send_buffers(run)
@@ -194,7 +194,7 @@ def test_a_client_that_reads_nothing_for_long_is_dropped(run: Run, monkeypatch: 
         send_next(client)
         run.write_until(lambda: run.server.feed.drawn == 1)
         wait_until(lambda: not clients(run))
-    assert run.server.feed.picture is None
+    assert run.server.feed.image is None
     assert not run.server.feed.wanted
 
 
@@ -246,7 +246,7 @@ def test_a_failed_change_reports_the_error_and_keeps_the_old_prompts(
     assert "could not be changed" in caplog.text
 
 
-def test_a_slow_change_delays_neither_pictures_nor_statistics(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_change_delays_neither_images_nor_statistics(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = threading.Event()
     monkeypatch.setattr(run.app, "_set_prompts", lambda prompts: opened.wait(60))
     changing = threading.Thread(target=change_prompts, args=(run, {"prompts": ["dog"]}))
@@ -323,11 +323,11 @@ def test_a_run_without_new_frames_is_stalled() -> None:
 def test_a_drawing_error_does_not_end_the_preview(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(result: Result) -> jpeg.Picture:
-        monkeypatch.setattr(feed, "encode_picture", jpeg.encode_picture)
+    def broken(result: Result) -> jpeg.OverlayImage:
+        monkeypatch.setattr(feed, "encode_overlay", jpeg.encode_overlay)
         raise ValueError("no picture")
 
-    monkeypatch.setattr(feed, "encode_picture", broken)
+    monkeypatch.setattr(feed, "encode_overlay", broken)
 
     async def watch() -> bytes:
         async with watching(run) as ws:

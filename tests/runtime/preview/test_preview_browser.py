@@ -33,7 +33,7 @@ def test_a_browser_shows_the_run_and_changes_prompts(run: Run, tmp_path: Path) -
     hostile = "<img src=x onerror=alert(1)>"
     shade = (
         "(() => {const drawn = document.createElement('canvas').getContext('2d');"
-        " drawn.drawImage(document.querySelector('#picture'), 0, 0); return drawn.getImageData(2, 2, 1, 1).data[0]})()"
+        " drawn.drawImage(document.querySelector('#image'), 0, 0); return drawn.getImageData(2, 2, 1, 1).data[0]})()"
     )
     has_nothing_to_apply = "document.querySelector('#apply').disabled"
 
@@ -45,7 +45,7 @@ def test_a_browser_shows_the_run_and_changes_prompts(run: Run, tmp_path: Path) -
 
     async def browse() -> None:
         async with headless_chromium.open_tab(tmp_path / "profile", run.server.url) as tab:
-            await tab.until("document.querySelector('#picture').naturalWidth", 160)
+            await tab.until("document.querySelector('#image').naturalWidth", 160)
             first = await tab.evaluate(shade)
             await tab.until(f"Math.abs({shade} - {first}) > 5")  # another picture
             await tab.until(text("#state-text"), "live")

@@ -1,4 +1,4 @@
-"""Results: pending segments, and old names that still work with a warning."""
+"""Results: pending segments, names to show, and old names that still work with a warning."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def test_pending_segments_are_indices_and_their_tracks_are_ids() -> None:
     assert result.pending.tolist() == [2, 0]
     assert result.pending_tracks.tolist() == [9, 7]
     assert result.pending_tracks.dtype == np.int32
+
+
+def test_a_segment_is_shown_by_its_prompt_or_else_by_its_label() -> None:
+    result = made_result(MASKS, class_ids=[0, 1, 2], prompts=("a pet",), prompt_ids=[0, -1, 0])
+    assert result.display_names == ["a pet", "dog", "a pet"]
 
 
 def test_crops_is_the_deprecated_name_of_mask_crops() -> None:

@@ -253,7 +253,7 @@ def test_a_closed_pipe_ends_the_run(tmp_path: Path, suffix: str) -> None:
     reader.start()
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     with pytest.raises(
-        OutputStoppedError, match="expected its reader to read on, found Broken pipe after frame"
+        OutputStoppedError, match="expected its reader to stay open, found Broken pipe after frame"
     ) as told:
         record(pipe, 25, [index / 25 for index in range(500)], images=[noise] * 500)
     assert told.value.exit_code == 1

@@ -336,7 +336,7 @@ def test_a_truncated_video_over_http_is_an_error(follow: Callable[..., Script], 
     follow(*[images(0, 8)] * 3, has_end=True)
     seen = []
     with (
-        pytest.raises(TruncatedSourceError, match=r"is cut short: .*could read 8;"),
+        pytest.raises(TruncatedSourceError, match=r"is cut short: .*found the end after 8;"),
         open_source("http://127.0.0.1/clip.avi", reconnect_s=reconnect_s) as source,
     ):
         for frame in source:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt import open_source
-from fastsam_trt.cli.output_checks import resolve_video_path
+from fastsam_trt.cli.file_paths import resolve_video_path
 from fastsam_trt.errors import (
     AmbiguousSourceError,
     OptionError,

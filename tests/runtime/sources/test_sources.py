@@ -179,13 +179,13 @@ def test_a_truncated_video_gives_its_readable_frames_then_an_error(tmp_path: Pat
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     frames = []
     with (
-        pytest.raises(TruncatedSourceError, match="cut short: expected 60 frames, could read") as caught,
+        pytest.raises(TruncatedSourceError, match="cut short: expected 60 frames, found the end after") as caught,
         open_source(cut) as source,
     ):
         for frame in source:
             frames.append(frame)
     assert 20 < len(frames) < 40
-    assert f"could read {len(frames)}" in str(caught.value)
+    assert f"found the end after {len(frames)}" in str(caught.value)
 
 
 def test_unreadable_files_in_a_folder_are_named_after_the_others(tmp_path: Path) -> None:

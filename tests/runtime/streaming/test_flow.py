@@ -536,7 +536,7 @@ def test_the_consumer_does_not_set_reserve_ms(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_flow_outside_a_with_block_is_refused() -> None:
     flow = Flow(FakeSource("video", count(3)), FakePipeline())
-    with pytest.raises(FlowNotEnteredError, match="found one outside; use: with Flow"):
+    with pytest.raises(FlowNotEnteredError, match="found it outside; use: with Flow"):
         next(flow)
     with flow:
         assert numbers(flow) == [0, 1, 2]

@@ -107,7 +107,7 @@ def open_bound(
 ) -> OnnxRuntimeBoundSession:
     """Open a graph with its arrays on the device. It also works on the CPU, without any gain.
 
-    A graph that takes pictures of any size is opened for its default size at once, so that errors appear now.
+    A graph that takes images of any size is opened for its default size at once, so that errors appear now.
 
     Raises:
         BackendUnavailableError, OperatorFallbackError: The device or an option is not available for this graph.
@@ -173,7 +173,7 @@ def _load(
         if "graph capture feature" in str(error):
             raise BackendUnavailableError(
                 OnnxRuntimeBackend.name,
-                f"no CUDA graph can be made of {path.name}: not all of it runs on {device}",
+                f"{path.name} can't be recorded as a CUDA graph: not all of it runs on {device}",
                 "open it without cuda_graph",
             ) from error
         if device.kind == "cpu":
@@ -205,5 +205,5 @@ def _engines(path: Path, spec: ModelSpec, device: Device, shapes: Mapping[str, o
         raise
     except OSError as error:
         fix = "make it writable, or set FASTSAM_TRT_HOME to another folder"
-        raise OutputError(folder, f"the engine cache can't be made ({error.strerror})", fix) from error
+        raise OutputError(folder, f"the engine cache can't be created ({error.strerror})", fix) from error
     return folder

@@ -77,8 +77,8 @@ def find_devices(distribution: str) -> tuple[tuple[str, ...], str]:
     package = _package_folder(distribution)
     if missing := _missing(_cuda_libraries(package), package):
         return ("cpu",), f"no cuda: {', '.join(missing)} not found; {_INSTALL_GPU}"
-    if lack := driver().problem_for(_cuda_major(package)):
-        return ("cpu",), f"no cuda: {lack}; update the driver"
+    if problem := driver().problem_for(_cuda_major(package)):
+        return ("cpu",), f"no cuda: {problem}; update the driver"
     devices = [str(Device("cuda", index)) for index in range(gpus.count)]
     absent = ""
     if missing := _missing(_TENSORRT_LIBRARIES if sys.platform == "linux" else (), package):

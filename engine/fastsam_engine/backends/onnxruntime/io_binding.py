@@ -15,7 +15,7 @@ from fastsam_engine.backends.onnxruntime.devices import Device
 from fastsam_engine.concurrency.lazy_cache import LazyCache
 from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_engine.errors import GpuError, one_line
-from fastsam_engine.input_check import picture_size
+from fastsam_engine.input_check import image_size_text
 from fastsam_engine.session import ComputePrecision, Session
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
@@ -28,16 +28,16 @@ _logger = logging.getLogger(__name__)
 Axes = Mapping[str, tuple[int | str, ...]]
 Shapes = tuple[tuple[int, ...], ...]
 Open = Callable[[Mapping[str, int]], "onnxruntime.InferenceSession"]
-_SIZES_KEPT = 12  # of pictures, each with all its batches; frames are fitted into fewer rectangles
+_SIZES_KEPT = 12  # of images, each with all its batches; frames are fitted into fewer rectangles
 _DTYPES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names where they differ from numpy's
 
 
 class OrtDeviceArray(DeviceArray):
     """An array of ONNX Runtime on a device."""
 
-    def __init__(self, value: onnxruntime.OrtValue, place: str) -> None:
+    def __init__(self, value: onnxruntime.OrtValue, memory: str) -> None:
         self.value = value
-        self.memory = place
+        self.memory = memory
         self.shape = tuple(value.shape())
         name = value.data_type().removeprefix("tensor(").removesuffix(")")
         self.dtype = np.dtype(_DTYPES.get(name, name))
@@ -55,7 +55,7 @@ class OrtDeviceArray(DeviceArray):
 class OnnxRuntimeBoundSession(Session):
     """A graph on a device of ONNX Runtime, usually a GPU.
 
-    If the picture's size is not fixed, the graph is opened once per input shape, with every axis fixed: this folds the
+    If the image's size is not fixed, the graph is opened once per input shape, with every axis fixed: this folds the
     arithmetic of shapes, which would run on the CPU, and allows recording runs. The most recent shapes stay open. Other
     graphs are opened once.
 
@@ -151,7 +151,7 @@ class OnnxRuntimeBoundSession(Session):
         if session is None:
             if key not in self._reported:
                 self._reported.add(key)
-                size = picture_size(cast("ImageInput", self.spec.input), key[0])
+                size = image_size_text(cast("ImageInput", self.spec.input), key[0])
                 _logger.info("compiling %s for %s on %s %s, done once", self.spec.name, size, self.backend, self.device)
             session = self._open(_lengths(self._axes, dict(zip(self.spec.input_names, key, strict=True))))
         outputs = [output.name for output in self.spec.outputs]

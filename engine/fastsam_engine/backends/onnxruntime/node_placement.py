@@ -54,15 +54,15 @@ def check_assignment(
         raise BackendUnavailableError(
             "onnxruntime", f"{device.provider} supports no operator of this graph", "use --device cuda or --device cpu"
         )
-    fallen = {
+    on_cpu = {
         name: count for (provider, name), count in sorted(assigned.items())
         if provider == PROVIDERS["cpu"] and name not in _OF_SHAPES
     }  # fmt: skip
-    if fallen and not cpu_fallback:
-        raise OperatorFallbackError(str(device), fallen)
-    if cuda_graph and (odd := sorted({name for _, name in assigned} & _UNFORESEEABLE)):
+    if on_cpu and not cpu_fallback:
+        raise OperatorFallbackError(str(device), on_cpu)
+    if cuda_graph and (unsupported := sorted({name for _, name in assigned} & _UNFORESEEABLE)):
         raise BackendUnavailableError(
             "onnxruntime",
-            f"no CUDA graph can be made of {', '.join(odd)}, whose output shapes depend on the data",
+            f"{', '.join(unsupported)} can't be recorded in a CUDA graph, since the output shapes depend on the data",
             "open it without cuda_graph",
         )

@@ -37,11 +37,11 @@ def compute_precision(spec: ModelSpec, device: Device, requested: str) -> Comput
     Raises:
         BackendUnavailableError: The requested precision is not available.
     """
-    own: ComputePrecision = (
+    usual: ComputePrecision = (
         "fp32" if (spec.precision, device.kind) in (("fp16", "cpu"), ("int8", "cuda")) else spec.precision
     )
-    able = [own]
-    if own == "fp32" and device.kind != "cpu":
+    able = [usual]
+    if usual == "fp32" and device.kind != "cpu":
         able = ["tf32", "fp32"] if device.kind == "cuda" else ["tf32"]
     chosen = able[0] if requested == "auto" else next((each for each in able if each == requested), None)
     if chosen is None:
@@ -81,9 +81,8 @@ def providers(
         "cudnn_conv_algo_search": "EXHAUSTIVE",
         "cudnn_conv_use_max_workspace": "1",
         "use_tf32": str(int(precision == "tf32")),
-        "prefer_nhwc": str(
-            int(precision == "fp16" and isinstance(spec.input, ImageInput))
-        ),  # the layout of tensor cores
+        # The layout of tensor cores.
+        "prefer_nhwc": str(int(precision == "fp16" and isinstance(spec.input, ImageInput))),
     }
     if device.kind == "cuda":
         return [(device.provider, cuda | {"enable_cuda_graph": str(int(cuda_graph))})]

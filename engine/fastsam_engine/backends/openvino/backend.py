@@ -17,14 +17,14 @@ import numpy as np
 
 from fastsam_engine.backends.openvino.compiled_cache import CompiledCache, Shape
 from fastsam_engine.backends.openvino.frame_input import with_frame_input
-from fastsam_engine.backends.openvino.inference_request import InferenceRequest, per_picture
+from fastsam_engine.backends.openvino.inference_request import InferenceRequest, per_image
 from fastsam_engine.backends.openvino.slice_workaround import split_before_gather
 from fastsam_engine.backends.registry import Backend, Readiness, register
 from fastsam_engine.concurrency.interruption import named_interrupts
 from fastsam_engine.concurrency.lazy_cache import LazyCache
 from fastsam_engine.cpu_count import CpuCount
 from fastsam_engine.errors import BackendUnavailableError, BuildRequestError, ModelFileError, one_line
-from fastsam_engine.input_check import picture_size
+from fastsam_engine.input_check import image_size_text
 from fastsam_engine.packages import load_module, version
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest, Progress
 from fastsam_engine.plans.engine_cache import EngineCache
@@ -99,7 +99,7 @@ class OpenVinoBackend(Backend):
         return OpenVinoSession(path, spec, core, model, precision, kept, options.threads)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
-        """Compile for the usual and the largest picture and store that; `open` compiles other sizes every time."""
+        """Compile for the usual and the largest image and store that; `open` compiles other sizes every time."""
         usual = BuildOptions()
         options = dataclasses.replace(request.options, optimization_level=usual.optimization_level)
         if isinstance(request.spec.input, ArraysInput):
@@ -126,8 +126,8 @@ class OpenVinoBackend(Backend):
 class OpenVinoSession(Session):
     """A graph on OpenVINO.
 
-    If the picture's size is dynamic, the graph is compiled per size: once for one picture and, when one comes, once for
-    batches of any number. (A dynamic batch makes one picture 5 percent slower, and batches not measurably.) The most
+    If the image's size is dynamic, the graph is compiled per size: once for one image and, when one comes, once for
+    batches of any number. (A dynamic batch makes one image 5 percent slower, and batches not measurably.) The most
     recent sizes stay compiled. Other graphs are compiled once.
 
     Runs of different sizes execute concurrently, runs of one size take turns: see `InferenceRequest`. For more
@@ -182,16 +182,16 @@ class OpenVinoSession(Session):
         if compiled is None:
             if shape and shape not in self._reported:
                 self._reported.add(shape)
-                size = picture_size(cast("ImageInput", self.spec.input), shape)
+                size = image_size_text(cast("ImageInput", self.spec.input), shape)
                 _logger.info("compiling %s for %s on %s, done once", self.spec.name, size, self.backend)
             compiled = self._compile(shape)
-        ports = per_picture(self._reshaped(shape), self._outputs) if shape else None
+        ports = per_image(self._reshaped(shape), self._outputs) if shape else None
         if not shape:
             self._model = None  # compiled once, so a second copy of the weights is not needed
         return InferenceRequest(compiled, self._outputs, ports)
 
     def keep(self, ranges: Mapping[str, ShapeRange], progress: Progress, *, again: bool) -> tuple[int, bool]:
-        """Compile for the usual and the largest picture, and store the result for later processes.
+        """Compile for the usual and the largest image, and store the result for later processes.
 
         Args:
             ranges: The shapes that the graph shall take, in its layout.

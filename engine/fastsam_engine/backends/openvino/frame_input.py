@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def with_frame_input(model: openvino.Model, image: ImageInput) -> tuple[openvino.Model, ImageInput]:
-    """Put the normalisation of pictures into the graph, which saves passes over memory."""
+    """Put the normalisation of images into the graph, which saves passes over memory."""
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
     prepared = PrePostProcessor(model)
-    picture = prepared.input(image.name)
-    picture.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    picture.tensor().set_color_format(ColorFormat.BGR)
-    picture.model().set_layout(openvino.Layout(image.layout))
-    steps = picture.preprocess()
+    port = prepared.input(image.name)
+    port.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    port.tensor().set_color_format(ColorFormat.BGR)
+    port.model().set_layout(openvino.Layout(image.layout))
+    steps = port.preprocess()
     if image.colour == "RGB":
         steps.convert_color(ColorFormat.RGB)
     steps.convert_element_type(openvino.Type(np.dtype(image.dtype)))

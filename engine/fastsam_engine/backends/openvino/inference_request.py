@@ -23,22 +23,22 @@ class InferenceRequest:
     in turn were no faster than one.
     """
 
-    def __init__(self, compiled: openvino.CompiledModel, outputs: Mapping[str, int], per_picture: Ports | None) -> None:
+    def __init__(self, compiled: openvino.CompiledModel, outputs: Mapping[str, int], per_image: Ports | None) -> None:
         """Make the request.
 
         Args:
             compiled: The graph.
             outputs: Name to index of the wanted outputs.
-            per_picture: Their shapes without the batch axis, and dtypes, if the batch determines the rest.
+            per_image: Their shapes without the batch axis, and dtypes, if the batch determines the rest.
         """
         self._request = compiled.create_infer_request()
         self._outputs = outputs
-        self._per_picture = per_picture
+        self._per_image = per_image
         self._running = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once. No later run overwrites the returned arrays."""
-        if self._per_picture is None:
+        if self._per_image is None:
             with self._running:
                 self._request.infer(dict(inputs), share_inputs=True)
                 return {name: np.array(self._request.get_output_tensor(i).data) for name, i in self._outputs.items()}
@@ -46,7 +46,7 @@ class InferenceRequest:
 
         (array,) = inputs.values()
         # The shapes are known, so the library writes directly into the returned arrays.
-        outputs = {name: np.empty((len(array), *shape), dtype) for name, (shape, dtype) in self._per_picture.items()}
+        outputs = {name: np.empty((len(array), *shape), dtype) for name, (shape, dtype) in self._per_image.items()}
         with self._running:
             for name, index in self._outputs.items():
                 self._request.set_output_tensor(index, openvino.Tensor(outputs[name], shared_memory=True))
@@ -54,17 +54,17 @@ class InferenceRequest:
         return cast("dict[str, Array]", outputs)
 
 
-def per_picture(model: openvino.Model, outputs: Mapping[str, int]) -> Ports | None:
-    """Shapes and dtypes of outputs per picture of a batch; None if the batch does not determine the whole shape.
+def per_image(model: openvino.Model, outputs: Mapping[str, int]) -> Ports | None:
+    """Shapes and dtypes of outputs per image of a batch; None if the batch does not determine the whole shape.
 
     Args:
-        model: A model that takes pictures of one size.
+        model: A model that takes images of one size.
         outputs: Name to index of the outputs.
     """
     probe = model.clone()
-    picture = probe.input(0).get_partial_shape()
-    picture[0] = 2
-    probe.reshape(picture)
+    shape_of_two = probe.input(0).get_partial_shape()
+    shape_of_two[0] = 2
+    probe.reshape(shape_of_two)
     found: dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]] = {}
     for name, index in outputs.items():
         port = probe.output(index)

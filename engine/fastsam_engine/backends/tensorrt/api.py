@@ -1,4 +1,4 @@
-"""Load TensorRT's or TensorRT-RTX's module, and make its runtimes and builders."""
+"""Load TensorRT's or TensorRT-RTX's module, and create its runtimes and builders."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def driver_problem(flavour: Flavour) -> str:
 
 
 def create_runtime(api: TensorRtApi) -> trt.Runtime:
-    """Make a runtime, which loads plans.
+    """Create a runtime, which loads plans.
 
     Raises:
         BackendFailedError: TensorRT can't use the GPU, usually because the driver is too old.
@@ -65,7 +65,7 @@ def create_runtime(api: TensorRtApi) -> trt.Runtime:
 
 
 def create_builder(api: TensorRtApi) -> trt.Builder:
-    """Make a builder, which builds plans.
+    """Create a builder, which builds plans.
 
     Raises:
         BackendFailedError: See `create_runtime`.
@@ -85,7 +85,7 @@ def _unusable(api: TensorRtApi, what: str, errors: LoggedErrors) -> BackendFaile
     if not why and found.cuda is not None:
         why = f"found an NVIDIA driver for CUDA {dotted(found.cuda)}, which may be too old for this version"
     why = "; ".join(filter(None, (why, str(errors) if errors else "")))
-    reason = f"it made no {what}, since it can't use the GPU{f' ({why})' if why else ''}"
+    reason = f"it can't create a {what}, because it can't use the GPU{f' ({why})' if why else ''}"
     return BackendFailedError(flavour, reason, UPDATE_DRIVER)
 
 

@@ -70,8 +70,8 @@ class TensorRtBackend(Backend):
             found = ", ".join(f"{gpu.name} ({_capability(gpu)})" for gpu in here)
             why = found or f"no GPU with a driver: {'; '.join(driver().problems)}"
             return Readiness(version, (), f"expected a GPU that it supports, found {why}", "use --backend auto")
-        if lack := api.driver_problem(self.flavour):
-            return Readiness(version, (), lack, api.UPDATE_DRIVER)
+        if problem := api.driver_problem(self.flavour):
+            return Readiness(version, (), problem, api.UPDATE_DRIVER)
         if not packages.version("cuda-core"):
             return Readiness(version, (), _NO_CUDA_CORE, api.install_command(self.flavour))
         unsupported = ", ".join(
@@ -178,8 +178,8 @@ class TensorRtBackend(Backend):
             return CudaDevice(gpu.index)
         except ImportError as error:
             found = packages.version("cuda-core")
-            lack = f"expected cuda-core 1, found {found} ({one_line(error)})" if found else _NO_CUDA_CORE
-            raise BackendFailedError(self.name, lack, api.install_command(self.flavour)) from error
+            problem = f"expected cuda-core 1, found {found} ({one_line(error)})" if found else _NO_CUDA_CORE
+            raise BackendFailedError(self.name, problem, api.install_command(self.flavour)) from error
 
     def _check(self, request: BuildRequest, module: TensorRtApi, gpu: Gpu, cache: EngineCache) -> Check:
         """A comparison with ONNX Runtime. That it is installed is checked now, not after minutes of building."""

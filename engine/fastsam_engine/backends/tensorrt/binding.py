@@ -71,15 +71,15 @@ class Binding:
         self._errors = plan.errors
         self._captured: CapturedWork | None = None
         self.has_run = False
-        self._made = plan.create_context(shapes)
+        self._plan_context = plan.create_context(shapes)
         self.inputs = {name: BoundTensor(device, shape, plan.inputs[name]) for name, shape in shapes.items()}
         self.outputs = {
-            name: BoundTensor(device, plan.output_shape(self._made, name), dtype)
+            name: BoundTensor(device, plan.output_shape(self._plan_context, name), dtype)
             for name, dtype in plan.outputs.items()
         }
         for name, tensor in (self.inputs | self.outputs).items():
             with self._errors.listening() as errors:
-                if not self._made.context.set_tensor_address(name, tensor.memory.address):
+                if not self._plan_context.context.set_tensor_address(name, tensor.memory.address):
                     raise GpuError(device.name, f"binding {name!r} at {tensor.memory.address:#x}", str(errors))
 
     @property
@@ -109,7 +109,7 @@ class Binding:
 
     def _enqueue(self) -> None:
         with self._errors.listening() as errors:
-            if not self._made.context.execute_async_v3(self._device.stream):
+            if not self._plan_context.context.execute_async_v3(self._device.stream):
                 raise GpuError(
                     self._device.name, "queueing a plan's work", str(errors),
                     "build the plan again with: fastsam-trt build MODEL, or use --backend onnxruntime",

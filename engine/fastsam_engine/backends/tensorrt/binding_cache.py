@@ -10,13 +10,13 @@ from fastsam_engine.backends.tensorrt.loaded_plan import Shape
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
-_COUNTED = ("N", "K")  # axes that count pictures and segments
+_COUNTED = ("N", "K")  # axes that count images and segments
 
 
 class BindingCache:
     """A binding per set of input shapes, for the most recent sizes and, per size, the most recent batches.
 
-    A size is the shapes without the axes that count pictures or segments: a source has one size, and the number of
+    A size is the shapes without the axes that count images or segments: a source has one size, and the number of
     segments changes from frame to frame.
     """
 

@@ -10,14 +10,7 @@ from fastsam_engine.gpus import Gpu
 from fastsam_engine.plans.build_request import BuildRequest
 
 _OLDEST = 7, 5  # Turing, the oldest compute capability that TensorRT 10 supports
-_RTX_SUPPORTED = (
-    (7, 5),
-    (8, 0),
-    (8, 6),
-    (8, 9),
-    (12, 0),
-    (12, 1),
-)  # compute capabilities, as its documentation lists them
+_RTX_SUPPORTED = ((7, 5), (8, 0), (8, 6), (8, 9), (12, 0), (12, 1))  # compute capabilities, by its documentation
 
 
 @register

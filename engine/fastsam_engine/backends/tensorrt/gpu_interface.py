@@ -1,4 +1,4 @@
-"""Define what running a plan needs of a GPU. `CudaDevice` implements it; tests use a double of CUDA."""
+"""Define the operations on a GPU that running a plan needs. `CudaDevice` implements them; tests use a double."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class LoadedPlan:
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             if self._engine.is_shape_inference_io(name):
-                raise ModelFileError(path, f"its tensor {name!r} determines shapes, which only constants may do here")
+                raise ModelFileError(path, f"expected no tensor that determines shapes, found {name!r}")
             kind = self.inputs if self._engine.get_tensor_mode(name) == api.TensorIOMode.INPUT else self.outputs
             kind[name] = _dtype(path, api, name, self._engine.get_tensor_dtype(name))
             self.axes[name] = tuple("" if n < 0 else n for n in _tuple(self._engine.get_tensor_shape(name)))
@@ -140,28 +140,28 @@ class LoadedPlan:
         profile = self._profile(shapes)
         how = self._user_managed if self._config is None else self._config
         with self.errors.listening() as errors:
-            made = PlanContext(self._device, self._engine.create_execution_context(how))
-            if made.context is None:
+            plan_context = PlanContext(self._device, self._engine.create_execution_context(how))
+            if plan_context.context is None:
                 raise GpuError(self._device.name, f"making a context for {self._path.name}", str(errors))
-            if profile and not made.context.set_optimization_profile_async(profile, self._device.stream):
+            if profile and not plan_context.context.set_optimization_profile_async(profile, self._device.stream):
                 raise GpuError(self._device.name, f"choosing profile {profile} of {self._path.name}", str(errors))
             for name, shape in shapes.items():
-                if not made.context.set_input_shape(name, shape):
+                if not plan_context.context.set_input_shape(name, shape):
                     raise self._refusal(name, shape)
-            self._infer_shapes(made, shapes)
+            self._infer_shapes(plan_context, shapes)
         if self._engine.device_memory_size_v2:
             if self._scratch is None:
                 self._scratch = self._device.allocate(self._engine.device_memory_size_v2)
-            made.context.set_device_memory(self._scratch.address, self._scratch.nbytes)
-        return made
+            plan_context.context.set_device_memory(self._scratch.address, self._scratch.nbytes)
+        return plan_context
 
-    def output_shape(self, made: PlanContext, name: str) -> Shape:
+    def output_shape(self, plan_context: PlanContext, name: str) -> Shape:
         """Shape of an output, as a context's input shapes determine it.
 
         Raises:
             ModelFileError: It also depends on the inputs' values.
         """
-        shape = _tuple(made.context.get_tensor_shape(name))
+        shape = _tuple(plan_context.context.get_tensor_shape(name))
         if any(length < 0 for length in shape):
             raise ModelFileError(
                 self._path,
@@ -176,9 +176,9 @@ class LoadedPlan:
             return b""
         return bytes(memoryview(self._config.get_runtime_cache().serialize()))
 
-    def _infer_shapes(self, made: PlanContext, shapes: Mapping[str, Shape]) -> None:
+    def _infer_shapes(self, plan_context: PlanContext, shapes: Mapping[str, Shape]) -> None:
         try:
-            unknown = made.context.infer_shapes()
+            unknown = plan_context.context.infer_shapes()
         except RuntimeError as error:
             raise InputMismatchError(next(iter(shapes)), "shapes that fit each other", str(dict(shapes))) from error
         if unknown:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 _MEBIBYTE = 1 << 20
-_ERRORS_TOLD = 3
+_ERRORS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _build(
     with resolved_weights(graph) as real, log.listening():  # the parser returns its errors
         parsed = parser.parse_from_file(str(real))
     if not parsed:
-        refusals = "; ".join(_describe(parser.get_error(i)) for i in range(min(parser.num_errors, _ERRORS_TOLD)))
+        refusals = "; ".join(_describe(parser.get_error(i)) for i in range(min(parser.num_errors, _ERRORS_SHOWN)))
         raise BuildError(graph, f"the parser refused it ({refusals})", "use --backend onnxruntime for this model")
     config = builder.create_builder_config()
     _configure(api, config, options)

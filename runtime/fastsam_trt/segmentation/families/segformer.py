@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from fastsam_engine.session import Session
 from fastsam_trt.frames.letterbox import Letterbox
-from fastsam_trt.masks.argmax import ArgmaxMasks, bounds, leading_planes
+from fastsam_trt.masks.argmax import ArgmaxMasks, leading_planes
 from fastsam_trt.masks.map_to_frame import MapToFrameCache
+from fastsam_trt.masks.mask_source import bounds
 from fastsam_trt.segmentation.decoder import Decoder, OpenPart, Outputs, Thresholds, register
 from fastsam_trt.segmentation.segments import Segments
 

@@ -215,7 +215,7 @@ class VideoEncoder:
             return
         self._file.cut(self._complete)
         if isinstance(error, BrokenPipeError):
-            raise self._stopped(str(error.strerror), "its reader to read on", "") from error
+            raise self._stopped(str(error.strerror), "its reader to stay open", "") from error
         raise self._stopped(str(error.strerror)) from error
 
     def _raise_interrupt(self) -> None:

@@ -26,7 +26,7 @@ class Animation(Source):
 
         Raises:
             SourceUnreadableError: The first frame is broken.
-            PictureSizeError: The image is too large.
+            ImageSizeError: The image is too large.
         """
         self._name = name
         self._images = images

@@ -28,7 +28,7 @@ class SourceFile:
 
     Attributes:
         path: The path of the file.
-        content: FileType type by its first bytes; None if it can't be read.
+        content: Its type, by its first bytes; None if it can't be read.
         count: Number of images: pages, or frames of an animation; 1 for everything that is not an image.
         trouble: Why it can't be read; empty if it can.
     """

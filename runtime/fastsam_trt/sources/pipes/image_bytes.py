@@ -26,7 +26,7 @@ def read_image_bytes(source: str, data: PeekableStream, content: FileType) -> by
     Args:
         source: Name of the source, as given by the user.
         data: The stream to read.
-        content: File type of the stream by `sniff`: an image.
+        content: The type of the stream, an image, as `sniff` returns it.
 
     Returns:
         The bytes of the image; None if other images follow it, which makes them a video. Then nothing is consumed.

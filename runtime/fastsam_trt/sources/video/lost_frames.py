@@ -29,9 +29,8 @@ class LostFrames:
         self.late = False
         """Whether the latest frame was already counted as lost: damage made it come after later frames."""
         self._step_s = None if fps is None else 1 / fps
-        self._coming: list[
-            tuple[int, float]
-        ] = []  # heap of the frames whose packets came: number of the clock, timestamp
+        # Heap of the frames whose packets came: number of the clock, timestamp.
+        self._coming: list[tuple[int, float]] = []
         self._missing: list[float] = []  # timestamps without a packet, sorted
         self.given_s: float | None = None
         """Timestamp of the latest frame; None before the first."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fastsam_engine.backends.tensorrt.plan_check.output_bounds import nearest_bound
-from fastsam_engine.backends.tensorrt.plan_check.output_comparison import Answers, compare
+from fastsam_engine.backends.tensorrt.plan_check.output_comparison import OutputPairs, compare
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.errors import BuildError, ModelFileError, one_line
 from fastsam_engine.plans.shape_ranges import ShapeRange
@@ -55,7 +55,7 @@ def check_accuracy(
                     f"expected finite numbers from the plan, found {wrong} NaN or infinite in {output.name}",
                     f"the plan was discarded; use a graph of another precision than {spec.precision}",
                 )
-        for name, value in compare(Answers(spec, expected, found)).items():
+        for name, value in compare(OutputPairs(spec, expected, found)).items():
             worst[name] = max(worst.get(name, 0.0), value)
     nearest = nearest_bound(worst, spec.precision)
     if nearest is not None and nearest.value > nearest.limit:

@@ -61,8 +61,8 @@ BOUNDS: Mapping[str, Bound] = {
     "row_distance": Bound(
         "error of an embedding, as part of the distance to the nearest other one", 0.2, 0.2, 0.5, 0.5
     ),
-    "mean_level": Bound("mean error of a picture, grey levels", 0.25, 0.25, 0.25, 0.25),
-    "shift_px": Bound("error of a picture, as a shift in px", 0.2, 0.2, 0.2, 0.2),
+    "mean_level": Bound("mean error of an image, grey levels", 0.25, 0.25, 0.25, 0.25),
+    "shift_px": Bound("error of an image, as a shift in px", 0.2, 0.2, 0.2, 0.2),
     "mask_shift_px": Bound("error of a mask, as a shift in px", 0.2, 0.2, 0.2, 0.2),
     "relative": Bound("error of a channel, relative", 2e-2, 5e-2, 8e-2, 1.5e-1),
 }

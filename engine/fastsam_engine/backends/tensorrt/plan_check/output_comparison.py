@@ -17,7 +17,7 @@ from fastsam_engine.device_array import Array
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 
-_SUREST = 50  # anchors per picture whose boxes a user may see
+_SUREST = 50  # anchors per image whose boxes a user may see
 _PARTS = 21  # the anchors are split into so many; the coarsest of three levels has 1 / 21 of them
 _OF_A_CLASS = 100  # one in so many anchors is compared per class: the most likely ones
 _QUIET = 0.02  # lower limit for the change from cell to cell, as a part of all channels' root mean square
@@ -31,7 +31,7 @@ Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class OutputPairs:
     """The outputs of two sessions for the same inputs.
 
     Attributes:
@@ -48,24 +48,24 @@ class Answers:
         return self.expected[output.name], self.found[output.name]
 
 
-Comparison = Callable[[Answers, Output], Metrics]
+Comparison = Callable[[OutputPairs, Output], Metrics]
 
 
-def compare(answers: Answers) -> dict[str, float]:
+def compare(pairs: OutputPairs) -> dict[str, float]:
     """The metrics of all outputs: `OUTPUT METRIC` to its value; infinite if numbers are too large to compare."""
     metrics: Metrics = {}
     with np.errstate(over="ignore", invalid="ignore"):
-        for output in answers.spec.outputs:
-            found = _COMPARISONS.get(output.meaning, _channels)(answers, output)
+        for output in pairs.spec.outputs:
+            found = _COMPARISONS.get(output.meaning, _channels)(pairs, output)
             _worsen(metrics, **{f"{output.name} {metric}": value for metric, value in found.items()})
     return metrics
 
 
-def _yolo_detections(answers: Answers, output: Output) -> Metrics:
+def _yolo_detections(pairs: OutputPairs, output: Output) -> Metrics:
     """Boxes, class scores and mask coefficients of every anchor: (n, 4 + classes + c, anchors)."""
     metrics: Metrics = {}
-    end = 4 + len(answers.spec.class_names)
-    for expected, found in zip(*answers.pair(output), strict=True):
+    end = 4 + len(pairs.spec.class_names)
+    for expected, found in zip(*pairs.pair(output), strict=True):
         boxes = abs(_wide(expected[:4]) - found[:4])
         scores = clear_logits(expected[4:end])
         apart = abs(scores - clear_logits(found[4:end]))
@@ -87,68 +87,68 @@ def _yolo_detections(answers: Answers, output: Output) -> Metrics:
     return metrics
 
 
-def _end_to_end(answers: Answers, output: Output) -> Metrics:
+def _end_to_end(pairs: OutputPairs, output: Output) -> Metrics:
     """Detections that need no NMS, best first: (n, k, 6 + c)."""
     metrics: Metrics = {}
-    for expected, found in zip(*answers.pair(output), strict=True):
+    for expected, found in zip(*pairs.pair(output), strict=True):
         _worsen(metrics, **compare_rows(_wide(expected), _wide(found)))
     return metrics
 
 
-def _map(answers: Answers, output: Output) -> Metrics:
+def _map(pairs: OutputPairs, output: Output) -> Metrics:
     """Maps (n, c, h, w): the shift in cells that would cause the same error in a channel."""
-    apart, shifted, power = (each.mean(axis=0) for each in _shifts(*answers.pair(output)))
+    apart, shifted, power = (each.mean(axis=0) for each in _shifts(*pairs.pair(output)))
     least = max(_QUIET**2 * power.mean(), _TINY)
     return {"shift_cells": float(np.sqrt(apart / np.maximum(shifted, least)).max())}
 
 
-def _class_map(answers: Answers, output: Output) -> Metrics:
+def _class_map(pairs: OutputPairs, output: Output) -> Metrics:
     """Logits of every class in every cell, (n, classes, h, w); near ties may change the class of a cell."""
-    expected, found = (_wide(each) for each in answers.pair(output))
+    expected, found = (_wide(each) for each in pairs.pair(output))
     chosen = found.argmax(axis=1)[:, None]
     lost = expected.max(axis=1) - np.take_along_axis(expected, chosen, axis=1)[:, 0]
-    return {**_map(answers, output), "class_change": float((lost > _CLEAR * max(expected.std(), _TINY)).mean())}
+    return {**_map(pairs, output), "class_change": float((lost > _CLEAR * max(expected.std(), _TINY)).mean())}
 
 
-def _query_logits(answers: Answers, output: Output) -> Metrics:
+def _query_logits(pairs: OutputPairs, output: Output) -> Metrics:
     """Class logits of queries (n, q, classes + 1), which go through a softmax."""
     metrics: Metrics = {}
-    for expected, found in zip(*answers.pair(output), strict=True):
+    for expected, found in zip(*pairs.pair(output), strict=True):
         logits = log_probabilities(expected)
         apart = abs(logits - log_probabilities(found))
         _worsen(metrics, score_logit=apart.mean(axis=0).max(), query_logit=apart[_surest(expected)].mean(axis=1).max())
     return metrics
 
 
-def _query_boxes(answers: Answers, output: Output) -> Metrics:
+def _query_boxes(pairs: OutputPairs, output: Output) -> Metrics:
     """Boxes of queries (n, q, 4): cx, cy, w, h in 0..1 of the input."""
-    image = answers.spec.input
+    image = pairs.spec.input
     size = np.array([image.width, image.height] * 2 if isinstance(image, ImageInput) else [1] * 4)
-    expected, found = answers.pair(output)
+    expected, found = pairs.pair(output)
     return {"box_px": float(np.max(np.median(abs(_wide(expected) - found), axis=1) * size))}
 
 
-def _query_masks(answers: Answers, output: Output) -> Metrics:
+def _query_masks(pairs: OutputPairs, output: Output) -> Metrics:
     """Mask logits of queries (n, q, h, w): the median query, and the worst query with a certain class."""
-    apart, shifted, _ = _shifts(*answers.pair(output))
+    apart, shifted, _ = _shifts(*pairs.pair(output))
     cells = np.sqrt(apart / np.maximum(shifted, _TINY))
-    classes = next((each.name for each in answers.spec.outputs if each.meaning == "query-class-logits"), None)
+    classes = next((each.name for each in pairs.spec.outputs if each.meaning == "query-class-logits"), None)
     metrics: Metrics = {}
     for index, queries in enumerate(cells):
-        sure = slice(None) if classes is None else _surest(answers.expected[classes][index])
+        sure = slice(None) if classes is None else _surest(pairs.expected[classes][index])
         _worsen(metrics, mask_shift_cells=np.median(queries), worst_mask_shift_cells=queries[sure].max())
     return metrics
 
 
-def _features(answers: Answers, output: Output) -> Metrics:
+def _features(pairs: OutputPairs, output: Output) -> Metrics:
     """Features of queries (n, q, d)."""
-    expected, found = answers.pair(output)
+    expected, found = pairs.pair(output)
     return {"feature": float(_relative(expected, found).max(initial=0.0))}
 
 
-def _embedding(answers: Answers, output: Output) -> Metrics:
+def _embedding(pairs: OutputPairs, output: Output) -> Metrics:
     """Embeddings (n, d): the angle, and the distance as a part of the one to the row most alike."""
-    expected, found = (_unit(each) for each in answers.pair(output))
+    expected, found = (_unit(each) for each in pairs.pair(output))
     off = np.linalg.norm(expected - found, axis=1)
     between = np.linalg.norm(expected[:, None] - expected, axis=2)
     between[np.diag_indices(len(between))] = np.inf
@@ -156,17 +156,17 @@ def _embedding(answers: Answers, output: Output) -> Metrics:
     return {"cosine_distance": float(np.square(off).max() / 2), "row_distance": float((off / nearest).max())}
 
 
-def _model_input(answers: Answers, output: Output) -> Metrics:
-    """Pictures (n, 3, h, w) as a model takes them: grey levels, of which the samples span nearly all, and px."""
-    expected, found = answers.pair(output)
+def _model_input(pairs: OutputPairs, output: Output) -> Metrics:
+    """Images (n, 3, h, w) as a model takes them: grey levels, of which the samples span nearly all, and px."""
+    expected, found = pairs.pair(output)
     apart = abs(_wide(expected) - found) * (_LEVELS / max(float(np.ptp(expected)), _TINY))
-    return {"mean_level": float(apart.mean(axis=(2, 3)).max()), "shift_px": _map(answers, output)["shift_cells"]}
+    return {"mean_level": float(apart.mean(axis=(2, 3)).max()), "shift_px": _map(pairs, output)["shift_cells"]}
 
 
-def _packed_masks(answers: Answers, output: Output) -> Metrics:
+def _packed_masks(pairs: OutputPairs, output: Output) -> Metrics:
     """Masks (n, h, w / 8), a bit for each pixel."""
     metrics: Metrics = {}
-    for expected, found in zip(*answers.pair(output), strict=True):
+    for expected, found in zip(*pairs.pair(output), strict=True):
         bits = np.unpackbits(expected, axis=1)
         wrong = np.count_nonzero(bits != np.unpackbits(found, axis=1))
         down, across = (int(np.count_nonzero(bits != np.roll(bits, 1, axis))) for axis in (0, 1))
@@ -174,9 +174,9 @@ def _packed_masks(answers: Answers, output: Output) -> Metrics:
     return metrics
 
 
-def _channels(answers: Answers, output: Output) -> Metrics:
+def _channels(pairs: OutputPairs, output: Output) -> Metrics:
     """Anything else, by channel (axis 1)."""
-    expected, found = answers.pair(output)
+    expected, found = pairs.pair(output)
     if expected.ndim > 1:
         expected, found = (each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in (expected, found))
     return {"relative": float(_relative(expected, found).max(initial=0.0))}
@@ -227,7 +227,7 @@ def _unit(array: Array) -> NDArray[np.float32]:
 def _shifts(expected: Array, found: Array) -> NDArray[np.float64]:
     """Mean squares per map of (n, c, h, w): its error, its change by a shift of one cell, its values."""
     squares = np.empty((3, *expected.shape[:2]))
-    for index, pair in enumerate(zip(expected, found, strict=True)):  # one picture at a time, since arrays are large
+    for index, pair in enumerate(zip(expected, found, strict=True)):  # one image at a time, since arrays are large
         a, b = map(_wide, pair)
         shifted = [np.square(a - np.roll(a, 1, axis)).mean(axis=(1, 2)) for axis in (1, 2)]
         squares[:, index] = np.square(a - b).mean(axis=(1, 2)), np.min(shifted, axis=0), np.square(a).mean(axis=(1, 2))

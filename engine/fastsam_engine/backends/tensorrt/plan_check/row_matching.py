@@ -29,7 +29,7 @@ def log_probabilities(logits: Array) -> NDArray[np.float32]:
 
 
 def compare_rows(expected: NDArray[np.float32], found: NDArray[np.float32]) -> dict[str, float]:
-    """The metrics of two results for one picture.
+    """The metrics of two results for one image.
 
     Args:
         expected, found: (k, 6 + c): box xyxy, px, score, class id, coefficients; k may differ.

@@ -1,4 +1,4 @@
-"""Make sample inputs for a graph: pictures, texts, features, and helper graphs' arrays."""
+"""Make sample inputs for a graph: images, texts, features, and helper graphs' arrays."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from fastsam_engine.backends.tensorrt.plan_check.sample_pictures import SamplePictures
+from fastsam_engine.backends.tensorrt.plan_check.sample_images import SampleImages
 from fastsam_engine.device_array import Array
 from fastsam_engine.plans.shape_ranges import Shape, ShapeRange
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
-_LEAST = 4  # pictures or texts in total, enough for every kind of picture
+_LEAST = 4  # images or texts in total, enough for every kind of image
 _COARSE = 4  # side of the blocks in random features, cells
 
 
@@ -44,8 +44,8 @@ class _Samples:
         self._spec = spec
         self._tokens = tokens
         self._generator = np.random.default_rng(0)
-        self._pictures = SamplePictures()
-        self._taken = 0  # pictures
+        self._sample_images = SampleImages()
+        self._taken = 0  # images
 
     def array(self, name: str, shape: Shape) -> Array:
         given = self._spec.input
@@ -63,16 +63,16 @@ class _Samples:
         planar = image.layout == "NCHW"
         height, width = shape[2:] if planar else shape[1:3]
         mean, std = (np.array(each, np.float32) for each in (image.mean, image.std))
-        pictures = np.empty(shape, image.dtype)
-        for picture in pictures:  # one at a time, since the largest batch is large
-            levels = self._pictures.picture(self._taken, height, width)
+        batch = np.empty(shape, image.dtype)
+        for planes in batch:  # one at a time, since the largest batch is large
+            levels = self._sample_images.image(self._taken, height, width)
             self._taken += 1
             ordered = levels if image.colour == "RGB" else levels[..., ::-1]
             if planar:
-                picture[:] = ((ordered * np.float32(image.scale) - mean) / std).transpose(2, 0, 1)
+                planes[:] = ((ordered * np.float32(image.scale) - mean) / std).transpose(2, 0, 1)
             else:
-                picture[:] = ordered
-        return pictures
+                planes[:] = ordered
+        return batch
 
     def _features(self, shape: Shape) -> Array:
         """Numbers around zero; in maps they change slowly from cell to cell."""
@@ -86,7 +86,7 @@ class _Samples:
     def _helper_array(self, given: ArraysInput, name: str, shape: Shape) -> Array:
         dtype = given.dtypes[given.names.index(name)]
         if dtype == "uint8":
-            frame = self._pictures.picture(self._taken, *shape[:2])
+            frame = self._sample_images.image(self._taken, *shape[:2])
             self._taken += 1
             return np.ascontiguousarray(frame)
         if shape[-1:] == (4,):  # boxes and windows, px

@@ -1,4 +1,4 @@
-"""Parse the paths of a subcommand's files, and check them before any work."""
+"""Parse the paths of files that options name, and check them before any work."""
 
 from __future__ import annotations
 

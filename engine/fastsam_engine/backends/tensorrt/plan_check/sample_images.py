@@ -1,4 +1,4 @@
-"""Provide sample pictures with something to detect: photos of a cat, a cup and a person, and drawn shapes.
+"""Provide sample images with something to detect: photos of a cat, a cup and a person, and drawn shapes.
 
 The photos are in the public domain; see `sample_photos/README.md`.
 """
@@ -22,8 +22,8 @@ _COLOURS = np.array(
 )  # fmt: skip
 
 
-class SamplePictures:
-    """Any number of different pictures, the same ones in every process.
+class SampleImages:
+    """Any number of different images, the same ones in every process.
 
     The first shows the photos and a drawn scene side by side. Then these come one by one, then again mirrored or as
     windows of the photos.
@@ -37,35 +37,33 @@ class SamplePictures:
             with Image.open(_FOLDER / f"{name}.jpg") as photo:
                 self._photos.append(photo.convert("RGB"))
 
-    def picture(self, index: int, height: int, width: int) -> NDArray[np.uint8]:
-        """The picture of a number: (height, width, 3) uint8 RGB."""
+    def image(self, index: int, height: int, width: int) -> NDArray[np.uint8]:
+        """The image of a number: (height, width, 3) uint8 RGB."""
         generator = np.random.default_rng(index)
         kinds = len(self._photos) + 2
         if index % kinds == 0:
-            picture = self._mosaic(height, width, generator)
+            image = self._mosaic(height, width, generator)
         elif index % kinds <= len(self._photos):
             whole = 1.0 if index < kinds else generator.uniform(_NEAREST, 0.9)
-            picture = self._window(index % kinds - 1, height, width, whole, generator)
+            image = self._window(index % kinds - 1, height, width, whole, generator)
         else:
-            picture = _drawn(height, width, generator)
-        return picture[:, ::-1] if index // kinds % 2 else picture
+            image = _drawn(height, width, generator)
+        return image[:, ::-1] if index // kinds % 2 else image
 
     def _mosaic(self, height: int, width: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-        picture = np.empty((height, width, 3), np.uint8)
+        image = np.empty((height, width, 3), np.uint8)
         y, x = height // 2, width // 2
         tiles = [(slice(a, b), slice(c, d)) for a, b in ((0, y), (y, height)) for c, d in ((0, x), (x, width))]
         for i, tile in enumerate(tiles):
-            height, width = picture[tile].shape[:2]
+            height, width = image[tile].shape[:2]
             drawn = i == len(self._photos)
-            picture[tile] = (
-                _drawn(height, width, generator) if drawn else self._window(i, height, width, 1.0, generator)
-            )
-        return picture
+            image[tile] = _drawn(height, width, generator) if drawn else self._window(i, height, width, 1.0, generator)
+        return image
 
     def _window(
         self, index: int, height: int, width: int, part: float, generator: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """A window of a photo with the picture's aspect ratio: the largest one, or a smaller one anywhere."""
+        """A window of a photo with the image's aspect ratio: the largest one, or a smaller one anywhere."""
         from PIL import Image
 
         photo: Any = self._photos[index]
@@ -81,8 +79,8 @@ class SamplePictures:
 def _drawn(height: int, width: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Shapes of pure colours on a grey background with a gradient and noise."""
     slope = np.linspace(generator.uniform(-40, 40), generator.uniform(-40, 40), width, dtype=np.float32)
-    picture = np.empty((height, width, 3), np.float32)
-    picture[:] = generator.uniform(90, 165) + slope[:, None]
+    image = np.empty((height, width, 3), np.float32)
+    image[:] = generator.uniform(90, 165) + slope[:, None]
     for kind in range(_SHAPES):
         side = generator.uniform(0.12, 0.4) * min(height, width)
         half = (side * generator.uniform(0.5, 1, 2) / 2).astype(int) + 1
@@ -95,6 +93,6 @@ def _drawn(height: int, width: int, generator: np.random.Generator) -> NDArray[n
             rows**2 + columns**2 <= 1,  # an ellipse
             2 * abs(columns) <= 1 + rows,  # a triangle
         )[kind % 3]
-        picture[y0:y1, x0:x1][inside] = generator.choice(_COLOURS)
-    picture += generator.normal(0, 4, (height, width, 1)).astype(np.float32)
-    return picture.clip(0, 255, out=picture).astype(np.uint8)
+        image[y0:y1, x0:x1][inside] = generator.choice(_COLOURS)
+    image += generator.normal(0, 4, (height, width, 1)).astype(np.float32)
+    return image.clip(0, 255, out=image).astype(np.uint8)
