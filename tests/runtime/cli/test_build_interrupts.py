@@ -156,7 +156,7 @@ def test_a_signal_while_the_plan_is_compared_keeps_nothing(machine: Machine, mon
         signal.raise_signal(signal.SIGINT)
         return {}
 
-    monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.check", interrupted)
+    monkeypatch.setattr("fastsam_engine.backends.tensorrt.backend.check_accuracy", interrupted)
     with pytest.raises(BuildInterruptedError):
         machine.build()
     _assert_no_file_is_kept()

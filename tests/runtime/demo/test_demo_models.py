@@ -53,7 +53,7 @@ def test_a_damaged_model_is_detected_by_its_checksum(damaged: Path) -> None:
     data = bytearray(graph.read_bytes())
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
-    with pytest.raises(BundledModelError, match=r"expected the file that came with the package, found another content"):
+    with pytest.raises(BundledModelError, match=r"expected the file that comes with the package, found different content"):
         locate(SEGMENTER, damaged)
     assert locate(CLIP, damaged) == damaged / CLIP  # the other one is intact
     graph.unlink()
@@ -78,7 +78,7 @@ def test_doctor_finds_a_damaged_model(
     (damaged / CLIP / "tokenizer.json").write_text("{}")
     monkeypatch.setattr("fastsam_trt.cli.doctor.locate", lambda name: locate(name, damaged))
     assert main(["doctor"]) == 1
-    assert "tokenizer.json: expected the file that came with the package" in capsys.readouterr().err
+    assert "tokenizer.json: expected the file that comes with the package" in capsys.readouterr().err
 
 
 def test_other_names_are_returned_unchanged() -> None:
