@@ -49,7 +49,7 @@ each_page = pytest.mark.parametrize("page", EVERY_PAGE, ids=name_of)
 
 
 @pytest.fixture
-def workplace(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_video: Callable[..., Path]) -> Path:
+def work_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_video: Callable[..., Path]) -> Path:
     """A folder with the files that pages name, and exact models under the names of published ones."""
     classes = ("person", "car", "bus")  # red, green, blue
     spec = colour_models.segmenter_spec("yolov8n-seg", classes=classes)
@@ -134,7 +134,7 @@ def test_python_compiles(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", RUN_PYTHON, ids=name_of)
-def test_python_runs(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_runs(page: Path, work_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All blocks of a page, one after the other, on exact models."""
     code = blocks(page, "python")
     assert code
@@ -152,13 +152,13 @@ COMMANDS = [list(words) for words in dict.fromkeys(tuple(each) for page in RUN f
 
 
 @pytest.mark.parametrize("arguments", [each for each in COMMANDS if each[0] != "export"], ids=" ".join)
-def test_commands_run(arguments: list[str], workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_run(arguments: list[str], work_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On exact models; a camera is a video here, a window is left out, and of the demo every tenth frame is enough."""
     given = ["clip.mp4" if word == "cam0" else word for word in arguments if word != "--show"]
     given += ["--vid-stride", "10"] if "demo" in given else []
     assert main(given) == 0, capsys.readouterr().err
     if "--save" in given:
-        assert (workplace / given[given.index("--save") + 1]).stat().st_size
+        assert (work_folder / given[given.index("--save") + 1]).stat().st_size
 
 
 def test_real_weights_are_exported_and_run_as_the_pages_say(
