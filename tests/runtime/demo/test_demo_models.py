@@ -53,7 +53,9 @@ def test_a_damaged_model_is_detected_by_its_checksum(damaged: Path) -> None:
     data = bytearray(graph.read_bytes())
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
-    with pytest.raises(BundledModelError, match=r"expected the file that comes with the package, found different content"):
+    with pytest.raises(
+        BundledModelError, match=r"expected the file that comes with the package, found different content"
+    ):
         locate(SEGMENTER, damaged)
     assert locate(CLIP, damaged) == damaged / CLIP  # the other one is intact
     graph.unlink()
