@@ -106,7 +106,7 @@ def test_a_closed_pipe_is_a_one_line_error(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: pipe.open("rb").close())
     reader.start()
-    with JsonLinesSink(pipe) as sink, pytest.raises(OutputUnreadError, match="it closed the pipe after frame"):
+    with JsonLinesSink(pipe) as sink, pytest.raises(OutputUnreadError, match="found it closed after frame"):
         for _ in range(1000):
             sink.write(FRAME, RESULT)
             reader.join()
