@@ -8,7 +8,6 @@ import itertools
 import math
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from fastsam_bench.results.records import Ceiling, Cell, Cold, End, Peer, Rate, 
 from fastsam_bench.results.results_file import read_results
 from fastsam_bench.results.runs import BenchRun, Results, by_machine
 from support import made_bench
+from support.html_page import ParsedPage
 
 EVIL = '<script>alert("1")</script> | `x` \\ *y*'
 
@@ -184,36 +184,13 @@ def test_nothing_and_little_make_reports(report: Callable[[Results], str]) -> No
         assert report(_results([head, one]))
 
 
-class _Page(HTMLParser):
-    """Collects tags, and checks that every tag is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag != "meta":
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+def _parsed(html: str) -> ParsedPage:
+    return ParsedPage(html, void=frozenset({"meta"}), self_closing=True)
 
 
 def test_the_page_is_whole_self_contained_and_accessible(two: Results) -> None:
     html = make_page(two)
-    page = _Page(html)
+    page = _parsed(html)
     names = [tag for tag, _ in page.tags]
     assert not {"script", "link", "img", "iframe"} & set(names)
     assert not re.search(r"https?:|//|url\(|@import|\bsrc=|\bstyle=", html)
@@ -251,7 +228,7 @@ def test_texts_from_outside_are_escaped_on_the_page(tmp_path: Path) -> None:
     others = [dataclasses.replace(r, backend=EVIL) if isinstance(r, Ceiling) else r for r in others]
     html = make_page(_results([dataclasses.replace(head, machine=host, command=(EVIL,)), *strange, *others]))
     assert "<script" not in html
-    page = _Page(html)
+    page = _parsed(html)
     assert any(EVIL in text for text in page.texts)
 
 
@@ -480,7 +457,7 @@ def test_old_results_beside_new_ones_make_one_page(tmp_path: Path) -> None:
     old.write_text('{"script": "whole_call", "kind": "row"}\n' * 3)
     files = [made_bench.write(tmp_path / "cpu.jsonl", made_bench.whole_run(1), "a"), old]
     files.append(made_bench.write(tmp_path / "gpu.jsonl", made_bench.whole_run(2, made_bench.GPU_HOST), "b"))
-    page = _Page(make_page(read_results(files)))
+    page = _parsed(make_page(read_results(files)))
     assert "old.jsonl: 3 lines of other scripts left out" in page.texts
     assert [attributes["href"] for tag, attributes in page.tags if tag == "a"] == ["#m0", "#m1"]
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn
 try:
     from fastsam_bench.timing.paired import Side, Spread, Times, measure, ratio, wall_clock
     from fastsam_engine.errors import FastsamError
-    from fastsam_trt.cli.standard_streams import table
+    from fastsam_trt.cli.text_table import table
     from fastsam_trt.reports.machine import this_machine
 except ImportError as missing:
     print(f"error: {missing}; the benchmarks need: pip install 'fastsam-trt[dev]'", file=sys.stderr)

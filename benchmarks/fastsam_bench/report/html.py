@@ -13,7 +13,7 @@ from fastsam_bench.report.style import STYLE
 from fastsam_bench.report.tables import Table
 from fastsam_bench.results.runs import MachineRuns, Results, by_machine
 from fastsam_trt import __version__
-from fastsam_trt.reports.html_page import POLICY, html_table
+from fastsam_trt.reports.html_page import html_table, whole_page
 
 
 def make_page(results: Results) -> str:
@@ -29,17 +29,8 @@ def make_page(results: Results) -> str:
     names = [_letter(i) if len(machines) > 1 else "" for i in range(len(machines))]
     speed = bar_charts.speed("speed", [(name, each.cells) for name, each in zip(names, machines, strict=True)])
     sections = "".join(_machine(i, *each) for i, each in enumerate(zip(names, machines, strict=True)))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>fastsam-trt: benchmark results of {len(machines)} {"machine" if len(machines) == 1 else "machines"}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header>
+    counted = f"{len(machines)} {'machine' if len(machines) == 1 else 'machines'}"
+    body = f"""<header>
 <h1>Benchmark results</h1>
 <p>{escape(HOW_TO_READ)}</p>
 {_notes(results.notes)}
@@ -54,9 +45,8 @@ def make_page(results: Results) -> str:
 {sections}
 </main>
 <footer><p>Made by fastsam-trt {escape(__version__)}, which also writes these results as Markdown.</p></footer>
-</body>
-</html>
 """
+    return whole_page(f"fastsam-trt: benchmark results of {counted}", STYLE, body)
 
 
 def _machine(index: int, name: str, machine: MachineRuns) -> str:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from fastsam_trt.cli.file_paths import output_path
 from fastsam_trt.cli.interrupts import INTERRUPTED
-from fastsam_trt.cli.standard_streams import table
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     from fastsam_bench.results.runs import Results

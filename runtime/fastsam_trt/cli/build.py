@@ -14,7 +14,7 @@ from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildR
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import output_path
 from fastsam_trt.cli.help_text import one_of
-from fastsam_trt.cli.standard_streams import table
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     from fastsam_engine.spec.model_spec import ModelSpec

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import check_distinct, output_path
-from fastsam_trt.cli.standard_streams import stdout_for, table
+from fastsam_trt.cli.standard_streams import stdout_for
+from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
     import numpy as np

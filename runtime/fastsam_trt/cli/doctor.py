@@ -18,7 +18,7 @@ from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import installed, models_folder
 from fastsam_trt import __version__
 from fastsam_trt.bundled_models import CLIP, SEGMENTER, BundledModelError, locate
-from fastsam_trt.cli.standard_streams import table
+from fastsam_trt.cli.text_table import table
 
 _PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
              "tensorrt-rtx-cu13", "cuda-core", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import input_path, output_path
-from fastsam_trt.cli.standard_streams import table
+from fastsam_trt.cli.text_table import table
 
 _EXAMPLES = """\
 examples:

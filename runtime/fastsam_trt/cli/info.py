@@ -12,7 +12,7 @@ from fastsam_engine import read_spec
 from fastsam_engine.plans.plan_file import is_plan, read_facts
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.bundled_models import locate
-from fastsam_trt.cli.standard_streams import table
+from fastsam_trt.cli.text_table import table
 
 _NMS_FREE = "not needed, or in the graph: --iou has no effect, --conf can only raise the model's threshold"
 

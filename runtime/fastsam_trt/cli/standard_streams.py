@@ -1,4 +1,4 @@
-"""Keep standard streams usable when they are closed or lost, and lay out tables for them."""
+"""Keep standard streams usable when they are closed or lost, or are an output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -84,11 +84,3 @@ def stdout_for(outputs: Iterable[Path]) -> Iterator[None]:
 def duplicate_stdout() -> int:
     """Duplicate the descriptor of stdout, for an output to write to and to close."""
     return os.dup(_STDOUT)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Lay out rows under a header as text, with columns padded to their widest cell."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

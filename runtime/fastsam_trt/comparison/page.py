@@ -15,14 +15,13 @@ from fastsam_trt.comparison.outcome import Comparison, ModelOutcome, RankedSegme
 from fastsam_trt.comparison.panels import heat, panels
 from fastsam_trt.comparison.records import HEADER, table_rows
 from fastsam_trt.drawing.resize import resize_image
-from fastsam_trt.reports import html_page
-from fastsam_trt.reports.html_page import POLICY, html_table
+from fastsam_trt.reports.html_page import STYLE, html_table, whole_page
 from fastsam_trt.reports.machine import Machine
 
 _JPEG_QUALITY = 88
 _THUMBNAIL_PX = 96
 _STYLE = (
-    html_page.STYLE
+    STYLE
     + """
 .panels { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 280px), 1fr));
   margin-bottom: 1rem; }
@@ -54,17 +53,7 @@ def make_page(comparison: Comparison, image_name: str, machine: Machine, top: in
     """
     height, width = comparison.image.shape[:2]
     prompts = ", ".join(comparison.prompts)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(prompts)}: {len(comparison.models)} models compared</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <h1>{" ".join(f"<q>{escape(prompt)}</q>" for prompt in comparison.prompts)}</h1>
 <p>{escape(image_name)}, {width} &times; {height} px. {escape(_selected_by(comparison))}</p>
 </header>
@@ -79,9 +68,8 @@ prompt, or the score if the prompt is a class label.</p>
 {"".join(_section(outcome, top, prompts) for outcome in comparison.models)}
 </main>
 {_footer(machine)}
-</body>
-</html>
 """
+    return whole_page(f"{prompts}: {len(comparison.models)} models compared", _STYLE, body)
 
 
 def _selected_by(comparison: Comparison) -> str:

@@ -1,11 +1,11 @@
-"""Style, security policy and tables of HTML pages that are written as one file."""
+"""HTML pages that are one file: the page, its style, its security policy and its tables."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from html import escape
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Content-Security-Policy: the page loads nothing and runs no script."""
 
 STYLE = """
@@ -30,6 +30,29 @@ th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--faint-line); text
 th { color: var(--faint); font-weight: 600; border-bottom-color: var(--line); }
 .n { text-align: right; }
 footer { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: 1rem; }
+"""
+
+
+def whole_page(title: str, style: str, body: str) -> str:
+    """Return a whole page.
+
+    Args:
+        title: Text of the title, not yet escaped.
+        style: CSS of the page, `STYLE` and what it adds.
+        body: HTML of the body.
+    """
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<title>{escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}</body>
+</html>
 """
 
 

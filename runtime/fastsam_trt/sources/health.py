@@ -1,8 +1,14 @@
-"""SourceHealth: counts of lost connections and damaged frames."""
+"""SourceHealth: counts of lost connections and damaged frames; and when a live source counts as lost by default."""
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+
+RECONNECT_S = 30.0
+"""Default time to try to reconnect to a lost live source, s."""
+
+STALL_S = 5.0
+"""Default time to wait for a frame of a live source, s."""
 
 
 @dataclass(frozen=True, slots=True)

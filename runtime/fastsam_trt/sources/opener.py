@@ -23,20 +23,13 @@ from fastsam_trt.errors import OptionError, SourceNotFoundError, SourceUnreadabl
 from fastsam_trt.sources.files.files_source import FilesSource
 from fastsam_trt.sources.files.folder import list_media
 from fastsam_trt.sources.files.source_file import inspect_file
+from fastsam_trt.sources.health import RECONNECT_S, STALL_S
 from fastsam_trt.sources.live.address import open_address
 from fastsam_trt.sources.live.live_source import LiveSource
-from fastsam_trt.sources.names import DEMO, as_path, check_type, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.names import as_path, check_type, find_address, find_camera, is_demo, printable
 from fastsam_trt.sources.pipes.opener import open_pipe_source
 from fastsam_trt.sources.pipes.pipe import is_pipe, name_in_files
 from fastsam_trt.sources.source import Source
-
-__all__ = ["DEMO", "RECONNECT_S", "STALL_S", "open_source"]
-
-RECONNECT_S = 30.0
-"""Default time to try to reconnect to a lost live source, s."""
-
-STALL_S = 5.0
-"""Default time to wait for a frame of a live source, s."""
 
 _WANTED = "a camera, an address, or an existing file, folder or glob"
 

@@ -37,11 +37,6 @@ def video(tmp_path: Path, write_video: Write) -> Path:
     return write_video(tmp_path / "clip.avi", [scene(("red", 1, 1))] * 25)
 
 
-@pytest.fixture
-def long_video(tmp_path: Path, write_video: Write) -> Path:
-    return write_video(tmp_path / "long.avi", [scene(("red", 1, 1))] * 3000)
-
-
 def _run(source: Path, *arguments: object) -> list[str]:
     return [*COMMAND, "run", "--video", str(source), "--model", "colours", *map(str, arguments)]
 

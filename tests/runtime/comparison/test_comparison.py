@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.selectors import match_scores
 from fastsam_trt.sources.demo_video import DemoVideo
 from support.colour_models import scene
+from support.html_page import ParsedPage
 
 SHAPES = (("red", 1, 1), ("green", 5, 5), ("blue", 1, 5))
 TEXTS = ("a red shape", "a blue shape")
@@ -178,42 +178,16 @@ def test_frames_of_any_size_make_sheets_and_pages(size: tuple[int, int]) -> None
     assert "東京" in make_page(compared, "x.png", this_machine([]))
 
 
-class _Page(HTMLParser):
-    """Collects tags, and holds open tags against closing ones."""
-
-    VOID = frozenset({"meta", "img", "br"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_page_is_complete_self_contained_and_escaped() -> None:
     evil = '<script>alert("1")</script>'
     compared = compare(scene(*SHAPES), ["colours", "things"], [evil, "red"], clip="clip-colours", repeat=1)
     html = make_page(compared, '<img src=x onerror="y">.png', this_machine(["numpy"]))
-    page = _Page(html)
+    page = ParsedPage(html, void=frozenset({"meta", "img", "br"}))
     names = [tag for tag, _ in page.tags]
     assert "script" not in names
     assert "link" not in names
-    assert evil in page.text
-    assert '<img src=x onerror="y">.png' in page.text
+    assert evil in "".join(page.texts)
+    assert '<img src=x onerror="y">.png' in "".join(page.texts)
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 2 * 3 + 2 * 3  # the panels, and the crops of three ranked segments per model
     for attributes in images:
@@ -221,7 +195,7 @@ def test_the_page_is_complete_self_contained_and_escaped() -> None:
         assert attributes["alt"]
     without_data = re.sub(r"data:image/jpeg;base64,[\w+/=]+", "", html)
     assert not re.search(r"https?:|//|url\(|@import|\bsrc=\"[^\"]", without_data)
-    assert "numpy" in page.text
+    assert "numpy" in "".join(page.texts)
     assert names.count("figure") == 6
     assert names.count("table") == 3
 
