@@ -148,8 +148,8 @@ def add_backend_options(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
 
 
-def open_pipeline(args: argparse.Namespace) -> Pipeline:
-    """Open the pipeline for the options."""
+def open_pipeline(args: argparse.Namespace, *, track: bool) -> Pipeline:
+    """Open the pipeline for the options; `track`: whether to track objects."""
     from fastsam_trt.bundled_models import SEGMENTER
     from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
@@ -189,6 +189,8 @@ def open_pipeline(args: argparse.Namespace) -> Pipeline:
         device=args.device,
         precision=args.precision,
         threads=args.threads,
+        track=track,
+        budget_ms=args.budget,
         **given,
     )
 

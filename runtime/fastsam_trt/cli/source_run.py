@@ -92,8 +92,7 @@ class SourceRun:
         self._resources.enter_context(self._outputs)
         self._sinks = [self._outputs.enter_context(sink) for sink in open_sinks(args, self._source)]
         server = None if args.preview is None else self._open_preview()
-        self._pipeline = self._inputs.enter_context(options.open_pipeline(args))
-        self._pipeline.track, self._pipeline.budget_ms = track, args.budget
+        self._pipeline = self._inputs.enter_context(options.open_pipeline(args, track=track))
         self._open_flow()
         if server is not None:
             server.start()

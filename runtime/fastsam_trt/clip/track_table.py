@@ -55,7 +55,7 @@ class TrackTable:
         return self._vectors[: self._rows]
 
     def find(self, ids: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Return the rows of (n,) unique ids; -1 for an id without a row."""
+        """Return the rows of (n,) ids; -1 for an id without a row."""
         if not self._rows:
             return np.full(len(ids), -1, np.intp)
         known = self.records["id"][self._order]

@@ -27,6 +27,8 @@ def batches(session: Session, count: int, most: int) -> Iterator[tuple[slice, in
     Yields:
         The rows of a run, and its batch size; rows beyond these are padding.
     """
+    if not count:
+        return
     start = 0
     for size in _rungs(count, most) if session.prefers_few_shapes else _whole(count, most):
         stop = min(start + size, count)

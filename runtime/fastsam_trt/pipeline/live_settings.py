@@ -31,6 +31,7 @@ class Setting(Generic[Value, NewValue]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
+        self.__doc__ = getattr(LiveSettings, name).__doc__
 
     @overload
     def __get__(self, pipeline: None, owner: type) -> Self: ...
@@ -79,7 +80,7 @@ class LiveSettings:
         self._changing = threading.RLock()
         self._models, self._options = models, options
         self.max_selected = max_selected
-        self._budget_ms = _check_budget(budget_ms)
+        self._budget_ms = check_budget(budget_ms)
         self._streams: tuple[SelectionStage, ...] = ()
         self.stage = self._new_stage(prompt_set, tracked=track)
 
@@ -111,7 +112,7 @@ class LiveSettings:
     @budget_ms.setter
     def budget_ms(self, budget_ms: float | None) -> None:
         with self._changing:
-            self._budget_ms = _check_budget(budget_ms)
+            self._budget_ms = check_budget(budget_ms)
             for stage in (self.stage, *self._streams):
                 stage.set_budget(budget_ms)
 
@@ -215,7 +216,12 @@ class LiveSettings:
         return SelectionStage(self._models, self._options, prompt_set, tracked=tracked, budget_ms=self._budget_ms)
 
 
-def _check_budget(budget_ms: float | None) -> float | None:
+def check_budget(budget_ms: float | None) -> float | None:
+    """Check the age that a frame may have when its result is out, ms.
+
+    Raises:
+        OptionError: It is not a positive, finite number.
+    """
     if budget_ms is not None and not 0 < budget_ms < math.inf:
         raise OptionError("budget_ms", "a number of ms above 0", budget_ms)
     return budget_ms

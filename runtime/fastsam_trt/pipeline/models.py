@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,15 @@ class Models:
         image = self.uploads.register(as_bgr(frame))
         segments = self.segmenter.segment(image, thresholds, rectangle)
         return SegmentedFrame(image, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close the models if the block fails."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the models, except a CLIP model that the caller opened."""

@@ -17,7 +17,7 @@ from fastsam_trt.clip.model import Clip
 from fastsam_trt.default_models import DEFAULT_MODEL
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.pipeline.call_options import CallOptions, Classes, check_max_selected
-from fastsam_trt.pipeline.live_settings import LiveSettings, Setting
+from fastsam_trt.pipeline.live_settings import LiveSettings, Setting, check_budget
 from fastsam_trt.pipeline.models import Models, RunOptions, SegmentOptions
 from fastsam_trt.pipeline.selection_stage import SelectionStage, StreamSteps
 from fastsam_trt.prompts.prompt_set import PromptSet
@@ -132,20 +132,18 @@ class Pipeline(Closable):
             FastsamError: A model, backend, prompt or option is missing or invalid; see `fastsam_trt.errors`.
         """
         check_max_selected(max_selected)
+        check_budget(budget_ms)
         options = TextOptions(selector, check_prompts(negatives), tuple(templates), threshold, crop)
         prompt_set = PromptSet().with_changes(
             prompts=prompts, excluded=excluded, boxes=boxes, points=points, point_labels=point_labels
         )
-        self._models = Models.open(
-            model,
-            clip,
-            SegmentOptions(conf, iou, max_segments, classes, components, agnostic_nms, imgsz, names),
-            RunOptions(backend, device, precision, threads, frames_on_device),
-        )
-        self.segmenter = self._models.segmenter
+        segment_options = SegmentOptions(conf, iou, max_segments, classes, components, agnostic_nms, imgsz, names)
+        run_options = RunOptions(backend, device, precision, threads, frames_on_device)
+        models = Models.open(model, clip, segment_options, run_options)
+        self._models, self.segmenter = models, models.segmenter
         self._under_way = CallsUnderWay("the pipeline", "make another")
-        self._options = options
-        self._settings = LiveSettings(self._models, options, prompt_set, max_selected, track=track, budget_ms=budget_ms)
+        with models.closed_on_error():
+            self._settings = LiveSettings(models, options, prompt_set, max_selected, track=track, budget_ms=budget_ms)
 
     @property
     def clip(self) -> Clip | None:
@@ -210,8 +208,8 @@ class Pipeline(Closable):
             stage = self._settings.stage
             selectors = stage.selectors
             if call.needs_selectors:
-                options = call.text_options(self._options)
-                selectors = stage.build(call.prompt_set(selectors.prompt_set), thresholds.classes, options)
+                prompt_set, options = call.prompt_set(selectors.prompt_set), call.text_options(stage.options)
+                selectors = stage.build(prompt_set, thresholds.classes, options)
             rectangle = rectangle or self._settings.rectangle
             segmented = self._models.segment(frame, thresholds, rectangle, captured_s, media_s)
             return stage.select(segmented, selectors, most)

@@ -32,6 +32,7 @@ class SelectionStage:
 
     Attributes:
         selectors: The selectors of the current prompts.
+        options: How text prompts are matched.
         tracked: Whether the frames are one stream.
         stream: Identifies the frames of this stage: the track ids mean nothing in another.
         reserve_ms: Part of the budget that later stages need. May be set between frames.
@@ -61,7 +62,7 @@ class SelectionStage:
         self.tracked = tracked
         self.stream = object()
         self.reserve_ms = 0.0
-        self._models, self._options = models, options
+        self._models, self.options = models, options
         self._tracker = Tracker() if tracked else None
         self._turn: AbstractContextManager[object] = threading.Lock() if tracked else nullcontext()
         self._opening = threading.Lock()
@@ -83,7 +84,7 @@ class SelectionStage:
             FastsamError: The prompts contradict each other, or need a CLIP model that can't be opened.
         """
         class_names = self._models.segmenter.class_names
-        return build_selectors(prompt_set, options or self._options, class_names, self._clip_for, classes)
+        return build_selectors(prompt_set, options or self.options, class_names, self._clip_for, classes)
 
     def select(self, segmented: SegmentedFrame, selectors: PromptSelectors, most: int | None) -> Result:
         """Track the segments of a frame and select from them.
@@ -152,7 +153,7 @@ class SelectionStage:
         with self._opening:
             if self._embedder is None:
                 new_embedder = TrackEmbedder if self.tracked else CropEmbedder
-                embedder = new_embedder(clip, masked=self._options.crop == "masked", uploads=self._models.uploads)
+                embedder = new_embedder(clip, masked=self.options.crop == "masked", uploads=self._models.uploads)
                 if self._budget_ms is not None:
                     embedder.warm(_WARM_SHAPE)  # before the first frame, so that the time per crop is known
                 self._embedder = embedder

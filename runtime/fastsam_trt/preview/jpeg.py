@@ -33,7 +33,7 @@ class OverlayImage:
 
 
 def encode_overlay(result: Result) -> OverlayImage:
-    """Draw a result and encode it. If two threads use the result, its masks must be decoded already."""
+    """Draw a result and encode it."""
     height, width = result.frame.shape[:2]
     scale = LONGEST_PX / max(height, width)
     size = None if scale >= 1 else (max(round(height * scale), 1), max(round(width * scale), 1))

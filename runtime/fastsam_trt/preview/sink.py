@@ -11,8 +11,8 @@ from fastsam_trt.sources import Frame
 class PreviewSink(Sink):
     """Shows the newest result to the clients of the preview, and never waits for them; without clients it does nothing.
 
-    It only decodes the masks, at most 15 times per second: two threads must not decode one result, and another sink has
-    often decoded it already. Drawing and encoding happen on the preview's thread.
+    It only decodes the masks, at most 15 times per second, so that this counts in the result's `speed`; another sink
+    has often decoded them already. Drawing and encoding happen on the preview's thread.
     """
 
     def __init__(self, server: PreviewServer) -> None:

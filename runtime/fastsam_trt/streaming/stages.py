@@ -180,8 +180,8 @@ class SelectStage(Stage):
     """Selects from segmented frames.
 
     Attributes:
-        reserve_ms: A value for the pipeline's `reserve_ms`, set before the next selection; None: no change. Setting it
-            can wait for a change of prompts, so the thread that takes results does not do it itself.
+        reserve_ms: A value for the pipeline's `reserve_ms`, set before the next selection; None: no change. A
+            pipeline's setter may block, so the thread that takes results does not call it.
     """
 
     label = "select"

@@ -115,7 +115,7 @@ def test_a_run_does_not_wait_for_a_change_of_prompts(
     pytest.importorskip("aiohttp")
     slow = f"""{STUCK}
 from fastsam_trt.pipeline.selection_stage import SelectionStage
-after(SelectionStage, "build", 2, {str(marker)!r})
+after(SelectionStage, "build", 1, {str(marker)!r})
 """
     shown = [scene(("red", 1, 1), ("green", 5, 5))] * 75
     source = write_video(tmp_path / "clip.avi", shown) if ending == "over" else video

@@ -41,6 +41,11 @@ def test_sessions_of_any_shape_get_no_padding() -> None:
     assert not list(batches(TAKES_ANY, 0, 10))
 
 
+def test_no_rows_make_no_run_whatever_the_largest_batch() -> None:
+    assert not list(batches(KEEPS, 0, 0))
+    assert not list(batches(TAKES_ANY, 0, 0))
+
+
 def test_rows_are_padded() -> None:
     rows = np.arange(6).reshape(3, 2)
     np.testing.assert_array_equal(filled(rows, 4), [[0, 1], [2, 3], [4, 5], [4, 5]])

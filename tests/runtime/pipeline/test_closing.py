@@ -17,6 +17,8 @@ from fastsam_engine.errors import ClosedError
 from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
 from fastsam_trt.clip.model import Clip
+from fastsam_trt.errors import ClipNotFoundError, OptionError
+from fastsam_trt.segmentation.segmenter import Segmenter
 from support.colour_models import scene
 
 SHAPES = (("red", 1, 1), ("green", 1, 5), ("blue", 5, 1), ("red", 5, 5))
@@ -43,6 +45,24 @@ def test_a_closed_pipeline_refuses_calls_and_its_results_stay_valid() -> None:
         with pytest.raises(ClosedError, match=r"expected .* to be open, found it closed"):
             call()
     pipe.close()  # closing twice does no harm
+
+
+def test_a_pipeline_that_fails_to_open_closes_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Segmenter] = []
+    real = Segmenter.__init__
+
+    def note(self: Segmenter, *args: Any, **options: Any) -> None:
+        real(self, *args, **options)
+        opened.append(self)
+
+    monkeypatch.setattr(Segmenter, "__init__", note)
+    with pytest.raises(ClipNotFoundError):
+        Pipeline("colours", clip="nowhere", prompts=["an elephant"])
+    with pytest.raises(ClosedError):
+        opened[0].segment(scene(*SHAPES))
+    with pytest.raises(OptionError, match="budget_ms"):
+        Pipeline("colours", budget_ms=-1)
+    assert len(opened) == 1  # what is wrong without a model is refused before one is opened
 
 
 def test_a_clip_that_was_passed_in_stays_open() -> None:
