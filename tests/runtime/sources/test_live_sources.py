@@ -35,8 +35,9 @@ from fastsam_trt.sources.live import live_source as live_module
 from fastsam_trt.sources.live.diagnosis import find_device, why_absent
 from fastsam_trt.sources.names import hide_password
 from fastsam_trt.sources.video.reader_events import Ended
-from support.live_senders import free_port, images, numbered, open_captures, shown, until
+from support.live_senders import free_port, images, numbered, open_captures, shown
 from support.scripted_capture import Script
+from support.waiting import signal_after, until
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +173,7 @@ def test_a_stall_is_noticed_even_if_opencv_blocks(follow: Callable[..., Script])
     with open_source("cam3", reconnect_s=0, stall_s=0.2) as source:
         began = time.perf_counter()
         assert len(list(source)) == 2
-        assert time.perf_counter() - began >= 0.2
+        assert 0.2 <= time.perf_counter() - began < 60.2
         assert (source.health.losses, source.health.stalls) == (1, 1)
         hangs.set()
 
@@ -206,17 +207,15 @@ def test_stop_from_the_consumer_between_frames(follow: Callable[..., Script]) ->
     assert frame.index == 3
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that send signals here")
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 here")
 def test_stop_from_a_signal_handler(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
     follow([*images(0, 1), hangs])
     with open_source(ADDRESS, stall_s=60) as source:
-        before = signal.signal(signal.SIGALRM, lambda *_: source.stop())
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            assert len(list(source)) == 1
+            with signal_after(0.2, source.stop):
+                assert len(list(source)) == 1
         finally:
-            signal.signal(signal.SIGALRM, before)
             hangs.set()
 
 
