@@ -16,13 +16,14 @@ from fastsam_trt.sources import Frame
 
 class SelectorNode:
     def __init__(self, pipe: Pipeline, publish: Callable[[Result], None]) -> None:
-        self._pipe, self._publish = pipe, publish
-        self._newest: Queue[Frame | None] = Queue(maxsize=1)
+        self._pipe, self._publish, self.images = pipe, publish, 0
+        self._newest: Queue[Frame | None] = Queue()  # at most one image, and None at the end
 
     def on_image(self, frame: Frame) -> None:  # the callback of the subscription: it returns at once
         with suppress(Empty):
             self._newest.get_nowait()  # drop the image that the worker has not taken
         self._newest.put(frame)
+        self.images += 1
 
     def spin(self) -> None:
         while (frame := self._newest.get()) is not None:
@@ -38,11 +39,14 @@ def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-se
         node = SelectorNode(pipe, published.append)
         worker = Thread(target=node.spin)
         worker.start()
-        for frame in frames:
-            node.on_image(frame)
-        node.end()
-        worker.join()
-    print(f"{frame.index + 1} images, {len(published)} results, the last with {len(published[-1])} segments")
+        try:
+            for frame in frames:
+                node.on_image(frame)
+        finally:
+            node.end()
+            worker.join()
+    last = len(published[-1]) if published else 0
+    print(f"{node.images} images, {len(published)} results, the last with {last} segments")
 
 
 if __name__ == "__main__":
