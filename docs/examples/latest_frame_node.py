@@ -34,19 +34,16 @@ class SelectorNode:
 
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
-    published: list[Result] = []
+    results: list[Result] = []
     with Pipeline(model, prompts=[prompt], track=True) as pipe, open_source(source) as frames:
-        node = SelectorNode(pipe, published.append)
-        worker = Thread(target=node.spin)
+        node = SelectorNode(pipe, results.append)
+        worker = Thread(target=node.spin, daemon=True)  # an error of the source ends the script
         worker.start()
-        try:
-            for frame in frames:
-                node.on_image(frame)
-        finally:
-            node.end()
-            worker.join()
-    last = len(published[-1]) if published else 0
-    print(f"{node.images} images, {len(published)} results, the last with {last} segments")
+        for frame in frames:
+            node.on_image(frame)
+        node.end()
+        worker.join()
+    print(f"{node.images} images, {len(results)} results, the last with {len(results[-1]) if results else 0} segments")
 
 
 if __name__ == "__main__":
