@@ -13,7 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LISTS = {name: ROOT / wing / name / "moved_modules.txt" for name, wing in (
     ("fastsam_engine", "engine"), ("fastsam_export", "export"), ("fastsam_trt", "runtime"))}  # fmt: skip
-MOVED = [line.split() for path in LISTS.values() for line in path.read_text().splitlines()]
+LINES = [line.split() for path in LISTS.values() for line in path.read_text().splitlines()]
+
+
+MOVED = [(old, new) for old, new, *_ in LINES]
+RENAMED = [(old, *name.split("=")) for old, _, *names in LINES for name in names]
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED, ids=[old for old, _ in MOVED])
@@ -29,6 +33,32 @@ def test_an_old_path_leads_to_the_new_module_and_says_so(old: str, new: str) -> 
     assert f"{old} has moved to {new}" in [str(each.message).partition(";")[0] for each in caught]
 
 
+@pytest.mark.parametrize(("old", "name", "new"), RENAMED, ids=[f"{old}.{name}" for old, name, _ in RENAMED])
+def test_a_renamed_name_of_an_old_path_is_kept_and_the_new_one_named(old: str, name: str, new: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        value = getattr(importlib.import_module(old), name)
+    path, _, new_name = (new if "." in new else f"{dict(MOVED)[old]}.{new}").rpartition(".")
+    assert value is getattr(importlib.import_module(path), new_name)
+    assert f"{old}.{name} has moved to {path}.{new_name}" in str(caught[-1].message)
+
+
+@pytest.mark.parametrize(
+    ("package", "old", "new"),
+    [
+        ("fastsam_trt.selectors", "EveryCrop", "CropEmbedder"),
+        ("fastsam_trt.selectors", "Embedded", "Embeddings"),
+        ("fastsam_trt.sinks", "PictureSink", "PanelSink"),
+        ("fastsam_trt.sinks", "PICTURE_SUFFIXES", "SAVED_IMAGE_SUFFIXES"),
+    ],
+)
+def test_a_renamed_name_of_a_package_is_kept(package: str, old: str, new: str) -> None:
+    module = importlib.import_module(package)
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {package}.{new}") as caught:
+        assert getattr(module, old) is getattr(module, new)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize(
     ("statement", "new"),
     [
@@ -36,6 +66,12 @@ def test_an_old_path_leads_to_the_new_module_and_says_so(old: str, new: str) -> 
         ("from fastsam_trt.drawing import draw", "fastsam_trt.drawing.overlay.draw"),
         ("from fastsam_trt.flow import Flow", "fastsam_trt.streaming"),
         ("from fastsam_trt.flow import FlowFigures", "fastsam_trt.streaming"),
+        ("from fastsam_trt.pipeline import DEFAULT_CLIP", "fastsam_trt.default_models.DEFAULT_CLIP"),
+        (
+            "from fastsam_engine.backends.openvino import OpenVinoSession",
+            "fastsam_engine.backends.openvino.backend.OpenVinoSession",
+        ),
+        ("from fastsam_engine.made_once import MadeOnce", "fastsam_engine.concurrency.lazy_cache"),
         ("from fastsam_trt.coco import as_records", "fastsam_trt.results.coco"),
         ("import fastsam_trt.flow.flow", "fastsam_trt.streaming.flow"),
         ("from fastsam_trt.sinks.video import VideoSink", "fastsam_trt.sinks.video.video_sink.VideoSink"),

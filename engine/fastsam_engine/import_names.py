@@ -1,7 +1,8 @@
 """Load public names on first use, import whole packages, and keep old paths and names working with a warning.
 
-A package lists its moved modules in `moved_modules.txt`: one old and one new path per line. The list is read when an
-import of that package fails, so it costs nothing otherwise.
+A package lists its moved modules in `moved_modules.txt`, one per line: the old path, the new path, and names that have
+changed as `Old=New` (in the new module) or `Old=package.module.New`. The list is read when an import of that package
+fails, so that it costs nothing else.
 """
 
 from __future__ import annotations
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
 _LIST = "moved_modules.txt"
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+def lazy_names(
+    package: str, modules: Mapping[str, str], moved: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
     """A module's `__getattr__` that imports public names when they are first used.
 
     Args:
         package: `__name__` of the package.
         modules: For each name the module that defines it.
+        moved: The same for names that the package defined while it was a module; using one warns.
     """
+    old = moved or {}
 
     def get(name: str) -> Any:
+        if name in old:
+            _warn(f"{package}.{name}", f"{old[name]}.{name}", stacklevel=2)
+            return getattr(importlib.import_module(old[name]), name)
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(modules[name]), name)
@@ -47,14 +55,7 @@ def moved_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any
         package: `__name__` of the package.
         modules: For each name the module that defines it now.
     """
-
-    def get(name: str) -> Any:
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        _warn(f"{package}.{name}", f"{modules[name]}.{name}", stacklevel=2)
-        return getattr(importlib.import_module(modules[name]), name)
-
-    return get
+    return lazy_names(package, {}, modules)
 
 
 def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
@@ -107,24 +108,26 @@ class _MovedModules:
         self._path = path
 
     @cached_property
-    def _new_paths(self) -> dict[str, str]:
-        return dict(line.split() for line in self._path.read_text().splitlines())
+    def _modules(self) -> dict[str, _MovedModule]:
+        lines = (line.split() for line in self._path.read_text().splitlines())
+        return {old: _MovedModule(new, dict(name.split("=") for name in names)) for old, new, *names in lines}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a moved module; None for any other."""
-        if not fullname.startswith(f"{self.package}.") or fullname not in self._new_paths:
+        if not fullname.startswith(f"{self.package}.") or fullname not in self._modules:
             return None
-        held = any(each.startswith(f"{fullname}.") for each in self._new_paths)
-        return ModuleSpec(fullname, cast("Loader", _MovedModule(self._new_paths[fullname])), is_package=held)
+        held = any(each.startswith(f"{fullname}.") for each in self._modules)
+        return ModuleSpec(fullname, cast("Loader", self._modules[fullname]), is_package=held)
 
 
 class _MovedModule:
     """Fills a module of an old path with the names of the module that has replaced it."""
 
-    def __init__(self, new_path: str) -> None:
+    def __init__(self, new_path: str, renamed: Mapping[str, str]) -> None:
         self._new_path = new_path
+        self._renamed = renamed
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave it to Python to make the module."""
@@ -135,9 +138,23 @@ class _MovedModule:
         new = importlib.import_module(self._new_path)
         public = getattr(new, "__all__", [name for name in vars(new) if not name.startswith("__")])
         names = {name: getattr(new, name) for name in public}
-        if "__getattr__" in vars(new):  # it loads names on first use, or keeps renamed ones
-            names["__getattr__"] = vars(new)["__getattr__"]
-        module.__dict__.update(names, __doc__=new.__doc__)
+        module.__dict__.update(names, __doc__=new.__doc__, __getattr__=self._getattr_of(module.__name__, new))
+
+    def _getattr_of(self, old_path: str, new: ModuleType) -> Callable[[str], Any]:
+        """The old module's `__getattr__`: renamed names, with a warning, and what the new module has on demand."""
+        on_demand = vars(new).get("__getattr__")
+        if on_demand is not None and not self._renamed:
+            return cast("Callable[[str], Any]", on_demand)  # itself, so that its warnings name the caller's line
+
+        def get(name: str) -> Any:
+            if name in self._renamed:
+                target = self._renamed[name]
+                path, _, new_name = (target if "." in target else f"{self._new_path}.{target}").rpartition(".")
+                _warn(f"{old_path}.{name}", f"{path}.{new_name}", stacklevel=2)
+                return getattr(importlib.import_module(path), new_name)
+            raise AttributeError(f"module {old_path!r} has no attribute {name!r}")
+
+        return get
 
 
 def _warn(old: str, new: str, stacklevel: int) -> None:

@@ -1,5 +1,6 @@
 """Select segments by text, box or point, before masks are decoded."""
 
+from fastsam_engine.import_names import renamed_names
 from fastsam_trt.clip.embedder import CropEmbedder, Embedder, Embeddings
 from fastsam_trt.selectors.boxes import BoxSelector
 from fastsam_trt.selectors.combined import CombinedSelector, EverythingSelector
@@ -21,3 +22,5 @@ __all__ = [
     "TextSelector",
     "match_scores",
 ]
+
+__getattr__ = renamed_names(__name__, {"EveryCrop": "CropEmbedder", "Embedded": "Embeddings"})

@@ -1,5 +1,6 @@
 """Sinks: write results to files, or show them."""
 
+from fastsam_engine.import_names import renamed_names
 from fastsam_engine.store.atomic_files import check_writable, write_atomically
 from fastsam_trt.sinks.coco_dataset import CocoDatasetSink
 from fastsam_trt.sinks.coco_results import CocoSink
@@ -28,3 +29,5 @@ __all__ = [
     "check_writable",
     "write_atomically",
 ]
+
+__getattr__ = renamed_names(__name__, {"PictureSink": "PanelSink", "PICTURE_SUFFIXES": "SAVED_IMAGE_SUFFIXES"})
