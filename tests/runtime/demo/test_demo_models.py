@@ -19,7 +19,9 @@ from fastsam_trt.demo import draw_scene
 
 PACKAGED = bundled_models.FOLDER
 SCENES = 24
-FEWER_SCENES = 16  # for OpenVINO, to save time: 10 objects of held-out pairs; the 6 of 12 scenes allow no further miss
+# For OpenVINO, to save time. A missed object of a held-out pair moves the F1 of the 10 in them by 0.06, of the 6 in
+# twelve scenes by 0.1.
+FEWER_SCENES = 16
 # Fewer scenes than the benchmark's 200, so a little slack: two percent of the metrics' own spread.
 SLACK = 0.03
 

@@ -123,12 +123,15 @@ def test_a_stream_that_does_not_come_back_is_an_error(follow: Callable[..., Scri
             for frame in source:
                 seen.append(frame)
         assert (source.health.losses, source.health.reconnections) == (1, 0)
-    assert time.perf_counter() - began >= 0.3
+    assert 0.3 <= time.perf_counter() - began < 60.3
     assert len(seen) == 4
     assert caught.value.exit_code == 1
 
 
-def test_a_hanging_attempt_ends_at_the_reconnection_limit(follow: Callable[..., Script]) -> None:
+def test_a_hanging_attempt_ends_at_the_reconnection_limit(
+    follow: Callable[..., Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_OPEN_S", 10_000)
     hangs = threading.Event()
     script = follow(images(0, 1))
     script.openings.append(hangs)  # type: ignore[arg-type]
@@ -392,7 +395,8 @@ def test_an_absent_camera_is_an_error_at_once() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "http", "rtsp", "rtmp"])
-def test_a_refused_address_is_an_error_at_once(scheme: str) -> None:
+def test_a_refused_address_is_an_error_at_once(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "_OPEN_S", 10_000)
     port = free_port()
     with pytest.raises(SourceNotFoundError, match=f"found a connection refused by 127.0.0.1:{port}"):
         open_source(f"{scheme}://127.0.0.1:{port}/x")
