@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib.util
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -54,7 +56,8 @@ def _hang_guard() -> Iterator[None]:
 
 
 def _hangs(*_: object) -> None:
-    faulthandler.dump_traceback()
+    with contextlib.suppress(Exception):  # sys.stderr may be captured, without a file descriptor
+        faulthandler.dump_traceback(file=sys.__stderr__ or 2)
     pytest.fail(f"no end after {HANG_S} s")
 
 

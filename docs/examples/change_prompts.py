@@ -4,7 +4,7 @@ python change_prompts.py [SOURCE] [FIRST] [SECOND] [MODEL]
 """
 
 import sys
-import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from fastsam_trt import Pipeline
 from fastsam_trt.cli import one_line_errors
@@ -13,16 +13,16 @@ from fastsam_trt.cli import one_line_errors
 def main(
     source: str = "demo", first: str = "red circle", second: str = "green square", model: str = "demo-seg"
 ) -> None:
-    with Pipeline(model, prompts=[first]) as pipe:
-
-        def change() -> None:
-            pipe.prompts = [second]  # frames answer the old prompts until the new ones are ready
-
+    with Pipeline(model, prompts=[first]) as pipe, ThreadPoolExecutor(1) as pool:
+        change: Future[None] | None = None
         frames = dict.fromkeys((first, second), 0)
         for index, result in enumerate(pipe.stream(source, policy="every")):
             if index == 2:
-                threading.Thread(target=change).start()
+                # frames answer the old prompts until the new ones are ready
+                change = pool.submit(setattr, pipe, "prompts", [second])
             frames[result.prompts[0]] += 1
+        if change:
+            change.result()
     print(", ".join(f"{count} frames with {prompt!r}" for prompt, count in frames.items()))
 
 

@@ -26,7 +26,7 @@ def main(port: str = "8080", model: str = "demo-seg") -> None:
     pipe = Pipeline(model)
 
     def select(body: bytes, prompts: list[str]) -> list[dict[str, Any]]:
-        image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) if body else None
         if image is None:
             raise web.HTTPUnsupportedMediaType(text="expected an image that OpenCV reads")
         result = pipe(image, prompts=prompts)
@@ -36,7 +36,8 @@ def main(port: str = "8080", model: str = "demo-seg") -> None:
         try:  # on a thread: other requests are answered meanwhile
             found = await asyncio.to_thread(select, await request.read(), request.query.getall("prompt", []))
         except FastsamError as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
+            kind = web.HTTPBadRequest if error.exit_code == 2 else web.HTTPInternalServerError
+            raise kind(text=str(error)) from error
         return web.json_response(found)
 
     app = web.Application(client_max_size=20 << 20)

@@ -16,13 +16,14 @@ from fastsam_trt.sources import Frame
 
 class SelectorNode:
     def __init__(self, pipe: Pipeline, publish: Callable[[Result], None]) -> None:
-        self._pipe, self._publish = pipe, publish
-        self._newest: Queue[Frame | None] = Queue(maxsize=1)
+        self._pipe, self._publish, self.images = pipe, publish, 0
+        self._newest: Queue[Frame | None] = Queue()  # at most one image, and None at the end
 
     def on_image(self, frame: Frame) -> None:  # the callback of the subscription: it returns at once
         with suppress(Empty):
             self._newest.get_nowait()  # drop the image that the worker has not taken
         self._newest.put(frame)
+        self.images += 1
 
     def spin(self) -> None:
         while (frame := self._newest.get()) is not None:
@@ -33,16 +34,16 @@ class SelectorNode:
 
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
-    published: list[Result] = []
+    results: list[Result] = []
     with Pipeline(model, prompts=[prompt], track=True) as pipe, open_source(source) as frames:
-        node = SelectorNode(pipe, published.append)
-        worker = Thread(target=node.spin)
+        node = SelectorNode(pipe, results.append)
+        worker = Thread(target=node.spin, daemon=True)  # an error of the source ends the script
         worker.start()
         for frame in frames:
             node.on_image(frame)
         node.end()
         worker.join()
-    print(f"{frame.index + 1} images, {len(published)} results, the last with {len(published[-1])} segments")
+    print(f"{node.images} images, {len(results)} results, the last with {len(results[-1]) if results else 0} segments")
 
 
 if __name__ == "__main__":

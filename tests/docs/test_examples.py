@@ -8,7 +8,6 @@ import os
 import re
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from fastsam_trt.sources import Frame
 from fastsam_trt.sources.demo_video import DemoVideo
+from support.live_senders import free_port
 from support.typed import full_match, picture
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -251,6 +252,14 @@ def test_change_prompts(run: Run) -> None:
     assert first >= 3
 
 
+def test_change_prompts_to_none_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run("change_prompts", "demo", "red circle", "")
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("change_prompts.py: error: ")
+
+
 def test_prompts_per_call(run: Run) -> None:
     assert run("prompts_per_call").splitlines() == [
         "red circle: 1 segments",
@@ -266,6 +275,19 @@ def test_latest_frame_node(run: Run) -> None:
     assert received == FRAMES
     assert 1 <= published <= FRAMES
     assert segments == 1
+
+
+def test_latest_frame_node_ends_though_its_worker_died() -> None:
+    node = runpy.run_path(str(EXAMPLES / "latest_frame_node.py"))["SelectorNode"](None, None)
+    for index in range(2):
+        node.on_image(Frame(np.zeros((2, 2, 3), np.uint8), index, "made"))
+    node.end()  # nothing takes images
+    assert node.images == 2
+
+
+def test_latest_frame_node_without_an_image(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DemoVideo, "__iter__", lambda _: iter(()))
+    assert run("latest_frame_node") == "0 images, 0 results, the last with 0 segments\n"
 
 
 def test_numpy_and_pillow(run: Run) -> None:
@@ -313,12 +335,6 @@ def test_build_tensorrt_rtx(run: Run, capsys: pytest.CaptureFixture[str]) -> Non
     assert Path("engine.plan").stat().st_size > 1e6
 
 
-def _free_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return str(taken.getsockname()[1])
-
-
 def _start(name: str, *arguments: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
@@ -343,7 +359,7 @@ def _fetch(url: str, body: bytes | None = None) -> str:
 def test_http_server(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
     photo = cv2.imencode(".png", DemoVideo().scene(0).frame)[1].tobytes()
-    port = _free_port()
+    port = str(free_port())
     with _start("http_server", port, folder=tmp_path) as server:
         try:
             url = f"http://127.0.0.1:{port}/select"
@@ -351,6 +367,8 @@ def test_http_server(tmp_path: Path) -> None:
             assert len(json.loads(_fetch(url, photo))) == 9
             with pytest.raises(urllib.error.HTTPError) as no_picture:
                 _fetch(url, b"no picture")
+            with pytest.raises(urllib.error.HTTPError) as empty:
+                _fetch(url, b"")
             with pytest.raises(urllib.error.HTTPError) as no_prompt:
                 _fetch(f"{url}?prompt=", photo)
         finally:
@@ -358,7 +376,7 @@ def test_http_server(tmp_path: Path) -> None:
             server.communicate(timeout=120)
     x0, y0, x1, y1 = segment["box"]
     assert 0.6 * (x1 - x0) * (y1 - y0) < coco.area(segment["mask"]) < (x1 - x0) * (y1 - y0)
-    assert (no_picture.value.code, no_prompt.value.code) == (415, 400)
+    assert [error.value.code for error in (no_picture, empty, no_prompt)] == [415, 415, 400]
     assert "prompt" in no_prompt.value.read().decode()
 
 
@@ -374,7 +392,7 @@ def test_http_server_without_aiohttp_says_how_to_get_it(
 
 def test_preview_in_browser(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
-    port = _free_port()
+    port = str(free_port())
     with _start("preview_in_browser", "demo", "red circle", port, folder=tmp_path) as server:
         try:
             assert server.stdout is not None

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from fastsam_engine.errors import BackendUnavailableError, ClosedError, ForkedEr
 from fastsam_engine.session import OpenOptions
 from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
+from support.waiting import until
 
 _THREADS, _RUNS = 8, 25
 _KINDS = ("onnxruntime", "openvino fp32", "openvino bf16", "bound")
@@ -136,13 +136,6 @@ def _held(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> Iterator
         go.set()
 
 
-def _until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 @pytest.mark.parametrize("kind", ["openvino fp32", "bound"])
 def test_a_shape_is_compiled_once_and_others_run_meanwhile(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     session = _open(kind, "colours")
@@ -152,7 +145,7 @@ def test_a_shape_is_compiled_once_and_others_run_meanwhile(kind: str, monkeypatc
     owner, method = (session, "_compile") if kind == "openvino fp32" else (session, "_open")
     with _held(monkeypatch, owner, method) as (go, begun), ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(session.run, {name: new}) for _ in range(3)]
-        _until(lambda: bool(begun))
+        assert until(lambda: bool(begun))
         assert pool.submit(session.run, {name: ready}).result(60)
         assert not any(each.done() for each in waiting)
         go.set()
@@ -231,9 +224,9 @@ def test_close_waits_for_runs_and_releases_once() -> None:
     session.met = threading.Barrier(2)
     with ThreadPoolExecutor(4) as pool:
         running = pool.submit(session.run, _ONE)
-        _until(lambda: session.met.n_waiting == 1)
+        assert until(lambda: session.met.n_waiting == 1)
         closing = [pool.submit(session.close) for _ in range(2)]
-        _until(lambda: _is_closed(session))
+        assert until(lambda: _is_closed(session))
         assert not session.released
         assert not any(each.done() for each in closing)
         session.met.wait(60)

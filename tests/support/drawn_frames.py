@@ -9,9 +9,7 @@ import numpy as np
 
 from fastsam_trt.clip.embedder import Embeddings, LatencyBudget
 from fastsam_trt.clip.track_embedder import TrackEmbedder
-from fastsam_trt.frames.uploads import FrameUploads
-from fastsam_trt.segmentation.segments import Segments
-from support.made_results import CropMasks
+from support.made_tracks import CountingClip, embed, segments_of
 from support.typed import present
 
 HEIGHT, WIDTH = 240, 320
@@ -21,32 +19,13 @@ BOXES = np.array([[20, 30, 80, 90], [120, 40, 200, 140], [220, 120, 300, 220]], 
 COLOURS = (40, 40, 200), (60, 160, 60), (150, 150, 150)  # BGR
 
 
-class MeanColourClip:
+class MeanColourClip(CountingClip):
     """A CLIP that counts its crops; a vector is the mean colour of its box."""
 
-    def __init__(self, crop_s: float = 0.0) -> None:
-        self.seen: list[int] = []  # left edges of the boxes, px
-        self.now_s = 0.0
-        self.crop_s = crop_s
-
-    def clock(self) -> float:
-        return self.now_s
-
-    def embed_boxes(self, frame: np.ndarray, boxes: np.ndarray, uploads: FrameUploads | None = None) -> np.ndarray:
-        self.seen += boxes[:, 0].astype(int).tolist()
-        self.now_s += self.crop_s * len(boxes)
+    def _vectors(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         means = [frame[int(y0) : int(y1), int(x0) : int(x1)].mean(axis=(0, 1)) for x0, y0, x1, y1 in boxes]
         vectors = np.array(means, np.float32).reshape(len(boxes), 3) + 1
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    def embed_masked(self, frame: np.ndarray, segments: Segments) -> np.ndarray:
-        return self.embed_boxes(frame, segments.boxes)
-
-
-def segments_at(boxes: np.ndarray, ids: object = None) -> Segments:
-    n = len(boxes)
-    ids = np.arange(n, dtype=np.int32) if ids is None else np.asarray(ids, np.int32)
-    return Segments(boxes.astype(np.float32), np.full(n, 0.5, np.float32), np.zeros(n, np.int32), CropMasks([]), ids)
 
 
 def background(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -78,12 +57,8 @@ def hue_turned(frame: np.ndarray, by: int = 100) -> np.ndarray:
 def embed_frame(
     embedder: TrackEmbedder, frame: np.ndarray, boxes: np.ndarray = BOXES, budget: LatencyBudget | None = None
 ) -> Embeddings:
-    """Embed all segments of a frame."""
-    segments = segments_at(boxes)
-    embedder.begin(segments, budget)
-    embedded = embedder.embed(frame, segments)
-    embedder.record_margins(segments, np.where(embedded.known, 0.5, np.nan).astype(np.float32))
-    return embedded
+    """Embed tracks at boxes of a frame."""
+    return embed(embedder, segments_of(*boxes, ids=range(len(boxes))), budget, frame=frame)
 
 
 def tracked_for_a_while(clip: MeanColourClip, frame: np.ndarray, frames: int = 60, **options: Any) -> TrackEmbedder:

@@ -38,15 +38,6 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def until(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
-    end = time.perf_counter() + seconds
-    while not holds():
-        if time.perf_counter() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def images(first: int, last: int) -> list[np.ndarray]:
     return [numbered(i) for i in range(first, last)]
 

@@ -33,7 +33,10 @@ def random_boxes(generator: np.random.Generator, n: int) -> np.ndarray:
 
 
 class CountingClip:
-    """A CLIP that counts its crops and takes a fixed time for each; its vectors encode the frame and the box."""
+    """A CLIP that counts its crops and takes a fixed time for each; its vectors encode the frame and the box.
+
+    The vector of a masked crop is the negative of the plain one.
+    """
 
     def __init__(self, crop_s: float = 0.0) -> None:
         self.now_s = 0.0
@@ -49,11 +52,14 @@ class CountingClip:
         self.batches.append(len(boxes))
         self.seen += boxes[:, 0].tolist()
         self.now_s += self.crop_s * len(boxes)
-        angles = boxes[:, 0] / 700 + self.frames / 1000
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+        return self._vectors(frame, boxes)
 
     def embed_masked(self, frame, segments) -> np.ndarray:
         return -self.embed_boxes(frame, segments.boxes)
+
+    def _vectors(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        angles = boxes[:, 0] / 700 + self.frames / 1000
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
 def row(n: int, *, first: int = 0, side: float = 20, **more) -> Segments:
@@ -63,11 +69,15 @@ def row(n: int, *, first: int = 0, side: float = 20, **more) -> Segments:
 
 
 def embed(
-    embedder: TrackEmbedder, segments: Segments, budget: LatencyBudget | None = None, margin: float = 0.5
+    embedder: TrackEmbedder,
+    segments: Segments,
+    budget: LatencyBudget | None = None,
+    margin: float = 0.5,
+    frame: np.ndarray = FRAME,
 ) -> Embeddings:
     """Embed all segments of a frame, and record the same margin for each."""
     embedder.begin(segments, budget)
-    embedded = embedder.embed(FRAME, segments)
+    embedded = embedder.embed(frame, segments)
     margins = np.where(embedded.known, margin, np.nan).astype(np.float32)
     embedder.record_margins(segments, margins)
     return embedded

@@ -8,7 +8,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame
 from support.made_results import made_result
 from support.typed import present
+from support.waiting import until
 
 
 def result_of(shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",)) -> Result:
@@ -84,7 +84,7 @@ class Run:
 
     def write_until(self, met: Callable[[], bool], within_s: float = 60) -> None:
         """Make frames until a condition is met."""
-        wait_until(lambda: self.write() or met(), within_s)
+        assert until(lambda: self.write() or met(), within_s)
 
 
 @contextlib.contextmanager
@@ -97,13 +97,6 @@ def serving() -> Iterator[Run]:
         finally:
             made.end()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("preview")]
-
-
-def wait_until(met: Callable[[], bool], within_s: float = 60) -> None:
-    end_s = time.monotonic() + within_s
-    while not met():
-        assert time.monotonic() < end_s
-        time.sleep(0.005)
 
 
 def send_request(

@@ -26,6 +26,7 @@ from fastsam_engine.store import atomic_files
 from fastsam_trt.cli.main import main
 from support import colour_models
 from support.tensorrt_machine import Machine
+from support.waiting import signal_after
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 
@@ -232,18 +233,12 @@ def test_a_second_signal_ends_the_process_if_the_builder_hangs(machine: Machine)
 
 
 def test_other_exceptions_of_signal_handlers_are_raised_unchanged() -> None:
-    def on_alarm(_number: int, _frame: object) -> None:
+    def expire() -> None:
         raise TimeoutError("the caller's deadline")
 
     stopped: list[bool] = []
-    before = signal.signal(signal.SIGALRM, on_alarm)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(TimeoutError, match="the caller's deadline"):
-            interruptible(lambda stop: stopped.append(stop.wait(60)))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with signal_after(0.1, expire), pytest.raises(TimeoutError, match="the caller's deadline"):
+        interruptible(lambda stop: stopped.append(stop.wait(60)))
     assert stopped == [True]
 
 

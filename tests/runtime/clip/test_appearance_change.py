@@ -24,9 +24,9 @@ from support.drawn_frames import (
     embed_frame,
     hue_turned,
     noisy,
-    segments_at,
     tracked_for_a_while,
 )
+from support.made_tracks import segments_of
 
 
 @pytest.mark.parametrize("before", [20, 60])
@@ -64,7 +64,7 @@ def test_a_changed_object_is_embedded_alone_and_at_once(change: str, masked: boo
     now = noisy(drawn(NEW_COLOURS[change], *COLOURS[1:]), 50)
     embedded = embed_frame(embedder, now)
     assert clip.seen == [20]
-    unblended = MeanColourClip().embed_boxes(now, BOXES)
+    unblended = MeanColourClip().embed_boxes(now, BOXES) * (-1 if masked else 1)
     np.testing.assert_allclose(embedded.vectors[0], unblended[0], atol=1e-6)
     assert embedded.known.all()
     clip.seen.clear()
@@ -125,7 +125,7 @@ def test_a_blinking_lamp_is_followed() -> None:
 def test_two_selectors_share_the_crops_of_a_frame() -> None:
     clip = MeanColourClip()
     embedder = tracked_for_a_while(clip, drawn(*COLOURS))
-    now, segments = drawn((200, 40, 40), *COLOURS[1:]), segments_at(BOXES)
+    now, segments = drawn((200, 40, 40), *COLOURS[1:]), segments_of(*BOXES, ids=range(len(BOXES)))
     embedder.begin(segments)
     first, second = (
         embedder.embed(now, segments.take(np.array([0, 1]))),
@@ -208,7 +208,7 @@ def test_a_demo_video_embeds_a_tenth_of_its_segments() -> None:
         visible = made.masks[made.visible > 0.4]
         spans = [[np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (0, 1)] for mask in visible]
         boxes = np.array([[x[0], y[0], x[1] + 1, y[1] + 1] for x, y in spans], np.float32)
-        segments = segments_at(boxes)
+        segments = segments_of(*boxes)
         segments = dataclasses.replace(segments, track_ids=tracker.update(segments, made.frame, i / 30))
         embedder.begin(segments)
         embedder.embed(made.frame, segments)

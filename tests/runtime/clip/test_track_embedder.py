@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt.clip.track_embedder import TrackEmbedder
+from support.drawn_frames import BOXES, COLOURS, MeanColourClip, drawn, embed_frame
 from support.made_tracks import FRAME, CountingClip, embed, row, segments_of
 
 
@@ -199,3 +200,20 @@ def test_the_timeline_of_the_documentation_is_true(
         if embed(embedder, row(1, side=side), margin=margin).crops_embedded:
             frames.append(i)
     assert frames == expected
+
+
+def test_the_timeline_of_an_object_that_turns_blue_is_true() -> None:
+    embedder, frames = TrackEmbedder(MeanColourClip()), []
+    for i in range(160):
+        shown = drawn(COLOURS[0] if i < 60 else (200, 40, 40), *COLOURS[1:])
+        if embed_frame(embedder, shown, BOXES[:1]).crops_embedded:
+            frames.append(i)
+    assert frames == [0, 3, 13, 43, 60, 150]
+
+
+def test_the_refreshes_of_thirty_objects_are_those_of_the_documentation() -> None:
+    embedder = TrackEmbedder(CountingClip())
+    crops = np.array([embed(embedder, row(30)).crops_embedded for _ in range(160)])
+    assert np.flatnonzero(crops).tolist() == [0, *range(8, 30), *range(48, 60), *range(138, 150)]
+    assert crops[0] == 30
+    assert crops[1:].max() == 3

@@ -18,8 +18,11 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.demo import draw_scene
 
 PACKAGED = bundled_models.FOLDER
-SCENES = 8
-# The benchmark draws 200 scenes; so few, always the same ones, need a little slack.
+SCENES = 24
+# For OpenVINO, to save time. A missed object of a held-out pair moves the F1 of the 10 in them by 0.06, of the 6 in
+# twelve scenes by 0.1.
+FEWER_SCENES = 16
+# Fewer scenes than the benchmark's 200, so a little slack: two percent of the metrics' own spread.
 SLACK = 0.03
 
 
@@ -39,11 +42,14 @@ def test_bundled_models_are_small_and_have_a_parity_record() -> None:
     assert read_spec(find_graph(locate(CLIP), "image")).defaults["even_cosine"] > 0
 
 
-@pytest.mark.parametrize(("backend", "precision"), [("onnxruntime", "fp32"), ("openvino", "auto")])
-def test_bundled_models_are_accurate(backend: str, precision: str) -> None:
+@pytest.mark.parametrize(
+    ("backend", "precision", "scenes"),
+    [("onnxruntime", "fp32", SCENES), ("openvino", "auto", FEWER_SCENES), ("openvino", "fp32", FEWER_SCENES)],
+)
+def test_bundled_models_are_accurate(backend: str, precision: str, scenes: int) -> None:
     pytest.importorskip(backend)
     pipeline = Pipeline(SEGMENTER, clip=CLIP, selector="clip", backend=backend, precision=precision)
-    figures = measure(pipeline, SCENES).metrics()
+    figures = measure(pipeline, scenes).metrics()
     short = {name: round(value, 3) for name, value in figures.items() if not value >= BOUNDS[name] - SLACK}  # or NaN
     assert not short
 

@@ -280,7 +280,7 @@ def test_options_out_of_range_are_refused() -> None:
             Pipeline("colours", **options)
     with pytest.raises(PromptError, match="selector labels: expected the name of a class of the model, found 'rde'"):
         Pipeline("colours", selector="labels", prompts=["rde"])
-    with pytest.raises(PromptError, match="expected a negative"):
+    with pytest.raises(PromptError, match="expected a negative that is not a prompt too, found none; add a negative"):
         Pipeline("colours", clip="clip-colours", prompts=["purple"], negatives=["Purple"])
 
 

@@ -33,10 +33,10 @@ from support.preview_run import (
     send_request,
     serving,
     shrink_send_buffers,
-    wait_until,
     watching,
 )
 from support.typed import present
+from support.waiting import until
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_writing_does_not_wait_for_drawing(run: Run, monkeypatch: pytest.MonkeyP
         assert run.made > first + 100
         assert run.server.feed.drawn == 0
         go_on.set()
-        wait_until(lambda: run.server.feed.drawn == 1)
+        assert until(lambda: run.server.feed.drawn == 1)
 
 
 def test_the_image_rate_is_limited(run: Run) -> None:
@@ -193,7 +193,7 @@ def test_a_client_that_reads_nothing_for_long_is_dropped(run: Run, monkeypatch: 
         shrink_send_buffers(run)
         send_next(client)
         run.write_until(lambda: run.server.feed.drawn == 1)
-        wait_until(lambda: not clients(run))
+        assert until(lambda: not clients(run))
     assert run.server.feed.image is None
     assert not run.server.feed.wanted
 
@@ -202,13 +202,13 @@ def test_a_client_that_vanished_is_dropped(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(preview_client, "HEARTBEAT_S", 0.4)
     with contextlib.closing(raw_client(run)) as silent:  # answers no ping, as if its cable was pulled
         send_next(silent)
-        wait_until(lambda: run.server.feed.wanted)
-        wait_until(lambda: not clients(run))
+        assert until(lambda: run.server.feed.wanted)
+        assert until(lambda: not clients(run))
         assert not run.server.feed.wanted
     reset = raw_client(run)
-    wait_until(lambda: len(clients(run)) == 1)
+    assert until(lambda: len(clients(run)) == 1)
     reset.close()
-    wait_until(lambda: not clients(run))
+    assert until(lambda: not clients(run))
 
 
 def test_the_number_of_clients_is_limited(run: Run) -> None:
@@ -273,7 +273,7 @@ def test_closing_ends_threads_and_sockets_and_frees_the_port() -> None:
         with contextlib.closing(raw_client(run)) as client, contextlib.closing(raw_client(run)):
             send_next(client)
             run.begin()
-            wait_until(lambda: server.feed.drawn > 0)
+            assert until(lambda: server.feed.drawn > 0)
             server.close()  # while frames come and two clients are connected
             run.write()
             run.end()

@@ -13,8 +13,9 @@ import pytest
 from fastsam_trt.errors import ClipNotFoundError
 from fastsam_trt.preview import PreviewServer
 from support import headless_chromium
-from support.preview_run import Run, clients, serving, wait_until
+from support.preview_run import Run, clients, serving
 from support.typed import present
+from support.waiting import until
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_browser_shows_the_run_and_changes_prompts(run: Run, tmp_path: Path) -
         return f"document.querySelector('{of}').textContent"
 
     async def wait_for_prompts(*prompts: str) -> None:
-        await asyncio.to_thread(wait_until, lambda: run.prompts == prompts)
+        assert await asyncio.to_thread(until, lambda: run.prompts == prompts)
 
     async def browse() -> None:
         async with headless_chromium.open_tab(tmp_path / "profile", run.server.url) as tab:
@@ -106,7 +107,7 @@ def test_prompts_entered_during_a_change_are_applied_after_it(
             await tab.until("document.querySelector('#hint').textContent", "applying\u2026")
             await tab.type("bird", enter=True)
             opened.set()
-            await asyncio.to_thread(wait_until, lambda: run.prompts == ("cat", "dog", "bird"))
+            assert await asyncio.to_thread(until, lambda: run.prompts == ("cat", "dog", "bird"))
 
     asyncio.run(browse())
 

@@ -19,8 +19,9 @@ import pytest
 from fastsam_trt.preview import connections, server, web_app
 from fastsam_trt.preview.background import BackgroundThread
 from fastsam_trt.preview.connections import Connections
-from support.preview_run import Run, change_prompts, clients, raw_client, send_request, serving, wait_until
+from support.preview_run import Run, change_prompts, clients, raw_client, send_request, serving
 from support.typed import present
+from support.waiting import until
 
 _GET = b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -55,7 +56,7 @@ def test_connections_with_unfinished_headers_are_limited_and_replaced(run: Run) 
     with contextlib.ExitStack() as stack:
         for _ in range(4 * connections.MOST):
             stack.enter_context(contextlib.closing(_connect(run, b"GET / HTTP/1.1\r\nHost: 127.0")))
-        wait_until(
+        assert until(
             lambda: _descriptors() - before <= 5 * connections.MOST + 2
         )  # our ends, and at most a quarter as many on the server
         assert send_request(run)[0] == 200
@@ -159,7 +160,7 @@ def test_connections_in_use_are_kept_and_the_next_is_refused(monkeypatch: pytest
     with serving() as small, contextlib.ExitStack() as stack:
         for number in range(3):
             stack.enter_context(contextlib.closing(raw_client(small)))
-            wait_until(partial(_has, small, number + 1))
+            assert until(partial(_has, small, number + 1))
         with contextlib.closing(_connect(small)) as client:
             assert _receive_all(client).startswith(b"HTTP/1.1 503")
         assert len(clients(small)) == 3
@@ -205,12 +206,12 @@ def test_a_process_without_free_descriptors_retries_slowly(
         return real(listening)
 
     with contextlib.closing(_connect(run)) as idle:
-        wait_until(lambda: len(run.app._connections) == 1)
+        assert until(lambda: len(run.app._connections) == 1)
         monkeypatch.setattr(socket.socket, "accept", accept)
         monkeypatch.setattr(connections, "_RETRY_S", 0.1)
         with contextlib.closing(_connect(run, _GET + b"Connection: close\r\n\r\n")) as client:
             assert _receive_all(idle) == b""  # it was ended to free its descriptor
-            wait_until(lambda: len(tried) >= 3)
+            assert until(lambda: len(tried) >= 3)
             assert len(tried) < 20
             exhausted.clear()
             assert _receive_all(client).startswith(b"HTTP/1.1 200")
@@ -243,14 +244,14 @@ def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
         for each in changing:
             each.start()
         assert begun.wait(60)
-        wait_until(lambda: run.app._changes == 2)
+        assert until(lambda: run.app._changes == 2)
         run.server.close()
         assert not go_on.is_set()  # still running
     for each in changing:
         each.join(60)
     assert [(code, answer["error"]) for code, answer in answers] == [(503, "the run has ended")] * 2
     go_on.set()
-    wait_until(lambda: not [each for each in threading.enumerate() if each.name.startswith("preview")])
+    assert until(lambda: not [each for each in threading.enumerate() if each.name.startswith("preview")])
 
 
 def test_the_number_of_waiting_changes_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +264,7 @@ def test_the_number_of_waiting_changes_is_limited(run: Run, monkeypatch: pytest.
     ]
     for each in changing:
         each.start()
-    wait_until(lambda: run.app._changes == web_app.MOST_CHANGES)
+    assert until(lambda: run.app._changes == web_app.MOST_CHANGES)
     assert change_prompts(run, {"prompts": ["dog"]})[0] == 503
     go_on.set()
     for each in changing:

@@ -35,8 +35,9 @@ from fastsam_trt.sources.live import live_source as live_module
 from fastsam_trt.sources.live.diagnosis import find_device, why_absent
 from fastsam_trt.sources.names import hide_password
 from fastsam_trt.sources.video.reader_events import Ended
-from support.live_senders import free_port, images, numbered, open_captures, shown, until
+from support.live_senders import free_port, images, numbered, open_captures, shown
 from support.scripted_capture import Script
+from support.waiting import signal_after, until
 
 
 @pytest.fixture(autouse=True)
@@ -122,12 +123,15 @@ def test_a_stream_that_does_not_come_back_is_an_error(follow: Callable[..., Scri
             for frame in source:
                 seen.append(frame)
         assert (source.health.losses, source.health.reconnections) == (1, 0)
-    assert time.perf_counter() - began >= 0.3
+    assert 0.3 <= time.perf_counter() - began < 60.3
     assert len(seen) == 4
     assert caught.value.exit_code == 1
 
 
-def test_a_hanging_attempt_ends_at_the_reconnection_limit(follow: Callable[..., Script]) -> None:
+def test_a_hanging_attempt_ends_at_the_reconnection_limit(
+    follow: Callable[..., Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_OPEN_S", 10_000)
     hangs = threading.Event()
     script = follow(images(0, 1))
     script.openings.append(hangs)  # type: ignore[arg-type]
@@ -172,7 +176,7 @@ def test_a_stall_is_noticed_even_if_opencv_blocks(follow: Callable[..., Script])
     with open_source("cam3", reconnect_s=0, stall_s=0.2) as source:
         began = time.perf_counter()
         assert len(list(source)) == 2
-        assert time.perf_counter() - began >= 0.2
+        assert 0.2 <= time.perf_counter() - began < 60.2
         assert (source.health.losses, source.health.stalls) == (1, 1)
         hangs.set()
 
@@ -206,17 +210,15 @@ def test_stop_from_the_consumer_between_frames(follow: Callable[..., Script]) ->
     assert frame.index == 3
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that send signals here")
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 here")
 def test_stop_from_a_signal_handler(follow: Callable[..., Script]) -> None:
     hangs = threading.Event()
     follow([*images(0, 1), hangs])
     with open_source(ADDRESS, stall_s=60) as source:
-        before = signal.signal(signal.SIGALRM, lambda *_: source.stop())
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            assert len(list(source)) == 1
+            with signal_after(0.2, source.stop):
+                assert len(list(source)) == 1
         finally:
-            signal.signal(signal.SIGALRM, before)
             hangs.set()
 
 
@@ -393,7 +395,8 @@ def test_an_absent_camera_is_an_error_at_once() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "http", "rtsp", "rtmp"])
-def test_a_refused_address_is_an_error_at_once(scheme: str) -> None:
+def test_a_refused_address_is_an_error_at_once(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "_OPEN_S", 10_000)
     port = free_port()
     with pytest.raises(SourceNotFoundError, match=f"found a connection refused by 127.0.0.1:{port}"):
         open_source(f"{scheme}://127.0.0.1:{port}/x")

@@ -46,10 +46,10 @@ from support.live_senders import (
     send,
     shown,
     transport_stream,
-    until,
 )
 from support.made_videos import silent_wav
 from support.typed import present
+from support.waiting import until
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here to send streams")
 
@@ -181,7 +181,7 @@ def test_a_stalled_sender_is_noticed_in_time() -> None:
         sender.process.send_signal(signal.SIGSTOP)
         began = time.perf_counter()
         last = list(frames)
-        assert time.perf_counter() - began > 1.8
+        assert 1.8 < time.perf_counter() - began < 62
         assert len(last) < 30
         assert (source.health.losses, source.health.stalls) == (1, 1)
 
@@ -205,6 +205,8 @@ def test_a_process_exits_cleanly_during_a_stall() -> None:
     code = """
 import sys, time
 from fastsam_trt import open_source
+from fastsam_trt.sources.live import live_source
+live_source._OPEN_S = 3600.0  # an interrupt that came through only after this would meet the guard against hanging
 class Slow:
     def __init__(self):
         self.sleep = time.sleep
@@ -216,13 +218,22 @@ try:
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
-    with Server(lambda connection, _: time.sleep(1)) as server:
+    go_on = threading.Event()
+
+    def send_nothing(_connection: socket.socket, _number: int) -> None:
+        go_on.wait()
+
+    with Server(send_nothing) as server:
         address = f"tcp://127.0.0.1:{server.port}"
         with subprocess.Popen([sys.executable, "-c", code, address], stdout=subprocess.PIPE, text=True) as process:
-            assert until(lambda: server.connections > 0)
-            process.send_signal(signal.SIGINT)
-            assert process.stdout is not None
-            assert process.stdout.read() == "interrupted\n"
+            try:
+                assert until(lambda: server.connections > 0)
+                process.send_signal(signal.SIGINT)
+                assert process.stdout is not None
+                assert process.stdout.readline() == "interrupted\n"
+                time.sleep(1)  # by now the interpreter is taken down
+            finally:
+                go_on.set()
         assert process.returncode == 0
 
 
@@ -336,11 +347,16 @@ def test_a_recording_of_a_stream_lasts_as_long_as_its_source() -> None:
     media_s = np.array([present(frame.media_s) for frame in frames])
     first_s = np.arange(60) / 60
     np.testing.assert_allclose(media_s[:60], first_s, atol=2e-3)
-    # A machine that reads the second stream no faster than it was filmed has caught up, and waits: never ahead.
     returned_s = 59 / 60 + away_s + first_s
     assert media_s[60] == pytest.approx(returned_s[0], abs=2e-3)
     assert (np.diff(media_s) >= 0).all()
     assert (media_s[60:] <= returned_s + 2e-3).all()
+    # If six frames come about as slowly as they were filmed, media time waits for the clock, by the least delay so far.
+    came_s = np.array([frame.captured_s for frame in frames[60:]]) - frames[59].captured_s
+    least_s = 59 / 60 + first_s + np.minimum.accumulate(came_s - first_s)
+    assert (media_s[60:] >= least_s - 2e-3).all()
+    if not (2 * (came_s[5:] - came_s[:-5]) > 5 / 60).any():
+        np.testing.assert_allclose(media_s[60:], returned_s, atol=2e-3)
 
 
 def test_an_interrupted_file_over_http_is_an_error(

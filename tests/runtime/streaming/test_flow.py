@@ -28,6 +28,7 @@ from fastsam_trt.streaming.histogram import Histogram, RollingHistogram
 from fastsam_trt.streaming.policy import Pacer
 from support.made_results import made_result
 from support.typed import present
+from support.waiting import signal_after
 
 WAIT_S = 60.0
 
@@ -302,6 +303,7 @@ def test_latest_plays_a_file_at_its_own_speed() -> None:
         found = numbers(flow)
     assert found == sorted(set(found))
     assert found[-1] == 9
+    assert time.perf_counter() - start_s >= 0.18
     due_s = start_s + 0.02 * np.array(found)
     assert (np.array(pipeline.captured_s) >= due_s).all()
     assert pipeline.media_s == [number * 0.02 for number in found]
@@ -424,13 +426,9 @@ def test_a_signal_may_stop_it_while_its_thread_waits() -> None:
         assert source.stopped.wait(WAIT_S)
 
     with Flow(FakeSource("live", frames), FakePipeline()) as flow:
-        previous = signal.signal(signal.SIGALRM, lambda *_: flow.stop())
-        try:
-            assert next(flow)[0].index == 0
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert next(flow)[0].index == 0
+        with signal_after(0.05, flow.stop):
             assert numbers(flow) == []
-        finally:
-            signal.signal(signal.SIGALRM, previous)
 
 
 def test_an_interrupt_comes_through_while_its_thread_waits() -> None:
@@ -491,13 +489,10 @@ def test_a_stop_with_a_limit_does_not_wait_for_a_stuck_stage(stage: str) -> None
 def test_a_signal_handler_may_stop_with_a_limit() -> None:
     go_on = threading.Event()
     pipeline = FakePipeline(lambda number: number == 1 and go_on.wait(WAIT_S))
-    previous = signal.signal(signal.SIGALRM, lambda *_: flow.stop(0.05))
     try:
-        with Flow(FakeSource("video", count(5)), pipeline) as flow:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with Flow(FakeSource("video", count(5)), pipeline) as flow, signal_after(0.1, lambda: flow.stop(0.05)):
             assert numbers(flow) == [0]
     finally:
-        signal.signal(signal.SIGALRM, previous)
         go_on.set()
     for each in flow._stages:
         each.join(WAIT_S)
@@ -585,7 +580,7 @@ def test_the_pipeline_gets_the_time_after_the_selection() -> None:
     with Flow(FakeSource("video", count(10)), pipeline) as flow:
         for _ in flow:
             time.sleep(0.01)
-    assert pipeline.reserve_ms >= 10
+    assert 10 <= pipeline.reserve_ms < 10_000
 
 
 def test_old_names_warn() -> None:

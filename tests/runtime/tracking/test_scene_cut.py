@@ -23,8 +23,8 @@ from support.drawn_frames import (
     background,
     drawn,
     noisy,
-    segments_at,
 )
+from support.made_tracks import segments_of
 
 
 def follow(*frames: np.ndarray, times_s: Sequence[float] | None = None) -> list[str]:
@@ -69,12 +69,12 @@ def test_another_frame_size_and_a_gap_in_time_are_cuts() -> None:
 def test_tracks_end_at_a_cut_and_continue_after_a_flash() -> None:
     here, there = drawn(*COLOURS), drawn(*COLOURS, behind=background(9))
     white = np.full_like(here, 255)
-    tracker, segments = Tracker(), segments_at(BOXES)
+    tracker, segments = Tracker(), segments_of(*BOXES)
     for i in range(5):
         assert tracker.update(segments, noisy(here, i)).tolist() == [0, 1, 2]
     assert tracker.update(segments, there).tolist() == [3, 4, 5]
     assert tracker.update(segments, noisy(there, 1)).tolist() == [3, 4, 5]
-    assert tracker.update(segments_at(BOXES[:1]), white).tolist() == [6]
+    assert tracker.update(segments_of(*BOXES[:1]), white).tolist() == [6]
     assert tracker.update(segments, noisy(there, 2)).tolist() == [3, 4, 5]
 
 
