@@ -60,16 +60,25 @@ class ParityRecorder:
         return Parity(tuple(self._inputs), self._worst, self._tolerance)
 
 
-def fp32_sessions(path: Path) -> list[Session]:
-    """Open a graph in fp32 on every backend that runs on this machine's CPU.
+def cpu_backends() -> list[str]:
+    """Names of the backends that run on this machine's CPU.
 
     Raises:
-        BackendUnavailableError: There is no such backend, so parity can't be checked.
+        BackendUnavailableError: There is none, so parity can't be checked.
     """
     ready = [name for name, backend in all_backends().items() if "cpu" in backend.readiness().devices]
     if not ready:
         raise BackendUnavailableError("auto", "parity needs one on the CPU", "pip install 'fastsam-trt[cpu]'")
-    return [open_session(path, backend=name, device="cpu", precision="fp32") for name in ready]
+    return ready
+
+
+def fp32_sessions(path: Path) -> list[Session]:
+    """Open a graph in fp32 on every backend of the CPU.
+
+    Raises:
+        BackendUnavailableError: There is no such backend.
+    """
+    return [open_session(path, backend=name, device="cpu", precision="fp32") for name in cpu_backends()]
 
 
 def min_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

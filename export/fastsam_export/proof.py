@@ -16,8 +16,10 @@ from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import ParityRecorder
 
 PYTORCH = "PyTorch"
+"""The reference of an fp32 graph."""
+
 FP32_GRAPH = "the fp32 graph"
-"""References. A graph in another precision is compared with its fp32 graph, which was compared with PyTorch."""
+"""The reference of a graph in another precision; it was itself compared with PyTorch."""
 
 
 def run_on_cpu(
@@ -33,8 +35,8 @@ def run_on_cpu(
     Returns:
         Arrays by output name, of each run.
     """
-    session = open_session(path, backend=backend, device="cpu")
-    return [session.run(arrays) for arrays in inputs]
+    with open_session(path, backend=backend, device="cpu") as session:
+        return [session.run(arrays) for arrays in inputs]
 
 
 def check_finite(path: Path, outputs: Iterable[Mapping[str, Array]], inputs: str) -> None:
@@ -106,5 +108,5 @@ def prove_against_fp32(
     Raises:
         ParityError: A metric is beyond its bound, or missing.
     """
-    record = f"{inputs}, against {FP32_GRAPH}, which was compared with PyTorch{note}"
+    record = f"{inputs}, against {FP32_GRAPH}, which was compared with {PYTORCH}{note}"
     return prove(path, spec, bounds, ((record, each) for each in metrics), FP32_GRAPH)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from fastsam_bench.cases.frames import DrawnFrames, Frames, VideoFrames
 from fastsam_engine.spec.json_reader import read_json
+from fastsam_engine.store.home_folder import expand_user
 
 Scenario = Literal["single", "offline", "live"]
 
@@ -53,7 +53,7 @@ class CellCase:
 
     def frames(self) -> Frames:
         """The frames to measure on."""
-        return DrawnFrames(self.size) if self.video is None else VideoFrames(Path(self.video))
+        return DrawnFrames(self.size) if self.video is None else VideoFrames(expand_user(self.video))
 
     def to_json(self) -> str:
         """The case as JSON, for `from_json` in another process."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_engine.cpu_count import CpuCount
+
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _UNKNOWN_CACHE, _UNKNOWN_FREE = 64 << 20, 2 << 30
@@ -43,7 +45,7 @@ class HostMemory:
         Args:
             nbytes: Size of the working set.
         """
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = CpuCount.of_process().allowed
         self.nbytes = nbytes
         self._passes = max(_PASS_BYTES // nbytes, 1)
         length = nbytes // 2 // cores // 4

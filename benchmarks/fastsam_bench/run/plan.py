@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastsam_bench.cases.case import CellCase, ModelCase
 from fastsam_bench.cases.frames import VideoFrames
@@ -123,7 +122,7 @@ class Plan:
             for precision in options.precisions
         )
         if options.video is not None:
-            frames = VideoFrames(_path(options.video))
+            frames = VideoFrames(expand_user(options.video))
             sizes: tuple[tuple[int, int], ...] = (frames.size,)
             frames.close()
         else:
@@ -173,7 +172,3 @@ def _is_there(clip: str) -> bool:
     except (ModelNotFoundError, ModelFileError):
         return False
     return True
-
-
-def _path(video: str) -> Path:
-    return expand_user(video)

@@ -23,11 +23,11 @@ from fastsam_bench.cases.fresh_process import run_child
 from fastsam_bench.errors import ChildFailedError
 from fastsam_bench.results.records import Cold, Interval
 from fastsam_bench.timing.blocks import state
+from fastsam_engine.backend_choice import all_builders
 from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import find_graph
 from fastsam_trt.bundled_models import locate
 
-_KEEPS = {"openvino", "tensorrt", "tensorrt-rtx"}  # backends that `fastsam-trt build` compiles for
 _HOME = "FASTSAM_TRT_HOME"
 _FEWEST, _LONG_MS = 2, 30_000.0  # starts that compile for minutes are measured only twice
 _PARTS = ("import", "open", "first_frame")
@@ -60,7 +60,7 @@ def measure_cold(
         file.write_bytes(picture)
         request = json.dumps({**asdict(case), "backend": backend, "picture": str(file)})
         kinds: dict[bool, Callable[[int], Path]] = {False: lambda number: _new_home(Path(folder) / f"new-{number}")}
-        if backend in _KEEPS and case.precision == "auto":  # which is what `build` compiles for
+        if backend in all_builders() and case.precision == "auto":  # which is what `build` compiles for
             built = _new_home(Path(folder) / "built")
             show(f"cold {name}: building")
             _build(case, backend, shape, built)

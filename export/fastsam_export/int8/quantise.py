@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam_engine.backends import all_backends
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
@@ -18,6 +17,7 @@ from fastsam_export.int8.agreement import Agreement, bounds, compare
 from fastsam_export.int8.calibration_images import CalibrationPictures, pictures_for
 from fastsam_export.int8.quantised_graph import CONVOLUTIONS, PRODUCTS, Int8Graph
 from fastsam_export.onnx_file import write_spec
+from fastsam_export.parity import cpu_backends
 from fastsam_export.proof import check_finite, prove_against_fp32, run_on_cpu
 
 FAMILIES = ("yolo-seg", "yolo-end2end", "clip")
@@ -72,7 +72,7 @@ def _quantise_graph(
         CONVOLUTIONS if spec.task == "segment" else PRODUCTS,
         [{name: each} for each in pictures_for(pictures.calibrating, image)],
     )
-    backends = [each for each, backend in all_backends().items() if "cpu" in backend.readiness().devices]
+    backends = cpu_backends()
     spec = dataclasses.replace(spec, precision="int8", parity=None)
     choice = _Choice(path, spec, graph, held_back, expected, backends)
     excluded, agreements = choice.search(step)
