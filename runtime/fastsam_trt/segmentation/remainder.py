@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from fastsam_trt.segmentation.segments import Segments
+Found = TypeVar("Found")
 
 
-class Remainder:
+class Remainder(Generic[Found]):
     """All segments of a frame of which only some were computed. Any thread may call it."""
 
-    def __init__(self, compute: Callable[[], tuple[Segments, NDArray[np.intp]]], kept_bytes: int) -> None:
+    def __init__(self, compute: Callable[[], tuple[Found, NDArray[np.intp]]], kept_bytes: int) -> None:
         """Hold what it takes to compute them.
 
         Args:
-            compute: Returns all segments, best first, and the index of each known one among them.
+            compute: Returns all `Segments`, best first, and the index of each known one among them.
             kept_bytes: Bytes of the arrays that it uses.
         """
         self._compute = compute
         self._bytes = kept_bytes
-        self._all: tuple[Segments, NDArray[np.intp]] | None = None
+        self._all: tuple[Found, NDArray[np.intp]] | None = None
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[Callable[..., Remainder], tuple[tuple[Segments, NDArray[np.intp]]]]:
+    def __reduce__(self) -> tuple[Callable[..., Remainder[Found]], tuple[tuple[Found, NDArray[np.intp]]]]:
         return _computed, (self.all(),)  # the graphs can be neither pickled nor copied
 
     @property
@@ -36,8 +35,8 @@ class Remainder:
         """Bytes of the arrays that it uses; 0 once the segments are computed."""
         return self._bytes
 
-    def all(self) -> tuple[Segments, NDArray[np.intp]]:
-        """All segments, best first, and the (k,) indices of the known ones among them."""
+    def all(self) -> tuple[Found, NDArray[np.intp]]:
+        """All `Segments`, best first, and the (k,) indices of the known ones among them."""
         with self._lock:
             if self._all is None:
                 self._all = self._compute()
@@ -53,7 +52,7 @@ class Remainder:
         self.all()
 
 
-def _computed(segments: tuple[Segments, NDArray[np.intp]]) -> Remainder:
+def _computed(segments: tuple[Found, NDArray[np.intp]]) -> Remainder[Found]:
     remainder = Remainder(lambda: segments, 0)
     remainder.all()
     return remainder

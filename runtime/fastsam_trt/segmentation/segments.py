@@ -31,7 +31,7 @@ class Segments:
     masks: MaskSource
     track_ids: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     speed_ms: dict[str, float] = field(default_factory=dict)
-    remainder: Remainder | None = None
+    remainder: Remainder[Segments] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.track_ids):

@@ -147,7 +147,7 @@ class SparseDecoder(Decoder):
         indices[order] = np.arange(len(order))
         return self._segments(frame, found), indices[: len(known.boxes)]
 
-    def _segments(self, frame: Frame, found: Detections, remainder: Remainder | None = None) -> Segments:
+    def _segments(self, frame: Frame, found: Detections, remainder: Remainder[Segments] | None = None) -> Segments:
         chosen, boxes = found
         height, width = self._mask_head.size(frame.features)
         per_cell = self._mask_head.per_cell
