@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Candidates:
         return Candidates(self.anchors[which], self.scores[which], self.class_ids[which])
 
 
-def scores_of(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def scores_of(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Scores from logits: the sigmoid in fp32, also where the graph computes in less."""
     with np.errstate(over="ignore"):  # exp of a large number is inf, and the score 0
         return np.asarray(np.float32(1) / (np.float32(1) + np.exp(-logits.astype(np.float32))))
