@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session
-from fastsam_engine.device_array import DeviceArray
+from fastsam_engine.device_array import Array, DeviceArray
 from fastsam_trt.sparse.features import FrameFeatures
 from fastsam_trt.sparse.head import Head
 from fastsam_trt.sparse.regions import Region
@@ -22,7 +22,6 @@ class MaskHead:
     """Computes what masks consist of, from features. Any thread may call it.
 
     Attributes:
-        margin: Cells around a region whose prototypes are wrong, since the graph takes its border for that of the map.
         per_cell: Prototype cells per cell of the features, along one axis.
     """
 
@@ -33,7 +32,7 @@ class MaskHead:
         spec = session.spec
         names = {output.meaning: output.name for output in spec.outputs}
         self._coefficients, self._prototypes = names["mask-coefficients"], names["mask-prototypes"]
-        self.margin = int(spec.defaults["margin_cells"])
+        self._margin = int(spec.defaults["margin_cells"])
         self.per_cell = int(spec.defaults["prototypes_per_cell"])
         self._own_maps = _PROTOTYPE_FEATURES in spec.input_names
         self._turn: AbstractContextManager[object] = nullcontext() if session.parallel else threading.Lock()
@@ -80,11 +79,16 @@ class MaskHead:
             (outputs, kept), rows = self._head.run(features, anchors, more=more, keep=(self._prototypes,))
             yield np.asarray(outputs[self._coefficients][rows], np.float32), kept[self._prototypes]
 
-    def _more(self, features: FrameFeatures, region: Region) -> dict[str, DeviceArray | NDArray[np.int64]]:
-        more: dict[str, DeviceArray | NDArray[np.int64]] = {
-            "rows": np.arange(region.top, region.bottom, dtype=np.int64),
-            "columns": np.arange(region.left, region.right, dtype=np.int64),
-        }
+    def _more(self, features: FrameFeatures, region: Region) -> dict[str, DeviceArray | Array]:
+        more: dict[str, DeviceArray | Array] = {}
+        height, width = self.size(features)
+        for axis, first, last, length in (
+            ("rows", region.top, region.bottom, height),
+            ("columns", region.left, region.right, width),
+        ):
+            cells = np.arange(first - self._margin, last + self._margin, dtype=np.int64)
+            more[axis] = cells.clip(0, length - 1)
+            more[f"inside_{axis}"] = ((cells >= 0) & (cells < length)).astype(np.float32)
         if self._own_maps:
             more[_PROTOTYPE_FEATURES] = features.maps[_PROTOTYPE_FEATURES]
         return more

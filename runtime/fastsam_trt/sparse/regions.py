@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_SIDES = (8, 12, 16, 20, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128)
+_SIDES = (8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 72, 80, 96, 112, 128)
 """Sides of regions, cells: few, because a backend prepares each size when it comes for the first time."""
 _PER_RUN = 100  # cells whose prototypes take as long as the constant part of a run (OpenVINO, two cores)
 _MOST_WINDOWS = 32  # more are covered by one region
@@ -34,26 +34,22 @@ class Region(NamedTuple):
         )  # fmt: skip
 
 
-def regions_around(
-    windows: NDArray[np.intp], height: int, width: int, margin: int
-) -> list[tuple[Region, NDArray[np.intp]]]:
+def regions_around(windows: NDArray[np.intp], height: int, width: int) -> list[tuple[Region, NDArray[np.intp]]]:
     """Cover windows of a feature map by regions.
 
     Args:
         windows: (n, 4) top, left, bottom, right of each window, whole cells, not empty, bottom and right exclusive.
         height, width: Size of the map, cells.
-        margin: Cells that a region has around its windows, where the map does not end.
 
     Returns:
         Regions, and the indices of the windows that each covers. A single region that is the whole map, if that costs
         no more.
     """
     whole = Region(0, 0, height, width)
-    grown = windows + np.array([-margin, -margin, margin, margin])
-    fitted = [_fitted(Region(*window), height, width) for window in grown.tolist()]
+    fitted = [_fitted(Region(*window), height, width) for window in windows.tolist()]
     groups: list[tuple[Region, list[int]]] = []
     if len(fitted) > _MOST_WINDOWS:
-        low, high = grown[:, :2].min(axis=0).tolist(), grown[:, 2:].max(axis=0).tolist()
+        low, high = windows[:, :2].min(axis=0).tolist(), windows[:, 2:].max(axis=0).tolist()
         groups = [(_fitted(Region(*low, *high), height, width), list(range(len(fitted))))]
     else:
         for index, window in enumerate(fitted):

@@ -1,4 +1,4 @@
-"""Regions cover the windows that masks need, with a margin, and cost no more than the whole map."""
+"""Regions cover the windows that masks need, and cost no more than the whole map."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 
 from fastsam_trt.sparse.regions import Region, regions_around
 
-HEIGHT, WIDTH, MARGIN = 60, 80, 2
+HEIGHT, WIDTH = 60, 80
 
 
-def _covered(windows: np.ndarray, margin: int = MARGIN) -> list[tuple[Region, np.ndarray]]:
-    found = regions_around(windows, HEIGHT, WIDTH, margin)
+def _covered(windows: np.ndarray) -> list[tuple[Region, np.ndarray]]:
+    found = regions_around(windows, HEIGHT, WIDTH)
     assert sorted(index for _, members in found for index in members.tolist()) == list(range(len(windows)))
     for region, members in found:
         assert region.top >= 0
@@ -19,19 +19,19 @@ def _covered(windows: np.ndarray, margin: int = MARGIN) -> list[tuple[Region, np
         assert region.bottom <= HEIGHT
         assert region.right <= WIDTH
         for top, left, bottom, right in windows[members].tolist():
-            assert region.top <= max(top - margin, 0)
-            assert region.left <= max(left - margin, 0)
-            assert region.bottom >= min(bottom + margin, HEIGHT)
-            assert region.right >= min(right + margin, WIDTH)
+            assert region.top <= top
+            assert region.left <= left
+            assert region.bottom >= bottom
+            assert region.right >= right
     return found
 
 
 def test_one_small_window_is_a_small_region() -> None:
     ((region, _),) = _covered(np.array([[20, 30, 25, 38]]))
-    assert region == (18, 28, 30, 40)
+    assert region == (20, 30, 28, 38)
 
 
-def test_a_window_in_a_corner_needs_no_margin_outside_the_map() -> None:
+def test_a_window_in_a_corner_stays_inside_the_map() -> None:
     ((region, _),) = _covered(np.array([[0, 0, 5, 5]]))
     assert region == (0, 0, 8, 8)
     ((region, _),) = _covered(np.array([[HEIGHT - 5, WIDTH - 5, HEIGHT, WIDTH]]))
@@ -69,10 +69,10 @@ def test_random_windows_are_covered_and_cost_no_more_than_the_map(seed: int) -> 
 
 
 def test_a_map_smaller_than_the_smallest_side_is_one_region() -> None:
-    ((region, _),) = regions_around(np.array([[1, 1, 2, 2]]), 5, 6, MARGIN)
+    ((region, _),) = regions_around(np.array([[1, 1, 2, 2]]), 5, 6)
     assert region == (0, 0, 5, 6)
 
 
 def test_a_map_larger_than_the_largest_side_is_covered() -> None:
-    ((region, _),) = regions_around(np.array([[10, 10, 12, 190]]), 100, 300, MARGIN)
-    assert region == (8, 0, 16, 300)
+    ((region, _),) = regions_around(np.array([[10, 10, 12, 190]]), 100, 300)
+    assert region == (10, 0, 18, 300)
