@@ -87,7 +87,7 @@ class FeatureInput:
 
 @dataclass(frozen=True, slots=True)
 class ArraysInput:
-    """Inputs of several kinds, for helper graphs.
+    """Inputs of several kinds, for helper graphs and for graphs that compute a part of a network.
 
     Attributes:
         names: Names in the graph.
@@ -98,6 +98,6 @@ class ArraysInput:
 
     names: tuple[str, ...]
     layouts: tuple[str, ...]
-    dtypes: tuple[Literal["float32", "uint8", "int64"], ...]
+    dtypes: tuple[Literal["float32", "float16", "uint8", "int64"], ...]
     axes: Mapping[str, tuple[int, int, int]]
     kind: Literal["arrays"] = "arrays"

@@ -16,7 +16,8 @@ from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInpu
 SCHEMA_VERSION = 1
 METADATA_KEY = "fastsam_trt.spec"
 
-Task = Literal["segment", "masks", "embed-image", "embed-text", "preprocess", "crops", "decode"]
+Task = Literal["segment", "heads", "masks", "embed-image", "embed-text", "preprocess", "crops", "decode"]
+HELPER_TASKS = ("preprocess", "crops", "decode")
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
@@ -80,6 +81,8 @@ class ModelSpec:
         precision: Of the weights in the graph.
         source: Origin.
         parity: The comparison with PyTorch; None for files that other tools exported.
+        export_id: Sha256 of the graph that this one was cut from, 64 hexadecimal digits, the same for all graphs that
+            belong together; empty for graphs that were not cut. See `family_parts.check_part`.
     """
 
     name: str
@@ -93,7 +96,16 @@ class ModelSpec:
     precision: Precision = "fp32"
     source: Source = field(default_factory=lambda: Source("unknown"))
     parity: Parity | None = None
+    export_id: str = ""
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether the graph resizes frames, crops or masks around a model, and is no part of a network.
+
+        Its arrays hold positions in px, which are too large for bf16 and TF32.
+        """
+        return self.task in HELPER_TASKS
 
     @property
     def is_class_agnostic(self) -> bool:
@@ -118,5 +130,11 @@ class ModelSpec:
         return (self.input.dtype,) * len(self.input_names)
 
     def to_json(self) -> str:
-        """Write the spec as one JSON document, which `spec_document.parse_spec` reads."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """Write the spec as one JSON document, which `spec_document.parse_spec` reads.
+
+        An empty `export_id` is omitted, since versions without that field refuse specs that have it.
+        """
+        document = dataclasses.asdict(self)
+        if not self.export_id:
+            del document["export_id"]
+        return json.dumps(document, sort_keys=True)

@@ -12,9 +12,13 @@ from fastsam_engine.spec.model_spec import ModelSpec
 _MOST_SIDE_PX = 1 << 15
 _MOST = 1 << 24  # images per batch, tokens per text, elements per axis
 _MOST_NAME_CHARS = 255
-_AXIS = re.compile(r"[0-9]{1,9}(\+[0-9]{1,9})*|[A-Za-z_][A-Za-z0-9_/+*-]*", re.ASCII)
+_MOST_CELLS = 1 << 8  # around a cell
+_AXIS = re.compile(r"[0-9]{1,9}(\+[0-9]{1,9})*|([0-9]{1,9}\*)?[A-Za-z_][A-Za-z0-9_/+*-]*", re.ASCII)
 _DETECTIONS = re.compile(r"\S+ 4\+([0-9]+)\+[0-9]+ \S+")
+_EXPORT_ID = re.compile(r"([0-9a-f]{64})?", re.ASCII)
 _SCORES = {"conf": (0.0, 1.0), "iou": (0.0, 1.0), "max_segments": (1.0, float(_MOST))}
+_REACH = {"reach_cells": (0.0, float(_MOST_CELLS))}
+_PART = {**_REACH, "margin_cells": (0.0, float(_MOST_CELLS)), "prototypes_per_cell": (1.0, float(_MOST_CELLS))}
 
 
 def check_spec(spec: ModelSpec) -> None:
@@ -24,6 +28,8 @@ def check_spec(spec: ModelSpec) -> None:
         ValueError: A number is out of range, names are missing or repeated, or lists differ in length.
     """
     _check_name(spec.name)
+    if not _EXPORT_ID.fullmatch(spec.export_id):
+        raise ValueError(f"export_id: expected 64 hexadecimal digits, found {shown(spec.export_id)}")
     taken = spec.input
     if isinstance(taken, ImageInput):
         _check_image(taken)
@@ -104,6 +110,10 @@ def _check_defaults(spec: ModelSpec) -> None:
     needed: Mapping[str, tuple[float, float]] = {}
     if spec.task == "segment":
         needed = _SCORES
+    elif spec.task == "heads":
+        needed = _REACH
+    elif spec.task == "masks" and isinstance(spec.input, ArraysInput):
+        needed = _PART
     elif spec.task == "embed-image":
         needed = {"logit_scale": (0.0, 1e6)}
     for name, (low, high) in needed.items():
