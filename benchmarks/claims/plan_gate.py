@@ -94,7 +94,7 @@ def _measure(graph: Path) -> tuple[list[dict[str, Any]], list[harness.Check]]:
 
 def _rounding(graph: Path, spec: ModelSpec, folder: Path) -> Iterator[tuple[str, Precision, Run]]:
     """Ways to run a graph: name, the precision whose bounds apply, and the function that runs it."""
-    helper = spec.task in ("preprocess", "crops", "decode")  # always built in fp32 without TF32
+    helper = spec.is_helper  # always built in fp32 without TF32
     if not helper:
         for rounding in _EMULATED.get(spec.precision, ()):
             precision: Precision = "fp32" if rounding == "tf32" else rounding

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from typing import Any
 
 import pytest
 
-from fastsam_engine.spec.model_spec import Parity
+from fastsam_engine.spec.model_spec import ModelSpec, Parity
 from fastsam_engine.spec.spec_document import parse_spec, schema_version
+from support import cut_models
 from support.colour_models import clip_specs, segmenter_spec
+from support.typed import arrays_input
 
 
 def test_specs_survive_json() -> None:
     parity = Parity(("2 photos",), {"max_abs_score": 1e-5}, {"max_abs_score": 1e-3})
     for spec in (segmenter_spec(), *clip_specs()):
         assert parse_spec(spec.to_json()) == spec
-    import dataclasses
-
     proven = dataclasses.replace(segmenter_spec(), parity=parity)
     assert parse_spec(proven.to_json()) == proven
 
@@ -41,6 +43,8 @@ def test_specs_survive_json() -> None:
         (lambda d: d.update(defaults=[1]), "spec.defaults: expected an object"),
         (lambda d: d.update(class_names=["a", 3]), "spec.class_names[1]: expected str"),
         (lambda d: d["input"].update(height=True), "spec.input.height: expected int"),
+        (lambda d: d.update(export_id="ab"), "export_id: expected 64 hexadecimal digits, found 'ab'"),
+        (lambda d: d.update(export_id="G" * 64), "export_id: expected 64 hexadecimal digits"),
     ],
 )
 def test_a_spec_that_does_not_fit_is_refused(change: object, where: str) -> None:
@@ -49,6 +53,41 @@ def test_a_spec_that_does_not_fit_is_refused(change: object, where: str) -> None
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is held below
         parse_spec(json.dumps(document))
     assert where in str(caught.value)
+
+
+def test_an_empty_export_id_is_not_written() -> None:
+    """Versions without the field refuse specs that have it."""
+    assert "export_id" not in json.loads(segmenter_spec().to_json())
+    assert json.loads(cut_models.heads_spec(export_id="0f" * 32).to_json())["export_id"] == "0f" * 32
+
+
+@pytest.mark.parametrize("spec", [cut_models.trunk_spec(), cut_models.heads_spec(), cut_models.masks_spec()])
+def test_specs_of_cut_graphs_survive_json(spec: ModelSpec) -> None:
+    cut = dataclasses.replace(spec, export_id="0f" * 32)
+    assert parse_spec(cut.to_json()) == cut
+    assert parse_spec(spec.to_json()) == spec
+
+
+def test_halves_are_a_dtype_of_arrays() -> None:
+    taken = arrays_input(cut_models.heads_spec())
+    halves: Any = tuple("float16" if dtype == "float32" else dtype for dtype in taken.dtypes)
+    spec = cut_models.heads_spec(input=dataclasses.replace(taken, dtypes=halves))
+    assert parse_spec(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "missing"),
+    [
+        (cut_models.heads_spec(), "reach_cells"),
+        (cut_models.masks_spec(), "reach_cells"),
+        (cut_models.masks_spec(), "margin_cells"),
+        (cut_models.masks_spec(), "prototypes_per_cell"),
+    ],
+)
+def test_constants_of_parts_are_required(spec: ModelSpec, missing: str) -> None:
+    defaults = {name: value for name, value in spec.defaults.items() if name != missing}
+    with pytest.raises(ValueError, match=f"defaults: expected {missing}"):
+        parse_spec(dataclasses.replace(spec, defaults=defaults).to_json())
 
 
 def test_schema_version_is_read_before_anything_else() -> None:

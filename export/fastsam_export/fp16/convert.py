@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
+from fastsam_engine.spec.model_input import FeatureInput, ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported
@@ -55,7 +55,7 @@ def convert_to_fp16(files: Sequence[Exported], step: Callable[[str], None]) -> l
     converted: list[Exported] = []
     done: list[_Compared] = []
     for file in files:
-        if file.spec is None or isinstance(file.spec.input, ArraysInput):  # not a graph, or a helper graph
+        if file.spec is None or file.spec.is_helper:  # not a graph, or not part of the network
             converted.append(file)
             continue
         path, spec = file.path, dataclasses.replace(file.spec, precision="fp16", parity=None)

@@ -119,7 +119,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: bool) -> BuildRequest:
-    from fastsam_engine.spec.model_input import ArraysInput, ImageInput, TokenInput
+    from fastsam_engine.spec.model_input import ImageInput, TokenInput
 
     takes_batch, takes_size = isinstance(spec.input, ImageInput | TokenInput), isinstance(spec.input, ImageInput)
     return BuildRequest(
@@ -133,7 +133,7 @@ def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: b
             optimization_level=args.level,
             hardware=args.hardware,
             version_compatible=args.version_compatible,
-            tf32=not (args.no_tf32 or isinstance(spec.input, ArraysInput)),  # their arrays hold pixel positions
+            tf32=not (args.no_tf32 or spec.is_helper),
         ),
         out=None if args.out is None else args.out / f"{graph.stem}.plan",
         again=args.again,

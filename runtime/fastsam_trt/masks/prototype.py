@@ -29,7 +29,7 @@ class PrototypeMasks:
         """Hold the parts of the masks.
 
         Args:
-            prototypes: (c, ph, pw) float32, over the model's input or a part of it; not copied.
+            prototypes: (c, ph, pw) float32, over the model's input or a part of it, in any memory order; not copied.
             coefficients: (n, c) float32.
             boxes: (n, 4) float32 xyxy, px of the frame. A pixel column x belongs to a box if x0 <= x < x1.
             resize: From the prototypes over the model's whole input to the frame.
@@ -56,7 +56,7 @@ class PrototypeMasks:
             top, bottom = rows.reach(y0, y1)
             left, right = columns.reach(x0, x1)
             part = self._prototypes[:, top - self._top : bottom - self._top, left - self._left : right - self._left]
-            logits = np.einsum("c,cyx->xy", self._coefficients[index], part)
+            logits = part.transpose(2, 1, 0) @ self._coefficients[index]  # (x, y); einsum takes twice as long
             wide = columns.apply(logits, x0, x1, left).T
             crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))
         return crops
@@ -64,7 +64,7 @@ class PrototypeMasks:
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
         """See `MaskSource.coarse`."""
         rows, columns, matrix = self._resize.coarse(window, size_px)
-        logits = np.tensordot(self._coefficients[index], self._prototypes[:, rows, columns], 1)
+        logits = self._prototypes[:, rows, columns].transpose(1, 2, 0) @ self._coefficients[index]
         mask = warp(logits, matrix, size_px) > 0
         centres = (np.arange(size_px) + 0.5) / size_px
         x, y = window[0] + centres * (window[2] - window[0]), window[1] + centres * (window[3] - window[1])

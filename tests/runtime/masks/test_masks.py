@@ -73,6 +73,21 @@ def test_coarse_masks_are_the_decoded_ones_at_low_resolution(size: tuple[int, in
         assert (half == whole[index, 32:230:4, 22:220:4]).mean() > 0.9
 
 
+@pytest.mark.parametrize("size", [(480, 640), (1080, 810)])
+def test_memory_order_of_prototypes_does_not_matter(size: tuple[int, int]) -> None:
+    placed = fit(*size, INPUT)
+    prototypes, coefficients, boxes = _made(placed, 9, seed=3)
+    resize = MapToFrame(placed, *prototypes.shape[1:])
+    channels_last = np.ascontiguousarray(prototypes.transpose(1, 2, 0)).transpose(2, 0, 1)
+    expected, found = (PrototypeMasks(each, coefficients, boxes, resize) for each in (prototypes, channels_last))
+    assert not channels_last.flags.c_contiguous
+    for one, other in zip(expected.decode(range(9)), found.decode(range(9)), strict=True):
+        assert one.pixels.any()
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+    window = boxes[0].astype(np.float64)
+    np.testing.assert_array_equal(expected.coarse(0, window, 32), found.coarse(0, window, 32))
+
+
 def test_boxes_without_pixels_give_empty_masks() -> None:
     placed = fit(100, 100, INPUT)
     prototypes, coefficients, boxes = _made(placed, 3, seed=1)

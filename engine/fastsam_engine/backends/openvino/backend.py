@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from fastsam_engine.backends.openvino.channels_last import with_channels_last
 from fastsam_engine.backends.openvino.compiled_cache import CompiledCache, Shape
 from fastsam_engine.backends.openvino.frame_input import with_frame_input
 from fastsam_engine.backends.openvino.inference_request import InferenceRequest, per_image
@@ -31,7 +32,7 @@ from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.shape_ranges import ShapeRange, shape_ranges
 from fastsam_engine.session import Array, OpenOptions, Session, compute_errors
 from fastsam_engine.spec.graph_agreement import check_names
-from fastsam_engine.spec.model_input import ArraysInput, ImageInput
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Precision
 from fastsam_engine.store.home_folder import has_writable_home
 from fastsam_engine.store.weight_files import resolved_weights
@@ -73,8 +74,8 @@ class OpenVinoBackend(Backend):
                     "use --precision auto",
                 )
             precision = "fp32"  # for the layers that are not int8: bf16 there loses as many detections as int8 does
-        if precision == "auto" and isinstance(spec.input, ArraysInput):
-            precision = "fp32"  # its numbers are positions in the frame, too large for bf16
+        if precision == "auto" and spec.is_helper:
+            precision = "fp32"
         if precision not in ("auto", *_HINTS) or (
             precision in ("bf16", "fp16")
             and precision.upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -91,18 +92,25 @@ class OpenVinoBackend(Backend):
         inputs = {name for port in model.inputs for name in port.get_names()}
         outputs = {name for port in model.outputs for name in port.get_names()}
         check_names(path, spec, inputs, outputs)
-        if options.frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
-            model, image = with_frame_input(model, spec.input)
-            spec = dataclasses.replace(spec, input=image)
-        dtype = spec.input.dtype if isinstance(spec.input, ImageInput) else ""
-        kept = CompiledCache(core, path, {"precision": precision, "takes": dtype, **_scheduling(options.threads)})
-        return OpenVinoSession(path, spec, core, model, precision, kept, options.threads)
+        with compute_errors("cpu", f"compiling {spec.name}", -1):  # computes the graph's constants
+            if options.frames and isinstance(spec.input, ImageInput) and spec.input.layout == "NCHW":
+                model, image = with_frame_input(model, spec.input)
+                spec = dataclasses.replace(spec, input=image)
+            model, channels_last = with_channels_last(model, spec)
+        decisive = {
+            "precision": precision,
+            "takes": spec.input.dtype if isinstance(spec.input, ImageInput) else "",
+            "channels last": sorted(channels_last),
+            **_scheduling(options.threads),
+        }
+        kept = CompiledCache(core, path, decisive)
+        return OpenVinoSession(path, spec, core, model, precision, kept, options.threads, channels_last)
 
     def build(self, request: BuildRequest, device: str, progress: Progress) -> BuildReport:
         """Compile for the usual and the largest image and store that; `open` compiles other sizes every time."""
         usual = BuildOptions()
         options = dataclasses.replace(request.options, optimization_level=usual.optimization_level)
-        if isinstance(request.spec.input, ArraysInput):
+        if request.spec.is_helper:
             options = dataclasses.replace(options, tf32=usual.tf32)  # it does not apply to such graphs
         if options != usual or request.out is not None or device not in ("auto", "cpu"):
             raise BuildRequestError("options", "only --imgsz and --batch for OpenVINO, which compiles for this "
@@ -145,6 +153,7 @@ class OpenVinoSession(Session):
         precision: str,
         kept: CompiledCache,
         threads: int,
+        channels_last: frozenset[str],
     ) -> None:
         self._core = core
         self._kept = kept
@@ -156,6 +165,7 @@ class OpenVinoSession(Session):
         self._reported = set[Shape]()
         indices = {name: index for index, port in enumerate(model.outputs) for name in port.get_names()}
         self._outputs = {output.name: indices[output.name] for output in spec.outputs}
+        self._channels_last = channels_last
         image = spec.input if isinstance(spec.input, ImageInput) else None
         self._sized = image is not None and image.size_multiple is not None
         super().__init__(path, spec, OpenVinoBackend.name, "cpu", _precision(core, spec, precision))
@@ -188,7 +198,7 @@ class OpenVinoSession(Session):
         ports = per_image(self._reshaped(shape), self._outputs) if shape else None
         if not shape:
             self._model = None  # compiled once, so a second copy of the weights is not needed
-        return InferenceRequest(compiled, self._outputs, ports)
+        return InferenceRequest(compiled, self._outputs, ports, self._channels_last)
 
     def keep(self, ranges: Mapping[str, ShapeRange], progress: Progress, *, again: bool) -> tuple[int, bool]:
         """Compile for the usual and the largest image, and store the result for later processes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -23,34 +23,48 @@ class InferenceRequest:
     in turn were no faster than one.
     """
 
-    def __init__(self, compiled: openvino.CompiledModel, outputs: Mapping[str, int], per_image: Ports | None) -> None:
+    def __init__(
+        self,
+        compiled: openvino.CompiledModel,
+        outputs: Mapping[str, int],
+        per_image: Ports | None,
+        channels_last: Collection[str],
+    ) -> None:
         """Make the request.
 
         Args:
             compiled: The graph.
             outputs: Name to index of the wanted outputs.
             per_image: Their shapes without the batch axis, and dtypes, if the batch determines the rest.
+            channels_last: Names of outputs that the graph writes as (n, h, w, c), to be returned as (n, c, h, w).
         """
         self._request = compiled.create_infer_request()
         self._outputs = outputs
         self._per_image = per_image
+        self._channels_last = channels_last
         self._running = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once. No later run overwrites the returned arrays."""
-        if self._per_image is None:
-            with self._running:
-                self._request.infer(dict(inputs), share_inputs=True)
-                return {name: np.array(self._request.get_output_tensor(i).data) for name, i in self._outputs.items()}
+        outputs = self._run_arrays(inputs) if self._per_image is None else self._run_images(inputs, self._per_image)
+        return outputs | {name: outputs[name].transpose(0, 3, 1, 2) for name in self._channels_last}
+
+    def _run_arrays(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        with self._running:
+            # Without `share_outputs` the library copies all outputs, too.
+            self._request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+            return {name: np.array(self._request.get_output_tensor(i).data) for name, i in self._outputs.items()}
+
+    def _run_images(self, inputs: Mapping[str, Array], per_image: Ports) -> dict[str, Array]:
         import openvino
 
         (array,) = inputs.values()
         # The shapes are known, so the library writes directly into the returned arrays.
-        outputs = {name: np.empty((len(array), *shape), dtype) for name, (shape, dtype) in self._per_image.items()}
+        outputs = {name: np.empty((len(array), *shape), dtype) for name, (shape, dtype) in per_image.items()}
         with self._running:
             for name, index in self._outputs.items():
                 self._request.set_output_tensor(index, openvino.Tensor(outputs[name], shared_memory=True))
-            self._request.infer([array], share_inputs=True)
+            self._request.infer([array], share_inputs=True, share_outputs=True)
         return cast("dict[str, Array]", outputs)
 
 
