@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastsam_engine.device_array import Array
@@ -58,16 +59,17 @@ def patches_around(
         images: (n,) indices of the anchors' images in the batch; None: all of the first image.
         fewest: Fewest patches, for graphs that do not take empty arrays.
     """
-    count = rung(max(len(anchors), fewest))
+    found = len(anchors)
+    if not found:
+        return _no_patches(rung(fewest), 2 * reach + 1)
+    count = rung(max(found, fewest))
     y, x = np.divmod(anchors, width)
-    offsets = np.arange(-reach, reach + 1)
-    rows, columns = y[:, None] + offsets, x[:, None] + offsets
-    base = 0 if images is None else (images * (height * width))[:, None, None]
-    side = len(offsets)
-    cells = np.zeros((count, side, side), np.int64)
-    inside = np.zeros((count, side, side), np.float32)
-    cells[: len(anchors)] = rows.clip(0, height - 1)[:, :, None] * width + columns.clip(0, width - 1)[:, None, :] + base
-    inside[: len(anchors)] = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+    windows = _windows(height, width, reach)
+    side = 2 * reach + 1
+    cells, inside = np.zeros((count, side, side), np.int64), np.zeros((count, side, side), np.float32)
+    cells[:found], inside[:found] = windows[0][y, x], windows[1][y, x]
+    if images is not None:
+        cells[:found] += (images * (height * width))[:, None, None]
     return Patches(cells, inside, np.arange(count))
 
 
@@ -78,12 +80,32 @@ def whole_level(height: int, width: int, reach: int, batch: int = 1) -> tuple[Ar
     cells = rows.clip(0, height - 1)[:, None] * width + columns.clip(0, width - 1)
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     per_image = np.arange(batch)[:, None, None] * (height * width)
-    both = (cells + per_image).astype(np.int64), np.broadcast_to(inside, (batch, *inside.shape)).astype(np.float32)
-    for array in both:
-        array.setflags(write=False)
-    return both
+    return _constant((cells + per_image).astype(np.int64)), _constant(np.stack([inside] * batch).astype(np.float32))
 
 
 def picked(anchors: NDArray[np.intp], count: int) -> Array:
     """The `picks` of (n,) anchors from a whole level, padded to `count`."""
-    return np.pad(anchors, (0, count - len(anchors))).astype(np.int64)
+    picks = np.zeros(count, np.int64)
+    picks[: len(anchors)] = anchors
+    return picks
+
+
+@lru_cache(maxsize=64)
+def _windows(height: int, width: int, reach: int) -> tuple[Array, Array]:
+    """The patches of all anchors of a level, as views: `cells` and `inside`, (height, width, side, side) each."""
+    cells, inside = (
+        sliding_window_view(each[0], (2 * reach + 1, 2 * reach + 1)) for each in whole_level(height, width, reach)
+    )
+    return cells, inside
+
+
+@lru_cache(maxsize=8)
+def _no_patches(count: int, side: int) -> Patches:
+    """Patches whose outputs nobody wants."""
+    cells, inside = np.zeros((count, side, side), np.int64), np.zeros((count, side, side), np.float32)
+    return Patches(_constant(cells), _constant(inside), _constant(np.arange(count)))
+
+
+def _constant(array: Array) -> Array:
+    array.setflags(write=False)
+    return array
