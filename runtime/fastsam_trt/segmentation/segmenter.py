@@ -98,10 +98,12 @@ class Segmenter(Closable):
                 graph, backend, device, precision, frames=not frames_on_device, class_names=class_names, threads=threads
             )
         )
+        opened = self.session
+        # Where the first graph runs, since arrays pass between them; `auto` might choose something else for a part.
         self._decoder = decoder_for(
-            self.session,
+            opened,
             lambda part: self._close_with_self(
-                open_session(sibling_graph(graph, part), backend, device, precision, threads=threads)
+                open_session(sibling_graph(graph, part), opened.backend, opened.device, precision, threads=threads)
             ),
         )
         self._decoder.use_compute(compute)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.session import Session
+from fastsam_engine.spec.family_parts import check_part, check_part_exists
+from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.masks.device_decode import DeviceDecode
 from fastsam_trt.masks.kept_masks import KeptMasks
@@ -64,8 +66,8 @@ class SparseDecoder(Decoder):
         levels = [output.name for output in maps if output.meaning == "features"]
         self._levels = {int(name.removeprefix("features_")): name for name in levels}
         self._on_host = session.memory == "host"
-        self._box_head = BoxHead(open_part("heads"))
-        self._mask_head = MaskHead(open_part("masks"))
+        heads, masks = (_opened_part(session, part, open_part) for part in ("heads", "masks"))
+        self._box_head, self._mask_head = BoxHead(heads), MaskHead(masks)
         self.max_feature_bytes = _MAX_FEATURE_BYTES
         self._decode: DeviceDecode | None = None
         self._resizes = MapToFrameCache()
@@ -166,3 +168,16 @@ class SparseDecoder(Decoder):
             raise TypeError("expected a decode graph, found none")
         with self._mask_head.run_on_device(features, anchors) as (coefficients, prototypes):
             return decode.masks(prototypes, coefficients, boxes, resize).decode(range(len(boxes)))
+
+
+def _opened_part(trunk: Session, part: str, open_part: OpenPart) -> Session:
+    """Open a part of a model, which must be of the same export.
+
+    Raises:
+        ModelFileError: It is missing, or of another export or precision.
+    """
+    path = sibling_graph(trunk.path, part)
+    check_part_exists(trunk.path, trunk.spec, path)
+    session = open_part(part)
+    check_part(trunk.path, trunk.spec, path, session.spec)
+    return session
