@@ -17,6 +17,12 @@ from fastsam_export.sparse.branches import Level
 from fastsam_export.sparse.part_inputs import around, whole
 from fastsam_export.sparse.parts import Parts
 
+_ROUNDED = {
+    "max_abs_parts_box_px": 0.5,
+    "max_rel_parts_logit": 5e-3,
+    "max_rel_parts_coefficient": 5e-3,
+    "max_rel_parts_prototype": 5e-3,
+}
 BOUNDS: Mapping[str, Mapping[str, float]] = {
     "fp32": {
         "max_abs_parts_box_px": 1e-3,
@@ -24,7 +30,11 @@ BOUNDS: Mapping[str, Mapping[str, float]] = {
         "max_rel_parts_coefficient": 1e-4,
         "max_rel_parts_prototype": 1e-4,
     },
+    "fp16": _ROUNDED,
+    "int8": _ROUNDED,
 }
+"""By precision. In fp16 and int8 a backend may round between nodes that it fuses in one graph and not in another."""
+
 _RANDOM_ANCHORS = 24  # per level, besides those in corners and on edges
 _KINDS = ("boxes", "coefficients", "classes")
 
