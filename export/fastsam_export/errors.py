@@ -62,3 +62,7 @@ class NotFiniteError(ParityError):
             f"{graph}: expected finite numbers, found {count} NaN or infinite in output {output} on {inputs}; "
             "no file was kept",
         )
+
+
+class SplitError(ExportError):
+    """A dense graph that can't be cut into parts that compute a part of its maps each; the message says why."""

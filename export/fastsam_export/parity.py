@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from fastsam_engine.backends import all_backends
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.opener import open_session
-from fastsam_engine.session import Session
+from fastsam_engine.session import Array, Session
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import Parity
 from fastsam_export.errors import ParityError
 
@@ -131,6 +132,17 @@ def synthetic_pictures(count: int, height: int, width: int, seed: int = 0) -> li
         picture += generator.normal(0, 6, picture.shape)
         pictures.append(picture.clip(0, 255).astype(np.uint8))
     return pictures
+
+
+def drawn_batches(image: ImageInput) -> list[Array]:
+    """Drawn pictures as inputs (2, 3, h, w): at the default size, and at a wide one if the graph has several."""
+    sizes = [(image.height, image.width)]
+    if image.size_multiple is not None:
+        wide = -(-image.height * 3 // 5 // image.size_multiple) * image.size_multiple
+        sizes = sorted({*sizes, (wide, image.width)})
+    mean, std = np.array(image.mean), np.array(image.std)
+    batches = (np.stack(synthetic_pictures(2, *size)) for size in sizes)
+    return [((batch * image.scale - mean) / std).astype(np.float32).transpose(0, 3, 1, 2).copy() for batch in batches]
 
 
 def describe(sessions: Sequence[Session]) -> str:

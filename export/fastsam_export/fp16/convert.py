@@ -17,7 +17,7 @@ from fastsam_export.fp16.agreement import bounds, compare
 from fastsam_export.fp16.fp32_islands import peaks
 from fastsam_export.fp16.graph_conversion import flatten, to_fp16
 from fastsam_export.onnx_file import write_spec
-from fastsam_export.parity import TEXTS, synthetic_pictures
+from fastsam_export.parity import TEXTS, drawn_batches
 from fastsam_export.proof import check_finite, prove_against_fp32, run_on_cpu
 
 _QUERIES = (1, 7)  # numbers of queries on which a graph of chosen queries is compared
@@ -87,20 +87,9 @@ def _inputs(path: Path, spec: ModelSpec, done: Sequence[_Compared]) -> tuple[str
         return f"{len(TEXTS)} texts", inputs, inputs
     if not isinstance(spec.input, ImageInput):
         raise ExportError(f"fp16: expected a graph that takes pictures, texts or features, found {path.name}")
-    inputs = [{spec.input.name: batch} for batch in _pictures(spec.input)]
+    inputs = [{spec.input.name: batch} for batch in drawn_batches(spec.input)]
     sizes = " and ".join(f"{h} x {w}" for h, w in (arrays[spec.input.name].shape[2:] for arrays in inputs))
     return f"2 drawn pictures at {sizes}", inputs, inputs
-
-
-def _pictures(image: ImageInput) -> list[Array]:
-    """Drawn pictures as inputs (2, 3, h, w): at the default size, and at a wide one if the graph has several."""
-    sizes = [(image.height, image.width)]
-    if image.size_multiple is not None:
-        wide = -(-image.height * 3 // 5 // image.size_multiple) * image.size_multiple
-        sizes = sorted({*sizes, (wide, image.width)})
-    mean, std = np.array(image.mean), np.array(image.std)
-    batches = (np.stack(synthetic_pictures(2, *size)) for size in sizes)
-    return [((batch * image.scale - mean) / std).astype(np.float32).transpose(0, 3, 1, 2).copy() for batch in batches]
 
 
 def _tokens(tokens: TokenInput, tokenizer: Path) -> Array:

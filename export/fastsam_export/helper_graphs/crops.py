@@ -73,7 +73,7 @@ def _build(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
     patches = graph.Gather(atlas, cells, axis=1)  # (3, K, reach, reach)
     narrow = whole_levels(graph, graph.MatMul(patches, graph.Transpose(across, perm=[0, 2, 1])))
     crops = whole_levels(graph, graph.MatMul(down, narrow))  # (3, K, S, S)
-    graph.save(path, "float32", normalised(graph, graph.Transpose(crops, perm=[1, 0, 2, 3]), image))
+    graph.save(path, {normalised(graph, graph.Transpose(crops, perm=[1, 0, 2, 3]), image): "float32"})
 
 
 def _pyramid(graph: GraphBuilder, count: int) -> tuple[str, str, str]:

@@ -86,7 +86,7 @@ def _build(graph: GraphBuilder, path: Path) -> None:
         plane = graph.Where(above, value, 0.0)
         masks = graph.Add(masks, plane) if masks else plane
     inside = _within(graph, graph.Unsqueeze("row_numbers", [1]), y0, y1)  # (K, H, 1)
-    graph.save(path, "uint8", graph.cast(graph.Where(inside, masks, 0.0), "uint8"))
+    graph.save(path, {graph.cast(graph.Where(inside, masks, 0.0), "uint8"): "uint8"})
 
 
 def _within(graph: GraphBuilder, numbers: str, first: str, last: str) -> str:

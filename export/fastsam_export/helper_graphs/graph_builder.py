@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -48,32 +48,40 @@ class GraphBuilder:
 
         return self._node("Cast", (value,), {"to": onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))})
 
-    def save(self, path: Path, dtype: str, output: str) -> None:
-        """Rename a node's output to the output of the spec, check the graph, and write it.
+    def save(self, path: Path, outputs: Mapping[str, str]) -> None:
+        """Rename outputs of nodes to the outputs of the spec, check the graph, and write it.
 
-        No other node may use this output. It is renamed, not copied by another node, since TensorRT accepts uint8 only
-        from a cast.
+        No other node may use these outputs. They are renamed, not copied by another node, since TensorRT accepts uint8
+        only from a cast.
+
+        Args:
+            path: File to write.
+            outputs: Name to dtype of the nodes' outputs, in the order of the spec.
         """
         import onnx
 
-        taken = self._spec.input
-        if not isinstance(taken, ArraysInput):
-            raise TypeError(f"expected a spec of arrays, found one of {taken.kind}")
-        (promised,) = self._spec.outputs
-        next(node for node in self._nodes if node.output[0] == output).output[0] = promised.name
-        graph = onnx.helper.make_graph(
-            self._nodes,
-            self._spec.task,
-            [_port(*each) for each in zip(taken.names, taken.dtypes, taken.layouts, strict=True)],
-            [_port(promised.name, dtype, promised.layout)],
-            self._constants,
-        )
-        model = onnx.helper.make_model(
-            graph, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
-        )
+        ports = []
+        for (made, dtype), promised in zip(outputs.items(), self._spec.outputs, strict=True):
+            next(node for node in self._nodes if node.output[0] == made).output[0] = promised.name
+            ports.append(_port(promised.name, dtype, promised.layout))
+        graph = onnx.helper.make_graph(self._nodes, self._spec.task, self._inputs(), ports, self._constants)
+        model = onnx.helper.make_model(graph, opset_imports=self._opsets(), ir_version=_IR_VERSION)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(path))
         write_spec(path, self._spec)
+
+    def _inputs(self) -> list[Any]:
+        """The inputs of the graph."""
+        taken = self._spec.input
+        if not isinstance(taken, ArraysInput):
+            raise TypeError(f"expected a spec of arrays, found one of {taken.kind}")
+        return [_port(*each) for each in zip(taken.names, taken.dtypes, taken.layouts, strict=True)]
+
+    def _opsets(self) -> list[Any]:
+        """The versions of the operators."""
+        import onnx
+
+        return [onnx.helper.make_opsetid("", _OPSET)]
 
     def _node(self, operator: str, inputs: Sequence[Value], attributes: dict[str, Any]) -> str:
         import onnx

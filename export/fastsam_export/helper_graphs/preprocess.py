@@ -75,7 +75,7 @@ def _letterbox(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
         graph.Unsqueeze(graph.GreaterOrEqual("rows", 0.0), [1]), graph.GreaterOrEqual("columns", 0.0)
     )  # (h, w)
     padded = graph.Where(inside, picture, float(image.pad_value))
-    graph.save(path, "float32", normalised(graph, graph.Unsqueeze(padded, [0]), image))
+    graph.save(path, {normalised(graph, graph.Unsqueeze(padded, [0]), image): "float32"})
 
 
 def _letterbox_case(frame: NDArray[np.uint8], image: ImageInput) -> Case:
@@ -114,7 +114,7 @@ def _stretch(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
     planes = graph.Transpose(graph.cast("frame", "float32"), perm=[2, 0, 1])
     narrow = whole_levels(graph, graph.MatMul(planes, graph.Transpose("column_weights", perm=[1, 0])))
     picture = whole_levels(graph, graph.MatMul("row_weights", narrow))
-    graph.save(path, "float32", normalised(graph, graph.Unsqueeze(picture, [0]), image))
+    graph.save(path, {normalised(graph, graph.Unsqueeze(picture, [0]), image): "float32"})
 
 
 def _stretch_case(frame: NDArray[np.uint8], image: ImageInput) -> Case:
