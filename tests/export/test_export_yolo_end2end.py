@@ -38,8 +38,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> Pat
 def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small network, exported by the command, which recognises its kind."""
     out = tmp_path_factory.mktemp("made26") / "shapes26"
-    request = ["export", "shapes26", "--weights", str(weights), "--imgsz", str(H), str(W), "--out", str(out)]
-    assert main(request) == 0
+    request = ["export", "shapes26", "--weights", str(weights), "--imgsz", str(H), str(W), "--dense"]
+    assert main([*request, "--out", str(out)]) == 0
     assert [each.name for each in weights.parent.iterdir()] == [weights.name]
     return out / "shapes26.onnx"
 
