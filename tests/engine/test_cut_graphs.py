@@ -19,8 +19,6 @@ from fastsam_trt.cli.main import main
 from support import colour_models, cut_models
 from support.typed import image_input
 
-onnxruntime = pytest.importorskip("onnxruntime")
-
 PARTS = ("", "heads", "masks")
 
 SIZE = (96, 128)  # height, width, px
@@ -42,20 +40,6 @@ def _bound(folder: Path, part: str, **options: bool) -> Session:
     """The session that GPUs get, on the CPU."""
     graph = find_graph(folder, part)
     return open_bound(graph, read_spec(graph), Device("cpu"), "fp32", OpenOptions(**options))
-
-
-@pytest.fixture
-def bound_inputs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Each input that is bound: its name and address."""
-    bound: list[tuple[str, int]] = []
-    real = onnxruntime.IOBinding.bind_ortvalue_input
-
-    def bind(self: Any, name: str, value: Any) -> None:
-        bound.append((name, value.data_ptr()))
-        real(self, name, value)
-
-    monkeypatch.setattr(onnxruntime.IOBinding, "bind_ortvalue_input", bind)
-    return bound
 
 
 def _features(folder: Path, backend: str, count: int = 1) -> dict[int, np.ndarray]:
