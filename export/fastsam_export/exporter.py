@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_engine.packages import version
+from fastsam_engine.spec_reader import read_spec
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_engine.store.home_folder import expand_user
-from fastsam_engine.store.model_store import models_folder
-from fastsam_export.errors import CalibrationError, ExportError, UnknownExportError
+from fastsam_engine.store.model_store import find_graph, models_folder
+from fastsam_export.errors import CalibrationError, ExportError, SplitError, UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
 from fastsam_export.fp16.convert import convert_to_fp16
 from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_export.int8.quantise import FAMILIES as INT8_FAMILIES
 from fastsam_export.int8.quantise import quantise
+from fastsam_export.sparse.split import FAMILIES as CUT_FAMILIES
+from fastsam_export.sparse.split import split_files
 
-__all__ = ["ExportPrecision", "ExportRequest", "Exported", "export_model"]
+__all__ = ["ExportPrecision", "ExportRequest", "Exported", "cut_model", "export_model"]
 
 ExportPrecision = Literal["fp32", "fp16", "int8"]
 
@@ -35,6 +40,7 @@ def export_model(
     calibration: Path | None = None,
     defaults: Mapping[str, float] | None = None,
     class_agnostic: bool | None = None,
+    dense: bool = False,
     step: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Export a model, prove its parity with PyTorch, and install its files.
@@ -51,6 +57,9 @@ def export_model(
         defaults: Thresholds to record instead of the family's, such as `conf` or `iou`.
         class_agnostic: Whether the classes do not name what a segment shows, as with FastSAM's single class. Such a
             model gets FastSAM's thresholds, and its segments have no label. None: only for FastSAM itself (YOLO only).
+        dense: Keep a YOLO segmenter in one graph that computes everything. By default it is cut into graphs that
+            compute only what can be selected: `M.onnx`, `M.heads.onnx` and `M.masks.onnx`. A network that can't be cut
+            stays in one graph, and the first file says why in `kept_whole`.
         step: Called with a short description when a step begins.
 
     Returns:
@@ -84,13 +93,67 @@ def export_model(
             exported = convert_to_fp16(exported, step)
         elif pictures is not None:
             exported = quantise(exported, pictures, step)
-        folder.mkdir(exist_ok=True)
+        if not dense:
+            exported = _cut(exported, Path(staging), step)
         step("installing the files")
-        installed = []
-        for file in exported:
-            target = folder / file.path.name
-            file.path.replace(target)
-            installed.append(Exported(target, file.spec))
+        return _installed(exported, folder)
+
+
+def cut_model(
+    model: str | Path, *, out: Path | None = None, step: Callable[[str], None] = lambda _: None
+) -> list[Exported]:
+    """Cut an installed dense YOLO segmenter into graphs that compute only what can be selected. This needs no PyTorch.
+
+    Args:
+        model: Name, folder or ONNX file of a model that this project exported.
+        out: Folder for the files; None: the model's own, whose dense graph is replaced.
+        step: Called with a short description when a step begins.
+
+    Returns:
+        The files, as from `export_model`.
+
+    Raises:
+        ModelNotFoundError: There is no such model.
+        SplitError: It can't be cut, or is cut already. Nothing is changed.
+        ParityError: The parts compute something else. Nothing is changed.
+    """
+    first = find_graph(model)
+    spec = read_spec(first)
+    if spec.family not in CUT_FAMILIES:
+        raise SplitError(f"{first}: expected a model of family {' or '.join(CUT_FAMILIES)}, found {spec.family}")
+    folder = out or first.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".cut-", dir=folder) as staging:
+        files = []
+        for path in (first, *(first.with_name(f"{first.stem}.{part}.onnx") for part in ("preprocess", "decode"))):
+            if path.is_file():
+                copy = Path(shutil.copyfile(path, Path(staging) / path.name))
+                files.append(Exported(copy, read_spec(path)))
+        cut = _cut(files, Path(staging), step)
+        if cut[0].kept_whole:
+            raise SplitError(f"{first}: {cut[0].kept_whole}")
+        step("installing the files")
+        return _installed(cut, folder)
+
+
+def _cut(files: Sequence[Exported], staging: Path, step: Callable[[str], None]) -> list[Exported]:
+    parts = staging / "parts"
+    parts.mkdir()
+    return split_files(files, parts, step)
+
+
+def _installed(files: Sequence[Exported], folder: Path) -> list[Exported]:
+    """Move files to a folder, and delete parts there that would not fit them."""
+    folder.mkdir(exist_ok=True)
+    installed = []
+    for file in files:
+        target = folder / file.path.name
+        file.path.replace(target)
+        installed.append(dataclasses.replace(file, path=target))
+    for part in ("heads", "masks"):
+        stale = folder / f"{files[0].path.stem}.{part}.onnx"
+        if stale not in [file.path for file in installed]:
+            stale.unlink(missing_ok=True)
     return installed
 
 

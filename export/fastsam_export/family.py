@@ -39,10 +39,12 @@ class Exported:
     Attributes:
         path: The file.
         spec: Its spec with the parity record; None if the file is not a graph.
+        kept_whole: Why a segmenter was not cut into parts although that was requested; otherwise empty.
     """
 
     path: Path
     spec: ModelSpec | None
+    kept_whole: str = ""
 
 
 class Family(ABC):

@@ -3,7 +3,7 @@
 The prototypes stay on the device that ran the segmenter. The packed masks have 1/32 of the bytes of the logits.
 
 Inputs:
-    `prototypes`: float32 (1, c, h, w), from the segmenter.
+    `prototypes`: float32 (1, c, h, w), from the segmenter; or (1, h, w, c), of a part of the map, from its masks graph.
     `coefficients`: float32 (K, c).
     `boxes`: float32 (K, 4) xyxy, px, inside the frame. A pixel column x belongs to a box if x0 <= x < x1.
     `row_cells`: float32 (r,), `column_cells`: float32 (q,). Positions of fine cells in the prototypes, in cells, from 0
@@ -21,6 +21,7 @@ The graph computes the eight bits of all bytes one after the other, so that no l
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spe
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.preprocess import input_axes
 from fastsam_export.helper_graphs.steps import interpolated
+from fastsam_export.proof import run_on_cpu
 
 _BITS = 8
 _FINEST = 4  # most fine cells per cell: the stride of the prototypes
@@ -68,12 +70,48 @@ def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path
     return prove_graph(path, spec, "torch", cases, _TOLERANCE, _compare)
 
 
-def _build(graph: GraphBuilder, path: Path) -> None:
+def with_channels_last(first: Exported, model: ModelSpec, folder: Path) -> Exported:
+    """Export the same graph for prototypes (1, h, w, c), of any part of the map, and prove it against the first one.
+
+    Args:
+        first: The graph for prototypes (1, c, h, w).
+        model: Spec of the segmenter that makes the prototypes.
+        folder: Folder for `M.decode.onnx`, not that of the first graph.
+
+    Raises:
+        ParityError: The graphs compute different masks.
+    """
+    spec = first.spec
+    if spec is None or not isinstance(spec.input, ArraysInput):
+        raise TypeError(f"expected a decode graph, found {first.path.name}")
+    _, channels, _, _ = spec.input.layouts[0].split()
+    axes = {axis: (1, *lengths[1:]) if axis in "hw" else lengths for axis, lengths in spec.input.axes.items()}
+    layouts = (f"1 h w {channels}", *spec.input.layouts[1:])
+    taken = dataclasses.replace(spec.input, layouts=layouts, axes=axes)
+    made = helper_spec(model, "decode", taken, spec.outputs[0])
+    path = folder / f"{model.name}.decode.onnx"
+    _build(GraphBuilder(made), path, channels_last=True)
+    shape = int(channels), axes["h"][1], axes["w"][1]
+    drawn = [_drawn(height, width, count, shape) for height, width, count in _SIZES]
+    expected = run_on_cpu(first.path, drawn)
+    cases = [
+        Case(
+            f"{count} drawn masks of {height} x {width}",
+            {**inputs, "prototypes": np.ascontiguousarray(inputs["prototypes"].transpose(0, 2, 3, 1))},
+            outputs["masks"],
+        )
+        for (height, width, count), inputs, outputs in zip(_SIZES, drawn, expected, strict=True)
+    ]
+    return prove_graph(path, made, "the graph for channels first", cases, _TOLERANCE, _compare)
+
+
+def _build(graph: GraphBuilder, path: Path, *, channels_last: bool = False) -> None:
     x0, y0, x1, y1 = (graph.Unsqueeze(graph.Slice("boxes", [i], [i + 1], [1]), [2]) for i in range(4))  # (K, 1, 1)
     columns, column_numbers = (
         graph.Transpose(graph.Reshape(each, [-1, _BITS]), perm=[1, 0]) for each in ("columns", "column_numbers")
     )  # (8, W / 8)
-    by_row = graph.Transpose(graph.Squeeze("prototypes", [0]), perm=[1, 0, 2])  # (h, c, w)
+    order = [0, 2, 1] if channels_last else [1, 0, 2]
+    by_row = graph.Transpose(graph.Squeeze("prototypes", [0]), perm=order)  # (h, c, w)
     logits = graph.Transpose(graph.MatMul("coefficients", by_row), perm=[1, 0, 2])  # (K, h, w)
     fine_rows = interpolated(graph, logits, "row_cells", axis=1, rank=3)  # (K, r, w)
     tall = interpolated(graph, fine_rows, "rows", axis=1, rank=3)  # (K, H, w)
@@ -94,33 +132,25 @@ def _within(graph: GraphBuilder, numbers: str, first: str, last: str) -> str:
     return graph.And(graph.GreaterOrEqual(numbers, first), graph.Less(numbers, last))
 
 
-def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> Case:
-    """Random prototypes, padded by half a cell or more on every side, and PyTorch's masks of them."""
-    import torch
+def _drawn(height: int, width: int, count: int, shape: tuple[int, int, int]) -> dict[str, Array]:
+    """Random smooth prototypes, padded by half a cell or more on every side, coefficients and boxes."""
+    import cv2
 
     generator = np.random.default_rng(height)
-    coarse = torch.from_numpy(generator.normal(size=(1, shape[0], 6, 8)).astype(np.float32))
-    prototypes = torch.nn.functional.interpolate(coarse, size=shape[1:], mode="bicubic", align_corners=False)
+    coarse = generator.normal(size=(shape[0], 6, 8)).astype(np.float32)
+    smooth = [cv2.resize(each, shape[:0:-1], interpolation=cv2.INTER_CUBIC) for each in coarse]
     coefficients = generator.normal(size=(count, shape[0])).astype(np.float32)
     corners = np.sort(generator.uniform(0, 1, (count, 2, 2)), axis=1).astype(np.float32)
-    boxes = (corners * np.array([width, height], np.float32)).reshape(count, 4)
-    logits = torch.einsum("kc,nchw->nkhw", torch.from_numpy(coefficients), prototypes)
-    finer = torch.nn.functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-    content = finer[..., 3:-1, 1:-2]
-    resized = torch.nn.functional.interpolate(content, size=(height, width), mode="bilinear", align_corners=False)
-    x, y = np.arange(width), np.arange(height)[:, None]
-    x0, y0, x1, y1 = np.ceil(boxes).T[:, :, None, None]
-    masks = (resized[0].numpy() > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     fine = [((np.arange(2 * cells) + 0.5) / 2 - 0.5).clip(0, cells - 1).astype(np.float32) for cells in shape[1:]]
     row_cells, column_cells = fine[0][3:-1], fine[1][1:-2]
     rows, columns = (
         ((np.arange(after) + 0.5) * (len(cells) / after) - 0.5).clip(0, len(cells) - 1)
         for cells, after in ((row_cells, height), (column_cells, width))
     )
-    inputs = {
-        "prototypes": prototypes.numpy(),
+    return {
+        "prototypes": np.stack(smooth)[None],
         "coefficients": coefficients,
-        "boxes": boxes,
+        "boxes": (corners * np.array([width, height], np.float32)).reshape(count, 4),
         "row_cells": row_cells,
         "column_cells": column_cells,
         "rows": rows.astype(np.float32),
@@ -128,6 +158,21 @@ def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> C
         "row_numbers": np.arange(height, dtype=np.float32),
         "column_numbers": np.arange(width, dtype=np.float32),
     }
+
+
+def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> Case:
+    """Drawn prototypes, and PyTorch's masks of them."""
+    import torch
+
+    inputs = _drawn(height, width, count, shape)
+    coefficients, prototypes = (torch.from_numpy(inputs[name]) for name in ("coefficients", "prototypes"))
+    logits = torch.einsum("kc,nchw->nkhw", coefficients, prototypes)
+    finer = torch.nn.functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+    content = finer[..., 3:-1, 1:-2]
+    resized = torch.nn.functional.interpolate(content, size=(height, width), mode="bilinear", align_corners=False)
+    x, y = np.arange(width), np.arange(height)[:, None]
+    x0, y0, x1, y1 = np.ceil(inputs["boxes"]).T[:, :, None, None]
+    masks = (resized[0].numpy() > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     return Case(f"{count} drawn masks of {height} x {width}", inputs, np.packbits(masks, axis=2))
 
 

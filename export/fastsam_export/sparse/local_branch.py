@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fastsam_export.errors import SplitError
 from fastsam_export.sparse.branches import Branch
 from fastsam_export.sparse.dense_graph import DenseGraph
-from fastsam_export.sparse.locality import conv_reach, reaches
+from fastsam_export.sparse.locality import ENLARGING, conv_reach, reaches
 from fastsam_export.sparse.part_builder import PartBuilder
+
+if TYPE_CHECKING:
+    import onnx
 
 _INT64_MAX = sys.maxsize
 
@@ -54,7 +60,7 @@ def add_shrinking(graph: PartBuilder, branch: Branch, patches: Patches) -> str:
         patches: The patches, with at least the reach of the branch.
 
     Returns:
-        The branch's output (k, c, y - 2 reach, x - 2 reach).
+        The branch's output (k, c, s * (y - 2 reach), s * (x - 2 reach)), where s is its scale.
     """
     return _Shrinking(graph, branch, patches).output()
 
@@ -66,12 +72,15 @@ class _Shrinking:
         self._graph, self._dense, self._branch, self._patches = graph, graph.dense, branch, patches
         self._nodes = self._dense.between([branch.features], [branch.output])
         found = reaches(self._dense, branch)
-        end = found[branch.output]
-        skipped = patches.reach - int(end.rows), patches.reach - int(end.columns)
+        self._reaches, end = found, found[branch.output]
         self._cropped = {
-            name: (skipped[0] + int(each.rows), skipped[1] + int(each.columns)) for name, each in found.items()
+            name: (
+                int((patches.reach - end.rows + each.rows) * each.scale),
+                int((patches.reach - end.columns + each.columns) * each.scale),
+            )
+            for name, each in found.items()
         }
-        """Rows and columns that a tensor lacks on each side of the patches."""
+        """Rows and columns that a tensor lacks on each side of the patches: all that nothing after it needs."""
         self._zeroed = {
             self._dense.source(node.input[0])
             for node in self._nodes
@@ -79,36 +88,53 @@ class _Shrinking:
         }
         """Tensors whose elements outside the map must be zero. Quantised ones are zeroed before they are quantised."""
         self._names: dict[str, str] = {}
-        self._masks: dict[tuple[tuple[int, int], bool], str] = {}
+        self._masks: dict[tuple[str, bool], str] = {}
 
     def output(self) -> str:
         start = self._branch.features
         self._made(start, self._crop(self._patches.features, self._cropped[start]))
         for node in self._nodes:
             wanted = self._cropped[node.output[0]]
-            shrinks = node.op_type == "Conv"
+            shrinks, enlarges = node.op_type == "Conv", node.op_type in ENLARGING
             inputs = []
             for name in node.input:
                 if name in self._names:
                     lacks = self._cropped[name]
-                    cut = (0, 0) if shrinks else (wanted[0] - lacks[0], wanted[1] - lacks[1])
+                    cut = (0, 0) if shrinks or enlarges else (wanted[0] - lacks[0], wanted[1] - lacks[1])
                     inputs.append(self._crop(self._names[name], cut))
                 else:
                     inputs.append(name)
             self._graph.keep_node(node, inputs, ("pads", "auto_pad") if shrinks else ())
             for name in node.output:
-                self._made(name, name)
+                self._made(name, self._crop(name, self._surplus(node, wanted)) if enlarges else name)
         return self._names[self._branch.output]
+
+    def _surplus(self, node: onnx.NodeProto, wanted: tuple[int, int]) -> tuple[int, int]:
+        """What to crop after a node that enlarges its map."""
+        (name,) = (name for name in node.input if name in self._names)
+        factor = self._reaches[node.output[0]].scale // self._reaches[name].scale
+        rows, columns = (factor * each for each in self._cropped[name])
+        return wanted[0] - rows, wanted[1] - columns
 
     def _made(self, tensor: str, name: str) -> None:
         """Register the name of a tensor, and zero it outside the map if needed."""
         self._names[tensor] = self._graph.Mul(name, self._mask(tensor)) if tensor in self._zeroed else name
 
     def _mask(self, tensor: str) -> str:
-        key = self._cropped[tensor], self._dense.is_half(tensor)
+        scale, half = self._reaches[tensor].scale, self._dense.is_half(tensor)
+        whole = f"inside_{scale}"
+        if (whole, half) not in self._masks:
+            mask = self._patches.inside
+            if scale > 1:
+                factors = np.array([1, 1, scale, scale], np.float32)
+                mask = self._graph.Resize(
+                    mask, "", factors, mode="nearest", coordinate_transformation_mode="asymmetric",
+                    nearest_mode="floor",
+                )  # fmt: skip
+            self._masks[whole, half] = self._graph.cast(mask, "float16") if half else mask
+        key = f"{whole}_{self._cropped[tensor]}", half
         if key not in self._masks:
-            mask = self._crop(self._patches.inside, key[0])
-            self._masks[key] = self._graph.cast(mask, "float16") if key[1] else mask
+            self._masks[key] = self._crop(self._masks[whole, half], self._cropped[tensor])
         return self._masks[key]
 
     def _crop(self, name: str, cut: tuple[int, int]) -> str:

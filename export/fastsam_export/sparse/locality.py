@@ -27,6 +27,9 @@ _SAME_PLACE = frozenset(
 _PER_CHANNEL = frozenset(
     {"BatchNormalization", "QuantizeLinear", "DequantizeLinear"}
 )  # their constants are per channel
+ENLARGING = frozenset({"ConvTranspose", "Resize"})
+"""Operators that make a block of elements from each element."""
+
 _ALONG_CHANNELS = frozenset({"Concat", "Split"})
 
 
@@ -101,7 +104,7 @@ def _node_reach(graph: DenseGraph, node: onnx.NodeProto, inputs: list[Reach]) ->
         rows, columns = conv_reach(graph, node)
         scale = widest.scale
         return Reach(widest.rows + Fraction(rows, scale), widest.columns + Fraction(columns, scale), scale)
-    if node.op_type in ("ConvTranspose", "Resize"):
+    if node.op_type in ENLARGING:
         return Reach(widest.rows, widest.columns, widest.scale * _enlargement(graph, node))
     if node.op_type in _SAME_PLACE:
         for name in node.input:

@@ -70,10 +70,15 @@ def map_axes(image: ImageInput, stride: int) -> Axes:
     return {**axes, f"h{stride}": (least, rows, 2 * rows), f"w{stride}": (least, columns, 2 * columns)}
 
 
-def part_axes(image: ImageInput, stride: int) -> Axes:
-    """Numbers of rows `y` and columns `x` of a part of a feature map."""
+def part_axes(image: ImageInput, stride: int, margin: int) -> Axes:
+    """Numbers of rows `y` and columns `x` of a part of a feature map with a margin around it."""
     axes = map_axes(image, stride)
+    around = 2 * margin
     return {
-        letter: (1, min(_USUAL_PART, axes[f"{whole}{stride}"][1]), axes[f"{whole}{stride}"][2])
+        letter: (
+            1 + around,
+            min(_USUAL_PART, axes[f"{whole}{stride}"][1]) + around,
+            axes[f"{whole}{stride}"][2] + around,
+        )
         for letter, whole in (("y", "h"), ("x", "w"))
     }

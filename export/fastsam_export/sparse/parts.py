@@ -2,12 +2,13 @@
 
 - `M.onnx`, the trunk: frame to the best class logit of every anchor, and the features for the other two.
 - `M.heads.onnx`: patches of features around chosen anchors to their raw boxes.
-- `M.masks.onnx`: patches of features around selected anchors to their mask coefficients, and a part of a feature map to
-  the prototypes of that part.
+- `M.masks.onnx`: patches of features around selected anchors to their mask coefficients, and a part of a feature map,
+  with a margin, to the prototypes of that part.
 
 Indices of patches are computed by the host: `cells_s` (k, y, x) are flat indices into the (N * h * w) cells of the
 features of stride s, arbitrary but valid where `inside_s` is 0; `picks_s` (m) are flat indices into the
-(k, y - 2 reach, x - 2 reach) anchors that the patches give.
+(k, y - 2 reach, x - 2 reach) anchors that the patches give. `rows` (y) and `columns` (x) of the prototypes' features
+include the margin; outside the map they are arbitrary but valid, and `inside_rows`, `inside_columns` are 0.
 """
 
 from __future__ import annotations
@@ -128,10 +129,14 @@ class Parts:
         if self.mask_features == "mask_features":
             layout = f"N h{stride} w{stride} {branches.prototype_channels}"
             taken = joined(taken, arrays(("mask_features", layout, "float32")), map_axes(self.image, stride))
-        taken = joined(taken, arrays(("rows", "y", "int64"), ("columns", "x", "int64")), part_axes(self.image, stride))
+        part = arrays(
+            ("rows", "y", "int64"), ("columns", "x", "int64"),
+            ("inside_rows", "y", "float32"), ("inside_columns", "x", "float32"),
+        )  # fmt: skip
+        taken = joined(taken, part, part_axes(self.image, stride, self.margin_cells))
         outputs = [
             Output("coefficients", "mask-coefficients", f"M {count}"),
-            Output("prototypes", "mask-prototypes", f"1 {per_cell}*y {per_cell}*x {count}"),
+            Output("prototypes", "mask-prototypes", f"1 py px {count}"),
         ]
         numbers = {"reach_cells": reach, "margin_cells": self.margin_cells, "prototypes_per_cell": per_cell}
         spec = self._spec("masks", taken, outputs, {name: float(each) for name, each in numbers.items()})
@@ -141,13 +146,14 @@ class Parts:
         return spec
 
     def _prototypes(self, graph: PartBuilder) -> str:
-        """The prototypes of chosen rows and columns of the first image."""
+        """The prototypes of chosen rows and columns of the first image, without the margin around them."""
         branch = self.branches.prototypes
         image = graph.Gather(graph.Gather(self.mask_features, [0], axis=0), "rows", axis=1)
         part = graph.Transpose(graph.Gather(image, "columns", axis=2), perm=[0, 3, 1, 2])
         start = graph.cast(part, "float16") if self.dense.is_half(branch.features) else part
-        graph.keep(self.dense.between([branch.features], [branch.output]), {branch.features: start})
-        return graph.float32(graph.Transpose(branch.output, perm=_NHWC), branch.output)
+        inside = graph.Mul(graph.Reshape("inside_rows", [1, 1, -1, 1]), graph.Reshape("inside_columns", [1, 1, 1, -1]))
+        computed = add_shrinking(graph, branch, Patches(start, inside, self.margin_cells))
+        return graph.float32(graph.Transpose(computed, perm=_NHWC), branch.output)
 
     def _picked(self, graph: PartBuilder, kind: str, reach: int) -> str:
         """The `boxes` or `coefficients` of the picked anchors of all levels (M, c)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastsam_engine.opener import open_session
@@ -13,6 +13,7 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import Parity
 from fastsam_export.errors import SplitError
 from fastsam_export.family import Exported
+from fastsam_export.helper_graphs import decode
 from fastsam_export.onnx_file import sha256, write_spec
 from fastsam_export.parity import ParityRecorder, cpu_backends, drawn_batches
 from fastsam_export.sparse.agreement import BOUNDS, Comparison, write_reference
@@ -25,6 +26,38 @@ FAMILIES = ("yolo-seg", "yolo-end2end")
 
 REFERENCE = "the dense graph"
 """The reference of the parts; it was itself compared with PyTorch, or with its fp32 graph."""
+
+
+def split_files(files: Sequence[Exported], folder: Path, step: Callable[[str], None]) -> list[Exported]:
+    """Cut the segmenter among the files of a model, and adapt its decode graph to the parts.
+
+    Args:
+        files: The files of one model. Those of a family that is never cut are returned as they are.
+        folder: Folder for the new files, not that of the old ones.
+        step: Called with a short description when a step begins.
+
+    Returns:
+        The parts and the other files; if the segmenter can't be cut, the old files, with the reason in `kept_whole`.
+
+    Raises:
+        ParityError: The parts compute something else.
+    """
+    first = files[0]
+    if first.spec is None or first.spec.family not in FAMILIES or first.spec.task != "segment":
+        return list(files)
+    try:
+        made = split_dense(first, folder, step)
+    except SplitError as error:
+        step(f"keeping the dense graph: {error}")
+        return [dataclasses.replace(first, kept_whole=str(error)), *files[1:]]
+    trunk = made[0].spec
+    for file in files[1:]:
+        if trunk is not None and file.spec is not None and file.spec.task == "decode":
+            step("making the decode graph")
+            made.append(decode.with_channels_last(file, trunk, folder))
+        else:
+            made.append(file)
+    return made
 
 
 def split_dense(dense: Exported, folder: Path, step: Callable[[str], None]) -> list[Exported]:

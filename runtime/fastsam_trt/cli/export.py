@@ -55,6 +55,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--out", type=output_path, metavar="DIR",
         help="folder for the files (default: NAME, NAME-fp16 or NAME-int8 in the model store)",
     )  # fmt: skip
+    graph.add_argument(
+        "--dense", action="store_true",
+        help="for YOLO: one graph that computes everything, instead of parts that compute what is selected",
+    )  # fmt: skip
     parser.set_defaults(execute=execute)
 
 
@@ -88,18 +92,23 @@ def execute(args: argparse.Namespace) -> int:
             precision=args.precision,
             calibration=args.calibration,
             class_agnostic=args.class_agnostic,
+            dense=args.dense,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
     rows = []
+    shown = None
     for file in exported:
         size = f"{file.path.stat().st_size / 1e6:.1f} MB"
         parity = file.spec.parity if file.spec else None
-        if parity is None:
+        if parity is None or parity == shown:  # parts of one network have one record
             rows.append((file.path, size, "", "", ""))
             continue
+        shown = parity
         for i, (metric, worst) in enumerate(sorted(parity.worst.items())):
             first = (file.path, size) if i == 0 else ("", "")
             rows.append((*first, metric, f"{worst:.6g}", f"{parity.tolerance[metric]:.3g}"))
     reference = "PyTorch" if args.precision == "fp32" else "fp32"
     print(table(("file", "size", f"parity with {reference}", "worst", "bound"), rows))
+    if reason := exported[0].kept_whole:
+        print(f"one dense graph, as with --dense, since this network can't be cut: {reason}")
     return 0
