@@ -215,3 +215,16 @@ def test_build_makes_plans_of_all_graphs_of_a_cut_model(folder: Path, tmp_path: 
     assert image_input(specs[""]).batch == (1, 4)
     for part in ("heads", "masks"):
         check_part(out / "cut.plan", specs[""], sibling_graph(out / "cut.plan", part), specs[part])
+
+
+def test_inputs_may_have_any_strides_and_be_read_only(folder: Path, backend: str) -> None:
+    features = _features(folder, backend)
+    inputs = cut_models.patches(CORNERS, features)
+    session = _open(folder, "heads", backend)
+    expected = session.run(inputs)["boxes"]
+    strided = {name: np.repeat(array, 2, axis=-1)[..., ::2] for name, array in inputs.items()}
+    assert not strided["cells_8"].flags.c_contiguous
+    np.testing.assert_array_equal(session.run(strided)["boxes"], expected)
+    for array in inputs.values():
+        array.flags.writeable = False
+    np.testing.assert_array_equal(session.run(inputs)["boxes"], expected)
