@@ -23,6 +23,7 @@ from support import cut_models
 from support.output_faults import ANY, FAULTS
 from support.plan_cases import Case
 from support.rounded_graphs import Rounding
+from support.tensorrt_machine import Machine
 from support.typed import arrays_input
 
 PARTS = ("", ".heads", ".masks")
@@ -145,3 +146,25 @@ def test_parts_build_for_three_generations_of_gpus(folder: Path) -> None:
         built = plans.find_or_build(BuildRequest(graph, read_spec(graph), options=options))
         assert built.plan.facts.gpu == "sm86, sm89, sm120"
         assert built.plan.spec.export_id == read_spec(graph).export_id
+
+
+@pytest.mark.parametrize("flavour", ["tensorrt", "tensorrt-rtx"])
+def test_parts_are_built_checked_and_run(folder: Path, monkeypatch: pytest.MonkeyPatch, flavour: str) -> None:
+    machine = Machine(monkeypatch, flavour)
+    features = {s: np.random.default_rng(s).random((1, 80 // s, 96 // s, 6), np.float32) for s in cut_models.STRIDES}
+    for graph in find_graphs(folder):
+        assert machine.build(graph=graph).parity
+    with open_session(folder / "cut.heads.onnx", flavour) as session:
+        plain = open_session(folder / "cut.heads.onnx", "onnxruntime")
+        assert session.prefers_few_shapes
+        for count in (1, 3, 1, 2, 3, 1):
+            anchors = {s: [(row, row) for row in range(count)] for s in cut_models.STRIDES}
+            inputs = cut_models.patches(anchors, features)
+            kept = {name: session.upload(array) for name, array in inputs.items() if name.startswith("features")}
+            found, _ = session.run_kept({**inputs, **kept}, [])
+            np.testing.assert_array_equal(found["boxes"], plain.run(inputs)["boxes"])
+        whole = cut_models.whole_levels(features)
+        np.testing.assert_array_equal(session.run(whole)["boxes"], plain.run(whole)["boxes"])
+        assert len(machine.api.contexts) >= 4
+        cached = session._bindings._sizes  # type: ignore[attr-defined]
+        assert [len(batches) for batches in cached.values()] == [4], "one size, whatever the patches"

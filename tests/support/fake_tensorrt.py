@@ -25,7 +25,13 @@ from support.fake_cuda import FakeCuda
 _GARBAGE = 0xA5
 _WORKING_BYTES = 4096
 _MAGIC = b"plan"
-_DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(uint8)": "uint8", "tensor(float16)": "float16"}
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(float16)": "float16",
+}
 
 
 class FakeDevice(CudaDevice):
