@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,24 @@ def test_recorded_runs_of_a_ladder_give_each_shape_its_results(folder: Path) -> 
         kept = {name: session.upload(array) for name, array in inputs.items() if name.startswith("features")}
         found, _ = session.run_kept({**inputs, **kept}, [])
         np.testing.assert_allclose(found["boxes"], plain.run(inputs)["boxes"], atol=1e-6)
+
+
+def test_numbers_of_patches_that_come_back_are_not_bound_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording for every set of shapes would be made again otherwise."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    bindings: list[object] = []
+    real = onnxruntime.InferenceSession.io_binding
+    monkeypatch.setattr(
+        onnxruntime.InferenceSession, "io_binding", lambda session: bindings.append(session) or real(session)
+    )
+    features = _features(folder, "onnxruntime")
+    session = _bound(folder, "heads", cuda_graph=True)
+    counts = list(itertools.product((1, 2, 3, 4), repeat=2))  # of the two levels
+    for _ in range(2):
+        for pair in counts:
+            anchors = {s: CORNERS[s][:count] for s, count in zip(cut_models.STRIDES, pair, strict=True)}
+            session.run(cut_models.patches(anchors, features))
+    assert len(bindings) == len(counts)
 
 
 def test_build_builds_all_graphs_of_a_cut_model(
