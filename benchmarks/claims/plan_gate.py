@@ -21,7 +21,8 @@ import numpy as np
 
 from fastsam_engine import open_session, read_spec
 from fastsam_engine.backends.tensorrt.plan_check.output_bounds import BOUNDS, nearest_bound
-from fastsam_engine.backends.tensorrt.plan_check.output_comparison import OutputPairs, compare
+from fastsam_engine.backends.tensorrt.plan_check.output_comparison import compare
+from fastsam_engine.backends.tensorrt.plan_check.output_pairs import OutputPairs
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.errors import BackendUnavailableError
 from fastsam_engine.plans.shape_ranges import shape_ranges

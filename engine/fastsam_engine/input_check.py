@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def image_size_text(image: ImageInput, shape: tuple[int, ...]) -> str:
 
 def _check_axes(name: str, layout: str, dtype: str, array: Array | DeviceArray, lengths: dict[str, int]) -> None:
     """Compare an array with its layout. `lengths` collects what each letter stands for, the same for all inputs."""
-    axes = layout.split()
+    axes = _axes(layout)
     if array.dtype != np.dtype(dtype):
         raise InputMismatchError(name, dtype, str(array.dtype))
     fits = len(axes) == len(array.shape) and all(
@@ -59,6 +60,12 @@ def _check_axes(name: str, layout: str, dtype: str, array: Array | DeviceArray, 
     if not fits:
         known = ", ".join(f"{lengths[axis]} ({axis})" if axis in lengths else axis for axis in axes)
         raise InputMismatchError(name, f"shape ({known})", str(array.shape))
+
+
+@lru_cache(maxsize=256)
+def _axes(layout: str) -> tuple[str, ...]:
+    """The axes of a layout; split once, since inputs are checked for every run."""
+    return tuple(layout.split())
 
 
 def _image_shape(image: ImageInput) -> str:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fastsam_engine import Session, find_graph, open_session
+from fastsam_engine import Session, find_graph, open_session, read_spec
+from fastsam_engine.backends.onnxruntime.backend import open_bound
+from fastsam_engine.backends.onnxruntime.devices import Device
+from fastsam_engine.session import OpenOptions
+from fastsam_engine.spec.family_parts import check_part
+from fastsam_engine.store.model_store import sibling_graph
+from fastsam_trt.cli.main import main
 from support import colour_models, cut_models
+from support.typed import image_input
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+PARTS = ("", "heads", "masks")
 
 SIZE = (96, 128)  # height, width, px
 CORNERS = {s: [(0, 0), (0, SIZE[1] // s - 1), (SIZE[0] // s - 1, 0), (3, 2)] for s in cut_models.STRIDES}
@@ -24,6 +36,26 @@ def folder(tmp_path: Path) -> Path:
 
 def _open(folder: Path, part: str, backend: str) -> Session:
     return open_session(find_graph(folder, part), backend, precision="fp32")
+
+
+def _bound(folder: Path, part: str, **options: bool) -> Session:
+    """The session that GPUs get, on the CPU."""
+    graph = find_graph(folder, part)
+    return open_bound(graph, read_spec(graph), Device("cpu"), "fp32", OpenOptions(**options))
+
+
+@pytest.fixture
+def bound_inputs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Each input that is bound: its name and address."""
+    bound: list[tuple[str, int]] = []
+    real = onnxruntime.IOBinding.bind_ortvalue_input
+
+    def bind(self: Any, name: str, value: Any) -> None:
+        bound.append((name, value.data_ptr()))
+        real(self, name, value)
+
+    monkeypatch.setattr(onnxruntime.IOBinding, "bind_ortvalue_input", bind)
+    return bound
 
 
 def _features(folder: Path, backend: str, count: int = 1) -> dict[int, np.ndarray]:
@@ -132,3 +164,70 @@ def test_prototypes_of_openvino_have_the_channels_last_in_memory() -> None:
         assert found.shape == expected.shape
         assert found.transpose(0, 2, 3, 1).flags.c_contiguous
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_kept_features_feed_heads_without_a_copy(folder: Path, bound_inputs: list[tuple[str, int]]) -> None:
+    trunk, heads, masks = (_bound(folder, part) for part in ("", "heads", "masks"))
+    images = np.random.default_rng(0).random((1, 3, *SIZE), np.float32)
+    names = [f"features_{stride}" for stride in cut_models.STRIDES]
+    fetched, kept = trunk.run_kept({"images": images}, names)
+    assert fetched.keys() == {"best_logits", "class_ids"}
+    features = {stride: kept[f"features_{stride}"].to_host() for stride in cut_models.STRIDES}
+    patches = cut_models.patches(CORNERS, features)
+    rows = {"rows": np.arange(5), "columns": np.arange(6)}
+    for session, inputs in ((heads, patches), (masks, patches | rows)):
+        plain = open_session(session.path, "onnxruntime").run(inputs)
+        bound_inputs.clear()
+        found, _ = session.run_kept({**inputs, **kept}, [])
+        addresses = dict(bound_inputs)
+        for name in names:
+            array: Any = kept[name]
+            assert addresses[name] == array.value.data_ptr()
+        for name, array in plain.items():
+            np.testing.assert_allclose(found[name], array, atol=1e-6)
+
+
+def test_recorded_runs_of_a_ladder_give_each_shape_its_results(folder: Path) -> None:
+    """The buffers of recorded runs, on the CPU, where nothing is recorded."""
+    features = _features(folder, "onnxruntime")
+    session, plain = _bound(folder, "heads", cuda_graph=True), _open(folder, "heads", "onnxruntime")
+    assert session.prefers_few_shapes
+    for count in (4, 1, 4, 2, 1, 4):
+        anchors = {stride: each[:count] for stride, each in CORNERS.items()}
+        inputs = cut_models.patches(anchors, features)
+        kept = {name: session.upload(array) for name, array in inputs.items() if name.startswith("features")}
+        found, _ = session.run_kept({**inputs, **kept}, [])
+        np.testing.assert_allclose(found["boxes"], plain.run(inputs)["boxes"], atol=1e-6)
+
+
+def test_build_builds_all_graphs_of_a_cut_model(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    expected = [open_session(find_graph(folder, part), "openvino").spec.export_id for part in PARTS]
+    assert len(set(expected)) == 1
+    assert main(["build", str(folder), "--backend", "openvino", "--imgsz", "96", "128", "--batch", "2"]) == 0
+    out = capsys.readouterr().out
+    assert {"cut.onnx", "cut.heads.onnx", "cut.masks.onnx"} <= set(out.split())
+    compiled: list[object] = []
+    import openvino
+
+    compile_model = openvino.Core.compile_model
+    monkeypatch.setattr(openvino.Core, "compile_model", lambda *given: compiled.append(given) or compile_model(*given))
+    features = _features(folder, "onnxruntime")
+    inputs = cut_models.patches(CORNERS, features)
+    heads, masks = (open_session(find_graph(folder, part), "openvino") for part in ("heads", "masks"))
+    assert heads.run(inputs)["boxes"].shape == (8, cut_models.DISTANCES)
+    assert masks.run(_mask_inputs(inputs, range(4), range(5)))["prototypes"].shape[1:3] == (8, 10)
+    assert not compiled
+
+
+def test_build_makes_plans_of_all_graphs_of_a_cut_model(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="pip install 'fastsam-trt[tensorrt-rtx]'")
+    out = tmp_path / "plans"
+    size = ["--imgsz", "96", "128", "--batch", "2", "4"]
+    assert main(["build", str(folder), "--target", "sm86", "sm89", "sm120", "--out", str(out), *size]) == 0
+    specs = {part: read_spec(sibling_graph(out / "cut.plan", part) if part else out / "cut.plan") for part in PARTS}
+    assert image_input(specs[""]).batch == (1, 4)
+    for part in ("heads", "masks"):
+        check_part(out / "cut.plan", specs[""], sibling_graph(out / "cut.plan", part), specs[part])

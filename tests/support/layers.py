@@ -13,9 +13,9 @@ LAYERS = {
         "sparse", "exporter",
     ),
     "runtime/fastsam_trt": (
-        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "demo", "segmentation",
-        "tracking", "clip",
-        "selectors", "results", "sources", "streaming", "drawing", "pipeline", "sinks", "preview", "comparison", "cli",
+        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "sparse", "demo",
+        "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "drawing", "pipeline",
+        "sinks", "preview", "comparison", "cli",
         "__main__",
     ),
     "runtime/fastsam_trt/sources": (

@@ -111,6 +111,31 @@ def _empty_mask(array: np.ndarray, spec: ModelSpec) -> None:
     array[np.unpackbits(array, axis=2).sum(axis=(1, 2)).argmax()] = 0
 
 
+def _swap_rows(array: np.ndarray, spec: ModelSpec) -> None:
+    """The anchors of the last level, which are few, in another order."""
+    few = len(array) // 3
+    array[-few:] = array[-few:][::-1].copy()
+
+
+def _swap_last_columns(array: np.ndarray, spec: ModelSpec) -> None:
+    array[:, -2:] = array[:, -2:][:, ::-1].copy()
+
+
+def _swap_sides(array: np.ndarray, spec: ModelSpec) -> None:
+    """Left and top of every box."""
+    side = array.shape[1] // 4
+    array[:, : 2 * side] = np.roll(array[:, : 2 * side], side, 1)
+
+
+def _one_quiet_level(array: np.ndarray, spec: ModelSpec) -> None:
+    """The last few anchors, as of the coarsest level, are a logit less sure."""
+    array[:, -array.shape[1] // 5 :] -= 1
+
+
+def _channels_last(harm: Harm) -> Harm:
+    return lambda array, spec: np.moveaxis(harm(np.moveaxis(array, -1, 1), spec), 1, -1)
+
+
 _HALF: Harm = lambda array, _: array * array.dtype.type(0.5)  # noqa: E731
 _MAP: Mapping[str, Harm] = {
     "shifted one": _shift_one(-1),
@@ -135,6 +160,19 @@ FAULTS: Mapping[str, Mapping[str, Harm]] = {
         "coefficients swapped": _on(_swap_row_coefficients),
     },
     "mask-prototypes": _MAP,
+    "features": {name: _channels_last(harm) for name, harm in _MAP.items()},
+    "anchor-logits": {
+        "logits + 1": lambda array, _: array + 1,
+        "shifted by an anchor": lambda array, _: np.roll(array, 1, 1),
+        "a level off": _on(_one_quiet_level),
+    },
+    "anchor-classes": {"classes renamed": lambda array, spec: (array + 1) % len(spec.class_names)},
+    "anchor-boxes": {
+        "sides swapped": _on(_swap_sides),
+        "rows swapped": _on(_swap_rows),
+        "distributions reversed": lambda array, _: array[:, ::-1],
+    },
+    "mask-coefficients": {"swapped": _on(_swap_last_columns), "rows swapped": _on(_swap_rows)},
     "attention-keys": _MAP,
     "mask-features": _MAP,
     "mask-pyramid": _MAP,

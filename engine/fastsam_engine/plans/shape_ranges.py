@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastsam_engine.errors import BuildRequestError
+from fastsam_engine.plans.part_ranges import part_axes
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
@@ -41,9 +42,9 @@ def shape_ranges(
     given = spec.input
     if isinstance(given, ImageInput | TokenInput):
         low, usual, high = _batches(spec, given, batch)
-    elif batch is not None:
+    elif batch is not None and not spec.is_part:
         raise BuildRequestError("batch", "none for a graph that takes another graph's outputs", "omit it")
-    if imgsz is not None and not isinstance(given, ImageInput):
+    if imgsz is not None and not (isinstance(given, ImageInput) or spec.is_part):
         raise BuildRequestError("imgsz", f"none, since {spec.name}'s graph takes no images", "omit it")
     if isinstance(given, TokenInput):
         return {given.name: ShapeRange(*((n, given.length) for n in (low, usual, high)))}
@@ -56,6 +57,8 @@ def shape_ranges(
         return {given.name: ShapeRange(*shapes)}
     most = int(spec.defaults.get("max_segments", _QUERIES))
     axes: Mapping[str, tuple[int, int, int]] = given.axes if isinstance(given, ArraysInput) else {"K": (1, 10, most)}
+    if spec.is_part:
+        axes = part_axes(spec, axes, batch, imgsz)
     return {name: _range(layout, axes) for name, layout in zip(given.names, given.layouts, strict=True)}
 
 

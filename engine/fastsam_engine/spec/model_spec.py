@@ -108,6 +108,11 @@ class ModelSpec:
         return self.task in HELPER_TASKS
 
     @property
+    def is_part(self) -> bool:
+        """Whether the graph computes heads or masks from patches of another graph's features."""
+        return isinstance(self.input, ArraysInput) and not self.is_helper
+
+    @property
     def is_class_agnostic(self) -> bool:
         """Whether the classes do not describe what a segment shows.
 

@@ -121,7 +121,8 @@ def execute(args: argparse.Namespace) -> int:
 def _request(args: argparse.Namespace, graph: Path, spec: ModelSpec, *, alone: bool) -> BuildRequest:
     from fastsam_engine.spec.model_input import ImageInput, TokenInput
 
-    takes_batch, takes_size = isinstance(spec.input, ImageInput | TokenInput), isinstance(spec.input, ImageInput)
+    takes_batch = isinstance(spec.input, ImageInput | TokenInput) or spec.is_part
+    takes_size = isinstance(spec.input, ImageInput) or spec.is_part
     return BuildRequest(
         graph,
         spec,

@@ -50,6 +50,7 @@ def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
     from fastsam_trt.default_models import DEFAULT_CLIP, DEFAULT_MODEL
+    from fastsam_trt.sparse.crossing import ComputeName
 
     models = parser.add_argument_group("models")
     models.add_argument(
@@ -66,6 +67,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--imgsz", type=int, nargs="+", metavar="PX",
         help="longest side of the model's input, or its height and width (default: the model's own)",
+    )  # fmt: skip
+    models.add_argument(
+        "--compute", default="auto",
+        help=f"{one_of(get_args(ComputeName))}: only what can be selected, everything, or what is less work per frame",
     )  # fmt: skip
     add_backend_options(models)
 
@@ -189,6 +194,7 @@ def open_pipeline(args: argparse.Namespace, *, track: bool) -> Pipeline:
         device=args.device,
         precision=args.precision,
         threads=args.threads,
+        compute=args.compute,
         track=track,
         budget_ms=args.budget,
         **given,

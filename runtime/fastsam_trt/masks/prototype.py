@@ -24,16 +24,19 @@ class PrototypeMasks:
         coefficients: NDArray[np.float32],
         boxes: NDArray[np.float32],
         resize: MapToFrame,
+        origin: tuple[int, int] = (0, 0),
     ) -> None:
         """Hold the parts of the masks.
 
         Args:
-            prototypes: (c, ph, pw) float32, over the model's input, in any memory order; not copied.
+            prototypes: (c, ph, pw) float32, over the model's input or a part of it, in any memory order; not copied.
             coefficients: (n, c) float32.
             boxes: (n, 4) float32 xyxy, px of the frame. A pixel column x belongs to a box if x0 <= x < x1.
-            resize: From the prototypes to the frame.
+            resize: From the prototypes over the model's whole input to the frame.
+            origin: Row and column of the first prototype of the part, which covers all boxes.
         """
         self._prototypes = prototypes
+        self._top, self._left = origin
         self._coefficients = coefficients
         self._edges = np.ceil(boxes).astype(np.intp)
         self._resize = resize
@@ -52,7 +55,7 @@ class PrototypeMasks:
                 continue
             top, bottom = rows.reach(y0, y1)
             left, right = columns.reach(x0, x1)
-            part = self._prototypes[:, top:bottom, left:right]
+            part = self._prototypes[:, top - self._top : bottom - self._top, left - self._left : right - self._left]
             logits = part.transpose(2, 1, 0) @ self._coefficients[index]  # (x, y); einsum takes twice as long
             wide = columns.apply(logits, x0, x1, left).T
             crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))

@@ -81,7 +81,7 @@ class DevicePrototypeMasks:
         return self.to_host().coarse(index, window, size_px)
 
     @property
-    def device_bytes(self) -> int:
+    def kept_bytes(self) -> int:
         """Bytes of the prototypes on the device; 0 once they are on the host."""
         prototypes = self._prototypes
         return 0 if prototypes is None else math.prod(prototypes.shape) * prototypes.dtype.itemsize

@@ -24,6 +24,7 @@ from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
 from fastsam_trt.segmentation.decoder import Thresholds
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import SegmentedFrame
+from fastsam_trt.sparse.crossing import ComputeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class SegmentOptions:
     agnostic_nms: bool | None = None
     imgsz: int | tuple[int, int] | None = None
     names: str | Path | Sequence[str] | None = None
+    compute: ComputeName = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from fastsam_trt.results.result import Result
 from fastsam_trt.segmentation.segments import SegmentedFrame
 from fastsam_trt.selectors import Ranking
 from fastsam_trt.sources import RECONNECT_S, STALL_S, open_source
+from fastsam_trt.sparse.crossing import ComputeName
 from fastsam_trt.streaming import Flow, Policy
 
 
@@ -96,6 +98,7 @@ class Pipeline(Closable):
         precision: str = "auto",
         threads: int | None = None,
         frames_on_device: bool | None = None,
+        compute: ComputeName = "auto",
         track: bool = False,
         budget_ms: float | None = None,
     ) -> None:
@@ -123,6 +126,8 @@ class Pipeline(Closable):
             backend, device, precision, threads: How models run; see `fastsam_engine.open_session`.
             frames_on_device: Whether frames are uploaded once and processed on the device by exported helper graphs;
                 None: if the device is a GPU and the graphs exist.
+            compute: Compute only what can be selected (`sparse`), everything (`dense`), or what is less work per frame
+                (`auto`), with models that have the choice. The results are the same.
             track: Whether successive calls pass the frames of one stream. Segments get track ids, and CLIP sees every
                 object once and then from time to time. `stream` decides this itself.
             budget_ms: Age that a frame may have when its result is out; CLIP embeds what does not fit in later frames.
@@ -134,12 +139,11 @@ class Pipeline(Closable):
         check_max_selected(max_selected)
         check_budget(budget_ms)
         options = TextOptions(selector, check_prompts(negatives), tuple(templates), threshold, crop)
-        prompt_set = PromptSet().with_changes(
-            prompts=prompts, excluded=excluded, boxes=boxes, points=points, point_labels=point_labels
-        )
-        segment_options = SegmentOptions(conf, iou, max_segments, classes, components, agnostic_nms, imgsz, names)
+        prompt_set = PromptSet().with_changes(prompts=prompts, excluded=excluded, boxes=boxes, points=points,
+                                              point_labels=point_labels)  # fmt: skip
+        segmenting = SegmentOptions(conf, iou, max_segments, classes, components, agnostic_nms, imgsz, names, compute)
         run_options = RunOptions(backend, device, precision, threads, frames_on_device)
-        models = Models.open(model, clip, segment_options, run_options)
+        models = Models.open(model, clip, segmenting, run_options)
         self._models, self.segmenter = models, models.segmenter
         self._under_way = CallsUnderWay("the pipeline", "make another")
         with models.closed_on_error():
@@ -210,6 +214,8 @@ class Pipeline(Closable):
             if call.needs_selectors:
                 prompt_set, options = call.prompt_set(selectors.prompt_set), call.text_options(stage.options)
                 selectors = stage.build(prompt_set, thresholds.classes, options)
+            if not stage.tracked:  # tracks follow all segments
+                thresholds = replace(thresholds, selectable=selectors.selectable)
             rectangle = rectangle or self._settings.rectangle
             segmented = self._models.segment(frame, thresholds, rectangle, captured_s, media_s)
             return stage.select(segmented, selectors, most)
@@ -234,8 +240,8 @@ class Pipeline(Closable):
             ClosedError: `close` was called.
         """
         with self._under_way.one():
-            thresholds, rectangle = self.segmenter.thresholds, rectangle or self._settings.rectangle
-            return self._models.segment(frame, thresholds, rectangle, captured_s, media_s)
+            chosen = rectangle or self._settings.rectangle
+            return self._models.segment(frame, self.segmenter.thresholds, chosen, captured_s, media_s)
 
     def select(self, segmented: SegmentedFrame, stage: SelectionStage | None = None) -> Result:
         """Track the segments and select what the prompts name: the second step of `process`.

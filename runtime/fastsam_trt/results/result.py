@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +30,6 @@ class Result:
 
     Attributes:
         frame: (H, W, 3) uint8 BGR, the frame itself, not a copy.
-        segments: All segments of the frame, selected or not.
-        selection: Which of them are selected, and why.
         prompts: The prompts of this frame.
         crops_embedded: Number of crops that CLIP embedded for this frame.
         stream: Token of the stream whose tracks the segments belong to; None if unknown.
@@ -41,11 +40,10 @@ class Result:
         "_class_agnostic",
         "_class_names",
         "_crops",
+        "_found",
         "crops_embedded",
         "frame",
         "prompts",
-        "segments",
-        "selection",
         "speed",
         "stream",
     )
@@ -65,8 +63,7 @@ class Result:
     ) -> None:
         self.frame = frame
         self.stream = stream
-        self.segments = segments
-        self.selection = selection
+        self._found = segments, selection
         self.prompts = prompts
         self.crops_embedded = crops_embedded
         self._class_names = class_names
@@ -75,22 +72,35 @@ class Result:
         self.speed = {**speed, "decode": 0.0, "total": sum(speed.values())}
 
     def __len__(self) -> int:
-        return len(self.selection.indices)
+        return len(self._found[1].indices)
+
+    @property
+    def segments(self) -> Segments:
+        """All segments of the frame, selected or not. Those that no prompt could select are computed on first use."""
+        return self._all()[0]
+
+    @property
+    def selection(self) -> Selection:
+        """Which of the segments are selected, and why."""
+        return self._all()[1]
 
     @property
     def boxes(self) -> NDArray[np.float32]:
         """(n, 4) float32 xyxy, px of the frame."""
-        return self.segments.boxes[self.selection.indices]
+        segments, selection = self._found
+        return segments.boxes[selection.indices]
 
     @property
     def scores(self) -> NDArray[np.float32]:
         """(n,) float32, the segmenter's confidence, 0..1."""
-        return self.segments.scores[self.selection.indices]
+        segments, selection = self._found
+        return segments.scores[selection.indices]
 
     @property
     def class_ids(self) -> NDArray[np.int32]:
         """(n,) int32."""
-        return self.segments.class_ids[self.selection.indices]
+        segments, selection = self._found
+        return segments.class_ids[selection.indices]
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -115,17 +125,18 @@ class Result:
     @property
     def prompt_ids(self) -> NDArray[np.int32]:
         """(n,) int32 into `prompts`; -1 for segments that no text prompt selected."""
-        return self.selection.prompt_ids
+        return self._found[1].prompt_ids
 
     @property
     def similarities(self) -> NDArray[np.float32]:
         """(n,) float32, 0..1, how well the segment matches its prompt according to CLIP; NaN if CLIP was not used."""
-        return self.selection.similarities
+        return self._found[1].similarities
 
     @property
     def track_ids(self) -> NDArray[np.int32]:
         """(n,) int32; -1 for segments that are not tracked."""
-        return self.segments.track_ids[self.selection.indices]
+        segments, selection = self._found
+        return segments.track_ids[selection.indices]
 
     @property
     def pending(self) -> NDArray[np.intp]:
@@ -135,13 +146,15 @@ class Result:
     @property
     def pending_tracks(self) -> NDArray[np.int32]:
         """(m,) int32, the track ids of the `pending` segments; -1 for segments that are not tracked."""
-        return self.segments.track_ids[self.selection.pending]
+        segments, selection = self._found
+        return segments.track_ids[selection.pending]
 
     def mask_crops(self) -> list[MaskCrop]:
         """The n masks, each inside its box: decoded on first use, then kept."""
         if self._crops is None:
             start = time.perf_counter()
-            self._crops = self.segments.masks.decode(self.selection.indices.tolist())
+            segments, selection = self._found
+            self._crops = segments.masks.decode(selection.indices.tolist())
             self.speed["decode"] = (time.perf_counter() - start) * 1e3
             self.speed["total"] = sum(ms for stage, ms in self.speed.items() if stage != "total")
         return self._crops
@@ -204,6 +217,17 @@ class Result:
                 "similarity": self.similarities,
             },
         )
+
+    def _all(self) -> tuple[Segments, Selection]:
+        """All segments, and the selection from them."""
+        segments, selection = self._found
+        if segments.remainder is not None:
+            every, places = segments.remainder.all()
+            self._found = (
+                every,
+                replace(selection, indices=places[selection.indices], pending=places[selection.pending]),
+            )
+        return self._found
 
     def crops(self) -> list[MaskCrop]:
         """Deprecated: the old name of `mask_crops`."""

@@ -16,6 +16,7 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_trt.errors import OptionError
 from fastsam_trt.frames.letterbox import Letterbox
 from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.sparse.crossing import COMPUTE_NAMES, ComputeName
 
 OpenPart: TypeAlias = Callable[[str], Session]
 Outputs: TypeAlias = Mapping[str, Any]  # `Array | DeviceArray` would burden every family with a check
@@ -28,10 +29,12 @@ class Thresholds:
     Attributes:
         conf: Lowest score, 0..1.
         iou: Highest IoU of the boxes of two segments of one class, 0..1 (only for models that need NMS).
-        agnostic_nms: Whether `iou` applies to any two segments, whatever their classes.
         max_segments: Most segments per frame.
         classes: Class ids to keep; None: all.
         components: Whether the map of a class is split into connected components (semantic models only).
+        agnostic_nms: Whether `iou` applies to any two segments, whatever their classes.
+        selectable: Class ids that can be selected from the frame. Segments of other classes may be left out of the
+            result at first, see `Segments.remainder`. None: all.
     """
 
     conf: float
@@ -40,6 +43,7 @@ class Thresholds:
     classes: tuple[int, ...] | None = None
     components: bool = False
     agnostic_nms: bool = False
+    selectable: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("conf", "iou"):
@@ -54,6 +58,8 @@ class Decoder(ABC):
     """Decodes the raw outputs of one family's graphs."""
 
     family: ClassVar[str]
+    kept_outputs: tuple[str, ...] = ()
+    """Names of the outputs to keep on the device, where the decoder uses them."""
 
     def __init__(self, session: Session, open_part: OpenPart) -> None:
         """Set up for one model.
@@ -64,6 +70,18 @@ class Decoder(ABC):
                 the first was opened with.
         """
         self.spec = session.spec
+
+    def use_compute(self, compute: ComputeName) -> None:
+        """Set what to compute, where the family has the choice.
+
+        Raises:
+            OptionError: It is unknown, or the model can't compute only what can be selected.
+        """
+        if compute not in COMPUTE_NAMES:
+            raise OptionError("compute", " or ".join(COMPUTE_NAMES), compute)
+        if compute == "sparse":
+            hint = "export it again with fastsam-trt export, which makes sparse graphs of YOLO segmenters"
+            raise OptionError("compute", f"auto or dense for {self.spec.name}, a dense graph", compute, hint)
 
     def use_device_decode(self, session: Session) -> tuple[str, ...]:
         """Decode masks on the device from now on, where the family can.
@@ -87,7 +105,8 @@ class Decoder(ABC):
         """Decode one frame's outputs.
 
         Args:
-            outputs: As `Session.run` returns them; those that `use_device_decode` named may be device arrays.
+            outputs: As `Session.run_kept` returns them; `kept_outputs` are device arrays, and those that
+                `use_device_decode` named may be.
             letterbox: Where the frame lies in the model's input.
             thresholds: Which detections count.
         """

@@ -32,6 +32,7 @@ from fastsam_trt.prompts.class_names import read_class_names
 from fastsam_trt.prompts.texts import class_ids
 from fastsam_trt.segmentation.decoder import Thresholds, decoder_for
 from fastsam_trt.segmentation.segments import Segments
+from fastsam_trt.sparse.crossing import ComputeName
 
 
 class Segmenter(Closable):
@@ -63,6 +64,7 @@ class Segmenter(Closable):
         precision: str = "auto",
         threads: int | None = None,
         frames_on_device: bool | None = None,
+        compute: ComputeName = "auto",
         uploads: FrameUploads | None = None,
     ) -> None:
         """Open a model.
@@ -77,12 +79,13 @@ class Segmenter(Closable):
                 for the whole process, is lowered to the CPUs that the process may use.
             frames_on_device: Whether the model's helper graphs prepare frames and decode masks on its device; None:
                 if that is a GPU and the model has them.
+            compute: What to compute of a frame, for models that have the choice (see `crossing.ComputeName`).
             uploads: Uploads frames to that device; None: not shared with other models.
 
         Raises:
             ModelNotFoundError, ModelFileError: There is no such model, it is no segmenter, or `frames_on_device` is
                 True and it has no helper graphs.
-            OptionError: A threshold or size is out of range, or the model has no such class.
+            OptionError: A threshold or size is out of range, or the model has no such class or no choice of `compute`.
             ClassNamesError, ClassNamesFileError: The number of names is not that of the classes, or their file can't
                 be read.
         """
@@ -95,12 +98,15 @@ class Segmenter(Closable):
                 graph, backend, device, precision, frames=not frames_on_device, class_names=class_names, threads=threads
             )
         )
+        opened = self.session
+        # Where the first graph runs, since arrays pass between them; `auto` might choose something else for a part.
         self._decoder = decoder_for(
-            self.session,
+            opened,
             lambda part: self._close_with_self(
-                open_session(sibling_graph(graph, part), backend, device, precision, threads=threads)
+                open_session(sibling_graph(graph, part), opened.backend, opened.device, precision, threads=threads)
             ),
         )
+        self._decoder.use_compute(compute)
         spec = self.session.spec
         self._input = cast("ImageInput", spec.input)  # a segmenter takes images
         self.thresholds = Thresholds(
@@ -115,13 +121,13 @@ class Segmenter(Closable):
         self._idle: deque[FramePreprocessor] = deque()  # each holds the buffers of one frame at a time
         self.uploads = uploads or FrameUploads()
         self._on_device: DevicePreprocessor | None = None
-        self._kept_outputs: tuple[str, ...] = ()
+        self._kept_outputs = self._decoder.kept_outputs
         helpers = open_helper_sessions(self.session, graph, ("preprocess", "decode"), frames_on_device, threads=threads)
         self._opened += helpers.values()
         if "preprocess" in helpers:
             self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, self.uploads, self._size)
         if "decode" in helpers:
-            self._kept_outputs = self._decoder.use_device_decode(helpers["decode"])
+            self._kept_outputs += self._decoder.use_device_decode(helpers["decode"])
         # Arrays on a device are valid until the next run, so frames take turns there.
         self._turn: AbstractContextManager[object] = threading.Lock() if helpers else nullcontext()
         self._under_way = CallsUnderWay(f"the segmenter {spec.name}", "open it again")
@@ -162,15 +168,16 @@ class Segmenter(Closable):
         with self._under_way.one(), self._turn:
             if self._on_device is not None and self._on_device.accepts(frame):
                 start_s = time.perf_counter()
-                prepared = self._on_device.prepare(frame, rectangle)
-                return self._run(*prepared, self._kept_outputs, thresholds, start_s)
+                uploaded = self._on_device.prepare(frame, rectangle)
+                return self._run(*uploaded, self._kept_outputs, thresholds, start_s)
             try:
                 preprocessor = self._idle.pop()
             except IndexError:
                 preprocessor = FramePreprocessor(self._input, self._size)
             try:
                 start_s = time.perf_counter()
-                return self._run(*preprocessor.prepare(frame, rectangle), (), thresholds, start_s)
+                prepared = preprocessor.prepare(frame, rectangle)
+                return self._run(*prepared, self._decoder.kept_outputs, thresholds, start_s)
             finally:
                 self._idle.append(preprocessor)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.masks.mask_source import MaskSource, MaskSubset
+from fastsam_trt.segmentation.remainder import Remainder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +22,7 @@ class Segments:
         masks: n undecoded masks.
         track_ids: (n,) int32, constant for an object from frame to frame; -1 where nothing is tracked. Default: all -1.
         speed_ms: Time of the stages `preprocess` and `segment`, ms; empty where it was not measured.
+        remainder: The segments that were left out, as `Thresholds.selectable` allows; None: these are all.
     """
 
     boxes: NDArray[np.float32]
@@ -29,6 +31,7 @@ class Segments:
     masks: MaskSource
     track_ids: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     speed_ms: dict[str, float] = field(default_factory=dict)
+    remainder: Remainder[Segments] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.track_ids):

@@ -29,11 +29,13 @@ class PromptSelectors:
         prompt_set: The prompts.
         selector: Selects by all prompts and exclusions.
         text_selector: Selects by the text prompts alone; None without text prompts.
+        selectable: Ids of the classes that can be selected; None: all.
     """
 
     prompt_set: PromptSet
     selector: CombinedSelector
     text_selector: TextSelector | None
+    selectable: tuple[int, ...] | None
 
 
 def build_selectors(
@@ -82,4 +84,6 @@ def build_selectors(
         clip_exclusions=by_text(Routes(by_clip=excluded.by_clip), labelled) if excluded_texts else None,
         exclusions=PointSelector(background) if len(background) else None,
     )
-    return PromptSelectors(prompt_set, selector, text_selector)
+    by_labels_only = wanted == [text_selector] and not prompted.by_clip
+    selectable = tuple(sorted(prompted.by_class)) if by_labels_only else None
+    return PromptSelectors(prompt_set, selector, text_selector, selectable)

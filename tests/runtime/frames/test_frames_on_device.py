@@ -189,9 +189,8 @@ def test_results_stay_valid_after_further_runs(log: list[str]) -> None:
     frames = _frames(7)
     pipe = _pipeline()
     first = pipe(frames[0])
-    (masks,) = [each() for each in _decoder(pipe)._on_device]
-    assert masks is not None
-    _decoder(pipe).max_device_bytes = 4 * masks.device_bytes
+    (masks,) = _decoder(pipe).earlier
+    _decoder(pipe).max_device_bytes = 4 * masks.kept_bytes
     del first, masks
     log.clear()
     kept = [pipe(frame) for frame in frames]
@@ -224,7 +223,7 @@ def test_all_results_in_a_flow_stay_on_the_device(log: list[str]) -> None:
     with DemoVideo(60) as source, Flow(source, pipe, "every") as flow:
         for number, (_, result) in enumerate(flow):
             deadline_s = time.monotonic() + 2
-            while len(_decoder(pipe)._on_device) < 5 and time.monotonic() < deadline_s:
+            while len(list(_decoder(pipe).earlier)) < 5 and time.monotonic() < deadline_s:
                 time.sleep(0.001)
             result.mask_crops()
             if number == 8:

@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fastsam_trt.results.result import Result
 from support.made_results import hard_masks, made_result
 
 MASKS = list(hard_masks().values())[:3]
 
 
 def test_pending_segments_are_indices_and_their_tracks_are_ids() -> None:
-    result = made_result(MASKS, pending=(2, 0))
-    result.segments = replace(result.segments, track_ids=np.array([7, 8, 9], np.int32))
+    made = made_result(MASKS, pending=(2, 0))
+    tracked = replace(made.segments, track_ids=np.array([7, 8, 9], np.int32))
+    result = Result(made.frame, tracked, made.selection, class_names=made.class_names, prompts=made.prompts, speed={})
     assert result.pending.tolist() == [2, 0]
     assert result.pending_tracks.tolist() == [9, 7]
     assert result.pending_tracks.dtype == np.int32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
@@ -10,7 +11,10 @@ from fastsam_engine.backends.tensorrt.loaded_plan import Shape
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
-_COUNTED = ("N", "K")  # axes that count images and segments
+_COUNTED = re.compile(r"[NK]")  # axes that count images and segments
+_COUNTED_OF_PARTS = re.compile(
+    r"N|[kmyx][0-9]*"
+)  # those that count patches, anchors, rows and columns of heads and masks
 
 
 class BindingCache:
@@ -32,6 +36,7 @@ class BindingCache:
             batches: How many batches to keep per size.
         """
         self._spec, self._bind = spec, bind
+        self._counted = _COUNTED_OF_PARTS if spec.is_part else _COUNTED
         self._most_sizes, self._most_batches = sizes, batches
         self._sizes: OrderedDict[tuple[Shape, ...], OrderedDict[tuple[Shape, ...], Binding]] = OrderedDict()
 
@@ -65,6 +70,8 @@ class BindingCache:
         if isinstance(self._spec.input, ImageInput | TokenInput):
             return (shapes[0][1:],)
         return tuple(
-            tuple(length for axis, length in zip(layout.split(), shape, strict=True) if axis not in _COUNTED)
+            tuple(
+                length for axis, length in zip(layout.split(), shape, strict=True) if not self._counted.fullmatch(axis)
+            )
             for layout, shape in zip(self._spec.input.layouts, shapes, strict=True)
         )

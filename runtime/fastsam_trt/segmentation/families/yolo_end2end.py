@@ -28,8 +28,15 @@ class YoloEnd2EndDecoder(PrototypeDecoder):
             rows = rows[np.isin(rows[:, 5].astype(np.int32), thresholds.classes)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")]
         boxes = letterbox.boxes_to_frame(rows[:, :4])
-        # Each side of a box is regressed separately, so x1 may be below x0; ultralytics drops such boxes, too
-        kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[: thresholds.max_segments]
+        kept = np.flatnonzero(has_area(boxes))[: thresholds.max_segments]
         rows, boxes = rows[kept], boxes[kept]
         masks = self.masks(outputs[self._prototypes], rows[:, 6:], boxes, letterbox)
         return Segments(boxes, rows[:, 4], rows[:, 5].astype(np.int32), masks)
+
+
+def has_area(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of n boxes, (n, 4) xyxy, have an area. Each side is regressed separately, so x1 may be below x0.
+
+    ultralytics drops boxes without an area, too.
+    """
+    return np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))

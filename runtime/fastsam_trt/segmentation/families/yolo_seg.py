@@ -12,7 +12,8 @@ from fastsam_trt.segmentation.nms import nms
 from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 from fastsam_trt.segmentation.segments import Segments
 
-_MAX_CANDIDATES = 5000
+MAX_CANDIDATES = 5000
+"""Most anchors that NMS looks at: those with the highest scores."""
 
 
 @register
@@ -30,8 +31,8 @@ class YoloSegDecoder(PrototypeDecoder):
         detections: NDArray[np.float32] = outputs[self._detections][0]
         best = detections[4 : self._classes_end].max(axis=0)
         candidates = np.flatnonzero(best > thresholds.conf)
-        if len(candidates) > _MAX_CANDIDATES:
-            top = np.argpartition(-best[candidates], _MAX_CANDIDATES)[:_MAX_CANDIDATES]
+        if len(candidates) > MAX_CANDIDATES:
+            top = np.argpartition(-best[candidates], MAX_CANDIDATES)[:MAX_CANDIDATES]
             candidates = np.sort(candidates[top])
         rows = np.ascontiguousarray(detections[:, candidates].T, np.float32)  # (k, 4 + classes + c)
         class_ids = rows[:, 4 : self._classes_end].argmax(axis=1).astype(np.int32)

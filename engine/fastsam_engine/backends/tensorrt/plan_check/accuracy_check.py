@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from fastsam_engine.backends.tensorrt.plan_check.output_bounds import nearest_bound
-from fastsam_engine.backends.tensorrt.plan_check.output_comparison import OutputPairs, compare
+from fastsam_engine.backends.tensorrt.plan_check.output_comparison import compare
+from fastsam_engine.backends.tensorrt.plan_check.output_pairs import OutputPairs
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.errors import BuildError, ModelFileError, one_line
 from fastsam_engine.plans.shape_ranges import ShapeRange

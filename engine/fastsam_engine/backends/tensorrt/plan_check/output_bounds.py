@@ -54,6 +54,8 @@ BOUNDS: Mapping[str, Bound] = {
     "coefficient": Bound("error of mask coefficients, relative", 0.05, 0.1, 0.3, 0.3),
     "shift_cells": Bound("error of a map, as a shift in cells", 0.1, 0.15, 0.7, 0.7),
     "class_change": Bound("share of cells that clearly change their class", 0.005, 0.005, 0.02, 0.02),
+    "anchor_class_change": Bound("share of the surest anchors that change their class", 0.1, 0.1, 0.25, 0.25),
+    "distance_cells": Bound("median error of a box's sides in a part of the anchors, cells", 0.05, 0.1, 0.3, 0.3),
     "mask_shift_cells": Bound("error of the median mask, as a shift in cells", 0.05, 0.1, 0.3, 0.3),
     "worst_mask_shift_cells": Bound("error of the worst mask, as a shift in cells", 0.5, 0.5, 0.7, 0.7),
     "feature": Bound("error of a query's features, relative", 0.05, 0.05, 0.2, 0.2),

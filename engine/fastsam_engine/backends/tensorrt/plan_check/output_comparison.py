@@ -6,49 +6,36 @@ the metrics are in `output_bounds`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_engine.backends.tensorrt.plan_check import part_comparison
+from fastsam_engine.backends.tensorrt.plan_check.output_pairs import (
+    TINY,
+    Comparison,
+    Metrics,
+    OutputPairs,
+    compare_maps,
+    has_channels_last,
+    map_errors,
+    relative,
+    wide,
+    worsen,
+)
 from fastsam_engine.backends.tensorrt.plan_check.row_matching import clear_logits, compare_rows, log_probabilities
 from fastsam_engine.device_array import Array
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_engine.spec.model_spec import ModelSpec, Output
+from fastsam_engine.spec.model_spec import Output
 
 _SUREST = 50  # anchors per image whose boxes a user may see
 _PARTS = 21  # the anchors are split into so many; the coarsest of three levels has 1 / 21 of them
 _OF_A_CLASS = 100  # one in so many anchors is compared per class: the most likely ones
-_QUIET = 0.02  # lower limit for the change from cell to cell, as a part of all channels' root mean square
 _APART = 0.05  # lower limit for the distance of unit embeddings
 _LEVELS = 255
 _CLEAR = 0.1  # margin of a clear winner among classes, as a part of all logits' standard deviation
-_TINY = 1e-12
 _EDGE_BITS = 64  # lower limit for the length of a mask's edge, pixels
-
-Metrics = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputPairs:
-    """The outputs of two sessions for the same inputs.
-
-    Attributes:
-        spec: Of the graph.
-        expected, found: Output name to array, from the reference and from the plan.
-    """
-
-    spec: ModelSpec
-    expected: Mapping[str, Array]
-    found: Mapping[str, Array]
-
-    def pair(self, output: Output) -> tuple[Array, Array]:
-        """The expected and the found array of an output."""
-        return self.expected[output.name], self.found[output.name]
-
-
-Comparison = Callable[[OutputPairs, Output], Metrics]
 
 
 def compare(pairs: OutputPairs) -> dict[str, float]:
@@ -57,7 +44,7 @@ def compare(pairs: OutputPairs) -> dict[str, float]:
     with np.errstate(over="ignore", invalid="ignore"):
         for output in pairs.spec.outputs:
             found = _COMPARISONS.get(output.meaning, _channels)(pairs, output)
-            _worsen(metrics, **{f"{output.name} {metric}": value for metric, value in found.items()})
+            worsen(metrics, **{f"{output.name} {metric}": value for metric, value in found.items()})
     return metrics
 
 
@@ -66,7 +53,7 @@ def _yolo_detections(pairs: OutputPairs, output: Output) -> Metrics:
     metrics: Metrics = {}
     end = 4 + len(pairs.spec.class_names)
     for expected, found in zip(*pairs.pair(output), strict=True):
-        boxes = abs(_wide(expected[:4]) - found[:4])
+        boxes = abs(wide(expected[:4]) - found[:4])
         scores = clear_logits(expected[4:end])
         apart = abs(scores - clear_logits(found[4:end]))
         likely = expected[4:end].max(axis=0)
@@ -76,14 +63,14 @@ def _yolo_detections(pairs: OutputPairs, output: Output) -> Metrics:
         parts = [part for part in np.array_split(np.arange(scores.shape[1]), _PARTS) if len(part)]
         likeliest = [part[np.argsort(-likely[part])[: -(-len(part) // 4)]] for part in parts]
         best = scores.argmax(axis=0)
-        _worsen(
+        worsen(
             metrics,
             box_px=np.median(boxes[:, surest], axis=1).max(),
             anchor_box_px=max(np.median(boxes[:, part], axis=1).max() for part in parts),
             score_logit=np.take_along_axis(apart, each_class, axis=1).mean(axis=1).max(),
-            coefficient=_relative(expected[end:], found[end:]).max(initial=0.0),
+            coefficient=relative(expected[end:], found[end:]).max(initial=0.0),
         )
-        _worsen(metrics, score_logit=max(apart[best[part], part].mean() for part in likeliest))
+        worsen(metrics, score_logit=max(apart[best[part], part].mean() for part in likeliest))
     return metrics
 
 
@@ -91,23 +78,21 @@ def _end_to_end(pairs: OutputPairs, output: Output) -> Metrics:
     """Detections that need no NMS, best first: (n, k, 6 + c)."""
     metrics: Metrics = {}
     for expected, found in zip(*pairs.pair(output), strict=True):
-        _worsen(metrics, **compare_rows(_wide(expected), _wide(found)))
+        worsen(metrics, **compare_rows(wide(expected), wide(found)))
     return metrics
 
 
-def _map(pairs: OutputPairs, output: Output) -> Metrics:
-    """Maps (n, c, h, w): the shift in cells that would cause the same error in a channel."""
-    apart, shifted, power = (each.mean(axis=0) for each in _shifts(*pairs.pair(output)))
-    least = max(_QUIET**2 * power.mean(), _TINY)
-    return {"shift_cells": float(np.sqrt(apart / np.maximum(shifted, least)).max())}
-
-
 def _class_map(pairs: OutputPairs, output: Output) -> Metrics:
-    """Logits of every class in every cell, (n, classes, h, w); near ties may change the class of a cell."""
-    expected, found = (_wide(each) for each in pairs.pair(output))
+    """Logits of every class in every cell, (n, classes, h, w); near ties may change the class of a cell.
+
+    Maps with the channels last, (n, h, w, classes), are those of a detector: most cells show no class.
+    """
+    if has_channels_last(output):
+        return part_comparison.cell_logits(pairs, output)
+    expected, found = (wide(each) for each in pairs.pair(output))
     chosen = found.argmax(axis=1)[:, None]
     lost = expected.max(axis=1) - np.take_along_axis(expected, chosen, axis=1)[:, 0]
-    return {**_map(pairs, output), "class_change": float((lost > _CLEAR * max(expected.std(), _TINY)).mean())}
+    return {**compare_maps(pairs, output), "class_change": float((lost > _CLEAR * max(expected.std(), TINY)).mean())}
 
 
 def _query_logits(pairs: OutputPairs, output: Output) -> Metrics:
@@ -116,7 +101,7 @@ def _query_logits(pairs: OutputPairs, output: Output) -> Metrics:
     for expected, found in zip(*pairs.pair(output), strict=True):
         logits = log_probabilities(expected)
         apart = abs(logits - log_probabilities(found))
-        _worsen(metrics, score_logit=apart.mean(axis=0).max(), query_logit=apart[_surest(expected)].mean(axis=1).max())
+        worsen(metrics, score_logit=apart.mean(axis=0).max(), query_logit=apart[_surest(expected)].mean(axis=1).max())
     return metrics
 
 
@@ -125,25 +110,25 @@ def _query_boxes(pairs: OutputPairs, output: Output) -> Metrics:
     image = pairs.spec.input
     size = np.array([image.width, image.height] * 2 if isinstance(image, ImageInput) else [1] * 4)
     expected, found = pairs.pair(output)
-    return {"box_px": float(np.max(np.median(abs(_wide(expected) - found), axis=1) * size))}
+    return {"box_px": float(np.max(np.median(abs(wide(expected) - found), axis=1) * size))}
 
 
 def _query_masks(pairs: OutputPairs, output: Output) -> Metrics:
     """Mask logits of queries (n, q, h, w): the median query, and the worst query with a certain class."""
-    apart, shifted, _ = _shifts(*pairs.pair(output))
-    cells = np.sqrt(apart / np.maximum(shifted, _TINY))
+    apart, shifted, _ = map_errors(*pairs.pair(output))
+    cells = np.sqrt(apart / np.maximum(shifted, TINY))
     classes = next((each.name for each in pairs.spec.outputs if each.meaning == "query-class-logits"), None)
     metrics: Metrics = {}
     for index, queries in enumerate(cells):
         sure = slice(None) if classes is None else _surest(pairs.expected[classes][index])
-        _worsen(metrics, mask_shift_cells=np.median(queries), worst_mask_shift_cells=queries[sure].max())
+        worsen(metrics, mask_shift_cells=np.median(queries), worst_mask_shift_cells=queries[sure].max())
     return metrics
 
 
 def _features(pairs: OutputPairs, output: Output) -> Metrics:
     """Features of queries (n, q, d)."""
     expected, found = pairs.pair(output)
-    return {"feature": float(_relative(expected, found).max(initial=0.0))}
+    return {"feature": float(relative(expected, found).max(initial=0.0))}
 
 
 def _embedding(pairs: OutputPairs, output: Output) -> Metrics:
@@ -159,8 +144,8 @@ def _embedding(pairs: OutputPairs, output: Output) -> Metrics:
 def _model_input(pairs: OutputPairs, output: Output) -> Metrics:
     """Images (n, 3, h, w) as a model takes them: grey levels, of which the samples span nearly all, and px."""
     expected, found = pairs.pair(output)
-    apart = abs(_wide(expected) - found) * (_LEVELS / max(float(np.ptp(expected)), _TINY))
-    return {"mean_level": float(apart.mean(axis=(2, 3)).max()), "shift_px": _map(pairs, output)["shift_cells"]}
+    apart = abs(wide(expected) - found) * (_LEVELS / max(float(np.ptp(expected)), TINY))
+    return {"mean_level": float(apart.mean(axis=(2, 3)).max()), "shift_px": compare_maps(pairs, output)["shift_cells"]}
 
 
 def _packed_masks(pairs: OutputPairs, output: Output) -> Metrics:
@@ -170,7 +155,7 @@ def _packed_masks(pairs: OutputPairs, output: Output) -> Metrics:
         bits = np.unpackbits(expected, axis=1)
         wrong = np.count_nonzero(bits != np.unpackbits(found, axis=1))
         down, across = (int(np.count_nonzero(bits != np.roll(bits, 1, axis))) for axis in (0, 1))
-        _worsen(metrics, mask_shift_px=wrong / max(min(down, across), _EDGE_BITS))
+        worsen(metrics, mask_shift_px=wrong / max(min(down, across), _EDGE_BITS))
     return metrics
 
 
@@ -179,59 +164,37 @@ def _channels(pairs: OutputPairs, output: Output) -> Metrics:
     expected, found = pairs.pair(output)
     if expected.ndim > 1:
         expected, found = (each.swapaxes(0, 1).reshape(each.shape[1], -1) for each in (expected, found))
-    return {"relative": float(_relative(expected, found).max(initial=0.0))}
+    return {"relative": float(relative(expected, found).max(initial=0.0))}
 
 
 _COMPARISONS: Mapping[str, Comparison] = {
     "yolo-detections": _yolo_detections,
     "yolo-end2end-detections": _end_to_end,
-    "mask-prototypes": _map,
+    "mask-prototypes": compare_maps,
     "class-logits": _class_map,
+    "anchor-logits": part_comparison.anchor_logits,
+    "anchor-classes": part_comparison.anchor_classes,
+    "anchor-boxes": part_comparison.anchor_boxes,
+    "mask-coefficients": part_comparison.coefficients,
+    "features": compare_maps,
+    "prototype-features": compare_maps,
     "query-class-logits": _query_logits,
     "query-boxes": _query_boxes,
     "query-mask-logits": _query_masks,
     "query-features": _features,
-    "attention-keys": _map,
-    "mask-features": _map,
-    "mask-pyramid": _map,
+    "attention-keys": compare_maps,
+    "mask-features": compare_maps,
+    "mask-pyramid": compare_maps,
     "embedding": _embedding,
     "model-input": _model_input,
     "packed-masks": _packed_masks,
 }
 
 
-def _worsen(metrics: Metrics, **values: float) -> None:
-    """Keep the larger value of each metric; NaN counts as infinite."""
-    for name, value in values.items():
-        metrics[name] = max(metrics.get(name, 0.0), np.inf if np.isnan(value) else float(value))
-
-
-def _wide(array: Array) -> NDArray[np.float32]:
-    return np.asarray(array, np.float32)
-
-
-def _relative(expected: Array, found: Array) -> NDArray[np.float32]:
-    """Root mean square of the difference along the last axis, relative to that of the expected array."""
-    expected = _wide(expected)
-    apart = np.sqrt(np.square(expected - found).mean(axis=-1))
-    size = np.sqrt(np.square(expected).mean(axis=-1))
-    return np.asarray(apart / np.maximum(size, max(_QUIET * float(np.sqrt(np.square(size).mean())), _TINY)))
-
-
 def _unit(array: Array) -> NDArray[np.float32]:
     """Rows scaled to length 1."""
-    rows = _wide(array)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY))
-
-
-def _shifts(expected: Array, found: Array) -> NDArray[np.float64]:
-    """Mean squares per map of (n, c, h, w): its error, its change by a shift of one cell, its values."""
-    squares = np.empty((3, *expected.shape[:2]))
-    for index, pair in enumerate(zip(expected, found, strict=True)):  # one image at a time, since arrays are large
-        a, b = map(_wide, pair)
-        shifted = [np.square(a - np.roll(a, 1, axis)).mean(axis=(1, 2)) for axis in (1, 2)]
-        squares[:, index] = np.square(a - b).mean(axis=(1, 2)), np.min(shifted, axis=0), np.square(a).mean(axis=(1, 2))
-    return squares
+    rows = wide(array)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY))
 
 
 def _surest(logits: Array) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from fastsam_engine.backends.tensorrt.plan_check.sample_images import SampleImages
+from fastsam_engine.backends.tensorrt.plan_check.sample_patches import sample_patches
 from fastsam_engine.device_array import Array
 from fastsam_engine.plans.shape_ranges import Shape, ShapeRange
 from fastsam_engine.spec.model_input import ArraysInput, FeatureInput, ImageInput, TokenInput
@@ -19,13 +20,17 @@ _COARSE = 4  # side of the blocks in random features, cells
 def sample_inputs(spec: ModelSpec, ranges: Mapping[str, ShapeRange], tokens: int = 1) -> Iterator[dict[str, Array]]:
     """Inputs for a graph, of the usual shapes and, if different, the largest; the same ones every time.
 
-    Helper graphs get only the usual shapes, since their largest are frames of dozens of megapixels.
+    Heads and masks get patches and whole levels, see `sample_patches`. Helper graphs get only the usual shapes, since
+    their largest are frames of dozens of megapixels.
 
     Args:
         spec: Of the graph.
         ranges: The shapes that a plan of the graph supports.
         tokens: Size of the vocabulary, for a graph that takes token ids.
     """
+    if isinstance(spec.input, ArraysInput) and spec.is_part:
+        yield from sample_patches(spec, spec.input, ranges)
+        return
     samples = _Samples(spec, tokens)
     usual = {name: each.usual for name, each in ranges.items()}
     largest = {name: each.largest for name, each in ranges.items()}

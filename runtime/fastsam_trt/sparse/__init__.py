@@ -1,0 +1,1 @@
+"""Compute boxes and masks of chosen anchors only."""
