@@ -44,6 +44,16 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "shapes26.onnx"
 
 
+@pytest.fixture(scope="session", params=["parts", "dense"])
+def model(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, cut into parts, and in one graph."""
+    from fastsam_export import cut_model
+
+    if request.param == "dense":
+        return exported
+    return cut_model(exported, out=tmp_path_factory.mktemp("cut26") / "shapes26")[0].path
+
+
 @pytest.fixture(scope="session")
 def frames() -> list[NDArray[np.uint8]]:
     """Pictures of several shapes, in which the small network finds dozens of confident boxes."""
@@ -72,7 +82,7 @@ def _iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def test_frames_give_the_predictions_of_ultralytics(
-    weights: Path, exported: Path, frames: list[NDArray[np.uint8]], backend: str
+    weights: Path, model: Path, frames: list[NDArray[np.uint8]], backend: str
 ) -> None:
     """Every detection of score 0.3 and more: same class, boxes and masks at the frame's resolution.
 
@@ -82,7 +92,7 @@ def test_frames_give_the_predictions_of_ultralytics(
 
     inside = (slice(RIM_PX, -RIM_PX), slice(RIM_PX, -RIM_PX))
 
-    pipe = Pipeline(exported, backend=backend, precision="fp32")
+    pipe = Pipeline(model, backend=backend, precision="fp32")
     reference = ultralytics.YOLO(str(weights))
     compared, classes = 0, set()
     for frame in frames:
