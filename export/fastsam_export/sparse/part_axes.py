@@ -10,7 +10,7 @@ from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_export.sparse.branches import Level
 
 _USUAL_PATCHES = 16
-_TILE = 8  # cells along a side of the tiles that the runtime asks for, without the margin
+_USUAL_PART = 16  # cells along an axis of the part whose prototypes are computed
 _LARGEST_BATCH = 8  # of models that take any number of images
 
 Axes: TypeAlias = Mapping[str, tuple[int, int, int]]
@@ -70,13 +70,15 @@ def map_axes(image: ImageInput, stride: int) -> Axes:
     return {**axes, f"h{stride}": (least, rows, 2 * rows), f"w{stride}": (least, columns, 2 * columns)}
 
 
-def tile_axes(image: ImageInput, stride: int, margin: int) -> Axes:
-    """Numbers of tiles `t` of a feature map, and of their rows `y` and columns `x` with a margin around them."""
+def part_axes(image: ImageInput, stride: int, margin: int) -> Axes:
+    """Numbers of rows `y` and columns `x` of a part of a feature map with a margin around it."""
     axes = map_axes(image, stride)
-    (_, rows, most_rows), (_, columns, most_columns) = axes[f"h{stride}"], axes[f"w{stride}"]
-    side, most = _TILE + 2 * margin, -(-rows // _TILE) * -(-columns // _TILE)
+    around = 2 * margin
     return {
-        "t": (1, min(_USUAL_PATCHES, most), most),
-        "y": (side, side, most_rows + 2 * margin),
-        "x": (side, side, most_columns + 2 * margin),
+        letter: (
+            1 + around,
+            min(_USUAL_PART, axes[f"{whole}{stride}"][1]) + around,
+            axes[f"{whole}{stride}"][2] + around,
+        )
+        for letter, whole in (("y", "h"), ("x", "w"))
     }

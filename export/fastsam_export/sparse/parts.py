@@ -2,13 +2,13 @@
 
 - `M.onnx`, the trunk: frame to the best class logit of every anchor, and the features for the other two.
 - `M.heads.onnx`: patches of features around chosen anchors to their raw boxes.
-- `M.masks.onnx`: patches of features around selected anchors to their mask coefficients, and tiles of a feature map,
-  with a margin, to the prototypes of these tiles.
+- `M.masks.onnx`: patches of features around selected anchors to their mask coefficients, and a part of a feature map,
+  with a margin, to the prototypes of that part.
 
 Indices of patches are computed by the host: `cells_s` (k, y, x) are flat indices into the (N * h * w) cells of the
 features of stride s, arbitrary but valid where `inside_s` is 0; `picks_s` (m) are flat indices into the
-(k, y - 2 reach, x - 2 reach) anchors that the patches give. `tiles` (t, y, x)
-and `tiles_inside` are the same for tiles of the prototypes' features, with the margin.
+(k, y - 2 reach, x - 2 reach) anchors that the patches give. `rows` (y) and `columns` (x) of the prototypes' features
+include the margin; outside the map they are arbitrary but valid, and `inside_rows`, `inside_columns` are 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fastsam_export.sparse.branches import Branch, Branches, Level
 from fastsam_export.sparse.dense_graph import DenseGraph
 from fastsam_export.sparse.local_branch import Patches, add_shrinking, reach_cells
 from fastsam_export.sparse.locality import reaches
-from fastsam_export.sparse.part_axes import arrays, joined, map_axes, patches_of, tile_axes
+from fastsam_export.sparse.part_axes import arrays, joined, map_axes, part_axes, patches_of
 from fastsam_export.sparse.part_builder import PartBuilder
 
 END_TO_END = "yolo-end2end"
@@ -129,11 +129,14 @@ class Parts:
         if self.mask_features == "mask_features":
             layout = f"N h{stride} w{stride} {branches.prototype_channels}"
             taken = joined(taken, arrays(("mask_features", layout, "float32")), map_axes(self.image, stride))
-        part = arrays(("tiles", "t y x", "int64"), ("tiles_inside", "t y x", "float32"))
-        taken = joined(taken, part, tile_axes(self.image, stride, self.margin_cells))
+        part = arrays(
+            ("rows", "y", "int64"), ("columns", "x", "int64"),
+            ("inside_rows", "y", "float32"), ("inside_columns", "x", "float32"),
+        )  # fmt: skip
+        taken = joined(taken, part, part_axes(self.image, stride, self.margin_cells))
         outputs = [
             Output("coefficients", "mask-coefficients", f"M {count}"),
-            Output("prototypes", "mask-prototypes", f"t py px {count}"),
+            Output("prototypes", "mask-prototypes", f"1 py px {count}"),
         ]
         numbers = {"reach_cells": reach, "margin_cells": self.margin_cells, "prototypes_per_cell": per_cell}
         spec = self._spec("masks", taken, outputs, {name: float(each) for name, each in numbers.items()})
@@ -143,12 +146,12 @@ class Parts:
         return spec
 
     def _prototypes(self, graph: PartBuilder) -> str:
-        """The prototypes of tiles of the features, without the margin around them."""
+        """The prototypes of chosen rows and columns of the first image, without the margin around them."""
         branch = self.branches.prototypes
-        flat = graph.Reshape(self.mask_features, [-1, self.branches.prototype_channels])
-        gathered = graph.Transpose(graph.Gather(flat, "tiles", axis=0), perm=[0, 3, 1, 2])
-        start = graph.cast(gathered, "float16") if self.dense.is_half(branch.features) else gathered
-        inside = graph.Unsqueeze("tiles_inside", [1])
+        image = graph.Gather(graph.Gather(self.mask_features, [0], axis=0), "rows", axis=1)
+        part = graph.Transpose(graph.Gather(image, "columns", axis=2), perm=[0, 3, 1, 2])
+        start = graph.cast(part, "float16") if self.dense.is_half(branch.features) else part
+        inside = graph.Mul(graph.Reshape("inside_rows", [1, 1, -1, 1]), graph.Reshape("inside_columns", [1, 1, 1, -1]))
         computed = add_shrinking(graph, branch, Patches(start, inside, self.margin_cells))
         return graph.float32(graph.Transpose(computed, perm=_NHWC), branch.output)
 
