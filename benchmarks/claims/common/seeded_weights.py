@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ SMALL = {f"small-{name}": name for name in small_transformers.FAMILIES}
 TRAINED = ("yolov8n-seg",)  # its checkpoint is used if it is in `shared/`; the weights of the others are random
 _TRAINED_FOLDER = harness.SHARED / "models"
 _LOGITS = (-6.0, 1.0)  # mean and deviation of class logits, so that a few dozen of all anchors are likely
+_DEEP_FACTOR = 1.04
 _PICTURES = (8, 640, 640)  # pictures for the statistics of batch norms: number, height and width, px
 
 
@@ -52,8 +54,22 @@ SEGMENTERS = {
     "yolov8n-seg": Segmenter("yolov8n-seg.yaml", 80, 640),
     "yolo26n-seg": Segmenter("yolo26n-seg.yaml", 80, 640),
     "fastsam-s": Segmenter("yolov8s-seg.yaml", 1, 1024),
-    "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024, variance_factor=1.04),
+    "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024, variance_factor=_DEEP_FACTOR),
 }
+
+
+def segmenter(name: str) -> Segmenter:
+    """A segmenter of `SEGMENTERS`, or any YOLOv8-seg, YOLO11-seg or YOLO26-seg, such as `yolo11s-seg`.
+
+    Raises:
+        BenchmarkError: It is none of these.
+    """
+    if name in SEGMENTERS:
+        return SEGMENTERS[name]
+    if not re.fullmatch(r"yolo(v8|11|26)[nsmlx]-seg", name):
+        known = ", ".join(SEGMENTERS)
+        raise harness.BenchmarkError(f"expected {known}, or a name such as yolo11s-seg, found {name}")
+    return Segmenter(f"{name}.yaml", 80, 640, variance_factor=1.0 if name[-5] in "ns" else _DEEP_FACTOR)
 
 
 def load_ultralytics(path: Path | str) -> Any:
@@ -80,7 +96,7 @@ def seed_segmenter(name: str, path: Path) -> None:
     if (trained := _TRAINED_FOLDER / path.name).is_file():
         shutil.copyfile(trained, path)
         return
-    wanted = SEGMENTERS[name]
+    wanted = segmenter(name)
     yolo = load_ultralytics(wanted.layout)
     import torch
     from ultralytics.nn.tasks import SegmentationModel
