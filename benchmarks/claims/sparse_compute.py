@@ -12,12 +12,11 @@ import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from claims.common import harness
+from claims.common.dense_and_sparse import Sides, add_side_options, chosen_pair, open_sides
 from claims.common.photos import list_photos, save_frame
 from claims.common.seeded_models import Models
 from claims.common.side_process import SideProcess
@@ -35,57 +34,23 @@ _FULL_HD = (1080, 1920)
 _FASTSAM_SEGMENTS, _FASTSAM_CHOSEN = 100, 10
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """The dense and the sparse side of a model."""
-
-    dense: SideProcess
-    sparse: SideProcess
-
-    def compare(
-        self, call: Mapping[str, Any], args: argparse.Namespace, chosen: int | None = None
-    ) -> dict[str, float]:
-        """Time a case on the frame that was shown: segments of both sides, ms, the ratio and its range."""
-        counts = [side.case(call, chosen)["segments"] for side in (self.dense, self.sparse)]
-        sides = [harness.Side("dense", self.dense.time_ms), harness.Side("sparse", self.sparse.time_ms)]
-        times = harness.measure(sides, args.rounds, args.warmup)
-        found = harness.ratio(times, "sparse", "dense")
-        ms = {f"{name} ms": harness.Spread.of(times[name]).median for name in ("dense", "sparse")}
-        return {"dense segments": counts[0], "sparse segments": counts[1], **ms, "ratio": found.median,
-                "IQR": found.iqr}  # fmt: skip
-
-    def show(self, image: Path) -> None:
-        """Set the frame."""
-        self.dense.show(image)
-        self.sparse.show(image)
-
-
 def main() -> int:
     """Time the cases of YOLO on photos, and those of FastSAM on a frame of 1080 x 1920."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="*", default=[harness.SHARED / "images"], help="photos, or folders")
-    parser.add_argument("--models", type=Path, default=Path("models"), metavar="FOLDER",
-                        help="folder of models; missing ones are made there (%(default)s)")  # fmt: skip
-    parser.add_argument("--segmenter", default="yolov8n-seg", metavar="NAME",
-                        help="model for the photos in --models; '' for none (%(default)s)")  # fmt: skip
-    parser.add_argument("--dense", type=Path, help="its dense graph: folder or file, instead of that in --models")
-    parser.add_argument("--sparse", type=Path, help="the same model, cut into parts: folder or file")
     parser.add_argument("--fastsam", action="append", type=_with_bound, metavar="NAME=BOUND",
-                        help="model of one class in --models, and its bound, such as fastsam-s=0.75; repeatable")  # fmt: skip
-    parser.add_argument("--low-conf", type=float, default=0.001, help="for about 300 segments (%(default)s)")
+                        help="model of one class in --models, with a bound: fastsam-s=0.75; repeatable")  # fmt: skip
+    parser.add_argument("--low-conf", type=float, default=0.0001, help="for about 300 segments (%(default)s)")
     add_side_options(parser)
     harness.add_options(parser, rounds=20, warmup=2)
     args = parser.parse_args()
-    if (args.dense is None) != (args.sparse is None):
-        parser.error("expected --dense and --sparse together")
     photos = list_photos(args.photos)
     facts = harness.machine(("fastsam-trt", "openvino", "onnxruntime", "numpy"))
     rows: list[dict[str, Any]] = []
     checks: list[harness.Check] = []
     models = Models(args.models)
-    if args.segmenter or args.dense:
-        dense, sparse = (args.dense, args.sparse) if args.dense else models.pair(args.segmenter)
-        with open_sides(dense, sparse, args, selector="labels") as sides:
+    if args.segmenter:
+        with open_sides(*chosen_pair(args), args, selector="labels") as sides:
             rows, checks = _on_photos(sides, photos, args)
     with tempfile.TemporaryDirectory() as folder:
         frame = save_frame(Path(folder), "full-hd", photos[0], *_FULL_HD)
@@ -95,29 +60,6 @@ def main() -> int:
             rows += more_rows
             checks += more_checks
     return harness.finish(args, facts, rows, checks)
-
-
-def add_side_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `open_sides`."""
-    parser.add_argument("--dense-path", type=Path, metavar="FOLDER",
-                        help="source tree or installed packages of the dense side (default: the same as the other's)")  # fmt: skip
-    parser.add_argument("--compute", default="auto", help="of the sparse side (%(default)s)")
-    parser.add_argument("--backend", default="auto", help="of both sides (%(default)s)")
-    parser.add_argument("--precision", default="auto", help="of both sides (%(default)s)")
-
-
-@contextmanager
-def open_sides(dense: Path, sparse: Path, args: argparse.Namespace, **options: Any) -> Iterator[Sides]:
-    """Open both sides, each in a process of its own, and print what runs them."""
-    options |= {"backend": args.backend, "precision": args.precision}
-    with (
-        SideProcess(dense, options, args.dense_path) as first,
-        SideProcess(sparse, {**options, "compute": args.compute}) as second,
-    ):
-        for name, side in (("dense", first), ("sparse", second)):
-            opened = side.opened
-            print(f"{name}: {opened['backend']} {opened['precision']}, {opened['package']}")
-        yield Sides(first, second)
 
 
 def _with_bound(text: str) -> tuple[str, float]:
@@ -178,7 +120,9 @@ def _one_class(
         _BOX: ({"conf": conf, "boxes": [usual.tolist()]}, None),
         _CHOSEN: ({"conf": conf}, _FASTSAM_CHOSEN),
     }
-    rows = [{"case": case, **sides.compare(call, args, chosen)} for case, (call, chosen) in cases.items()]
+    rows: list[dict[str, Any]] = [
+        {"case": case, **sides.compare(call, args, chosen)} for case, (call, chosen) in cases.items()
+    ]
     title = f"{name}, frame of {_FULL_HD[0]} x {_FULL_HD[1]}, {found['segments']} segments at {conf:.4g}"
     checks = [harness.Check(f"{name}: {row['case']}", row["ratio"], "<=", bound) for row in rows]
     return harness.show_rows(f"{title}, {args.rounds} rounds", rows), checks

@@ -22,12 +22,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fastsam_trt
 import numpy as np
+from numpy.typing import NDArray
+
+import fastsam_trt
 from fastsam_trt import Pipeline
 from fastsam_trt.frames.image import read_image
 from fastsam_trt.masks.mask_source import paste
-from numpy.typing import NDArray
 
 _SAMPLES = 100
 
@@ -37,8 +38,10 @@ class Worker:
 
     _pipeline: Pipeline
     _frame: NDArray[np.uint8]
-    _call: Mapping[str, Any]
-    _chosen: int | None
+
+    def __init__(self) -> None:
+        self._call: Mapping[str, Any] = {}
+        self._chosen: int | None = None
 
     def open(self, model: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Open the pipeline."""
@@ -74,7 +77,7 @@ class Worker:
         read = [read_image(Path(image)) for image in images]
         samples = []
         for number in range(frames):
-            self._pipeline(read[number % len(read)], **self._call).masks()
+            self._pipeline(read[number % len(read)]).masks()
             if (number + 1) % max(frames // _SAMPLES, 1) == 0:
                 samples.append(_status_kb("VmRSS"))
         return {"resident_kb": samples, "peak_kb": _status_kb("VmHWM")}
