@@ -68,9 +68,9 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=Path("models"), metavar="FOLDER",
                         help="folder of models; missing ones are made there (%(default)s)")  # fmt: skip
     parser.add_argument("--name", action="append", metavar="NAME",
-                        help="model in it: yolov8n-seg, yolo11s-seg, yolo26m-seg, fastsam-s, ...; repeatable")  # fmt: skip
+                        help="model in it, such as yolov8n-seg, yolo11s-seg, fastsam-s; repeatable")  # fmt: skip
     parser.add_argument("--pair", action="append", type=Path, nargs=2, metavar=("DENSE", "SPARSE"),
-                        help="a dense model, and the same one cut into parts: folders or files; repeatable")  # fmt: skip
+                        help="a dense model, and the same one cut into parts: folder or file; repeatable")  # fmt: skip
     parser.add_argument("--scenes", type=int, default=200, help="number of drawn scenes (%(default)s)")
     harness.add_options(parser)
     args = parser.parse_args()
