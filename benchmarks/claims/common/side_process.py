@@ -21,13 +21,13 @@ def environment(tree: Path | None) -> dict[str, str]:
     """The environment of a process whose packages come from a source tree or a folder of installed packages.
 
     Args:
-        tree: The folder; None: the packages of this process.
+        tree: The folder; None: the packages that the interpreter finds by itself.
 
     Raises:
         BenchmarkError: There is no package in it.
     """
     if tree is None:
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        return dict(os.environ)
     folders = [each for each in (tree, *(tree / wing for wing in _WINGS)) if each.is_dir()]
     if not any((folder / "fastsam_trt").is_dir() for folder in folders):
         raise harness.BenchmarkError(f"expected a source tree or installed packages in {tree}, found no fastsam_trt")
