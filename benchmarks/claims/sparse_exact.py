@@ -104,7 +104,12 @@ def _fp32(
         with Pipeline(dense, backend=backend, precision="fp32", selector="labels") as first:
             conf = usual_conf(first, frames["photos"])
             for compute in COMPUTE_NAMES:
-                options = {"backend": backend, "precision": "fp32", "selector": "labels", "compute": compute}
+                options: dict[str, Any] = {
+                    "backend": backend,
+                    "precision": "fp32",
+                    "selector": "labels",
+                    "compute": compute,
+                }
                 with Pipeline(sparse, **options) as second:
                     rows += [
                         {"backend": backend, "compute": compute, "frames of": kind, **row}
@@ -152,7 +157,7 @@ def _bf16(
     """Boxes of both in bf16, compared with those of the dense graph in fp32."""
     if not version("openvino"):
         return [], []
-    options = {"backend": "openvino", "selector": "labels"}
+    options: dict[str, Any] = {"backend": "openvino", "selector": "labels"}
     errors: dict[str, list[float]] = {"dense": [], "sparse": []}
     with (
         Pipeline(dense, precision="fp32", **options) as exact,

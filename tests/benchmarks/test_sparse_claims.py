@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from support import colour_models
 pytest.importorskip("onnxruntime")
 
 _SHAPES = (("red", 1, 1), ("red", 1, 4), ("red", 4, 1), ("green", 4, 4), ("green", 6, 6))
-_OPTIONS = {"backend": "onnxruntime", "precision": "fp32"}
+_OPTIONS: dict[str, Any] = {"backend": "onnxruntime", "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
