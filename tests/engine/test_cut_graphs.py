@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,6 @@ from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.cli.main import main
 from support import colour_models, cut_models
 from support.typed import image_input
-
-onnxruntime = pytest.importorskip("onnxruntime")
 
 PARTS = ("", "heads", "masks")
 
@@ -42,20 +41,6 @@ def _bound(folder: Path, part: str, **options: bool) -> Session:
     """The session that GPUs get, on the CPU."""
     graph = find_graph(folder, part)
     return open_bound(graph, read_spec(graph), Device("cpu"), "fp32", OpenOptions(**options))
-
-
-@pytest.fixture
-def bound_inputs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Each input that is bound: its name and address."""
-    bound: list[tuple[str, int]] = []
-    real = onnxruntime.IOBinding.bind_ortvalue_input
-
-    def bind(self: Any, name: str, value: Any) -> None:
-        bound.append((name, value.data_ptr()))
-        real(self, name, value)
-
-    monkeypatch.setattr(onnxruntime.IOBinding, "bind_ortvalue_input", bind)
-    return bound
 
 
 def _features(folder: Path, backend: str, count: int = 1) -> dict[int, np.ndarray]:
@@ -200,6 +185,24 @@ def test_recorded_runs_of_a_ladder_give_each_shape_its_results(folder: Path) -> 
         np.testing.assert_allclose(found["boxes"], plain.run(inputs)["boxes"], atol=1e-6)
 
 
+def test_numbers_of_patches_that_come_back_are_not_bound_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording for every set of shapes would be made again otherwise."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    bindings: list[object] = []
+    real = onnxruntime.InferenceSession.io_binding
+    monkeypatch.setattr(
+        onnxruntime.InferenceSession, "io_binding", lambda session: bindings.append(session) or real(session)
+    )
+    features = _features(folder, "onnxruntime")
+    session = _bound(folder, "heads", cuda_graph=True)
+    counts = list(itertools.product((1, 2, 3, 4), repeat=2))  # of the two levels
+    for _ in range(2):
+        for pair in counts:
+            anchors = {s: CORNERS[s][:count] for s, count in zip(cut_models.STRIDES, pair, strict=True)}
+            session.run(cut_models.patches(anchors, features))
+    assert len(bindings) == len(counts)
+
+
 def test_build_builds_all_graphs_of_a_cut_model(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,3 +234,16 @@ def test_build_makes_plans_of_all_graphs_of_a_cut_model(folder: Path, tmp_path: 
     assert image_input(specs[""]).batch == (1, 4)
     for part in ("heads", "masks"):
         check_part(out / "cut.plan", specs[""], sibling_graph(out / "cut.plan", part), specs[part])
+
+
+def test_inputs_may_have_any_strides_and_be_read_only(folder: Path, backend: str) -> None:
+    features = _features(folder, backend)
+    inputs = cut_models.patches(CORNERS, features)
+    session = _open(folder, "heads", backend)
+    expected = session.run(inputs)["boxes"]
+    strided = {name: np.repeat(array, 2, axis=-1)[..., ::2] for name, array in inputs.items()}
+    assert not strided["cells_8"].flags.c_contiguous
+    np.testing.assert_array_equal(session.run(strided)["boxes"], expected)
+    for array in inputs.values():
+        array.flags.writeable = False
+    np.testing.assert_array_equal(session.run(inputs)["boxes"], expected)

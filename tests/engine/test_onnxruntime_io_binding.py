@@ -134,20 +134,6 @@ def doubler(tmp_path: Path) -> Path:
     return colour_models.save(graph, tmp_path / "doubler.onnx", spec)
 
 
-@pytest.fixture
-def bound_inputs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Each input that is bound: its name and address."""
-    bound: list[tuple[str, int]] = []
-    real = onnxruntime.IOBinding.bind_ortvalue_input
-
-    def bind(self: Any, name: str, value: Any) -> None:
-        bound.append((name, value.data_ptr()))
-        real(self, name, value)
-
-    monkeypatch.setattr(onnxruntime.IOBinding, "bind_ortvalue_input", bind)
-    return bound
-
-
 def test_an_output_that_is_kept_feeds_another_session_without_a_copy(
     doubler: Path, bound_inputs: list[tuple[str, int]]
 ) -> None:

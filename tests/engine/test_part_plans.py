@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from support import cut_models
 from support.output_faults import ANY, FAULTS
 from support.plan_cases import Case
 from support.rounded_graphs import Rounding
+from support.tensorrt_machine import Machine
+from support.typed import arrays_input
 
 PARTS = ("", ".heads", ".masks")
 SIDE = 2 * cut_models.REACH + 1
@@ -60,6 +63,25 @@ def test_parts_follow_the_batch_and_size_of_their_trunk(folder: Path) -> None:
     assert plan_spec(spec, ranges) == spec
     with pytest.raises(BuildRequestError, match="expected none for a graph that takes another graph's outputs"):
         shape_ranges(cut_models.heads_spec(task="decode"), batch=(1, 1))
+
+
+def test_a_plan_of_many_large_patches_takes_smaller_maps_then_fewer_patches() -> None:
+    """A tensor of a plan has less than 2 ** 31 elements."""
+    spec = cut_models.heads_spec()
+    taken = arrays_input(spec)
+
+    def largest(patches: int, side: int) -> tuple[int, ...]:
+        axes = {"h8": (1, 60, side), "w8": (1, 60, side), "y8": (5, 5, side + 4), "x8": (5, 5, side + 4)}
+        axes = {**taken.axes, **axes, "k8": (1, 16, patches), "m8": (1, 16, side * side)}
+        wide = dataclasses.replace(spec, input=dataclasses.replace(taken, axes=axes))
+        ranges = shape_ranges(wide)
+        assert ranges["picks_8"].largest == (ranges["features_8"].largest[1] ** 2,)
+        assert ranges["cells_16"] == shape_ranges(spec)["cells_16"]
+        return ranges["cells_8"].largest
+
+    assert largest(1000, 100) == (1000, 104, 104)
+    assert largest(1000, 300) == (1000, 64, 64)
+    assert largest(100_000, 300) == ((2**31 - 1) // 64 // 64**2, 64, 64)
 
 
 @pytest.mark.parametrize("part", ["heads", "masks"])
@@ -124,3 +146,25 @@ def test_parts_build_for_three_generations_of_gpus(folder: Path) -> None:
         built = plans.find_or_build(BuildRequest(graph, read_spec(graph), options=options))
         assert built.plan.facts.gpu == "sm86, sm89, sm120"
         assert built.plan.spec.export_id == read_spec(graph).export_id
+
+
+@pytest.mark.parametrize("flavour", ["tensorrt", "tensorrt-rtx"])
+def test_parts_are_built_checked_and_run(folder: Path, monkeypatch: pytest.MonkeyPatch, flavour: str) -> None:
+    machine = Machine(monkeypatch, flavour)
+    features = {s: np.random.default_rng(s).random((1, 80 // s, 96 // s, 6), np.float32) for s in cut_models.STRIDES}
+    for graph in find_graphs(folder):
+        assert machine.build(graph=graph).parity
+    with open_session(folder / "cut.heads.onnx", flavour) as session:
+        plain = open_session(folder / "cut.heads.onnx", "onnxruntime")
+        assert session.prefers_few_shapes
+        for count in (1, 3, 1, 2, 3, 1):
+            anchors = {s: [(row, row) for row in range(count)] for s in cut_models.STRIDES}
+            inputs = cut_models.patches(anchors, features)
+            kept = {name: session.upload(array) for name, array in inputs.items() if name.startswith("features")}
+            found, _ = session.run_kept({**inputs, **kept}, [])
+            np.testing.assert_array_equal(found["boxes"], plain.run(inputs)["boxes"])
+        whole = cut_models.whole_levels(features)
+        np.testing.assert_array_equal(session.run(whole)["boxes"], plain.run(whole)["boxes"])
+        assert len(machine.api.contexts) >= 4
+        cached = session._bindings._sizes  # type: ignore[attr-defined]
+        assert [len(batches) for batches in cached.values()] == [4], "one size, whatever the patches"

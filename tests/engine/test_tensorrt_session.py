@@ -34,7 +34,16 @@ from fastsam_engine.spec.model_input import ArraysInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_engine.spec_reader import read_spec
 from support import colour_models
-from support.fake_tensorrt import FakeDevice, FakeTensorRt, _Diagnostics, _Graphs, _Strategy, _Validity, make_plan
+from support.fake_tensorrt import (
+    FakeDevice,
+    FakeEngine,
+    FakeTensorRt,
+    _Diagnostics,
+    _Graphs,
+    _Strategy,
+    _Validity,
+    make_plan,
+)
 
 CROPS = {"pixel_values": ((1, 3, 32, 32), (4, 3, 32, 32))}
 PICTURES = {"images": ((1, 3, 32, 32), (4, 3, 256, 256))}
@@ -80,7 +89,7 @@ def summing(tmp_path: Path) -> Path:
         [onnx.numpy_helper.from_array(np.array([32, -1]), "channels")],
     )
     taken = ArraysInput(("output1", "coefficients"), ("1 32 H W", "K 32"), ("float32", "float32"), SUMMED)
-    spec = ModelSpec("summing", "none", "masks", taken, (Output("sums", "masks", "K P"),))
+    spec = ModelSpec("summing", "none", "decode", taken, (Output("sums", "masks", "K P"),))
     return colour_models.save(graph, tmp_path / "summing.onnx", spec)
 
 
@@ -134,6 +143,22 @@ def test_what_comes_back_allocates_nothing(api: FakeTensorRt, crops: Path) -> No
     for seed in range(6):
         session.run({"pixel_values": _random((1 + seed % 2, 3, 32, 32), seed)})
     assert api.device.allocations == before
+
+
+def test_working_memory_is_as_large_as_shapes_need(
+    api: FakeTensorRt, crops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeEngine, "working_bytes", staticmethod(lambda shapes: 800 * shapes["pixel_values"][0]))
+    session, reference = _open(api, crops, CROPS), open_session(crops, "onnxruntime")
+    sizes, allocate = list[int](), api.device.allocate
+    monkeypatch.setattr(
+        type(api.device), "allocate", lambda _, nbytes: sizes.append(nbytes) or allocate(nbytes), raising=True
+    )
+    for seed, batch in enumerate([1, 1, 2, 3, 4, 1, 3]):
+        inputs = {"pixel_values": _random((batch, 3, 32, 32), seed)}
+        _same(session.run(inputs), reference.run(inputs))
+    tensors = {4 * batch * each for batch in (1, 2, 3, 4) for each in (3 * 32 * 32, 4)}
+    assert [size for size in sizes if size not in tensors] == [800, 1600, 3200]
 
 
 def test_picture_sizes_in_any_order_are_as_onnxruntime_has_them(api: FakeTensorRt, pictures: Path) -> None:
@@ -257,7 +282,7 @@ def test_an_output_of_its_own_comes_back_as_input_though_its_memory_is_given_up(
         [onnx.numpy_helper.from_array(np.float32(1), "one")],
     )
     rows = ArraysInput(("rows",), ("N 2",), ("float32",), {"N": (1, 1, 8)})
-    spec = ModelSpec("growing", "none", "masks", rows, (Output("longer", "x", "M 2"),))
+    spec = ModelSpec("growing", "none", "decode", rows, (Output("longer", "x", "M 2"),))
     path = colour_models.save(graph, tmp_path / "growing.onnx", spec)
     session = _open(api, path, {"rows": ((1, 2), (16, 2))}, batches_kept=1)
     rows = session.upload(np.zeros((1, 2), np.float32))
@@ -754,7 +779,7 @@ def test_the_doubles_have_nothing_that_the_real_modules_lack(module: str, device
         (plan.create_context({"pixel_values": (1, 3, 32, 32)}).context, real.IExecutionContext),
     ):
         public = {name for name in dir(double) if not name.startswith("_")}
-        own = {"session", "api", "facts", "inputs", "outputs", "graph_dtype", "shapes"}
+        own = {"session", "api", "facts", "inputs", "outputs", "graph_dtype", "shapes", "working_bytes"}
         if not api.rtx:
             own |= {"create_runtime_config"}
         assert not public - own - set(dir(kind))

@@ -25,7 +25,13 @@ from support.fake_cuda import FakeCuda
 _GARBAGE = 0xA5
 _WORKING_BYTES = 4096
 _MAGIC = b"plan"
-_DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(uint8)": "uint8", "tensor(float16)": "float16"}
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(float16)": "float16",
+}
 
 
 class FakeDevice(CudaDevice):
@@ -232,6 +238,11 @@ class FakeRuntime:
 class FakeEngine:
     device_memory_size_v2 = _WORKING_BYTES
 
+    @staticmethod
+    def working_bytes(shapes: dict[str, tuple[int, ...]]) -> int:
+        """What a context needs for its shapes."""
+        return _WORKING_BYTES
+
     def __init__(self, api: FakeTensorRt, facts: dict[str, Any], device: FakeCuda) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -337,6 +348,10 @@ class FakeContext:
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return (-1,) if name in self._engine.facts["unsettled"] else self.shapes[name]
 
+    def update_device_memory_size_for_shapes(self) -> int:
+        assert self.shapes.keys() >= self._engine.inputs.keys()
+        return self._engine.working_bytes(self.shapes)
+
     def set_device_memory(self, address: int, nbytes: int) -> None:
         self._working = address, nbytes
 
@@ -350,7 +365,7 @@ class FakeContext:
     def execute_async_v3(self, stream: int) -> bool:
         assert stream == self._device.stream
         assert self._addresses.keys() == self._engine.inputs.keys() | self._engine.outputs.keys()
-        assert self._working[1] >= self._engine.device_memory_size_v2
+        assert self._working[1] >= self._engine.working_bytes(self.shapes)
         broken = self._engine.api.broken
         capturing = self._device.is_capturing
         if "execute" in broken or (capturing and ("capture" in broken or not self._has_run)):

@@ -56,9 +56,9 @@ def shape_ranges(
         )
         return {given.name: ShapeRange(*shapes)}
     most = int(spec.defaults.get("max_segments", _QUERIES))
-    axes: Mapping[str, tuple[int, int, int]] = given.axes if isinstance(given, ArraysInput) else {"K": (1, 10, most)}
-    if spec.is_part:
-        axes = part_axes(spec, axes, batch, imgsz)
+    axes: Mapping[str, tuple[int, int, int]] = {"K": (1, 10, most)}
+    if isinstance(given, ArraysInput):
+        axes = part_axes(spec, given, batch, imgsz) if spec.is_part else given.axes
     return {name: _range(layout, axes) for name, layout in zip(given.names, given.layouts, strict=True)}
 
 

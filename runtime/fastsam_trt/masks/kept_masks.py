@@ -23,10 +23,13 @@ class Keepable(Protocol):
 
 
 class KeptMasks:
-    """The masks that are still in use. Any thread may call it."""
+    """The masks that are still in use. Any thread may call it.
+
+    No lock is held while masks are moved: that takes long, and may add others.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # bringing masks to the host may add others
+        self._lock = threading.RLock()  # a signal handler may close the model while its thread adds masks
         self._alive: list[weakref.ref[Keepable]] = []
 
     def __iter__(self) -> Iterator[Keepable]:
@@ -46,23 +49,22 @@ class KeptMasks:
         The latest ones copy their arrays, or keep them if no run overwrites them. Older ones, beyond `most_bytes`, are
         brought to the host.
         """
+        alive = list(self)
+        room = most_bytes
+        for masks in reversed(alive):
+            room -= masks.kept_bytes
+            if room < 0 and masks is not alive[-1]:
+                masks.to_host()
+            else:
+                masks.copy_owned()
         with self._lock:
-            alive = list(self)
-            self._alive.clear()
-            kept: list[Keepable] = []
-            room = most_bytes
-            for masks in reversed(alive):
-                room -= masks.kept_bytes
-                if room < 0 and masks is not alive[-1]:
-                    masks.to_host()
-                elif masks.copy_owned():
-                    kept.append(masks)
-            self._alive += [weakref.ref(masks) for masks in reversed(kept)]
+            self._alive = [each for each in self._alive if (still := each()) is not None and still.kept_bytes]
 
     def close(self) -> None:
         """Bring all masks to the host."""
-        with self._lock:
-            while self._alive:
-                masks = self._alive.pop()()
-                if masks is not None:
+        while self._alive:
+            with self._lock:
+                references, self._alive = self._alive, []
+            for reference in references:
+                if (masks := reference()) is not None:
                     masks.to_host()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_engine.import_names import warn_renamed
+from fastsam_trt.masks.cached import CachedMasks
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.results import rle
 from fastsam_trt.results.polygons import polygons
@@ -222,10 +223,10 @@ class Result:
         """All segments, and the selection from them."""
         segments, selection = self._found
         if segments.remainder is not None:
-            every, places = segments.remainder.all()
+            every, indices = segments.remainder.all()
             self._found = (
-                every,
-                replace(selection, indices=places[selection.indices], pending=places[selection.pending]),
+                replace(every, masks=CachedMasks(every.masks), speed_ms=segments.speed_ms),
+                replace(selection, indices=indices[selection.indices], pending=indices[selection.pending]),
             )
         return self._found
 

@@ -128,8 +128,9 @@ class Segmenter(Closable):
             self._on_device = DevicePreprocessor(helpers["preprocess"], self._input, self.uploads, self._size)
         if "decode" in helpers:
             self._kept_outputs += self._decoder.use_device_decode(helpers["decode"])
-        # Arrays on a device are valid until the next run, so frames take turns there.
-        self._turn: AbstractContextManager[object] = threading.Lock() if helpers else nullcontext()
+        # Arrays that are kept on a device are valid until the next run, so frames take turns there.
+        turns = helpers or (self._kept_outputs and opened.memory != "host")
+        self._turn: AbstractContextManager[object] = threading.Lock() if turns else nullcontext()
         self._under_way = CallsUnderWay(f"the segmenter {spec.name}", "open it again")
 
     @property

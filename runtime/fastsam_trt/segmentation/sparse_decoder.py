@@ -26,7 +26,7 @@ from fastsam_trt.sparse.candidates import Candidates
 from fastsam_trt.sparse.crossing import ComputeName
 from fastsam_trt.sparse.features import FrameFeatures
 from fastsam_trt.sparse.mask_head import MaskHead
-from fastsam_trt.sparse.masks import SparseMasks
+from fastsam_trt.sparse.masks import SparseMasks, WholeMap
 
 _MAX_FEATURE_BYTES = 256 << 20
 
@@ -36,6 +36,7 @@ class Frame(NamedTuple):
 
     features: FrameFeatures
     letterbox: Letterbox
+    whole: WholeMap
 
 
 class Detections(NamedTuple):
@@ -106,7 +107,7 @@ class SparseDecoder(Decoder):
     def decode(self, outputs: Outputs, letterbox: Letterbox, thresholds: Thresholds) -> Segments:
         maps = {name: outputs[name] for name in self.kept_outputs}
         sizes = {stride: maps[name].shape[1:3] for stride, name in self._levels.items()}
-        frame = Frame(FrameFeatures(maps, AnchorGrid(sizes)), letterbox)
+        frame = Frame(FrameFeatures(maps, AnchorGrid(sizes)), letterbox, WholeMap())
         candidates = self.candidates(outputs, thresholds)
         # On a device the next run would overwrite what the remainder needs, and the boxes of all cost nothing more.
         if thresholds.selectable is not None and self._on_host and self.independent(thresholds):
@@ -119,7 +120,7 @@ class SparseDecoder(Decoder):
                 if not len(others):
                     return self._segments(frame, known)
                 compute = partial(self._all, frame, known, others, thresholds)
-                remainder = Remainder(compute, frame.features.nbytes)
+                remainder = Remainder(compute, frame.features.nbytes, _masks_to_host)
                 self.earlier.add(remainder)
                 return self._segments(frame, known, remainder)
         return self._segments(frame, self._detect(frame, candidates, thresholds))
@@ -143,7 +144,7 @@ class SparseDecoder(Decoder):
         """All segments of a frame, and the indices of the known ones among them."""
         rest = self._detect(frame, others, thresholds)
         both, boxes = Candidates.joined(known.chosen, rest.chosen), np.concatenate([known.boxes, rest.boxes])
-        order = np.lexsort((both.anchors, -both.scores))[: thresholds.max_segments]
+        order = np.lexsort((both.class_ids, both.anchors, -both.scores))[: thresholds.max_segments]
         found = Detections(both.take(order), boxes[order])
         indices = np.empty(len(boxes), np.intp)
         indices[order] = np.arange(len(order))
@@ -155,7 +156,7 @@ class SparseDecoder(Decoder):
         per_cell = self._mask_head.per_cell
         resize = self._resizes.get(frame.letterbox, height * per_cell, width * per_cell)
         on_device = None if self._decode is None else self._decode_masks
-        masks = SparseMasks(self._mask_head, frame.features, chosen.anchors, boxes, resize, on_device)
+        masks = SparseMasks(self._mask_head, frame.features, chosen.anchors, boxes, resize, frame.whole, on_device)
         self.earlier.add(masks)
         return Segments(boxes, chosen.scores, chosen.class_ids, masks, remainder=remainder)
 
@@ -168,6 +169,11 @@ class SparseDecoder(Decoder):
             raise TypeError("expected a decode graph, found none")
         with self._mask_head.run_on_device(features, anchors) as (coefficients, prototypes):
             return decode.masks(prototypes, coefficients, boxes, resize).decode(range(len(boxes)))
+
+
+def _masks_to_host(segments: Segments) -> None:
+    if isinstance(segments.masks, SparseMasks):
+        segments.masks.to_host()
 
 
 def _opened_part(trunk: Session, part: str, open_part: OpenPart) -> Session:

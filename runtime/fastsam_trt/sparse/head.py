@@ -102,6 +102,6 @@ class Head:
         if uploaded is None:
             cells, inside = whole_level(height, width, self._reach, batch)
             self._whole[key] = uploaded = self._session.upload(cells), self._session.upload(inside)
-            if len(self._whole) > _SIZES_KEPT * 3:
-                self._whole.pop(next(iter(self._whole)), None)
+            for oldest in list(self._whole)[: -_SIZES_KEPT * 3]:  # other threads may add some
+                self._whole.pop(oldest, None)
         return uploaded

@@ -61,7 +61,8 @@ class MaskHead:
         Returns:
             (n, c) float32 coefficients, and (c, h, w) float32 prototypes of the region.
         """
-        (outputs, _), rows = self._head.run(features, anchors, more=self._more(features, region))
+        with self._turn:  # it would overwrite what `run_on_device` keeps
+            (outputs, _), rows = self._head.run(features, anchors, more=self._more(features, region))
         prototypes = np.asarray(outputs[self._prototypes][0], np.float32).transpose(2, 0, 1)
         return np.asarray(outputs[self._coefficients][rows], np.float32), prototypes
 

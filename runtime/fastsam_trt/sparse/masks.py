@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.errors import GpuError
+from fastsam_engine.errors import ClosedError, GpuError
 from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.masks.prototype import PrototypeMasks
@@ -22,6 +22,19 @@ _logger = logging.getLogger(__name__)
 
 DecodeOnDevice = Callable[[FrameFeatures, NDArray[np.intp], NDArray[np.float32], MapToFrame], list[MaskCrop]]
 """Decodes masks on the device: features, (k,) anchors, (k, 4) boxes, and the resize to the frame."""
+
+
+class WholeMap:
+    """The prototypes of a frame's whole map, once they are computed: all masks of the frame share them.
+
+    Attributes:
+        prototypes: (c, h, w) float32; None: not computed.
+    """
+
+    __slots__ = ("prototypes",)
+
+    def __init__(self) -> None:
+        self.prototypes: NDArray[np.float32] | None = None
 
 
 class SparseMasks:
@@ -38,6 +51,7 @@ class SparseMasks:
         anchors: NDArray[np.intp],
         boxes: NDArray[np.float32],
         resize: MapToFrame,
+        whole: WholeMap,
         decode_on_device: DecodeOnDevice | None = None,
     ) -> None:
         """Hold what the masks are computed from.
@@ -48,10 +62,12 @@ class SparseMasks:
             anchors: (n,) anchors of the segments.
             boxes: (n, 4) float32 xyxy, px of the frame.
             resize: From the prototypes of the whole map to the frame.
+            whole: Of the frame.
             decode_on_device: Decodes masks where the features are; None: on the host.
         """
         self._head, self._anchors, self._boxes, self._resize = head, anchors, boxes, resize
         self._features: FrameFeatures | None = features
+        self._whole = whole
         self._decode_on_device = decode_on_device
         self._edges = np.ceil(boxes).astype(np.intp)
         self._on_host: PrototypeMasks | None = None
@@ -76,11 +92,13 @@ class SparseMasks:
         with self._lock:
             if not len(chosen):
                 return []
-            if self._features is None:
-                return self.to_host().decode(chosen.tolist())
-            if self._decode_on_device is not None:
-                return self._decode_on_device(self._features, self._anchors[chosen], self._boxes[chosen], self._resize)
-            return self._decode(self._features, chosen)
+            if self._features is not None:
+                try:
+                    return self._decode(self._features, chosen)
+                except ClosedError:
+                    if self._features is not None:  # else `close`, on this thread, brought them to the host first
+                        raise
+            return self.to_host().decode(chosen.tolist())
 
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
         """See `MaskSource.coarse`. Whoever looks at one coarse mask looks at many, so it computes the whole map."""
@@ -107,14 +125,25 @@ class SparseMasks:
         """Compute the coefficients of all masks and the prototypes of the whole map, which replace the features."""
         with self._lock:
             if self._features is not None:
-                height, width = self._head.size(self._features)
-                parts = self._head.run(self._features, self._anchors, Region(0, 0, height, width))
-                self._on_host = PrototypeMasks(parts[1], parts[0], self._boxes, self._resize)
+                try:
+                    self._on_host = self._on_whole_map(self._features)
+                except ClosedError:
+                    if self._on_host is None:  # else `close`, on this thread, did this first
+                        raise
                 self._features = None
             return cast("PrototypeMasks", self._on_host)  # one of the two is always set
 
+    def _on_whole_map(self, features: FrameFeatures) -> PrototypeMasks:
+        height, width = (1, 1) if self._whole.prototypes is not None else self._head.size(features)
+        coefficients, prototypes = self._head.run(features, self._anchors, Region(0, 0, height, width))
+        if self._whole.prototypes is None:
+            self._whole.prototypes = prototypes
+        return PrototypeMasks(self._whole.prototypes, coefficients, self._boxes, self._resize)
+
     def _decode(self, features: FrameFeatures, chosen: NDArray[np.intp]) -> list[MaskCrop]:
-        """Decode (k,) masks region by region."""
+        """Decode (k,) masks, on the host region by region."""
+        if self._decode_on_device is not None:
+            return self._decode_on_device(features, self._anchors[chosen], self._boxes[chosen], self._resize)
         crops: dict[int, MaskCrop] = {}
         edges = self._edges[chosen]
         visible = np.flatnonzero((edges[:, 2:] > edges[:, :2]).all(axis=1))

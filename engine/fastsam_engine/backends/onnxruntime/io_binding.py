@@ -29,6 +29,7 @@ Axes = Mapping[str, tuple[int | str, ...]]
 Shapes = tuple[tuple[int, ...], ...]
 Open = Callable[[Mapping[str, int]], "onnxruntime.InferenceSession"]
 _SIZES_KEPT = 12  # of images, each with all its batches; frames are fitted into fewer rectangles
+_PATCHES_KEPT = 64  # sets of shapes of patches, which change from frame to frame among a few numbers per level
 _DTYPES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names where they differ from numpy's
 
 
@@ -96,7 +97,10 @@ class OnnxRuntimeBoundSession(Session):
         self._shared = None if sized else open_graph({})
         self._graph_ids = itertools.count(1) if cuda_graph else None
         self._bound = LazyCache(
-            self._bind, _SIZES_KEPT, group=_without_batch if sized else lambda key: key, drop=_BoundShape.release
+            self._bind,
+            _PATCHES_KEPT if spec.is_part else _SIZES_KEPT,
+            group=_without_batch if sized else lambda key: key,
+            drop=_BoundShape.release,
         )
         self._reported = set[Shapes]()
 

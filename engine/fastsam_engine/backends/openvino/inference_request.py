@@ -39,6 +39,7 @@ class InferenceRequest:
             channels_last: Names of outputs that the graph writes as (n, h, w, c), to be returned as (n, c, h, w).
         """
         self._request = compiled.create_infer_request()
+        self._inputs = {name: index for index, port in enumerate(compiled.inputs) for name in port.get_names()}
         self._outputs = outputs
         self._per_image = per_image
         self._channels_last = channels_last
@@ -51,8 +52,7 @@ class InferenceRequest:
 
     def _run_arrays(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         with self._running:
-            # Without `share_outputs` the library copies all outputs, too.
-            self._request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+            self._infer(inputs)
             return {name: np.array(self._request.get_output_tensor(i).data) for name, i in self._outputs.items()}
 
     def _run_images(self, inputs: Mapping[str, Array], per_image: Ports) -> dict[str, Array]:
@@ -64,8 +64,23 @@ class InferenceRequest:
         with self._running:
             for name, index in self._outputs.items():
                 self._request.set_output_tensor(index, openvino.Tensor(outputs[name], shared_memory=True))
-            self._request.infer([array], share_inputs=True, share_outputs=True)
+            self._infer(inputs)
         return cast("dict[str, Array]", outputs)
+
+    def _infer(self, inputs: Mapping[str, Array]) -> None:
+        """Infer on the memory of the inputs, which the library does not keep alive."""
+        import openvino
+
+        # `infer` takes arrays, too, but prepares them anew each time, which takes longer than a few patches do.
+        arrays = {name: array if _is_plain(array) else np.array(array, order="C") for name, array in inputs.items()}
+        for name, array in arrays.items():
+            self._request.set_input_tensor(self._inputs[name], openvino.Tensor(array, shared_memory=True))
+        self._request.infer(share_outputs=True)  # otherwise the library copies all outputs, too
+
+
+def _is_plain(array: Array) -> bool:
+    """Whether the library can use an array's memory."""
+    return bool(array.flags.c_contiguous and array.flags.writeable)
 
 
 def per_image(model: openvino.Model, outputs: Mapping[str, int]) -> Ports | None:

@@ -39,10 +39,12 @@ class PlanContext:
 
     Attributes:
         context: TensorRT's context. Keep no other reference to it, so that it is destroyed with this object.
+        scratch: Its working memory.
     """
 
     def __init__(self, device: GpuInterface, context: Any) -> None:
         self.context = context
+        self.scratch: GpuMemory | None = None
         self._device = device
 
     def __del__(self) -> None:
@@ -131,7 +133,8 @@ class LoadedPlan:
     def create_context(self, shapes: Mapping[str, Shape]) -> PlanContext:
         """Make a context for inputs of certain shapes, without tensor addresses.
 
-        All contexts share their working memory, since they run one after the other on the device's stream.
+        Contexts share their working memory, since they run one after the other on the device's stream. It is as large
+        as the shapes so far needed: a plan's largest shapes may need gigabytes that no caller uses.
 
         Raises:
             InputMismatchError: The plan does not support these shapes.
@@ -149,10 +152,11 @@ class LoadedPlan:
                 if not plan_context.context.set_input_shape(name, shape):
                     raise self._refusal(name, shape)
             self._infer_shapes(plan_context, shapes)
-        if self._engine.device_memory_size_v2:
-            if self._scratch is None:
-                self._scratch = self._device.allocate(self._engine.device_memory_size_v2)
-            plan_context.context.set_device_memory(self._scratch.address, self._scratch.nbytes)
+        most = self._engine.device_memory_size_v2
+        if most:
+            needed = plan_context.context.update_device_memory_size_for_shapes() or most  # 0 for an error
+            plan_context.scratch = scratch = self._scratch_of(needed, most)
+            plan_context.context.set_device_memory(scratch.address, scratch.nbytes)
         return plan_context
 
     def output_shape(self, plan_context: PlanContext, name: str) -> Shape:
@@ -175,6 +179,13 @@ class LoadedPlan:
         if self._config is None:
             return b""
         return bytes(memoryview(self._config.get_runtime_cache().serialize()))
+
+    def _scratch_of(self, needed: int, most: int) -> GpuMemory:
+        """Working memory of `needed` bytes or more. Earlier contexts keep theirs, so its size at least doubles."""
+        if self._scratch is None or self._scratch.nbytes < needed:
+            before = 0 if self._scratch is None else self._scratch.nbytes
+            self._scratch = self._device.allocate(min(max(needed, 2 * before), most))
+        return self._scratch
 
     def _infer_shapes(self, plan_context: PlanContext, shapes: Mapping[str, Shape]) -> None:
         try:

@@ -67,11 +67,11 @@ def anchor_boxes(pairs: OutputPairs, output: Output) -> Metrics:
 
 
 def coefficients(pairs: OutputPairs, output: Output) -> Metrics:
-    """Mask coefficients (m, c), in every part of the rows."""
+    """Mask coefficients (m, c): each of them in all rows, and all of them in every part of the rows."""
     expected, found = pairs.pair(output)
-    metrics: Metrics = {}
+    metrics: Metrics = {"coefficient": relative(expected.T, found.T).max(initial=0.0)}
     for part in _parts(len(expected)):
-        worsen(metrics, coefficient=relative(expected[part].T, found[part].T).max(initial=0.0))
+        worsen(metrics, coefficient=relative(expected[part].ravel(), found[part].ravel()).max())
     return metrics
 
 
