@@ -1,6 +1,6 @@
 """Compare the results of models that compute only what can be selected with those of their dense graphs.
 
-Both run in fp32 on every backend of the processor that is installed, on photos, on drawn scenes, and on drawings whose
+Both run in fp32 on every backend of the processor, on photos, on drawn scenes, and on drawings whose
 objects touch the corners and edges: in each mode of `compute`, everything and by a prompt. Then both run in bf16 on
 OpenVINO, where the boxes of each are compared with those of the dense graph in fp32.
 
@@ -25,14 +25,13 @@ from claims.common.seeded_models import Models
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.packages import version
 from fastsam_trt import Pipeline
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.frames.image import read_image
 from fastsam_trt.results.result import Result
 from fastsam_trt.sparse.crossing import COMPUTE_NAMES
 
-_BACKENDS = {"openvino": "openvino", "onnxruntime": "onnxruntime"}  # to their packages
+_BACKENDS = ("openvino", "onnxruntime")  # also the names of their packages
 _BOX_PX, _SAME_IOU = 1e-3, 0.7
 _SEED = 9_100_000
 _WANTED = 30  # segments, where the default threshold leaves none
@@ -72,21 +71,24 @@ def main() -> int:
     parser.add_argument("--pair", action="append", type=Path, nargs=2, metavar=("DENSE", "SPARSE"),
                         help="a dense model, and the same one cut into parts: folder or file; repeatable")  # fmt: skip
     parser.add_argument("--scenes", type=int, default=200, help="number of drawn scenes (%(default)s)")
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True,
+                        help="compare bf16, too, which the processor must have")  # fmt: skip
     harness.add_options(parser)
     args = parser.parse_args()
+    harness.require(*_BACKENDS)
     facts = harness.machine(("fastsam-trt", "openvino", "onnxruntime", "numpy"))
     frames = {
         "photos": [read_image(photo) for photo in list_photos(args.photos)],
         "scenes": [draw_scene(_SEED + index).frame for index in range(args.scenes)],
         "edges": draw_edge_scenes(),
     }
-    pairs = [(f"{dense.stem}", dense, sparse) for dense, sparse in args.pair or ()]
+    pairs = [(dense.stem, dense, sparse) for dense, sparse in args.pair or ()]
     names = args.name or ([] if args.pair else ["yolov8n-seg"])
     pairs += [(name, *Models(args.models).pair(name)) for name in names]
     rows: list[dict[str, Any]] = []
     checks: list[harness.Check] = []
     for name, dense, sparse in pairs:
-        for compare in (_fp32, _bf16):
+        for compare in (_fp32, _bf16) if args.bf16 else (_fp32,):
             more_rows, more_checks = compare(name, dense, sparse, frames)
             rows += more_rows
             checks += more_checks
@@ -98,25 +100,18 @@ def _fp32(
 ) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """All backends and modes in fp32."""
     rows: list[dict[str, Any]] = []
-    for backend, package in _BACKENDS.items():
-        if not version(package):
-            continue
-        with Pipeline(dense, backend=backend, precision="fp32", selector="labels") as first:
+    for backend in _BACKENDS:
+        options: dict[str, Any] = {"backend": backend, "precision": "fp32", "selector": "labels"}
+        with Pipeline(dense, **options) as first:
             conf = usual_conf(first, frames["photos"])
             for compute in COMPUTE_NAMES:
-                options: dict[str, Any] = {
-                    "backend": backend,
-                    "precision": "fp32",
-                    "selector": "labels",
-                    "compute": compute,
-                }
-                with Pipeline(sparse, **options) as second:
+                with Pipeline(sparse, **options, compute=compute) as second:
                     rows += [
-                        {"backend": backend, "compute": compute, "frames of": kind, **row}
+                        {"backend": backend, "compute": compute, "conf": conf, "frames of": kind, **row}
                         for kind, each in frames.items()
                         for row in _compare(first, second, each, conf)
                     ]
-    printed = harness.show_rows(f"{name}, fp32, segments of {conf:.4g} and more: dense and sparse", rows)
+    printed = harness.show_rows(f"{name}, fp32, dense and sparse", rows)
     segments = sum(row["segments"] for row in rows)
     return printed, [
         harness.Check(f"{name}, fp32: segments compared", segments, ">=", 1),
@@ -155,8 +150,6 @@ def _bf16(
     name: str, dense: Path, sparse: Path, frames: dict[str, list[NDArray[np.uint8]]]
 ) -> tuple[list[dict[str, Any]], list[harness.Check]]:
     """Boxes of both in bf16, compared with those of the dense graph in fp32."""
-    if not version("openvino"):
-        return [], []
     options: dict[str, Any] = {"backend": "openvino", "selector": "labels"}
     errors: dict[str, list[float]] = {"dense": [], "sparse": []}
     with (

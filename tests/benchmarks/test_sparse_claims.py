@@ -186,9 +186,8 @@ def test_differences_are_counted(model: Path, photo: Path):
 def test_sparse_and_dense_are_compared_in_each_mode(tmp_path: Path, model: Path, photo: Path, monkeypatch, capsys):
     """Both sides are the same dense model, whose only mode is the dense one."""
     monkeypatch.setattr(sparse_exact, "COMPUTE_NAMES", ("dense",))
-    monkeypatch.setattr(sparse_exact, "_BACKENDS", {"onnxruntime": "onnxruntime"})
-    monkeypatch.setattr(sparse_exact, "_bf16", lambda *_: ([], []))
-    argv = ["sparse_exact.py", str(photo), "--pair", str(model), str(model), "--scenes", "2"]
+    monkeypatch.setattr(sparse_exact, "_BACKENDS", ("onnxruntime",))
+    argv = ["sparse_exact.py", str(photo), "--pair", str(model), str(model), "--scenes", "2", "--no-bf16"]
     monkeypatch.setattr(sys, "argv", [*argv, "--json", str(tmp_path / "rows.jsonl")])
     assert sparse_exact.main() == 0
     shown = capsys.readouterr().out
