@@ -32,10 +32,7 @@ _IMGSZ_PX = 640
 _PROMPT = "person"
 _BACKENDS = (("auto", "auto"), ("openvino", "fp32"), ("onnxruntime", "fp32"))
 _ONNX, _TORCH, _TORCH_ALL = "ultralytics ONNX", "ultralytics PyTorch", "ultralytics PyTorch, all cores"
-_OPENVINO, _OPENVINO_FRAME = "ultralytics OpenVINO", "ultralytics OpenVINO, masks on frames"
 _BOUNDS = {_ONNX: 0.6, _TORCH: 0.8, _TORCH_ALL: 0.8}
-_FULL_HD, _VGA = "1080 x 1920", "480 x 640"
-_OPENVINO_BOUNDS = {_VGA: {_OPENVINO: 0.53}, _FULL_HD: {_OPENVINO: 0.62, _OPENVINO_FRAME: 0.18}}
 _BARE_BOUND = {"fp32": 1.10, "bf16": 1.20}
 
 
@@ -45,18 +42,12 @@ def main() -> int:
     parser.add_argument("--image", type=Path, default=harness.SHARED / "images" / "bus.jpg", help="photo with a person")
     parser.add_argument("--weights", type=Path, default=reference.WEIGHTS, help="ultralytics' checkpoint")
     parser.add_argument("--model", default="yolov8n-seg", help="our export of it: name, folder or file")
-    parser.add_argument("--network", action=argparse.BooleanOptionalAction, default=True,
-                        help="compare with the network run in the call, too")  # fmt: skip
     harness.add_options(parser, rounds=40, warmup=5)
     args = parser.parse_args()
-    harness.require("torch", "ultralytics", "onnx", "onnxruntime", "openvino", files=(args.image, args.weights))
+    harness.require("torch", "ultralytics", "onnx", "onnxruntime", files=(args.image, args.weights))
     reference.check_same_weights(args.model, args.weights)
     photo = read_image(args.image)
-    frames = {
-        f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo,
-        _VGA: tile(photo, 480, 640),
-        _FULL_HD: tile(photo, 1080, 1920),
-    }
+    frames = {f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo, "1080 x 1920": tile(photo, 1080, 1920)}
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "ultralytics", "torch", "numpy"))
     rows: list[dict[str, Any]] = []
     checks: list[harness.Check] = []
@@ -68,14 +59,11 @@ def main() -> int:
         name = f"ours, auto: {got}" if backend == "auto" else f"ours, {got}"
         pipelines[name], opened[name] = pipeline, (backend, precision)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        onnx = _export(args.weights, Path(folder), partial(reference.export_onnx, imgsz_px=_IMGSZ_PX))
-        openvino = _export(args.weights, Path(folder), reference.export_openvino)
+        onnx = _export(args.weights, Path(folder))
         peers = {
             _ONNX: stack.enter_context(reference.Peer(onnx, _IMGSZ_PX)),
             _TORCH: stack.enter_context(reference.Peer(args.weights, _IMGSZ_PX)),
             _TORCH_ALL: stack.enter_context(reference.Peer(args.weights, _IMGSZ_PX, all_cores=True)),
-            _OPENVINO: stack.enter_context(reference.Peer(openvino, _IMGSZ_PX)),
-            _OPENVINO_FRAME: stack.enter_context(reference.Peer(openvino, _IMGSZ_PX, frame_masks=True)),
         }
         for title, frame in frames.items():
             for peer in peers.values():
@@ -85,12 +73,12 @@ def main() -> int:
             times = harness.measure(sides, args.rounds, args.warmup)
             rows += harness.show_times(f"whole call, {title}", times, list(peers))
             auto = next(iter(pipelines))
-            for name, bound in {**_BOUNDS, **_OPENVINO_BOUNDS.get(title, {})}.items():
+            for name, bound in _BOUNDS.items():
                 found = harness.ratio(times, auto, name).median
                 checks.append(harness.Check(f"{title}: {auto} / {name}", found, "<=", bound))
     for pipeline in pipelines.values():
         pipeline.close()
-    for title, frame in frames.items() if args.network else ():
+    for title, frame in frames.items():
         for name, how in opened.items():
             more_rows, more_checks = _against_bare(f"{title}: {name}", args.model, *how, frame, args)
             rows += more_rows
@@ -98,11 +86,11 @@ def main() -> int:
     return harness.finish(args, facts, rows, checks)
 
 
-def _export(weights: Path, folder: Path, export: Callable[[Path], Path]) -> Path:
-    """An export by ultralytics, in a process of its own."""
+def _export(weights: Path, folder: Path) -> Path:
+    """Ultralytics' ONNX export of the weights, with its default settings: a fixed square."""
     copy = Path(shutil.copy(weights, folder))  # ultralytics writes beside the weights
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
-        return apart.submit(export, copy).result()
+        return apart.submit(reference.export_onnx, copy, _IMGSZ_PX).result()
 
 
 def _whole(pipeline: Pipeline, frame: NDArray[np.uint8]) -> Callable[[], float]:
