@@ -3,8 +3,8 @@
 Weights are random with a fixed seed, except those of YOLOv8n-seg if its checkpoint is in `shared/`. Costs are therefore
 true, and results have no meaning. Contents of the folder:
 
-    NAME/, NAME-fp16/, NAME-int8/       our exports
-    NAME-dense/, NAME-cut/              a YOLO segmenter as one graph, and cut into parts
+    NAME/, NAME-fp16/, NAME-int8/       our exports, each in one graph (`--dense`)
+    NAME-cut/                           a YOLO segmenter, cut into parts that compute only what can be selected
     NAME.pt, NAME.HxW.torchscript       the same model for ultralytics, and for PyTorch alone with one input size
     NAME-weights/, clip-weights/        models of transformers, and CLIP, in transformers' format
     small-NAME*/                        small models of transformers from the tests: small files, no true costs
@@ -84,6 +84,7 @@ class Models:
                 out=folder,
                 precision=cast("Any", precision),
                 calibration=calibration,
+                dense=True,
             )
         return folder
 
@@ -93,13 +94,10 @@ class Models:
         Args:
             name: A name that `seeded_weights.segmenter` knows.
         """
-        dense, cut = self.folder / f"{name}-dense", self.folder / f"{name}-cut"
-        if not (dense.exists() and cut.exists()):
-            harness.require("torch", "onnx", "ultralytics")
-        from fastsam_export import cut_model, export_model
+        from fastsam_export import cut_model
 
-        self._made(dense, lambda to: export_model(name, weights=self.weights(name), out=to, dense=True))
-        return dense, self._made(cut, lambda to: cut_model(dense, out=to))
+        dense = self.export(name, "fp32")
+        return dense, self._made(self.folder / f"{name}-cut", lambda to: cut_model(dense, out=to))
 
     def weights(self, name: str) -> Path:
         """The weights of a segmenter: ultralytics' checkpoint, or a folder in transformers' format."""
