@@ -177,13 +177,13 @@ def small_exports(small_checkpoints: dict[str, Path], tmp_path_factory: pytest.T
 def fp32(
     small_exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, export_extra: None
 ) -> dict[str, Path]:
-    """A folder of proven fp32 graphs for each model: small ones of every family, two of them trained."""
+    """A folder of proven fp32 graphs for each model: small dense ones of every family, two of them trained."""
     from fastsam_export import export_model
     from support import small_yolo
 
     folder = tmp_path_factory.mktemp("yolo26")
     small_yolo.save_yolo26(folder / "small.pt")
-    export_model("yolo26", weights=folder / "small.pt", imgsz=small_yolo.SIZE, out=folder / "yolo26")
+    export_model("yolo26", weights=folder / "small.pt", imgsz=small_yolo.SIZE, out=folder / "yolo26", dense=True)
     demos = {name: Path(locate(name)) for name in ("demo-seg", "demo-clip")}
     return {**small_exports, **demos, "yolo26": folder / "yolo26"}
 

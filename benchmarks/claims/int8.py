@@ -53,10 +53,11 @@ def main() -> int:
         if made is None:
             from fastsam_export import export_model
 
-            export_model(
-                "int8", weights=args.weights, precision="int8", calibration=args.calibration, out=Path(folder) / "int8"
-            )
             made = Path(folder) / "int8"
+            dense = not read_spec(find_graph(args.model)).export_id  # the networks of both do the same work
+            export_model(
+                "int8", weights=args.weights, precision="int8", calibration=args.calibration, out=made, dense=dense
+            )
         parity = read_spec(find_graph(made)).parity
         if parity is None:
             raise harness.BenchmarkError(f"expected an int8 export with a parity record in {made}, found none")

@@ -253,7 +253,7 @@ def test_an_end_to_end_graph_passes_on_another_backend(fp32: dict[str, Path]) ->
 
 @pytest.fixture(scope="session")
 def yolov8n(shared: Path, export_extra: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """YOLOv8n-seg in fp32 and fp16."""
+    """YOLOv8n-seg in fp32 and fp16, in one graph."""
     import shutil
 
     from fastsam_export import export_model
@@ -261,7 +261,7 @@ def yolov8n(shared: Path, export_extra: None, tmp_path_factory: pytest.TempPathF
     weights = shutil.copy(shared / "models" / "yolov8n-seg.pt", tmp_path_factory.mktemp("weights"))
     folder = tmp_path_factory.mktemp("yolov8n")
     for precision in ("fp32", "fp16"):
-        export_model("yolov8n", weights=weights, precision=precision, out=folder / precision)
+        export_model("yolov8n", weights=weights, precision=precision, out=folder / precision, dense=True)
     return {precision: folder / precision / "yolov8n.onnx" for precision in ("fp32", "fp16")}
 
 

@@ -444,3 +444,21 @@ def test_the_command_installs_it_beside_fp32_and_a_failure_keeps_it(
     assert "same outputs as the fp32 graph" in error
     assert "no file was kept" in error
     assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+
+
+def test_an_int8_graph_is_cut(int8: dict[str, Path], tmp_path: Path) -> None:
+    """Its parts stay in int8 and find the same."""
+    import onnx
+
+    from fastsam_export.family import Exported
+    from fastsam_export.sparse.agreement import BOUNDS
+    from fastsam_export.sparse.split import split_dense
+
+    graph = int8["demo-seg"]
+    made = split_dense(Exported(graph, read_spec(graph)), tmp_path, lambda _: None)
+    for file in made:
+        assert file.spec is not None
+        assert file.spec.precision == "int8"
+        assert file.spec.parity is not None
+        assert file.spec.parity.tolerance.items() >= BOUNDS["int8"].items()
+        assert {node.op_type for node in onnx.load(str(file.path)).graph.node} >= QDQ

@@ -12,6 +12,7 @@ import pytest
 from fastsam_engine import open_session, read_spec
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
+from support import small_yolo
 from support.typed import image_input, picture
 
 pytestmark = pytest.mark.usefixtures("export_extra")
@@ -22,29 +23,21 @@ Export = Callable[..., Path]
 @pytest.fixture(scope="session")
 def seeded_weights(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> Path:
     """A YOLOv8n-seg of three classes with seeded weights, saved by ultralytics."""
-    import torch
-    import ultralytics
-    import yaml
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    config = Path(ultralytics.__file__).parent / "cfg" / "models" / "v8" / "yolov8-seg.yaml"
-    layout = {**yaml.safe_load(config.read_text()), "nc": 3, "scales": {"n": [0.33, 0.125, 256]}}
-    (folder / "small-seg.yaml").write_text(yaml.safe_dump(layout))
-    yolo = ultralytics.YOLO(str(folder / "small-seg.yaml"), task="segment")
-    yolo.model.names = {0: "circle", 1: "square", 2: "star"}
-    yolo.save(str(folder / "small-seg.pt"))
-    return folder / "small-seg.pt"
+    path = tmp_path_factory.mktemp("weights") / "small-seg.pt"
+    small_yolo.save_yolo(path)
+    return path
 
 
+@pytest.mark.parametrize("dense", [False, True])
 def test_a_seeded_network_is_exported_with_its_proof(
-    seeded_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str
+    seeded_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str, *, dense: bool
 ) -> None:
     before = sorted(seeded_weights.parent.iterdir())
     out = tmp_path / "out"
     request = ["export", "shapes-seg", "--weights", str(seeded_weights), "--imgsz", "160", "192", "--out", str(out)]
-    assert main(request) == 0
-    names = [f"shapes-seg{part}.onnx" for part in (".decode", "", ".preprocess")]
+    assert main([*request, *(["--dense"] if dense else [])]) == 0
+    parts = (".decode", "", ".preprocess") if dense else (".decode", ".heads", ".masks", "", ".preprocess")
+    names = [f"shapes-seg{part}.onnx" for part in parts]
     assert sorted(each.name for each in out.iterdir()) == names
     assert sorted(seeded_weights.parent.iterdir()) == before  # nothing is left beside the user's weights
     assert "min_mask_iou" in capsys.readouterr().out
@@ -121,13 +114,16 @@ def test_sizes_off_the_stride_are_refused(seeded_weights: Path, capsys: pytest.C
     assert "expected multiples of 32, found 100 x 100" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="session")
-def real_model(shared: Path, export_extra: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """YOLOv8n-seg exported from its real weights."""
+@pytest.fixture(scope="session", params=["parts", "dense"])
+def real_model(
+    request: pytest.FixtureRequest, shared: Path, export_extra: None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """YOLOv8n-seg exported from its real weights, cut into parts, and in one graph."""
     from fastsam_export import export_model
 
     weights = shared / "models" / "yolov8n-seg.pt"
-    return export_model("yolov8n-seg", weights=weights, out=tmp_path_factory.mktemp("real") / "yolov8n-seg")[0].path
+    out = tmp_path_factory.mktemp("real") / "yolov8n-seg"
+    return export_model("yolov8n-seg", weights=weights, out=out, dense=request.param == "dense")[0].path
 
 
 def _iou_boxes(a: np.ndarray, b: np.ndarray) -> float:

@@ -38,10 +38,20 @@ def weights(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> Pat
 def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small network, exported by the command, which recognises its kind."""
     out = tmp_path_factory.mktemp("made26") / "shapes26"
-    request = ["export", "shapes26", "--weights", str(weights), "--imgsz", str(H), str(W), "--out", str(out)]
-    assert main(request) == 0
+    request = ["export", "shapes26", "--weights", str(weights), "--imgsz", str(H), str(W), "--dense"]
+    assert main([*request, "--out", str(out)]) == 0
     assert [each.name for each in weights.parent.iterdir()] == [weights.name]
     return out / "shapes26.onnx"
+
+
+@pytest.fixture(scope="session", params=["parts", "dense"])
+def model(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, cut into parts, and in one graph."""
+    from fastsam_export import cut_model
+
+    if request.param == "dense":
+        return exported
+    return cut_model(exported, out=tmp_path_factory.mktemp("cut26") / "shapes26")[0].path
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +82,7 @@ def _iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def test_frames_give_the_predictions_of_ultralytics(
-    weights: Path, exported: Path, frames: list[NDArray[np.uint8]], backend: str
+    weights: Path, model: Path, frames: list[NDArray[np.uint8]], backend: str
 ) -> None:
     """Every detection of score 0.3 and more: same class, boxes and masks at the frame's resolution.
 
@@ -82,7 +92,7 @@ def test_frames_give_the_predictions_of_ultralytics(
 
     inside = (slice(RIM_PX, -RIM_PX), slice(RIM_PX, -RIM_PX))
 
-    pipe = Pipeline(exported, backend=backend, precision="fp32")
+    pipe = Pipeline(model, backend=backend, precision="fp32")
     reference = ultralytics.YOLO(str(weights))
     compared, classes = 0, set()
     for frame in frames:

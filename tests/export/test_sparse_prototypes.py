@@ -13,8 +13,8 @@ pytest.importorskip("onnx")
 
 from fastsam_export.errors import SplitError
 from support import dense_yolo
-from support.cut_yolo import cut
-from support.dense_yolo import CHANNELS, COEFFICIENTS, DenseYolo, floats
+from support.cut_yolo import cut, prototypes
+from support.dense_yolo import CHANNELS, COEFFICIENTS, SIDE, DenseYolo, floats
 
 
 def _three_by_three(graph: DenseYolo, features: str) -> str:
@@ -35,7 +35,7 @@ def _from_two_maps(graph: DenseYolo, features: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("prototypes", "margin", "features"),
+    ("branch", "margin", "features"),
     [
         (dense_yolo.usual_prototypes, 2, "features_8"),
         (_three_by_three, 3, "features_8"),
@@ -43,14 +43,18 @@ def _from_two_maps(graph: DenseYolo, features: str) -> str:
     ],
 )
 def test_prototypes_of_a_part_are_those_of_the_map(
-    prototypes: Callable[[DenseYolo, str], str], margin: int, features: str, tmp_path: Path
+    branch: Callable[[DenseYolo, str], str], margin: int, features: str, tmp_path: Path
 ) -> None:
-    made = cut(tmp_path, prototypes=prototypes)
+    made = cut(tmp_path, prototypes=branch)
     trunk, masks = made[0][1], made[2][1]
     assert (masks.defaults["margin_cells"], masks.defaults["prototypes_per_cell"]) == (margin, 2)
-    assert masks.input_names[-2:] == ("rows", "columns")
     assert features in masks.input_names
     assert features in [output.name for output in trunk.outputs]
+    batch = np.random.default_rng(0).random((1, 3, SIDE, 2 * SIDE), np.float32)
+    for rows in ((0, 12), (0, 1), (5, 8), (11, 12)):
+        for columns in ((0, 24), (0, 2), (10, 11), (20, 24)):
+            expected, found = prototypes(tmp_path, batch, rows, columns)
+            np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def _linear(graph: DenseYolo, features: str) -> str:
@@ -64,14 +68,14 @@ def _no_prototypes(graph: DenseYolo, features: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("prototypes", "reason"),
+    ("branch", "reason"),
     [
         (_linear, "Resize /model.22/proto/Resize does not enlarge its map by whole blocks"),
         (_no_prototypes, "found 2 box, 2 class, 2 coefficient branches and no prototype branch"),
     ],
 )
 def test_prototypes_that_can_not_be_cut_are_refused(
-    prototypes: Callable[[DenseYolo, str], str], reason: str, tmp_path: Path
+    branch: Callable[[DenseYolo, str], str], reason: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SplitError, match=reason):
-        cut(tmp_path, prototypes=prototypes)
+        cut(tmp_path, prototypes=branch)

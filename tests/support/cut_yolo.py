@@ -43,11 +43,40 @@ def outputs(folder: Path, batch: NDArray[np.float32]) -> tuple[NDArray[np.float6
     for image in range(len(batch)):
         reaches = [int(session.spec.defaults["reach_cells"]) for session in (heads, masks)]
         boxes = heads.run(_patches(features, image, reaches[0]))["boxes"]
-        part = {"rows": np.arange(2), "columns": np.arange(2)}
-        coefficients = masks.run(_patches(features, image, reaches[1]) | part)["coefficients"]
-        rows.append(np.concatenate([_decoded(boxes, features), coefficients], axis=1))
+        inputs = _patches(features, image, reaches[1]) | _part(features, masks.spec, (0, 1), (0, 1))
+        rows.append(np.concatenate([_decoded(boxes, features), masks.run(inputs)["coefficients"]], axis=1))
     everything = dense.transpose(0, 2, 1)
     return np.delete(everything, range(4, everything.shape[2] - COEFFICIENTS), axis=2), np.stack(rows)
+
+
+def prototypes(
+    folder: Path, batch: NDArray[np.float32], rows: tuple[int, int], columns: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Prototypes (c, h, w) of some cells of the first image: of the dense graph, and of the parts."""
+    dense = open_session(folder / "dense" / "small.onnx", "onnxruntime").run({"images": batch})["output1"]
+    trunk, _, masks = (open_session(folder / f"small{part}.onnx", "onnxruntime") for part in PARTS)
+    features = trunk.run({"images": batch})
+    reach = int(masks.spec.defaults["reach_cells"])
+    found = masks.run(_patches(features, 0, reach) | _part(features, masks.spec, rows, columns))["prototypes"]
+    per_cell = int(masks.spec.defaults["prototypes_per_cell"])
+    down, across = (slice(first * per_cell, last * per_cell) for first, last in (rows, columns))
+    return dense[0, :, down, across], found[0].transpose(2, 0, 1)
+
+
+def _part(
+    features: Mapping[str, NDArray[Any]], spec: ModelSpec, rows: tuple[int, int], columns: tuple[int, int]
+) -> dict[str, NDArray[Any]]:
+    """The inputs for the prototypes of some rows and columns of cells."""
+    margin = int(spec.defaults["margin_cells"])
+    name = next(name for name in ("mask_features", "features_8") if name in spec.input_names)
+    inputs: dict[str, NDArray[Any]] = {name: features[name]}
+    for axis, (first, last), length in zip(
+        ("rows", "columns"), (rows, columns), features[name].shape[1:3], strict=True
+    ):
+        cells = [*range(first - margin, last + margin)]
+        inputs[axis] = np.array([min(max(cell, 0), length - 1) for cell in cells])
+        inputs[f"inside_{axis}"] = np.array([0 <= cell < length for cell in cells], np.float32)
+    return inputs
 
 
 def _patches(features: Mapping[str, NDArray[Any]], image: int, reach: int) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,8 @@
-"""A small seeded YOLO26-seg in ultralytics' format."""
+"""Small seeded YOLO segmenters in ultralytics' format."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,35 @@ from fastsam_export.parity import synthetic_pictures
 
 CLASSES = {0: "circle", 1: "square", 2: "star"}
 SIZE = (160, 192)  # height, width, px
+
+
+def save_yolo(
+    path: Path,
+    config: str = "v8/yolov8-seg",
+    classes: dict[int, str] = CLASSES,
+    change: Callable[[torch.nn.Module], None] = lambda _: None,
+) -> None:
+    """Save a narrow segmenter with seeded weights.
+
+    Args:
+        path: File to write.
+        config: One of ultralytics' configurations.
+        classes: Class id to name.
+        change: Changes the head in place.
+    """
+    import torch
+    import ultralytics
+    import yaml
+
+    torch.manual_seed(0)
+    layout = yaml.safe_load((Path(ultralytics.__file__).parent / "cfg" / "models" / f"{config}.yaml").read_text())
+    own = path.with_name("small-seg.yaml")
+    own.write_text(yaml.safe_dump({**layout, "nc": len(classes), "scales": {"n": [0.33, 0.125, 256]}}))
+    yolo = ultralytics.YOLO(str(own), task="segment")
+    change(yolo.model.model[-1])
+    yolo.model.names = classes
+    yolo.save(str(path))
+    own.unlink()
 
 
 def save_yolo26(path: Path, classes: dict[int, str] = CLASSES) -> None:

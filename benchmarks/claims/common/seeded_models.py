@@ -3,7 +3,7 @@
 Weights are random with a fixed seed, except those of YOLOv8n-seg if its checkpoint is in `shared/`. Costs are therefore
 true, and results have no meaning. Contents of the folder:
 
-    NAME/, NAME-fp16/, NAME-int8/       our exports
+    NAME/, NAME-fp16/, NAME-int8/       our exports, each in one graph (`--dense`)
     NAME.pt, NAME.HxW.torchscript       the same model for ultralytics, and for PyTorch alone with one input size
     NAME-weights/, clip-weights/        models of transformers, and CLIP, in transformers' format
     small-NAME*/                        small models of transformers from the tests: small files, no true costs
@@ -83,6 +83,7 @@ class Models:
                 out=folder,
                 precision=cast("Any", precision),
                 calibration=calibration,
+                dense=True,
             )
         return folder
 

@@ -21,7 +21,6 @@ The graph computes the eight bits of all bytes one after the other, so that no l
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,6 @@ from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spe
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.preprocess import input_axes
 from fastsam_export.helper_graphs.steps import interpolated
-from fastsam_export.proof import run_on_cpu
 
 _BITS = 8
 _FINEST = 4  # most fine cells per cell: the stride of the prototypes
@@ -43,69 +41,49 @@ _SIZES = ((300, 400, 7), (90, 72, 1), (720, 1280, 3))  # comparisons: height and
 _TOLERANCE = {"min_mask_iou": 0.999}
 
 
-def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path) -> Exported:
-    """Export and prove `M.decode.onnx` for a segmenter with prototypes of the layout `N c H/s W/s`."""
+def export(
+    model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path, *, channels_last: bool = False
+) -> Exported:
+    """Export and prove `M.decode.onnx` for a segmenter.
+
+    Args:
+        model: Spec of the segmenter.
+        image: Its input.
+        prototypes: Its prototypes, of the layout `N c H/s W/s`.
+        folder: Folder for the file.
+        channels_last: Take prototypes (1, h, w, c) of any part of that map instead.
+
+    Raises:
+        ParityError: The graph computes other masks than OpenCV.
+    """
     _, channels, height, _ = prototypes.layout.split()
     stride = int(height.partition("/")[2])
     cells = {
-        axis: (low // stride, usual // stride, high // stride) for axis, (low, usual, high) in input_axes(image).items()
+        axis: (1 if channels_last else low // stride, usual // stride, high // stride)
+        for axis, (low, usual, high) in input_axes(image).items()
     }
     fine = {
         axis: (1, usual, _FINEST * high) for axis, (_, usual, high) in zip("rq", (cells["h"], cells["w"]), strict=True)
     }
+    layout = f"1 h w {channels}" if channels_last else f"1 {channels} h w"
     taken = ArraysInput(
         (
             "prototypes", "coefficients", "boxes", "row_cells", "column_cells", "rows", "columns", "row_numbers",
             "column_numbers",
         ),
-        (f"1 {channels} h w", f"K {channels}", "K 4", "r", "q", "H", "W", "H", "W"),
+        (layout, f"K {channels}", "K 4", "r", "q", "H", "W", "H", "W"),
         ("float32",) * 9,
         {**FRAME_AXES, **cells, **fine, "K": _CHOSEN},
     )  # fmt: skip
     spec = helper_spec(model, "decode", taken, Output("masks", "packed-masks", "K H W/8"))
     path = folder / f"{model.name}.decode.onnx"
-    _build(GraphBuilder(spec), path)
+    _build(GraphBuilder(spec), path, channels_last=channels_last)
     shape = int(channels), image.height // stride, image.width // stride
-    cases = [_case(*size, shape) for size in _SIZES]
-    return prove_graph(path, spec, "torch", cases, _TOLERANCE, _compare)
+    cases = [_case(*size, shape, channels_last=channels_last) for size in _SIZES]
+    return prove_graph(path, spec, "OpenCV", cases, _TOLERANCE, _compare)
 
 
-def with_channels_last(first: Exported, model: ModelSpec, folder: Path) -> Exported:
-    """Export the same graph for prototypes (1, h, w, c), of any part of the map, and prove it against the first one.
-
-    Args:
-        first: The graph for prototypes (1, c, h, w).
-        model: Spec of the segmenter that makes the prototypes.
-        folder: Folder for `M.decode.onnx`, not that of the first graph.
-
-    Raises:
-        ParityError: The graphs compute different masks.
-    """
-    spec = first.spec
-    if spec is None or not isinstance(spec.input, ArraysInput):
-        raise TypeError(f"expected a decode graph, found {first.path.name}")
-    _, channels, _, _ = spec.input.layouts[0].split()
-    axes = {axis: (1, *lengths[1:]) if axis in "hw" else lengths for axis, lengths in spec.input.axes.items()}
-    layouts = (f"1 h w {channels}", *spec.input.layouts[1:])
-    taken = dataclasses.replace(spec.input, layouts=layouts, axes=axes)
-    made = helper_spec(model, "decode", taken, spec.outputs[0])
-    path = folder / f"{model.name}.decode.onnx"
-    _build(GraphBuilder(made), path, channels_last=True)
-    shape = int(channels), axes["h"][1], axes["w"][1]
-    drawn = [_drawn(height, width, count, shape) for height, width, count in _SIZES]
-    expected = run_on_cpu(first.path, drawn)
-    cases = [
-        Case(
-            f"{count} drawn masks of {height} x {width}",
-            {**inputs, "prototypes": np.ascontiguousarray(inputs["prototypes"].transpose(0, 2, 3, 1))},
-            outputs["masks"],
-        )
-        for (height, width, count), inputs, outputs in zip(_SIZES, drawn, expected, strict=True)
-    ]
-    return prove_graph(path, made, "the graph for channels first", cases, _TOLERANCE, _compare)
-
-
-def _build(graph: GraphBuilder, path: Path, *, channels_last: bool = False) -> None:
+def _build(graph: GraphBuilder, path: Path, *, channels_last: bool) -> None:
     x0, y0, x1, y1 = (graph.Unsqueeze(graph.Slice("boxes", [i], [i + 1], [1]), [2]) for i in range(4))  # (K, 1, 1)
     columns, column_numbers = (
         graph.Transpose(graph.Reshape(each, [-1, _BITS]), perm=[1, 0]) for each in ("columns", "column_numbers")
@@ -132,25 +110,33 @@ def _within(graph: GraphBuilder, numbers: str, first: str, last: str) -> str:
     return graph.And(graph.GreaterOrEqual(numbers, first), graph.Less(numbers, last))
 
 
-def _drawn(height: int, width: int, count: int, shape: tuple[int, int, int]) -> dict[str, Array]:
-    """Random smooth prototypes, padded by half a cell or more on every side, coefficients and boxes."""
+def _case(height: int, width: int, count: int, shape: tuple[int, int, int], *, channels_last: bool) -> Case:
+    """Random smooth prototypes (c, h, w), padded by half a cell or more on every side, and OpenCV's masks of them."""
     import cv2
 
     generator = np.random.default_rng(height)
     coarse = generator.normal(size=(shape[0], 6, 8)).astype(np.float32)
-    smooth = [cv2.resize(each, shape[:0:-1], interpolation=cv2.INTER_CUBIC) for each in coarse]
+    prototypes = np.stack([cv2.resize(each, shape[:0:-1], interpolation=cv2.INTER_CUBIC) for each in coarse])
     coefficients = generator.normal(size=(count, shape[0])).astype(np.float32)
     corners = np.sort(generator.uniform(0, 1, (count, 2, 2)), axis=1).astype(np.float32)
+    boxes = (corners * np.array([width, height], np.float32)).reshape(count, 4)
+    x, y = np.arange(width), np.arange(height)[:, None]
+    masks = []
+    for logits, (x0, y0, x1, y1) in zip(np.tensordot(coefficients, prototypes, 1), np.ceil(boxes), strict=True):
+        finer = cv2.resize(logits, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)[3:-1, 1:-2]
+        resized = cv2.resize(finer, (width, height), interpolation=cv2.INTER_LINEAR)
+        masks.append((resized > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1))
     fine = [((np.arange(2 * cells) + 0.5) / 2 - 0.5).clip(0, cells - 1).astype(np.float32) for cells in shape[1:]]
     row_cells, column_cells = fine[0][3:-1], fine[1][1:-2]
     rows, columns = (
         ((np.arange(after) + 0.5) * (len(cells) / after) - 0.5).clip(0, len(cells) - 1)
         for cells, after in ((row_cells, height), (column_cells, width))
     )
-    return {
-        "prototypes": np.stack(smooth)[None],
+    order = (1, 2, 0) if channels_last else (0, 1, 2)
+    inputs = {
+        "prototypes": np.ascontiguousarray(prototypes.transpose(order)[None]),
         "coefficients": coefficients,
-        "boxes": (corners * np.array([width, height], np.float32)).reshape(count, 4),
+        "boxes": boxes,
         "row_cells": row_cells,
         "column_cells": column_cells,
         "rows": rows.astype(np.float32),
@@ -158,21 +144,6 @@ def _drawn(height: int, width: int, count: int, shape: tuple[int, int, int]) -> 
         "row_numbers": np.arange(height, dtype=np.float32),
         "column_numbers": np.arange(width, dtype=np.float32),
     }
-
-
-def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> Case:
-    """Drawn prototypes, and PyTorch's masks of them."""
-    import torch
-
-    inputs = _drawn(height, width, count, shape)
-    coefficients, prototypes = (torch.from_numpy(inputs[name]) for name in ("coefficients", "prototypes"))
-    logits = torch.einsum("kc,nchw->nkhw", coefficients, prototypes)
-    finer = torch.nn.functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-    content = finer[..., 3:-1, 1:-2]
-    resized = torch.nn.functional.interpolate(content, size=(height, width), mode="bilinear", align_corners=False)
-    x, y = np.arange(width), np.arange(height)[:, None]
-    x0, y0, x1, y1 = np.ceil(inputs["boxes"]).T[:, :, None, None]
-    masks = (resized[0].numpy() > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     return Case(f"{count} drawn masks of {height} x {width}", inputs, np.packbits(masks, axis=2))
 
 

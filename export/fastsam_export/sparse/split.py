@@ -42,19 +42,20 @@ def split_files(files: Sequence[Exported], folder: Path, step: Callable[[str], N
     Raises:
         ParityError: The parts compute something else.
     """
-    first = files[0]
-    if first.spec is None or first.spec.family not in FAMILIES or first.spec.task != "segment":
+    first, *others = files
+    spec = first.spec
+    if spec is None or spec.family not in FAMILIES or not isinstance(spec.input, ImageInput):
         return list(files)
     try:
         made = split_dense(first, folder, step)
     except SplitError as error:
         step(f"keeping the dense graph: {error}")
-        return [dataclasses.replace(first, kept_whole=str(error)), *files[1:]]
-    trunk = made[0].spec
-    for file in files[1:]:
+        return [dataclasses.replace(first, kept_whole=str(error)), *others]
+    trunk, (prototypes,) = made[0].spec, (each for each in spec.outputs if each.meaning == "mask-prototypes")
+    for file in others:
         if trunk is not None and file.spec is not None and file.spec.task == "decode":
             step("making the decode graph")
-            made.append(decode.with_channels_last(file, trunk, folder))
+            made.append(decode.export(trunk, spec.input, prototypes, folder, channels_last=True))
         else:
             made.append(file)
     return made
