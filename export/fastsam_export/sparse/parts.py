@@ -152,11 +152,10 @@ class Parts:
     def _prototypes(self, graph: PartBuilder) -> str:
         """The prototypes of chosen rows and columns of the first image, without the margin around them."""
         branch = self.branches.prototypes
-        image = graph.Gather(graph.Gather(self.mask_features, [0], axis=0), "rows", axis=1)
-        part = graph.Transpose(graph.Gather(image, "columns", axis=2), perm=[0, 3, 1, 2])
-        start = graph.cast(part, "float16") if self.dense.is_half(branch.features) else part
-        inside = graph.Mul(graph.Reshape("inside_rows", [1, 1, -1, 1]), graph.Reshape("inside_columns", [1, 1, 1, -1]))
-        computed = add_shrinking(graph, branch, Patches(start, inside, self.margin_cells))
+        rows = graph.Gather(self.mask_features, "rows", axis=1)
+        part = graph.Gather(graph.Gather(rows, "columns", axis=2), [0], axis=0)  # last, when little is left to copy
+        inside = graph.Mul(graph.Reshape("inside_rows", [1, -1, 1]), graph.Reshape("inside_columns", [1, 1, -1]))
+        computed = add_shrinking(graph, branch, self._patches(graph, branch, part, inside, self.margin_cells))
         return graph.float32(graph.Transpose(computed, perm=_NHWC), branch.output)
 
     def _picked(self, graph: PartBuilder, kind: str, reach: int) -> str:
@@ -165,15 +164,21 @@ class Parts:
         for level in self.branches.levels:
             branch: Branch = getattr(level, kind)
             flat = graph.Reshape(f"features_{level.stride}", [-1, level.channels])
-            gathered = graph.Transpose(graph.Gather(flat, f"cells_{level.stride}", axis=0), perm=[0, 3, 1, 2])
-            features = graph.cast(gathered, "float16") if self.dense.is_half(branch.features) else gathered
-            inside = graph.Unsqueeze(f"inside_{level.stride}", [1])
-            computed = add_shrinking(graph, branch, Patches(features, inside, reach))
+            gathered = graph.Gather(flat, f"cells_{level.stride}", axis=0)
+            patches = self._patches(graph, branch, gathered, f"inside_{level.stride}", reach)
+            computed = add_shrinking(graph, branch, patches)
             channels = self.dense.shape(branch.output)[1]
             anchors = graph.Reshape(graph.Transpose(computed, perm=_NHWC), [-1, channels])
             picked = graph.Gather(anchors, f"picks_{level.stride}", axis=0)
             rows.append(graph.float32(picked, branch.output))
         return graph.Concat(*rows, axis=0)
+
+    def _patches(self, graph: PartBuilder, branch: Branch, features: str, inside: str, reach: int) -> Patches:
+        """The patches for a branch, from features (k, y, x, c) and the mask (k, y, x)."""
+        # OpenVINO multiplies ten times as fast with the channels last.
+        zeroed = graph.Transpose(graph.Mul(features, graph.Unsqueeze(inside, [3])), perm=[0, 3, 1, 2])
+        start = graph.cast(zeroed, "float16") if self.dense.is_half(branch.features) else zeroed
+        return Patches(start, graph.Unsqueeze(inside, [1]), reach)
 
     def _spec(
         self, task: Task, taken: ImageInput | ArraysInput, outputs: list[Output], constants: dict[str, float]
