@@ -20,7 +20,7 @@ import pytest
 from fastsam_engine import read_spec
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.text_embeddings import TextEmbeddings
-from support import colour_models, small_transformers
+from support import colour_models, dense_demo, small_transformers
 
 # A job in a shell's background, as CI may be, is started to ignore interrupts, and so is all that it starts.
 for _number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)):
@@ -184,7 +184,7 @@ def fp32(
     folder = tmp_path_factory.mktemp("yolo26")
     small_yolo.save_yolo26(folder / "small.pt")
     export_model("yolo26", weights=folder / "small.pt", imgsz=small_yolo.SIZE, out=folder / "yolo26", dense=True)
-    demos = {name: Path(locate(name)) for name in ("demo-seg", "demo-clip")}
+    demos = {"demo-seg": dense_demo.FOLDER, "demo-clip": Path(locate("demo-clip"))}
     return {**small_exports, **demos, "yolo26": folder / "yolo26"}
 
 

@@ -24,6 +24,7 @@ from fastsam_trt.cli.main import main
 from fastsam_trt.clip.crops import clip_batch
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.frames.preprocess import FramePreprocessor
+from support import dense_demo
 from support.typed import picture
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def _small(spec: ModelSpec) -> ModelSpec:
 
 
 def _fp32(name: str) -> Path:
-    return Path(locate(name)) / f"{name}{'.image' if name == 'demo-clip' else ''}.onnx"
+    if name == "demo-seg":
+        return dense_demo.FOLDER / "demo-seg.onnx"
+    return Path(locate(name)) / f"{name}.image.onnx"
 
 
 @pytest.mark.parametrize(("name", "weighted", "smaller"), [("demo-seg", "Conv", 0.55), ("demo-clip", "MatMul", 0.6)])

@@ -18,7 +18,7 @@ from fastsam_export.sparse.agreement import BOUNDS
 from fastsam_export.sparse.split import split_dense
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.main import main
-from support import small_yolo
+from support import dense_demo, small_yolo
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +153,7 @@ def test_the_command_shows_the_parity_of_the_parts_once(tmp_path: Path, capsys: 
 def test_an_installed_model_is_cut_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("torch", "ultralytics", "transformers"):
         monkeypatch.setitem(sys.modules, package, None)
-    made = cut_model(locate("demo-seg"), out=tmp_path / "demo-seg")
+    made = cut_model(dense_demo.FOLDER, out=tmp_path / "demo-seg")
     names = [f"demo-seg{part}.onnx" for part in (".decode", ".heads", ".masks", "", ".preprocess")]
     assert sorted(each.name for each in (tmp_path / "demo-seg").iterdir()) == names
     assert sorted(file.path.name for file in made) == names

@@ -20,7 +20,6 @@ import pytest
 from fastsam_engine.device_array import DeviceArray, HostArray
 from fastsam_engine.errors import GpuError, ModelFileError
 from fastsam_trt import Pipeline
-from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.masks.batch_ladder import LADDER
 from fastsam_trt.results.result import Result
@@ -28,6 +27,7 @@ from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.streaming import Flow
+from support import dense_demo
 from support.fake_device import FakeDeviceArray, FakeDeviceSession, as_on_device
 
 PROMPTS = ["a red circle", "a blue square", "circle"]
@@ -51,15 +51,15 @@ def _same(a: Result, b: Result) -> None:
 @pytest.mark.parametrize("size", [(360, 640), (480, 480), (715, 501), (300, 700)])
 def test_results_equal_those_of_the_host(backend: str, size: tuple[int, int]) -> None:
     options: dict[str, Any] = {"prompts": PROMPTS, "backend": backend, "precision": "fp32"}
-    host = Pipeline("demo-seg", frames_on_device=False, **options)
-    device = Pipeline("demo-seg", frames_on_device=True, **options)
+    host = Pipeline(dense_demo.FOLDER, clip="demo-clip", frames_on_device=False, **options)
+    device = Pipeline(dense_demo.FOLDER, clip="demo-clip", frames_on_device=True, **options)
     for frame in _frames(2, *size):
         _same(device(frame), host(frame))
 
 
 @pytest.mark.parametrize("act", [lambda each: pickle.loads(pickle.dumps(each)), copy.copy, copy.deepcopy])
 def test_a_result_with_masks_on_a_device_can_be_pickled_and_copied(act: Callable[[Result], Result]) -> None:
-    pipe = Pipeline("demo-seg", frames_on_device=True)
+    pipe = Pipeline(dense_demo.FOLDER, clip="demo-clip", frames_on_device=True)
     result = pipe(_frames(1)[0])
     again = act(result)
     assert len(again) > 2
@@ -88,14 +88,14 @@ def test_frames_in_flight_are_uploaded_once_each_and_released(log: list[str]) ->
 
 
 def test_frames_are_released_where_the_device_is_the_host() -> None:
-    pipe = Pipeline("demo-seg", frames_on_device=True)
+    pipe = Pipeline(dense_demo.FOLDER, clip="demo-clip", frames_on_device=True)
     results = [pipe(frame) for frame in _frames(2, 120, 160)]
     assert len(results[0]) > 2
     assert not pipe._models.uploads._registered
 
 
 def _pipeline(**options: Any) -> Pipeline:
-    return Pipeline("demo-seg", backend="onnxruntime", **options)
+    return Pipeline(dense_demo.FOLDER, clip="demo-clip", backend="onnxruntime", **options)
 
 
 def _decoder(pipe: Pipeline) -> PrototypeDecoder:
@@ -106,7 +106,9 @@ def _decoder(pipe: Pipeline) -> PrototypeDecoder:
 
 def test_frames_are_prepared_cropped_and_decoded_on_the_device(log: list[str]) -> None:
     pipe = _pipeline(prompts=PROMPTS)
-    expected = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
+    expected = Pipeline(
+        dense_demo.FOLDER, clip="demo-clip", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False
+    )
     frames = _frames()
     pipe(frames[0]).masks()  # uploads the coordinates, once
     for frame in frames[1:]:
@@ -136,7 +138,7 @@ def test_results_stay_valid_after_further_runs(log: list[str]) -> None:
     kept = [pipe(frame) for frame in frames]
     brought = [line for line in log if line.startswith("fetched") and "(1, 32, " in line]
     assert len(brought) == 2  # the prototypes of the other five are still on the device
-    expected = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False)
+    expected = Pipeline(dense_demo.FOLDER, clip="demo-clip", backend="onnxruntime", frames_on_device=False)
     for result, frame in zip(kept, frames, strict=True):
         for one, other in zip(result.masks(), expected(frame).masks(), strict=True):
             assert (one & other).sum() / (one | other).sum() > 0.99
@@ -151,7 +153,7 @@ def test_prototypes_move_to_the_host_when_the_device_is_full(log: list[str], mon
     pipe = _pipeline()
     kept = [pipe(frame) for frame in frames]
     assert len([line for line in log if line.startswith("fetched") and "(1, 32, " in line]) == 2
-    expected = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False)
+    expected = Pipeline(dense_demo.FOLDER, clip="demo-clip", backend="onnxruntime", frames_on_device=False)
     for result, frame in zip(kept, frames, strict=True):
         for one, other in zip(result.masks(), expected(frame).masks(), strict=True):
             assert (one & other).sum() / (one | other).sum() > 0.99
@@ -186,9 +188,9 @@ def test_batch_sizes_are_few_where_a_session_prefers_few_shapes(
     monkeypatch.setattr(FakeDeviceSession, "_run_kept", record)
     monkeypatch.setattr(FakeDeviceSession, "prefers_few_shapes", True)
     pipe = _pipeline(prompts=PROMPTS)
-    host = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
+    host = Pipeline(dense_demo.FOLDER, clip="demo-clip", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
     everything = _pipeline()
-    host_everything = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False)
+    host_everything = Pipeline(dense_demo.FOLDER, clip="demo-clip", backend="onnxruntime", frames_on_device=False)
     found = set()
     for frame in frames:
         result, expected = pipe(frame), host(frame)
@@ -226,13 +228,13 @@ def test_masked_crops_boxes_and_points_work_with_masks_on_the_device(log: list[s
         {"boxes": [[100, 100, 300, 300]]},
         {"points": [[320, 180]]},
     ):
-        host = Pipeline("demo-seg", backend="onnxruntime", frames_on_device=False, **options)
+        host = Pipeline(dense_demo.FOLDER, clip="demo-clip", backend="onnxruntime", frames_on_device=False, **options)
         found, expected = _pipeline(**options)(frame), host(frame)
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.6)
 
 
 def test_frames_outside_the_graphs_range_are_prepared_on_the_host(log: list[str]) -> None:
-    segmenter = Segmenter("demo-seg", backend="onnxruntime")
+    segmenter = Segmenter(dense_demo.FOLDER, backend="onnxruntime")
     frame = _frames(1, 2200, 300)[0]
     assert segmenter._on_device is not None
     assert not segmenter._on_device.accepts(frame)
@@ -241,7 +243,7 @@ def test_frames_outside_the_graphs_range_are_prepared_on_the_host(log: list[str]
 
 
 def test_models_without_helper_graphs(log: list[str], tmp_path: Path) -> None:
-    shutil.copy(Path(locate("demo-seg")) / "demo-seg.onnx", tmp_path / "demo-seg.onnx")
+    shutil.copy(dense_demo.FOLDER / "demo-seg.onnx", tmp_path / "demo-seg.onnx")
     assert len(Segmenter(tmp_path, backend="onnxruntime")(_frames(1)[0]))
     with pytest.raises(ModelFileError, match=r"expected demo-seg\.preprocess\.onnx beside it, found none"):
         Segmenter(tmp_path, backend="onnxruntime", frames_on_device=True)

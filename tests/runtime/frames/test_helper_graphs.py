@@ -30,6 +30,7 @@ from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.masks.prototype_on_device import DevicePrototypeMasks
 from fastsam_trt.segmentation.families import Thresholds, decoder_for
 from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
+from support import dense_demo
 from support.typed import image_input
 
 SIZES = [(300, 400), (720, 1280), (90, 70), (333, 641), (1200, 200), (17, 16)]
@@ -39,7 +40,7 @@ STRETCHED: dict[str, Any] = {
 }  # fmt: skip
 
 
-SEGMENTER = read_spec(find_graph(locate("demo-seg")))
+SEGMENTER = read_spec(find_graph(dense_demo.FOLDER))
 CLIP = read_spec(find_graph(locate("demo-clip"), "image"))
 MODELS = {
     "letterbox": SEGMENTER,
@@ -251,7 +252,7 @@ def test_masks_equal_the_hosts_bit_by_bit(
 
 def test_masks_of_a_scene_equal_the_hosts(helpers: dict[str, Path], backend: str) -> None:
     frame = draw_scene(3, 480, 637).frame
-    segmenter = _open(find_graph(locate("demo-seg")), "onnxruntime")
+    segmenter = _open(find_graph(dense_demo.FOLDER), "onnxruntime")
     array, letterbox = FramePreprocessor(image_input(SEGMENTER)).prepare(frame)
     outputs = segmenter.run({segmenter.spec.input_names[0]: array})
     decoder = decoder_for(segmenter, pytest.fail)
@@ -321,7 +322,7 @@ def test_older_decode_graphs_still_work(
     inside[0] = 20  # every mask would be full without the noise
     coefficients = np.abs(generator.normal(size=(4, 32))).astype(np.float32)
     boxes = np.tile(np.array([0, 0, size[1], size[0]], np.float32), (4, 1))
-    decoder = decoder_for(_open(find_graph(locate("demo-seg")), backend), pytest.fail)
+    decoder = decoder_for(_open(find_graph(dense_demo.FOLDER), backend), pytest.fail)
     assert isinstance(decoder, PrototypeDecoder)
     decoder.use_device_decode(_open(earlier_decode, backend))
     on_device = decoder.masks(HostArray(prototypes), coefficients, boxes, letterbox)
