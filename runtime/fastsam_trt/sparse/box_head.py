@@ -56,7 +56,9 @@ def distances(raw: NDArray[np.float32]) -> NDArray[np.float32]:
     bins = raw.shape[1] // 4
     if bins == 1:
         return raw
-    powers = raw.reshape(len(raw), 4, bins)
-    powers = np.exp(powers - powers.max(axis=2, keepdims=True))
-    means: NDArray[np.float32] = powers @ np.arange(bins, dtype=np.float32) / powers.sum(axis=2)
-    return means
+    # Bins first: numpy reduces over the first axis several times as fast as over a short last one.
+    powers = np.ascontiguousarray(raw.reshape(-1, bins).T)
+    powers -= powers.max(axis=0)
+    np.exp(powers, out=powers)
+    means = np.einsum("br,b->r", powers, np.arange(bins, dtype=np.float32)) / powers.sum(axis=0)
+    return np.asarray(means.reshape(-1, 4), np.float32)
