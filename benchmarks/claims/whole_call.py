@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from claims.common import harness, reference
 from claims.common.child_process import Child
+from claims.common.photos import tile
 
 # isort: split
 import numpy as np
@@ -46,7 +47,7 @@ def main() -> int:
     harness.require("torch", "ultralytics", "onnx", "onnxruntime", files=(args.image, args.weights))
     reference.check_same_weights(args.model, args.weights)
     photo = read_image(args.image)
-    frames = {f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo, "1080 x 1920": _full_hd(photo)}
+    frames = {f"{args.image.name}, {photo.shape[0]} x {photo.shape[1]}": photo, "1080 x 1920": tile(photo, 1080, 1920)}
     facts = harness.machine(("fastsam-trt", "onnxruntime", "openvino", "ultralytics", "torch", "numpy"))
     rows: list[dict[str, Any]] = []
     checks: list[harness.Check] = []
@@ -83,15 +84,6 @@ def main() -> int:
             rows += more_rows
             checks += more_checks
     return harness.finish(args, facts, rows, checks)
-
-
-def _full_hd(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A frame of 1080 x 1920 px, tiled with the photo, so that it shows real objects."""
-    import cv2
-
-    width_px = round(photo.shape[1] * 1080 / photo.shape[0])
-    scaled = photo if photo.shape[0] == 1080 else cv2.resize(photo, (width_px, 1080), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.tile(scaled, (1, -(-1920 // width_px), 1))[:, :1920])
 
 
 def _export(weights: Path, folder: Path) -> Path:

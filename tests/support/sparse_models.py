@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -9,9 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
-from fastsam_engine import Session
+from fastsam_engine import Session, read_spec
+from fastsam_engine.spec.model_input import ArraysInput
+from fastsam_export.helper_graphs import decode
+from fastsam_export.helper_graphs.graph_builder import GraphBuilder
+from fastsam_export.sparse import split
 from fastsam_trt import Pipeline
+from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.results.result import Result
@@ -19,6 +27,8 @@ from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.segmentation.sparse_decoder import SparseDecoder
 from support import cut_yolo
+from support.dense_yolo import COEFFICIENTS
+from support.typed import arrays_input
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "nms": {"seed": 0, "scales": {"cv3": (0.06, -1.2)}},
@@ -38,8 +48,10 @@ class Model(NamedTuple):
 
 
 def save(folder: Path, kind: str) -> Model:
-    """Write a dense graph and its parts."""
-    (trunk, _), *_ = cut_yolo.cut(folder, **KINDS[kind])
+    """Write a dense graph and its parts, which are compared on one backend only: tests of the export do it on all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "cpu_backends", lambda: ["onnxruntime"])
+        (trunk, _), *_ = cut_yolo.cut(folder, **KINDS[kind])
     return Model(folder / "dense" / trunk.name, trunk)
 
 
@@ -108,3 +120,24 @@ def counted_runs(pipe: Pipeline) -> Iterator[Counter[str]]:
 def parts(segmenter: Segmenter) -> list[Session]:
     """The open graphs of a segmenter."""
     return list(segmenter._opened)
+
+
+def save_helpers(trunk: Path) -> None:
+    """Write graphs that prepare frames and decode masks beside the parts, with the sizes of the bundled model's."""
+    bundled = Path(locate("demo-seg"))
+    shutil.copy(bundled / "demo-seg.preprocess.onnx", trunk.with_suffix(".preprocess.onnx"))
+    spec = read_spec(bundled / "demo-seg.decode.onnx")
+    taken = arrays_input(spec)
+    layouts = {
+        **dict(zip(taken.names, taken.layouts, strict=True)),
+        "prototypes": f"1 h w {COEFFICIENTS}",
+        "coefficients": f"K {COEFFICIENTS}",
+        "row_cells": "r",
+        "column_cells": "q",
+    }
+    axes = {axis: (1, *lengths[1:]) if axis in "hw" else lengths for axis, lengths in taken.axes.items()}
+    axes |= {"r": (1, *axes["H"][1:]), "q": (1, *axes["W"][1:])}
+    dtypes = (*taken.dtypes, "float32", "float32")
+    made = ArraysInput(tuple(layouts), tuple(layouts.values()), dtypes, axes)
+    builder = GraphBuilder(dataclasses.replace(spec, input=made))
+    decode._build(builder, trunk.with_suffix(".decode.onnx"), channels_last=True)

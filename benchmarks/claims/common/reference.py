@@ -34,21 +34,27 @@ def export_onnx(weights: Path, imgsz_px: int) -> Path:
     return Path(load(weights).export(format="onnx", imgsz=imgsz_px, verbose=False))
 
 
+def export_openvino(weights: Path) -> Path:
+    """Export weights by ultralytics for OpenVINO, for inputs of any size: a folder beside the weights."""
+    return Path(load(weights).export(format="openvino", dynamic=True, verbose=False))
+
+
 class Peer(Child):
     """ultralytics in its own process, since importing it changes the threads of OpenCV and OpenMP.
 
     A context manager, which ends the process.
     """
 
-    def __init__(self, path: Path, imgsz_px: int, *, all_cores: bool = False) -> None:
+    def __init__(self, path: Path, imgsz_px: int, *, all_cores: bool = False, frame_masks: bool = False) -> None:
         """Open a model.
 
         Args:
-            path: A checkpoint or ONNX file.
+            path: A checkpoint, an ONNX file, or a folder for OpenVINO.
             imgsz_px: Longest side of the network's input.
             all_cores: Whether PyTorch gets all cores; ultralytics by default leaves one idle.
+            frame_masks: Whether masks have the size of the frame; by default they have that of the network.
         """
-        super().__init__(make_peer, path, imgsz_px, all_cores)
+        super().__init__(make_peer, path, imgsz_px, all_cores, frame_masks)
 
     def show(self, frame: NDArray[np.uint8]) -> None:
         """Set the frame to predict from now on, (H, W, 3) uint8 BGR."""
@@ -60,10 +66,10 @@ class Peer(Child):
         return float(self.ask())
 
 
-def make_peer(path: Path, imgsz_px: int, all_cores: bool) -> Callable[[Any], float]:
+def make_peer(path: Path, imgsz_px: int, all_cores: bool, frame_masks: bool) -> Callable[[Any], float]:
     """A function that takes a frame and returns 0, or takes None, predicts the last frame and returns its time, ms."""
     yolo = load(path)
-    options = {"imgsz": imgsz_px, "device": "cpu", "verbose": False}
+    options = {"imgsz": imgsz_px, "device": "cpu", "retina_masks": frame_masks, "verbose": False}
     shown: list[NDArray[np.uint8]] = []
 
     def answer(frame: NDArray[np.uint8] | None) -> float:

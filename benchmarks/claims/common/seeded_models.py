@@ -4,6 +4,7 @@ Weights are random with a fixed seed, except those of YOLOv8n-seg if its checkpo
 true, and results have no meaning. Contents of the folder:
 
     NAME/, NAME-fp16/, NAME-int8/       our exports, each in one graph (`--dense`)
+    NAME-cut/                           a YOLO segmenter, cut into parts that compute only what can be selected
     NAME.pt, NAME.HxW.torchscript       the same model for ultralytics, and for PyTorch alone with one input size
     NAME-weights/, clip-weights/        models of transformers, and CLIP, in transformers' format
     small-NAME*/                        small models of transformers from the tests: small files, no true costs
@@ -86,6 +87,17 @@ class Models:
                 dense=True,
             )
         return folder
+
+    def pair(self, name: str) -> tuple[Path, Path]:
+        """Our fp32 exports of a YOLO segmenter as one dense graph, and cut into parts: their folders.
+
+        Args:
+            name: A name that `seeded_weights.segmenter` knows.
+        """
+        from fastsam_export import cut_model
+
+        dense = self.export(name, "fp32")
+        return dense, self._made(self.folder / f"{name}-cut", lambda to: cut_model(dense, out=to))
 
     def weights(self, name: str) -> Path:
         """The weights of a segmenter: ultralytics' checkpoint, or a folder in transformers' format."""
@@ -172,7 +184,7 @@ class Models:
         arrays: dict[str, NDArray[Any]] = load_file(self.clip_weights() / "model.safetensors")
         return {name: array.astype(np.float32) for name, array in arrays.items()}
 
-    def _made(self, path: Path, make: Callable[[Path], None]) -> Path:
+    def _made(self, path: Path, make: Callable[[Path], object]) -> Path:
         """A file or folder, made under another name first, so that an interrupted run leaves no half of it."""
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

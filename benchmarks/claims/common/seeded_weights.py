@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ SMALL = {f"small-{name}": name for name in small_transformers.FAMILIES}
 TRAINED = ("yolov8n-seg",)  # its checkpoint is used if it is in `shared/`; the weights of the others are random
 _TRAINED_FOLDER = harness.SHARED / "models"
 _LOGITS = (-6.0, 1.0)  # mean and deviation of class logits, so that a few dozen of all anchors are likely
+_LEVEL_LOGITS = (0.0, 0.5, 0.8)  # added per level, so that the few cells of high levels have their share of segments
+_BOX_CELLS = (2.5, 3.0, 4.0)  # from the anchor to each side of a box, per level: boxes of 40, 96 and 256 px
+_DEEP_FACTOR = 1.04
 _PICTURES = (8, 640, 640)  # pictures for the statistics of batch norms: number, height and width, px
 
 
@@ -52,8 +56,22 @@ SEGMENTERS = {
     "yolov8n-seg": Segmenter("yolov8n-seg.yaml", 80, 640),
     "yolo26n-seg": Segmenter("yolo26n-seg.yaml", 80, 640),
     "fastsam-s": Segmenter("yolov8s-seg.yaml", 1, 1024),
-    "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024, variance_factor=1.04),
+    "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024, variance_factor=_DEEP_FACTOR),
 }
+
+
+def segmenter(name: str) -> Segmenter:
+    """A segmenter of `SEGMENTERS`, or any YOLOv8-seg, YOLO11-seg or YOLO26-seg, such as `yolo11s-seg`.
+
+    Raises:
+        BenchmarkError: It is none of these.
+    """
+    if name in SEGMENTERS:
+        return SEGMENTERS[name]
+    if not re.fullmatch(r"yolo(v8|11|26)[nsmlx]-seg", name):
+        known = ", ".join(SEGMENTERS)
+        raise harness.BenchmarkError(f"expected {known}, or a name such as yolo11s-seg, found {name}")
+    return Segmenter(f"{name}.yaml", 80, 640, variance_factor=1.0 if name[-5] in "ns" else _DEEP_FACTOR)
 
 
 def load_ultralytics(path: Path | str) -> Any:
@@ -80,7 +98,7 @@ def seed_segmenter(name: str, path: Path) -> None:
     if (trained := _TRAINED_FOLDER / path.name).is_file():
         shutil.copyfile(trained, path)
         return
-    wanted = SEGMENTERS[name]
+    wanted = segmenter(name)
     yolo = load_ultralytics(wanted.layout)
     import torch
     from ultralytics.nn.tasks import SegmentationModel
@@ -110,23 +128,30 @@ def seed_segmenter(name: str, path: Path) -> None:
 
 
 def _adjust_head(network: torch.nn.Module, pictures: torch.Tensor) -> None:
-    """Adjust a head of random weights: it finds something, and masks have connected parts instead of single pixels."""
+    """Adjust a head of random weights: it finds something, and masks have connected parts instead of single pixels.
+
+    Without it all boxes would be large ones of the last level. An end-to-end head keeps the highest scores: if scores
+    were nearly equal, every runtime would rank them otherwise.
+    """
     import torch
 
     head = network.model[-1]
     for coefficients in getattr(head, "one2one_cv4", head.cv4):
         coefficients[-1].bias.data.fill_(1)
-    if not hasattr(head, "one2one_cv3"):
-        return
-    # An end-to-end head keeps the highest scores. If scores were nearly equal, every runtime would rank them otherwise.
+    end_to_end = hasattr(head, "one2one_cv3")
+    if not end_to_end:
+        for boxes, cells in zip(head.cv2, _BOX_CELLS, strict=True):
+            bins = torch.arange(head.reg_max, dtype=torch.float32)
+            boxes[-1].bias.data.copy_(-((bins - cells) ** 2).repeat(4))
     seen: dict[torch.nn.Module, torch.Tensor] = {}
-    last = [scores[-1] for scores in head.one2one_cv3]
+    last = [scores[-1] for scores in (head.one2one_cv3 if end_to_end else head.cv3)]
     hooks = [each.register_forward_hook(lambda layer, _, logits: seen.update({layer: logits})) for each in last]
     with torch.no_grad():
         network(pictures)
-        for layer, logits in seen.items():
+        for layer, more in zip(last, (0.0,) * len(last) if end_to_end else _LEVEL_LOGITS, strict=True):
+            logits = seen[layer]
             usual, times = logits.mean(dim=(0, 2, 3)), _LOGITS[1] / logits.std()
-            layer.bias.copy_((layer.bias - usual) * times + _LOGITS[0])
+            layer.bias.copy_((layer.bias - usual) * times + _LOGITS[0] + more)
             layer.weight.mul_(times)
     for hook in hooks:
         hook.remove()

@@ -29,8 +29,8 @@ class Patches:
     """Patches of a feature map in a graph under construction.
 
     Attributes:
-        features: Name of the features (k, c, y, x).
-        inside: Name of a float32 mask (k, 1, y, x): 1 inside the map, 0 outside it, where features are arbitrary.
+        features: Name of the features (k, c, y, x), which are 0 outside the map.
+        inside: Name of a float32 mask (k, 1, y, x): 1 inside the map, 0 outside it.
         reach: Cells around the places to compute, on each side.
     """
 
@@ -92,7 +92,7 @@ class _Shrinking:
 
     def output(self) -> str:
         start = self._branch.features
-        self._made(start, self._crop(self._patches.features, self._cropped[start]))
+        self._names[start] = self._crop(self._patches.features, self._cropped[start])
         for node in self._nodes:
             wanted = self._cropped[node.output[0]]
             shrinks, enlarges = node.op_type == "Conv", node.op_type in ENLARGING

@@ -17,6 +17,8 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
+
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output, Task
 from fastsam_export.sparse.branches import Branch, Branches, Level
@@ -98,12 +100,14 @@ class Parts:
         graph = PartBuilder(spec, self.dense)
         graph.keep(self.dense.between([], wanted))
         logits = [graph.float32(level.classes, level.classes) for level in levels]
-        best = [graph.Reshape(graph.ReduceMax(each, [1], keepdims=0), [0, -1]) for each in logits]
-        made = {graph.Concat(*best, axis=1): "float32"}
+        best = [graph.ReduceMax(each, [1], keepdims=1) for each in logits]
+        made = {graph.Concat(*(graph.Reshape(each, [0, -1]) for each in best), axis=1): "float32"}
         if end_to_end:
             made |= {graph.Transpose(each, perm=_NHWC): "float32" for each in logits}
         elif classes > 1:
-            ids = [graph.Reshape(graph.ArgMax(each, axis=1, keepdims=0), [0, -1]) for each in logits]
+            ids = [
+                graph.Reshape(_first_best(graph, *pair, classes), [0, -1]) for pair in zip(logits, best, strict=True)
+            ]
             made[graph.cast(graph.Concat(*ids, axis=1), "int32")] = "int32"
         for tensor in wanted[len(levels) :]:
             made[graph.float32(graph.Transpose(tensor, perm=_NHWC), tensor)] = "float32"
@@ -148,11 +152,10 @@ class Parts:
     def _prototypes(self, graph: PartBuilder) -> str:
         """The prototypes of chosen rows and columns of the first image, without the margin around them."""
         branch = self.branches.prototypes
-        image = graph.Gather(graph.Gather(self.mask_features, [0], axis=0), "rows", axis=1)
-        part = graph.Transpose(graph.Gather(image, "columns", axis=2), perm=[0, 3, 1, 2])
-        start = graph.cast(part, "float16") if self.dense.is_half(branch.features) else part
-        inside = graph.Mul(graph.Reshape("inside_rows", [1, 1, -1, 1]), graph.Reshape("inside_columns", [1, 1, 1, -1]))
-        computed = add_shrinking(graph, branch, Patches(start, inside, self.margin_cells))
+        rows = graph.Gather(self.mask_features, "rows", axis=1)
+        part = graph.Gather(graph.Gather(rows, "columns", axis=2), [0], axis=0)  # last, when little is left to copy
+        inside = graph.Mul(graph.Reshape("inside_rows", [1, -1, 1]), graph.Reshape("inside_columns", [1, 1, -1]))
+        computed = add_shrinking(graph, branch, self._patches(graph, branch, part, inside, self.margin_cells))
         return graph.float32(graph.Transpose(computed, perm=_NHWC), branch.output)
 
     def _picked(self, graph: PartBuilder, kind: str, reach: int) -> str:
@@ -161,15 +164,21 @@ class Parts:
         for level in self.branches.levels:
             branch: Branch = getattr(level, kind)
             flat = graph.Reshape(f"features_{level.stride}", [-1, level.channels])
-            gathered = graph.Transpose(graph.Gather(flat, f"cells_{level.stride}", axis=0), perm=[0, 3, 1, 2])
-            features = graph.cast(gathered, "float16") if self.dense.is_half(branch.features) else gathered
-            inside = graph.Unsqueeze(f"inside_{level.stride}", [1])
-            computed = add_shrinking(graph, branch, Patches(features, inside, reach))
+            gathered = graph.Gather(flat, f"cells_{level.stride}", axis=0)
+            patches = self._patches(graph, branch, gathered, f"inside_{level.stride}", reach)
+            computed = add_shrinking(graph, branch, patches)
             channels = self.dense.shape(branch.output)[1]
             anchors = graph.Reshape(graph.Transpose(computed, perm=_NHWC), [-1, channels])
             picked = graph.Gather(anchors, f"picks_{level.stride}", axis=0)
             rows.append(graph.float32(picked, branch.output))
         return graph.Concat(*rows, axis=0)
+
+    def _patches(self, graph: PartBuilder, branch: Branch, features: str, inside: str, reach: int) -> Patches:
+        """The patches for a branch, from features (k, y, x, c) and the mask (k, y, x)."""
+        # OpenVINO multiplies ten times as fast with the channels last.
+        zeroed = graph.Transpose(graph.Mul(features, graph.Unsqueeze(inside, [3])), perm=[0, 3, 1, 2])
+        start = graph.cast(zeroed, "float16") if self.dense.is_half(branch.features) else zeroed
+        return Patches(start, graph.Unsqueeze(inside, [1]), reach)
 
     def _spec(
         self, task: Task, taken: ImageInput | ArraysInput, outputs: list[Output], constants: dict[str, float]
@@ -183,6 +192,13 @@ class Parts:
             defaults={**self.spec.defaults, **constants},
             export_id=self.export_id,
         )
+
+
+def _first_best(graph: PartBuilder, logits: str, best: str, classes: int) -> str:
+    """The first class with the best logit. OpenVINO's ArgMax sorts, and takes eight times as long as these nodes."""
+    from_last = np.arange(classes - 1, -1, -1, dtype=np.float32).reshape(1, -1, 1, 1)
+    found = graph.Mul(graph.cast(graph.Equal(logits, best), "float32"), from_last)
+    return graph.Sub(float(classes - 1), graph.ReduceMax(found, [1], keepdims=1))
 
 
 def _strides(levels: tuple[Level, ...]) -> list[int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 _SIDES = (8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128)
 """Sides of regions, cells: few, because a backend prepares each size when it comes for the first time."""
-_PER_RUN = 100  # cells whose prototypes take as long as the constant part of a run (OpenVINO, two cores)
+_PER_RUN = 300  # cells whose prototypes take as long as the constant part of a run (OpenVINO, two cores)
 _MOST_WINDOWS = 32  # more are covered by one region
 
 

@@ -10,16 +10,15 @@ import copy
 import pickle
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastsam_engine.device_array import Array, DeviceArray, HostArray
+from fastsam_engine.device_array import DeviceArray, HostArray
 from fastsam_engine.errors import GpuError, ModelFileError
-from fastsam_engine.session import Session
 from fastsam_trt import Pipeline
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
@@ -29,6 +28,7 @@ from fastsam_trt.segmentation.prototype_decoder import PrototypeDecoder
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.sources.demo_video import DemoVideo
 from fastsam_trt.streaming import Flow
+from support.fake_device import FakeDeviceArray, FakeDeviceSession, as_on_device
 
 PROMPTS = ["a red circle", "a blue square", "circle"]
 
@@ -66,70 +66,10 @@ def test_a_result_with_masks_on_a_device_can_be_pickled_and_copied(act: Callable
     np.testing.assert_array_equal(again.masks(), result.masks())
 
 
-class _FakeDeviceArray(DeviceArray):
-    """An array that a `_FakeDeviceSession` keeps; the next run of that session overwrites it."""
-
-    def __init__(self, array: Array, log: list[str]) -> None:
-        self.memory, self.shape, self.dtype = "far", array.shape, array.dtype
-        self._array, self._log = array, log
-
-    def to_host(self) -> Array:
-        self._log.append(f"fetched {self.shape}")
-        return self._array.copy()
-
-    def copy_owned(self) -> DeviceArray:
-        self._log.append(f"owned {self.shape}")
-        return _FakeDeviceArray(self._array.copy(), self._log)
-
-    def overwrite(self) -> None:
-        self._array[...] = 0
-
-
-class _FakeDeviceSession(Session):
-    """A session as on a device: its arrays are wrapped, and the next run overwrites them."""
-
-    def __init__(self, session: Session, log: list[str]) -> None:
-        super().__init__(session.path, session.spec, session.backend, session.device, session.precision)
-        self._session, self._log = session, log
-        self._kept: list[_FakeDeviceArray] = []
-
-    @property
-    def memory(self) -> str:
-        return "far"
-
-    def upload(self, array: Array) -> DeviceArray:
-        self._log.append(f"uploaded {array.shape}")
-        return _FakeDeviceArray(array.copy(), self._log)
-
-    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return self._run_kept(inputs, ())[0]
-
-    def _run_kept(
-        self, inputs: Mapping[str, Array | DeviceArray], keep: Collection[str]
-    ) -> tuple[dict[str, Array], dict[str, DeviceArray]]:
-        given = {name: each._array if isinstance(each, _FakeDeviceArray) else each for name, each in inputs.items()}
-        self._log += [f"sent {each.shape}" for each in inputs.values() if not isinstance(each, DeviceArray)]
-        fetched, kept = self._session.run_kept({name: np.array(each) for name, each in given.items()}, keep)
-        for each in self._kept:
-            each.overwrite()
-        self._kept = [_FakeDeviceArray(each.to_host().copy(), self._log) for each in kept.values()]
-        self._log += [f"fetched {each.shape}" for each in fetched.values()]
-        return fetched, dict(zip(kept, self._kept, strict=True))
-
-
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The transfers from now on: the runtime's sessions are as on a device."""
-    from fastsam_engine import open_session
-
-    crossings: list[str] = []
-
-    def open_fake(*args: Any, **kwargs: Any) -> Session:
-        return _FakeDeviceSession(open_session(*args, **kwargs), crossings)
-
-    for module in ("segmentation.segmenter", "clip.model", "frames.helper_sessions"):
-        monkeypatch.setattr(f"fastsam_trt.{module}.open_session", open_fake)
-    return crossings
+    return as_on_device(monkeypatch)
 
 
 def test_frames_in_flight_are_uploaded_once_each_and_released(log: list[str]) -> None:
@@ -203,10 +143,10 @@ def test_results_stay_valid_after_further_runs(log: list[str]) -> None:
 
 
 def test_prototypes_move_to_the_host_when_the_device_is_full(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: _FakeDeviceArray) -> DeviceArray:
+    def full(self: FakeDeviceArray) -> DeviceArray:
         raise GpuError("far", "allocating", "out of memory")
 
-    monkeypatch.setattr(_FakeDeviceArray, "copy_owned", full)
+    monkeypatch.setattr(FakeDeviceArray, "copy_owned", full)
     frames = _frames(3)
     pipe = _pipeline()
     kept = [pipe(frame) for frame in frames]
@@ -236,15 +176,15 @@ def test_batch_sizes_are_few_where_a_session_prefers_few_shapes(
 ) -> None:
     frames = [draw_scene(seed, height=360, width=640, items=(2 + seed, 3 + seed)).frame for seed in range(8)]
     shapes: dict[str, set[tuple[int, ...]]] = {}
-    run_kept = _FakeDeviceSession._run_kept
+    run_kept = FakeDeviceSession._run_kept
 
-    def record(self: _FakeDeviceSession, inputs: Any, keep: Any) -> Any:
+    def record(self: FakeDeviceSession, inputs: Any, keep: Any) -> Any:
         for name, array in inputs.items():
             shapes.setdefault(f"{self.spec.task} {name}", set()).add(array.shape[:1])
         return run_kept(self, inputs, keep)
 
-    monkeypatch.setattr(_FakeDeviceSession, "_run_kept", record)
-    monkeypatch.setattr(_FakeDeviceSession, "prefers_few_shapes", True)
+    monkeypatch.setattr(FakeDeviceSession, "_run_kept", record)
+    monkeypatch.setattr(FakeDeviceSession, "prefers_few_shapes", True)
     pipe = _pipeline(prompts=PROMPTS)
     host = Pipeline("demo-seg", backend="onnxruntime", prompts=PROMPTS, frames_on_device=False)
     everything = _pipeline()

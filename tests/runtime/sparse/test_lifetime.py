@@ -89,7 +89,6 @@ def test_kept_results_keep_a_bounded_number_of_features(model: Model, prompts: l
     [
         lambda _: None,
         lambda result: result.masks(),
-        lambda result: result.segments,
         lambda result: result.segments.masks.decode([0]),
         pickle.dumps,
         copy.copy,

@@ -21,22 +21,18 @@ def test_segments_of_frames_of_many_sizes(any_model: Model, backend: str, comput
     options: dict[str, Any] = {"backend": backend, "precision": "fp32", "imgsz": 192}
     dense, cut = Segmenter(any_model.dense, **options), Segmenter(any_model.cut, compute=compute, **options)
     counts = []
-    for seed, size in enumerate(SIZES[: None if backend == "onnxruntime" else 2]):
+    for seed, size in enumerate(SIZES[: None if backend == "onnxruntime" else 1]):
         picture = frame(seed, 400, 400)[: size[0], : size[1]] if min(size) < 64 else frame(seed, *size)
         expected = dense.segment(picture)
         same_segments(cut.segment(picture), expected)
         counts.append(len(expected))
     assert max(counts) > 20
-    assert min(counts[:2]) > 5
 
 
 @pytest.mark.parametrize("imgsz", [16, 32, (16, 96)])
-@pytest.mark.parametrize("compute", ["auto", "sparse"])
-def test_levels_of_one_to_four_cells(any_model: Model, imgsz: Any, compute: Any) -> None:
-    dense, cut = (
-        Segmenter(path, imgsz=imgsz, conf=0.01, backend="onnxruntime", **options)
-        for path, options in ((any_model.dense, {}), (any_model.cut, {"compute": compute}))
-    )
+def test_levels_of_one_to_four_cells(any_model: Model, imgsz: Any) -> None:
+    options: dict[str, Any] = {"imgsz": imgsz, "conf": 0.01, "backend": "onnxruntime"}
+    dense, cut = Segmenter(any_model.dense, **options), Segmenter(any_model.cut, compute="sparse", **options)
     for size in ((16, 16), (60, 60), (30, 200)):
         picture = np.ascontiguousarray(frame(1, 300, 300)[: size[0], : size[1]])
         expected = dense.segment(picture)
