@@ -10,9 +10,11 @@ from typing import Any
 
 from fastsam_engine import read_spec
 from fastsam_engine.plans.plan_file import is_plan, read_facts
+from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.cli.text_table import table
+from fastsam_trt.sparse.crossing import rule
 
 _NMS_FREE = "not needed, or in the graph: --iou has no effect, --conf can only raise the model's threshold"
 
@@ -36,18 +38,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Print the specs of a model's graphs."""
     for graph in find_graphs(locate(args.model)):
-        document = {"spec": dataclasses.asdict(read_spec(graph))}
+        spec = read_spec(graph)
+        document = {"spec": dataclasses.asdict(spec)}
         if is_plan(graph):
             document["plan"] = dataclasses.asdict(read_facts(graph)[1])
         if args.json:
             print(json.dumps({"file": str(graph), **document}))
         else:
             print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
-            rows = [*_rows(document.get("plan", {}), "plan."), *_rows(document["spec"])]
-            if document["spec"]["family"] == "yolo-end2end":
-                rows.append(("NMS", _NMS_FREE))
-            print(table(("field", "value"), rows), end="\n\n")
+            print(table(("field", "value"), [*_rows(document.get("plan", {}), "plan."), *_spec_rows(spec)]), end="\n\n")
     return 0
+
+
+def _spec_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    """The fields of a spec, and what follows from them."""
+    document = dataclasses.asdict(spec)
+    if spec.is_part:  # an axis per level and purpose: `--json` has them
+        del document["input"]["axes"]
+    yield from _rows(document)
+    if spec.task == "segment" and spec.family in ("yolo-end2end", "yolo-end2end-sparse"):
+        yield "NMS", _NMS_FREE
+    if spec.task == "heads":
+        yield "compute", rule(int(spec.defaults["reach_cells"]))
 
 
 def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

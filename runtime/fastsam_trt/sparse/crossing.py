@@ -14,6 +14,20 @@ COMPUTE_NAMES: tuple[ComputeName, ...] = get_args(ComputeName)
 _BACK = 0.75  # of the crossing: below it patches again, so that a stream near the crossing does not alternate
 
 
+def rule(reach: int) -> str:
+    """What `auto` does, in one line.
+
+    Args:
+        reach: Cells that the head sees on each side of an anchor.
+    """
+    side = 2 * reach + 1
+    per_patch = _cells_per_patch(reach)
+    return (
+        f"auto: patches of {side} x {side} cells around the anchors that can be selected; a whole level if they are "
+        f"more than 1 in {per_patch} of its anchors, until they are at most {_BACK:g} of that; on a GPU whole levels"
+    )
+
+
 class Crossing:
     """Decides level by level. Any thread may ask it.
 
@@ -32,7 +46,7 @@ class Crossing:
                 transfer of indices costs more than the convolutions, and the rows of chosen anchors alone come back.
         """
         self._compute = "dense" if compute == "auto" and not on_host else compute
-        self._per_patch = max(2 * reach - 1, 1) ** 2
+        self._per_patch = _cells_per_patch(reach)
         self._whole: dict[int, bool] = {}
 
     def whole(self, level: Level, anchors: int) -> bool:
@@ -48,3 +62,8 @@ class Crossing:
     def always_whole(self) -> bool:
         """Whether whole levels are computed for every frame."""
         return self._compute == "dense"
+
+
+def _cells_per_patch(reach: int) -> int:
+    """Cells that the first convolution computes for a patch."""
+    return max(2 * reach - 1, 1) ** 2

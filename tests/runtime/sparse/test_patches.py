@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt.sparse.anchor_grid import AnchorGrid
-from fastsam_trt.sparse.crossing import Crossing
+from fastsam_trt.sparse.crossing import Crossing, rule
 from fastsam_trt.sparse.patches import LADDER, patches_around, picked, rung, whole_level
 
 HEIGHT, WIDTH = 6, 9
@@ -73,3 +73,12 @@ def test_the_choice_can_be_forced() -> None:
     assert not Crossing("sparse", 2, on_host=True).whole(level, 900)
     assert Crossing("auto", 2, on_host=False).whole(level, 0)
     assert not Crossing("sparse", 2, on_host=False).whole(level, 900)
+
+
+@pytest.mark.parametrize(("reach", "side", "per_patch"), [(2, 5, 9), (1, 3, 1), (3, 7, 25)])
+def test_the_rule_has_the_numbers_of_the_crossing(reach: int, side: int, per_patch: int) -> None:
+    assert f"patches of {side} x {side} cells" in rule(reach)
+    assert f"more than 1 in {per_patch} of its anchors, until they are at most 0.75 of that" in rule(reach)
+    (level,) = AnchorGrid({8: (10, 3 * per_patch)}).levels
+    crossing = Crossing("auto", reach, on_host=True)
+    assert [crossing.whole(level, anchors) for anchors in (30, 31, 23, 22)] == [False, True, True, False]
