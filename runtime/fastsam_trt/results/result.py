@@ -142,7 +142,8 @@ class Result:
     @property
     def pending(self) -> NDArray[np.intp]:
         """(m,) indices into `segments`: segments that wait for CLIP, and are decided in a later frame (`budget_ms`)."""
-        return self.selection.pending
+        pending = self._found[1].pending
+        return self.selection.pending if len(pending) else pending
 
     @property
     def pending_tracks(self) -> NDArray[np.int32]:
