@@ -92,7 +92,7 @@ def find() -> Facts:
     x0, y0, x1, y1 = np.ceil(box).astype(int).tolist()
     (top, bottom), (left, right) = resize.rows.reach(y0, y1), resize.columns.reach(x0, x1)
     window = np.array([[top // PER_CELL, left // PER_CELL, -(-bottom // PER_CELL), -(-right // PER_CELL)]], np.intp)
-    ((region, _),) = regions_around(window, height, width)
+    ((region, _),) = regions_around(window, height, width, per_run=1)  # one window, one region
     return Facts(
         frame, grid, centres * strides[:, None] - (0, letterbox.top), strides, segments, box,
         max(contours, key=len)[:, 0].astype(np.int32), region, letterbox.top,

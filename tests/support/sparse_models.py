@@ -128,16 +128,8 @@ def save_helpers(trunk: Path) -> None:
     shutil.copy(bundled / "demo-seg.preprocess.onnx", trunk.with_suffix(".preprocess.onnx"))
     spec = read_spec(bundled / "demo-seg.decode.onnx")
     taken = arrays_input(spec)
-    layouts = {
-        **dict(zip(taken.names, taken.layouts, strict=True)),
-        "prototypes": f"1 h w {COEFFICIENTS}",
-        "coefficients": f"K {COEFFICIENTS}",
-        "row_cells": "r",
-        "column_cells": "q",
-    }
-    axes = {axis: (1, *lengths[1:]) if axis in "hw" else lengths for axis, lengths in taken.axes.items()}
-    axes |= {"r": (1, *axes["H"][1:]), "q": (1, *axes["W"][1:])}
-    dtypes = (*taken.dtypes, "float32", "float32")
-    made = ArraysInput(tuple(layouts), tuple(layouts.values()), dtypes, axes)
+    layouts = dict(zip(taken.names, taken.layouts, strict=True))
+    layouts |= {"prototypes": f"1 h w {COEFFICIENTS}", "coefficients": f"K {COEFFICIENTS}"}
+    made = ArraysInput(tuple(layouts), tuple(layouts.values()), taken.dtypes, taken.axes)
     builder = GraphBuilder(dataclasses.replace(spec, input=made))
     decode._build(builder, trunk.with_suffix(".decode.onnx"), channels_last=True)

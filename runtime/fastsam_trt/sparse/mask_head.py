@@ -17,6 +17,8 @@ from fastsam_trt.sparse.regions import Region
 
 _PROTOTYPE_FEATURES = "mask_features"  # of models whose prototypes come from several levels
 
+_CELLS_PER_RUN, _CHANNELS = 300, 64  # measured with YOLOv8n-seg, which has so many channels (OpenVINO, two cores)
+
 
 class MaskHead:
     """Computes what masks consist of, from features. Any thread may call it.
@@ -44,9 +46,13 @@ class MaskHead:
 
     def size(self, features: FrameFeatures) -> tuple[int, int]:
         """Height and width of the map that the prototypes are computed from, cells."""
-        name = _PROTOTYPE_FEATURES if self._own_maps else f"features_{features.grid.levels[0].stride}"
-        _, height, width, _ = features.maps[name].shape
+        _, height, width, _ = self._map(features).shape
         return height, width
+
+    def cells_per_run(self, features: FrameFeatures) -> int:
+        """Cells whose prototypes take as long as the constant part of a run; a cell's work grows with its channels."""
+        channels = self._map(features).shape[3]
+        return max(round(_CELLS_PER_RUN * (_CHANNELS / channels) ** 2), 1)
 
     def run(
         self, features: FrameFeatures, anchors: NDArray[np.intp], region: Region
@@ -79,6 +85,9 @@ class MaskHead:
         with self._turn:
             (outputs, kept), rows = self._head.run(features, anchors, more=more, keep=(self._prototypes,))
             yield np.asarray(outputs[self._coefficients][rows], np.float32), kept[self._prototypes]
+
+    def _map(self, features: FrameFeatures) -> DeviceArray:
+        return features.maps[_PROTOTYPE_FEATURES if self._own_maps else f"features_{features.grid.levels[0].stride}"]
 
     def _more(self, features: FrameFeatures, region: Region) -> dict[str, DeviceArray | Array]:
         more: dict[str, DeviceArray | Array] = {}

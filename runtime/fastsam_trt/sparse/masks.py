@@ -170,7 +170,7 @@ class SparseMasks:
         for window, (x0, y0, x1, y1) in zip(windows, edges.tolist(), strict=True):
             (top, bottom), (left, right) = rows.reach(y0, y1), columns.reach(x0, x1)
             window[:] = top // per_cell, left // per_cell, -(-bottom // per_cell), -(-right // per_cell)
-        return regions_around(windows, height, width)
+        return regions_around(windows, height, width, self._head.cells_per_run(features))
 
 
 def _identity(masks: PrototypeMasks) -> PrototypeMasks:

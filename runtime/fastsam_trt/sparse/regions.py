@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_SIDES = (8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128)
+_SIDES = (8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128)
 """Sides of regions, cells: few, because a backend prepares each size when it comes for the first time."""
-_PER_RUN = 300  # cells whose prototypes take as long as the constant part of a run (OpenVINO, two cores)
 _MOST_WINDOWS = 32  # more are covered by one region
 
 
@@ -22,9 +21,9 @@ class Region(NamedTuple):
     right: int
 
     @property
-    def cost(self) -> int:
-        """What it costs to compute, in cells."""
-        return (self.bottom - self.top) * (self.right - self.left) + _PER_RUN
+    def cells(self) -> int:
+        """Number of cells."""
+        return (self.bottom - self.top) * (self.right - self.left)
 
     def with_other(self, other: Region) -> Region:
         """The smallest region that contains this one and another."""
@@ -34,12 +33,15 @@ class Region(NamedTuple):
         )  # fmt: skip
 
 
-def regions_around(windows: NDArray[np.intp], height: int, width: int) -> list[tuple[Region, NDArray[np.intp]]]:
+def regions_around(
+    windows: NDArray[np.intp], height: int, width: int, per_run: int
+) -> list[tuple[Region, NDArray[np.intp]]]:
     """Cover windows of a feature map by regions.
 
     Args:
         windows: (n, 4) top, left, bottom, right of each window, whole cells, not empty, bottom and right exclusive.
         height, width: Size of the map, cells.
+        per_run: Cells that take as long as the constant part of a run, of which every region needs one.
 
     Returns:
         Regions, and the indices of the windows that each covers. A single region that is the whole map, if that costs
@@ -53,27 +55,27 @@ def regions_around(windows: NDArray[np.intp], height: int, width: int) -> list[t
         groups = [(_fitted(Region(*low, *high), height, width), list(range(len(fitted))))]
     else:
         for index, window in enumerate(fitted):
-            groups = _added(groups, window, [index], height, width)
-    if sum(region.cost for region, _ in groups) >= whole.cost:
+            groups = _added(groups, window, [index], (height, width), per_run)
+    if sum(region.cells + per_run for region, _ in groups) >= whole.cells + per_run:
         return [(whole, np.arange(len(windows)))]
     return [(region, np.array(indices, np.intp)) for region, indices in groups]
 
 
 def _added(
-    groups: list[tuple[Region, list[int]]], window: Region, indices: list[int], height: int, width: int
+    groups: list[tuple[Region, list[int]]], window: Region, indices: list[int], size: tuple[int, int], per_run: int
 ) -> list[tuple[Region, list[int]]]:
     """Add a window to the group that then costs least more, or as a new group."""
     best, saved = -1, 0
     for place, (region, _) in enumerate(groups):
-        together = _fitted(region.with_other(window), height, width)
-        saving = region.cost + window.cost - together.cost
+        together = _fitted(region.with_other(window), *size)
+        saving = region.cells + window.cells + per_run - together.cells
         if saving > saved:
             best, saved = place, saving
     if best < 0:
         return [*groups, (window, indices)]
     region, others = groups[best]
     rest = [*groups[:best], *groups[best + 1 :]]  # the grown region may now reach others
-    return _added(rest, _fitted(region.with_other(window), height, width), [*others, *indices], height, width)
+    return _added(rest, _fitted(region.with_other(window), *size), [*others, *indices], size, per_run)
 
 
 def _fitted(region: Region, height: int, width: int) -> Region:

@@ -103,8 +103,8 @@ def test_the_command_refuses_impossible_threads(
 def test_helper_graphs_get_the_threads_too(opened_threads: list[int | None]) -> None:
     pytest.importorskip("onnxruntime")
     Pipeline("demo-seg", frames_on_device=True, threads=3)
-    assert len(opened_threads) == 3
-    assert set(opened_threads) == {3}  # the network, and the graphs for preprocessing and mask decoding
+    assert len(opened_threads) == 5
+    assert set(opened_threads) == {3}  # trunk, heads and masks, and the graphs for preprocessing and mask decoding
 
 
 def test_doctor_prints_the_usable_cpus(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@ import pytest
 
 from fastsam_trt.sparse.regions import Region, regions_around
 
-HEIGHT, WIDTH = 60, 80
+HEIGHT, WIDTH, PER_RUN = 60, 80, 100
 
 
 def _covered(windows: np.ndarray) -> list[tuple[Region, np.ndarray]]:
-    found = regions_around(windows, HEIGHT, WIDTH)
+    found = regions_around(windows, HEIGHT, WIDTH, PER_RUN)
     assert sorted(index for _, members in found for index in members.tolist()) == list(range(len(windows)))
     for region, members in found:
         assert region.top >= 0
@@ -65,14 +65,20 @@ def test_random_windows_are_covered_and_cost_no_more_than_the_map(seed: int) -> 
     low = generator.integers((0, 0), (HEIGHT - 1, WIDTH - 1), (count, 2))
     high = np.minimum(low + generator.integers(1, 30, (count, 2)), (HEIGHT, WIDTH))
     found = _covered(np.concatenate([low, high], axis=1))
-    assert sum(region.cost for region, _ in found) <= Region(0, 0, HEIGHT, WIDTH).cost
+    assert sum(region.cells + PER_RUN for region, _ in found) <= Region(0, 0, HEIGHT, WIDTH).cells + PER_RUN
 
 
 def test_a_map_smaller_than_the_smallest_side_is_one_region() -> None:
-    ((region, _),) = regions_around(np.array([[1, 1, 2, 2]]), 5, 6)
-    assert region == (0, 0, 5, 6)
+    ((region, _),) = regions_around(np.array([[1, 1, 2, 2]]), 5, 6, PER_RUN)
+    assert region == (0, 0, 5, 6, PER_RUN)
 
 
 def test_a_map_larger_than_the_largest_side_is_covered() -> None:
-    ((region, _),) = regions_around(np.array([[10, 10, 12, 190]]), 100, 300)
+    ((region, _),) = regions_around(np.array([[10, 10, 12, 190]]), 100, 300, PER_RUN)
     assert region == (10, 0, 18, 300)
+
+
+def test_the_constant_part_of_a_run_decides_whether_windows_share_one() -> None:
+    windows = np.array([[2, 2, 10, 10], [2, 22, 10, 30]])
+    assert len(regions_around(windows, HEIGHT, WIDTH, 20)) == 2
+    assert len(regions_around(windows, HEIGHT, WIDTH, 300)) == 1
