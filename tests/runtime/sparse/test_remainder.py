@@ -35,6 +35,7 @@ def _pipeline(path: Path, **options: Any) -> Pipeline:
 def _read_selected(result: Result) -> None:
     """Read everything that is known without the other segments."""
     assert len(result) > 2
+    assert not len(result.pending)
     assert set(result.labels) == {PROMPT}
     for each in (result.boxes, result.scores, result.class_ids, result.prompt_ids, result.similarities,
                  result.track_ids, result.masks(), result.rle(), result.polygons(), result.cutouts()):  # fmt: skip
@@ -59,14 +60,13 @@ def test_what_is_selected_is_read_without_the_other_segments(model: Model) -> No
     [
         lambda result, _: result.segments,
         lambda result, _: result.selection,
-        lambda result, _: result.pending,
         lambda result, pipe: pipe.rank(result),
         lambda result, _: draw_panels(result),
         lambda result, _: pickle.loads(pickle.dumps(result)),
         lambda result, _: copy.deepcopy(result),
         lambda _, pipe: pipe.close(),
     ],
-    ids=["segments", "selection", "pending", "rank", "panels", "pickle", "deepcopy", "close"],
+    ids=["segments", "selection", "rank", "panels", "pickle", "deepcopy", "close"],
 )
 def test_the_others_are_computed_when_they_are_needed(model: Model, ask: Callable[[Result, Pipeline], object]) -> None:
     pipe = _pipeline(model.cut, prompts=[PROMPT])
