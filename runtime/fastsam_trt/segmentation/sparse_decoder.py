@@ -76,7 +76,7 @@ class SparseDecoder(Decoder):
 
     @abstractmethod
     def candidates(self, outputs: Outputs, thresholds: Thresholds) -> Candidates:
-        """The candidates of a frame, by rising anchor."""
+        """The candidates of a frame. Equal scores stay in their order."""
 
     @abstractmethod
     def kept(

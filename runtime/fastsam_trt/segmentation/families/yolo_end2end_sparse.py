@@ -31,15 +31,17 @@ class YoloEnd2EndSparseDecoder(SparseDecoder):
     def candidates(self, outputs: Outputs, thresholds: Thresholds) -> Candidates:
         best: NDArray[np.float32] = outputs[self._best][0]
         anchors = above(best, thresholds.conf)
-        anchors = np.sort(anchors[np.argsort(-best[anchors], kind="stable")[:_MOST]])
+        anchors = anchors[np.argsort(-scores_of(best[anchors]), kind="stable")[:_MOST]]  # equal scores: lowest first
         maps = [outputs[name][0].reshape(-1, len(self.spec.class_names)) for name in self._logits]
         edges = np.cumsum([len(each) for each in maps])
         level_of = np.searchsorted(edges, anchors, side="right")
-        rows = [each[anchors[level_of == i] - edges[i] + len(each)] for i, each in enumerate(maps)]
-        scores = scores_of(np.concatenate(rows))
+        logits = np.empty((len(anchors), len(self.spec.class_names)), np.float32)
+        for level, each in enumerate(maps):
+            logits[level_of == level] = each[anchors[level_of == level] - edges[level] + len(each)]
+        scores = scores_of(logits)
         at, class_ids = np.nonzero(scores > thresholds.conf)
         pairs = scores[at, class_ids]
-        top = np.sort(np.argsort(-pairs, kind="stable")[:_MOST])
+        top = np.argsort(-pairs, kind="stable")[:_MOST]
         found = Candidates(anchors[at[top]], pairs[top], class_ids[top].astype(np.int32))
         return found if thresholds.classes is None else found.take(np.isin(found.class_ids, thresholds.classes))
 
