@@ -18,7 +18,8 @@ from fastsam_engine.plans.build_request import BuildOptions, BuildRequest
 from fastsam_engine.plans.engine_cache import EngineCache
 from fastsam_engine.plans.shape_ranges import ShapeRange, plan_spec, shape_ranges
 from fastsam_engine.spec.model_input import ArraysInput
-from fastsam_engine.store.model_store import find_graphs
+from fastsam_engine.store.model_store import find_graph, find_graphs
+from fastsam_trt.bundled_models import FOLDER, SEGMENTER
 from support import cut_models
 from support.output_faults import ANY, FAULTS
 from support.plan_cases import Case
@@ -59,7 +60,8 @@ def test_parts_follow_the_batch_and_size_of_their_trunk(folder: Path) -> None:
     assert ranges["cells_8"].largest == (64, 8 + SIDE - 1, 12 + SIDE - 1)
     assert ranges["picks_8"].largest == (8 * 12,)
     assert ranges["picks_16"] == ShapeRange((1,), (8,), (4 * 6,))
-    assert (ranges["rows"].largest, ranges["columns"].largest) == ((8,), (12,))
+    around = 2 * cut_models.MARGIN
+    assert (ranges["rows"].largest, ranges["columns"].largest) == ((8 + around,), (12 + around,))
     assert plan_spec(spec, ranges) == spec
     with pytest.raises(BuildRequestError, match="expected none for a graph that takes another graph's outputs"):
         shape_ranges(cut_models.heads_spec(task="decode"), batch=(1, 1))
@@ -102,12 +104,30 @@ def test_sample_inputs_are_patches_that_exist(folder: Path, part: str) -> None:
             assert 0 <= picks.min() <= picks.max() < inner
             if part == "masks":
                 assert 0 <= inputs["rows"].min() <= inputs["rows"].max() < inputs["features_8"].shape[1]
+                assert inputs["inside_rows"].shape == inputs["rows"].shape
         assert open_session(graph, "onnxruntime").run(inputs)
     assert patches["cells_8"].shape == (8, SIDE, SIDE)
     assert whole["cells_8"].shape == (1, 16 + SIDE - 1, 16 + SIDE - 1)
     assert whole["inside_8"].sum() == 16 * 16
+    if part == "masks":
+        assert (patches["inside_rows"].sum(), whole["inside_rows"].sum()) == (len(patches["rows"]), 16)
     again = list(sample_inputs(spec, shape_ranges(spec)))
     assert all((array == again[0][name]).all() for name, array in patches.items())
+
+
+@pytest.mark.parametrize("imgsz", [None, (384, 640), (640, 640)])
+@pytest.mark.parametrize("part", ["heads", "masks"])
+def test_plans_of_exported_parts_take_whole_maps(part: str, imgsz: tuple[int, int] | None) -> None:
+    graph = find_graph(FOLDER / SEGMENTER, part)
+    spec = read_spec(graph)
+    ranges = shape_ranges(spec, imgsz=imgsz)
+    if part == "masks":
+        around = 2 * int(spec.defaults["margin_cells"])
+        _, height, width, _ = ranges["features_8"].largest
+        assert (ranges["rows"].largest, ranges["columns"].largest) == ((height + around,), (width + around,))
+    if imgsz is not None:  # else the largest are the largest that a plan can hold
+        for inputs in sample_inputs(spec, ranges):
+            assert all(np.isfinite(each).all() for each in open_session(graph, "onnxruntime").run(inputs).values())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
@@ -116,7 +136,7 @@ def test_what_a_user_would_see_is_refused(cases: dict[str, Case], part: str, pre
     case, passed = cases[part], []
     for output in case.spec.outputs:
         faults = {**FAULTS[output.meaning], **ANY}
-        if output.layout.startswith("1 2*y"):
+        if output.meaning == "mask-prototypes":
             faults = {"rows shifted": lambda array, _: np.roll(array, 1, 1), **ANY}
         for name, harm in faults.items():
             with contextlib.suppress(BuildError):

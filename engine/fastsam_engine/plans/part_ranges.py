@@ -20,7 +20,8 @@ def part_axes(
     """The lengths that a plan of heads or masks shall support, by the letter of their axis.
 
     A level of stride `s` has the axes `h<s>` and `w<s>` of its map, `k<s>`, `y<s>` and `x<s>` of its patches, and
-    `m<s>` of the anchors that are picked from them. `y` and `x` are rows and columns of the finest map.
+    `m<s>` of the anchors that are picked from them. `y` and `x` are rows and columns of a part of the finest map with
+    its margin, which may lie outside the map.
 
     A plan supports the largest lengths of all axes at once, though callers never have the most patches of a whole level
     each. If that would be too large, the plan takes images of the usual size at most, then fewer patches.
@@ -48,7 +49,8 @@ def part_axes(
             axes[f"k{stride}"] = _up_to(axes[f"k{stride}"], max(1, patches))
     for letter, whole in (("y", "h"), ("x", "w")):
         if letter in axes:
-            axes[letter] = _up_to(axes[letter], axes[f"{whole}{min(strides)}"][2])
+            margin = 2 * int(spec.defaults["margin_cells"])
+            axes[letter] = _up_to(axes[letter], axes[f"{whole}{min(strides)}"][2] + margin)
     return axes
 
 

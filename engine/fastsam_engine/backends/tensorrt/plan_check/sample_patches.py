@@ -77,7 +77,8 @@ class _Samples:
         for name, letter, cells in (("rows", "y", "h"), ("columns", "x", "w")):
             if name in self._given.names:
                 most = lengths[f"{cells}{_strides(self._given)[0]}"]
-                arrays[name] = (np.arange(lengths[letter]) + (most - lengths[letter]) // 2).clip(0, most - 1)
+                found = np.arange(lengths[letter]) + (most - lengths[letter]) // 2
+                arrays[name], arrays[f"inside_{name}"] = found.clip(0, most - 1), (found >= 0) & (found < most)
         ordered = dict[str, Array]()
         for name, layout, dtype in zip(self._given.names, self._given.layouts, self._given.dtypes, strict=True):
             if name not in arrays:  # features
