@@ -15,7 +15,7 @@ from fastsam_engine.packages import version
 from fastsam_engine.spec_reader import read_spec
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_engine.store.home_folder import expand_user
-from fastsam_engine.store.model_store import find_graph, models_folder
+from fastsam_engine.store.model_store import find_graph, models_folder, sibling_graph
 from fastsam_export.errors import CalibrationError, ExportError, SplitError, UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
 from fastsam_export.fp16.convert import convert_to_fp16
@@ -125,7 +125,7 @@ def cut_model(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".cut-", dir=folder) as staging:
         files = []
-        for path in (first, *(first.with_name(f"{first.stem}.{part}.onnx") for part in ("preprocess", "decode"))):
+        for path in (first, *(sibling_graph(first, part) for part in ("preprocess", "decode"))):
             if path.is_file():
                 copy = Path(shutil.copyfile(path, Path(staging) / path.name))
                 files.append(Exported(copy, read_spec(path)))
@@ -151,7 +151,7 @@ def _installed(files: Sequence[Exported], folder: Path) -> list[Exported]:
         file.path.replace(target)
         installed.append(dataclasses.replace(file, path=target))
     for part in ("heads", "masks"):
-        stale = folder / f"{files[0].path.stem}.{part}.onnx"
+        stale = sibling_graph(installed[0].path, part)
         if stale not in [file.path for file in installed]:
             stale.unlink(missing_ok=True)
     return installed

@@ -70,6 +70,11 @@ class MaskSubset:
         return self._masks.coarse(int(self._indices[index]), window, size_px)
 
 
+def empty_crop(x0: int, y0: int, x1: int, y1: int) -> MaskCrop:
+    """The mask in a box of whole px without an area: its x1 or y1 may be below x0 or y0."""
+    return MaskCrop(x0, y0, np.zeros((max(y1 - y0, 0), max(x1 - x0, 0)), np.bool_))
+
+
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """The box around a mask (h, w) that is not empty: xyxy in its rows and columns, x1 and y1 exclusive."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

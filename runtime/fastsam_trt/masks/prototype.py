@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.masks.map_to_frame import MapToFrame, warp
-from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.masks.mask_source import MaskCrop, empty_crop
 
 
 class PrototypeMasks:
@@ -51,7 +51,7 @@ class PrototypeMasks:
         for index in indices:
             x0, y0, x1, y1 = self._edges[index].tolist()
             if x1 <= x0 or y1 <= y0:
-                crops.append(MaskCrop(x0, y0, np.zeros((max(y1 - y0, 0), max(x1 - x0, 0)), np.bool_)))
+                crops.append(empty_crop(x0, y0, x1, y1))
                 continue
             top, bottom = rows.reach(y0, y1)
             left, right = columns.reach(x0, x1)

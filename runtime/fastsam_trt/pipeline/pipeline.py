@@ -126,8 +126,7 @@ class Pipeline(Closable):
             backend, device, precision, threads: How models run; see `fastsam_engine.open_session`.
             frames_on_device: Whether frames are uploaded once and processed on the device by exported helper graphs;
                 None: if the device is a GPU and the graphs exist.
-            compute: Compute only what can be selected (`sparse`), everything (`dense`), or what is less work per frame
-                (`auto`), with models that have the choice. The results are the same.
+            compute: Only what can be selected (`sparse`), everything (`dense`), or what is less work (`auto`).
             track: Whether successive calls pass the frames of one stream. Segments get track ids, and CLIP sees every
                 object once and then from time to time. `stream` decides this itself.
             budget_ms: Age that a frame may have when its result is out; CLIP embeds what does not fit in later frames.
@@ -210,10 +209,7 @@ class Pipeline(Closable):
             most = call.most(self.max_selected)
             thresholds = call.thresholds(self.segmenter.thresholds, self.segmenter.class_names)
             stage = self._settings.stage
-            selectors = stage.selectors
-            if call.needs_selectors:
-                prompt_set, options = call.prompt_set(selectors.prompt_set), call.text_options(stage.options)
-                selectors = stage.build(prompt_set, thresholds.classes, options)
+            selectors = stage.selectors_for(call, thresholds.classes)
             if not stage.tracked:  # tracks follow all segments
                 thresholds = replace(thresholds, selectable=selectors.selectable)
             rectangle = rectangle or self._settings.rectangle

@@ -12,6 +12,7 @@ from fastsam_trt.clip.embedder import CropEmbedder, Embedder, LatencyBudget
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.track_embedder import TrackEmbedder
 from fastsam_trt.errors import PromptError
+from fastsam_trt.pipeline.call_options import CallOptions
 from fastsam_trt.pipeline.models import Models
 from fastsam_trt.prompts.prompt_set import PromptSet
 from fastsam_trt.prompts.text_options import TextOptions
@@ -85,6 +86,21 @@ class SelectionStage:
         """
         class_names = self._models.segmenter.class_names
         return build_selectors(prompt_set, options or self.options, class_names, self._clip_for, classes)
+
+    def selectors_for(self, call: CallOptions, classes: tuple[int, ...] | None) -> PromptSelectors:
+        """The selectors of a call: those of the current prompts, unless the call selects otherwise.
+
+        Args:
+            call: The options of the call.
+            classes: As for `build`.
+
+        Raises:
+            FastsamError: As `build`, or an option of the call is invalid.
+        """
+        selectors = self.selectors  # read once, since another thread may replace them
+        if not call.needs_selectors:
+            return selectors
+        return self.build(call.prompt_set(selectors.prompt_set), classes, call.text_options(self.options))
 
     def select(self, segmented: SegmentedFrame, selectors: PromptSelectors, most: int | None) -> Result:
         """Track the segments of a frame and select from them.

@@ -32,7 +32,7 @@ from fastsam_trt.prompts.class_names import read_class_names
 from fastsam_trt.prompts.texts import class_ids
 from fastsam_trt.segmentation.decoder import Thresholds, decoder_for
 from fastsam_trt.segmentation.segments import Segments
-from fastsam_trt.sparse.crossing import ComputeName
+from fastsam_trt.sparse.crossing import ComputeName, check_compute
 
 
 class Segmenter(Closable):
@@ -89,6 +89,7 @@ class Segmenter(Closable):
             ClassNamesError, ClassNamesFileError: The number of names is not that of the classes, or their file can't
                 be read.
         """
+        check_compute(compute)
         graph = find_graph(locate(model))
         class_names = read_class_names(names) if isinstance(names, str | Path) else names
         limit_opencv_threads()

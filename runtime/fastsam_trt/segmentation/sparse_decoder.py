@@ -95,8 +95,6 @@ class SparseDecoder(Decoder):
         return True
 
     def use_compute(self, compute: ComputeName) -> None:
-        if compute != "sparse":
-            super().use_compute(compute)
         self._box_head.use_compute(compute)
         self._mask_head.use_compute(compute)
 
@@ -109,20 +107,9 @@ class SparseDecoder(Decoder):
         sizes = {stride: maps[name].shape[1:3] for stride, name in self._levels.items()}
         frame = Frame(FrameFeatures(maps, AnchorGrid(sizes)), letterbox, WholeMap())
         candidates = self.candidates(outputs, thresholds)
-        # On a device the next run would overwrite what the remainder needs, and the boxes of all cost nothing more.
-        if thresholds.selectable is not None and self._on_host and self.independent(thresholds):
-            wanted = np.isin(candidates.class_ids, thresholds.selectable)
-            known = self._detect(frame, candidates.take(wanted), thresholds)
-            # A segment with fewer candidates above it than there may be segments is among the best ones.
-            worst = known.chosen.scores.min(initial=1.0)
-            if np.count_nonzero(candidates.scores >= worst) <= thresholds.max_segments or not len(known.boxes):
-                others = candidates.take(~wanted)
-                if not len(others):
-                    return self._segments(frame, known)
-                compute = partial(self._all, frame, known, others, thresholds)
-                remainder = Remainder(compute, frame.features.nbytes, _masks_to_host)
-                self.earlier.add(remainder)
-                return self._segments(frame, known, remainder)
+        narrowed = self._narrowed(frame, candidates, thresholds)
+        if narrowed is not None:
+            return narrowed
         return self._segments(frame, self._detect(frame, candidates, thresholds))
 
     def detach_earlier_results(self) -> None:
@@ -132,6 +119,25 @@ class SparseDecoder(Decoder):
     def close(self) -> None:
         """Compute what earlier results need."""
         self.earlier.close()
+
+    def _narrowed(self, frame: Frame, candidates: Candidates, thresholds: Thresholds) -> Segments | None:
+        """The segments that can be selected, if the others can be left for later; otherwise None."""
+        # On a device the next run would overwrite what the remainder needs, and the boxes of all cost nothing more.
+        if thresholds.selectable is None or not self._on_host or not self.independent(thresholds):
+            return None
+        wanted = np.isin(candidates.class_ids, thresholds.selectable)
+        known = self._detect(frame, candidates.take(wanted), thresholds)
+        # A segment with fewer candidates above it than there may be segments is among the best ones.
+        worst = known.chosen.scores.min(initial=1.0)
+        if len(known.boxes) and np.count_nonzero(candidates.scores >= worst) > thresholds.max_segments:
+            return None
+        others = candidates.take(~wanted)
+        if not len(others):
+            return self._segments(frame, known)
+        compute = partial(self._all, frame, known, others, thresholds)
+        remainder = Remainder(compute, frame.features.nbytes, _masks_to_host)
+        self.earlier.add(remainder)
+        return self._segments(frame, known, remainder)
 
     def _detect(self, frame: Frame, candidates: Candidates, thresholds: Thresholds) -> Detections:
         boxes = self._box_head.boxes(frame.features, candidates.anchors)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine import Session
+from fastsam_trt.sparse.crossing import ComputeName
 from fastsam_trt.sparse.features import FrameFeatures
 from fastsam_trt.sparse.head import Head
 
@@ -20,8 +21,11 @@ class BoxHead:
     def __init__(self, session: Session) -> None:
         """Use the graph `M.heads.onnx`, open; see `Head`."""
         self._head = Head(session)
-        self.use_compute = self._head.use_compute
         (self._output,) = (output.name for output in session.spec.outputs)
+
+    def use_compute(self, compute: ComputeName) -> None:
+        """Set whether to compute patches or whole levels."""
+        self._head.use_compute(compute)
 
     def boxes(
         self, features: FrameFeatures, anchors: NDArray[np.intp], images: NDArray[np.intp] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from fastsam_trt.errors import OptionError
 from fastsam_trt.sparse.anchor_grid import Level
 
 ComputeName = Literal["auto", "sparse", "dense"]
@@ -12,6 +13,16 @@ ComputeName = Literal["auto", "sparse", "dense"]
 COMPUTE_NAMES: tuple[ComputeName, ...] = get_args(ComputeName)
 
 _BACK = 0.75  # of the crossing: below it patches again, so that a stream near the crossing does not alternate
+
+
+def check_compute(compute: str) -> None:
+    """Check what a caller wants to be computed.
+
+    Raises:
+        OptionError: It is none of `COMPUTE_NAMES`.
+    """
+    if compute not in COMPUTE_NAMES:
+        raise OptionError("compute", " or ".join(COMPUTE_NAMES), compute)
 
 
 def rule(reach: int) -> str:

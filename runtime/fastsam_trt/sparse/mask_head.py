@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.device_array import Array, DeviceArray
+from fastsam_trt.sparse.crossing import ComputeName
 from fastsam_trt.sparse.features import FrameFeatures
 from fastsam_trt.sparse.head import Head
 from fastsam_trt.sparse.regions import Region
@@ -30,7 +31,6 @@ class MaskHead:
     def __init__(self, session: Session) -> None:
         """Use the graph `M.masks.onnx`, open; see `Head`. Its other inputs are `rows` and `columns`."""
         self._head = Head(session)
-        self.use_compute = self._head.use_compute
         spec = session.spec
         names = {output.meaning: output.name for output in spec.outputs}
         self._coefficients, self._prototypes = names["mask-coefficients"], names["mask-prototypes"]
@@ -38,6 +38,10 @@ class MaskHead:
         self.per_cell = int(spec.defaults["prototypes_per_cell"])
         self._own_maps = _PROTOTYPE_FEATURES in spec.input_names
         self._turn: AbstractContextManager[object] = nullcontext() if session.parallel else threading.Lock()
+
+    def use_compute(self, compute: ComputeName) -> None:
+        """Set whether to compute patches and regions, or everything."""
+        self._head.use_compute(compute)
 
     @property
     def computes_whole_maps(self) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.errors import ClosedError, GpuError
 from fastsam_trt.masks.map_to_frame import MapToFrame
-from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.masks.mask_source import MaskCrop, empty_crop
 from fastsam_trt.masks.prototype import PrototypeMasks
 from fastsam_trt.sparse.features import FrameFeatures
 from fastsam_trt.sparse.mask_head import MaskHead
@@ -148,8 +148,7 @@ class SparseMasks:
         edges = self._edges[chosen]
         visible = np.flatnonzero((edges[:, 2:] > edges[:, :2]).all(axis=1))
         for index in np.setdiff1d(np.arange(len(chosen)), visible).tolist():
-            x0, y0, x1, y1 = edges[index].tolist()
-            crops[index] = MaskCrop(x0, y0, np.zeros((max(y1 - y0, 0), max(x1 - x0, 0)), np.bool_))
+            crops[index] = empty_crop(*edges[index].tolist())
         if len(visible):
             for region, members in self._regions(features, edges[visible]):
                 part = visible[members]
