@@ -50,14 +50,12 @@ def _features(folder: Path, backend: str, count: int = 1) -> dict[int, np.ndarra
 
 
 def _mask_inputs(inputs: dict[str, np.ndarray], rows: range, columns: range) -> dict[str, np.ndarray]:
-    """The inputs of the masks for a part of the map, with its margin."""
+    """The inputs of the masks for one tile of the map, with its margin."""
     _, height, width, _ = inputs[f"features_{cut_models.STRIDES[0]}"].shape
-    part = {}
-    for axis, wanted, length in (("rows", rows, height), ("columns", columns, width)):
-        cells = np.arange(wanted.start - cut_models.MARGIN, wanted.stop + cut_models.MARGIN)
-        part[axis] = cells.clip(0, length - 1)
-        part[f"inside_{axis}"] = ((cells >= 0) & (cells < length)).astype(np.float32)
-    return {**inputs, **part}
+    y, x = (np.arange(wanted.start - cut_models.MARGIN, wanted.stop + cut_models.MARGIN) for wanted in (rows, columns))
+    cells = y.clip(0, height - 1)[:, None] * width + x.clip(0, width - 1)
+    inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
+    return {**inputs, "tile_cells": cells[None], "tile_inside": inside[None].astype(np.float32)}
 
 
 def test_the_trunk_gives_what_its_spec_says(folder: Path, backend: str) -> None:
@@ -96,9 +94,14 @@ def test_parts_of_the_prototypes_are_those_of_the_whole_map(folder: Path, backen
     session = _open(folder, "masks", backend)
     height, width = (px // 8 for px in SIZE)
     whole = session.run(_mask_inputs(inputs, range(height), range(width)))["prototypes"]
-    assert whole.shape == (1, 2 * height, 2 * width, cut_models.COEFFICIENTS)
+    assert whole.shape == (1, cut_models.COEFFICIENTS, 2 * height, 2 * width)
     part = session.run(_mask_inputs(inputs, range(2, 9), range(3, width)))["prototypes"]
-    np.testing.assert_allclose(part, whole[:, 4:18, 6:], atol=1e-5)
+    np.testing.assert_allclose(part, whole[:, :, 4:18, 6:], atol=1e-5)
+    tiles = [_mask_inputs(inputs, range(top, top + 4), range(left, left + 5)) for top, left in ((0, 0), (3, 2))]
+    both = {name: np.concatenate([each[name] for each in tiles]) for name in ("tile_cells", "tile_inside")}
+    found = session.run({**inputs, **both})["prototypes"]
+    np.testing.assert_allclose(found[0], whole[0, :, :8, :10], atol=1e-5)
+    np.testing.assert_allclose(found[1], whole[0, :, 6:14, 4:14], atol=1e-5)
 
 
 def test_no_later_run_overwrites_what_was_returned(folder: Path, backend: str) -> None:
@@ -225,7 +228,7 @@ def test_build_builds_all_graphs_of_a_cut_model(
     inputs = cut_models.patches(CORNERS, features)
     heads, masks = (open_session(find_graph(folder, part), "openvino") for part in ("heads", "masks"))
     assert heads.run(inputs)["boxes"].shape == (8, cut_models.DISTANCES)
-    assert masks.run(_mask_inputs(inputs, range(4), range(5)))["prototypes"].shape[1:3] == (8, 10)
+    assert masks.run(_mask_inputs(inputs, range(4), range(5)))["prototypes"].shape[2:] == (8, 10)
     assert not compiled
 
 

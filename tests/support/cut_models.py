@@ -28,7 +28,7 @@ _OPSET = helper.make_opsetid("", 18)
 def axes(most_patches: int = 64) -> dict[str, tuple[int, int, int]]:
     """Letter to its smallest, usual and largest length."""
     part = (1 + 2 * MARGIN, 8 + 2 * MARGIN, SIZE_PX // 8 + 2 * MARGIN)
-    found = {"N": (1, 1, 8), "y": part, "x": part}
+    found = {"N": (1, 1, 8), "k": (1, 4, 8), "y": part, "x": part}
     for stride in STRIDES:
         side, patch = SIZE_PX // stride, 2 * REACH + 1
         for letter in "hw":
@@ -52,13 +52,13 @@ def masks_spec(**change: Any) -> ModelSpec:
     names, layouts, dtypes = _patch_inputs()
     outputs = (
         Output("coefficients", "mask-coefficients", f"M {COEFFICIENTS}"),
-        Output("prototypes", "mask-prototypes", f"1 py px {COEFFICIENTS}"),
+        Output("prototypes", "mask-prototypes", f"K {COEFFICIENTS} py px"),
     )
     defaults = {"reach_cells": REACH, "margin_cells": MARGIN, "prototypes_per_cell": 2}
     taken = (
-        [*names, "rows", "columns", "inside_rows", "inside_columns"],
-        [*layouts, "y", "x", "y", "x"],
-        [*dtypes, "int64", "int64", "float32", "float32"],
+        [*names, "tile_cells", "tile_inside"],
+        [*layouts, "k y x", "k y x"],
+        [*dtypes, "int64", "float32"],
     )
     return dataclasses.replace(_part_spec("masks", *taken, outputs, defaults), **change)
 
@@ -107,26 +107,21 @@ def save_heads(path: Path, **change: Any) -> Path:
 
 
 def save_masks(path: Path, **change: Any) -> Path:
-    """Write the masks: the coefficients' branch, and prototypes of double size of a part, without its margin."""
+    """Write the masks: the coefficients' branch, and prototypes of double size of tiles, without their margin."""
     spec = masks_spec(**change)
     graph = _Graph()
     graph.add("Concat", *(graph.branch(stride, COEFFICIENTS) for stride in STRIDES), axis=0, output="coefficients")
-    first = graph.add("Gather", f"features_{STRIDES[0]}", graph.constant(np.array([0])), axis=0)
-    part = graph.add("Gather", graph.add("Gather", first, "rows", axis=1), "columns", axis=2)
-    rows, columns = (
-        graph.add("Reshape", f"inside_{axis}", graph.constant(np.array(shape)))
-        for axis, shape in (("rows", [1, 1, -1, 1]), ("columns", [1, 1, 1, -1]))
-    )
-    inside = graph.add("Mul", rows, columns)
-    value = graph.add("Mul", graph.add("Transpose", part, perm=[0, 3, 1, 2]), inside)
+    flat = graph.add("Reshape", f"features_{STRIDES[0]}", graph.constant(np.array([-1, CHANNELS])))
+    tiles = graph.add("Gather", flat, "tile_cells", axis=0)
+    inside = graph.add("Unsqueeze", "tile_inside", graph.constant(np.array([1])))
+    value = graph.add("Mul", graph.add("Transpose", tiles, perm=[0, 3, 1, 2]), inside)
     value = graph.add("Relu", graph.convolution(value, CHANNELS, CHANNELS, 3, padded=True))
     value = graph.add("Mul", value, inside)
     scales = graph.constant(np.array([1, 1, 2, 2], np.float32))
     value = graph.add("Resize", value, "", scales, mode="nearest")
     value = graph.convolution(value, CHANNELS, COEFFICIENTS, 3, padded=True)
     edges = (graph.constant(np.array(each)) for each in ([2 * MARGIN] * 2, [-2 * MARGIN] * 2, [2, 3]))
-    value = graph.add("Slice", value, *edges)
-    graph.add("Transpose", value, perm=[0, 2, 3, 1], output="prototypes")
+    graph.add("Slice", value, *edges, output="prototypes")
     return graph.save(path, spec)
 
 

@@ -60,7 +60,7 @@ def prototypes(
     found = masks.run(_patches(features, 0, reach) | _part(features, masks.spec, rows, columns))["prototypes"]
     per_cell = int(masks.spec.defaults["prototypes_per_cell"])
     down, across = (slice(first * per_cell, last * per_cell) for first, last in (rows, columns))
-    return dense[0, :, down, across], found[0].transpose(2, 0, 1)
+    return dense[0, :, down, across], found[0]
 
 
 def _part(
@@ -69,14 +69,14 @@ def _part(
     """The inputs for the prototypes of some rows and columns of cells."""
     margin = int(spec.defaults["margin_cells"])
     name = next(name for name in ("mask_features", "features_8") if name in spec.input_names)
-    inputs: dict[str, NDArray[Any]] = {name: features[name]}
-    for axis, (first, last), length in zip(
-        ("rows", "columns"), (rows, columns), features[name].shape[1:3], strict=True
-    ):
-        cells = [*range(first - margin, last + margin)]
-        inputs[axis] = np.array([min(max(cell, 0), length - 1) for cell in cells])
-        inputs[f"inside_{axis}"] = np.array([0 <= cell < length for cell in cells], np.float32)
-    return inputs
+    _, height, width, _ = features[name].shape
+    places = [
+        [(row, column) for column in range(columns[0] - margin, columns[1] + margin)]
+        for row in range(rows[0] - margin, rows[1] + margin)
+    ]
+    cells = [[min(max(y, 0), height - 1) * width + min(max(x, 0), width - 1) for y, x in row] for row in places]
+    inside = [[0 <= y < height and 0 <= x < width for y, x in row] for row in places]
+    return {name: features[name], "tile_cells": np.array([cells]), "tile_inside": np.array([inside], np.float32)}
 
 
 def _patches(features: Mapping[str, NDArray[Any]], image: int, reach: int) -> dict[str, NDArray[Any]]:

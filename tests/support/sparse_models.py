@@ -129,7 +129,7 @@ def save_helpers(trunk: Path) -> None:
     spec = read_spec(bundled / "demo-seg.decode.onnx")
     taken = arrays_input(spec)
     layouts = dict(zip(taken.names, taken.layouts, strict=True))
-    layouts |= {"prototypes": f"1 h w {COEFFICIENTS}", "coefficients": f"K {COEFFICIENTS}"}
+    layouts |= {"prototypes": f"1 {COEFFICIENTS} h w", "coefficients": f"K {COEFFICIENTS}"}
     made = ArraysInput(tuple(layouts), tuple(layouts.values()), taken.dtypes, taken.axes)
     builder = GraphBuilder(dataclasses.replace(spec, input=made))
-    decode._build(builder, trunk.with_suffix(".decode.onnx"), channels_last=True)
+    decode._build(builder, trunk.with_suffix(".decode.onnx"))

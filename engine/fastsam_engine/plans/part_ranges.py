@@ -20,8 +20,9 @@ def part_axes(
     """The lengths that a plan of heads or masks shall support, by the letter of their axis.
 
     A level of stride `s` has the axes `h<s>` and `w<s>` of its map, `k<s>`, `y<s>` and `x<s>` of its patches, and
-    `m<s>` of the anchors that are picked from them. `y` and `x` are rows and columns of a part of the finest map with
-    its margin, which may lie outside the map.
+    `m<s>` of the anchors that are picked from them. `k`, `y` and `x` are number, rows and columns of the tiles of the
+    finest map, with their margin, which may lie outside the map. A plan takes one tile, of any size: on a device
+    that costs less than many small ones, whose largest number of the largest size would need gigabytes.
 
     A plan supports the largest lengths of all axes at once, though callers never have the most patches of a whole level
     each. If that would be too large, the plan takes images of the usual size at most, then fewer patches.
@@ -47,9 +48,10 @@ def part_axes(
         if _cells(axes, stride) > most:
             patches = axes[f"k{stride}"][2] * most // _cells(axes, stride)
             axes[f"k{stride}"] = _up_to(axes[f"k{stride}"], max(1, patches))
-    for letter, whole in (("y", "h"), ("x", "w")):
-        if letter in axes:
-            margin = 2 * int(spec.defaults["margin_cells"])
+    if "tile_cells" in layouts:
+        axes["k"] = _up_to(axes["k"], 1)
+        margin = 2 * int(spec.defaults["margin_cells"])
+        for letter, whole in (("y", "h"), ("x", "w")):
             axes[letter] = _up_to(axes[letter], axes[f"{whole}{min(strides)}"][2] + margin)
     return axes
 

@@ -50,6 +50,8 @@ def check_part(trunk_path: Path, trunk_spec: ModelSpec, part_path: Path, part_sp
     for path, spec in ((trunk_path, trunk_spec), (part_path, part_spec)):
         if not spec.export_id:
             raise ModelFileError(path, "expected an export_id in its spec, found an older spec without one", fix)
+    if part == "masks" and "tile_cells" not in part_spec.input_names:
+        raise ModelFileError(part_path, "expected an input tile_cells, found an older file without one", fix)
     if part_spec.export_id != trunk_spec.export_id:
         raise ModelFileError(
             part_path,

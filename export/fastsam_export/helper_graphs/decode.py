@@ -3,7 +3,7 @@
 The prototypes stay on the device that ran the segmenter. The packed masks have 1/32 of the bytes of the logits.
 
 Inputs:
-    `prototypes`: float32 (1, c, h, w), from the segmenter; or (1, h, w, c), of a part of the map, from its masks graph.
+    `prototypes`: float32 (1, c, h, w), from the segmenter, or of the whole map from its masks graph.
     `coefficients`: float32 (K, c).
     `boxes`: float32 (K, 4) xyxy, px, inside the frame. A pixel column x belongs to a box if x0 <= x < x1.
     `row_cells`: float32 (r,), `column_cells`: float32 (q,). Positions of fine cells in the prototypes, in cells, from 0
@@ -41,9 +41,7 @@ _SIZES = ((300, 400, 7), (90, 72, 1), (720, 1280, 3))  # comparisons: height and
 _TOLERANCE = {"min_mask_iou": 0.999}
 
 
-def export(
-    model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path, *, channels_last: bool = False
-) -> Exported:
+def export(model: ModelSpec, image: ImageInput, prototypes: Output, folder: Path) -> Exported:
     """Export and prove `M.decode.onnx` for a segmenter.
 
     Args:
@@ -51,7 +49,6 @@ def export(
         image: Its input.
         prototypes: Its prototypes, of the layout `N c H/s W/s`.
         folder: Folder for the file.
-        channels_last: Take prototypes (1, h, w, c) of any part of that map instead.
 
     Raises:
         ParityError: The graph computes other masks than OpenCV.
@@ -59,37 +56,34 @@ def export(
     _, channels, height, _ = prototypes.layout.split()
     stride = int(height.partition("/")[2])
     cells = {
-        axis: (1 if channels_last else low // stride, usual // stride, high // stride)
-        for axis, (low, usual, high) in input_axes(image).items()
+        axis: (low // stride, usual // stride, high // stride) for axis, (low, usual, high) in input_axes(image).items()
     }
     fine = {
         axis: (1, usual, _FINEST * high) for axis, (_, usual, high) in zip("rq", (cells["h"], cells["w"]), strict=True)
     }
-    layout = f"1 h w {channels}" if channels_last else f"1 {channels} h w"
     taken = ArraysInput(
         (
             "prototypes", "coefficients", "boxes", "row_cells", "column_cells", "rows", "columns", "row_numbers",
             "column_numbers",
         ),
-        (layout, f"K {channels}", "K 4", "r", "q", "H", "W", "H", "W"),
+        (f"1 {channels} h w", f"K {channels}", "K 4", "r", "q", "H", "W", "H", "W"),
         ("float32",) * 9,
         {**FRAME_AXES, **cells, **fine, "K": _CHOSEN},
     )  # fmt: skip
     spec = helper_spec(model, "decode", taken, Output("masks", "packed-masks", "K H W/8"))
     path = folder / f"{model.name}.decode.onnx"
-    _build(GraphBuilder(spec), path, channels_last=channels_last)
+    _build(GraphBuilder(spec), path)
     shape = int(channels), image.height // stride, image.width // stride
-    cases = [_case(*size, shape, channels_last=channels_last) for size in _SIZES]
+    cases = [_case(*size, shape) for size in _SIZES]
     return prove_graph(path, spec, "OpenCV", cases, _TOLERANCE, _compare)
 
 
-def _build(graph: GraphBuilder, path: Path, *, channels_last: bool) -> None:
+def _build(graph: GraphBuilder, path: Path) -> None:
     x0, y0, x1, y1 = (graph.Unsqueeze(graph.Slice("boxes", [i], [i + 1], [1]), [2]) for i in range(4))  # (K, 1, 1)
     columns, column_numbers = (
         graph.Transpose(graph.Reshape(each, [-1, _BITS]), perm=[1, 0]) for each in ("columns", "column_numbers")
     )  # (8, W / 8)
-    order = [0, 2, 1] if channels_last else [1, 0, 2]
-    by_row = graph.Transpose(graph.Squeeze("prototypes", [0]), perm=order)  # (h, c, w)
+    by_row = graph.Transpose(graph.Squeeze("prototypes", [0]), perm=[1, 0, 2])  # (h, c, w)
     logits = graph.Transpose(graph.MatMul("coefficients", by_row), perm=[1, 0, 2])  # (K, h, w)
     fine_rows = interpolated(graph, logits, "row_cells", axis=1, rank=3)  # (K, r, w)
     tall = interpolated(graph, fine_rows, "rows", axis=1, rank=3)  # (K, H, w)
@@ -110,7 +104,7 @@ def _within(graph: GraphBuilder, numbers: str, first: str, last: str) -> str:
     return graph.And(graph.GreaterOrEqual(numbers, first), graph.Less(numbers, last))
 
 
-def _case(height: int, width: int, count: int, shape: tuple[int, int, int], *, channels_last: bool) -> Case:
+def _case(height: int, width: int, count: int, shape: tuple[int, int, int]) -> Case:
     """Random smooth prototypes (c, h, w), padded by half a cell or more on every side, and OpenCV's masks of them."""
     import cv2
 
@@ -132,9 +126,8 @@ def _case(height: int, width: int, count: int, shape: tuple[int, int, int], *, c
         ((np.arange(after) + 0.5) * (len(cells) / after) - 0.5).clip(0, len(cells) - 1)
         for cells, after in ((row_cells, height), (column_cells, width))
     )
-    order = (1, 2, 0) if channels_last else (0, 1, 2)
     inputs = {
-        "prototypes": np.ascontiguousarray(prototypes.transpose(order)[None]),
+        "prototypes": prototypes[None],
         "coefficients": coefficients,
         "boxes": boxes,
         "row_cells": row_cells,

@@ -14,7 +14,7 @@ from fastsam_engine.spec.model_spec import Output
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import max_abs, max_rel
 from fastsam_export.sparse.branches import Level
-from fastsam_export.sparse.part_inputs import around, whole
+from fastsam_export.sparse.part_inputs import around, tiles, whole
 from fastsam_export.sparse.parts import Parts
 
 _ROUNDED = {
@@ -96,7 +96,9 @@ class Comparison:
             inputs = self._patches(found, chosen, self.parts.reach_cells("boxes"))
             yield {"max_abs_parts_box_px": self._boxes(expected, self.heads.run(inputs)["boxes"], chosen)}
             inputs = self._patches(found, chosen, self.parts.reach_cells("coefficients"))
-            coefficients = self.masks.run(inputs | self._part(found, (0, 1), (0, 1)))["coefficients"]
+            coefficients = self.masks.run(inputs | self._tiles(found, np.zeros((1, 3), np.int64), (1, 1)))[
+                "coefficients"
+            ]
             wanted = np.concatenate(self._raw(expected, "coefficients", chosen))
             yield {"max_rel_parts_coefficient": max_rel(wanted, coefficients)}
         least = self._patches(
@@ -105,10 +107,10 @@ class Comparison:
             self.parts.reach_cells("coefficients"),
         )
         prototypes = expected[self.parts.spec.outputs[1].name]
-        _, height, width, _ = found[self.parts.mask_features].shape
-        for rows in _ranges(height):
-            for columns in _ranges(width):
-                yield {"max_rel_parts_prototype": self._prototypes(prototypes, found, least, rows, columns)}
+        images, height, width, _ = found[self.parts.mask_features].shape
+        for firsts, size in (*_single_tiles(images, height, width), _several_tiles(images, height, width)):
+            made = self.masks.run({**least, **self._tiles(found, firsts, size)})["prototypes"]
+            yield {"max_rel_parts_prototype": self._prototypes(prototypes, made, firsts, size)}
 
     @property
     def _levels(self) -> Sequence[Level]:
@@ -166,30 +168,24 @@ class Comparison:
             inputs[name] = features[name]
         return inputs
 
-    def _part(self, features: Mapping[str, Array], rows: tuple[int, int], columns: tuple[int, int]) -> dict[str, Array]:
-        """The inputs for the prototypes of some rows and columns."""
-        name, margin = self.parts.mask_features, self.parts.margin_cells
-        part: dict[str, Array] = {name: features[name]}
-        _, height, width, _ = features[name].shape
-        for axis, (first, last), length in (("rows", rows, height), ("columns", columns, width)):
-            cells = np.arange(first - margin, last + margin)
-            part[axis] = cells.clip(0, length - 1)
-            part[f"inside_{axis}"] = ((cells >= 0) & (cells < length)).astype(np.float32)
-        return part
+    def _tiles(
+        self, features: Mapping[str, Array], firsts: NDArray[np.int64], size: tuple[int, int]
+    ) -> dict[str, Array]:
+        """The inputs for the prototypes of tiles: their images, first rows and first columns (k, 3), and their size."""
+        name = self.parts.mask_features
+        return {name: features[name], **tiles(features[name].shape, firsts, size, self.parts.margin_cells)}
 
-    def _prototypes(
-        self,
-        expected: Array,
-        features: Mapping[str, Array],
-        patches: Mapping[str, Array],
-        rows: tuple[int, int],
-        columns: tuple[int, int],
-    ) -> float:
-        """Difference of the prototypes of some rows and columns of the first image."""
+    def _prototypes(self, expected: Array, found: Array, firsts: NDArray[np.int64], size: tuple[int, int]) -> float:
+        """Largest difference of the prototypes of tiles (k, c, y, x) inside the map."""
         per_cell = self.parts.branches.per_cell
-        made = self.masks.run({**patches, **self._part(features, rows, columns)})["prototypes"][0]
-        there = expected[0, :, rows[0] * per_cell : rows[1] * per_cell, columns[0] * per_cell : columns[1] * per_cell]
-        apart = max_abs(there, made.transpose(2, 0, 1))
+        apart = 0.0
+        for made, (image, *corner) in zip(found, firsts.tolist(), strict=True):
+            low = np.array(corner) * per_cell
+            end = low + np.array(size) * per_cell
+            inside = low.clip(0), np.minimum(end, expected.shape[2:])
+            (top, left), (bottom, right) = inside
+            part = made[:, top - low[0] : bottom - low[0], left - low[1] : right - low[1]]
+            apart = max(apart, max_abs(expected[image, :, top:bottom, left:right], part))
         return apart / max(float(np.abs(expected).max()), 1e-12)
 
 
@@ -217,6 +213,23 @@ def _all_of_last(images: int, height: int, width: int) -> NDArray[np.int64]:
     """All anchors (h * w, 3) of the last image."""
     rows, columns = np.divmod(np.arange(height * width), width)
     return np.stack([np.full(len(rows), images - 1), rows, columns], axis=1)
+
+
+def _single_tiles(images: int, height: int, width: int) -> Iterator[tuple[NDArray[np.int64], tuple[int, int]]]:
+    """One tile at a time, of the last image: the whole map, its edges, its middle and one cell inside."""
+    for top, bottom in _ranges(height):
+        for left, right in _ranges(width):
+            yield np.array([[images - 1, top, left]]), (bottom - top, right - left)
+
+
+def _several_tiles(images: int, height: int, width: int) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """Tiles of all images in one run, which overlap each other and the edges of the map."""
+    size = max(height // 3, 1), max(width // 3, 1)
+    rows, columns = (
+        sorted({-(side // 2), 0, length // 2, length - (side + 1) // 2})
+        for side, length in zip(size, (height, width), strict=True)
+    )
+    return np.array(np.meshgrid(range(images), rows, columns)).reshape(3, -1).T.astype(np.int64), size
 
 
 def _ranges(length: int) -> list[tuple[int, int]]:

@@ -10,7 +10,8 @@ from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_export.sparse.branches import Level
 
 _USUAL_PATCHES = 16
-_USUAL_PART = 16  # cells along an axis of the part whose prototypes are computed
+_USUAL_TILE = 8  # cells along an axis of the tiles whose prototypes are computed
+_USUAL_TILES = 8
 _LARGEST_BATCH = 8  # of models that take any number of images
 
 Axes: TypeAlias = Mapping[str, tuple[int, int, int]]
@@ -70,15 +71,19 @@ def map_axes(image: ImageInput, stride: int) -> Axes:
     return {**axes, f"h{stride}": (least, rows, 2 * rows), f"w{stride}": (least, columns, 2 * columns)}
 
 
-def part_axes(image: ImageInput, stride: int, margin: int) -> Axes:
-    """Numbers of rows `y` and columns `x` of a part of a feature map with a margin around it."""
+def tiles_of(image: ImageInput, stride: int, margin: int) -> tuple[ArraysInput, Axes]:
+    """The inputs for tiles of a feature map with a margin around each, and the lengths of their axes."""
+    taken = arrays(("tile_cells", "k y x", "int64"), ("tile_inside", "k y x", "float32"))
     axes = map_axes(image, stride)
     around = 2 * margin
-    return {
+    tiles = {
         letter: (
             1 + around,
-            min(_USUAL_PART, axes[f"{whole}{stride}"][1]) + around,
+            min(_USUAL_TILE, axes[f"{whole}{stride}"][1]) + around,
             axes[f"{whole}{stride}"][2] + around,
         )
         for letter, whole in (("y", "h"), ("x", "w"))
     }
+    usual, largest = (axes[f"h{stride}"][i] * axes[f"w{stride}"][i] for i in (1, 2))
+    most = max(1, usual // _USUAL_TILE**2)  # more tiles cost more than the whole map
+    return taken, {**tiles, "k": (1, min(_USUAL_TILES, most), max(1, largest // _USUAL_TILE**2))}

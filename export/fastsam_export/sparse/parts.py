@@ -2,13 +2,13 @@
 
 - `M.onnx`, the trunk: frame to the best class logit of every anchor, and the features for the other two.
 - `M.heads.onnx`: patches of features around chosen anchors to their raw boxes.
-- `M.masks.onnx`: patches of features around selected anchors to their mask coefficients, and a part of a feature map,
-  with a margin, to the prototypes of that part.
+- `M.masks.onnx`: patches of features around selected anchors to their mask coefficients, and tiles of a feature map,
+  with a margin, to the prototypes of these tiles.
 
 Indices of patches are computed by the host: `cells_s` (k, y, x) are flat indices into the (N * h * w) cells of the
 features of stride s, arbitrary but valid where `inside_s` is 0; `picks_s` (m) are flat indices into the
-(k, y - 2 reach, x - 2 reach) anchors that the patches give. `rows` (y) and `columns` (x) of the prototypes' features
-include the margin; outside the map they are arbitrary but valid, and `inside_rows`, `inside_columns` are 0.
+(k, y - 2 reach, x - 2 reach) anchors that the patches give. `tile_cells` and `tile_inside` (k, y, x) are the same for
+the features of the prototypes, with the margin of each tile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fastsam_export.sparse.branches import Branch, Branches, Level
 from fastsam_export.sparse.dense_graph import DenseGraph
 from fastsam_export.sparse.local_branch import Patches, add_shrinking, reach_cells
 from fastsam_export.sparse.locality import reaches
-from fastsam_export.sparse.part_axes import arrays, joined, map_axes, part_axes, patches_of
+from fastsam_export.sparse.part_axes import arrays, joined, map_axes, patches_of, tiles_of
 from fastsam_export.sparse.part_builder import PartBuilder
 
 END_TO_END = "yolo-end2end"
@@ -64,7 +64,7 @@ class Parts:
 
     @property
     def margin_cells(self) -> int:
-        """Cells around a part of the prototypes' features that change its prototypes, on each side."""
+        """Cells around a tile of the prototypes' features that change its prototypes, on each side."""
         reach = reaches(self.dense, self.branches.prototypes)[self.branches.prototypes.output]
         return math.ceil(max(reach.rows, reach.columns))
 
@@ -133,14 +133,10 @@ class Parts:
         if self.mask_features == "mask_features":
             layout = f"N h{stride} w{stride} {branches.prototype_channels}"
             taken = joined(taken, arrays(("mask_features", layout, "float32")), map_axes(self.image, stride))
-        part = arrays(
-            ("rows", "y", "int64"), ("columns", "x", "int64"),
-            ("inside_rows", "y", "float32"), ("inside_columns", "x", "float32"),
-        )  # fmt: skip
-        taken = joined(taken, part, part_axes(self.image, stride, self.margin_cells))
+        taken = joined(taken, *tiles_of(self.image, stride, self.margin_cells))
         outputs = [
             Output("coefficients", "mask-coefficients", f"M {count}"),
-            Output("prototypes", "mask-prototypes", f"1 py px {count}"),
+            Output("prototypes", "mask-prototypes", f"K {count} py px"),
         ]
         numbers = {"reach_cells": reach, "margin_cells": self.margin_cells, "prototypes_per_cell": per_cell}
         spec = self._spec("masks", taken, outputs, {name: float(each) for name, each in numbers.items()})
@@ -150,13 +146,12 @@ class Parts:
         return spec
 
     def _prototypes(self, graph: PartBuilder) -> str:
-        """The prototypes of chosen rows and columns of the first image, without the margin around them."""
+        """The prototypes of tiles, without the margin around them."""
         branch = self.branches.prototypes
-        rows = graph.Gather(self.mask_features, "rows", axis=1)
-        part = graph.Gather(graph.Gather(rows, "columns", axis=2), [0], axis=0)  # last, when little is left to copy
-        inside = graph.Mul(graph.Reshape("inside_rows", [1, -1, 1]), graph.Reshape("inside_columns", [1, 1, -1]))
-        computed = add_shrinking(graph, branch, self._patches(graph, branch, part, inside, self.margin_cells))
-        return graph.float32(graph.Transpose(computed, perm=_NHWC), branch.output)
+        flat = graph.Reshape(self.mask_features, [-1, self.branches.prototype_channels])
+        tiles = graph.Gather(flat, "tile_cells", axis=0)
+        computed = add_shrinking(graph, branch, self._patches(graph, branch, tiles, "tile_inside", self.margin_cells))
+        return graph.float32(computed, branch.output)
 
     def _picked(self, graph: PartBuilder, kind: str, reach: int) -> str:
         """The `boxes` or `coefficients` of the picked anchors of all levels (M, c)."""

@@ -13,7 +13,6 @@ from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import Parity
 from fastsam_export.errors import SplitError
 from fastsam_export.family import Exported
-from fastsam_export.helper_graphs import decode
 from fastsam_export.onnx_file import sha256, write_spec
 from fastsam_export.parity import ParityRecorder, cpu_backends, drawn_batches
 from fastsam_export.sparse.agreement import BOUNDS, Comparison, write_reference
@@ -29,7 +28,7 @@ REFERENCE = "the dense graph"
 
 
 def split_files(files: Sequence[Exported], folder: Path, step: Callable[[str], None]) -> list[Exported]:
-    """Cut the segmenter among the files of a model, and adapt its decode graph to the parts.
+    """Cut the segmenter among the files of a model.
 
     Args:
         files: The files of one model. Those of a family that is never cut are returned as they are.
@@ -47,18 +46,10 @@ def split_files(files: Sequence[Exported], folder: Path, step: Callable[[str], N
     if spec is None or spec.family not in FAMILIES or not isinstance(spec.input, ImageInput):
         return list(files)
     try:
-        made = split_dense(first, folder, step)
+        return [*split_dense(first, folder, step), *others]
     except SplitError as error:
         step(f"keeping the dense graph: {error}")
         return [dataclasses.replace(first, kept_whole=str(error)), *others]
-    trunk, (prototypes,) = made[0].spec, (each for each in spec.outputs if each.meaning == "mask-prototypes")
-    for file in others:
-        if trunk is not None and file.spec is not None and file.spec.task == "decode":
-            step("making the decode graph")
-            made.append(decode.export(trunk, spec.input, prototypes, folder, channels_last=True))
-        else:
-            made.append(file)
-    return made
 
 
 def split_dense(dense: Exported, folder: Path, step: Callable[[str], None]) -> list[Exported]:

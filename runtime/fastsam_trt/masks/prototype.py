@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.masks.map_to_frame import MapToFrame, warp
 from fastsam_trt.masks.mask_source import MaskCrop, empty_crop
+from fastsam_trt.masks.prototypes import Prototypes
 
 
 class PrototypeMasks:
@@ -20,23 +21,21 @@ class PrototypeMasks:
 
     def __init__(
         self,
-        prototypes: NDArray[np.float32],
+        prototypes: NDArray[np.float32] | Prototypes,
         coefficients: NDArray[np.float32],
         boxes: NDArray[np.float32],
         resize: MapToFrame,
-        origin: tuple[int, int] = (0, 0),
     ) -> None:
         """Hold the parts of the masks.
 
         Args:
-            prototypes: (c, ph, pw) float32, over the model's input or a part of it, in any memory order; not copied.
+            prototypes: (c, ph, pw) float32 over the model's input, in any memory order; not copied. Or those of the
+                parts of it that the boxes depend on.
             coefficients: (n, c) float32.
             boxes: (n, 4) float32 xyxy, px of the frame. A pixel column x belongs to a box if x0 <= x < x1.
             resize: From the prototypes over the model's whole input to the frame.
-            origin: Row and column of the first prototype of the part, which covers all boxes.
         """
-        self._prototypes = prototypes
-        self._top, self._left = origin
+        self._prototypes = prototypes if isinstance(prototypes, Prototypes) else Prototypes(prototypes[None])
         self._coefficients = coefficients
         self._edges = np.ceil(boxes).astype(np.intp)
         self._resize = resize
@@ -55,16 +54,16 @@ class PrototypeMasks:
                 continue
             top, bottom = rows.reach(y0, y1)
             left, right = columns.reach(x0, x1)
-            part = self._prototypes[:, top - self._top : bottom - self._top, left - self._left : right - self._left]
-            logits = part.transpose(2, 1, 0) @ self._coefficients[index]  # (x, y); einsum takes twice as long
-            wide = columns.apply(logits, x0, x1, left).T
+            logits = self._prototypes.logits(self._coefficients[index], top, bottom, left, right)
+            wide = columns.apply(logits.T, x0, x1, left).T
             crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))
         return crops
 
     def coarse(self, index: int, window: NDArray[np.float64], size_px: int) -> NDArray[np.bool_]:
         """See `MaskSource.coarse`."""
         rows, columns, matrix = self._resize.coarse(window, size_px)
-        logits = self._prototypes[:, rows, columns].transpose(1, 2, 0) @ self._coefficients[index]
+        window_cells = rows.start, rows.stop, columns.start, columns.stop
+        logits = self._prototypes.logits(self._coefficients[index], *window_cells)
         mask = warp(logits, matrix, size_px) > 0
         centres = (np.arange(size_px) + 0.5) / size_px
         x, y = window[0] + centres * (window[2] - window[0]), window[1] + centres * (window[3] - window[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 
 from fastsam_engine import Session
 from fastsam_engine.device_array import Array, DeviceArray
+from fastsam_trt.sparse.cell_uploads import CellUploads
 from fastsam_trt.sparse.crossing import ComputeName, Crossing
 from fastsam_trt.sparse.features import FrameFeatures
 from fastsam_trt.sparse.patches import patches_around, picked, rung, whole_level
 
 Outputs: TypeAlias = tuple[dict[str, Array], dict[str, DeviceArray]]
-_SIZES_KEPT = 12  # sizes of the input; frames are fitted into fewer
 
 
 class Head:
@@ -32,8 +33,7 @@ class Head:
         self._on_host = session.memory == "host"
         self._reach = int(session.spec.defaults["reach_cells"])
         self.use_compute("auto")
-        # Whole levels have the same indices for every frame of a size, so they are uploaded once.
-        self._whole: dict[tuple[int, int, int], tuple[DeviceArray, DeviceArray]] = {}
+        self._whole = CellUploads(session)
 
     def use_compute(self, compute: ComputeName) -> None:
         """Set whether to compute patches or whole levels."""
@@ -71,7 +71,9 @@ class Head:
             cells: Array | DeviceArray
             inside: Array | DeviceArray
             if self._crossing.whole(level, len(positions)):
-                cells, inside = self._whole_level(height, width, batch)
+                cells, inside = self._whole.get(
+                    height, width, batch, partial(whole_level, height, width, self._reach, batch)
+                )
                 base = 0 if images_of is None else images_of * level.cells
                 picks = picked(cells_of + base, rung(max(len(positions), self._fewest)))
             else:
@@ -95,13 +97,3 @@ class Head:
     def _fewest(self) -> int:
         """The fewest anchors per level: a plan on a device may not take empty arrays."""
         return 0 if self._on_host else 1
-
-    def _whole_level(self, height: int, width: int, batch: int) -> tuple[DeviceArray, DeviceArray]:
-        key = height, width, batch
-        uploaded = self._whole.get(key)
-        if uploaded is None:
-            cells, inside = whole_level(height, width, self._reach, batch)
-            self._whole[key] = uploaded = self._session.upload(cells), self._session.upload(inside)
-            for oldest in list(self._whole)[: -_SIZES_KEPT * 3]:  # other threads may add some
-                self._whole.pop(oldest, None)
-        return uploaded

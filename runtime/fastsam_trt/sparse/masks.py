@@ -14,9 +14,10 @@ from fastsam_engine.errors import ClosedError, GpuError
 from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.masks.mask_source import MaskCrop, empty_crop
 from fastsam_trt.masks.prototype import PrototypeMasks
+from fastsam_trt.masks.prototypes import Prototypes
 from fastsam_trt.sparse.features import FrameFeatures
 from fastsam_trt.sparse.mask_head import MaskHead
-from fastsam_trt.sparse.regions import Region, regions_around
+from fastsam_trt.sparse.tiles import Tiles
 
 _logger = logging.getLogger(__name__)
 
@@ -28,13 +29,13 @@ class WholeMap:
     """The prototypes of a frame's whole map, once they are computed: all masks of the frame share them.
 
     Attributes:
-        prototypes: (c, h, w) float32; None: not computed.
+        prototypes: None: not computed.
     """
 
     __slots__ = ("prototypes",)
 
     def __init__(self) -> None:
-        self.prototypes: NDArray[np.float32] | None = None
+        self.prototypes: Prototypes | None = None
 
 
 class SparseMasks:
@@ -134,42 +135,41 @@ class SparseMasks:
             return cast("PrototypeMasks", self._on_host)  # one of the two is always set
 
     def _on_whole_map(self, features: FrameFeatures) -> PrototypeMasks:
-        height, width = (1, 1) if self._whole.prototypes is not None else self._head.size(features)
-        coefficients, prototypes = self._head.run(features, self._anchors, Region(0, 0, height, width))
-        if self._whole.prototypes is None:
-            self._whole.prototypes = prototypes
-        return PrototypeMasks(self._whole.prototypes, coefficients, self._boxes, self._resize)
+        coefficients, prototypes = self._with_whole_map(features, self._anchors)
+        return PrototypeMasks(prototypes, coefficients, self._boxes, self._resize)
+
+    def _with_whole_map(
+        self, features: FrameFeatures, anchors: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], Prototypes]:
+        """The coefficients of (k,) anchors, and the prototypes of the whole map, which are computed once per frame."""
+        if self._whole.prototypes is not None:
+            return self._head.coefficients(features, anchors), self._whole.prototypes
+        coefficients, self._whole.prototypes = self._head.run(features, anchors, None)
+        return coefficients, self._whole.prototypes
 
     def _decode(self, features: FrameFeatures, chosen: NDArray[np.intp]) -> list[MaskCrop]:
-        """Decode (k,) masks, on the host region by region."""
+        """Decode (k,) masks, on the host with the prototypes of the tiles that they depend on."""
+        anchors, boxes, edges = self._anchors[chosen], self._boxes[chosen], self._edges[chosen]
+        if (edges[:, 2:] <= edges[:, :2]).any(axis=1).all():
+            return [empty_crop(*each) for each in edges.tolist()]
         if self._decode_on_device is not None:
-            return self._decode_on_device(features, self._anchors[chosen], self._boxes[chosen], self._resize)
-        crops: dict[int, MaskCrop] = {}
-        edges = self._edges[chosen]
-        visible = np.flatnonzero((edges[:, 2:] > edges[:, :2]).all(axis=1))
-        for index in np.setdiff1d(np.arange(len(chosen)), visible).tolist():
-            crops[index] = empty_crop(*edges[index].tolist())
-        if len(visible):
-            for region, members in self._regions(features, edges[visible]):
-                part = visible[members]
-                anchors, boxes = self._anchors[chosen[part]], self._boxes[chosen[part]]
-                coefficients, prototypes = self._head.run(features, anchors, region)
-                origin = region.top * self._head.per_cell, region.left * self._head.per_cell
-                masks = PrototypeMasks(prototypes, coefficients, boxes, self._resize, origin)
-                crops.update(zip(part.tolist(), masks.decode(range(len(part))), strict=True))
-        return [crops[index] for index in range(len(chosen))]
+            return self._decode_on_device(features, anchors, boxes, self._resize)
+        tiles = None if self._whole.prototypes is not None else self._tiles(features, edges)
+        coefficients, prototypes = (
+            self._with_whole_map(features, anchors) if tiles is None else self._head.run(features, anchors, tiles)
+        )
+        masks = PrototypeMasks(prototypes, coefficients, boxes, self._resize)
+        return masks.decode(range(len(chosen)))
 
-    def _regions(self, features: FrameFeatures, edges: NDArray[np.intp]) -> list[tuple[Region, NDArray[np.intp]]]:
-        """The regions that the masks in (k, 4) boxes, not empty, depend on."""
-        height, width = self._head.size(features)
-        if self._head.computes_whole_maps:
-            return [(Region(0, 0, height, width), np.arange(len(edges)))]
+    def _tiles(self, features: FrameFeatures, edges: NDArray[np.intp]) -> Tiles | None:
+        """The tiles that the masks in (k, 4) boxes, not all empty, depend on; None: the whole map."""
         rows, columns, per_cell = self._resize.rows, self._resize.columns, self._head.per_cell
-        windows = np.empty((len(edges), 4), np.intp)
-        for window, (x0, y0, x1, y1) in zip(windows, edges.tolist(), strict=True):
-            (top, bottom), (left, right) = rows.reach(y0, y1), columns.reach(x0, x1)
-            window[:] = top // per_cell, left // per_cell, -(-bottom // per_cell), -(-right // per_cell)
-        return regions_around(windows, height, width, self._head.cells_per_run(features))
+        windows = []
+        for x0, y0, x1, y1 in edges.tolist():
+            if x1 > x0 and y1 > y0:
+                (top, bottom), (left, right) = rows.reach(y0, y1), columns.reach(x0, x1)
+                windows.append((top // per_cell, left // per_cell, -(-bottom // per_cell), -(-right // per_cell)))
+        return self._head.tiles(features, np.array(windows, np.intp))
 
 
 def _identity(masks: PrototypeMasks) -> PrototypeMasks:

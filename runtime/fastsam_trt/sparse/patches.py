@@ -77,10 +77,22 @@ def patches_around(
 def whole_level(height: int, width: int, reach: int, batch: int = 1) -> tuple[Array, Array]:
     """The `cells` and `inside` of a whole level: a patch per image, (batch, height + 2 * reach, width + 2 * reach)."""
     rows, columns = np.arange(-reach, height + reach), np.arange(-reach, width + reach)
-    cells = rows.clip(0, height - 1)[:, None] * width + columns.clip(0, width - 1)
-    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    cells, inside = cells_at(rows[None], columns[None], height, width)
     per_image = np.arange(batch)[:, None, None] * (height * width)
-    return _constant((cells + per_image).astype(np.int64)), _constant(np.stack([inside] * batch).astype(np.float32))
+    return _constant(cells + per_image), _constant(np.concatenate([inside] * batch))
+
+
+def cells_at(rows: NDArray[np.intp], columns: NDArray[np.intp], height: int, width: int) -> tuple[Array, Array]:
+    """The `cells` and `inside` of patches of the first image.
+
+    Args:
+        rows: (k, y) of each patch; those outside the level are replaced by the nearest inside it.
+        columns: (k, x), in the same way.
+        height, width: Size of the level, cells.
+    """
+    cells = rows.clip(0, height - 1)[:, :, None] * width + columns.clip(0, width - 1)[:, None]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+    return cells.astype(np.int64), inside.astype(np.float32)
 
 
 def picked(anchors: NDArray[np.intp], count: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastsam_engine.spec.model_input import ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -20,13 +21,16 @@ def with_channels_last(model: openvino.Model, spec: ModelSpec) -> tuple[openvino
         spec: Its spec.
 
     Returns:
-        The graph, and the names of the outputs that changed; outputs whose layout is not `N c H W` do not.
+        The graph, and the names of the outputs that changed: those of the layout `N c H W` of graphs that take images.
+        Other graphs are compiled for any size, where this takes longer instead.
     """
     import openvino
     from openvino.preprocess import PrePostProcessor
 
     names = frozenset(
-        output.name for output in spec.outputs if output.meaning == _MEANING and _has_channels_first(output.layout)
+        output.name
+        for output in spec.outputs
+        if output.meaning == _MEANING and isinstance(spec.input, ImageInput) and _has_channels_first(output.layout)
     )
     if not names:
         return model, names

@@ -74,11 +74,8 @@ class _Samples:
         arrays = dict[str, Array]()
         for s in _strides(self._given):
             arrays |= self._level(s, lengths)
-        for name, letter, cells in (("rows", "y", "h"), ("columns", "x", "w")):
-            if name in self._given.names:
-                most = lengths[f"{cells}{_strides(self._given)[0]}"]
-                found = np.arange(lengths[letter]) + (most - lengths[letter]) // 2
-                arrays[name], arrays[f"inside_{name}"] = found.clip(0, most - 1), (found >= 0) & (found < most)
+        if "tile_cells" in self._given.names:
+            arrays |= self._tile(lengths)
         ordered = dict[str, Array]()
         for name, layout, dtype in zip(self._given.names, self._given.layouts, self._given.dtypes, strict=True):
             if name not in arrays:  # features
@@ -99,13 +96,26 @@ class _Samples:
             f"picks_{s}": np.sort(self._generator.integers(0, count * inner, lengths[f"m{s}"])),
         }
 
+    def _tile(self, lengths: Lengths) -> dict[str, Array]:
+        """A tile in the middle of the finest map, with its margin."""
+        finest = _strides(self._given)[0]
+        height, width = lengths[f"h{finest}"], lengths[f"w{finest}"]
+        (rows, inside_rows), (columns, inside_columns) = (
+            _inside(np.arange(side) + (cells - side) // 2, cells)
+            for side, cells in ((lengths["y"], height), (lengths["x"], width))
+        )
+        return {
+            "tile_cells": (rows[:, None] * width + columns)[None],
+            "tile_inside": (inside_rows[:, None] & inside_columns)[None],
+        }
+
     def _along(self, side: int, cells: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Rows or columns of patches (count, side), at both borders of a map and between; and which are inside."""
         last = max(-self._reach, cells + self._reach - side)
         first = self._generator.integers(-self._reach, last + 1, count)
         first[:1], first[-1:] = -self._reach, last
         found = first[:, None] + np.arange(side)
-        return found.clip(0, cells - 1), (found >= 0) & (found < cells)
+        return _inside(found, cells)
 
     def _features(self, shape: tuple[int, ...]) -> Array:
         """Numbers around zero (n, h, w, c) that change slowly from cell to cell."""
@@ -113,6 +123,11 @@ class _Samples:
         coarse = self._generator.normal(size=(count, -(-height // _COARSE), -(-width // _COARSE), channels))
         slow = coarse.repeat(_COARSE, axis=1).repeat(_COARSE, axis=2)[:, :height, :width]
         return np.asarray(slow + 0.3 * self._generator.normal(size=shape))
+
+
+def _inside(found: NDArray[np.int64], cells: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows or columns moved into a map of so many cells, and which of them were inside."""
+    return found.clip(0, cells - 1), (found >= 0) & (found < cells)
 
 
 def _length(axis: str, lengths: Lengths) -> int:
