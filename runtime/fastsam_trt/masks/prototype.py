@@ -15,6 +15,8 @@ from fastsam_trt.masks.map_to_frame import MapToFrame, warp
 from fastsam_trt.masks.mask_source import MaskCrop, empty_crop
 from fastsam_trt.masks.prototypes import Prototypes
 
+_MANY = 64  # masks: from here on a copy of the prototypes with the channels last saves more time than it takes
+
 
 class PrototypeMasks:
     """Undecoded masks of one frame."""
@@ -46,16 +48,17 @@ class PrototypeMasks:
     def decode(self, indices: Iterable[int]) -> list[MaskCrop]:
         """Decode masks by index; see `MaskSource.decode`."""
         rows, columns = self._resize.rows, self._resize.columns
-        crops = []
-        for index in indices:
+        chosen, crops = list(indices), []
+        prototypes = self._prototypes if len(chosen) < _MANY else self._prototypes.gathered()
+        for index in chosen:
             x0, y0, x1, y1 = self._edges[index].tolist()
             if x1 <= x0 or y1 <= y0:
                 crops.append(empty_crop(x0, y0, x1, y1))
                 continue
             top, bottom = rows.reach(y0, y1)
             left, right = columns.reach(x0, x1)
-            logits = self._prototypes.logits(self._coefficients[index], top, bottom, left, right)
-            wide = columns.apply(logits.T, x0, x1, left).T
+            logits = prototypes.logits(self._coefficients[index], top, bottom, left, right)
+            wide = columns.apply(logits, x0, x1, left).T
             crops.append(MaskCrop(x0, y0, rows.apply(wide, y0, y1, top) > 0))
         return crops
 
@@ -64,7 +67,7 @@ class PrototypeMasks:
         rows, columns, matrix = self._resize.coarse(window, size_px)
         window_cells = rows.start, rows.stop, columns.start, columns.stop
         logits = self._prototypes.logits(self._coefficients[index], *window_cells)
-        mask = warp(logits, matrix, size_px) > 0
+        mask = warp(logits.T, matrix, size_px) > 0
         centres = (np.arange(size_px) + 0.5) / size_px
         x, y = window[0] + centres * (window[2] - window[0]), window[1] + centres * (window[3] - window[1])
         x0, y0, x1, y1 = self._edges[index]

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+
+
+class _Piece(NamedTuple):
+    """The rows or columns of a window that lie in one tile: its row or column among the tiles, and the range in it."""
+
+    tile: int
+    inside: slice
 
 
 class Prototypes:
@@ -37,38 +46,47 @@ class Prototypes:
             top, bottom, left, right: The window, rows and columns of the prototypes over the model's whole input.
 
         Returns:
-            (bottom - top, right - left) float32.
+            (right - left, bottom - top) float32, by column.
         """
-        rows, columns = (
-            _pieces(top - self._top, bottom - self._top, self._tiles.shape[2]),
-            _pieces(left - self._left, right - self._left, self._tiles.shape[3]),
-        )
+        rows = _pieces(top - self._top, bottom - self._top, self._tiles.shape[2])
+        columns = _pieces(left - self._left, right - self._left, self._tiles.shape[3])
         if len(rows) == len(columns) == 1:
             return self._product(coefficients, rows[0], columns[0])
-        logits = np.empty((bottom - top, right - left), np.float32)
-        first = 0
-        for row in rows:
-            end, start = first + row[1].stop - row[1].start, 0
-            for column in columns:
-                stop = start + column[1].stop - column[1].start
-                logits[first:end, start:stop] = self._product(coefficients, row, column)
-                start = stop
-            first = end
+        logits = np.empty((right - left, bottom - top), np.float32)
+        x = 0
+        for column in columns:
+            end, y = x + column.inside.stop - column.inside.start, 0
+            for row in rows:
+                stop = y + row.inside.stop - row.inside.start
+                logits[x:end, y:stop] = self._product(coefficients, row, column)
+                y = stop
+            x = end
         return logits
 
-    def _product(
-        self, coefficients: NDArray[np.float32], row: tuple[int, slice], column: tuple[int, slice]
-    ) -> NDArray[np.float32]:
-        """The logits of a part of a tile, by a product that BLAS does without a copy."""
-        part = self._tiles[self._index[row[0], column[0]], :, row[1], column[1]]
+    def gathered(self) -> Prototypes:
+        """The same prototypes in one tile with the channels last: a copy, from which a product is quicker."""
+        if len(self._index) == 1 and self._tiles.strides[1] == self._tiles.itemsize:
+            return self
+        _, channels, height, width = self._tiles.shape
+        low, high = np.min(list(self._index), axis=0), np.max(list(self._index), axis=0) + 1
+        rows, columns = (high - low).tolist()
+        whole = np.empty((rows, height, columns, width, channels), np.float32)
+        for (row, column), index in self._index.items():
+            whole[row - low[0], :, column - low[1]] = self._tiles[index].transpose(1, 2, 0)
+        tile = whole.reshape(1, rows * height, columns * width, channels).transpose(0, 3, 1, 2)
+        return Prototypes(tile, np.array([self._top]), np.array([self._left]))
+
+    def _product(self, coefficients: NDArray[np.float32], row: _Piece, column: _Piece) -> NDArray[np.float32]:
+        """The logits (x, y) of a part of a tile, by products that BLAS does without a copy."""
+        part = self._tiles[self._index[row.tile, column.tile], :, row.inside, column.inside]
         if part.strides[2] == part.itemsize:
-            return np.asarray(coefficients @ part.transpose(1, 0, 2))
-        return np.asarray(part.transpose(1, 2, 0) @ coefficients)
+            return np.asarray((coefficients @ part.transpose(1, 0, 2)).T)
+        return np.asarray(part.transpose(2, 1, 0) @ coefficients)
 
 
-def _pieces(first: int, stop: int, side: int) -> list[tuple[int, slice]]:
-    """The parts of a range in tiles of so many rows or columns: number of the tile, and the range inside it."""
+def _pieces(first: int, stop: int, side: int) -> list[_Piece]:
+    """The parts of a range in tiles of so many rows or columns."""
     return [
-        (index, slice(max(first - index * side, 0), min(stop - index * side, side)))
-        for index in range(first // side, -(-stop // side))
+        _Piece(tile, slice(max(first - tile * side, 0), min(stop - tile * side, side)))
+        for tile in range(first // side, -(-stop // side))
     ]

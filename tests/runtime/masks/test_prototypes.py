@@ -46,15 +46,23 @@ def test_logits_of_tiles_are_those_of_the_map(channels_last: bool, side: int, or
         tiles = np.ascontiguousarray(tiles.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     held = Prototypes(tiles, grid[:, 0], grid[:, 1])
     for top, bottom, left, right in _windows():
-        found = held.logits(coefficients, top, bottom, left, right)
-        np.testing.assert_allclose(found, expected[top:bottom, left:right], atol=1e-5)
+        for each in (held, held.gathered()):
+            found = each.logits(coefficients, top, bottom, left, right).T
+            np.testing.assert_allclose(found, expected[top:bottom, left:right], atol=1e-5)
 
 
 def test_one_tile_is_the_whole_map() -> None:
     prototypes, coefficients = _whole()
     expected = np.tensordot(coefficients, prototypes, 1)
-    found = Prototypes(prototypes[None]).logits(coefficients, 3, 20, 1, 30)
+    found = Prototypes(prototypes[None]).logits(coefficients, 3, 20, 1, 30).T
     np.testing.assert_allclose(found, expected[3:20, 1:30], atol=1e-5)
+
+
+def test_prototypes_that_are_gathered_already_are_not_copied() -> None:
+    prototypes, _ = _whole()
+    last = np.ascontiguousarray(prototypes.transpose(1, 2, 0)).transpose(2, 0, 1)
+    assert (held := Prototypes(last[None])).gathered() is held
+    assert (held := Prototypes(prototypes[None])).gathered() is not held
 
 
 def test_a_window_without_a_tile_is_refused() -> None:
