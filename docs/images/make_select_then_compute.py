@@ -5,7 +5,6 @@ bundled models for a prompt. It needs `pip install -e '.[cpu,export]'` and takes
 """
 
 import base64
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_export import cut_model
 from fastsam_trt import Pipeline
-from fastsam_trt.bundled_models import locate
 from fastsam_trt.demo import draw_scene
 from fastsam_trt.frames.preprocess import FramePreprocessor
 from fastsam_trt.masks.map_to_frame import MapToFrame
 from fastsam_trt.sparse.anchor_grid import AnchorGrid
 from fastsam_trt.sparse.candidates import above
-from fastsam_trt.sparse.regions import Region, regions_around
+from fastsam_trt.sparse.tiles import Tiles, tiles_under
 
 PROMPT = "red square"
 REACH, MARGIN, PER_CELL = 2, 2, 2  # of YOLOv8-seg's branches; see `fastsam-trt info`
@@ -54,7 +51,7 @@ class Facts(NamedTuple):
         segments: Number of segments after NMS.
         box: (4,) xyxy of the selected segment.
         outline: (k, 2) xy of its mask.
-        region: The part of the map, cells of the first level.
+        tiles: The tiles of the map, cells of the first level.
         top: Px above the frame that the letterbox adds.
     """
 
@@ -65,25 +62,23 @@ class Facts(NamedTuple):
     segments: int
     box: NDArray[np.float32]
     outline: NDArray[np.int32]
-    region: Region
+    tiles: Tiles
     top: int
 
 
 def find() -> Facts:
     """Run the models on a scene."""
     frame = draw_scene(4).frame
-    with tempfile.TemporaryDirectory() as folder:
-        cut_model(locate("demo-seg"), out=Path(folder))
-        with Pipeline(folder, prompts=[PROMPT], clip=locate("demo-clip"), backend="onnxruntime") as pipe:
-            result = pipe(frame)
-            session, conf = pipe.segmenter.session, pipe.segmenter.thresholds.conf
-            image = session.spec.input
-            if not isinstance(image, ImageInput):
-                raise TypeError("expected a model of images")
-            array, letterbox = FramePreprocessor(image).prepare(frame)
-            outputs = session.run({image.name: array})
-            contours, _ = cv2.findContours(result.masks()[0].astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-            segments, box = len(result.segments), result.boxes[0]
+    with Pipeline("demo-seg", prompts=[PROMPT], clip="demo-clip", backend="onnxruntime") as pipe:
+        result = pipe(frame)
+        session, conf = pipe.segmenter.session, pipe.segmenter.thresholds.conf
+        image = session.spec.input
+        if not isinstance(image, ImageInput):
+            raise TypeError("expected a model of images")
+        array, letterbox = FramePreprocessor(image).prepare(frame)
+        outputs = session.run({image.name: array})
+        contours, _ = cv2.findContours(result.masks()[0].astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        segments, box = len(result.segments), result.boxes[0]
     maps = {int(name.split("_")[1]): each.shape[1:3] for name, each in outputs.items() if name.startswith("features_")}
     grid = AnchorGrid({stride: (height, width) for stride, (height, width) in maps.items()})
     centres, strides = grid.centres(above(outputs["best_logits"][0], conf))
@@ -92,10 +87,12 @@ def find() -> Facts:
     x0, y0, x1, y1 = np.ceil(box).astype(int).tolist()
     (top, bottom), (left, right) = resize.rows.reach(y0, y1), resize.columns.reach(x0, x1)
     window = np.array([[top // PER_CELL, left // PER_CELL, -(-bottom // PER_CELL), -(-right // PER_CELL)]], np.intp)
-    ((region, _),) = regions_around(window, height, width, per_run=1)  # one window, one region
+    tiles = tiles_under(window, height, width)
+    if tiles is None:
+        raise ValueError("expected a segment that is smaller than the frame")
     return Facts(
         frame, grid, centres * strides[:, None] - (0, letterbox.top), strides, segments, box,
-        max(contours, key=len)[:, 0].astype(np.int32), region, letterbox.top,
+        max(contours, key=len)[:, 0].astype(np.int32), tiles, letterbox.top,
     )  # fmt: skip
 
 
@@ -184,28 +181,29 @@ def heads(facts: Facts) -> list[str]:
 def masks(facts: Facts) -> list[str]:
     left = PANELS[2][0] + 10
     stride = facts.grid.levels[0].stride
-    top, first, bottom, last = (stride * cells for cells in facts.region)
-    x, y, width, height = first, top - facts.top, last - first, bottom - top
-    ring = MARGIN * stride
+    tiles = facts.tiles
+    height, width, ring = stride * tiles.height, stride * tiles.width, stride * MARGIN
+    places = [
+        (stride * left, stride * top - facts.top)
+        for top, left in zip(tiles.tops.tolist(), tiles.lefts.tolist(), strict=True)
+    ]
+    x0, y0 = (np.min(places, axis=0) - ring).tolist()
+    x1, y1 = (np.max(places, axis=0) + np.array([width, height]) + ring).tolist()
     outline = "".join(f"L{px} {py}" for px, py in facts.outline.tolist())[1:]
     over = [
         rect(0, 0, WIDTH, facts.frame.shape[0], "#ffffff", fill_opacity=0.6),
-        rect(x - ring, y - ring, width + 2 * ring, height + 2 * ring, ORANGE, fill_opacity=0.15, stroke=ORANGE,
-             stroke_width=2.5, stroke_dasharray="8 6"),
-        rect(x, y, width, height, "url(#prototype)", stroke=ORANGE, stroke_width=3.5),
+        rect(x0, y0, x1 - x0, y1 - y0, ORANGE, fill_opacity=0.15, stroke=ORANGE, stroke_width=2.5,
+             stroke_dasharray="8 6"),
+        *(rect(x, y, width, height, "url(#prototype)", stroke=ORANGE, stroke_width=3.5) for x, y in places),
         f'<path d="M{outline}Z" fill="#d50000" fill-opacity="0.85" stroke="#ffffff" stroke-width="3"/>',
     ]  # fmt: skip
-    cells = facts.region
-    level = facts.grid.levels[0]
+    level, many = facts.grid.levels[0], "s" if len(places) > 1 else ""
+    covered = f"{len(places)} tile{many} of {tiles.height} x {tiles.width} cells, of {level.height} x {level.width}"
     below = [
         rect(left + 4, 294, 22, 14, ORANGE, fill_opacity=0.15, stroke=ORANGE, stroke_dasharray="4 3"),
         text(left + 34, 306, f"margin of {MARGIN} cells"),
         rect(left + 4, 320, 22, 14, "url(#legend)", stroke=ORANGE, stroke_width=1.6),
-        text(
-            left + 34,
-            332,
-            f"{cells.bottom - cells.top} x {cells.right - cells.left} cells of {level.height} x {level.width}",
-        ),
+        text(left + 34, 332, covered),
         rect(left + 4, 346, 22, 14, "#d50000", fill_opacity=0.85),
         text(left + 34, 358, "mask = coefficients x prototypes"),
         text(left, 398, "Nothing selected: not run", 13, INK, font_weight="bold"),
