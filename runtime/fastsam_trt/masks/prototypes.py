@@ -48,17 +48,18 @@ class Prototypes:
         Returns:
             (right - left, bottom - top) float32, by column.
         """
-        rows = _pieces(top - self._top, bottom - self._top, self._tiles.shape[2])
-        columns = _pieces(left - self._left, right - self._left, self._tiles.shape[3])
-        if len(rows) == len(columns) == 1:
-            return self._product(coefficients, rows[0], columns[0])
+        top, bottom, left, right = top - self._top, bottom - self._top, left - self._left, right - self._left
+        if len(self._index) == 1:
+            return _product(coefficients, self._tiles[0, :, top:bottom, left:right])
+        rows, columns = (_pieces(top, bottom, self._tiles.shape[2]), _pieces(left, right, self._tiles.shape[3]))
         logits = np.empty((right - left, bottom - top), np.float32)
         x = 0
         for column in columns:
             end, y = x + column.inside.stop - column.inside.start, 0
             for row in rows:
                 stop = y + row.inside.stop - row.inside.start
-                logits[x:end, y:stop] = self._product(coefficients, row, column)
+                tile = self._tiles[self._index[row.tile, column.tile]]
+                logits[x:end, y:stop] = _product(coefficients, tile[:, row.inside, column.inside])
                 y = stop
             x = end
         return logits
@@ -76,12 +77,12 @@ class Prototypes:
         tile = whole.reshape(1, rows * height, columns * width, channels).transpose(0, 3, 1, 2)
         return Prototypes(tile, np.array([self._top]), np.array([self._left]))
 
-    def _product(self, coefficients: NDArray[np.float32], row: _Piece, column: _Piece) -> NDArray[np.float32]:
-        """The logits (x, y) of a part of a tile, by products that BLAS does without a copy."""
-        part = self._tiles[self._index[row.tile, column.tile], :, row.inside, column.inside]
-        if part.strides[2] == part.itemsize:
-            return np.asarray((coefficients @ part.transpose(1, 0, 2)).T)
-        return np.asarray(part.transpose(2, 1, 0) @ coefficients)
+
+def _product(coefficients: NDArray[np.float32], part: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logits (x, y) of prototypes (c, y, x), by products that BLAS does without a copy."""
+    if part.strides[2] == part.itemsize:
+        return np.asarray((coefficients @ part.transpose(1, 0, 2)).T)
+    return np.asarray(part.transpose(2, 1, 0) @ coefficients)
 
 
 def _pieces(first: int, stop: int, side: int) -> list[_Piece]:

@@ -65,8 +65,8 @@ def test_prototypes_that_are_gathered_already_are_not_copied() -> None:
     assert (held := Prototypes(prototypes[None])).gathered() is not held
 
 
-def test_a_window_without_a_tile_is_refused() -> None:
+def test_a_tile_may_lie_anywhere() -> None:
     prototypes, coefficients = _whole()
-    held = Prototypes(prototypes[None, :, :8, :8], np.array([8]), np.array([16]))
-    with pytest.raises(KeyError):
-        held.logits(coefficients, 0, 8, 16, 20)
+    expected = np.tensordot(coefficients, prototypes, 1)
+    held = Prototypes(prototypes[None, :, 8:16, 12:20], np.array([8]), np.array([12]))
+    np.testing.assert_allclose(held.logits(coefficients, 9, 16, 13, 20).T, expected[9:16, 13:20], atol=1e-5)
