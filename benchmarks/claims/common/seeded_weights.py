@@ -30,7 +30,7 @@ _TRAINED_FOLDER = harness.SHARED / "models"
 _LOGITS = (-6.0, 1.0)  # mean and deviation of class logits, so that a few dozen of all anchors are likely
 _LEVEL_LOGITS = (0.0, 0.5, 0.8)  # added per level, so that the few cells of high levels have their share of segments
 _BOX_CELLS = (2.5, 3.0, 4.0)  # from the anchor to each side of a box, per level: boxes of 40, 96 and 256 px
-_DEEP_FACTOR = 1.04
+_VARIANCE_FACTORS = {"n": 1.0, "s": 1.04, "m": 1.04, "l": 1.06, "x": 1.06}  # by size, see `Segmenter`
 _PICTURES = (8, 640, 640)  # pictures for the statistics of batch norms: number, height and width, px
 
 
@@ -56,7 +56,7 @@ SEGMENTERS = {
     "yolov8n-seg": Segmenter("yolov8n-seg.yaml", 80, 640),
     "yolo26n-seg": Segmenter("yolo26n-seg.yaml", 80, 640),
     "fastsam-s": Segmenter("yolov8s-seg.yaml", 1, 1024),
-    "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024, variance_factor=_DEEP_FACTOR),
+    "fastsam-x": Segmenter("yolov8x-seg.yaml", 1, 1024, variance_factor=_VARIANCE_FACTORS["x"]),
 }
 
 
@@ -71,7 +71,7 @@ def segmenter(name: str) -> Segmenter:
     if not re.fullmatch(r"yolo(v8|11|26)[nsmlx]-seg", name):
         known = ", ".join(SEGMENTERS)
         raise harness.BenchmarkError(f"expected {known}, or a name such as yolo11s-seg, found {name}")
-    return Segmenter(f"{name}.yaml", 80, 640, variance_factor=1.0 if name[-5] in "ns" else _DEEP_FACTOR)
+    return Segmenter(f"{name}.yaml", 80, 640, variance_factor=_VARIANCE_FACTORS[name.removesuffix("-seg")[-1]])
 
 
 def load_ultralytics(path: Path | str) -> Any:
