@@ -20,7 +20,7 @@ LAYERS = {
     ),
     "runtime/fastsam_trt/sources": (
         "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "video", "files", "pipes",
-        "live", "opener",
+        "live", "opener", "one_image",
     ),
     "benchmarks/fastsam_bench": (
         "errors", "results", "timing", "cases", "roofline", "scenarios", "run", "report",
