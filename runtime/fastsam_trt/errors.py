@@ -180,10 +180,10 @@ class SegmentIndexTypeError(RequestError, TypeError):
 
 
 class ReleasedError(RequestError, RuntimeError):
-    """Something of a result was read that `release` let go."""
+    """Something of a result was read that is gone since `release`."""
 
     def __init__(self, what: str, fix: str) -> None:
-        super().__init__(f"expected {what} of a result, found that release() let it go; {fix}")
+        super().__init__(f"expected {what} of a result, found it released; {fix}")
 
 
 class FlowNotEnteredError(RequestError, RuntimeError):

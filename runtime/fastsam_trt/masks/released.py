@@ -31,4 +31,4 @@ class ReleasedMasks:
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise ReleasedError("masks", "decode them before, with mask_crops()")
+        raise ReleasedError("masks", "decode them before release(), for example with mask_crops()")

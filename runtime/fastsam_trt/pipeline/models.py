@@ -10,6 +10,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastsam_engine.errors import ModelNotFoundError
 from fastsam_trt.clip.lazy_model import LazyClip
 from fastsam_trt.clip.model import Clip
@@ -123,8 +126,7 @@ class Models:
         """
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
-        pixels = read_one_image(frame) if isinstance(frame, str | os.PathLike) else as_frame(frame, colours)
-        image = self.uploads.register(pixels)
+        image = self.uploads.register(_frame_of(frame, colours))
         segments = self.segmenter.segment(image, thresholds, rectangle)
         return SegmentedFrame(image, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
 
@@ -141,6 +143,12 @@ class Models:
         """Close the models, except a CLIP model that the caller opened."""
         self.segmenter.close()
         self.clip.close()
+
+
+def _frame_of(image: ImageLike, colours: ColourOrder | None) -> NDArray[np.uint8]:
+    if not isinstance(image, np.ndarray) and isinstance(image, str | os.PathLike):
+        return read_one_image(image)
+    return as_frame(image, colours)
 
 
 def _keywords(options: SegmentOptions | RunOptions) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def warm_up(models: Models, size: tuple[int, int], rectangle: Rectangle) -> None
 
 def _warm_up_segmenter(segmenter: Segmenter, frame: NDArray[np.uint8], rectangle: Rectangle) -> None:
     thresholds = replace(segmenter.thresholds, classes=None, max_segments=_SEGMENTS)
-    for conf in (min(conf, thresholds.conf) for conf in _CONFS):
+    for conf in dict.fromkeys(min(conf, thresholds.conf) for conf in _CONFS):
         segments = segmenter.segment(frame, replace(thresholds, conf=conf), rectangle)
         if len(segments):
             segments.masks.decode(range(len(segments)))

@@ -95,7 +95,7 @@ def save(path: Path | str, labels: LabelMap) -> None:
 
 
 def _paint(result: SelectedSegments, values: Sequence[int], highest: int) -> LabelMap:
-    height, width = result.frame.shape[:2]
+    height, width = result.size
     dtype: type[np.uint8 | np.uint16] = np.uint8 if highest <= _HIGHEST_UINT8 else np.uint16
     labels = np.zeros((height, width), dtype)
     crops = result.mask_crops()

@@ -67,7 +67,7 @@ class SelectedSegments:
         """(H, W, 3) uint8 BGR, the frame itself, not a copy."""
         frame = self._frame
         if frame is None:
-            raise ReleasedError("the frame", "read it before, or keep a copy")
+            raise ReleasedError("the frame", "read it before release(), or keep a copy")
         return frame
 
     @property
@@ -227,7 +227,7 @@ class SelectedSegments:
     def _all(self) -> tuple[Segments, Selection]:
         """All segments, and the selection from them."""
         if self._frame is None:
-            raise ReleasedError("all segments", "read `segments`, `selection` or `pending` before")
+            raise ReleasedError("all segments", "read segments, selection or pending before release()")
         segments, selection = self._found
         if segments.remainder is not None:
             every, indices = segments.remainder.all()

@@ -32,7 +32,7 @@ def label_lines(result: SelectedSegments, classes: Sequence[int | None], *, conf
     Returns:
         The text of the file; empty if there are no segments.
     """
-    size = np.array(result.frame.shape[1::-1])
+    size = np.array(result.size[::-1])
     lines = []
     for number, score, crop in zip(classes, result.scores.tolist(), result.mask_crops(), strict=True):
         if number is None or not crop.pixels.any():

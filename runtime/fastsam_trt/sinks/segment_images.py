@@ -70,7 +70,7 @@ class MaskSink(SegmentImageSink):
 
     def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
         for crop in result.mask_crops():
-            (mask,) = paste([crop], *result.frame.shape[:2])
+            (mask,) = paste([crop], *result.size)
             yield mask.view(np.uint8) * np.uint8(255)
 
 

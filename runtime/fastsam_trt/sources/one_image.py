@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ def _several(source: str | os.PathLike[str]) -> str:
     if address is not None:
         return "" if address.startswith(("http://", "https://")) else "the address of a stream"
     path = as_path(source)
-    if os.fspath(source) and Path(path).is_dir():
+    if os.fspath(source) and os.path.isdir(path):  # noqa: PTH112 - the method raises for names that are too long
         return "a folder"
     return "a glob" if glob.has_magic(str(path)) and not os.path.lexists(path) else ""
 
