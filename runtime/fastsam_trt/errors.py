@@ -97,11 +97,12 @@ class ImageFormatError(RequestError, ValueError):
     """
 
     expected: ClassVar[str] = (
-        "an image of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8, uint16 or floats from 0 to 1"
+        "expected an image of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8, uint16 or floats from "
+        "0 to 1"
     )
 
     def __init__(self, found: str, fix: str = "") -> None:
-        super().__init__(f"expected {self.expected}, found {found}{'; ' if fix else ''}{fix}")
+        super().__init__(f"{self.expected}, found {found}{'; ' if fix else ''}{fix}")
         self.found, self.fix = found, fix
 
 
@@ -109,15 +110,15 @@ class TensorFormatError(ImageFormatError):
     """A tensor is not a supported image."""
 
     expected = (
-        "a tensor of one image on the host, (C, H, W) or (H, W, C) with 1, 3 or 4 channels, or (H, W), uint8, uint16 "
-        "or floats from 0 to 1"
+        "expected a tensor of one image on the host, (C, H, W) or (H, W, C) with 1, 3 or 4 channels, or (H, W), uint8, "
+        "uint16 or floats from 0 to 1"
     )
 
 
 class ImageTypeError(ImageFormatError, TypeError):
     """An object of a type that is no image."""
 
-    expected = "an image as a path, a NumPy array, a PIL image or a tensor, or a list of these"
+    expected = "expected an image as a path, a NumPy array, a PIL image or a tensor, or a list of these"
 
 
 class NotOneImageError(RequestError, ValueError):

@@ -291,9 +291,10 @@ def test_latest_frame_node_without_an_image(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_numpy_and_pillow(run: Run) -> None:
-    *coloured, grey = run("numpy_and_pillow").splitlines()
-    assert coloured == [f"{name}: 2 segments" for name in ("numpy BGR", "Pillow RGB", "Pillow RGBA", "16-bit")]
-    assert full_match(r"grey: [0-9] segments", grey)
+    *arrays, grey, path, pillow = run("numpy_and_pillow").splitlines()
+    names = ("numpy BGR", "numpy RGB", "numpy RGB from 0 to 1", "numpy 16-bit", "path", "Pillow")
+    assert [*arrays, path, pillow] == [f"{name}: 2 segments" for name in names]
+    assert full_match(r"numpy grey: [0-9] segments", grey)
 
 
 def test_compare_models(run: Run) -> None:

@@ -141,6 +141,15 @@ def test_other_indices_are_refused(result: Result, index: Any, found: str) -> No
         result[index]
 
 
+def test_masks_of_other_libraries_are_read_as_arrays(result: Result) -> None:
+    class Mask:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return np.array([True, False, True, False, False])
+
+    index: Any = Mask()
+    assert result[index].scores.tolist() == result.scores[[0, 2]].tolist()
+
+
 def test_comparing_labels_with_a_text_is_an_error_and_not_a_row(result: Result) -> None:
     with pytest.raises(SegmentIndexTypeError, match=r"\[label == 'car' for label in result.labels\]"):
         result[result.labels == "dog"]
