@@ -133,7 +133,7 @@ def test_a_pil_image_is_used_as_it_is(tmp_path: Path) -> None:
         (np.array(3, np.uint8), None, r"shape \(\)"),
         (CHW, None, r"shape \(3, 5, 7\); for channels first, use image.transpose\(1, 2, 0\)"),
         (BGR[None], None, r"shape \(1, 5, 7, 3\); for a batch, pass a list of images: list\(batch\)"),
-        (BGR / 255, None, 'float64 of unknown colour order; pass colours="rgb" or colours="bgr"'),
+        (BGR / 255, None, 'dtype float64 of unknown colour order; pass colours="rgb" or colours="bgr"'),
         (BGR.astype(np.float32), "bgr", "float32 from [0-9.]+ to 2[0-9]+; divide it by 255"),
         (GREY / 255 - 0.5, None, "float64 from -0.[0-9]+ to 0.[0-9]+; scale or clip it"),
         (np.full((4, 4), np.nan), None, "float64 from nan to nan; scale or clip it"),
