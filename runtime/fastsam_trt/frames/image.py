@@ -53,7 +53,8 @@ def as_bgr(image: NDArray[Any], colours: ColourOrder | None = None) -> NDArray[n
         raise ImageFormatError(f"shape {image.shape}", _layout_fix(image))
     if image.dtype != np.uint8:
         if channels > 1 and colours is None and image.dtype.kind == "f":
-            raise ImageFormatError(f"dtype {image.dtype} of unknown colour order", 'pass colours="rgb" or colours="bgr"')
+            found = f"dtype {image.dtype} of unknown colour order"
+            raise ImageFormatError(found, 'pass colours="rgb" or colours="bgr"')
         image = _as_uint8(image)
     if channels == 1:
         image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
