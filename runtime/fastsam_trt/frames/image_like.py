@@ -73,6 +73,11 @@ def as_frame(image: Any, colours: ColourOrder | None = None) -> NDArray[np.uint8
 
 
 _TYPE_FIXES = {
+    "list": "pass one image here",
+    "tuple": "pass one image here",
+    "Result": "pass its frame: pipeline(result.frame)",
+    "BufferedReader": "pass its path, or PIL.Image.open(file)",
+    "BytesIO": "pass PIL.Image.open(file)",
     "int": "a camera is read by pipeline.stream(number)",
     "bytes": "for the bytes of an image file, use PIL.Image.open(io.BytesIO(data))",
     "Frame": "pass its image: pipeline(frame.image)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -188,7 +189,8 @@ def test_pinned_memory_is_on_the_host() -> None:
         (None, "NoneType; cv2.imread returns None for a file that it can't read; pass the path instead"),
         (0, r"int; a camera is read by pipeline.stream\(number\)"),
         (b"\xff\xd8", "bytes; for the bytes of an image file"),
-        ([BGR], "list; for several images, pass a list of them"),
+        ([BGR], "list; pass one image here"),
+        (io.BytesIO(b""), r"BytesIO; pass PIL.Image.open\(file\)"),
         (iter([BGR]), "list_iterator; for several images"),
         ({"image": BGR}, "dict; for several"),
         (cv2.UMat(5, 7, cv2.CV_8UC3), r"UMat; use image.get\(\)"),
