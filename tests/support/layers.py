@@ -13,8 +13,8 @@ LAYERS = {
         "sparse", "exporter",
     ),
     "runtime/fastsam_trt": (
-        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "sparse", "demo",
-        "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "drawing", "pipeline",
+        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "drawing", "sparse",
+        "demo", "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "pipeline",
         "sinks", "preview", "comparison", "cli",
         "__main__",
     ),

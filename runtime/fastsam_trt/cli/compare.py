@@ -76,9 +76,9 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.records import HEADER, as_document, table_rows
     from fastsam_trt.errors import OptionError
+    from fastsam_trt.frames.image_writer import write_image
     from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.reports.machine import this_machine
-    from fastsam_trt.sinks.panels import write_image
     from fastsam_trt.sources.names import is_demo, printable
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)

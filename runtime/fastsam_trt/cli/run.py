@@ -7,6 +7,7 @@ import logging
 from typing import get_args
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.draw_options import add_draw_options
 from fastsam_trt.cli.help_text import one_of
 from fastsam_trt.cli.run_outputs import add_output_options
 from fastsam_trt.cli.source_run import SourceRun
@@ -36,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--vid-stride", type=int, default=1, metavar="N", help="take every N-th frame")
     options.add_pipeline_options(parser)
     add_output_options(parser)
+    add_draw_options(parser)
     shown = parser.add_argument_group("live view")
     shown.add_argument("--show", action="store_true", help="show the overlay in a window; q ends the run")
     shown.add_argument(

@@ -15,6 +15,7 @@ from fastsam_engine.import_names import warn_renamed
 from fastsam_trt.masks.cached import CachedMasks
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.results import rle
+from fastsam_trt.results.plot_methods import Plots
 from fastsam_trt.results.polygons import polygons
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors import Selection
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 
-class Result:
+class Result(Plots):
     """The n selected segments of one frame, best first. Masks are decoded on first use; any thread may read a result.
 
     The class is the same for all model families. Boxes are in pixel edges: the pixel in column x spans x to x + 1, so
