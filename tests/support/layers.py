@@ -19,7 +19,7 @@ LAYERS = {
         "__main__",
     ),
     "runtime/fastsam_trt/sources": (
-        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "video", "files", "pipes",
+        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "demo_photo", "video", "files", "pipes",
         "live", "opener",
     ),
     "benchmarks/fastsam_bench": (

@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s --image X --prompt TEXT [--model M ...] [options]"
     parser.epilog = _EXAMPLES
     what = parser.add_argument_group("image and models")
-    what.add_argument("--image", required=True, metavar="X", help="an image file, or demo")
+    what.add_argument("--image", required=True, metavar="X", help="an image file, demo or demo-photo")
     what.add_argument(
         "--model", action="append", metavar="M",
         help=f"segmentation model: name, folder or file; repeatable (default: all installed ones, else {SEGMENTER})",
@@ -119,16 +119,21 @@ def _read(image: str) -> NDArray[np.uint8]:
     """Read the image to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
     from fastsam_trt.frames.image import read_image
-    from fastsam_trt.sources.names import as_path, is_demo
+    from fastsam_trt.sources.names import as_path, is_demo, is_demo_photo
 
     if is_demo(image):
         from fastsam_trt.sources.demo_video import DemoVideo
 
         return DemoVideo().scene(0).frame
+    if is_demo_photo(image):
+        from fastsam_trt.sources.demo_photo import DemoPhoto
+
+        (frame,) = DemoPhoto()
+        return frame.image
     path = as_path(image)
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing there"
-        raise SourceNotFoundError(image, "one image file, or demo", found)
+        raise SourceNotFoundError(image, "one image file, demo or demo-photo", found)
     return read_image(path)
 
 

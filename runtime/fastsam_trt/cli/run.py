@@ -14,6 +14,8 @@ from fastsam_trt.cli.source_run import SourceRun
 
 _EXAMPLES = """\
 examples:
+  # select everything in the photo that comes with the package
+  fastsam-trt run --video demo-photo --save out.png
   # select by text in the demo video, and save the overlay
   fastsam-trt run --video demo --prompt "red circle" --save out.mp4
   # write the cars of a video as JSON lines with COCO RLE masks
@@ -32,7 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("source")
     source.add_argument(
         "--video", "--source", dest="source", required=True, metavar="SOURCE",
-        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), or demo",
+        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), demo or "
+        "demo-photo",
     )  # fmt: skip
     source.add_argument("--vid-stride", type=int, default=1, metavar="N", help="take every N-th frame")
     options.add_pipeline_options(parser)
