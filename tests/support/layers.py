@@ -19,8 +19,8 @@ LAYERS = {
         "__main__",
     ),
     "runtime/fastsam_trt/sources": (
-        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "demo_photo", "video", "files", "pipes",
-        "live", "opener",
+        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "demo_photo", "video", "files",
+        "pipes", "live", "opener",
     ),
     "benchmarks/fastsam_bench": (
         "errors", "results", "timing", "cases", "roofline", "scenarios", "run", "report",

@@ -14,16 +14,14 @@ from fastsam_trt.cli.source_run import SourceRun
 
 _EXAMPLES = """\
 examples:
-  # select everything in the photo that comes with the package
-  fastsam-trt run --video demo-photo --save out.png
   # select by text in the demo video, and save the overlay
   fastsam-trt run --video demo --prompt "red circle" --save out.mp4
   # write the cars of a video as JSON lines with COCO RLE masks
   fastsam-trt run --video street.mp4 --prompt car --json cars.jsonl
   # watch a camera in a browser at http://127.0.0.1:8080/
   fastsam-trt run --video cam0 --prompt person --preview 8080
-  # select what fits a box, and nothing under a point
-  fastsam-trt run --video photo.jpg --box 285 110 380 200 --not-point 344 228 --save out.png
+  # select the cat in the photo that comes with the package, and save the picture
+  fastsam-trt run --video demo-photo --prompt cat --save cat.png
 """
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsam_engine.import_names import moved_names
 from fastsam_trt.drawing.fill import fill
 from fastsam_trt.drawing.labels import Label
-from fastsam_trt.drawing.outlines import draw_outline
+from fastsam_trt.drawing.outlines import draw_outline, thickness
 from fastsam_trt.drawing.palette import Colour
 from fastsam_trt.drawing.placement import Place, Placement, Spot
 from fastsam_trt.drawing.resize import resize_image, resize_mask_crops
@@ -101,6 +101,8 @@ def draw_overlay(
         paint_masks(image, crops, colours, style.opacity, line_px)
     if style.shows("boxes") and line_px:
         _draw_boxes(image, annotations, line_px)
+    if not (style.shows("labels") or style.shows("scores")):
+        return image, {}
     return image, _draw_labels(image, annotations, style, order, line_px, before or {})
 
 
@@ -118,7 +120,7 @@ def tint(
 
 
 def paint_masks(
-    image: NDArray[np.uint8], crops: Sequence[MaskCrop], colours: Sequence[Colour], opacity: float, line_px: int
+    image: NDArray[np.uint8], crops: Sequence[MaskCrop], colours: Sequence[Colour], opacity: float, line_px: float
 ) -> None:
     """Tint masks and draw their outlines, in place. Only the region that the masks span is processed.
 
@@ -141,11 +143,11 @@ def largest_first(crops: Sequence[MaskCrop]) -> list[int]:
     return sorted(range(len(crops)), key=lambda i: -areas[i])
 
 
-def _draw_boxes(image: NDArray[np.uint8], annotations: Annotations, line_px: int) -> None:
+def _draw_boxes(image: NDArray[np.uint8], annotations: Annotations, line_px: float) -> None:
     height, width = image.shape[:2]
     for box, colour in zip(annotations.boxes, annotations.colours, strict=True):
         x0, y0, x1, y1 = np.clip(np.rint(box), 0, [width, height, width, height]).astype(int).tolist()
-        cv2.rectangle(image, (x0, y0), (x1 - 1, y1 - 1), colour, line_px)
+        cv2.rectangle(image, (x0, y0), (x1 - 1, y1 - 1), colour, max(round(line_px), 1))
 
 
 def _draw_labels(
@@ -153,7 +155,7 @@ def _draw_labels(
     annotations: Annotations,
     style: DrawStyle,
     order: Sequence[int],
-    line_px: int,
+    line_px: float,
     before: Mapping[int, Spot],
 ) -> dict[int, Spot]:
     height, width = image.shape[:2]
@@ -171,8 +173,8 @@ def _draw_labels(
     for label, place, colour in placed:  # lines first, so that no line crosses a label
         if place.target is not None:
             middle = place.left + label.width // 2, place.top + label.height // 2
-            cv2.line(image, middle, place.target, colour, max(line_px // 2, 1), cv2.LINE_AA)
-            cv2.circle(image, place.target, max(line_px, 2), colour, cv2.FILLED, cv2.LINE_AA)
+            cv2.line(image, middle, place.target, colour, thickness(line_px / 2), cv2.LINE_AA)
+            cv2.circle(image, place.target, max(round(line_px), 2), colour, cv2.FILLED, cv2.LINE_AA)
     for label, place, colour in placed:
         label.draw(image, place.left, place.top, colour)
     return spots

@@ -32,9 +32,14 @@ class OverlayImage:
     count: int
 
 
-def encode_overlay(result: Result, overlay: Overlay) -> OverlayImage:
-    """Draw a result, at the size of the overlay, and encode it."""
-    image = overlay.of(result)
+def encode_overlay(result: Result, overlay: Overlay | None = None) -> OverlayImage:
+    """Draw a result and encode it.
+
+    Args:
+        result: The result.
+        overlay: Draws it, at most 1280 px large; None: one that knows no earlier results.
+    """
+    image = (overlay or Overlay(longest_px=LONGEST_PX)).of(result)
     encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not encoded:
         raise ValueError(f"OpenCV can't encode an image of {image.shape[1]} x {image.shape[0]} as JPEG")

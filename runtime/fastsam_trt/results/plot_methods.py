@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.drawing.display import show_image
 from fastsam_trt.drawing.style import ColourBy, DrawStyle, elements
-from fastsam_trt.frames.image_writer import write_image
+from fastsam_trt.frames.image_writer import check_image_path, write_image
 from fastsam_trt.results.captions import Drawable
 from fastsam_trt.results.plot import plot
 
@@ -89,6 +89,7 @@ class Plots:
             OptionError: An option has a wrong value.
         """
         target = Path(path)
+        check_image_path(target)
         write_image(target, Plots.plot(self, **options))
         return target
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.store.atomic_files import check_writable
 from fastsam_trt.drawing.style import DrawStyle
-from fastsam_trt.frames.image_writer import SAVED_IMAGE_SUFFIXES, write_image
+from fastsam_trt.frames.image_writer import SAVED_IMAGE_SUFFIXES, check_image_path, write_image
 from fastsam_trt.results.panels import draw_panels
 from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.frame_names import FrameNames
@@ -40,7 +39,7 @@ class ImageSink(Sink):
         is_file = path.suffix.lower() in SAVED_IMAGE_SUFFIXES and not path.is_dir()
         self._folder = None if is_file else OutputFolder(path)
         if self._folder is None:
-            check_writable(path)
+            check_image_path(path)
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write the image of a frame."""
