@@ -21,6 +21,7 @@ from fastsam_trt.drawing.visible_masks import VisibleMasks
 from fastsam_trt.masks.mask_source import MaskCrop
 
 _SIZES = (1.0, 0.8, 0.64)  # of labels, tried one after the other
+_SIZES_ON_MASK = 2  # a larger text beside the mask is better than a smaller one on it
 _LEAST_TEXT_PX = 10
 _CROWDED = 0.08  # of the frame: if labels would cover more than this together, all of them begin with a smaller size
 _WIDEST = 0.45  # of the frame, for a label
@@ -74,8 +75,9 @@ def draw_overlay(
     """Draw segments on a frame: tints and outlines, larger ones below smaller ones, then boxes, then labels.
 
     A label goes to the first of these places that is free and large enough: on the mask, near the middle of what is
-    visible of it; the same with smaller text, in two steps; around the segment, with a line to it if they do not touch;
-    the same with smaller text. If all are taken, the label is left out. No label covers another.
+    visible of it; the same with text of 0.8 the size; around the segment, with a line to it if they do not touch; the
+    same with text of 0.8 and 0.64 the size. If all are taken, the label is left out. No label covers another. If there
+    are so many that they would cover much of the frame, all begin with a smaller size.
 
     Args:
         frame: (H, W, 3) uint8 BGR; not modified.
@@ -184,8 +186,8 @@ def _find_place(
     placement: Placement, index: int, labels: Sequence[Label], before: Spot | None
 ) -> tuple[Label, Place] | None:
     """The first free place, with the label of the size that fits there."""
-    for find in (placement.on_mask, placement.beside):
-        for label in labels:
+    for find, tried in ((placement.on_mask, labels[:_SIZES_ON_MASK]), (placement.beside, labels)):
+        for label in tried:
             place = find(index, label.width, label.height, before)
             if place is not None:
                 return label, place

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.drawing.visible_masks import VisibleMasks
 
-_MOST_COVERED = 0.35  # of a visible mask, by its label
+_MOST_COVERED = 0.2  # of a visible mask, by its label
 _STEADY = 1.4  # factor on that limit in favour of where the label was before
 _LEAST_DEPTH = 0.5  # of the deepest point: less deep ones are at the rim, or in an arm
 _CENTRAL = 0.8  # of the deepest free point: points at least this deep count as the middle

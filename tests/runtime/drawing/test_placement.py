@@ -144,12 +144,8 @@ def test_a_label_does_not_jump_at_the_limit_of_what_it_may_cover() -> None:
     """A mask that is just large enough, or just too small, keeps its label where it was."""
     mask = _mask((180, 130, 220, 190))  # 2400 px
     on, beside = Spot(0.5, 0.5, on_mask=True), Spot(0.5, -0.2, on_mask=False)
-    for width, expected in (
-        (30, (True, True, True)),
-        (41, (True, True, False)),
-        (43, (True, False, False)),
-        (60, (False,) * 3),
-    ):
+    limits = ((16, (True, True, True)), (22, (True, True, False)), (30, (True, False, False)), (40, (False,) * 3))
+    for width, expected in limits:
         found = tuple(_placement(mask).on_mask(0, width, 20, before) is not None for before in (on, None, beside))
         assert found == expected, width
 

@@ -40,9 +40,7 @@ def test_a_stopped_source_has_no_photo() -> None:
 
 
 def test_a_package_without_its_photo_says_so(tmp_path: Path) -> None:
-    with pytest.raises(
-        SourceUnreadableError, match=r"found no file .*chelsea\.jpg; run: pip install"
-    ):
+    with pytest.raises(SourceUnreadableError, match=r"found no file .*chelsea\.jpg; run: pip install"):
         DemoPhoto(tmp_path / "chelsea.jpg")
     (tmp_path / "cut.jpg").write_bytes(FILE.read_bytes()[:2000])
     with pytest.raises(SourceUnreadableError, match="cut short"):
