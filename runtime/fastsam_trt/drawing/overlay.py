@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.import_names import moved_names
 from fastsam_trt.drawing.fill import fill
+from fastsam_trt.drawing.label_layout import LabelLayout
 from fastsam_trt.drawing.labels import Label
 from fastsam_trt.drawing.outlines import draw_outline, thickness
 from fastsam_trt.drawing.palette import Colour
@@ -19,13 +20,6 @@ from fastsam_trt.drawing.resize import resize_image, resize_mask_crops
 from fastsam_trt.drawing.style import DrawStyle
 from fastsam_trt.drawing.visible_masks import VisibleMasks
 from fastsam_trt.masks.mask_source import MaskCrop
-
-_SIZES = (1.0, 0.8, 0.64)  # of labels, tried one after the other
-_SIZES_ON_MASK = 2  # a larger text beside the mask is better than a smaller one on it
-_LEAST_TEXT_PX = 10
-_CROWDED = 0.08  # of the frame: if labels would cover more than this together, all of them begin with a smaller size
-_WIDEST = 0.45  # of the frame, for a label
-_LEAST_WIDE_PX = 120
 
 __getattr__ = moved_names(
     __name__,
@@ -74,10 +68,7 @@ def draw_overlay(
 ) -> tuple[NDArray[np.uint8], dict[int, Spot]]:
     """Draw segments on a frame: tints and outlines, larger ones below smaller ones, then boxes, then labels.
 
-    A label goes to the first of these places that is free and large enough: on the mask, near the middle of what is
-    visible of it; the same with text of 0.8 the size; around the segment, with a line to it if they do not touch; the
-    same with text of 0.8 and 0.64 the size. If all are taken, the label is left out. No label covers another. If there
-    are so many that they would cover much of the frame, all begin with a smaller size.
+    Labels do not cover each other; `LabelLayout` says where they go.
 
     Args:
         frame: (H, W, 3) uint8 BGR; not modified.
@@ -163,13 +154,12 @@ def _draw_labels(
     height, width = image.shape[:2]
     visible = None if annotations.crops is None else VisibleMasks(height, width, annotations.crops, order)
     placement = Placement(height, width, annotations.boxes, visible)
-    labels = _Labels(annotations.labels, style.text_px(height, width), height, width)
+    layout = LabelLayout(annotations.labels, style.text_px(height, width), height, width, placement)
     placed, spots = list[tuple[Label, Place, Colour]](), dict[int, Spot]()
-    for index, words in enumerate(annotations.labels):
-        track_id = annotations.track_ids[index]
-        found = _find_place(placement, index, labels.sizes(words), before.get(track_id)) if words else None
+    for index, (track_id, colour) in enumerate(zip(annotations.track_ids, annotations.colours, strict=True)):
+        found = layout.place(index, before.get(track_id))
         if found is not None:
-            placed.append((*found, annotations.colours[index]))
+            placed.append((*found, colour))
             if track_id >= 0:
                 spots[track_id] = found[1].spot
     for label, place, colour in placed:  # lines first, so that no line crosses a label
@@ -180,41 +170,3 @@ def _draw_labels(
     for label, place, colour in placed:
         label.draw(image, place.left, place.top, colour)
     return spots
-
-
-def _find_place(
-    placement: Placement, index: int, labels: Sequence[Label], before: Spot | None
-) -> tuple[Label, Place] | None:
-    """The first free place, with the label of the size that fits there."""
-    for find, tried in ((placement.on_mask, labels[:_SIZES_ON_MASK]), (placement.beside, labels)):
-        for label in tried:
-            place = find(index, label.width, label.height, before)
-            if place is not None:
-                return label, place
-    return None
-
-
-class _Labels:
-    """Labels in the sizes to try, the largest first."""
-
-    def __init__(self, texts: Sequence[tuple[str, ...]], size_px: int, height: int, width: int) -> None:
-        """Choose the sizes.
-
-        Args:
-            texts: The words of all labels.
-            size_px: Of the text, if there is room.
-            height, width: Of the frame, px.
-        """
-        least = min(_LEAST_TEXT_PX, size_px)
-        self._sizes = sorted({max(round(size * size_px), least) for size in _SIZES}, reverse=True)
-        self._most_px = max(round(_WIDEST * width), _LEAST_WIDE_PX)
-        while len(self._sizes) > 1 and self._area(texts) > _CROWDED * height * width:
-            del self._sizes[0]
-
-    def sizes(self, words: tuple[str, ...]) -> list[Label]:
-        """The labels of one segment."""
-        return [Label.fitted(words, size, self._most_px) for size in self._sizes]
-
-    def _area(self, texts: Sequence[tuple[str, ...]]) -> int:
-        largest = [Label.fitted(words, self._sizes[0], self._most_px) for words in texts if words]
-        return sum(label.width * label.height for label in largest)

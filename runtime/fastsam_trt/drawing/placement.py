@@ -162,7 +162,8 @@ class Placement:
 
 def _overlap(rects: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """(k, m): which share of each of m rectangles each of k rectangles covers, 0..1; both xyxy."""
-    low = np.maximum(rects[:, None, :2], others[None, :, :2])
-    high = np.minimum(rects[:, None, 2:], others[None, :, 2:])
-    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
-    return np.asarray(np.maximum(high - low, 0).prod(axis=2) / np.maximum(areas, 1), np.float64)
+    left, top, right, bottom = rects.T[..., None]
+    x0, y0, x1, y1 = others.T
+    wide = np.maximum(np.minimum(right, x1) - np.maximum(left, x0), 0)
+    high = np.maximum(np.minimum(bottom, y1) - np.maximum(top, y0), 0)
+    return np.asarray(wide * high / np.maximum((x1 - x0) * (y1 - y0), 1), np.float64)
