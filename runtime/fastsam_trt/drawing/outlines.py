@@ -32,7 +32,8 @@ def draw_outline(image: NDArray[np.uint8], crop: MaskCrop, colour: Colour, width
         return
     reach = max(round(_REACH * width_px), 1)
     edge, size = 2 * reach, np.array(image.shape[1::-1], np.float32)
-    found, _ = cv2.findContours(crop.pixels.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    pixels = np.ascontiguousarray(crop.pixels).view(np.uint8)
+    found, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     longest = max(map(len, found), default=0)
     lines = []
     for outline in found:
