@@ -243,7 +243,9 @@ class DisplayError(RequestError, OSError):
     """A window can't be shown."""
 
     def __init__(self, found: str) -> None:
-        super().__init__(f"--show: expected a display for the window, found {found}; use --save OUT instead")
+        super().__init__(
+            f"expected a display for the window, found {found}; write a file instead: --save OUT, or result.save(path)"
+        )
 
 
 class PreviewError(RequestError, OSError):

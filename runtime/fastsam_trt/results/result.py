@@ -14,6 +14,7 @@ from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.results.categories import Categories
 from fastsam_trt.results.coco import CocoRecord, as_records
 from fastsam_trt.results.detections import as_detections
+from fastsam_trt.results.plot_methods import Plots
 from fastsam_trt.results.record import ResultRecord, as_record
 from fastsam_trt.results.rows import Rows, several_rows, single_row
 from fastsam_trt.results.segment import Segment
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 
-class Result(SelectedSegments):
+class Result(Plots, SelectedSegments):
     """The n selected segments of one frame, best first. Masks are decoded on first use; any thread may read a result.
 
     The class is the same for all model families. Boxes are in pixel edges: the pixel in column x spans x to x + 1, so
