@@ -13,6 +13,7 @@ import pytest
 
 from fastsam_trt import Result
 from support.doc_pages import DOCS, blocks
+from support.typed import picture
 
 PAGE = DOCS / "from-ultralytics.md"
 SECTION = PAGE.read_text(encoding="utf-8").partition("## In Python, line by line")[2].partition("\n## ")[0]
@@ -28,6 +29,13 @@ def _labels(result: Result) -> list[str]:
 
 def _same(value: Any, expected: Any) -> bool:
     return bool(np.array_equal(np.asarray(value), np.asarray(expected)))
+
+
+def _drawn(value: Any, names: Names) -> bool:
+    """Whether it is a picture with something drawn on the frame, and the frame is as it was."""
+    frame = names["result"].frame
+    changed = (value != frame).any(axis=2)
+    return value.shape == frame.shape and 0.01 < changed.mean() < 0.9 and _same(frame, names["frame"])
 
 
 CHECKS: dict[str, Callable[[Any, Names], bool]] = {
@@ -56,6 +64,11 @@ CHECKS: dict[str, Callable[[Any, Names], bool]] = {
     "[(segment.class_id, segment.score) for segment in result]": lambda value, names: _same(
         value, np.stack([names["result"].class_ids, names["result"].scores], axis=1).astype(float)
     ),
+    "result.plot()": _drawn,
+    'result.plot(draw="boxes,labels")': _drawn,
+    'result.plot(line_width=3, text_size=20, colour_by="track")': _drawn,
+    'result.plot(draw="masks")': _drawn,
+    'result.save("out.jpg")': lambda value, _: value == Path("out.jpg") and picture("out.jpg").shape == (480, 640, 3),
     'Path("photo.txt").write_text(result.to_yolo(confidence=True))': lambda _, names: (
         len(Path("photo.txt").read_text().splitlines()) == len(names["result"])
     ),

@@ -55,8 +55,8 @@ def call(pipe: Pipeline, photo: Path) -> Result:
     return pipe(photo)
 
 
-def read(result: Result) -> Segment:
-    """Arrays, indices, segments and conversions."""
+def read(result: Result, folder: Path) -> Segment:
+    """Arrays, indices, segments, conversions and pictures."""
     assert_type(result.boxes, NDArray[np.float32])
     assert_type(result.scores, NDArray[np.float32])
     assert_type(result.class_ids, NDArray[np.int32])
@@ -85,6 +85,8 @@ def read(result: Result) -> Segment:
     assert_type(result.to_yolo(confidence=True), str)
     assert_type(result.summary(normalize=True, decimals=3), list[SegmentSummary])
     assert_type(result.summary()[0]["class"], int)
+    assert_type(result.plot(draw="masks", opacity=0.3), NDArray[np.uint8])
+    assert_type(result.save(folder / "out.png", line_width=2), Path)
     result.release()
     assert_type(result.released, bool)
     return result[0]
@@ -134,7 +136,7 @@ def stream(pipe: Pipeline, video: Path) -> None:
 def main(model: str, photo: Path, video: Path) -> str:
     """Use all of it; what the last error says."""
     with Pipeline(model, prompts=["red", "green"]) as pipe:
-        read_segment(read(call(pipe, photo)))
+        read_segment(read(call(pipe, photo), photo.parent))
         stream(pipe, video)
         try:
             pipe(video)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.drawing.display import show_image
 from fastsam_trt.drawing.style import ColourBy, DrawStyle, elements
+from fastsam_trt.errors import ReleasedError
 from fastsam_trt.frames.image_writer import check_image_path, write_image
 from fastsam_trt.results.captions import Drawable
 from fastsam_trt.results.plot import plot
@@ -107,11 +108,17 @@ class Plots:
         if not _show_in_notebook(picture):
             show_image(picture, "fastsam-trt")
 
-    def _repr_png_(self: Drawable) -> bytes:
-        """The overlay as a notebook shows it: PNG, at most 1280 px on its longer side."""
-        height, width = self.frame.shape[:2]
-        scale = min(_NOTEBOOK_PX / max(height, width), 1)
-        return _png(plot(self, size=(max(round(height * scale), 1), max(round(width * scale), 1))))
+    def _repr_png_(self: Drawable) -> bytes | None:
+        """The overlay as a notebook shows it: PNG, at most 1280 px on its longer side.
+
+        None after `release`, so that the notebook shows the text.
+        """
+        try:
+            height, width = self.frame.shape[:2]
+            scale = min(_NOTEBOOK_PX / max(height, width), 1)
+            return _png(plot(self, size=(max(round(height * scale), 1), max(round(width * scale), 1))))
+        except ReleasedError:
+            return None
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:

@@ -170,7 +170,7 @@ def test_a_picture_that_can_not_be_saved(folder: Path) -> None:
 
 def test_a_notebook_shows_a_png_of_at_most_1280_px() -> None:
     for size, expected in (((60, 80), (60, 80)), ((1080, 1920), (720, 1280)), ((3000, 1), (1280, 1))):
-        data = made_result([np.ones(size, bool)], size=size)._repr_png_()
+        data = present(made_result([np.ones(size, bool)], size=size)._repr_png_())
         assert data.startswith(b"\x89PNG")
         assert present(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).shape == (*expected, 3)
 

@@ -19,6 +19,7 @@ from fastsam_trt.errors import ReleasedError
 from fastsam_trt.sources.demo_video import DemoVideo
 from support.colour_models import scene
 from support.made_results import hard_masks, made_result
+from support.typed import present
 
 MASKS = [hard_masks()[name] for name in ("disc", "ring", "parts")]
 FRAME = scene(("red", 1, 1), ("green", 1, 5), ("blue", 5, 1))
@@ -67,6 +68,7 @@ def test_masks_stay_if_they_were_decoded(read: Callable[[Result], object]) -> No
     [
         (lambda result: result.frame, "the frame"),
         (lambda result: result.cutouts(), "the frame"),
+        (lambda result: result.plot(draw="boxes"), "the frame"),
         (lambda result: result.masks(), "masks"),
         (lambda result: result.mask_crops(), "masks"),
         (lambda result: result.rle(), "masks"),
@@ -100,6 +102,13 @@ def test_a_result_without_segments_or_pending_ones() -> None:
     assert result.masks().shape == (0, 60, 80)
     assert result.pending.tolist() == result.rle() == []
     assert result.to_dict()["segments"] == []
+
+
+def test_a_notebook_shows_the_text_of_a_released_result() -> None:
+    result = _made()
+    assert present(result._repr_png_()).startswith(b"\x89PNG")
+    result.release()
+    assert result._repr_png_() is None
 
 
 def test_segments_are_views_and_selections_keep_the_frame() -> None:

@@ -63,6 +63,10 @@ def test_a_page_is_read_and_home_folders_are_expanded(folder: Path, monkeypatch:
     np.testing.assert_array_equal(read_one_image("~/photo.png"), IMAGE)
 
 
+def test_the_demo_photo_is_one_image(folder: Path) -> None:
+    assert read_one_image("demo-photo").ndim == 3
+
+
 def test_a_pipe_with_an_image(folder: Path) -> None:
     os.mkfifo("pipe")
     data = Path("photo.png").read_bytes()
