@@ -63,7 +63,7 @@ def test_a_renamed_name_of_a_package_is_kept(package: str, old: str, new: str) -
     ("statement", "new"),
     [
         ("from fastsam_trt.clip import Clip", "fastsam_trt.clip.model.Clip"),
-        ("from fastsam_trt.drawing import draw", "fastsam_trt.drawing.overlay.draw"),
+        ("from fastsam_trt.drawing import draw", "fastsam_trt.results.plot.draw"),
         ("from fastsam_trt.flow import Flow", "fastsam_trt.streaming"),
         ("from fastsam_trt.flow import FlowFigures", "fastsam_trt.streaming"),
         ("from fastsam_trt.pipeline import DEFAULT_CLIP", "fastsam_trt.default_models.DEFAULT_CLIP"),

@@ -20,8 +20,8 @@ class CsvSink(Sink):
         self._rows.writerow(["frame", "track", "x0", "y0", "x1", "y1", "area_px"])
 
     def write(self, frame: Frame, result: Result) -> None:
-        for track_id, box, mask in zip(result.track_ids, result.boxes, result.masks(), strict=True):
-            self._rows.writerow([frame.index, track_id, *box.round(1), mask.sum()])
+        for segment in result:
+            self._rows.writerow([frame.index, segment.track_id, *segment.box.round(1), segment.mask.sum()])
 
     def close(self) -> None:
         self._file.close()

@@ -7,7 +7,6 @@ curl --data-binary @photo.jpg 'http://127.0.0.1:8080/select?prompt=cat'
 
 import asyncio
 import sys
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt import FastsamError, Pipeline
 from fastsam_trt.cli import one_line_errors
+from fastsam_trt.results.record import SegmentRecord
 
 
 def main(port: str = "8080", model: str = "demo-seg") -> None:
@@ -25,12 +25,11 @@ def main(port: str = "8080", model: str = "demo-seg") -> None:
 
     pipe = Pipeline(model)
 
-    def select(body: bytes, prompts: list[str]) -> list[dict[str, Any]]:
+    def select(body: bytes, prompts: list[str]) -> list[SegmentRecord]:
         image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) if body else None
         if image is None:
             raise web.HTTPUnsupportedMediaType(text="expected an image that OpenCV reads")
-        result = pipe(image, prompts=prompts)
-        return [{"box": box.tolist(), "mask": mask} for box, mask in zip(result.boxes, result.rle(), strict=True)]
+        return pipe(image, prompts=prompts).to_dict()["segments"]
 
     async def answer(request: web.Request) -> web.Response:
         try:  # on a thread: other requests are answered meanwhile

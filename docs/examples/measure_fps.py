@@ -11,15 +11,12 @@ import numpy as np
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
 
-WARM_UP = 3  # calls: the first ones compile and load
-
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     with open_source(source, vid_stride=10) as frames:
         images = [frame.image for frame in frames]
     with Pipeline(model, prompts=[prompt]) as pipe:
-        for image in images[:WARM_UP]:
-            pipe(image).masks()
+        pipe.warmup(images[0].shape)  # or the first call would compile and load
         start_s, results = time.perf_counter(), []
         for image in images:
             results.append(pipe(image))

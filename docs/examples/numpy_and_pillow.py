@@ -1,4 +1,4 @@
-"""Give frames as numpy arrays or Pillow images: BGR as OpenCV has it, grey, BGRA, 16-bit.
+"""Give images as you have them: paths, numpy arrays (BGR as OpenCV, or RGB), Pillow images, and lists of these.
 
 python numpy_and_pillow.py [PHOTO] [PROMPT] [MODEL]
 """
@@ -15,16 +15,15 @@ from fastsam_trt.cli import one_line_errors
 def main(photo: str = "demo", prompt: str = "circle", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
         bgr = next(iter(source)).image  # (H, W, 3) uint8
-        image = Image.fromarray(bgr[..., ::-1])  # Pillow's images are RGB
-        frames = {
-            "numpy BGR": bgr,
-            "Pillow RGB": np.asarray(image)[..., ::-1],
-            "Pillow RGBA": np.asarray(image.convert("RGBA"))[..., [2, 1, 0, 3]],
-            "16-bit": bgr.astype(np.uint16) * 257,
-            "grey": np.asarray(image.convert("L")),
-        }
-        for name, frame in frames.items():
-            print(f"{name}: {len(pipe(frame))} segments")
+        rgb = bgr[..., ::-1]
+        Image.fromarray(rgb).save("frame.png")
+        print(f"numpy BGR: {len(pipe(bgr))} segments")
+        print(f"numpy RGB: {len(pipe(rgb, colours='rgb'))} segments")
+        print(f"numpy RGB from 0 to 1: {len(pipe(rgb / 255, colours='rgb'))} segments")
+        print(f"numpy 16-bit: {len(pipe(bgr.astype(np.uint16) * 257))} segments")
+        print(f"numpy grey: {len(pipe(bgr.mean(axis=2).astype(np.uint8)))} segments")
+        for name, result in zip(("path", "Pillow"), pipe(["frame.png", Image.open("frame.png")]), strict=True):
+            print(f"{name}: {len(result)} segments")
 
 
 if __name__ == "__main__":

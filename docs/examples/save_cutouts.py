@@ -14,8 +14,8 @@ from fastsam_trt.cli import one_line_errors
 def main(photo: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
         result = pipe(next(iter(source)).image)
-    for index, cutout in enumerate(result.cutouts()):  # (h, w, 4) uint8 BGRA
-        name = f"{prompt.replace(' ', '-')}-{index}.png"
+    for segment in result:
+        name, cutout = f"{prompt.replace(' ', '-')}-{segment.index}.png", segment.cutout  # (h, w, 4) uint8 BGRA
         cv2.imwrite(name, cutout)
         print(f"{name}: {cutout.shape[1]} x {cutout.shape[0]} px")
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.results.coco import CocoRecord, as_records
-from fastsam_trt.results.yolo_labels import label_lines
+from fastsam_trt.results.coco import CocoRecord
 
 
 def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
@@ -20,8 +19,8 @@ def main(source: str = "demo", prompt: str = "red circle", model: str = "demo-se
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(source, vid_stride=10) as frames:
         for frame in frames:
             result = pipe(frame.image)
-            records += as_records(result, image_id=frame.index)
-            (labels / f"{frame.index:06}.txt").write_text(label_lines(result, result.prompt_ids.tolist()))
+            records += result.to_coco(image_id=frame.index)
+            (labels / f"{frame.index:06}.txt").write_text(result.to_yolo())
     Path("results.json").write_text(json.dumps(records))
     print(f"{len(records)} records in results.json, {len(list(labels.iterdir()))} files in {labels}/")
 

@@ -5,20 +5,17 @@ python select_by_text.py [PHOTO] [PROMPT] [MODEL]
 
 import sys
 
-import cv2
-
 from fastsam_trt import Pipeline, open_source
 from fastsam_trt.cli import one_line_errors
-from fastsam_trt.drawing.overlay import draw
 
 
 def main(photo: str = "demo", prompt: str = "red circle", model: str = "demo-seg") -> None:
     with Pipeline(model, prompts=[prompt]) as pipe, open_source(photo) as source:
-        frame = next(iter(source))  # or cv2.imread(photo)
+        frame = next(iter(source))
         result = pipe(frame.image)
     for box, score, similarity in zip(result.boxes, result.scores, result.similarities, strict=True):
         print(f"{prompt} at {box.round().astype(int).tolist()}, score {score:.2f}, similarity {similarity:.2f}")
-    cv2.imwrite("selected.png", draw(result))
+    result.save("selected.png")
 
 
 if __name__ == "__main__":

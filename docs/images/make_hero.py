@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from fastsam_trt import Pipeline, open_source
-from fastsam_trt.drawing.overlay import draw
 
 FOLDER = Path(__file__).parent
 WIDTH, GAP = 596, 8  # px; of a panel, and between the two
@@ -18,7 +17,7 @@ with open_source(str(FOLDER / "chelsea.png")) as source:
     photo = next(iter(source)).image
 height = round(WIDTH * photo.shape[0] / photo.shape[1])
 with Pipeline("yolov8n-seg", prompts=["cat"], imgsz=320) as pipe:  # the photo is smaller than the model's usual input
-    selected = draw(pipe(photo), size=(height, WIDTH), text_scale=0.9)
+    selected = pipe(photo).plot(size=(height, WIDTH), text_size=44)
 original = cv2.resize(photo, (WIDTH, height), interpolation=cv2.INTER_CUBIC)
 sheet = np.hstack([original, np.full((height, GAP, 3), 255, np.uint8), selected])
 cv2.imwrite(str(FOLDER / "hero.jpg"), sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from fastsam_engine.errors import FastsamError
     from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.results.result import Result
+    from fastsam_trt.results.segment import Segment
     from fastsam_trt.segmentation.segmenter import Segmenter
     from fastsam_trt.sources import open_source
 
 __version__ = "0.1.0"
-__all__ = ["FastsamError", "Pipeline", "Result", "Segmenter", "__version__", "open_source"]
+__all__ = ["FastsamError", "Pipeline", "Result", "Segment", "Segmenter", "__version__", "open_source"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -26,6 +27,7 @@ __getattr__ = lazy_names(
         "FastsamError": "fastsam_engine.errors",
         "Pipeline": "fastsam_trt.pipeline.pipeline",
         "Result": "fastsam_trt.results.result",
+        "Segment": "fastsam_trt.results.segment",
         "Segmenter": "fastsam_trt.segmentation.segmenter",
         "open_source": "fastsam_trt.sources.opener",
     },

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import ClassVar
 
 from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, brief, one_line
 from fastsam_engine.import_names import renamed_names
@@ -88,12 +90,44 @@ class SourceLostError(WorkError, ConnectionError):
 
 
 class ImageFormatError(RequestError, ValueError):
-    """An array is not a supported image."""
+    """An array is not a supported image.
 
-    def __init__(self, found: str) -> None:
+    Attributes:
+        found, fix: What it is instead, and what to do; `fix` may be empty.
+    """
+
+    expected: ClassVar[str] = (
+        "expected an image of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8, uint16 or floats from "
+        "0 to 1"
+    )
+
+    def __init__(self, found: str, fix: str = "") -> None:
+        super().__init__(f"{self.expected}, found {found}{'; ' if fix else ''}{fix}")
+        self.found, self.fix = found, fix
+
+
+class TensorFormatError(ImageFormatError):
+    """A tensor is not a supported image."""
+
+    expected = (
+        "expected a tensor of one image on the host, (C, H, W) or (H, W, C) with 1, 3 or 4 channels, or (H, W), uint8, "
+        "uint16 or floats from 0 to 1"
+    )
+
+
+class ImageTypeError(ImageFormatError, TypeError):
+    """An object of a type that is no image."""
+
+    expected = "expected an image as a path, a NumPy array, a PIL image or a tensor, or a list of these"
+
+
+class NotOneImageError(RequestError, ValueError):
+    """A call got the name of a source that is not a single image."""
+
+    def __init__(self, source: str, found: str) -> None:
         super().__init__(
-            f"expected an image of shape (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, uint8 or uint16, "
-            f"found {found}"
+            f"source {source!r}: expected one image, found {found}; iterate over pipeline.stream({source!r}), or use: "
+            f"fastsam-trt run --video {shlex.quote(source)}"
         )
 
 
@@ -127,6 +161,30 @@ class OptionError(RequestError, ValueError):
 
     def __init__(self, option: str, expected: str, found: object, hint: str = "") -> None:
         super().__init__(f"{option}: expected {expected}, found {found!r}{'; ' if hint else ''}{hint}")
+
+
+class SegmentIndexError(RequestError, IndexError):
+    """A result has no segments at an index."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"segments: expected {expected}, found {found}")
+
+
+class SegmentIndexTypeError(RequestError, TypeError):
+    """An object that can't select segments of a result."""
+
+    def __init__(self, found: str, fix: str = "") -> None:
+        super().__init__(
+            f"segments: expected an int, a slice, or a list or array of bool or int, found {found}"
+            f"{'; ' if fix else ''}{fix}"
+        )
+
+
+class ReleasedError(RequestError, RuntimeError):
+    """Something of a result was read that is gone since `release`."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"expected {what} of a result, found it released; {fix}")
 
 
 class FlowNotEnteredError(RequestError, RuntimeError):
@@ -185,7 +243,9 @@ class DisplayError(RequestError, OSError):
     """A window can't be shown."""
 
     def __init__(self, found: str) -> None:
-        super().__init__(f"--show: expected a display for the window, found {found}; use --save OUT instead")
+        super().__init__(
+            f"expected a display for the window, found {found}; write a file instead: --save OUT, or result.save(path)"
+        )
 
 
 class PreviewError(RequestError, OSError):

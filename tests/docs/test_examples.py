@@ -122,6 +122,15 @@ def test_select_by_text_in_a_photo(run: Run, tmp_path: Path) -> None:
     assert len(run("select_by_text", "photo.png", "pink").splitlines()) == 2
 
 
+def test_draw_results(run: Run) -> None:
+    assert run("draw_results").splitlines() == ["labels.png", "boxes.png"]
+    frame = DemoVideo().scene(0).frame
+    labels, boxes, panels = (picture(f"{name}.png") for name in ("labels", "boxes", "panels"))
+    assert labels.shape == boxes.shape == frame.shape
+    assert panels.shape[1] > 3 * frame.shape[1]
+    assert 0 < (boxes != frame).any(axis=2).sum() < (labels != frame).any(axis=2).sum() < frame[..., 0].size / 10
+
+
 def test_boxes_and_points(run: Run) -> None:
     first, second = run("boxes_and_points").splitlines()
     count, by_box, px = map(int, full_match(r"(\d+) segments; the box selects (\d+), with (\d+) px", first).groups())
@@ -291,9 +300,10 @@ def test_latest_frame_node_without_an_image(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_numpy_and_pillow(run: Run) -> None:
-    *coloured, grey = run("numpy_and_pillow").splitlines()
-    assert coloured == [f"{name}: 2 segments" for name in ("numpy BGR", "Pillow RGB", "Pillow RGBA", "16-bit")]
-    assert full_match(r"grey: [0-9] segments", grey)
+    *arrays, grey, path, pillow = run("numpy_and_pillow").splitlines()
+    names = ("numpy BGR", "numpy RGB", "numpy RGB from 0 to 1", "numpy 16-bit", "path", "Pillow")
+    assert [*arrays, path, pillow] == [f"{name}: 2 segments" for name in names]
+    assert full_match(r"numpy grey: [0-9] segments", grey)
 
 
 def test_compare_models(run: Run) -> None:

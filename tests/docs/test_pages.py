@@ -10,15 +10,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import pytest
 
 from fastsam_trt import Result
 from fastsam_trt.cli.main import main, make_parser
-from support import colour_models
 from support.doc_pages import (
     DOCS,
     EVERY_PAGE,
@@ -38,7 +35,7 @@ from support.layers import LAYERS, WINGS
 
 RUN = [README, DOCS / "quickstart.md"]
 RUN_PYTHON = [*RUN, DOCS / "python.md"]
-OTHER_TOOLS = ("docker", "mkdocs", "pip", "python", "ssh", "yolo")
+OTHER_TOOLS = ("docker", "mkdocs", "mypy", "pip", "python", "ssh", "yolo")
 OTHER_FLAGS = {"--cpus", "--gpus", "--only-binary", "--platform", "--system-site-packages"}
 SET_UP = (
     """pip install -e '.[cpu]' && fastsam-trt run --video demo --prompt "red circle" --save out.mp4""",
@@ -46,23 +43,6 @@ SET_UP = (
 )
 
 each_page = pytest.mark.parametrize("page", EVERY_PAGE, ids=name_of)
-
-
-@pytest.fixture
-def work_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_video: Callable[..., Path]) -> Path:
-    """A folder with the files that pages name, and exact models under the names of published ones."""
-    classes = ("person", "car", "bus")  # red, green, blue
-    spec = colour_models.segmenter_spec("yolov8n-seg", classes=classes)
-    colour_models.save(colour_models.segmenter_graph(), home / "models/yolov8n-seg/yolov8n-seg.onnx", spec)
-    clip = home / "models" / "clip-vit-base-patch32"
-    clip.mkdir()
-    for file in (home / "models" / "clip-colours").iterdir():
-        shutil.copyfile(file, clip / file.name.replace("clip-colours", clip.name))
-    scene = colour_models.scene(("red", 1, 1), ("green", 5, 5), ("blue", 9, 9), height=480, width=640)
-    cv2.imwrite(str(tmp_path / "photo.jpg"), scene)
-    write_video(tmp_path / "clip.mp4", [scene] * 12)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_the_readme_is_short_and_has_the_two_commands() -> None:

@@ -13,14 +13,14 @@ LAYERS = {
         "sparse", "exporter",
     ),
     "runtime/fastsam_trt": (
-        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "sparse", "demo",
-        "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "drawing", "pipeline",
+        "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "drawing", "sparse",
+        "demo", "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "pipeline",
         "sinks", "preview", "comparison", "cli",
         "__main__",
     ),
     "runtime/fastsam_trt/sources": (
-        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "video", "files", "pipes",
-        "live", "opener",
+        "frame", "health", "source", "names", "media_clock", "live_clock", "demo_video", "demo_photo", "video", "files",
+        "pipes", "live", "opener", "one_image",
     ),
     "benchmarks/fastsam_bench": (
         "errors", "results", "timing", "cases", "roofline", "scenarios", "run", "report",

@@ -54,6 +54,11 @@ class CallsUnderWay:
                     self._release_once()
                     self._changed.notify_all()
 
+    @property
+    def closed(self) -> bool:
+        """Whether further calls are refused."""
+        return self._closed
+
     def close(self, release: Callable[[], None]) -> None:
         """Refuse further calls, wait for those in progress, and release their resources once.
 

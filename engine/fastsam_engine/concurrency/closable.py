@@ -16,6 +16,11 @@ class Closable:
 
     _under_way: CallsUnderWay
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._under_way.closed
+
     def close(self) -> None:
         """Free the memory after the calls in progress; later calls raise `ClosedError`.
 

@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s --image X --prompt TEXT [--model M ...] [options]"
     parser.epilog = _EXAMPLES
     what = parser.add_argument_group("image and models")
-    what.add_argument("--image", required=True, metavar="X", help="an image file, or demo")
+    what.add_argument("--image", required=True, metavar="X", help="an image file, demo or demo-photo")
     what.add_argument(
         "--model", action="append", metavar="M",
         help=f"segmentation model: name, folder or file; repeatable (default: all installed ones, else {SEGMENTER})",
@@ -76,9 +76,9 @@ def _compare(args: argparse.Namespace) -> int:
     from fastsam_trt.comparison import compare, draw_sheet, installed_segmenters, make_page
     from fastsam_trt.comparison.records import HEADER, as_document, table_rows
     from fastsam_trt.errors import OptionError
+    from fastsam_trt.frames.image_writer import write_image
     from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.reports.machine import this_machine
-    from fastsam_trt.sinks.panels import write_image
     from fastsam_trt.sources.names import is_demo, printable
 
     logging.getLogger("fastsam_engine").setLevel(logging.DEBUG if args.debug else logging.INFO)
@@ -119,16 +119,21 @@ def _read(image: str) -> NDArray[np.uint8]:
     """Read the image to compare on."""
     from fastsam_trt.errors import SourceNotFoundError
     from fastsam_trt.frames.image import read_image
-    from fastsam_trt.sources.names import as_path, is_demo
+    from fastsam_trt.sources.names import as_path, is_demo, is_demo_photo
 
     if is_demo(image):
         from fastsam_trt.sources.demo_video import DemoVideo
 
         return DemoVideo().scene(0).frame
+    if is_demo_photo(image):
+        from fastsam_trt.sources.demo_photo import DemoPhoto
+
+        (frame,) = DemoPhoto()
+        return frame.image
     path = as_path(image)
     if path.is_dir() or not path.exists():
         found = "a folder" if path.is_dir() else "nothing there"
-        raise SourceNotFoundError(image, "one image file, or demo", found)
+        raise SourceNotFoundError(image, "one image file, demo or demo-photo", found)
     return read_image(path)
 
 

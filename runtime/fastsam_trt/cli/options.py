@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from typing import TYPE_CHECKING, get_args
 
 from fastsam_trt.cli.file_paths import input_path
@@ -10,6 +11,8 @@ from fastsam_trt.cli.help_text import one_of
 
 if TYPE_CHECKING:
     from fastsam_trt.pipeline.pipeline import Pipeline
+
+_logger = logging.getLogger(__name__)
 
 
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +58,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     models = parser.add_argument_group("models")
     models.add_argument(
         "--model", metavar="M",
-        help=f"segmentation model: name, folder or file (default: {DEFAULT_MODEL}; for the demo: {SEGMENTER})",
+        help=f"segmentation model: name, folder or file (default: {DEFAULT_MODEL}; for the demo video: {SEGMENTER})",
     )  # fmt: skip
     models.add_argument(
         "--clip", metavar="C", help=f"CLIP model: name or folder (default: {DEFAULT_CLIP}; for {SEGMENTER}: {CLIP})"
@@ -158,7 +161,7 @@ def open_pipeline(args: argparse.Namespace, *, track: bool) -> Pipeline:
     from fastsam_trt.bundled_models import SEGMENTER
     from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
-    from fastsam_trt.sources.names import is_demo
+    from fastsam_trt.sources.names import is_demo, is_demo_photo
 
     given = {
         name: getattr(args, name)
@@ -177,6 +180,8 @@ def open_pipeline(args: argparse.Namespace, *, track: bool) -> Pipeline:
     }
     if is_demo(args.source):  # the demo has its own models, so that it needs no other option
         given.setdefault("model", SEGMENTER)
+    if is_demo_photo(args.source) and "model" not in given:
+        given["model"] = _model_for_photos()
     if args.imgsz is not None:
         given["imgsz"] = image_size(args.imgsz)
     limit_opencv_threads(args.threads)
@@ -199,6 +204,24 @@ def open_pipeline(args: argparse.Namespace, *, track: bool) -> Pipeline:
         budget_ms=args.budget,
         **given,
     )
+
+
+def _model_for_photos() -> str:
+    """The default model, or else one that is installed, so that the demo photo needs no other option."""
+    from fastsam_trt.bundled_models import SEGMENTER
+    from fastsam_trt.comparison import installed_segmenters
+    from fastsam_trt.default_models import DEFAULT_MODEL
+
+    names = installed_segmenters()
+    model = DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]
+    if model == SEGMENTER:
+        _logger.warning(
+            "demo-photo: no model for photos is installed; %s is used, which knows drawn shapes only, not cats. "
+            "Install one with: fastsam-trt export %s",
+            SEGMENTER,
+            DEFAULT_MODEL,
+        )
+    return model
 
 
 def image_size(values: list[int]) -> tuple[int, int]:

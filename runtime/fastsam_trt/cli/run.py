@@ -7,6 +7,7 @@ import logging
 from typing import get_args
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.draw_options import add_draw_options
 from fastsam_trt.cli.help_text import one_of
 from fastsam_trt.cli.run_outputs import add_output_options
 from fastsam_trt.cli.source_run import SourceRun
@@ -19,8 +20,8 @@ examples:
   fastsam-trt run --video street.mp4 --prompt car --json cars.jsonl
   # watch a camera in a browser at http://127.0.0.1:8080/
   fastsam-trt run --video cam0 --prompt person --preview 8080
-  # select what fits a box, and nothing under a point
-  fastsam-trt run --video photo.jpg --box 285 110 380 200 --not-point 344 228 --save out.png
+  # select the cat in the photo that comes with the package, and save the picture
+  fastsam-trt run --video demo-photo --prompt cat --save cat.png
 """
 
 
@@ -31,11 +32,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("source")
     source.add_argument(
         "--video", "--source", dest="source", required=True, metavar="SOURCE",
-        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), or demo",
+        help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), demo or "
+        "demo-photo",
     )  # fmt: skip
     source.add_argument("--vid-stride", type=int, default=1, metavar="N", help="take every N-th frame")
     options.add_pipeline_options(parser)
     add_output_options(parser)
+    add_draw_options(parser)
     shown = parser.add_argument_group("live view")
     shown.add_argument("--show", action="store_true", help="show the overlay in a window; q ends the run")
     shown.add_argument(

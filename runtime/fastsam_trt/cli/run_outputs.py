@@ -10,8 +10,9 @@ from fastsam_trt.cli.file_paths import check_distinct, input_path, output_path
 from fastsam_trt.cli.standard_streams import duplicate_stdout, is_stdout
 
 if TYPE_CHECKING:
-    from fastsam_trt.drawing.overlay import Overlay
+    from fastsam_trt.drawing.style import DrawStyle
     from fastsam_trt.sinks import Sink
+    from fastsam_trt.sinks.shared_overlay import Overlay
     from fastsam_trt.sources import Source
 
 
@@ -20,7 +21,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("outputs")
     files.add_argument(
         "--save", type=output_path, metavar="OUT",
-        help="overlay as a video (.mp4, .mkv, .webm, .gif, ...); for images, an image or a folder of images",
+        help="overlay as a video (.mp4, .mkv, .webm, .gif, ...); of images, an image or a folder of images",
+    )  # fmt: skip
+    files.add_argument(
+        "--panels", action="store_true",
+        help="for images: --save writes the original, all segments and the overlay side by side",
     )  # fmt: skip
     files.add_argument("--no-audio", dest="audio", action="store_false", help="save the video without its sound")
     files.add_argument(
@@ -93,18 +98,15 @@ def _check_outputs(args: argparse.Namespace, source: Source) -> None:
 def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
     """Create the sinks that the options name, once their paths are checked."""
     from fastsam_engine.errors import OutputError
-    from fastsam_trt.drawing.overlay import Overlay
-    from fastsam_trt.sinks import (
-        SAVED_IMAGE_SUFFIXES,
-        JsonLinesSink,
-        LabelMapSink,
-        PanelSink,
-        WindowSink,
-    )
+    from fastsam_trt.cli.draw_options import draw_style
+    from fastsam_trt.errors import OptionError
+    from fastsam_trt.sinks import JsonLinesSink, LabelMapSink, WindowSink
+    from fastsam_trt.sinks.shared_overlay import Overlay
 
     _check_outputs(args, source)
+    style = draw_style(args)
     one_image = source.kind == "images" and source.frames == 1
-    overlay = Overlay()
+    overlay = Overlay(style)
     sinks: list[Sink] = []
     if args.json is not None:
         sinks.append(JsonLinesSink(args.json, duplicate_stdout() if is_stdout(args.json) else None))
@@ -114,18 +116,39 @@ def open_sinks(args: argparse.Namespace, source: Source) -> list[Sink]:
             raise OutputError(args.label_map, "expected a folder for the label maps, found the name of one image")
         sinks.append(LabelMapSink(args.label_map, source.kind, source.files))
     if args.save is not None:
-        is_folder = args.save.is_dir()
-        is_picture = args.save.suffix.lower() in SAVED_IMAGE_SUFFIXES and not is_folder
-        if is_picture and not one_image:
-            wanted = "a folder for the images" if source.kind == "images" else "a video such as out.mp4"
-            raise OutputError(args.save, f"expected {wanted}, found the name of one image")
-        if is_picture or (source.kind == "images" and (is_folder or not args.save.suffix)):
-            sinks.append(PanelSink(args.save, source.files))
-        else:
-            sinks.append(_video_sink(args.save, source, overlay, source.sound if args.audio else None))
+        sinks.append(_picture_sink(args, source, overlay, style, one_image=one_image))
+    elif args.panels:
+        raise OptionError("panels", "--save OUT, whose images it changes", "none")
     if args.show:
         sinks.append(WindowSink(overlay))
     return sinks
+
+
+def _picture_sink(
+    args: argparse.Namespace, source: Source, overlay: Overlay, style: DrawStyle, *, one_image: bool
+) -> Sink:
+    """Create the sink of `--save`.
+
+    Raises:
+        OutputError: The name of an image was given for a video or several images.
+        OptionError: Panels are requested of a video.
+    """
+    from fastsam_engine.errors import OutputError
+    from fastsam_trt.errors import OptionError
+    from fastsam_trt.sinks import SAVED_IMAGE_SUFFIXES, OverlaySink, PanelSink
+
+    is_folder = args.save.is_dir()
+    is_picture = args.save.suffix.lower() in SAVED_IMAGE_SUFFIXES and not is_folder
+    if is_picture and not one_image:
+        wanted = "a folder for the images" if source.kind == "images" else "a video such as out.mp4"
+        raise OutputError(args.save, f"expected {wanted}, found the name of one image")
+    if is_picture or (source.kind == "images" and (is_folder or not args.save.suffix)):
+        return (
+            PanelSink(args.save, source.files, style) if args.panels else OverlaySink(args.save, source.files, overlay)
+        )
+    if args.panels:
+        raise OptionError("panels", "images to save, or a folder of them", f"the video {args.save}")
+    return _video_sink(args.save, source, overlay, source.sound if args.audio else None)
 
 
 def _video_sink(path: Path, source: Source, overlay: Overlay, sound: Path | None) -> Sink:

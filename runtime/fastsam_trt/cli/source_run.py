@@ -129,10 +129,12 @@ class SourceRun:
 
     def _open_preview(self) -> PreviewServer:
         """Take the preview's port, and add its sink. It answers once the pipeline is open."""
+        from fastsam_trt.cli.draw_options import draw_style
         from fastsam_trt.preview import PreviewServer, PreviewSink, parse_address
 
         address = parse_address(self._args.preview)
-        server = PreviewServer(address, self._prompts, self._set_prompts, self._stats_record)
+        style = draw_style(self._args)
+        server = PreviewServer(address, self._prompts, self._set_prompts, self._stats_record, style)
         self._resources.callback(server.close)  # after the files, which clients must not hold up
         self._sinks.append(self._outputs.enter_context(PreviewSink(server)))
         return server
@@ -220,7 +222,7 @@ class SourceRun:
 
 def _print_image(frame: Frame, result: Result) -> None:
     """Print what was selected in an image."""
-    from fastsam_trt.drawing.overlay import captions
+    from fastsam_trt.results.captions import captions
 
     selected = ", ".join(captions(result)) or "nothing selected"
     tqdm.write(f"{frame.source}: {len(result)} of {len(result.segments)} segments: {selected}", file=sys.stdout)

@@ -101,7 +101,7 @@ def _ranking(outcome: ModelOutcome, top: int) -> str:
     ranked = list(outcome.ranked(top))
     if not ranked:
         return "<p>No segments to rank.</p>"
-    height, width = outcome.result.frame.shape[:2]
+    height, width = outcome.result.size
     windows = square_windows(np.array([segment.box for segment in ranked], np.float32), height, width)
     rows = []
     for segment, (x0, y0, x1, y1) in zip(ranked, windows.tolist(), strict=True):

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from fastsam_trt.comparison.outcome import ModelOutcome, RankedSegment
 from fastsam_trt.drawing import labels
-from fastsam_trt.drawing.labels import Colour
-from fastsam_trt.drawing.overlay import draw, drawn_name, palette, tint
+from fastsam_trt.drawing.overlay import largest_first, tint
+from fastsam_trt.drawing.palette import Colour, palette
 from fastsam_trt.drawing.resize import resize_image, resize_mask_crops
 from fastsam_trt.masks.mask_source import MaskCrop
+from fastsam_trt.results.captions import drawn_name
+from fastsam_trt.results.plot import plot
 
 _LONGEST_PX = 800
 _MOST_UPSCALE = 4
 _BADGE_PX = 13
-_TEXT_SCALE = 0.6
 _HEAT = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_VIRIDIS).reshape(256, 3)
 
 
@@ -52,15 +53,16 @@ def panels(outcome: ModelOutcome, top: int) -> tuple[Panel, Panel, Panel]:
     size = panel_size(*frame_size)
     frame = resize_image(result.frame, size)
     crops = resize_mask_crops(result.segments.masks.decode(range(count)), frame_size, size)
+    order = largest_first(crops)
     return (
-        Panel(f"all segments ({count})", tint(frame, crops, palette(range(count)))),
+        Panel(f"all segments ({count})", tint(frame, [crops[i] for i in order], palette(order))),
         Panel(
             ranking_title(outcome),
             _draw_ranking(frame, crops, outcome, top),
             tuple(_note(segment, result.prompts) for segment in outcome.ranked(top)),
             heat=True,
         ),
-        Panel(f"selected ({len(result)})", draw(result, size, _TEXT_SCALE)),
+        Panel(f"selected ({len(result)})", plot(result, size=size)),
     )
 
 

@@ -17,6 +17,7 @@ CAPTION_PX = 26
 NOTE_PX = 20
 LEAST_CELL_PX = 420  # so that headings fit above a narrow image
 
+_TITLE_TEXT_PX, _TEXT_PX, _NOTE_TEXT_PX = 21, 16, 14
 _WHITE = 255
 _RULE = 210
 _BAR_PX = 90
@@ -34,7 +35,7 @@ def draw_sheet(comparison: Comparison, top: int = 5) -> NDArray[np.uint8]:
     """
     shown = [panels(outcome, top) for outcome in comparison.models]
     cell = cell_px(*comparison.image.shape[:2])
-    notes = [labels.wrap(row[1].notes, cell - 8, 0.45) for row in shown]
+    notes = [labels.wrap(row[1].notes, cell - 8, _NOTE_TEXT_PX) for row in shown]
     lines = max(map(len, notes))
     rows = [
         _row(outcome, row, note, lines, cell)
@@ -53,7 +54,7 @@ def _title(comparison: Comparison, width: int) -> NDArray[np.uint8]:
     height, wide = comparison.image.shape[:2]
     clip = f"   CLIP: {comparison.clip}" if comparison.clip else ""
     text = f"select: {' | '.join(comparison.prompts)}{clip}   image: {wide} x {height}"
-    labels.write(strip, labels.cut(text, width - 2 * MARGIN_PX, 0.7), MARGIN_PX, 28, scale=0.7)
+    labels.write(strip, labels.cut(text, width - 2 * MARGIN_PX, _TITLE_TEXT_PX), MARGIN_PX, 28, _TITLE_TEXT_PX)
     return strip
 
 
@@ -71,21 +72,21 @@ def _row(
         if panel.heat:
             room -= _bar(strip, left + cell, HEADING_PX + 5)
         baseline = HEADING_PX + 18
-        labels.write(strip, labels.cut(panel.title, room, 0.5), left, baseline, scale=0.5)
+        labels.write(strip, labels.cut(panel.title, room, _TEXT_PX), left, baseline, _TEXT_PX)
         top = HEADING_PX + CAPTION_PX
         strip[top : top + tall, left : left + panel.image.shape[1]] = panel.image
         for line, text in enumerate(notes if panel.heat else ()):
-            labels.write(strip, text, left, top + tall + 15 + line * NOTE_PX, scale=0.45)
+            labels.write(strip, text, left, top + tall + 15 + line * NOTE_PX, _NOTE_TEXT_PX)
     return strip
 
 
 def _heading(strip: NDArray[np.uint8], outcome: ModelOutcome) -> None:
     room = strip.shape[1] - 2 * MARGIN_PX
-    name = labels.cut(outcome.name, room // 2, 0.65, 2)
-    labels.write(strip, name, MARGIN_PX, 24, scale=0.65, thickness=2)
-    used = labels.width_px(name, 0.65, 2) + 18
+    name = labels.cut(outcome.name, room // 2, _TITLE_TEXT_PX)
+    labels.write(strip, name, MARGIN_PX, 24, _TITLE_TEXT_PX)
+    used = labels.width_px(name, _TITLE_TEXT_PX) + 18
     text = f"{outcome.family}, {outcome.engine}   {outcome.counts}   {outcome.ms['total']:.1f} ms"
-    labels.write(strip, labels.cut(text, room - used, 0.55), MARGIN_PX + used, 24, scale=0.55)
+    labels.write(strip, labels.cut(text, room - used, _TEXT_PX), MARGIN_PX + used, 24, _TEXT_PX)
 
 
 def _bar(strip: NDArray[np.uint8], right: int, top: int) -> int:
@@ -93,6 +94,6 @@ def _bar(strip: NDArray[np.uint8], right: int, top: int) -> int:
     bar = np.array([heat(i / (_BAR_PX - 1)) for i in range(_BAR_PX)], np.uint8)
     left = right - 14 - _BAR_PX
     strip[top : top + 12, left : left + _BAR_PX] = bar
-    labels.write(strip, "0", left - 14, top + 12, scale=0.45)
-    labels.write(strip, "1", right - 10, top + 12, scale=0.45)
+    labels.write(strip, "0", left - 14, top + 12, _NOTE_TEXT_PX)
+    labels.write(strip, "1", right - 10, top + 12, _NOTE_TEXT_PX)
     return _BAR_PX + 40

@@ -5,11 +5,11 @@ from fastsam_engine.import_names import moved_names
 __getattr__ = moved_names(
     __name__,
     {
-        "captions": "fastsam_trt.drawing.overlay",
-        "draw": "fastsam_trt.drawing.overlay",
-        "draw_panels": "fastsam_trt.drawing.overlay",
-        "drawn_name": "fastsam_trt.drawing.overlay",
-        "palette": "fastsam_trt.drawing.overlay",
+        "captions": "fastsam_trt.results.captions",
+        "draw": "fastsam_trt.results.plot",
+        "draw_panels": "fastsam_trt.results.panels",
+        "drawn_name": "fastsam_trt.results.captions",
+        "palette": "fastsam_trt.drawing.palette",
         "tint": "fastsam_trt.drawing.overlay",
     },
 )

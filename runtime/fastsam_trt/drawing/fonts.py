@@ -1,4 +1,7 @@
-"""Fonts: find an installed font that can draw a text."""
+"""Fonts: find a font that can draw a text: the built-in one, or an installed one.
+
+The built-in font is Aileron, which comes with Pillow and has ASCII, so that pictures look the same on every machine.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -30,13 +33,27 @@ class Fonts:
         self._found: dict[str, Path | None] = {}  # by the characters of a text
 
     def can_draw(self, text: str) -> bool:
-        """Whether a font has all characters of a text."""
-        return self._choose(text) is not None
+        """Whether there are fonts for all characters of a text, one or several."""
+        return text.isascii() or self._choose(text) is not None or all(self._choose(char) for char in text)
 
     def open(self, text: str, size_px: int) -> FreeTypeFont | None:
         """A font of a size, px, that has all characters of a text; None if there is none."""
+        if text.isascii():
+            return _built_in(size_px)
         path = self._choose(text)
         return None if path is None else _open(path, size_px)
+
+    def runs(self, text: str) -> list[str]:
+        """Split a text into parts that one font can draw, as few as possible from its start; [text] if one has all."""
+        if text.isascii() or self._choose(text) is not None:
+            return [text]
+        parts = list[str]()
+        for char in text:
+            if parts and (char == " " or self._choose(parts[-1] + char) is not None):
+                parts[-1] += char
+            else:
+                parts.append(char)
+        return parts
 
     def _choose(self, text: str) -> Path | None:
         """The file of a font for a text; None if there is none."""
@@ -92,7 +109,15 @@ def _glyph(font: FreeTypeFont, character: str) -> tuple[tuple[int, int], bytes]:
     return mask.size, bytes(mask)
 
 
+@lru_cache(maxsize=64)
 def _open(path: Path, size_px: int) -> FreeTypeFont:
     from PIL import ImageFont
 
     return ImageFont.truetype(path, size_px)
+
+
+@lru_cache(maxsize=64)
+def _built_in(size_px: int) -> FreeTypeFont:
+    from PIL import ImageFont
+
+    return cast("FreeTypeFont", ImageFont.load_default(size_px))

@@ -1,167 +1,152 @@
-"""Labels: draw texts, tags and numbers on images.
-
-ASCII is drawn in OpenCV's built-in font; other scripts by Pillow, in an installed font that has all the characters.
-"""
+"""Labels: texts on the colour of their segment, and lines of text and numbers on images."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.drawing.fonts import installed_fonts
+from fastsam_trt.drawing.lettering import Letters, draw_letters, drawable
+from fastsam_trt.drawing.palette import WHITE, Colour, ink_on
 
-Colour = tuple[int, int, int]
 INK: Colour = (30, 30, 30)
 """BGR, for text on white."""
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_BLACK: Colour = (0, 0, 0)
-_WHITE: Colour = (255, 255, 255)
-_MOST_STEPS = 6  # text heights by which a tag may move down
+_ELLIPSIS = "..."
+_LEAST_LETTERS = 3  # before an ellipsis
 
 
-class Tags:
-    """Tags on one image: texts on filled rectangles. A tag moves down to avoid earlier tags if there is room below."""
+class Label:
+    """Words on a filled, rounded rectangle.
 
-    def __init__(self, image: NDArray[np.uint8], scale: float | None = None) -> None:
-        """Prepare to draw on an image.
+    Attributes:
+        width, height: Of the rectangle, px.
+    """
+
+    __slots__ = ("_gap", "_left", "_letters", "_rise", "_top", "height", "width")
+
+    def __init__(self, words: Sequence[str], size_px: int) -> None:
+        """Measure the label.
 
         Args:
-            image: (H, W, 3) uint8 BGR, modified in place.
-            scale: OpenCV's font scale; None: chosen by the size of the image.
+            words: The parts of the text, which are drawn with a space between them. Each is kept for other labels.
+            size_px: Size of the font.
         """
-        self._image = image
-        self._scale = max(0.4, min(image.shape[:2]) / 1200) if scale is None else scale
-        self._thickness = max(1, round(self._scale * 1.5))
-        self._taken = np.zeros(image.shape[:2], np.bool_)
+        shown = filter(None, (" ".join(drawable(word).split()) for word in words))
+        self._letters = [draw_letters(word, size_px) for word in shown]
+        self._gap = max(round(0.28 * size_px), 1)
+        self._left = max(round(0.3 * size_px), 2)
+        self._top = max(round(0.16 * size_px), 1)
+        self._rise = max((letters.rise for letters in self._letters), default=0)
+        depth = max((letters.coverage.shape[0] - letters.rise for letters in self._letters), default=0)
+        written = sum(letters.coverage.shape[1] for letters in self._letters) + self._gap * max(
+            len(self._letters) - 1, 0
+        )
+        self.width = written + 2 * self._left
+        self.height = self._rise + depth + 2 * self._top
 
-    def draw(self, text: str, left: int, top: int, colour: Colour) -> None:
-        """Draw a text above a corner (px), moved into the image if need be, on a rectangle of a BGR colour."""
-        text = _drawable(text)
-        width, height, base = _measure(text, self._scale, self._thickness)
-        tall = height + base
-        left = min(max(left, 0), max(self._image.shape[1] - width, 0))
-        first = max(top, tall)
-        room = range(first, max(min(self._image.shape[0], first + _MOST_STEPS * tall), first) + 1, tall + 1)
-        free = (low for low in room if not self._taken[low - tall : low, left : left + width].any())
-        low = next(free, first)
-        self._taken[low - tall : low, left : left + width] = True
-        cv2.rectangle(self._image, (left, low - tall), (left + width, low), colour, cv2.FILLED)
-        _put(self._image, text, left, low - base // 2 - 1, self._scale, self._thickness, _BLACK)
+    @classmethod
+    def fitted(cls, words: Sequence[str], size_px: int, most_px: int) -> Self:
+        """A label whose first word is cut until it is no wider than a limit, if a few letters can be kept."""
+        label = cls(words, size_px)
+        if label.width <= most_px or not words:
+            return label
+        first = cut(words[0], most_px - (label.width - width_px(words[0], size_px)), size_px, _LEAST_LETTERS)
+        return cls([first, *words[1:]], size_px)
+
+    def draw(self, image: NDArray[np.uint8], left: int, top: int, ground: Colour) -> None:
+        """Draw the label with its corner at a point, px, inside (H, W, 3) uint8 BGR; black or white on the ground."""
+        written = np.zeros((self.height, self.width), np.uint8)
+        x = self._left
+        for coverage, rise in self._letters:
+            y = self._top + self._rise - rise
+            written[y : y + coverage.shape[0], x : x + coverage.shape[1]] = coverage
+            x += coverage.shape[1] + self._gap
+        label = np.asarray(cv2.applyColorMap(written, _shades(ground)), np.uint8)
+        region = image[top : top + self.height, left : left + self.width]
+        radius = max(self.height // 5, 2)
+        for rows, columns, share in _corners(radius):
+            label[rows, columns] = np.rint(region[rows, columns] * (1 - share) + label[rows, columns] * share)
+        region[:] = label
 
 
 def badge(image: NDArray[np.uint8], text: str, x: int, y: int, radius_px: int) -> None:
     """Draw a short text in a white disc around a point, px, of (H, W, 3) uint8 BGR."""
-    cv2.circle(image, (x, y), radius_px, _WHITE, cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(image, (x, y), radius_px, WHITE, cv2.FILLED, cv2.LINE_AA)
     cv2.circle(image, (x, y), radius_px, INK, 1, cv2.LINE_AA)
-    scale = radius_px / (22 if len(text) < 2 else 28)
-    (width, height), _ = cv2.getTextSize(text, _FONT, scale, 1)
-    cv2.putText(image, text, (x - width // 2, y + height // 2), _FONT, scale, _BLACK, 1, cv2.LINE_AA)
+    letters = draw_letters(text, round(radius_px * (1.35 if len(text) < 2 else 1.05)))
+    _stamp(image, letters, x - letters.coverage.shape[1] // 2, y + letters.rise // 2, (0, 0, 0))
 
 
-def write(image: NDArray[np.uint8], text: str, left: int, baseline: int, *, scale: float, thickness: int = 1) -> None:
+def write(image: NDArray[np.uint8], text: str, left: int, baseline: int, size_px: int) -> None:
     """Write one line in dark ink from a point on its baseline, px, on (H, W, 3) uint8 BGR."""
-    _put(image, _drawable(text), left, baseline, scale, thickness, INK)
+    _stamp(image, draw_letters(text, size_px), left, baseline, INK)
 
 
-def width_px(text: str, scale: float, thickness: int = 1) -> int:
+def width_px(text: str, size_px: int) -> int:
     """The width of a text as `write` draws it."""
-    return _measure(_drawable(text), scale, thickness)[0]
+    return int(draw_letters(text, size_px).coverage.shape[1])
 
 
-def cut(text: str, most_px: int, scale: float, thickness: int = 1) -> str:
-    """Shorten a text, with three dots at its end, so that `write` draws it no wider than a limit."""
-    if width_px(text, scale, thickness) <= most_px:
+def cut(text: str, most_px: int, size_px: int, least: int = 0) -> str:
+    """Shorten a text, with three dots at its end, so that `write` draws it no wider than a limit.
+
+    Args:
+        text: The text.
+        most_px: The limit.
+        size_px: Size of the font.
+        least: Letters to keep in any case.
+    """
+    if width_px(text, size_px) <= most_px:
         return text
-    while text and width_px(text + "...", scale, thickness) > most_px:
-        text = text[:-1]
-    return text.rstrip() + "..."
+    fits, long = least, max(len(text) - 1, least)
+    while fits < long:
+        middle = (fits + long + 1) // 2
+        if width_px(text[:middle].rstrip() + _ELLIPSIS, size_px) <= most_px:
+            fits = middle
+        else:
+            long = middle - 1
+    return text[:fits].rstrip() + _ELLIPSIS
 
 
-def wrap(parts: Iterable[str], most_px: int, scale: float, gap: str = "   ") -> list[str]:
+def wrap(parts: Iterable[str], most_px: int, size_px: int, gap: str = "   ") -> list[str]:
     """Join parts into lines that `write` draws no wider than a limit. A part that is too wide for a line is cut."""
     lines = list[str]()
     for part in parts:
-        if lines and width_px(lines[-1] + gap + part, scale) <= most_px:
+        if lines and width_px(lines[-1] + gap + part, size_px) <= most_px:
             lines[-1] += gap + part
         else:
-            lines.append(cut(part, most_px, scale))
+            lines.append(cut(part, most_px, size_px))
     return lines
 
 
-def can_write(text: str) -> bool:
-    """Whether all letters and digits of a text can be drawn on this machine, and it is more than symbols."""
-    kept = text if text.isascii() else _without_symbols(text)
-    return bool(kept.strip()) and (kept.isascii() or installed_fonts().can_draw(kept) or _plain(kept).isascii())
+def _stamp(image: NDArray[np.uint8], letters: Letters, left: int, baseline: int, ink: Colour) -> None:
+    """Blend letters into an image; what lies outside it is left out."""
+    coverage, rise = letters
+    y0, x0 = max(baseline - rise, 0), max(left, 0)
+    y1, x1 = max(baseline - rise + coverage.shape[0], 0), max(left + coverage.shape[1], 0)
+    region = image[y0:y1, x0:x1]
+    alpha = coverage[y0 - baseline + rise :, x0 - left :][: region.shape[0], : region.shape[1], None].astype(np.uint16)
+    region[:] = (region * (255 - alpha) + np.array(ink, np.uint16) * alpha + 127) // 255
 
 
-def _drawable(text: str) -> str:
-    """The drawable version of a text. If no font has all of it, symbols are dropped, then accents, then letters."""
-    if text.isascii() or installed_fonts().can_draw(text):
-        return text
-    text = _without_symbols(text)
-    if text.isascii() or installed_fonts().can_draw(text):
-        return text
-    return _plain(text).encode("ascii", "replace").decode()
+@lru_cache(maxsize=64)
+def _shades(ground: Colour) -> NDArray[np.uint8]:
+    """The colour of a label by the coverage of its letters, (256, 1, 3) uint8 BGR."""
+    share = np.linspace(0, 1, 256)[:, None, None]
+    return np.rint(np.array(ground) * (1 - share) + np.array(ink_on(ground)) * share).astype(np.uint8)
 
 
-def _without_symbols(text: str) -> str:
-    """A text without the symbols, such as emoji, that no font has."""
-    kept = (char for char in text if char.isascii() or _is_letter(char) or installed_fonts().can_draw(char))
-    return "".join(kept)
-
-
-def _plain(text: str) -> str:
-    """A text without accents."""
-    parts = unicodedata.normalize("NFKD", text)
-    return "".join(char for char in parts if not unicodedata.combining(char))
-
-
-def _is_letter(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
-
-
-def _measure(text: str, scale: float, thickness: int) -> tuple[int, int, int]:
-    """Width of a text, its height above the baseline and its depth below, px."""
-    (width, height), base = cv2.getTextSize(text if text.isascii() else "Ag", _FONT, scale, thickness)
-    if text.isascii():
-        return width, height, base
-    letters, rise = _letters(text, _font_px(scale))
-    return letters.shape[1], max(height, rise), max(base, letters.shape[0] - rise)
-
-
-def _put(
-    image: NDArray[np.uint8], text: str, left: int, baseline: int, scale: float, thickness: int, colour: Colour
-) -> None:
-    if text.isascii():
-        cv2.putText(image, text, (left, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
-        return
-    letters, rise = _letters(text, _font_px(scale))
-    x0, y0 = max(left, 0), max(baseline - rise, 0)
-    region = image[y0 : max(baseline - rise + letters.shape[0], 0), x0 : max(left + letters.shape[1], 0)]
-    alpha = letters[y0 - baseline + rise :, x0 - left :][: region.shape[0], : region.shape[1], None].astype(np.uint16)
-    region[:] = (region * (255 - alpha) + np.array(colour, np.uint16) * alpha + 127) // 255
-
-
-def _font_px(scale: float) -> int:
-    """The font size at which capitals are as high as those of OpenCV's font at a scale."""
-    return max(round(30 * scale), 8)
-
-
-@lru_cache(maxsize=256)
-def _letters(text: str, size_px: int) -> tuple[NDArray[np.uint8], int]:
-    """A text as (h, w) uint8 coverage, 0 to 255, and the number of rows above the baseline."""
-    from PIL import Image, ImageDraw
-
-    font = installed_fonts().open(text, size_px)
-    if font is None:
-        raise ValueError(f"expected a text that an installed font can draw, found {text!r}")
-    left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor="ls"))
-    image = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
-    ImageDraw.Draw(image).text((-left, -top), text, fill=255, font=font, anchor="ls")
-    return np.asarray(image, np.uint8), -top
+@lru_cache(maxsize=64)
+def _corners(radius: int) -> list[tuple[slice, slice, NDArray[np.float32]]]:
+    """Rows, columns and coverage (r, r, 1), 0..1, of the four corners of a rectangle with round corners."""
+    away = radius - (np.arange(radius) + 0.5)
+    share = np.clip(radius + 0.5 - np.hypot(away[:, None], away), 0, 1).astype(np.float32)[..., None]
+    low, high = slice(0, radius), slice(-radius, None)
+    return [
+        (low, low, share), (low, high, share[:, ::-1]), (high, low, share[::-1]), (high, high, share[::-1, ::-1])
+    ]  # fmt: skip

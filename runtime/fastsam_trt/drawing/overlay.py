@@ -1,168 +1,172 @@
-"""Overlays of segments on a frame, and three-panel images."""
+"""Overlays: draw segments on a frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_trt.drawing import labels
-from fastsam_trt.drawing.labels import Colour
+from fastsam_engine.import_names import moved_names
+from fastsam_trt.drawing.fill import fill
+from fastsam_trt.drawing.label_layout import LabelLayout
+from fastsam_trt.drawing.labels import Label
+from fastsam_trt.drawing.outlines import draw_outline, thickness
+from fastsam_trt.drawing.palette import Colour
+from fastsam_trt.drawing.placement import Place, Placement, Spot
 from fastsam_trt.drawing.resize import resize_image, resize_mask_crops
+from fastsam_trt.drawing.style import DrawStyle
+from fastsam_trt.drawing.visible_masks import VisibleMasks
 from fastsam_trt.masks.mask_source import MaskCrop
-from fastsam_trt.results.result import Result
 
-_ALPHA = 0.4
-_PALETTE: tuple[Colour, ...] = (  # BGR; the Okabe-Ito palette, which colour-blind people can distinguish
-    (233, 180, 86), (0, 159, 230), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204),
-)  # fmt: skip
-
-
-class Overlay:
-    """The overlay of the latest result, drawn once for all sinks that show it."""
-
-    def __init__(self) -> None:
-        self._result: Result | None = None
-        self._image: NDArray[np.uint8] | None = None
-
-    def of(self, result: Result) -> NDArray[np.uint8]:
-        """The overlay of a result, (H, W, 3) uint8 BGR; shared, so do not write to it."""
-        if self._image is None or result is not self._result:
-            self._result, self._image = result, draw(result)
-        return self._image
+__getattr__ = moved_names(
+    __name__,
+    {
+        "Overlay": "fastsam_trt.sinks.shared_overlay",
+        "captions": "fastsam_trt.results.captions",
+        "draw": "fastsam_trt.results.plot",
+        "draw_panels": "fastsam_trt.results.panels",
+        "drawn_name": "fastsam_trt.results.captions",
+        "palette": "fastsam_trt.drawing.palette",
+    },
+)
 
 
-def draw(result: Result, size: tuple[int, int] | None = None, text_scale: float | None = None) -> NDArray[np.uint8]:
-    """Draw the selected segments: tinted masks with outlines and captions.
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotations:
+    """What to draw of n segments, the most important first.
 
-    Args:
-        result: A frame's result; its masks are decoded if they are not yet.
-        size: Height and width of the output, px; None: those of the frame.
-        text_scale: OpenCV's font scale; None: chosen by the size of the image.
-
-    Returns:
-        (H, W, 3) uint8 BGR, a new image.
+    Attributes:
+        boxes: (n, 4) xyxy, px of the frame.
+        crops: n masks inside their boxes; None if neither masks nor labels on them are drawn.
+        labels: n labels as words, such as `("red car", "0.87")`; without words there is no label.
+        colours: n BGR colours.
+        track_ids: n numbers that stay with an object from frame to frame; -1: none.
     """
-    frame, crops, boxes = result.frame, result.mask_crops(), result.boxes
-    if size is not None and size != frame.shape[:2]:
-        crops = resize_mask_crops(crops, frame.shape[:2], size)
-        boxes = boxes * (np.array([size[1], size[0]] * 2) / np.array([frame.shape[1], frame.shape[0]] * 2))
-        frame = resize_image(frame, size)
-    colours = palette(_colour_keys(result))
-    image = tint(frame, crops, colours)
-    tags = labels.Tags(image, text_scale)
-    for box, text, colour in zip(boxes, captions(result, drawn=True), colours, strict=True):
-        tags.draw(text, int(box[0]), int(box[1]), colour)
-    return image
+
+    boxes: NDArray[np.floating]
+    crops: Sequence[MaskCrop] | None
+    labels: Sequence[tuple[str, ...]]
+    colours: Sequence[Colour]
+    track_ids: Sequence[int]
+
+    def resized(self, frame: tuple[int, int], size: tuple[int, int]) -> Annotations:
+        """The same for a frame of (height, width) `frame`, px, that is resized to `size`."""
+        scale = np.array([size[1] / frame[1], size[0] / frame[0]] * 2)
+        crops = None if self.crops is None else resize_mask_crops(self.crops, frame, size)
+        return Annotations(self.boxes * scale, crops, self.labels, self.colours, self.track_ids)
 
 
-def draw_panels(result: Result) -> NDArray[np.uint8]:
-    """Draw three panels side by side: the original, all segments, and the selection.
+def draw_overlay(
+    frame: NDArray[np.uint8],
+    annotations: Annotations,
+    style: DrawStyle,
+    size: tuple[int, int] | None = None,
+    before: Mapping[int, Spot] | None = None,
+) -> tuple[NDArray[np.uint8], dict[int, Spot]]:
+    """Draw segments on a frame: tints and outlines, larger ones below smaller ones, then boxes, then labels.
 
-    Args:
-        result: A frame's result. The masks of all its segments are decoded, not only those of the selected ones.
-
-    Returns:
-        (H + height of the headings, 3 W + gaps, 3) uint8 BGR.
-    """
-    segments = result.segments
-    everything = segments.masks.decode(range(len(segments)))
-    names = ", ".join(drawn_name(prompt, f"prompt {i}") for i, prompt in enumerate(result.prompts))
-    wanted = f": {names}" if names else ""
-    panels = (
-        ("original", result.frame),
-        (f"all segments ({len(segments)})", tint(result.frame, everything, palette(range(len(segments))))),
-        (f"selected{wanted} ({len(result)})", draw(result)),
-    )
-    height, width = result.frame.shape[:2]
-    heading = max(28, height // 20)
-    gap = max(4, width // 160)
-    sheet = np.full((height + heading, 3 * width + 2 * gap, 3), 255, np.uint8)
-    for i, (title, panel) in enumerate(panels):
-        left = i * (width + gap)
-        sheet[heading:, left : left + width] = panel
-        _heading(sheet, title, left, width, heading)
-    return sheet
-
-
-def tint(
-    frame: NDArray[np.uint8], crops: Sequence[MaskCrop], colours: Sequence[Colour], *, alpha: float = _ALPHA
-) -> NDArray[np.uint8]:
-    """Tint masks and draw their outlines, later ones on top. Only the masks' crops are processed.
+    Labels do not cover each other; `LabelLayout` says where they go.
 
     Args:
         frame: (H, W, 3) uint8 BGR; not modified.
-        crops: n masks inside their boxes.
-        colours: n BGR colours.
-        alpha: Opacity of the tint, 0..1.
+        annotations: The segments.
+        style: What to draw of them, and how.
+        size: Height and width of the output, px; None: those of the frame.
+        before: Where labels were in the last frame, by track id, to keep them there.
+
+    Returns:
+        The overlay, (H, W, 3) uint8 BGR, a new image; and where the labels of tracked segments are.
+    """
+    shape = frame.shape[0], frame.shape[1]
+    if size is not None and size != shape:
+        annotations = annotations.resized(shape, size)
+        image = resize_image(frame, size)
+    else:
+        image = frame.copy()
+    height, width = image.shape[:2]
+    line_px = style.line_px(height, width)
+    order = [] if annotations.crops is None else largest_first(annotations.crops)
+    if style.shows("masks") and annotations.crops is not None:
+        crops, colours = [annotations.crops[i] for i in order], [annotations.colours[i] for i in order]
+        paint_masks(image, crops, colours, style.opacity, line_px)
+    if style.shows("boxes") and line_px:
+        _draw_boxes(image, annotations, line_px)
+    if not (style.shows("labels") or style.shows("scores")):
+        return image, {}
+    return image, _draw_labels(image, annotations, style, order, line_px, before or {})
+
+
+def tint(
+    frame: NDArray[np.uint8], crops: Sequence[MaskCrop], colours: Sequence[Colour], *, alpha: float = 0.4
+) -> NDArray[np.uint8]:
+    """Tint masks and draw their outlines on a copy of a frame; see `paint_masks`.
 
     Returns:
         (H, W, 3) uint8 BGR, a new image.
     """
     image = frame.copy()
-    thickness = max(2, round(min(frame.shape[:2]) / 300))
-    for (left, top, pixels), colour in zip(crops, colours, strict=True):
-        if not pixels.any():
-            continue
-        height, width = pixels.shape
-        region = image[top : top + height, left : left + width]
-        mask = pixels.view(np.uint8)
-        flat = np.empty_like(region)
-        flat[:] = colour
-        cv2.copyTo(cv2.addWeighted(region, 1 - alpha, flat, alpha, 0), mask, region)
-        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(image, outlines, -1, colour, thickness, cv2.LINE_AA, offset=(left, top))
+    paint_masks(image, crops, colours, alpha, DrawStyle().line_px(*frame.shape[:2]))
     return image
 
 
-def palette(keys: Iterable[int]) -> list[Colour]:
-    """A BGR colour per key; equal keys have equal colours."""
-    return [_PALETTE[key % len(_PALETTE)] for key in keys]
-
-
-def drawn_name(name: str, number: str) -> str:
-    """The name if it can be drawn; the number if no installed font has its letters."""
-    return name if labels.can_write(name) else number
-
-
-def captions(result: Result, *, drawn: bool = False) -> list[str]:
-    """Captions of the selected segments: prompt or class, similarity or score, and track id.
+def paint_masks(
+    image: NDArray[np.uint8], crops: Sequence[MaskCrop], colours: Sequence[Colour], opacity: float, line_px: float
+) -> None:
+    """Tint masks and draw their outlines, in place. Only the region that the masks span is processed.
 
     Args:
-        result: A frame's result.
-        drawn: Whether the captions will be drawn. Names that no font can draw then become numbers.
+        image: (H, W, 3) uint8 BGR, modified.
+        crops: n masks inside their boxes, from back to front.
+        colours: n BGR colours.
+        opacity: Of the tint, 0..1.
+        line_px: Width of the outlines; 0: none.
     """
-    texts = []
-    for known, class_id, prompt_id, score, similarity, track_id in zip(
-        result.display_names,
-        result.class_ids.tolist(),
-        result.prompt_ids.tolist(),
-        result.scores,
-        result.similarities,
-        result.track_ids.tolist(),
-        strict=True,
-    ):
-        name = known or ""
-        if drawn:
-            name = drawn_name(name, f"prompt {prompt_id}" if prompt_id >= 0 else f"class {class_id}")
-        confidence = score if np.isnan(similarity) else similarity
-        words = [name, f"{confidence:.2f}", f"#{track_id}" if track_id >= 0 else ""]
-        texts.append(" ".join(filter(None, words)))
-    return texts
+    fill(image, crops, colours, opacity, smooth=not line_px)
+    if line_px:
+        for crop, colour in zip(crops, colours, strict=True):
+            draw_outline(image, crop, colour, line_px)
 
 
-def _colour_keys(result: Result) -> list[int]:
-    """Colour keys: prompt ids if there are several prompts, class ids if there are none, else track ids or indices."""
-    if len(result.prompts) > 1:
-        return [int(prompt_id) for prompt_id in result.prompt_ids]
-    if not result.prompts and any(result.labels):
-        return [int(class_id) for class_id in result.class_ids]
-    return [track_id if track_id >= 0 else i for i, track_id in enumerate(result.track_ids.tolist())]
+def largest_first(crops: Sequence[MaskCrop]) -> list[int]:
+    """Indices of masks by their area, so that small ones are drawn over large ones."""
+    areas = [np.count_nonzero(crop.pixels) for crop in crops]
+    return sorted(range(len(crops)), key=lambda i: -areas[i])
 
 
-def _heading(sheet: NDArray[np.uint8], title: str, left: int, width: int, height: int) -> None:
-    scale = height / 42
-    scale = max(scale * min(1.0, (width - 12) / max(labels.width_px(title, scale), 1)), 0.05)
-    labels.write(sheet, title, left + 6, round(height * 0.72), scale=scale)
+def _draw_boxes(image: NDArray[np.uint8], annotations: Annotations, line_px: float) -> None:
+    height, width = image.shape[:2]
+    for box, colour in zip(annotations.boxes, annotations.colours, strict=True):
+        x0, y0, x1, y1 = np.clip(np.rint(box), 0, [width, height, width, height]).astype(int).tolist()
+        cv2.rectangle(image, (x0, y0), (x1 - 1, y1 - 1), colour, max(round(line_px), 1))
+
+
+def _draw_labels(
+    image: NDArray[np.uint8],
+    annotations: Annotations,
+    style: DrawStyle,
+    order: Sequence[int],
+    line_px: float,
+    before: Mapping[int, Spot],
+) -> dict[int, Spot]:
+    height, width = image.shape[:2]
+    visible = None if annotations.crops is None else VisibleMasks(height, width, annotations.crops, order)
+    placement = Placement(height, width, annotations.boxes, visible)
+    layout = LabelLayout(annotations.labels, style.text_px(height, width), height, width, placement)
+    placed, spots = list[tuple[Label, Place, Colour]](), dict[int, Spot]()
+    for index, (track_id, colour) in enumerate(zip(annotations.track_ids, annotations.colours, strict=True)):
+        found = layout.place(index, before.get(track_id))
+        if found is not None:
+            placed.append((*found, colour))
+            if track_id >= 0:
+                spots[track_id] = found[1].spot
+    for label, place, colour in placed:  # lines first, so that no line crosses a label
+        if place.target is not None:
+            middle = place.left + label.width // 2, place.top + label.height // 2
+            cv2.line(image, middle, place.target, colour, thickness(line_px / 2), cv2.LINE_AA)
+            cv2.circle(image, place.target, max(round(line_px), 2), colour, cv2.FILLED, cv2.LINE_AA)
+    for label, place, colour in placed:
+        label.draw(image, place.left, place.top, colour)
+    return spots

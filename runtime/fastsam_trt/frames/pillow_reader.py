@@ -160,11 +160,7 @@ class PillowReader(AbstractContextManager["PillowReader"]):
             raise self._deep("float32" if mode == "F" else "int32")
         if mode.startswith("I"):
             return self._upright(np.asarray(image).astype(np.uint16))
-        if mode in {"1", "L", "LA", "La"}:
-            return self._upright(np.asarray(image.convert("L")))
-        if mode == "RGBa":
-            image = image.convert("RGBA")
-        return self._upright(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR))
+        return self._upright(pixels_of(image))
 
     def _upright(self, image: NDArray[Any]) -> NDArray[Any]:
         if self._type.image_format in _TURNED:
@@ -226,6 +222,15 @@ def check_size(name: str, width: int, height: int) -> None:
     """
     if width * height > MAX_PIXELS:
         raise ImageSizeError(name, MAX_PIXELS, width, height)
+
+
+def pixels_of(image: Any) -> NDArray[np.uint8]:
+    """The pixels of a loaded Pillow image with 8 bits per channel, without alpha: (H, W) grey or (H, W, 3) BGR."""
+    if image.mode in {"1", "L", "LA", "La"}:
+        return np.asarray(image.convert("L"))
+    if image.mode == "RGBa":
+        image = image.convert("RGBA")
+    return np.asarray(cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def turn_upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:

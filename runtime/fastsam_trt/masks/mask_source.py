@@ -27,6 +27,21 @@ class MaskCrop(NamedTuple):
         height, width = self.pixels.shape
         return 0 <= row < height and 0 <= column < width and bool(self.pixels[row, column])
 
+    def cut_out(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cut the mask out of its frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR.
+
+        Returns:
+            (h, w, 4) uint8 BGRA, of the crop's size: alpha is 255 inside the mask; all channels are 0 outside it.
+        """
+        height, width = self.pixels.shape
+        image = np.full((height, width, 4), 255, np.uint8)
+        image[..., :3] = frame[self.top : self.top + height, self.left : self.left + width]
+        image[~self.pixels] = 0
+        return image
+
 
 class MaskSource(Protocol):
     """Undecoded masks of a frame's segments."""

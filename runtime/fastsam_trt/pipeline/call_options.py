@@ -5,17 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from numpy.typing import ArrayLike
 
 from fastsam_trt.errors import OptionError
+from fastsam_trt.frames.image import ColourOrder
+from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.prompts.prompt_set import PromptSet
 from fastsam_trt.prompts.text_options import TextOptions
 from fastsam_trt.prompts.texts import SelectorName, class_ids
 from fastsam_trt.segmentation.decoder import Thresholds
 
 Classes: TypeAlias = Iterable[int | str] | int | str
+
+
+class CallKeywords(TypedDict, total=False):
+    """The keyword arguments of `Pipeline.process`, for type checkers."""
+
+    colours: ColourOrder | None
+    captured_s: float | None
+    media_s: float | None
+    prompts: Iterable[str] | None
+    boxes: ArrayLike | None
+    points: ArrayLike | None
+    point_labels: ArrayLike | None
+    excluded: Iterable[str] | None
+    selector: SelectorName | None
+    threshold: float | None
+    conf: float | None
+    iou: float | None
+    max_segments: int | None
+    max_selected: int | None
+    classes: Classes | None
+    rectangle: Rectangle | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +50,7 @@ class CallOptions:
         selector, threshold: How text prompts are matched.
         conf, iou, max_segments, classes: Which segments there are.
         max_selected: Most selected segments.
+        rectangle: The size of the model's input.
     """
 
     prompts: Iterable[str] | None = None
@@ -41,6 +65,7 @@ class CallOptions:
     max_segments: int | None = None
     classes: Classes | None = None
     max_selected: int | None = None
+    rectangle: Rectangle | None = None
 
     @property
     def needs_selectors(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.errors import ModelNotFoundError
@@ -16,7 +18,8 @@ from fastsam_trt.clip.lazy_model import LazyClip
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.default_models import default_clip
 from fastsam_trt.errors import ClipNotFoundError
-from fastsam_trt.frames.image import as_bgr
+from fastsam_trt.frames.image import ColourOrder
+from fastsam_trt.frames.image_like import ImageLike, as_frame
 from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.frames.uploads import FrameUploads
 from fastsam_trt.masks.cached import CachedMasks
@@ -24,6 +27,7 @@ from fastsam_trt.prompts.vocabulary import did_you_mean, vocabulary
 from fastsam_trt.segmentation.decoder import Thresholds
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import SegmentedFrame
+from fastsam_trt.sources.one_image import read_one_image
 from fastsam_trt.sparse.crossing import ComputeName
 
 
@@ -102,24 +106,27 @@ class Models:
 
     def segment(
         self,
-        frame: NDArray[Any],
+        frame: ImageLike,
         thresholds: Thresholds,
         rectangle: Rectangle,
         captured_s: float | None,
         media_s: float | None,
+        colours: ColourOrder | None = None,
     ) -> SegmentedFrame:
         """Find all segments of a frame.
 
         Args:
-            frame, rectangle, captured_s, media_s: See `Pipeline.process`.
+            frame: One image; see `Pipeline.process`.
             thresholds: Which segments to return.
+            rectangle, captured_s, media_s, colours: See `Pipeline.process`.
 
         Raises:
-            ImageFormatError: The array is not an image.
+            ImageFormatError, ImageTypeError, NotOneImageError, SourceNotFoundError, SourceUnreadableError: As for
+                `Pipeline.process`.
         """
         media_s = captured_s if media_s is None else media_s
         captured_s = time.perf_counter() if captured_s is None else captured_s
-        image = self.uploads.register(as_bgr(frame))
+        image = self.uploads.register(_frame_of(frame, colours))
         segments = self.segmenter.segment(image, thresholds, rectangle)
         return SegmentedFrame(image, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
 
@@ -136,6 +143,12 @@ class Models:
         """Close the models, except a CLIP model that the caller opened."""
         self.segmenter.close()
         self.clip.close()
+
+
+def _frame_of(image: ImageLike, colours: ColourOrder | None) -> NDArray[np.uint8]:
+    if not isinstance(image, np.ndarray) and isinstance(image, str | os.PathLike):
+        return read_one_image(image)
+    return as_frame(image, colours)
 
 
 def _keywords(options: SegmentOptions | RunOptions) -> dict[str, Any]:

@@ -7,20 +7,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Unpack, cast, overload
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastsam_engine.concurrency.calls_under_way import CallsUnderWay
-from fastsam_engine.concurrency.closable import Closable
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.default_models import DEFAULT_MODEL
+from fastsam_trt.frames.image import ColourOrder
+from fastsam_trt.frames.image_like import ImageLike
 from fastsam_trt.frames.rectangles import Rectangle
-from fastsam_trt.pipeline.call_options import CallOptions, Classes, check_max_selected
-from fastsam_trt.pipeline.live_settings import LiveSettings, Setting, check_budget
+from fastsam_trt.pipeline.call_options import CallKeywords, CallOptions, Classes, check_max_selected
+from fastsam_trt.pipeline.image_list import check_no_times, is_several, result_of_each
+from fastsam_trt.pipeline.live_settings import LiveSettings, check_budget
 from fastsam_trt.pipeline.models import Models, RunOptions, SegmentOptions
-from fastsam_trt.pipeline.selection_stage import SelectionStage, StreamSteps
+from fastsam_trt.pipeline.selection_stage import StreamSteps
+from fastsam_trt.pipeline.steps import PipelineSteps
+from fastsam_trt.pipeline.warm_up import DEFAULT_SIZE, check_size, warm_up
 from fastsam_trt.prompts.prompt_set import PromptSet
 from fastsam_trt.prompts.text_options import (
     DEFAULT_NEGATIVES,
@@ -31,14 +34,12 @@ from fastsam_trt.prompts.text_options import (
 )
 from fastsam_trt.prompts.texts import SelectorName, check_prompts
 from fastsam_trt.results.result import Result
-from fastsam_trt.segmentation.segments import SegmentedFrame
-from fastsam_trt.selectors import Ranking
 from fastsam_trt.sources import RECONNECT_S, STALL_S, open_source
 from fastsam_trt.sparse.crossing import ComputeName
 from fastsam_trt.streaming import Flow, Policy
 
 
-class Pipeline(Closable):
+class Pipeline(PipelineSteps):
     """Segments frames and selects what the prompts name; only masks of selected segments are decoded.
 
     Text prompts, boxes and points are alternatives: a segment that matches any of them is selected, once. Without any
@@ -58,16 +59,6 @@ class Pipeline(Closable):
         max_selected, track, budget_ms: As for `__init__`. Setting `track` drops all tracks and their embeddings.
         reserve_ms: Part of the budget that drawing, encoding and other later stages need; `Flow` measures it.
     """
-
-    prompts = Setting[tuple[str, ...], Iterable[str]]()
-    excluded = Setting[tuple[str, ...], Iterable[str]]()
-    boxes = Setting[NDArray[np.float64], ArrayLike | None]()
-    points = Setting[NDArray[np.float64], ArrayLike | None]()
-    point_labels = Setting[NDArray[np.int32], ArrayLike | None]()
-    max_selected = Setting[int | None, int | None]()
-    track = Setting[bool, bool]()
-    budget_ms = Setting[float | None, float | None]()
-    reserve_ms = Setting[float, float]()
 
     def __init__(
         self,
@@ -148,23 +139,19 @@ class Pipeline(Closable):
         with models.closed_on_error():
             self._settings = LiveSettings(models, options, prompt_set, max_selected, track=track, budget_ms=budget_ms)
 
-    @property
-    def clip(self) -> Clip | None:
-        """The open CLIP model; None until a prompt needs one."""
-        return self._models.clip.opened
+    @overload  # a text is also a sequence of texts; as an argument it is a path
+    def process(  # type: ignore[overload-overlap]
+        self, frame: ImageLike, **options: Unpack[CallKeywords]
+    ) -> Result: ...
 
-    def set_points(self, points: ArrayLike | None, labels: ArrayLike | None = None) -> None:
-        """Set `points` and `point_labels` together; no labels: all foreground.
-
-        Raises:
-            PromptError: A point or label is invalid; nothing has changed then.
-        """
-        self._settings.set_points(points, labels)
+    @overload
+    def process(self, frame: Sequence[ImageLike], **options: Unpack[CallKeywords]) -> list[Result]: ...
 
     def process(
         self,
-        frame: NDArray[Any],
+        frame: ImageLike | Sequence[ImageLike],
         *,
+        colours: ColourOrder | None = None,
         captured_s: float | None = None,
         media_s: float | None = None,
         prompts: Iterable[str] | None = None,
@@ -180,11 +167,13 @@ class Pipeline(Closable):
         max_selected: int | None = None,
         classes: Classes | None = None,
         rectangle: Rectangle | None = None,
-    ) -> Result:
-        """Segment one frame and select. `pipeline(frame)` is short for `pipeline.process(frame)`.
+    ) -> Result | list[Result]:
+        """Segment one image, or each image of a list, and select. `pipeline(image)` is short for it.
 
         Args:
-            frame: (H, W, 3) uint8 BGR, as OpenCV reads it; grey, BGRA and 16-bit images are converted.
+            frame: An image: the path or HTTP address of one; a NumPy array, (H, W, 3) uint8 BGR as OpenCV reads it, or
+                another of `as_bgr`; a PIL image; a tensor on the host, see `as_frame`. Or a sequence of any of these.
+            colours: Order of the colours of arrays and tensors. None: arrays are BGR, tensors RGB.
             captured_s: Capture time on `time.perf_counter`'s clock; a budget counts from it. None: now.
             media_s: Position in the source, s; tracks end where it jumps. None: `captured_s`, if that is given.
             prompts, boxes, points, excluded, selector, threshold, conf, iou, max_segments, max_selected, classes: As
@@ -194,77 +183,45 @@ class Pipeline(Closable):
                 for every new size), or one of a few `common` ones. None: `smallest` with `track`, else `common`.
 
         Returns:
-            The selected segments. Masks are decoded on first use, except those that were compared with a box or point.
+            The selected segments, for a sequence a list of results in its order. Masks are decoded on first use, except
+            those that were compared with a box or point.
 
         Raises:
-            ImageFormatError: The array is not an image.
+            ImageFormatError, ImageTypeError: The image is of no kind that is supported.
+            NotOneImageError: A path or address is not that of one image; `stream` takes all others.
+            SourceNotFoundError, SourceUnreadableError: There is no such file, or it can't be read.
             PromptError: A box or point lies outside the frame, or prompts contradict each other.
             ClipNotFoundError: A prompt needs a CLIP model, and there is none.
             OptionError: An option is out of range.
             ClosedError: `close` was called.
         """
         call = CallOptions(prompts, excluded, boxes, points, point_labels, selector, threshold, conf, iou,
-                           max_segments, classes, max_selected)  # fmt: skip
-        with self._under_way.one():
-            most = call.most(self.max_selected)
-            thresholds = call.thresholds(self.segmenter.thresholds, self.segmenter.class_names)
-            stage = self._settings.stage
-            selectors = stage.selectors_for(call, thresholds.classes)
-            if not stage.tracked:  # tracks follow all segments
-                thresholds = replace(thresholds, selectable=selectors.selectable)
-            rectangle = rectangle or self._settings.rectangle
-            segmented = self._models.segment(frame, thresholds, rectangle, captured_s, media_s)
-            return stage.select(segmented, selectors, most)
+                           max_segments, classes, max_selected, rectangle)  # fmt: skip
+        if is_several(frame):
+            check_no_times(captured_s, media_s)
+            return result_of_each(frame, lambda image: self._process_one(image, call, colours))
+        return self._process_one(cast("ImageLike", frame), call, colours, captured_s, media_s)
 
     __call__ = process
 
-    def segment(
-        self,
-        frame: NDArray[Any],
-        *,
-        captured_s: float | None = None,
-        media_s: float | None = None,
-        rectangle: Rectangle | None = None,
-    ) -> SegmentedFrame:
-        """Find all segments of a frame: the first step of `process`, which may overlap with `select` of another frame.
+    def warmup(self, *sizes: Sequence[int], rectangle: Rectangle | None = None) -> None:
+        """Compile, load and allocate now what the first call would otherwise wait for.
+
+        It runs every part of the model on frames of these sizes: the network, boxes and masks, and CLIP if a current
+        prompt needs it. What it finds is dropped, and tracks do not change.
 
         Args:
-            frame, captured_s, media_s, rectangle: As for `process`.
+            sizes: (H, W) or (H, W, C), px, of the frames to come. None given: 720 x 1280.
+            rectangle: As for `process`; give it here if you give it there.
 
         Raises:
-            ImageFormatError: The array is not an image.
+            OptionError: A size is invalid.
             ClosedError: `close` was called.
         """
+        shapes = [check_size(size) for size in sizes] or [DEFAULT_SIZE]
         with self._under_way.one():
-            chosen = rectangle or self._settings.rectangle
-            return self._models.segment(frame, self.segmenter.thresholds, chosen, captured_s, media_s)
-
-    def select(self, segmented: SegmentedFrame, stage: SelectionStage | None = None) -> Result:
-        """Track the segments and select what the prompts name: the second step of `process`.
-
-        Args:
-            segmented: A result of `segment`; tracked frames in order.
-            stage: The stage of the frame's stream; None: that of single calls.
-
-        Raises:
-            PromptError: A box or point lies outside the frame.
-            ClosedError: `close` was called.
-        """
-        stage = stage or self._settings.stage
-        with self._under_way.one():
-            return stage.select(segmented, stage.selectors, self.max_selected)
-
-    def rank(self, result: Result) -> Ranking:
-        """Compare every segment of a result of this pipeline with the text prompts, selected or not.
-
-        CLIP embeds what it has not seen. Boxes, points and excluded classes are ignored; excluded texts are negatives.
-
-        Raises:
-            PromptError: There is no text prompt.
-            ClosedError: `close` was called.
-        """
-        with self._under_way.one():
-            return self._settings.stage_of(result.stream).rank(result)
+            for shape in shapes:
+                warm_up(self._models, shape, rectangle or self._settings.rectangle)
 
     def stream(
         self,
@@ -296,5 +253,31 @@ class Pipeline(Closable):
                     for _, result in flow:
                         yield result
 
-    def _release(self) -> None:
-        self._models.close()
+    def __repr__(self) -> str:
+        if not hasattr(self, "_settings"):
+            return "<Pipeline that failed to open>"
+        session = self.segmenter.session
+        clip = "" if self.clip is None else f"; clip {self.clip.name}"
+        return (
+            f"<Pipeline {session.spec.name} on {session.backend}, {session.device}, {session.precision}{clip}; "
+            f"selects {self._settings.prompt_set}{'; closed' if self.closed else ''}>"
+        )
+
+    def _process_one(
+        self,
+        frame: ImageLike,
+        call: CallOptions,
+        colours: ColourOrder | None,
+        captured_s: float | None = None,
+        media_s: float | None = None,
+    ) -> Result:
+        with self._under_way.one():
+            most = call.most(self.max_selected)
+            thresholds = call.thresholds(self.segmenter.thresholds, self.segmenter.class_names)
+            stage = self._settings.stage
+            selectors = stage.selectors_for(call, thresholds.classes)
+            if not stage.tracked:  # tracks follow all segments
+                thresholds = replace(thresholds, selectable=selectors.selectable)
+            rectangle = call.rectangle or self._settings.rectangle
+            segmented = self._models.segment(frame, thresholds, rectangle, captured_s, media_s, colours)
+            return stage.select(segmented, selectors, most)

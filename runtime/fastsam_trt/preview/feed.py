@@ -6,9 +6,11 @@ import asyncio
 import logging
 import time
 
+from fastsam_trt.drawing.style import DrawStyle
 from fastsam_trt.preview.background import BackgroundThread
-from fastsam_trt.preview.jpeg import OverlayImage, encode_overlay
+from fastsam_trt.preview.jpeg import LONGEST_PX, OverlayImage, encode_overlay
 from fastsam_trt.results.result import Result
+from fastsam_trt.sinks.shared_overlay import Overlay
 
 MOST_PER_SECOND = 15
 _CLOSE_WITHIN_S = 1.0
@@ -32,7 +34,13 @@ class Feed:
         drawn: Number of images that were drawn.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, style: DrawStyle | None = None) -> None:
+        """Begin without an image.
+
+        Args:
+            style: What to draw, and how; None: the default.
+        """
+        self._overlay = Overlay(style, LONGEST_PX)
         self.wanted = False
         self.image: OverlayImage | None = None
         self.last_s: float | None = None
@@ -104,7 +112,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + 1 / MOST_PER_SECOND
         try:
-            self.image = await self._drawing.call(encode_overlay, result)
+            self.image = await self._drawing.call(encode_overlay, result, self._overlay)
             self.drawn += 1
             for request in self._requests:
                 if not request.done():

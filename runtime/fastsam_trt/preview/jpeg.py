@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastsam_trt.drawing.overlay import draw
 from fastsam_trt.results.result import Result
+from fastsam_trt.sinks.shared_overlay import Overlay
 
 LONGEST_PX = 1280
 MOST_ROWS = 32
@@ -32,14 +32,17 @@ class OverlayImage:
     count: int
 
 
-def encode_overlay(result: Result) -> OverlayImage:
-    """Draw a result and encode it."""
-    height, width = result.frame.shape[:2]
-    scale = LONGEST_PX / max(height, width)
-    size = None if scale >= 1 else (max(round(height * scale), 1), max(round(width * scale), 1))
-    encoded, data = cv2.imencode(".jpg", draw(result, size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+def encode_overlay(result: Result, overlay: Overlay | None = None) -> OverlayImage:
+    """Draw a result and encode it.
+
+    Args:
+        result: The result.
+        overlay: Draws it, at most 1280 px large; None: one that knows no earlier results.
+    """
+    image = (overlay or Overlay(longest_px=LONGEST_PX)).of(result)
+    encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not encoded:
-        raise ValueError(f"OpenCV can't encode an image of {width} x {height} as JPEG")
+        raise ValueError(f"OpenCV can't encode an image of {image.shape[1]} x {image.shape[0]} as JPEG")
     return OverlayImage(data.tobytes(), _rows(result), len(result))
 
 

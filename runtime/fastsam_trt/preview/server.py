@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fastsam_engine.errors import PackagesMissingError
+from fastsam_trt.drawing.style import DrawStyle
 from fastsam_trt.preview.address import Address, listen
 from fastsam_trt.preview.connections import ANSWER_WITHIN_S, Connections
 from fastsam_trt.preview.feed import Feed
@@ -47,6 +48,7 @@ class PreviewServer:
         prompts: Callable[[], tuple[str, ...]],
         set_prompts: Callable[[Sequence[str]], None],
         stats: Callable[[], dict[str, Any]],
+        style: DrawStyle | None = None,
     ) -> None:
         """Open the port. Clients can connect from now on, and are served after `start`.
 
@@ -56,6 +58,7 @@ class PreviewServer:
             set_prompts: Changes the prompts, or raises a `FastsamError`, which the page shows. Called on a separate
                 thread, one call at a time, because a prompt may open CLIP.
             stats: Returns the statistics of the run as JSON types without NaN, quickly; called on the server's thread.
+            style: What the overlay shows, and how; None: the default.
 
         Raises:
             PackagesMissingError: The extra `[preview]` is not installed.
@@ -67,7 +70,7 @@ class PreviewServer:
             raise PackagesMissingError([error.name or "aiohttp"], "preview") from error
         self._sockets = listen(address)
         self.address = Address(address.host, self._sockets[0].getsockname()[1])
-        self.feed = Feed()
+        self.feed = Feed(style)
         self._prompts, self._set_prompts, self._stats = prompts, set_prompts, stats
         self._app: WebApp | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -88,3 +88,18 @@ class PromptSet:
         """
         checked = check_points(points)
         return self.with_labelled_points(checked, self.point_labels if self.labels_given and len(checked) else None)
+
+    def __str__(self) -> str:
+        """What is selected, in a few words: `'car', 2 points, not 'truck'`."""
+        parts = [repr(prompt) for prompt in self.prompts]
+        foreground = int((self.point_labels == 1).sum())
+        for count, noun in (
+            (len(self.boxes), "box"),
+            (foreground, "point"),
+            (len(self.points) - foreground, "background point"),
+        ):
+            if count:
+                parts.append(f"{count} {noun}{('es' if noun == 'box' else 's') if count > 1 else ''}")
+        if not (self.prompts or len(self.boxes) or foreground):
+            parts.insert(0, "everything")
+        return ", ".join([*parts, *(f"not {prompt!r}" for prompt in self.excluded)])

@@ -9,7 +9,7 @@ from itertools import islice
 from fastsam_trt.errors import GroundTruthError
 from fastsam_trt.results.coco import official_ids
 from fastsam_trt.results.ground_truth import GroundTruth
-from fastsam_trt.results.result import Result
+from fastsam_trt.results.selected import SelectedSegments
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Categories:
         """Names by id: all names of the ground truth or the model, or the prompts so far."""
         return dict(sorted(self._names.items()))
 
-    def of(self, result: Result) -> list[int | None]:
+    def of(self, result: SelectedSegments) -> list[int | None]:
         """The category ids of the selected segments; None for names that the ground truth lacks, logged once per name.
 
         Raises:

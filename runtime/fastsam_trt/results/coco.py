@@ -12,8 +12,8 @@ from typing import NotRequired, TypedDict
 from fastsam_trt.errors import OptionError
 from fastsam_trt.masks.mask_source import MaskCrop, bounds
 from fastsam_trt.results.polygons import coco_polygons
-from fastsam_trt.results.result import Result
 from fastsam_trt.results.rle import Rle
+from fastsam_trt.results.selected import SelectedSegments
 
 _THINGS = (
     (1, "person bicycle car motorcycle airplane bus train truck boat"),
@@ -80,7 +80,11 @@ class CocoAnnotation(TypedDict):
 
 
 def as_records(
-    result: Result, image_id: int, category_ids: Mapping[int, int] | None = None, *, file_name: str | None = None
+    result: SelectedSegments,
+    image_id: int,
+    category_ids: Mapping[int, int] | None = None,
+    *,
+    file_name: str | None = None,
 ) -> list[CocoRecord]:
     """The selected segments of an image as COCO detection results.
 
@@ -109,7 +113,7 @@ def as_records(
 
 
 def records(
-    result: Result, image_id: int, categories: Sequence[int | None], *, file_name: str | None = None
+    result: SelectedSegments, image_id: int, categories: Sequence[int | None], *, file_name: str | None = None
 ) -> list[CocoRecord]:
     """The selected segments as COCO detection results; segments whose category is None are skipped."""
     found: list[CocoRecord] = []
@@ -132,7 +136,7 @@ def records(
 
 
 def as_annotations(
-    result: Result, image_id: int, categories: Sequence[int | None], first_id: int = 1
+    result: SelectedSegments, image_id: int, categories: Sequence[int | None], first_id: int = 1
 ) -> list[CocoAnnotation]:
     """The selected segments as dataset annotations.
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from fastsam_engine.errors import OutputError
 from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt.results.palette_png import encode_palette
-from fastsam_trt.results.result import Result
+from fastsam_trt.results.selected import SelectedSegments
 
 _HIGHEST_UINT8 = 254  # 255 is VOC's "ignore this pixel"
 
 LabelMap: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 
-def label_map(result: Result) -> LabelMap:
+def label_map(result: SelectedSegments) -> LabelMap:
     """The class of every pixel.
 
     Args:
@@ -34,7 +34,7 @@ def label_map(result: Result) -> LabelMap:
     return _paint(result, values.tolist(), max(len(result.class_names), int(values.max(initial=0))))
 
 
-def instance_map(result: Result) -> LabelMap:
+def instance_map(result: SelectedSegments) -> LabelMap:
     """The segment of every pixel.
 
     Args:
@@ -94,8 +94,8 @@ def save(path: Path | str, labels: LabelMap) -> None:
     write_atomically(path, encode(labels))
 
 
-def _paint(result: Result, values: Sequence[int], highest: int) -> LabelMap:
-    height, width = result.frame.shape[:2]
+def _paint(result: SelectedSegments, values: Sequence[int], highest: int) -> LabelMap:
+    height, width = result.size
     dtype: type[np.uint8 | np.uint16] = np.uint8 if highest <= _HIGHEST_UINT8 else np.uint16
     labels = np.zeros((height, width), dtype)
     crops = result.mask_crops()

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from fastsam_trt.masks.mask_source import MaskCrop
 from fastsam_trt.results.outlines import centre_rings, join
-from fastsam_trt.results.result import Result
+from fastsam_trt.results.selected import SelectedSegments
 
 _LEAST_VERTICES = 3
 
 
-def label_lines(result: Result, classes: Sequence[int | None], *, confidence: bool = False) -> str:
+def label_lines(result: SelectedSegments, classes: Sequence[int | None], *, confidence: bool = False) -> str:
     """The selected segments as lines `class x y x y ...`.
 
     The polygon goes through the centres of boundary pixels, in fractions of the frame's width and height. ultralytics
@@ -32,18 +32,22 @@ def label_lines(result: Result, classes: Sequence[int | None], *, confidence: bo
     Returns:
         The text of the file; empty if there are no segments.
     """
-    size = np.array(result.frame.shape[1::-1])
+    size = np.array(result.size[::-1])
     lines = []
     for number, score, crop in zip(classes, result.scores.tolist(), result.mask_crops(), strict=True):
         if number is None or not crop.pixels.any():
             continue
-        values = [*(_outline(crop) / size).ravel().tolist(), *([score] if confidence else [])]
+        values = [*(joined_outline(crop) / size).ravel().tolist(), *([score] if confidence else [])]
         lines.append(" ".join([str(number), *(f"{value:.6g}" for value in values)]) + "\n")
     return "".join(lines)
 
 
-def _outline(crop: MaskCrop) -> NDArray[np.float64]:
-    """One polygon for a whole mask, (k, 2) xy in pixel edges of the frame, with k of 3 or more."""
+def joined_outline(crop: MaskCrop) -> NDArray[np.float64]:
+    """One polygon for a whole mask that is not empty, through the centres of its boundary pixels.
+
+    Returns:
+        (k, 2) xy, px of the frame counted from edges, with k of 3 or more.
+    """
     ring = join([ring for part in centre_rings(crop.pixels) for ring in part])
     missing = max(_LEAST_VERTICES - len(ring), 0)
     closed = np.concatenate([ring, np.repeat(ring[-1:], missing, axis=0)])

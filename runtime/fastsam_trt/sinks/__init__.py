@@ -2,11 +2,12 @@
 
 from fastsam_engine.import_names import renamed_names
 from fastsam_engine.store.atomic_files import check_writable, write_atomically
+from fastsam_trt.frames.image_writer import SAVED_IMAGE_SUFFIXES
 from fastsam_trt.sinks.coco_dataset import CocoDatasetSink
 from fastsam_trt.sinks.coco_results import CocoSink
 from fastsam_trt.sinks.json_lines import JsonLinesSink
 from fastsam_trt.sinks.label_map_files import LabelMapSink
-from fastsam_trt.sinks.panels import SAVED_IMAGE_SUFFIXES, PanelSink
+from fastsam_trt.sinks.overlay_images import OverlaySink, PanelSink
 from fastsam_trt.sinks.segment_images import CutoutSink, MaskSink
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sinks.video.video_sink import VideoSink
@@ -21,6 +22,7 @@ __all__ = [
     "JsonLinesSink",
     "LabelMapSink",
     "MaskSink",
+    "OverlaySink",
     "PanelSink",
     "Sink",
     "VideoSink",

@@ -52,7 +52,7 @@ class CocoDatasetSink(Sink):
             self._part = PartFile(self._path)
             info = {"description": "Segments selected by fastsam-trt", "version": __version__}
             self._part.write(f'{{"info":{as_json(info)},"licenses":[],"annotations":[')
-        height, width = result.frame.shape[:2]
+        height, width = result.size
         self._add_image({"id": image_id, "file_name": self._ids.names.image(frame), "width": width, "height": height})
         for annotation in annotations:
             self._part.write(f"{',' if self._annotations else ''}\n{as_json(annotation)}")

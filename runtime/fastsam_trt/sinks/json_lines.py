@@ -9,8 +9,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastsam_engine.errors import OutputError
 from fastsam_engine.store.atomic_files import check_writable, open_in_place
 from fastsam_trt.errors import OutputStoppedError, OutputUnreadError
@@ -89,35 +87,14 @@ def as_record(frame: Frame, result: Result) -> dict[str, Any]:
     in a later frame; `pending` is the same under its old name, for one version. `time` is the position in a video in
     seconds, or the Unix time at which a live frame was read.
     """
-    rles = result.rle()  # before `speed` is read, which includes the time of decoding
-    pending_tracks = result.pending_tracks.tolist()
+    record = result.to_dict()
     return {
         "frame": frame.index,
         "source": frame.source,
-        "size": list(result.frame.shape[:2]),
+        "size": record["size"],
         "time": None if frame.timestamp_s is None else round(frame.timestamp_s, 4),
-        "ms": {stage: round(ms, 3) for stage, ms in result.speed.items()},
-        "pending": pending_tracks,
-        "pending_tracks": pending_tracks,
-        "segments": [
-            {
-                "box": [round(float(edge), 2) for edge in box],
-                "score": round(float(score), 4),
-                "label": label,
-                "prompt": result.prompts[prompt_id] if prompt_id >= 0 else None,
-                "similarity": None if np.isnan(similarity) else round(float(similarity), 4),
-                "track": track_id if track_id >= 0 else None,
-                "mask": mask,
-            }
-            for box, score, label, prompt_id, similarity, track_id, mask in zip(
-                result.boxes,
-                result.scores,
-                result.labels,
-                result.prompt_ids.tolist(),
-                result.similarities,
-                result.track_ids.tolist(),
-                rles,
-                strict=True,
-            )
-        ],
+        "ms": record["ms"],
+        "pending": record["pending_tracks"],
+        "pending_tracks": record["pending_tracks"],
+        "segments": record["segments"],
     }

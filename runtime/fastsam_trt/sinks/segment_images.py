@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_engine.store.atomic_files import write_atomically
 from fastsam_trt.masks.mask_source import paste
-from fastsam_trt.results.result import Result, cut_out
+from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.frame_names import FrameNames, slug
 from fastsam_trt.sinks.output_folder import OutputFolder
 from fastsam_trt.sinks.sink import Sink
@@ -62,7 +62,7 @@ class CutoutSink(SegmentImageSink):
 
     def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
         for crop in result.mask_crops():
-            yield cut_out(result.frame, crop) if crop.pixels.any() else None
+            yield crop.cut_out(result.frame) if crop.pixels.any() else None
 
 
 class MaskSink(SegmentImageSink):
@@ -70,7 +70,7 @@ class MaskSink(SegmentImageSink):
 
     def _images(self, result: Result) -> Iterator[NDArray[np.uint8] | None]:
         for crop in result.mask_crops():
-            (mask,) = paste([crop], *result.frame.shape[:2])
+            (mask,) = paste([crop], *result.size)
             yield mask.view(np.uint8) * np.uint8(255)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import suppress
 
 import cv2
 
-from fastsam_trt.drawing.overlay import Overlay
+from fastsam_trt.drawing.display import check_display
 from fastsam_trt.errors import DisplayError
 from fastsam_trt.results.result import Result
+from fastsam_trt.sinks.shared_overlay import Overlay
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sources import Frame
 
@@ -30,9 +29,7 @@ class WindowSink(Sink):
         Raises:
             DisplayError: There is no display, without which OpenCV's window library ends the process.
         """
-        displays = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-        if sys.platform == "linux" and not any(map(os.environ.get, displays)):
-            raise DisplayError(f"none of {', '.join(displays)} set")
+        check_display()
         self._overlay = overlay or Overlay()
         self._is_open = self._was_visible = False
 

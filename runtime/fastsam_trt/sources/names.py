@@ -13,9 +13,12 @@ from fastsam_engine.store.home_folder import expand_user
 from fastsam_trt.errors import AmbiguousSourceError, SourceNotFoundError, SourceTypeError
 
 DEMO = "demo"
-"""The source that needs no file."""
+"""The video that needs no file."""
 
-_DEMO_ADDRESS = "demo://"  # the demo even if there is a file of that name
+DEMO_PHOTO = "demo-photo"
+"""The photo that needs no file."""
+
+_DEMO_ADDRESSES = {DEMO: "demo://", DEMO_PHOTO: "demo://photo"}  # also if there is a file of that name
 _CAMERA = re.compile(r"(?:cam|/dev/video)?([0-9]{1,9})")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FILE_ADDRESS = re.compile(r"file:(?://([^/]*)(?=/))?(.+)", re.IGNORECASE | re.DOTALL)
@@ -42,14 +45,28 @@ def check_type(source: object) -> str | int | Path:
 
 
 def is_demo(source: str | int | os.PathLike[str]) -> bool:
-    """Whether a source is the demo.
+    """Whether a source is the demo video.
 
     Raises:
         AmbiguousSourceError: There is also a file or folder of that name.
     """
-    if source == DEMO and os.path.lexists(DEMO):
-        raise AmbiguousSourceError(DEMO, f"./{DEMO} for what is on disk", f"{_DEMO_ADDRESS} for the demo")
-    return isinstance(source, str) and source in {DEMO, _DEMO_ADDRESS}
+    return _is_demo(source, DEMO)
+
+
+def is_demo_photo(source: str | int | os.PathLike[str]) -> bool:
+    """Whether a source is the demo photo.
+
+    Raises:
+        AmbiguousSourceError: There is also a file or folder of that name.
+    """
+    return _is_demo(source, DEMO_PHOTO)
+
+
+def _is_demo(source: str | int | os.PathLike[str], name: str) -> bool:
+    address = _DEMO_ADDRESSES[name]
+    if source == name and os.path.lexists(name):
+        raise AmbiguousSourceError(name, f"./{name} for what is on disk", f"{address} for the demo")
+    return isinstance(source, str) and source in {name, address}
 
 
 def find_camera(source: str | int | os.PathLike[str]) -> int | None:

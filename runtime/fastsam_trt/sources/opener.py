@@ -5,6 +5,7 @@ rtsp://, rtmp://, http://, tcp://, udp://   a stream, or a still image over HTTP
 -, /dev/stdin, pipe:3, a FIFO               a video through a pipe, every frame in order, or an image
 clip.mp4                                    a video or an animated image, every frame in order
 demo, demo://                               a synthetic video of moving coloured shapes
+demo-photo, demo://photo                    a photo of a cat, which comes with the package
 photo.jpg, folder/, *.jpg                   images (a folder or glob may contain videos too), in natural order
 
 The kind of a file is detected by its content, not by its suffix. `file:` addresses are files; a `Path` is always a
@@ -26,7 +27,7 @@ from fastsam_trt.sources.files.source_file import inspect_file
 from fastsam_trt.sources.health import RECONNECT_S, STALL_S
 from fastsam_trt.sources.live.address import open_address
 from fastsam_trt.sources.live.live_source import LiveSource
-from fastsam_trt.sources.names import as_path, check_type, find_address, find_camera, is_demo, printable
+from fastsam_trt.sources.names import as_path, check_type, find_address, find_camera, is_demo, is_demo_photo, printable
 from fastsam_trt.sources.pipes.opener import open_pipe_source
 from fastsam_trt.sources.pipes.pipe import is_pipe, name_in_files
 from fastsam_trt.sources.source import Source
@@ -45,7 +46,7 @@ def open_source(
 
     Args:
         source: A camera (`cam0`, `0`, `/dev/video0`), stream address, video, image, folder or glob, pipe (`-`,
-            `/dev/stdin`, `pipe:3`, a FIFO), or `demo`. A path object is a file, folder, glob or FIFO.
+            `/dev/stdin`, `pipe:3`, a FIFO), `demo` or `demo-photo`. A path object is a file, folder, glob or FIFO.
         vid_stride: Yield every n-th frame of a video or camera.
         reconnect_s: How long to try to reconnect to a lost live source, s; 0: the source ends like a video, without
             an error; `math.inf`: forever.
@@ -73,6 +74,10 @@ def open_source(
         from fastsam_trt.sources.demo_video import DemoVideo  # most runs need no drawn scenes
 
         return DemoVideo(vid_stride=vid_stride)
+    if is_demo_photo(source):
+        from fastsam_trt.sources.demo_photo import DemoPhoto
+
+        return DemoPhoto()
     name = printable(str(source))
     camera = find_camera(source)
     if camera is not None:

@@ -118,24 +118,6 @@ def test_json_masks_are_the_masks(photo: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_an_image_becomes_three_panels(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out.png"
-    assert main(["run", "--source", str(photo), "--prompt", "green", "--model", "colours", "--save", str(out)]) == 0
-    assert picture(out).shape[1] == 3 * 256 + 8
-    assert f"{photo}: 1 of 2 segments: green 1.00" in capsys.readouterr().out
-
-
-def test_a_folder_of_images_becomes_a_folder_of_panels(photo: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name in ("a.png", "b.png"):
-        (folder / name).write_bytes(photo.read_bytes())
-    (folder / "a.jpg").write_bytes(cv2.imencode(".jpg", picture(photo))[1].tobytes())
-    out = tmp_path / "panels"
-    assert main(["run", "--source", str(folder), "--model", "colours", "--save", str(out)]) == 0
-    assert sorted(each.name for each in out.iterdir()) == ["a-2.png", "a.png", "b.png"]
-
-
 def test_clip_selects_by_other_prompts(photo: Path, tmp_path: Path) -> None:
     lines = tmp_path / "out.jsonl"
     arguments = ["run", "--source", str(photo), "--model", "things", "--clip", "clip-colours", "--json", str(lines)]

@@ -22,9 +22,9 @@ import pytest
 from fastsam_trt import __version__
 from fastsam_trt.cli import summary
 from fastsam_trt.cli.main import main
-from fastsam_trt.drawing.overlay import Overlay, draw
+from fastsam_trt.results.plot import plot_next
 from fastsam_trt.results.result import Result
-from fastsam_trt.sinks import VideoSink
+from fastsam_trt.sinks import VideoSink, shared_overlay
 from fastsam_trt.sources import Frame, SourceHealth
 from fastsam_trt.streaming.stats import FlowStats
 from support.colour_models import scene
@@ -207,8 +207,10 @@ def test_statistics_show_on_a_terminal(long_video: Path) -> None:
 
 def test_an_overlay_is_drawn_once_for_all_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Result] = []
-    monkeypatch.setattr("fastsam_trt.drawing.overlay.draw", lambda result: drawn.append(result) or draw(result))
-    overlay = Overlay()
+    monkeypatch.setattr(
+        shared_overlay, "plot_next", lambda result, *rest: drawn.append(result) or plot_next(result, *rest)
+    )
+    overlay = shared_overlay.Overlay()
     results = [made_result([np.ones((60, 80), bool)]) for _ in range(3)]
     with VideoSink(tmp_path / "a.mp4", 25, overlay) as one, VideoSink(tmp_path / "b.mp4", 25, overlay) as two:
         for result in results:

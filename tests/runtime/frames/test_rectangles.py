@@ -157,7 +157,7 @@ def test_calls_may_request_the_smallest_rectangle_and_tracked_frames_use_it() ->
     pipe(frame, rectangle="common")
     assert [shape[2] for shape in shapes] == [160, 128, 128, 128, 160]
     with pytest.raises(OptionError, match="rectangle"):
-        pipe(frame, rectangle="square")  # type: ignore[arg-type]
+        pipe(frame, rectangle="square")  # type: ignore[call-overload]
 
 
 def _scene(placed: Letterbox) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:

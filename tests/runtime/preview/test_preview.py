@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_trt.drawing.overlay import draw
 from fastsam_trt.errors import ClipNotFoundError
 from fastsam_trt.preview import Address, PreviewServer, feed, jpeg, status, web_app
 from fastsam_trt.preview import client as preview_client
 from fastsam_trt.results.result import Result
+from fastsam_trt.sinks.shared_overlay import Overlay
 from support.made_results import made_result
 from support.preview_run import (
     Run,
@@ -74,7 +74,7 @@ def test_an_image_is_the_overlay_with_at_most_1280_px() -> None:
     result = result_of(90)
     made = jpeg.encode_overlay(result)
     shown = _decoded(made.jpeg)
-    assert np.abs(shown.astype(int) - draw(result)).mean() < 4
+    assert np.abs(shown.astype(int) - result.plot()).mean() < 4
     for size, expected in (((1080, 1920), (720, 1280)), ((3000, 1000), (1280, 427)), ((1, 2000), (1, 1280))):
         data = jpeg.encode_overlay(result_of(1, size)).jpeg
         assert _decoded(data).shape == (*expected, 3)
@@ -124,10 +124,10 @@ def test_writing_does_not_wait_for_drawing(run: Run, monkeypatch: pytest.MonkeyP
     begun, go_on = threading.Event(), threading.Event()
     first = run.made
 
-    def slow(result: Result) -> jpeg.OverlayImage:
+    def slow(result: Result, overlay: Overlay) -> jpeg.OverlayImage:
         begun.set()
         assert go_on.wait(60)
-        return jpeg.encode_overlay(result)
+        return jpeg.encode_overlay(result, overlay)
 
     monkeypatch.setattr(feed, "encode_overlay", slow)
     with contextlib.closing(raw_client(run)) as client:
@@ -158,7 +158,7 @@ def test_a_client_that_reads_nothing_gets_one_image_and_delays_no_other(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1280, 1280, 3), np.uint8)
-    monkeypatch.setattr(jpeg, "draw", lambda result, size: noise)  # too large for the sockets' buffers
+    monkeypatch.setattr(Overlay, "of", lambda self, result: noise)  # too large for the sockets' buffers
     largest = len(jpeg.encode_overlay(result_of(0)).jpeg)
     assert largest > 1_000_000
     with contextlib.closing(raw_client(run)) as slow, contextlib.closing(raw_client(run)) as idle:
@@ -188,7 +188,7 @@ def test_a_client_that_reads_nothing_gets_one_image_and_delays_no_other(
 def test_a_client_that_reads_nothing_for_long_is_dropped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preview_client, "_SEND_WITHIN_S", 0.3)
     noise = np.random.default_rng(0).integers(0, 256, (1280, 1280, 3), np.uint8)
-    monkeypatch.setattr(jpeg, "draw", lambda result, size: noise)
+    monkeypatch.setattr(Overlay, "of", lambda self, result: noise)
     with contextlib.closing(raw_client(run)) as client:
         shrink_send_buffers(run)
         send_next(client)
@@ -323,7 +323,7 @@ def test_a_run_without_new_frames_is_stalled() -> None:
 def test_a_drawing_error_does_not_end_the_preview(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(result: Result) -> jpeg.OverlayImage:
+    def broken(result: Result, overlay: Overlay) -> jpeg.OverlayImage:
         monkeypatch.setattr(feed, "encode_overlay", jpeg.encode_overlay)
         raise ValueError("no picture")
 

@@ -72,7 +72,12 @@ def test_odd_names_are_files(here: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "ways"),
-    [("demo", ["./demo", "demo://"]), ("0", ["./0", "/dev/video0"]), ("cam3", ["./cam3", "/dev/video3"])],
+    [
+        ("demo", ["./demo", "demo://"]),
+        ("demo-photo", ["./demo-photo", "demo://photo"]),
+        ("0", ["./0", "/dev/video0"]),
+        ("cam3", ["./cam3", "/dev/video3"]),
+    ],
 )
 def test_an_ambiguous_name_is_refused_with_both_meanings(
     here: Path, live: list[str | int], name: str, ways: list[str]
@@ -84,7 +89,7 @@ def test_an_ambiguous_name_is_refused_with_both_meanings(
     assert caught.value.exit_code == 2
     assert all(way in str(caught.value) for way in ways)
     assert _sizes(ways[0]) == [(8, 12)]
-    if name == "demo":
+    if name.startswith("demo"):
         assert open_source(ways[1], vid_stride=300).frames == 1
     else:
         open_source(ways[1])

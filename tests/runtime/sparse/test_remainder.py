@@ -17,7 +17,7 @@ import pytest
 
 from fastsam_trt import Pipeline
 from fastsam_trt.cli.main import main
-from fastsam_trt.drawing.overlay import draw, draw_panels
+from fastsam_trt.results.panels import draw_panels
 from fastsam_trt.results.result import Result
 from fastsam_trt.segmentation.remainder import Remainder
 from fastsam_trt.sinks.json_lines import as_record
@@ -42,7 +42,7 @@ def _read_selected(result: Result) -> None:
         assert len(each) == len(result)
     record = as_record(Frame(result.frame, 0, "drawn"), result)
     assert len(json.loads(json.dumps(record))["segments"]) == len(result)
-    assert draw(result).shape == result.frame.shape
+    assert result.plot().shape == result.frame.shape
 
 
 def test_what_is_selected_is_read_without_the_other_segments(model: Model) -> None:

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from fastsam_engine.store.atomic_files import check_writable
-from fastsam_trt.drawing.overlay import Overlay
 from fastsam_trt.results.result import Result
+from fastsam_trt.sinks.shared_overlay import Overlay
 from fastsam_trt.sinks.sink import Sink
 from fastsam_trt.sinks.video.canvas import Canvas
 from fastsam_trt.sinks.video.formats import format_of
