@@ -10,7 +10,7 @@ LAYERS = {
     ),
     "export/fastsam_export": (
         "errors", "onnx_file", "parity", "proof", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
-        "sparse", "exporter",
+        "sparse", "exporter", "adopt",
     ),
     "runtime/fastsam_trt": (
         "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "sparse", "demo",
