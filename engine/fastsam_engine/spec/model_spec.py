@@ -88,7 +88,7 @@ class ModelSpec:
         class_agnostic: Whether the classes do not describe what a segment shows, like FastSAM's only class. None: not
             stated, as in files older than this field; see `is_class_agnostic`.
         defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`; CLIP: `logit_scale` and, where
-            it was calibrated, `even_cosine`).
+            it was calibrated, `even_cosine`, and `default_negatives` of 0 if prompts need no general negatives).
         precision: Of the weights in the graph.
         source: Origin.
         parity: The comparison with PyTorch; None for files that other tools exported.
