@@ -1,0 +1,58 @@
+"""Compare an adopted graph with the original on every backend of the CPU, and record the proof in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fastsam_engine.opener import open_session
+from fastsam_engine.session import Array
+from fastsam_engine.spec.model_spec import ModelSpec
+from fastsam_export.adopt.agreement import bounds, compare
+from fastsam_export.adopt.hub_files import AdoptedPrecision
+from fastsam_export.errors import NotFiniteError
+from fastsam_export.family import Exported
+from fastsam_export.parity import cpu_backends
+from fastsam_export.proof import prove
+
+ORIGINAL = "the original graph"
+"""The reference of an adopted graph."""
+
+
+def prove_adopted(
+    path: Path,
+    spec: ModelSpec,
+    precision: AdoptedPrecision,
+    inputs: Sequence[Array],
+    expected: Sequence[Mapping[str, Array]],
+    what: str,
+) -> Exported:
+    """Compare an adopted graph with the original.
+
+    Args:
+        path, spec: The adopted graph, which has one input.
+        precision: Its precision, which decides the bounds.
+        inputs: The input of each run.
+        expected: What the original computes from them, by the output names of the spec.
+        what: Description of the inputs.
+
+    Raises:
+        NotFiniteError: The original computes NaN or infinite numbers.
+        ParityError: The adopted graph computes something else.
+    """
+    for run in expected:
+        for output in spec.outputs:
+            if count := int((~np.isfinite(run[output.name])).sum()):
+                raise NotFiniteError(path.name, output.name, count, what)
+    backends = cpu_backends()
+
+    def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:
+        for backend in backends:  # one after the other, since a text tower may take gigabytes
+            with open_session(path, backend, "cpu", "fp32") as session:
+                for array, reference in zip(inputs, expected, strict=True):
+                    metrics = compare(spec.outputs, reference, session.run({spec.input_names[0]: array}))
+                    yield f"{what} on {' and '.join(backends)}, against {ORIGINAL}", metrics
+
+    return Exported(path, prove(path, spec, bounds(spec.outputs, precision), comparisons(), ORIGINAL))
