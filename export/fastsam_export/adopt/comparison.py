@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ModelSpec
-from fastsam_export.adopt.agreement import bounds, compare
+from fastsam_export.adopt.agreement import OTHER_BACKEND, bounds, compare
 from fastsam_export.adopt.hub_files import AdoptedPrecision
+from fastsam_export.adopt.original import original_backend
 from fastsam_export.errors import NotFiniteError
 from fastsam_export.family import Exported
 from fastsam_export.parity import cpu_backends
@@ -50,9 +51,20 @@ def prove_adopted(
 
     def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:
         for backend in backends:  # one after the other, since a text tower may take gigabytes
-            with open_session(path, backend, "cpu", "fp32") as session:
+            with open_session(path, backend, "cpu", "auto" if precision == "int8" else "fp32") as session:
                 for array, reference in zip(inputs, expected, strict=True):
                     metrics = compare(spec.outputs, reference, session.run({spec.input_names[0]: array}))
+                    if precision != "fp32" and backend != original_backend():
+                        metrics = {f"{name}{OTHER_BACKEND}": metric for name, metric in metrics.items()}
                     yield f"{what} on {' and '.join(backends)}, against {ORIGINAL}", metrics
 
-    return Exported(path, prove(path, spec, bounds(spec.outputs, precision), comparisons(), ORIGINAL))
+    limits = bounds(spec.outputs, precision, backends=len(backends))
+    return Exported(path, prove(path, spec, limits, measured(comparisons(), limits), ORIGINAL))
+
+
+def measured(
+    comparisons: Iterable[tuple[str, Mapping[str, float]]], limits: Mapping[str, float]
+) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """Comparisons with those of their metrics that have bounds."""
+    for what, metrics in comparisons:
+        yield what, {name: metric for name, metric in metrics.items() if name in limits}

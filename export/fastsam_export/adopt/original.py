@@ -56,7 +56,7 @@ class Original:
         write_spec(copy, spec, source=path)
         for location in graph.external:
             _second_name(path.parent / location, copy.parent / location)
-        self._session = open_session(copy, cpu_backends()[0], "cpu", "fp32")
+        self._session = open_session(copy, original_backend(), "cpu", "fp32")
 
     def __enter__(self) -> Self:
         return self
@@ -64,17 +64,17 @@ class Original:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    @property
-    def backend(self) -> str:
-        """Name of the backend that runs it."""
-        return self._session.backend
-
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run it. Arrays are converted to the dtypes that it takes."""
         taken = cast("ArraysInput", self._session.spec.input)
         return self._session.run(
             {name: inputs[name].astype(dtype) for name, dtype in zip(taken.names, taken.dtypes, strict=True)}
         )
+
+
+def original_backend() -> str:
+    """The backend of the CPU that runs originals."""
+    return cpu_backends()[0]
 
 
 def _layout(axes: Axes, prefix: str) -> str:

@@ -69,14 +69,13 @@ class ReadyGraph:
             Names of the inputs that they need.
         """
         graph = self._graph
-        needed, dropped = set(outputs), set[int]()
-        for index in reversed(range(len(graph.node))):
-            node = graph.node[index]
-            if needed.intersection(node.output):
-                needed.update(_reads(node))
-            else:
-                dropped.add(index)
-        _drop(graph.node, dropped)
+        order, needed = self._execution_order(outputs)
+        if order == sorted(order):
+            _drop(graph.node, set(range(len(graph.node))) - set(order))
+        else:  # converters to half precision append nodes anywhere, which not every backend accepts
+            nodes = [graph.node[index] for index in order]
+            del graph.node[:]
+            graph.node.extend(nodes)
         for tensors in (graph.initializer, graph.input):
             _drop(tensors, {index for index, each in enumerate(tensors) if each.name not in needed})
         sparse = graph.sparse_initializer
@@ -186,6 +185,34 @@ class ReadyGraph:
             )
         onnx.save(self._model, str(path))
         write_spec(path, spec)
+
+    def _execution_order(self, outputs: Sequence[str]) -> tuple[list[int], set[str]]:
+        """Indices of the nodes that some outputs need, each after those that it reads, and the names of all tensors.
+
+        Nodes that stand in such an order already keep it.
+        """
+        nodes = self._graph.node
+        producers = {name: index for index, node in enumerate(nodes) for name in node.output}
+        needed, order, opened = set(outputs), list[int](), set[int]()
+        done: set[int] = set()
+        in_order = True
+        open_ = [producers[name] for name in outputs if name in producers]
+        while open_:
+            index = open_[-1]
+            reads = set() if index in done else _reads(nodes[index])
+            waiting = [producers[name] for name in reads if name in producers and producers[name] not in done]
+            if not waiting:
+                open_.pop()
+                order += [] if index in done else [index]
+                done.add(index)
+            elif index in opened:
+                raise AdoptionError(self.path, f"expected a graph without cycles, found one at {nodes[index].name!r}")
+            else:
+                in_order = in_order and max(waiting) < index
+                opened.add(index)
+                open_ += waiting
+            needed |= reads
+        return (sorted(order) if in_order else order), needed
 
     def _output_as_float32(self, name: str) -> str:
         """Free the name of an output for other numbers. Returns the name of its present numbers, in float32."""

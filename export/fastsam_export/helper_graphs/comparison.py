@@ -78,11 +78,16 @@ def level_metrics(image: ImageInput, expected: Array, found: Array) -> dict[str,
 
 
 def resized(pixels: NDArray[Any], height: int, width: int, interpolation: Interpolation) -> NDArray[Any]:
-    """Resize a picture (h, w, 3) uint8, or numbers (h, w) float32, by Pillow, which antialiases, to (height, width)."""
+    """Resize a picture (h, w, 3) uint8, or numbers (h, w) float32, by Pillow, which antialiases, to (height, width).
+
+    The width is resized first, as by PyTorch and by older versions of Pillow. Since version 13 Pillow begins with the
+    cheaper axis, and bicubic pictures differ by a few levels, since they are rounded and clipped after either axis.
+    """
     from PIL import Image
 
     kernel = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
-    return np.asarray(Image.fromarray(pixels).resize((width, height), kernel))
+    narrow = Image.fromarray(pixels).resize((width, len(pixels)), kernel)
+    return np.asarray(narrow.resize((width, height), kernel))
 
 
 def normalise(pictures: NDArray[np.uint8], image: ImageInput) -> NDArray[np.float32]:
