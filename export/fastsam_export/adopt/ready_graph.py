@@ -30,6 +30,7 @@ class ReadyGraph:
     Attributes:
         path: The original file.
         inputs, outputs: Of the original, by name.
+        opset: Version of ONNX's operators.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,15 +53,21 @@ class ReadyGraph:
         self._model = onnx.load(str(path))
         self._graph = self._model.graph
         opsets = {each.domain: each.version for each in self._model.opset_import}
-        self._opset = next((opsets[domain] for domain in _STANDARD_DOMAINS if domain in opsets), 0)
+        self.opset = next((opsets[domain] for domain in _STANDARD_DOMAINS if domain in opsets), 0)
         foreign = {
             f"{node.domain}.{node.op_type}" for node in _nodes(self._graph) if node.domain not in _STANDARD_DOMAINS
         }
         if foreign:
             raise AdoptionError(path, f"expected ONNX's own operators, found {', '.join(sorted(foreign))}")
-        if self._opset < _OLDEST_OPSET:
-            raise AdoptionError(path, f"expected opset {_OLDEST_OPSET} or newer, found {self._opset}")
+        if self.opset < _OLDEST_OPSET:
+            raise AdoptionError(path, f"expected opset {_OLDEST_OPSET} or newer, found {self.opset}")
         self._made = 0
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether each node comes after those whose outputs it reads."""
+        order, _ = self._execution_order(tuple(self.outputs))
+        return order == sorted(order)
 
     def keep(self, outputs: Sequence[str]) -> tuple[str, ...]:
         """Keep only what some outputs need.
@@ -132,7 +139,7 @@ class ReadyGraph:
         rows = self._output_as_float32(name)
         squares, total, length = self._new(), self._new(), self._new()
         nodes = [onnx.helper.make_node("Mul", [rows, rows], [squares])]
-        if self._opset >= _AXES_AS_INPUT:
+        if self.opset >= _AXES_AS_INPUT:
             axis = self._new()
             self._constant(axis, np.array([1], np.int64))
             nodes.append(onnx.helper.make_node("ReduceSum", [squares, axis], [total], keepdims=1))

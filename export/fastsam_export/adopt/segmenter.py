@@ -64,7 +64,7 @@ def adopt_segmenter(
     step("reading the graph")
     graph = ReadyGraph(path)
     image = _image(kind, graph, repository, request)
-    batch = drawn_batches(image)[0][: image.batch[1] or None]
+    batch = drawn_batches(image)[0]
     counts = sorted({1, len(batch)})
     step("running the original graph")
     mask = _mask_axes(graph, image)

@@ -59,7 +59,9 @@ def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
 
 def input_axes(image: ImageInput) -> dict[str, tuple[int, int, int]]:
     """Smallest, usual (16:9) and largest height `h` and width `w` of a letterboxed input, px."""
-    multiple = image.size_multiple or 1
+    multiple = image.size_multiple
+    if multiple is None:
+        return {"h": (image.height,) * 3, "w": (image.width,) * 3}
     usual = -(-image.width * 9 // 16 // multiple) * multiple
     return {"h": (multiple, min(usual, image.height), 2 * image.height), "w": (multiple, image.width, 2 * image.width)}
 
