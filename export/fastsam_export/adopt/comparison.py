@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fastsam_engine.opener import open_session
 from fastsam_engine.session import Array
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_export.adopt.agreement import OTHER_BACKEND, bounds, compare
 from fastsam_export.adopt.hub_files import AdoptedPrecision
 from fastsam_export.adopt.original import original_backend
-from fastsam_export.errors import NotFiniteError
 from fastsam_export.family import Exported
 from fastsam_export.parity import cpu_backends
 from fastsam_export.proof import prove
@@ -40,13 +37,8 @@ def prove_adopted(
         what: Description of the inputs.
 
     Raises:
-        NotFiniteError: The original computes NaN or infinite numbers.
         ParityError: The adopted graph computes something else.
     """
-    for run in expected:
-        for output in spec.outputs:
-            if count := int((~np.isfinite(run[output.name])).sum()):
-                raise NotFiniteError(path.name, output.name, count, what)
     backends = cpu_backends()
 
     def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:

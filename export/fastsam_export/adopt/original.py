@@ -16,6 +16,7 @@ from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.errors import AdoptionError
 from fastsam_export.onnx_file import write_spec
 from fastsam_export.parity import cpu_backends
+from fastsam_export.proof import check_finite
 
 _LONGEST = 1 << 24
 _DTYPES = ("float32", "float16", "uint8", "int64")  # those that a session takes
@@ -52,6 +53,7 @@ class Original:
             for index, (name, tensor) in enumerate(graph.outputs.items())
         )
         spec = ModelSpec("original", "original", "embed-text", taken, outputs)
+        self._path = path
         copy = folder / "original.onnx"
         write_spec(copy, spec, source=path)
         for location in graph.external:
@@ -64,12 +66,21 @@ class Original:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run it. Arrays are converted to the dtypes that it takes."""
+    def run(self, inputs: Mapping[str, Array], what: str) -> dict[str, Array]:
+        """Run it.
+
+        Args:
+            inputs: Arrays by name, which are converted to the dtypes that it takes.
+            what: Description of the inputs, for messages.
+
+        Raises:
+            NotFiniteError: It computes NaN or infinite numbers.
+        """
         taken = cast("ArraysInput", self._session.spec.input)
-        return self._session.run(
-            {name: inputs[name].astype(dtype) for name, dtype in zip(taken.names, taken.dtypes, strict=True)}
-        )
+        given = {name: inputs[name].astype(dtype) for name, dtype in zip(taken.names, taken.dtypes, strict=True)}
+        outputs = self._session.run(given)
+        check_finite(self._path, [outputs], what)
+        return outputs
 
 
 def original_backend() -> str:

@@ -66,10 +66,11 @@ def adopt_segmenter(
     image = _image(kind, graph, repository, request)
     batch = drawn_batches(image)[0]
     counts = sorted({1, len(batch)})
+    what = f"{len(batch)} drawn picture{'s' if len(batch) > 1 else ''}"
     step("running the original graph")
     mask = _mask_axes(graph, image)
     with tempfile.TemporaryDirectory(dir=folder) as staging, Original(path, Path(staging)) as original:
-        expected = [original.run(_inputs(batch[:count], mask)) for count in counts]
+        expected = [original.run(_inputs(batch[:count], mask), what) for count in counts]
     shapes = _shapes(kind, path, expected[0])
     found = shapes[next(iter(shapes))][kind.classes_axis] - kind.extra_classes
     if found != len(names):
@@ -92,7 +93,6 @@ def adopt_segmenter(
     adopted = folder / f"{request.name}.onnx"
     _adapt(graph, image, mask, shapes).save(adopted, spec)
     step("comparing with the original graph")
-    what = f"{len(batch)} drawn picture{'s' if len(batch) > 1 else ''}"
     inputs = [batch[:count] for count in counts]
     proven = prove_adopted(adopted, spec, request.precision, inputs, expected, what)
     return [proven, *export_helpers(spec, folder, step)]

@@ -136,4 +136,4 @@ def _towers(repository: Repository) -> tuple[Path, Path]:
 def _run(path: Path, examples: list[Examples], names: tuple[str, ...], folder: Path) -> list[dict[str, Array]]:
     """Run an original graph."""
     with tempfile.TemporaryDirectory(dir=folder) as staging, Original(path, Path(staging)) as original:
-        return [original.run(each.inputs(names)) for each in examples]
+        return [original.run(each.inputs(names), "drawn pictures and texts") for each in examples]
