@@ -59,7 +59,7 @@ def save_siglip(folder: Path, *, second: bool = False) -> None:
     model.logit_bias.data.fill_(-12.93)
     for tower in (model.vision_model, model.text_model):  # so that the embeddings of different inputs differ
         for parameter in tower.parameters():
-            parameter.data *= 3 if parameter.ndim > 1 else 1
+            parameter.data *= 2 if parameter.ndim > 1 else 1
     model.save_pretrained(folder)
     transformers.SiglipImageProcessor(
         size={"height": SIDE, "width": SIDE}, resample=2 if second else 3
@@ -112,7 +112,7 @@ def _save_siglip_tokenizer(folder: Path, *, second: bool) -> Tokenizer:
     made.save(str(folder / "tokenizer.json"))
     stated = {
         "tokenizer_class": "GemmaTokenizer" if second else "SiglipTokenizer",
-        "pad_token": {"content": pad} if second else eos,
+        "pad_token": {"__type": "AddedToken", "content": pad} if second else eos,
         "eos_token": eos,
         "unk_token": unk,
         "model_max_length": SIGLIP_TOKENS,

@@ -62,7 +62,7 @@ def adopt(
         raise AdoptionError(
             folder, f"expected precision {' or '.join(get_args(AdoptedPrecision))}, found {precision!r}"
         )
-    if not name or Path(name).name != name:
+    if Path(name).name != name or name in ("", ".."):
         raise AdoptionError(folder, f"expected a short name for the model, found {name!r}", "give another name")
     if out.exists() and not out.is_dir():
         raise OutputError(out, "expected a folder, found a file")
