@@ -43,7 +43,7 @@ def prove_adopted(
 
     def comparisons() -> Iterator[tuple[str, Mapping[str, float]]]:
         for backend in backends:  # one after the other, since a text tower may take gigabytes
-            with open_session(path, backend, "cpu", "auto" if precision == "int8" else "fp32") as session:
+            with open_session(path, backend, "cpu", compute_precision(precision)) as session:
                 for array, reference in zip(inputs, expected, strict=True):
                     metrics = compare(spec.outputs, reference, session.run({spec.input_names[0]: array}))
                     if precision != "fp32" and backend != original_backend():
@@ -52,6 +52,11 @@ def prove_adopted(
 
     limits = bounds(spec.outputs, precision, backends=len(backends))
     return Exported(path, prove(path, spec, limits, measured(comparisons(), limits), ORIGINAL))
+
+
+def compute_precision(precision: str) -> str:
+    """The precision to compute a graph in for a comparison: fp32, except where the graph is in int8."""
+    return "auto" if precision == "int8" else "fp32"
 
 
 def measured(
