@@ -13,9 +13,9 @@ LAYERS = {
         "int8", "families", "sparse", "exporter", "adopt",
     ),
     "export/fastsam_export/adopt": (
-        "adopted_from", "hub_files", "repository", "image_processor", "tokenizer_files", "opset", "ready_graph",
-        "original", "logit_constants", "tower", "agreement", "comparison", "ready_family", "segmenter", "two_towers",
-        "families", "adopter",
+        "adopted_from", "hub_files", "repository", "image_processor", "tokenizer_files", "opset", "outside_weights",
+        "ready_graph", "original", "logit_constants", "tower", "agreement", "comparison", "ready_family", "segmenter",
+        "two_towers", "families", "adopter",
     ),
     "runtime/fastsam_trt": (
         "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "sparse", "demo",

@@ -46,7 +46,7 @@ def save_siglip(folder: Path, *, second: bool = False) -> None:
     import torch
     import transformers
 
-    tokenizer = _save_siglip_tokenizer(folder, second=second)
+    tokenizer = save_siglip_tokenizer(folder, SIGLIP_TOKENS, second=second)
     torch.manual_seed(1)
     text = {**_LAYERS, "vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": SIGLIP_TOKENS,
             "eos_token_id": 1, "pad_token_id": 0 if second else 1, "bos_token_id": None,
@@ -90,10 +90,15 @@ def _save_clip_tokenizer(folder: Path) -> None:
     fast.save_pretrained(str(folder))
 
 
-def _save_siglip_tokenizer(folder: Path, *, second: bool) -> Tokenizer:
+def save_siglip_tokenizer(folder: Path, length: int, *, second: bool) -> Tokenizer:
     """A small tokenizer in the manner of SigLIP's sentencepiece, or of Gemma's for the second.
 
     The second's file does not lower-case texts, although the model was trained on such: as on public hubs.
+
+    Args:
+        folder: Folder for its files.
+        length: Most tokens per text.
+        second: Whether it is that of SigLIP 2.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -115,7 +120,7 @@ def _save_siglip_tokenizer(folder: Path, *, second: bool) -> Tokenizer:
         "pad_token": {"__type": "AddedToken", "content": pad} if second else eos,
         "eos_token": eos,
         "unk_token": unk,
-        "model_max_length": SIGLIP_TOKENS,
+        "model_max_length": length,
         **({"padding_side": "right"} if second else {}),
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(stated))

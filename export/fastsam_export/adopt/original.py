@@ -57,7 +57,7 @@ class Original:
         copy = folder / "original.onnx"
         write_spec(copy, spec, source=path)
         for location in graph.external:
-            _second_name(path.parent / location, copy.parent / location)
+            _second_name((path.parent / location).resolve(), copy.parent / location)
         self._session = open_session(copy, original_backend(), "cpu", "fp32")
 
     def __enter__(self) -> Self:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_engine.errors import ModelFileError
 from fastsam_engine.graph.onnx_graph import Axes, read_graph
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.spec.onnx_metadata import read_metadata
+from fastsam_export.adopt.outside_weights import check_weights_beside, read_weights
 from fastsam_export.errors import AdoptionError
 from fastsam_export.onnx_file import write_spec
 
@@ -44,13 +44,10 @@ class ReadyGraph:
 
         read_metadata(path)  # refuses what is no ONNX file, with a clear message
         ports = read_graph(path)
-        for location in ports.external:
-            if not (path.parent / location).is_file():
-                raise ModelFileError(
-                    path, f"expected its weights in {location} beside it, found no such file", "download it"
-                )
+        check_weights_beside(path, ports.external)
         self.path, self.inputs, self.outputs = path, ports.inputs, ports.outputs
-        self._model = onnx.load(str(path))
+        self._model = onnx.load(str(path), load_external_data=False)
+        read_weights(self._model, path.parent)
         self._graph = self._model.graph
         opsets = {each.domain: each.version for each in self._model.opset_import}
         self.opset = next((opsets[domain] for domain in _STANDARD_DOMAINS if domain in opsets), 0)

@@ -81,6 +81,10 @@ class Repository:
         if not all(key.isdecimal() and len(key) < 6 for key in labels):
             raise AdoptionError(path, f"expected class ids as the keys of 'id2label', found {shown(labels)}")
         names = {int(key): str(name) for key, name in labels.items()}
+        try:
+            "".join(names.values()).encode()
+        except UnicodeEncodeError as error:
+            raise AdoptionError(path, f"expected class names in Unicode, found {shown(labels)}") from error
         return tuple(names.get(index, f"class {index}") for index in range(max(names) + 1))
 
 

@@ -237,6 +237,28 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path, adopt: Adopt) -> No
         adopt(hub)
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (None, "expected the names of its classes under 'id2label', found none"),
+        ({"a": "b"}, "expected class ids as the keys of 'id2label'"),
+        ({"0": "\ud800", "1": "", "2": "", "3": ""}, "expected class names in Unicode"),
+    ],
+)
+def test_class_names_are_needed(tmp_path: Path, adopt: Adopt, labels: object, expected: str) -> None:
+    hub_colours.save_segformer(tmp_path / "hub")
+    hub_colours.change_json(tmp_path / "hub", "config.json", id2label=labels)
+    with pytest.raises(AdoptionError, match=expected):
+        adopt(tmp_path / "hub")
+
+
+def test_ids_without_a_name_are_numbered(tmp_path: Path, adopt: Adopt) -> None:
+    hub_colours.save_segformer(tmp_path / "hub")
+    hub_colours.change_json(tmp_path / "hub", "config.json", id2label={"3": "grey", "0": "red"})
+    spec = read_spec(adopt(tmp_path / "hub")[0].path)
+    assert spec.class_names == ("red", "class 1", "class 2", "grey")
+
+
 def test_wrong_requests_are_refused(tmp_path: Path, adopt: Adopt) -> None:
     hub = tmp_path / "hub"
     hub_colours.save_clip(hub)

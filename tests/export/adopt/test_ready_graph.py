@@ -142,10 +142,30 @@ def test_external_weights_are_read_or_missed_by_name(tmp_path: Path) -> None:
         tmp_path / "a.onnx", nodes, [("x", _FLOAT, ["n", 3, 2, 2])], [("rows", _FLOAT, ["n", 3])], {"weights": weights}
     )
     onnx.save(onnx.load(str(path)), str(path), save_as_external_data=True, location="a.onnx_data", size_threshold=0)
-    graph = ReadyGraph(path)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for name in ("a.onnx", "a.onnx_data"):  # as a hub's cache has them
+        (tmp_path / name).rename(tmp_path / f"blob-{name}")
+        (cache / name).symlink_to(tmp_path / f"blob-{name}")
+    graph = ReadyGraph(cache / "a.onnx")
     graph.keep(("rows",))
     graph.save(tmp_path / "b.onnx", _spec("rows"))
     assert read_graph(tmp_path / "b.onnx").external == ()
-    (tmp_path / "a.onnx_data").unlink()
+    with open_session(tmp_path / "b.onnx", "onnxruntime", "cpu") as session:
+        ones = np.ones((1, 3, 2, 2), np.float32)
+        np.testing.assert_allclose(session.run({"x": ones})["rows"], [weights.sum(axis=0)])
+    whole = (cache / "a.onnx_data").read_bytes()
+    (cache / "a.onnx_data").write_bytes(whole[:-1])
+    with pytest.raises(
+        ModelFileError, match="expected 'weights' from byte 0, 144 bytes, found 143 bytes; download it again"
+    ):
+        ReadyGraph(cache / "a.onnx")
+    (cache / "a.onnx_data").unlink()
     with pytest.raises(ModelFileError, match=r"expected its weights in a\.onnx_data beside it, found no such file"):
-        ReadyGraph(path)
+        ReadyGraph(cache / "a.onnx")
+    for outside in ("../a.onnx_data", "/etc/passwd"):
+        model = onnx.load(str(cache / "a.onnx"), load_external_data=False)
+        model.graph.initializer[0].external_data[0].value = outside
+        (tmp_path / "c.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(AdoptionError, match=f"expected its weights beside it, found them in {outside}"):
+            ReadyGraph(tmp_path / "c.onnx")
