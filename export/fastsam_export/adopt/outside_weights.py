@@ -5,7 +5,7 @@ They may be behind the links of a hub's cache, which the package onnx refuses to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,13 +54,7 @@ def read_weights(model: onnx.ModelProto, folder: Path) -> None:
         stated = {entry.key: entry.value for entry in tensor.external_data}
         path = folder / stated.get("location", "")
         try:
-            size, offset = path.stat().st_size, int(stated.get("offset", 0))
-            length = int(stated["length"]) if "length" in stated else size - offset
-            if not 0 <= offset <= offset + length <= size:
-                raise ValueError(f"{size} bytes")
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(length)
+            data = _read(path, stated)
         except (OSError, ValueError) as error:
             place = f"from byte {stated.get('offset', 0)}, {stated.get('length', 'all')} bytes"
             raise ModelFileError(
@@ -69,6 +63,21 @@ def read_weights(model: onnx.ModelProto, folder: Path) -> None:
         tensor.raw_data = data
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _read(path: Path, stated: Mapping[str, str]) -> bytes:
+    """A stretch of a file, by the `offset` and `length` that are stated of it.
+
+    Raises:
+        ValueError: The file has no such stretch.
+    """
+    size, offset = path.stat().st_size, int(stated.get("offset", 0))
+    length = int(stated["length"]) if "length" in stated else size - offset
+    if not 0 <= offset <= offset + length <= size:
+        raise ValueError(f"{size} bytes")
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
