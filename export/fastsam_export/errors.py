@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fastsam_engine.errors import RequestError, WorkError
+from fastsam_engine.errors import RequestError, WorkError, brief
 
 
 class UnknownExportError(RequestError, ValueError):
@@ -66,3 +66,12 @@ class NotFiniteError(ParityError):
 
 class SplitError(ExportError):
     """A dense graph that can't be cut into parts that compute a part of its maps each; the message says why."""
+
+
+class AdoptionError(RequestError, ValueError):
+    """A ready model that can't be adopted: of another task, incomplete, or with unsupported preprocessing."""
+
+    def __init__(
+        self, path: Path, found: str, fix: str = "see which models can be adopted: fastsam-trt pull --help"
+    ) -> None:
+        super().__init__(f"{path}: {brief(found)}; {fix}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from fastsam_engine.store.model_store import find_graph, models_folder, sibling_
 from fastsam_export.errors import CalibrationError, ExportError, SplitError, UnknownExportError
 from fastsam_export.families import Exported, ExportRequest, Family, all_families
 from fastsam_export.fp16.convert import convert_to_fp16
+from fastsam_export.installation import install
 from fastsam_export.int8.calibration_images import CalibrationPictures
 from fastsam_export.int8.quantise import FAMILIES as INT8_FAMILIES
 from fastsam_export.int8.quantise import quantise
@@ -96,7 +96,7 @@ def export_model(
         if not dense:
             exported = _cut(exported, Path(staging), step)
         step("installing the files")
-        return _installed(exported, folder)
+        return install(exported, folder)
 
 
 def cut_model(
@@ -133,28 +133,13 @@ def cut_model(
         if cut[0].kept_whole:
             raise SplitError(f"{first}: {cut[0].kept_whole}")
         step("installing the files")
-        return _installed(cut, folder)
+        return install(cut, folder)
 
 
 def _cut(files: Sequence[Exported], staging: Path, step: Callable[[str], None]) -> list[Exported]:
     parts = staging / "parts"
     parts.mkdir()
     return split_files(files, parts, step)
-
-
-def _installed(files: Sequence[Exported], folder: Path) -> list[Exported]:
-    """Move files to a folder, and delete parts there that would not fit them."""
-    folder.mkdir(exist_ok=True)
-    installed = []
-    for file in files:
-        target = folder / file.path.name
-        file.path.replace(target)
-        installed.append(dataclasses.replace(file, path=target))
-    for part in ("heads", "masks"):
-        stale = sibling_graph(installed[0].path, part)
-        if stale not in [file.path for file in installed]:
-            stale.unlink(missing_ok=True)
-    return installed
 
 
 def _calibration_pictures(

@@ -135,13 +135,17 @@ def synthetic_pictures(count: int, height: int, width: int, seed: int = 0) -> li
 
 
 def drawn_batches(image: ImageInput) -> list[Array]:
-    """Drawn pictures as inputs (2, 3, h, w): at the default size, and at a wide one if the graph has several."""
+    """Drawn pictures as inputs (2, 3, h, w): at the default size, and at a wide one if the graph has several.
+
+    A graph that takes one picture gets one.
+    """
     sizes = [(image.height, image.width)]
     if image.size_multiple is not None:
         wide = -(-image.height * 3 // 5 // image.size_multiple) * image.size_multiple
         sizes = sorted({*sizes, (wide, image.width)})
     mean, std = np.array(image.mean), np.array(image.std)
-    batches = (np.stack(synthetic_pictures(2, *size)) for size in sizes)
+    count = 2 if image.batch[1] is None else min(2, image.batch[1])
+    batches = (np.stack(synthetic_pictures(count, *size)) for size in sizes)
     return [((batch * image.scale - mean) / std).astype(np.float32).transpose(0, 3, 1, 2).copy() for batch in batches]
 
 

@@ -76,6 +76,20 @@ def test_a_file_of_ultralytics_own_export_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "precision"),
+    [
+        ({}, "fp32"), ({"half": False, "int8": False}, "fp32"), ({"half": True}, "fp16"), ({"int8": True}, "int8"),
+        ({"quantize": None}, "fp32"), ({"quantize": 32}, "fp32"), ({"quantize": 16}, "fp16"), ({"quantize": 8}, "int8"),
+        ({"quantize": "w8a16"}, "int8"),
+    ],
+)  # fmt: skip
+def test_the_precision_is_that_of_old_or_new_arguments(tmp_path: Path, arguments: object, precision: str) -> None:
+    metadata = {**ULTRALYTICS, "args": str(arguments)}
+    path = colour_models.save(colour_models.segmenter_graph(), tmp_path / "own.onnx", None, metadata)
+    assert read_spec(path).precision == precision
+
+
+@pytest.mark.parametrize(
     ("change", "found"),
     [
         ({"task": "detect"}, "expected a segmenter, found an ultralytics model of task 'detect'"),

@@ -61,6 +61,18 @@ def test_an_empty_export_id_is_not_written() -> None:
     assert json.loads(cut_models.heads_spec(export_id="0f" * 32).to_json())["export_id"] == "0f" * 32
 
 
+def test_the_origin_of_an_adopted_model_is_written_only_where_there_is_one() -> None:
+    """Versions without the fields refuse specs that have them, and specs of those versions are read."""
+    exported = segmenter_spec()
+    assert json.loads(exported.to_json())["source"].keys() == {"model_id", "weights_sha256", "versions", "licence"}
+    assert not exported.source.is_adopted
+    source = dataclasses.replace(exported.source, file="onnx/model.onnx", address="http://hub.example")
+    adopted = dataclasses.replace(exported, source=source)
+    assert adopted.source.is_adopted
+    assert json.loads(adopted.to_json())["source"].keys() >= {"file", "address"}
+    assert parse_spec(adopted.to_json()) == adopted
+
+
 @pytest.mark.parametrize("spec", [cut_models.trunk_spec(), cut_models.heads_spec(), cut_models.masks_spec()])
 def test_specs_of_cut_graphs_survive_json(spec: ModelSpec) -> None:
     cut = dataclasses.replace(spec, export_id="0f" * 32)

@@ -15,7 +15,8 @@ from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_trt.cli.main import main
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.tokenizer import TextTokenizer
-from support.typed import present, token_input
+from support import small_towers
+from support.typed import token_input
 
 pytestmark = pytest.mark.usefixtures("export_extra")
 
@@ -33,50 +34,11 @@ TEXTS = [
 ]
 
 
-def _tokenizer_files(folder: Path) -> None:
-    """A small byte-pair tokenizer in CLIP's manner, trained on a few words."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    made = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
-    made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    specials = ["<|startoftext|>", "<|endoftext|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        end_of_word_suffix="</w>",
-    )  # fmt: skip
-    made.train_from_iterator(["a photo of a cat", "the red bus", "two people left of the car"] * 20, trainer)
-    ids = [present(made.token_to_id(special)) for special in specials]
-    made.post_processor = processors.RobertaProcessing((specials[1], ids[1]), (specials[0], ids[0]), False, False)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token=specials[0], eos_token=specials[1], unk_token=specials[1],
-        pad_token=specials[1], model_max_length=24,
-    )  # fmt: skip
-    fast.save_pretrained(str(folder))
-
-
 @pytest.fixture(scope="session")
 def small_clip(tmp_path_factory: pytest.TempPathFactory, export_extra: None) -> Path:
     """A seeded CLIP of two small layers a tower, in transformers' own form."""
-    import torch
-    import transformers
-
     folder = tmp_path_factory.mktemp("small-clip")
-    _tokenizer_files(folder)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    torch.manual_seed(0)
-    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    text = {**layers, "vocab_size": len(tokenizer), "max_position_embeddings": 24, "projection_dim": 16,
-            "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id}  # fmt: skip
-    vision = {**layers, "image_size": 64, "patch_size": 16, "projection_dim": 16}
-    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
-    transformers.CLIPModel(config).save_pretrained(folder)
-    transformers.CLIPImageProcessor(
-        size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}
-    ).save_pretrained(folder)  # fmt: skip
+    small_towers.save_clip(folder)
     return folder
 
 

@@ -24,7 +24,7 @@ SHAPE_PX = 56
 TOKENS = 16
 
 # One minus half the others: 1 on the pure colour, 0 on grey, negative on the other colours.
-_PURITY = np.array([[1, -0.5, -0.5], [-0.5, 1, -0.5], [-0.5, -0.5, 1]], np.float32)
+PURITY = np.array([[1, -0.5, -0.5], [-0.5, 1, -0.5], [-0.5, -0.5, 1]], np.float32)
 
 
 def segmenter_spec(name: str = "colours", *, classes: tuple[str, ...] = tuple(COLOURS)) -> ModelSpec:
@@ -55,7 +55,7 @@ def save(graph: onnx.GraphProto, path: Path, spec: ModelSpec | None, metadata: d
 def segmenter_graph(*, one_class: bool = False) -> onnx.GraphProto:
     """A YOLO-seg graph: each 32 px cell is an anchor with a 64 px box, scored by how pure its colour is."""
     classes = 1 if one_class else 3
-    mix = _PURITY.reshape(3, 3, 1, 1)
+    mix = PURITY.reshape(3, 3, 1, 1)
     spread = np.zeros((32, 3, 1, 1), np.float32)
     spread[:3, :, 0, 0] = np.eye(3)
     constants = {
@@ -158,7 +158,7 @@ def image_tower() -> onnx.GraphProto:
         [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["n", 3, 32, 32])],
         [helper.make_tensor_value_info("image_embeds", TensorProto.FLOAT, ["n", 4])],
         [
-            numpy_helper.from_array(_PURITY, "mix"),
+            numpy_helper.from_array(PURITY, "mix"),
             numpy_helper.from_array(np.array([0, 0, 0, 1], np.int64), "pads"),
             numpy_helper.from_array(np.float32(0.1), "rest"),
         ],

@@ -9,8 +9,13 @@ LAYERS = {
         "opener",
     ),
     "export/fastsam_export": (
-        "errors", "onnx_file", "parity", "proof", "family", "helper_graphs", "frameworks", "fp16", "int8", "families",
-        "sparse", "exporter",
+        "errors", "onnx_file", "parity", "proof", "family", "installation", "helper_graphs", "frameworks", "fp16",
+        "int8", "families", "sparse", "exporter", "adopt",
+    ),
+    "export/fastsam_export/adopt": (
+        "adopted_from", "hub_files", "repository", "image_processor", "tokenizer_files", "opset", "outside_weights",
+        "ready_graph", "original", "logit_constants", "tower", "agreement", "comparison", "ready_family", "segmenter",
+        "two_towers", "families", "adopter",
     ),
     "runtime/fastsam_trt": (
         "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "drawing", "sparse",

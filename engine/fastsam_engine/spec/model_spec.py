@@ -39,12 +39,23 @@ class Source:
         weights_sha256: Of the weights file; empty if unknown.
         versions: Name to version of the packages that exported it.
         licence: As the origin states it; empty if it does not.
+        revision: Commit of the hub's repository that a ready model was adopted from; empty if it was exported.
+        file: Path of the adopted ONNX file in that repository; empty if the model was exported.
+        address: Web address of that repository or file; empty if the model was exported.
     """
 
     model_id: str
     weights_sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
+    revision: str = ""
+    file: str = ""
+    address: str = ""
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the model was adopted from a ready ONNX file, not exported from weights."""
+        return bool(self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ class ModelSpec:
         class_agnostic: Whether the classes do not describe what a segment shows, like FastSAM's only class. None: not
             stated, as in files older than this field; see `is_class_agnostic`.
         defaults: Default thresholds and constants (`conf`, `iou`, `max_segments`; CLIP: `logit_scale` and, where
-            it was calibrated, `even_cosine`).
+            it was calibrated, `even_cosine`, and `default_negatives` of 0 if prompts need no general negatives).
         precision: Of the weights in the graph.
         source: Origin.
         parity: The comparison with PyTorch; None for files that other tools exported.
@@ -137,9 +148,12 @@ class ModelSpec:
     def to_json(self) -> str:
         """Write the spec as one JSON document, which `spec_document.parse_spec` reads.
 
-        An empty `export_id` is omitted, since versions without that field refuse specs that have it.
+        Fields that older versions do not know are omitted while they are empty, since those versions refuse them.
         """
         document = dataclasses.asdict(self)
         if not self.export_id:
             del document["export_id"]
+        for name in ("revision", "file", "address"):
+            if not document["source"][name]:
+                del document["source"][name]
         return json.dumps(document, sort_keys=True)

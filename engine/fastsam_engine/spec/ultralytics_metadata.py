@@ -14,7 +14,7 @@ from typing import Any, cast
 from fastsam_engine.errors import ModelFileError
 from fastsam_engine.spec.json_reader import shown
 from fastsam_engine.spec.model_input import ImageInput
-from fastsam_engine.spec.model_spec import ModelSpec, Source
+from fastsam_engine.spec.model_spec import ModelSpec, Precision, Source
 from fastsam_engine.spec.yolo_seg import (
     detections_output,
     end_to_end_output,
@@ -62,13 +62,14 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     height, width = (_number(path, "imgsz", each) for each in size)
     stride = _number(path, "stride", _literal(path, metadata, "stride"))
     dynamic = bool(arguments.get("dynamic"))
+    precision = _precision(arguments)
     batch = _number(path, "batch", _literal(path, metadata, "batch", default=1))
     image: ImageInput = letterbox_input(
         height=height,
         width=width,
         size_multiple=stride if dynamic else None,
         batch=(1, None) if dynamic else (batch, batch),
-        dtype="float16" if arguments.get("half") else "float32",
+        dtype="float16" if precision == "fp16" else "float32",
     )
     classes = _classes(path, names)
     fastsam = is_fastsam(classes, path.stem, metadata.get("description", ""))
@@ -81,13 +82,21 @@ def read_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         class_names=classes,
         class_agnostic=fastsam,
         defaults=thresholds(fastsam=fastsam, nms=not end_to_end),
-        precision="fp16" if arguments.get("half") else "fp32",
+        precision=precision,
         source=Source(
             metadata.get("description", path.name),
             versions={"ultralytics": metadata.get("version", "unknown")},
             licence=metadata.get("license", ""),
         ),
     )
+
+
+def _precision(arguments: Mapping[str, object]) -> Precision:
+    """Of the weights: `half` of older versions, or `quantize`, the number of bits, of newer ones."""
+    bits = str(arguments.get("quantize") or 32)
+    if arguments.get("int8") or bits == "8" or bits.startswith("w8"):
+        return "int8"
+    return "fp16" if arguments.get("half") or bits == "16" else "fp32"
 
 
 def _literal(path: Path, metadata: Mapping[str, str], key: str, default: Any = None) -> Any:

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_engine.session import Array
-from fastsam_engine.spec.model_input import ArraysInput, ImageInput
+from fastsam_engine.spec.model_input import ArraysInput, ImageInput, Interpolation
 from fastsam_engine.spec.model_spec import ModelSpec, Output, Task
 from fastsam_export.family import Exported
 from fastsam_export.parity import describe, fp32_sessions
@@ -74,6 +75,19 @@ def level_metrics(image: ImageInput, expected: Array, found: Array) -> dict[str,
     std = np.asarray(image.std)[:, None, None]
     apart = np.abs(expected.astype(np.float64) - found) * std / image.scale
     return {"max_abs_level": float(apart.max()), "max_mean_level": float(apart.mean(axis=(1, 2, 3)).max())}
+
+
+def resized(pixels: NDArray[Any], height: int, width: int, interpolation: Interpolation) -> NDArray[Any]:
+    """Resize a picture (h, w, 3) uint8, or numbers (h, w) float32, by Pillow, which antialiases, to (height, width).
+
+    The width is resized first, as by PyTorch and by older versions of Pillow. Since version 13 Pillow begins with the
+    cheaper axis, and bicubic pictures differ by a few levels, since they are rounded and clipped after either axis.
+    """
+    from PIL import Image
+
+    kernel = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    narrow = Image.fromarray(pixels).resize((width, len(pixels)), kernel)
+    return np.asarray(narrow.resize((width, height), kernel))
 
 
 def normalise(pictures: NDArray[np.uint8], image: ImageInput) -> NDArray[np.float32]:

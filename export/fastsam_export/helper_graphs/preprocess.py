@@ -25,13 +25,21 @@ from fastsam_engine.session import Array
 from fastsam_engine.spec.model_input import ArraysInput, ImageInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
 from fastsam_export.family import Exported
-from fastsam_export.helper_graphs.comparison import FRAME_AXES, Case, helper_spec, level_metrics, normalise, prove_graph
+from fastsam_export.helper_graphs.comparison import (
+    FRAME_AXES,
+    Case,
+    helper_spec,
+    level_metrics,
+    normalise,
+    prove_graph,
+    resized,
+)
 from fastsam_export.helper_graphs.graph_builder import GraphBuilder
 from fastsam_export.helper_graphs.steps import interpolated, normalised, whole_levels
 from fastsam_export.parity import synthetic_pictures
 
 _SIZES = ((300, 400), (90, 70), (1080, 1920))  # (height, width) of frames to compare on, px
-_LEVELS = {"letterbox": 1.001, "stretch": 2.001}  # OpenCV rounds once, PyTorch after either axis
+_LEVELS = {"letterbox": 1.001, "stretch": 2.001}  # OpenCV rounds once, Pillow after either axis
 _MEAN_LEVEL = 0.25
 
 
@@ -44,14 +52,16 @@ def export(model: ModelSpec, image: ImageInput, folder: Path) -> Exported:
     (_stretch if stretch else _letterbox)(graph, path, image)
     frames = [synthetic_pictures(1, *size)[0] for size in _SIZES]
     cases = [(_stretch_case if stretch else _letterbox_case)(frame, image) for frame in frames]
-    reference = "torch" if stretch else "OpenCV"
+    reference = "Pillow" if stretch else "OpenCV"
     tolerance = {"max_abs_level": _LEVELS[image.resize], "max_mean_level": _MEAN_LEVEL}
     return prove_graph(path, spec, reference, cases, tolerance, lambda a, b: level_metrics(image, a, b))
 
 
 def input_axes(image: ImageInput) -> dict[str, tuple[int, int, int]]:
     """Smallest, usual (16:9) and largest height `h` and width `w` of a letterboxed input, px."""
-    multiple = image.size_multiple or 1
+    multiple = image.size_multiple
+    if multiple is None:
+        return {"h": (image.height,) * 3, "w": (image.width,) * 3}
     usual = -(-image.width * 9 // 16 // multiple) * multiple
     return {"h": (multiple, min(usual, image.height), 2 * image.height), "w": (multiple, image.width, 2 * image.width)}
 
@@ -118,20 +128,12 @@ def _stretch(graph: GraphBuilder, path: Path, image: ImageInput) -> None:
 
 
 def _stretch_case(frame: NDArray[np.uint8], image: ImageInput) -> Case:
-    """A frame stretched by PyTorch. The weights are PyTorch's resize of an identity matrix."""
-    import torch
-
-    def resized(pictures: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        return torch.nn.functional.interpolate(
-            pictures, size=(height, width), mode=image.interpolation, antialias=True, align_corners=False
-        )
-
+    """A frame stretched by Pillow. The weights are Pillow's resize of an identity matrix."""
     height, width = frame.shape[:2]
-    pictures = torch.from_numpy(frame.transpose(2, 0, 1)[None].copy())
-    expected = resized(pictures, image.height, image.width).numpy().transpose(0, 2, 3, 1)
     inputs = {
         "frame": frame,
-        "row_weights": resized(torch.eye(height)[None, None], image.height, height)[0, 0].numpy(),
-        "column_weights": resized(torch.eye(width)[None, None], image.width, width)[0, 0].numpy(),
+        "row_weights": resized(np.eye(height, dtype=np.float32), image.height, height, image.interpolation),
+        "column_weights": resized(np.eye(width, dtype=np.float32), image.width, width, image.interpolation),
     }
+    expected = resized(frame, image.height, image.width, image.interpolation)[None]
     return Case(f"a drawn frame of {height} x {width}", inputs, normalise(expected, image))

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.spec.model_input import ImageInput
+from fastsam_engine.spec.model_input import ImageInput, Interpolation
 from fastsam_trt.frames.antialiased_resize import AntialiasedResize
 
-_BICUBIC_SHRINK = 3.0  # of a shrink by more than twice this, fast averaging does the rest first
+_KERNEL_SHRINK = 3.0  # of a shrink by more than twice this, fast averaging does the rest first
 
 
 def square_windows(boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.intp]:
@@ -35,6 +35,11 @@ def square_windows(boxes: NDArray[np.float32], height: int, width: int) -> NDArr
     return np.concatenate([first, last], axis=1).astype(np.intp)
 
 
+def seen_part(window: NDArray[np.intp], image: ImageInput) -> NDArray[np.float64]:
+    """The part of a window that CLIP sees, (4,) xyxy px: all of it if it is stretched, its centre square if not."""
+    return window.astype(np.float64) if image.resize == "stretch" else centre_square(window)
+
+
 def centre_square(window: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the largest centred square inside a window: (4,) xyxy px to (4,) xyxy px."""
     low, high = window[:2].astype(np.float64), window[2:].astype(np.float64)
@@ -55,7 +60,7 @@ def clip_batch(
         frame: (H, W, 3) uint8 BGR.
         windows: (n, 4) xyxy, whole px, inside the frame.
         image: CLIP's image input.
-        masks: Per window (h, w) bool over its centre square; pixels that are False get the model's mean colour.
+        masks: Per window (h, w) bool over its `seen_part`; pixels that are False get the model's mean colour.
 
     Returns:
         (n, 3, h, w) float32, normalised, channels in the model's colour order.
@@ -64,7 +69,7 @@ def clip_batch(
     mean = np.asarray(image.mean, np.float32)[:, None, None]
     std = np.asarray(image.std, np.float32)[:, None, None]
     for crop, (x0, y0, x1, y1) in zip(batch, windows.tolist(), strict=True):
-        planes = resize_shortest_edge(frame[y0:y1, x0:x1], image.height)
+        planes = resized(frame[y0:y1, x0:x1], image)
         crop[:] = planes[::-1] if image.colour == "RGB" else planes
     batch *= np.float32(image.scale)
     batch -= mean
@@ -74,14 +79,32 @@ def clip_batch(
     return batch
 
 
-def resize_shortest_edge(image: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
-    """Scale the shorter side of an image to a size and crop the centre, as CLIP's image processor does.
+def resized(picture: NDArray[np.uint8], image: ImageInput) -> NDArray[np.float32]:
+    """Resize a picture as the image processor of CLIP or SigLIP does, with antialiasing.
 
-    The scaling is bicubic with antialiasing.
+    Args:
+        picture: (h, w, c) uint8.
+        image: The model's input, whose `resize` is `shortest-edge` or `stretch`.
+
+    Returns:
+        (c, height, width) float32, whole numbers 0..255, channels in the order of the picture.
+    """
+    size = image.height, image.width
+    if image.resize != "stretch":
+        return resize_shortest_edge(picture, image.height, image.interpolation)
+    averaged = _average(picture, size)
+    return AntialiasedResize(image.interpolation, averaged.shape[:2], size).resize(averaged)
+
+
+def resize_shortest_edge(
+    image: NDArray[np.uint8], size_px: int, interpolation: Interpolation = "bicubic"
+) -> NDArray[np.float32]:
+    """Scale the shorter side of an image to a size and crop the centre, as CLIP's image processor does.
 
     Args:
         image: (h, w, c) uint8.
         size_px: Side of the result.
+        interpolation: Kernel, with antialiasing.
 
     Returns:
         (c, size_px, size_px) float32, whole numbers 0..255, channels in the order of the image.
@@ -92,15 +115,16 @@ def resize_shortest_edge(image: NDArray[np.uint8], size_px: int) -> NDArray[np.f
         columns = int(size_px * width / height)
     else:
         rows = int(size_px * height / width)
-    image = _average(image, size_px)
-    return AntialiasedResize("bicubic", image.shape[:2], (rows, columns), (size_px, size_px)).resize(image)
+    image = _average(image, (rows, columns))
+    return AntialiasedResize(interpolation, image.shape[:2], (rows, columns), (size_px, size_px)).resize(image)
 
 
-def _average(image: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
-    """Average a very large image to a size from which bicubic scaling shrinks it by `_BICUBIC_SHRINK`."""
-    height, width = image.shape[:2]
-    factor = min(height, width) / size_px / _BICUBIC_SHRINK
-    if factor <= 2:
+def _average(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Average each side of a very large image to a length from which the kernel shrinks it by `_KERNEL_SHRINK`."""
+    sides = tuple(
+        round(length * _KERNEL_SHRINK) if before > 2 * _KERNEL_SHRINK * length else before
+        for before, length in zip(image.shape[:2], size, strict=True)
+    )
+    if sides == image.shape[:2]:
         return image
-    smaller = (round(width / factor), round(height / factor))
-    return np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, sides[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -22,7 +22,7 @@ from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.store.home_folder import home
 from fastsam_engine.store.model_store import sibling_graph
 from fastsam_trt.bundled_models import locate
-from fastsam_trt.clip.crops import centre_square, clip_batch, square_windows
+from fastsam_trt.clip.crops import clip_batch, seen_part, square_windows
 from fastsam_trt.clip.text_embeddings import TextEmbeddings
 from fastsam_trt.clip.tokenizer import TextTokenizer
 from fastsam_trt.frames.helper_sessions import accepts_frame_size, open_helper_sessions
@@ -44,6 +44,8 @@ class Clip(Closable):
         text: Embeddings of prompts.
         logit_scale: Factor from cosine to logit that the model was trained with.
         decision_cosine: Cosine at which a prompt is as likely right as wrong; None: the model is not calibrated.
+        default_negatives: Whether prompts compete with general negatives unless the caller chooses others. A model
+            that judges a text by itself, such as SigLIP, needs none.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Clip(Closable):
         self._observers = RunObservers(spec.name)
         self.logit_scale = float(spec.defaults["logit_scale"])
         self.decision_cosine = spec.defaults.get("even_cosine")  # the key that exported models store
+        self.default_negatives = self.decision_cosine is None or bool(spec.defaults.get("default_negatives", 1))
         text_graph = sibling_graph(graph, "text", graph_part="image")
         tokens = cast("TokenInput", read_spec(text_graph).input)
         text_precision = "fp32" if precision == "auto" and self._image.device == "cpu" else precision
@@ -142,7 +145,7 @@ class Clip(Closable):
         """
         windows = square_windows(segments.boxes, frame.shape[0], frame.shape[1])
         size_px = self._input.height
-        masks = [segments.masks.coarse(i, centre_square(window), size_px) for i, window in enumerate(windows)]
+        masks = [segments.masks.coarse(i, seen_part(window, self._input), size_px) for i, window in enumerate(windows)]
         return self.embed_windows(frame, windows, masks)
 
     def embed_windows(

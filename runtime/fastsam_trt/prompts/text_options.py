@@ -24,7 +24,8 @@ class TextOptions:
         selector: `labels`: prompts name classes of the model. `clip`: CLIP compares them with segments. `auto`: labels
             for a prompt that is a class name, its plural or a synonym (see `fastsam_trt.prompts.vocabulary`), CLIP for
             the others.
-        negatives: Texts that compete with the prompts for a segment.
+        negatives: Texts that compete with the prompts for a segment. A model that judges a text by itself, such as
+            SigLIP, takes those that the caller chose, but not the default ones.
         templates: Texts with `{}`, which the prompt replaces; CLIP averages over them.
         threshold: Lowest similarity of a selected segment, 0..1.
         crop: What CLIP sees of a segment. `box`: everything in its box; `masked`: its mask, with the rest greyed out.

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from fastsam_trt.clip.embedder import Embedder
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.prompts.prompt_set import PromptSet
-from fastsam_trt.prompts.text_options import TextOptions
+from fastsam_trt.prompts.text_options import DEFAULT_NEGATIVES, TextOptions
 from fastsam_trt.prompts.texts import Routes, check_classes, check_exclusions, route
 from fastsam_trt.selectors.boxes import BoxSelector
 from fastsam_trt.selectors.combined import CombinedSelector
@@ -64,9 +64,12 @@ def build_selectors(
     excluded_texts = tuple(excluded.by_clip.values())
     texts = (*prompted.by_clip.values(), *excluded_texts)
     clip, embedder = clip_for(texts[0]) if texts else (None, None)
+    general = options.negatives
+    if clip is not None and not clip.default_negatives and general == DEFAULT_NEGATIVES:
+        general = ()
 
     def by_text(routes: Routes, negatives: tuple[str, ...]) -> TextSelector:
-        distinct = tuple(dict.fromkeys((*options.negatives, *negatives)))
+        distinct = tuple(dict.fromkeys((*general, *negatives)))
         return TextSelector(routes, replace(options, negatives=distinct), clip, embedder)
 
     text_selector = by_text(prompted, excluded_texts) if prompt_set.prompts else None

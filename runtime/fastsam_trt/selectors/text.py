@@ -41,7 +41,7 @@ class TextSelector:
             embedder: Returns the segments' embeddings by that model; None: crops of their boxes, embedded every time.
 
         Raises:
-            PromptError: Every negative is a prompt too.
+            PromptError: Every negative is a prompt too, and the model is not calibrated.
         """
         texts = routes.by_clip
         self._by_class = routes.by_class
@@ -53,7 +53,7 @@ class TextSelector:
             # A negative that is also a prompt would compete with its own match.
             prompted = {text.casefold() for text in texts.values()}
             negatives = [text for text in options.negatives if text.casefold() not in prompted]
-            if not negatives:
+            if not negatives and self._clip.decision_cosine is None:
                 raise PromptError("expected a negative that is not a prompt too, found none; add a negative")
             vectors = self._clip.text.embed([*texts.values(), *negatives], options.templates)
             self._texts, self._negatives = vectors[: len(texts)], vectors[len(texts) :]
@@ -129,7 +129,7 @@ def match_scores(
     Args:
         embeddings: (n, d) of crops, unit length.
         texts: (p, d) of prompts, unit length.
-        negatives: (m, d) of negatives, m > 0, unit length.
+        negatives: (m, d) of negatives, unit length; m > 0 unless the model is calibrated.
         logit_scale: Factor from cosine to logit.
         decision_cosine: Cosine at which a prompt matches with probability 0.5; None: the model is not calibrated.
 

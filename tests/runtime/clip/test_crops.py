@@ -8,7 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from fastsam_trt.clip.crops import centre_square, clip_batch, resize_shortest_edge, square_windows
+from fastsam_engine.spec.model_input import Interpolation
+from fastsam_trt.clip.crops import (
+    centre_square,
+    clip_batch,
+    resize_shortest_edge,
+    resized,
+    seen_part,
+    square_windows,
+)
 from fastsam_trt.frames.axis_resize import antialiased, bilinear
 from fastsam_trt.frames.map_axis import MapAxis
 from support.colour_models import clip_specs
@@ -50,6 +58,25 @@ def test_resizing_equals_pillow(size: tuple[int, int], side: int) -> None:
     difference = np.abs(resize_shortest_edge(photo, side) - expected)
     assert difference.max() <= 1
     assert difference.mean() < 0.02
+
+
+@pytest.mark.parametrize("size", [(224, 224), (50, 300), (700, 20), (1, 1)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_stretching_equals_pillow(size: tuple[int, int], interpolation: Interpolation) -> None:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    photo = _photo(*size)
+    taken = dataclasses.replace(IMAGE, resize="stretch", interpolation=interpolation, height=48, width=48)
+    kernel = image.Resampling[interpolation.upper()]
+    expected = np.asarray(image.fromarray(photo).resize((48, 48), kernel)).transpose(2, 0, 1)
+    difference = np.abs(resized(photo, taken) - expected)
+    assert difference.max() <= (1 if max(size) <= 6 * 48 else 40)  # very long sides are averaged first
+    assert difference.mean() < (0.02 if max(size) <= 6 * 48 else 4)
+
+
+def test_a_stretched_window_is_seen_whole() -> None:
+    window = np.array([10, 20, 110, 60])
+    assert seen_part(window, dataclasses.replace(IMAGE, resize="stretch")).tolist() == [10, 20, 110, 60]
+    assert seen_part(window, IMAGE).tolist() == [40, 20, 80, 60]
 
 
 def test_averaging_very_large_crops_changes_little() -> None:

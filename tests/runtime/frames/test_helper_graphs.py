@@ -52,8 +52,19 @@ MODELS = {
         input=dataclasses.replace(image_input(SEGMENTER), **STRETCHED, interpolation="bicubic", colour="BGR"),
     ),
     "clip": CLIP,
+    "stretched": dataclasses.replace(
+        CLIP, name="stretched",
+        input=dataclasses.replace(image_input(CLIP), resize="stretch", interpolation="bilinear"),
+    ),
 }  # fmt: skip
-GRAPHS = ["letterbox preprocess", "stretch preprocess", "bicubic preprocess", "letterbox decode", "clip crops"]
+GRAPHS = [
+    "letterbox preprocess",
+    "stretch preprocess",
+    "bicubic preprocess",
+    "letterbox decode",
+    "clip crops",
+    "stretched crops",
+]
 
 
 @pytest.fixture(scope="session")
@@ -166,26 +177,30 @@ def _windows(low: int, high: int, height: int, width: int) -> NDArray[np.intp]:
 
 
 @pytest.mark.parametrize("size", [(700, 900), (901, 333), (37, 80), (16, 16)])
+@pytest.mark.parametrize("model", ["clip", "stretched"])
 def test_crops_of_up_to_twice_clips_input_are_exact(
-    helpers: dict[str, Path], backend: str, size: tuple[int, int]
+    helpers: dict[str, Path], backend: str, model: str, size: tuple[int, int]
 ) -> None:
-    image = image_input(CLIP)
+    image = image_input(MODELS[model])
     frame = _photo(*size)
     height, width = size
     windows = _windows(2, 2 * image.height, height, width)
     rest = [[0, 0, 1, 1], [width - 1, height - 1, width, height], [0, 0, min(width, 90), 1], [3, 2, 4, min(height, 95)]]
     windows = np.concatenate([windows, np.array(rest)])
-    found = _open(helpers["clip crops"], backend).run({"frame": frame, "windows": windows.astype(np.float32)})
+    found = _open(helpers[f"{model} crops"], backend).run({"frame": frame, "windows": windows.astype(np.float32)})
     apart = np.abs(_levels(image, found[image.name]) - _levels(image, clip_batch(frame, windows, image)))
     assert apart.max() <= 1.001
     assert apart.mean() <= 0.01
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (1001, 503)])
-def test_larger_crops_stay_close_and_embed_alike(helpers: dict[str, Path], backend: str, size: tuple[int, int]) -> None:
-    image = image_input(CLIP)
+@pytest.mark.parametrize("model", ["clip", "stretched"])
+def test_larger_crops_stay_close_and_embed_alike(
+    helpers: dict[str, Path], backend: str, model: str, size: tuple[int, int]
+) -> None:
+    image = image_input(MODELS[model])
     session, tower = (
-        _open(path, backend) for path in (helpers["clip crops"], find_graph(locate("demo-clip"), "image"))
+        _open(path, backend) for path in (helpers[f"{model} crops"], find_graph(locate("demo-clip"), "image"))
     )
     for seed in range(3):
         frame = draw_scene(seed, *size).frame

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
+_PREPARATION = 2  # raise it when this package prepares graphs in another way, so that what was stored is compiled again
+
 
 class CompiledCache:
     """The compiled forms of one graph, by input shape."""
@@ -36,6 +38,7 @@ class CompiledCache:
         self._key = {
             "graph": [str(graph.resolve()), status.st_size, status.st_mtime_ns],
             "version": openvino.get_version(),
+            "preparation": _PREPARATION,
             "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
             **what,
         }
