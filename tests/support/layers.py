@@ -10,7 +10,7 @@ LAYERS = {
     ),
     "export/fastsam_export": (
         "errors", "onnx_file", "parity", "proof", "family", "installation", "helper_graphs", "frameworks", "fp16",
-        "int8", "families", "sparse", "exporter", "adopt",
+        "int8", "families", "sparse", "exporter", "adopt", "hub",
     ),
     "export/fastsam_export/adopt": (
         "adopted_from", "hub_files", "repository", "image_processor", "tokenizer_files", "opset", "outside_weights",

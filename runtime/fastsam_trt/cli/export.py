@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from typing import get_args
 
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import input_path, output_path
+from fastsam_trt.cli.model_names import by_family
 from fastsam_trt.cli.text_table import table
 
 _EXAMPLES = """\
@@ -66,17 +66,7 @@ def _models() -> str:
     """The published models that have a name, a line per family."""
     from fastsam_engine.store.catalog import CATALOG
 
-    families: dict[str, list[str]] = {}
-    for published in CATALOG.values():
-        families.setdefault(published.family, []).append(published.name)
-    width = max(map(len, families))
-    lines = [
-        textwrap.fill(
-            ", ".join(names), 110, initial_indent=f"  {family:{width}}  ", subsequent_indent=" " * (width + 4)
-        )
-        for family, names in families.items()
-    ]
-    return "\n".join(["models by family:", *lines])
+    return by_family((published.family, published.name) for published in CATALOG.values())
 
 
 def execute(args: argparse.Namespace) -> int:
