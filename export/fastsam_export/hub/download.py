@@ -24,8 +24,10 @@ Progress: TypeAlias = Callable[[int], None]
 
 MOST_BYTES = 16 << 30
 _WAIT_S = 0.5
-_MOST_TRIES = 20
-_FRUITLESS_TRIES = 2
+"""Before the next request; twice as long each time that one brings nothing."""
+_PATIENCE_S = 10.0
+"""How long requests may bring nothing after one that did."""
+_MOST_TRIES = 50
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -56,10 +58,11 @@ class Download:
         """Download what is missing, and check the whole.
 
         A file that is there is checked, or, if no hash is known, requested again unless it is still the same version.
-        An interrupted transfer goes on where it stopped, as long as each request brings something new.
+        An interrupted transfer goes on where it stopped. The first request is not repeated; after one that brought
+        something, others are, until they have brought nothing for ten seconds.
 
         Raises:
-            HubUnreachableError: The server can't be reached, or gives up twice without anything new.
+            HubUnreachableError: The server can't be reached, or brings nothing any more.
             DownloadError: The file differs from what the server states.
             NotOnnxError: It is of another kind.
             OutputError: It can't be written.
@@ -87,18 +90,18 @@ class Download:
 
     def _transfer(self, progress: Progress) -> None:
         """Request the file until it is complete, and give up when requests bring nothing."""
-        most, fruitless, is_started = self._there(), 0, False
+        most, wait_s, broken_s = self._there(), _WAIT_S, None
         for _ in range(_MOST_TRIES):
             try:
                 self._request(progress)
             except HubUnreachableError:
-                there = self._there()
-                is_started |= there > most
-                fruitless = 0 if there > most else fruitless + 1
-                most = max(most, there)
-                if not is_started or fruitless >= _FRUITLESS_TRIES:
+                there, now_s = self._there(), time.monotonic()
+                if there > most:
+                    most, wait_s, broken_s = there, _WAIT_S, now_s
+                elif broken_s is None or now_s - broken_s >= _PATIENCE_S:
                     raise
-                time.sleep(_WAIT_S)
+                time.sleep(wait_s)
+                wait_s *= 2
             else:
                 return
         raise DownloadError(self._remote.path, "a whole file", f"{_MOST_TRIES} interruptions")
@@ -119,14 +122,31 @@ class Download:
         self._etag.unlink(missing_ok=True)
 
     def _request(self, progress: Progress) -> None:
-        """Request what is missing, and append it."""
-        there = self._there()
-        if there and there == self._remote.size and self._is_stated_by_hub:
-            progress(there)
-            return
-        version = self._version()
-        if there and not (self._is_stated_by_hub or version):
+        """Request what is missing, and append it; everything, if the server can't go on with what is there."""
+        there, version = self._there(), self._version()
+        if self._is_stated_by_hub:
+            if there and there == self._remote.size:
+                progress(there)
+                return
+            if self._remote.size is not None and there > self._remote.size:
+                there = 0
+        elif not version:
             there = 0  # nothing tells whether the rest would belong to it
+        if not self._receive(there, version, progress):
+            self._forget()
+            self._receive(0, "", progress)
+
+    def _receive(self, there: int, version: str, progress: Progress) -> bool:
+        """Request a file from a byte on, and append it.
+
+        Args:
+            there: The byte.
+            version: Which version of the file; empty: any.
+            progress: See `run`.
+
+        Returns:
+            False: the server sends something else than was requested.
+        """
         headers = {"Accept-Encoding": "identity"}
         if there:
             headers |= {"Range": f"bytes={there}-"} | ({"If-Range": version} if version else {})
@@ -134,10 +154,9 @@ class Download:
             begin, total = _range(response)
             if response.status_code == 416 and total == there:
                 progress(there)
-                return
+                return True
             if response.status_code != 200 and begin != there:
-                self._forget()
-                raise HubUnreachableError(self._wanted.shown, f"bytes from {begin} on instead of from {there} on")
+                return False
             self._check_size(response, begin)
             self._remember(response)
             if not begin:
@@ -145,6 +164,7 @@ class Download:
             with self._part.open("r+b" if begin else "wb") as file:
                 file.seek(begin)
                 self._append(response, file, begin, progress)
+        return True
 
     def _append(self, response: Any, file: BinaryIO, begin: int, progress: Progress) -> None:
         there = begin

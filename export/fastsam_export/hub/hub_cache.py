@@ -22,6 +22,13 @@ def is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
+def cache_folder() -> Path:
+    """The folder of the cache, as `HF_HOME` and `HF_HUB_CACHE` say."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
 def cached_repository(repository: str, revision: str) -> Repository:
     """What the cache has of a repository, at the commit that a revision meant when it was cached.
 
@@ -34,9 +41,8 @@ def cached_repository(repository: str, revision: str) -> Repository:
     """
     from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
-    folder = Path(constants.HF_HUB_CACHE)
     try:
-        repos = scan_cache_dir(folder).repos
+        repos = scan_cache_dir(cache_folder()).repos
     except (CacheNotFound, OSError):
         repos = frozenset()
     for repo in repos:
@@ -47,7 +53,7 @@ def cached_repository(repository: str, revision: str) -> Repository:
                     known = {path: _described(path, each.blob_path, each.size_on_disk) for path, each in files}
                     page = f"{constants.ENDPOINT}/{repository}"
                     return Repository(repository, found.commit_hash, page, "", known)
-    raise OfflineError(repository, folder)
+    raise OfflineError(repository, cache_folder())
 
 
 def take_from_cache(repository: Repository, remote: RemoteFile, target: Path) -> bool:

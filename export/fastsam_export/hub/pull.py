@@ -21,7 +21,7 @@ from fastsam_export.adopt.hub_files import wanted_files
 from fastsam_export.errors import AdoptionError, ParityError
 from fastsam_export.family import Exported
 from fastsam_export.hub.download import Download
-from fastsam_export.hub.hub_cache import cached_repository, is_offline, take_from_cache
+from fastsam_export.hub.hub_cache import cache_folder, cached_repository, is_offline, take_from_cache
 from fastsam_export.hub.installation import Installation
 from fastsam_export.hub.pull_errors import OfflineError, PullInterruptedError, PullRequestError
 from fastsam_export.hub.reference import Reference, parse_reference, public_address
@@ -169,7 +169,12 @@ def _find(reference: Reference, precision: AdoptedPrecision, step: Callable[[str
     else:
         step("asking the hub")
         repository = list_repository(WebClient(), reference.repository, reference.revision)
-    paths = wanted_files(repository.files, precision, reference.file)
+    try:
+        paths = wanted_files(repository.files, precision, reference.file)
+    except AdoptionError as error:
+        if is_offline():  # the repository may have more files than the cache
+            raise OfflineError(f"{reference.shown} in {precision}", cache_folder()) from error
+        raise
     page = f"{repository.page}/blob/{repository.commit}/{paths[0]}"
     source = AdoptedFrom(repository.id, repository.commit, paths[0], page, repository.licence)
     return _Found(repository, tuple(repository.files[path] for path in paths), source, repository.commit)

@@ -81,7 +81,10 @@ def parse_reference(text: str, *, revision: str = "", name: str = "", hubs: Iter
 
 def public_address(address: str) -> str:
     """An address without user, password, query and fragment, which may hold secrets."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return re.split(r"[?#]", address)[0].rpartition("@")[2]
     return urlunsplit(SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

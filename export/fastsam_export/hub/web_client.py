@@ -62,11 +62,8 @@ class WebClient:
 
     @property
     def hub_host(self) -> str:
-        """Host name of the hub; empty if `HF_ENDPOINT` is no address."""
-        try:
-            return urlsplit(self.endpoint).hostname or ""
-        except ValueError:
-            return ""
+        """Host and port of the hub, for messages."""
+        return _host(self.endpoint)
 
     @contextmanager
     def stream(self, address: str, wanted: Wanted, headers: Mapping[str, str] | None = None) -> Iterator[Any]:
@@ -188,4 +185,8 @@ def _token() -> str:
 
 
 def _host(address: str) -> str:
-    return urlsplit(public_address(address)).netloc or brief(address)
+    """Host and port, for messages."""
+    try:
+        return urlsplit(public_address(address)).netloc or brief(public_address(address))
+    except ValueError:
+        return brief(public_address(address))

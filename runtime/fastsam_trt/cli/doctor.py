@@ -67,7 +67,7 @@ def execute(args: argparse.Namespace) -> int:
             problems.append(str(error))
     models = [(name, f"{_megabytes(models_folder() / name):.1f} MB") for name in installed()]
     print(f"models of the package: {SEGMENTER}, {CLIP}")
-    print(f"models in {models_folder()}: {'' if models else 'none; create one with: fastsam-trt export yolov8n-seg'}")
+    print(f"models in {models_folder()}: {'' if models else 'none; get one with: fastsam-trt pull fastsam-s'}")
     if models:
         print(table(("model", "size"), models))
     _print_engines(engines)
