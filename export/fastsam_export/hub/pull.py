@@ -16,13 +16,12 @@ from fastsam_engine.errors import ModelFileError, PackagesMissingError
 from fastsam_engine.packages import version
 from fastsam_engine.store.ready_models import READY_MODELS
 from fastsam_export.adopt.adopted_from import AdoptedFrom
-from fastsam_export.adopt.adopter import AdoptedPrecision
-from fastsam_export.adopt.hub_files import wanted_files
+from fastsam_export.adopt.hub_files import AdoptedPrecision, wanted_files
 from fastsam_export.errors import AdoptionError, ParityError
 from fastsam_export.family import Exported
 from fastsam_export.hub.download import Download
 from fastsam_export.hub.hub_cache import cache_folder, cached_repository, is_offline, take_from_cache
-from fastsam_export.hub.installation import Installation
+from fastsam_export.hub.model_folder import ModelFolder
 from fastsam_export.hub.pull_errors import OfflineError, PullInterruptedError, PullRequestError
 from fastsam_export.hub.reference import Reference, parse_reference, public_address
 from fastsam_export.hub.repository import RemoteFile, Repository, list_repository
@@ -104,7 +103,7 @@ def pull_model(
         )
     if missing := [package for package in _PACKAGES if not version(package)]:
         raise PackagesMissingError(missing, "cpu,hub")
-    target = Installation(reference.name if precision == "fp32" else f"{reference.name}-{precision}")
+    target = ModelFolder(reference.name if precision == "fp32" else f"{reference.name}-{precision}")
     with target.alone(lambda: step("waiting for another pull of it"), overwrite=overwrite):
         begun_s = time.perf_counter()
         found = _find(reference, precision, step)
@@ -180,7 +179,7 @@ def _find(reference: Reference, precision: AdoptedPrecision, step: Callable[[str
     return _Found(repository, tuple(repository.files[path] for path in paths), source, repository.commit)
 
 
-def _fetch(found: _Found, target: Installation, step: Callable[[str], None], progress: PullProgress) -> int:
+def _fetch(found: _Found, target: ModelFolder, step: Callable[[str], None], progress: PullProgress) -> int:
     """Bring all files to the folder of downloads; the bytes that were transferred."""
     sizes = [file.size for file in found.files]
     total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -202,7 +201,7 @@ def _fetch(found: _Found, target: Installation, step: Callable[[str], None], pro
 
 
 def _adopt(
-    found: _Found, target: Installation, name: str, precision: AdoptedPrecision, step: Callable[[str], None]
+    found: _Found, target: ModelFolder, name: str, precision: AdoptedPrecision, step: Callable[[str], None]
 ) -> tuple[Exported, ...]:
     """Make the model beside the installed ones, and install it."""
     from fastsam_export.adopt.adopter import adopt

@@ -127,7 +127,7 @@ def _of_address(text: str, hubs: set[str]) -> Reference:
         raise PullRequestError(f"expected {_FORMS}, found {brief(text)!r} ({error})") from error
     path = unquote(parts.path)
     page = _PAGE.fullmatch(parts.path.rstrip("/"))
-    if host in hubs and page:
+    if host in hubs and page and (page["revision"] or not page["repository"].lower().endswith(".onnx")):
         repository, revision, file = (unquote(page[group] or "") for group in ("repository", "revision", "file"))
         found = _of_repository(f"{repository}:{file}" if file else repository)
         return Reference(found.name, repository, revision or "main", file)

@@ -137,11 +137,11 @@ class WebClient:
                 f"{where}: expected an address such as https://huggingface.co, found {brief(public_address(address))!r}"
             ) from error
         except http.TimeoutException as error:
-            raise HubUnreachableError(host, f"none within {self._timeout_s:g} s") from error
+            raise HubUnreachableError(_last_host(error, host), f"none within {self._timeout_s:g} s") from error
         except (http.TooManyRedirects, http.DecodingError) as error:
-            raise HubAnswerError(host, "a file", one_line(error)) from error
+            raise HubAnswerError(_last_host(error, host), "a file", one_line(error)) from error
         except http.HTTPError as error:
-            raise HubUnreachableError(host, one_line(error)) from error
+            raise HubUnreachableError(_last_host(error, host), one_line(error)) from error
 
     def _check(self, response: Any, address: str, wanted: Wanted) -> None:
         """Refuse a response that is no file."""
@@ -182,6 +182,14 @@ def _token() -> str:
     from huggingface_hub import constants, get_token
 
     return "" if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token() or ""
+
+
+def _last_host(error: Any, first: str) -> str:
+    """Host and port that failed, after redirects."""
+    try:
+        return _host(str(error.request.url))
+    except RuntimeError:  # the library knows of none
+        return first
 
 
 def _host(address: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from fastsam_trt.cli.model_names import by_family
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.parity_table import parity_table
 
 if TYPE_CHECKING:
     from fastsam_export.hub.pull import Pulled
@@ -81,21 +81,14 @@ def execute(args: argparse.Namespace) -> int:
             revision=args.revision,
             name=args.name,
             overwrite=args.overwrite,
-            step=lambda text: bar.set_description_str(f"{args.model}: {text}"),
+            step=bar.set_description_str,
             progress=progress,
         )
     print(f"from {pulled.source.address}")
     print(f"licence: {pulled.source.licence or _licence_of_file(pulled) or 'not stated there'}")
-    rows = []
-    for file in pulled.files:
-        size = f"{file.path.stat().st_size / 1e6:.1f} MB"
-        parity = file.spec.parity if file.spec else None
-        metrics = sorted(parity.worst.items()) if parity else [("", "")]
-        for i, (metric, worst) in enumerate(metrics):
-            first = (file.path.name, size) if i == 0 else ("", "")
-            bound = f"{parity.tolerance[metric]:.3g}" if parity else ""
-            rows.append((*first, metric, f"{worst:.6g}" if parity else "", bound))
-    print(table(("file", "size", "parity with the original", "worst", "bound"), rows))
+    print(parity_table(((file.path, file.spec) for file in pulled.files), "the original"))
+    if reason := pulled.files[0].kept_whole:
+        print(f"one dense graph, since this network can't be cut: {reason}")
     rate = f" ({pulled.downloaded / 1e6 / pulled.download_s:.1f} MB/s)" if pulled.downloaded else ""
     print(
         f"{pulled.name} is installed in {pulled.folder}: {pulled.downloaded / 1e6:.1f} MB downloaded in "

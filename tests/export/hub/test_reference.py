@@ -38,6 +38,10 @@ COMMIT = "d15189d7028b43f1d3e65039190477f6af591c2a"
         ("https://huggingface.co/org/repo/tree/refs%2Fpr%2F1", Reference("repo", "org/repo", "refs/pr/1")),
         ("https://hub.example/org/repo/blob/main/x.onnx", Reference("x", "org/repo", "main", "x.onnx")),
         (
+            "https://hub.example/files/x.onnx",
+            Reference("x", address="https://hub.example/files/x.onnx"),
+        ),
+        (
             "https://other.example/a/Best%20one.ONNX?key=1",
             Reference("best-one", address="https://other.example/a/Best%20one.ONNX?key=1"),
         ),

@@ -21,7 +21,7 @@ _SHARE_OF_MODEL = 2.2
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class ModelFolder:
     """Where a model is downloaded, made and installed.
 
     Attributes:
