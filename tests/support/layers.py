@@ -17,6 +17,10 @@ LAYERS = {
         "ready_graph", "original", "logit_constants", "tower", "agreement", "comparison", "ready_family", "segmenter",
         "two_towers", "families", "adopter",
     ),
+    "export/fastsam_export/hub": (
+        "pull_errors", "reference", "web_client", "repository", "file_check", "download", "hub_cache", "model_folder",
+        "pull",
+    ),
     "runtime/fastsam_trt": (
         "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "sparse", "demo",
         "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "drawing", "pipeline",

@@ -1,4 +1,4 @@
-"""Fixtures: what downloads a file of the hub on loopback."""
+"""Fixtures: a repository on the hub on loopback, what downloads a file of it, and what adopts it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from fastsam_export.adopt import adopter
+from fastsam_export.hub import download
 from fastsam_export.hub.download import Download
 from fastsam_export.hub.repository import list_repository
 from fastsam_export.hub.web_client import Wanted, WebClient
 from support.hub_server import HubServer
-
-REPOSITORY = "some/model"
-FILE = "onnx/model.onnx"
-CONTENT = b"\x08\x0a" + bytes(range(256)) * 2000  # half a megabyte that begins as ONNX files do
+from support.pulled_models import FILE, FILES, REPOSITORY, Adopter
 
 
 @pytest.fixture
@@ -27,9 +26,24 @@ def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stocked(hub: HubServer) -> HubServer:
-    """The hub with one repository: a graph in storage and a small file in git."""
-    hub.add(REPOSITORY, {FILE: CONTENT, "config.json": b'{"model_type": "x"}'}, card={"license": "mit"})
+    """The hub with one repository: graphs in storage and small files in git."""
+    hub.add(REPOSITORY, FILES, card={"license": "mit"})
     return hub
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a request that brought something, one more that brings nothing is the last."""
+    monkeypatch.setattr(download, "_WAIT_S", 0.0)
+    monkeypatch.setattr(download, "_PATIENCE_S", 0.0)
+
+
+@pytest.fixture
+def adopt(no_patience: None, monkeypatch: pytest.MonkeyPatch) -> Adopter:
+    """A stand-in adopts what is pulled."""
+    made = Adopter()
+    monkeypatch.setattr(adopter, "adopt", made)
+    return made
 
 
 @pytest.fixture
@@ -40,8 +54,8 @@ def fetch(stocked: HubServer, tmp_path: Path) -> Callable[..., Download]:
         client = WebClient()
         repository = list_repository(client, REPOSITORY, "main")
         wanted = Wanted(f"{REPOSITORY}:{path}", REPOSITORY, repository.commit)
-        download = Download(client, repository.files[path], wanted, tmp_path / "file")
-        download.run((lambda _: None) if seen is None else seen.append)
-        return download
+        made = Download(client, repository.files[path], wanted, tmp_path / "file")
+        made.run((lambda _: None) if seen is None else seen.append)
+        return made
 
     return run

@@ -16,18 +16,13 @@ from fastsam_export.hub.pull_errors import DownloadError, HubAnswerError, HubUnr
 from fastsam_export.hub.repository import RemoteFile
 from fastsam_export.hub.web_client import Wanted, WebClient
 from support.hub_server import HubServer
-
-from .conftest import CONTENT, FILE
+from support.pulled_models import CONTENT, FILE, FILES
 
 Fetch = Callable[..., Download]
 HALF = len(CONTENT) // 2
 
 
-@pytest.fixture(autouse=True)
-def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a request that brought something, one more that brings nothing is the last."""
-    monkeypatch.setattr(download, "_WAIT_S", 0.0)
-    monkeypatch.setattr(download, "_PATIENCE_S", 0.0)
+pytestmark = pytest.mark.usefixtures("no_patience")
 
 
 def _ranges(hub: HubServer) -> list[str]:
@@ -52,7 +47,7 @@ def test_a_large_file_comes_from_storage_with_its_size_and_hash_checked(
 
 def test_a_small_file_comes_from_git_and_is_checked_as_a_blob(stocked: HubServer, fetch: Fetch, tmp_path: Path) -> None:
     fetch("config.json")
-    assert (tmp_path / "file").read_bytes() == b'{"model_type": "x"}'
+    assert (tmp_path / "file").read_bytes() == FILES["config.json"]
     stocked.fault("/config.json", "content", b'{"model_type": "y"}')
     (tmp_path / "file").unlink()
     with pytest.raises(DownloadError, match=r"config.json: expected git \w{16}..., found \w{16}..."):

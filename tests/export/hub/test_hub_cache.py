@@ -12,8 +12,7 @@ from fastsam_export.hub.pull_errors import OfflineError
 from fastsam_export.hub.repository import Repository, list_repository
 from fastsam_export.hub.web_client import WebClient
 from support.hub_server import HubServer
-
-from .conftest import CONTENT, FILE, REPOSITORY
+from support.pulled_models import CONTENT, FILE, REPOSITORY
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from fastsam_export.hub.pull_errors import (
 from fastsam_export.hub.repository import Repository, list_repository
 from fastsam_export.hub.web_client import Wanted, WebClient
 from support.hub_server import HubServer, git_id
-
-from .conftest import CONTENT, FILE, REPOSITORY
+from support.pulled_models import CONTENT, FILE, FILES, REPOSITORY
 
 API = "/api/models/"
 
@@ -49,7 +48,7 @@ def test_a_repository_is_listed_at_one_commit_with_sizes_and_hashes(stocked: Hub
         assert found.files[FILE].size == len(CONTENT)
         assert len(found.files[FILE].sha256) == 64
         assert found.files[FILE].git_sha1 == ""
-        assert found.files["config.json"].git_sha1 == git_id(b'{"model_type": "x"}')
+        assert found.files["config.json"].git_sha1 == git_id(FILES["config.json"])
         assert found.files[FILE].address == f"{stocked.address}/{REPOSITORY}/resolve/{commit}/{FILE}"
 
 
