@@ -60,8 +60,8 @@ def pull_model(
     model: str,
     *,
     precision: AdoptedPrecision = "fp32",
-    revision: str = "",
-    name: str = "",
+    revision: str | None = None,
+    name: str | None = None,
     overwrite: bool = False,
     step: Callable[[str], None] = lambda _: None,
     progress: PullProgress = lambda _there, _all: None,
@@ -76,8 +76,8 @@ def pull_model(
             of an ONNX file.
         precision: Which of the repository's siblings to take: `model.onnx`, `model_fp16.onnx` or
             `model_quantized.onnx`.
-        revision: Commit, tag or branch of the repository; empty: that of the list, or `main`.
-        name: Short name for the installed model; empty: the known name, or that of the file or repository. The suffix
+        revision: Commit, tag or branch of the repository; None: that of the list, or `main`.
+        name: Short name for the installed model; None: the known name, or that of the file or repository. The suffix
             `-fp16` or `-int8` is added for these precisions.
         overwrite: Whether to replace an installed model.
         step: Called with a short description when a step begins.

@@ -47,14 +47,16 @@ class Reference:
         return f"{self.repository}{':' * bool(self.file)}{self.file}" or public_address(self.address)
 
 
-def parse_reference(text: str, *, revision: str = "", name: str = "", hubs: Iterable[str] = ()) -> Reference:
+def parse_reference(
+    text: str, *, revision: str | None = None, name: str | None = None, hubs: Iterable[str] = ()
+) -> Reference:
     """Parse what to pull.
 
     Args:
         text: A name of `READY_MODELS`, `org/repo`, `org/repo:file.onnx`, or an address (http or https). The address of
             a page or file of a hub is that repository or file.
-        revision: Commit, tag or branch of the repository; empty: as the address, the list, or `main`.
-        name: Short name for the installed model; empty: that of the list, the repository or the file.
+        revision: Commit, tag or branch of the repository; None: as the address or the list says, or `main`.
+        name: Short name for the installed model; None: that of the list, the repository or the file.
         hubs: Host names that are hubs, beside the public one.
 
     Raises:
@@ -67,16 +69,16 @@ def parse_reference(text: str, *, revision: str = "", name: str = "", hubs: Iter
         found = _of_repository(text)
     else:
         found = _of_name(text)
-    if revision and not found.repository:
+    if revision is not None and not found.repository:
         raise PullRequestError(f"--revision: expected a repository of a hub, found {brief(found.shown)!r}")
-    wanted = revision or found.revision
+    wanted = found.revision if revision is None else revision
     if ".." in wanted or not _REVISION.fullmatch(wanted):
         raise PullRequestError(f"revision: expected a commit, a tag or a branch, found {brief(wanted)!r}")
-    if name and not _SHORT_NAME.fullmatch(name.lower()):
+    if name is not None and not _SHORT_NAME.fullmatch(name.lower()):
         raise PullRequestError(
             f"--as: expected a name of letters, digits, - and _ (at most 100), found {brief(name)!r}"
         )
-    return Reference(name.lower() or found.name, found.repository, wanted, found.file, found.address)
+    return Reference(found.name if name is None else name.lower(), found.repository, wanted, found.file, found.address)
 
 
 def public_address(address: str) -> str:

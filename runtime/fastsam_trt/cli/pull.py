@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  # a segmenter, and CLIP for prompts in free text
+  # a segmenter that finds everything
   fastsam-trt pull fastsam-s
+  # CLIP, for prompts in free text
   fastsam-trt pull clip-vit-base-patch32
-  # a quarter of the size, for processors; named clip-vit-base-patch32-int8
-  fastsam-trt pull clip-vit-base-patch32 --precision int8
-  # any repository in the layout of transformers.js, or any ONNX file of ultralytics
-  fastsam-trt pull ORG/REPO --revision v1.0
-  fastsam-trt pull ORG/REPO:FILE.onnx --as my-model
+  # a repository in the layout of transformers.js, quantised; named REPO-int8
+  fastsam-trt pull ORG/REPO --precision int8
+  # an ONNX file that ultralytics exported
   fastsam-trt pull https://example.com/best.onnx --as my-model
 """
 
@@ -48,11 +47,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="which of a repository's siblings: model.onnx, model_fp16.onnx or model_quantized.onnx",
     )  # fmt: skip
     parser.add_argument(
-        "--revision", default="", metavar="REV",
+        "--revision", metavar="REV",
         help="commit, tag or branch of the repository (default: that of the list, or main)",
     )  # fmt: skip
     parser.add_argument(
-        "--as", dest="name", default="", metavar="NAME",
+        "--as", dest="name", metavar="NAME",
         help="name for the installed model (default: NAME, or that of the file or repository)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an installed model of that name")
@@ -65,7 +64,7 @@ def execute(args: argparse.Namespace) -> int:
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
     from fastsam_trt.errors import OptionError
 
-    if args.name.lower() in (SEGMENTER, CLIP):
+    if args.name is not None and args.name.lower() in (SEGMENTER, CLIP):
         raise OptionError("--as", "another name than those of the package's own models", args.name)
     with tqdm(unit="B", unit_scale=True, disable=None, leave=False, file=sys.stderr) as bar:
 

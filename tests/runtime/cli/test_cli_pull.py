@@ -14,12 +14,14 @@ pytest.importorskip("onnx")
 pytest.importorskip("huggingface_hub", reason="the extra [hub] is not installed")
 
 from fastsam_engine import read_spec
-from fastsam_engine.store.model_store import installed
+from fastsam_engine.store.model_store import find_graphs, installed
+from fastsam_engine.store.ready_models import READY_MODELS
 from fastsam_trt.cli.main import main
-from support import ready_onnx
+from support import stocked_hub
 from support.hub_server import HubServer
-from support.ready_onnx import CLIP_COMMIT, CLIP_REPOSITORY, FASTSAM_REPOSITORY
 from support.started_command import start
+
+REPO, FILE = READY_MODELS["fastsam-s"].repository, READY_MODELS["fastsam-s"].file
 
 # Whoever imports one of these fails.
 _NO_FRAMEWORK = "import sys\nsys.modules.update(dict.fromkeys(('torch', 'torchvision', 'transformers', 'ultralytics')))"
@@ -27,10 +29,8 @@ _NO_FRAMEWORK = "import sys\nsys.modules.update(dict.fromkeys(('torch', 'torchvi
 
 @pytest.fixture
 def stocked(hub: HubServer) -> HubServer:
-    """The hub with FastSAM and CLIP under the names and commits of the list."""
-    hub.add(FASTSAM_REPOSITORY, {"FastSAM-s.onnx": ready_onnx.fastsam_file()}, card={"license": "apache-2.0"})
-    commit = hub.add(CLIP_REPOSITORY, ready_onnx.clip_files(), card={"license": "mit"})
-    hub.repositories[CLIP_REPOSITORY].commits[CLIP_COMMIT] = hub.repositories[CLIP_REPOSITORY].commits.pop(commit)
+    """The hub with FastSAM and CLIP."""
+    stocked_hub.stock(hub, "fastsam-s", "clip-vit-base-patch32")
     return hub
 
 
@@ -55,7 +55,8 @@ def test_two_names_make_a_photo_answer_a_text(
         assert "MB downloaded in" in out
         assert "adopted in" in out
     assert "licence: mit" in out
-    assert f"from {stocked.address}/{CLIP_REPOSITORY}/blob/{CLIP_COMMIT}/onnx/vision_model.onnx" in out
+    ready = READY_MODELS["clip-vit-base-patch32"]
+    assert f"from {stocked.address}/{ready.repository}/blob/{ready.revision}/onnx/model.onnx" in out
     assert "parity with the original" in out
     lines = tmp_path / "lines.jsonl"
     arguments = ["--model", "fastsam-s", "--prompt", "a green object", "--json", str(lines)]
@@ -68,8 +69,23 @@ def test_two_names_make_a_photo_answer_a_text(
     assert main(["info", "fastsam-s"]) == 0
     source = read_spec(home / "models" / "fastsam-s" / "fastsam-s.onnx").source
     shown = capsys.readouterr().out
-    assert f"ready-made, pulled from {stocked.address}/{FASTSAM_REPOSITORY}/blob/{source.revision}/FastSAM-s" in shown
-    assert source.licence == "apache-2.0"
+    assert f"ready-made, pulled from {stocked.address}/{REPO}/blob/{source.revision}/FastSAM-s" in shown
+    assert source.licence == "mit"
+
+
+@pytest.mark.parametrize("name", stocked_hub.NAMES)
+def test_every_layout_is_pulled_by_its_name_and_says_where_from(
+    hub: HubServer, name: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stocked_hub.stock(hub, name)
+    assert main(["pull", name]) == 0, capsys.readouterr().err
+    assert name in installed()
+    ready = READY_MODELS[name]
+    for graph in find_graphs(name):
+        source = read_spec(graph).source
+        assert source.is_adopted
+        assert source.revision == hub.repositories[ready.repository].refs["main"]
+        assert source.address.startswith(f"{hub.address}/{ready.repository}/blob/{source.revision}/")
 
 
 def test_a_model_that_is_not_installed_names_pull_first_and_downloads_nothing(
@@ -88,7 +104,6 @@ def test_a_model_that_is_not_installed_names_pull_first_and_downloads_nothing(
 
 
 Break = Callable[[HubServer], object]
-REPO, FILE = FASTSAM_REPOSITORY, "FastSAM-s.onnx"
 
 
 def _repository(**files: bytes) -> Break:
@@ -108,7 +123,7 @@ REFUSED: list[tuple[str, tuple[str, ...], int, str, Break]] = [
     ("cut off", ("fastsam-s",), 1, "run the same command again", lambda hub: hub.fault("/storage/", "cut", 0)),
     (
         "another file", ("fastsam-s",), 1, "expected sha256",
-        lambda hub: hub.fault("/storage/", "content", ready_onnx.fastsam_file()[:-1] + b"?"),
+        lambda hub: hub.fault("/storage/", "content", stocked_hub.fastsam_file()[:-1] + b"?"),
     ),
     (
         "redirected elsewhere", ("fastsam-s",), 1, "no-such-host.invalid",
@@ -121,7 +136,7 @@ REFUSED: list[tuple[str, tuple[str, ...], int, str, Break]] = [
     ("no ONNX", (REPO,), 2, "found no ONNX file", _repository(config_json=b"{}", model_safetensors=b"x")),
     (
         "another task", (REPO,), 2, "expected a segmenter, found an ultralytics model of task 'detect'",
-        lambda hub: hub.add(REPO, {FILE: ready_onnx.ultralytics_file(task="detect")}),
+        lambda hub: hub.add(REPO, {FILE: stocked_hub.ultralytics_file(task="detect")}),
     ),
     (
         "a pickle", (REPO,), 2, "a pickle, which may execute code",
@@ -175,7 +190,7 @@ def test_environment_variables_reach_the_hub(
 
 
 def test_an_interrupted_download_goes_on(stocked: HubServer, home: Path) -> None:
-    whole = ready_onnx.fastsam_file()
+    whole = stocked_hub.fastsam_file()
     fault = stocked.fault("/storage/", "stall", len(whole) // 2)
     with start("", "pull", "fastsam-s") as process:
         deadline = time.monotonic() + 120
