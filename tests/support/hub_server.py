@@ -7,7 +7,7 @@ storage with `X-Linked-Size` and `X-Linked-ETag`, range requests, and error code
 
 from __future__ import annotations
 
-import hashlib
+import gzip
 import json
 import re
 import sys
@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from support.hub_state import Fault, HubServer, git_id, is_large
+from support.hub_state import Fault, HubServer, git_id, is_large, sha256_of
 
 __all__ = ["HubServer", "git_id", "hub_server"]
 
@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._store(match[1], fault)
         elif path.startswith("/plain/") and path[7:] in hub.plain:
             content = hub.plain[path[7:]]
-            etag = f'"{hashlib.md5(content).hexdigest()}"'
+            etag = f'"{git_id(content)}"'
             self._send(content, {"ETag": etag, **hub.plain_headers}, fault)
         else:
             self._answer(404, b"not found", {})
@@ -66,9 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
         for path, content in repository.commits[commit].items():
             entry: dict[str, Any] = {"rfilename": path, "size": len(content), "blobId": git_id(content)}
             if is_large(path, content):
-                digest = hashlib.sha256(content).hexdigest()
+                digest = sha256_of(content)
                 entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 133}
-                entry["blobId"] = git_id(b"the pointer of " + content)
+                entry["blobId"] = git_id(f"the pointer of {digest}".encode())
             siblings.append(entry)
         document = {
             "id": name, "sha": commit, "private": bool(repository.private_for), "tags": ["onnx"],
@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {"X-Repo-Commit": commit}
         if is_large(path, content):
-            digest = hashlib.sha256(content).hexdigest()
+            digest = sha256_of(content)
             headers |= {
                 "X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{digest}"',
                 "Location": f"{self.server.hub.storage}/storage/{digest}?signature=secret",
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         for repository in self.server.hub.repositories.values():
             for files in repository.commits.values():
                 for content in files.values():
-                    if hashlib.sha256(content).hexdigest() == digest:
+                    if sha256_of(content) == digest:
                         self._send(content, {"ETag": f'"{digest}"'}, fault)
                         return
         self._answer(403, b"AccessDenied", {})
@@ -134,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
             begin = 0 if kind == "other-range" else begin
             headers = {**headers, "Content-Range": f"bytes {begin}-{len(content) - 1}/{len(content)}"}
         headers = {"Content-Type": "application/octet-stream", **headers, **(fault.headers if fault else {})}
-        body = content[begin:]
+        body = gzip.compress(content) if kind == "gzip" else content[begin:]
+        headers |= {"Content-Encoding": "gzip"} if kind == "gzip" else {}
         self._head(status, headers, None if kind == "no-length" else len(body))
         if self.command == "HEAD":
             return

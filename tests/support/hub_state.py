@@ -6,6 +6,7 @@ import hashlib
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 LFS_BYTES = 1000
@@ -33,7 +34,8 @@ class Fault:
     Kinds: `status` (answers `value`), `html` (a web page), `cut` (closes after `value` bytes of a whole file), `short`
     (declares and sends `value` bytes), `content` (sends `value`), `stall` (sends `value` bytes, then nothing), `silent`
     (answers nothing), `redirect` (to `value`), `no-range` (ignores a range), `no-length` (declares no length; sends
-    `value` if there is one), `other-range` (sends the whole file as if it were the part that was asked for).
+    `value` if there is one), `other-range` (sends the whole file as if it were the part that was asked for), `gzip`
+    (compresses it).
     """
 
     pattern: str
@@ -75,7 +77,7 @@ class HubServer:
 
     def add(self, name: str, files: dict[str, bytes], **options: Any) -> str:
         """Add a repository with one commit, which `main` means; the commit."""
-        commit = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
+        commit = git_id("".join(f"{path} {git_id(content)}\n" for path, content in sorted(files.items())).encode())
         self.repositories[name] = HubRepository({commit: files}, {"main": commit}, **options)
         return commit
 
@@ -97,9 +99,16 @@ class HubServer:
         return None
 
 
+@lru_cache(maxsize=64)
 def git_id(content: bytes) -> str:
     """The id of a file as a git blob."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def sha256_of(content: bytes) -> str:
+    """The hash by which storage knows a file."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def is_large(path: str, content: bytes) -> bool:

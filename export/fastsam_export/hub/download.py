@@ -155,7 +155,7 @@ class Download:
             if response.status_code == 416 and total == there:
                 progress(there)
                 return True
-            if response.status_code != 200 and begin != there:
+            if response.status_code != 200 and (begin != there or _is_compressed(response)):
                 return False
             self._check_size(response, begin)
             self._remember(response)
@@ -179,12 +179,13 @@ class Download:
                 self._forget()
                 raise DownloadError(self._remote.path, f"{limit} bytes", "more")
             file.write(chunk)
+            file.flush()  # a process that is killed leaves what has arrived
             progress(there)
 
     def _check_size(self, response: Any, begin: int) -> None:
         """Refuse a file of another size before it is transferred."""
         length = response.headers.get("Content-Length", "")
-        if response.headers.get("Content-Encoding", "identity") != "identity" or not length.isdigit():
+        if _is_compressed(response) or not length.isdigit():
             return
         expected, found = self._remote.size, begin + int(length)
         if found > MOST_BYTES or (expected is not None and found != expected):
@@ -206,6 +207,11 @@ class Download:
             self._etag.unlink(missing_ok=True)
         is_whole = response.status_code == 200
         self._stated = hash_of_headers(response.headers, is_whole=is_whole) or (None if is_whole else self._stated)
+
+
+def _is_compressed(response: Any) -> bool:
+    """Whether the body is unpacked as it is read, so that its length is not that of the file."""
+    return str(response.headers.get("Content-Encoding", "identity")) != "identity"
 
 
 def _range(response: Any) -> tuple[int, int]:

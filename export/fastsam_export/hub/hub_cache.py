@@ -13,20 +13,17 @@ from pathlib import Path
 from fastsam_export.hub.file_check import check_content, hash_of_hub
 from fastsam_export.hub.pull_errors import DownloadError, OfflineError
 from fastsam_export.hub.repository import RemoteFile, Repository
+from fastsam_export.hub.web_client import hub_settings
 
 
 def is_offline() -> bool:
     """Whether `HF_HUB_OFFLINE` is set."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
+    return bool(hub_settings().HF_HUB_OFFLINE)
 
 
 def cache_folder() -> Path:
     """The folder of the cache, as `HF_HOME` and `HF_HUB_CACHE` say."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
+    return Path(hub_settings().HF_HUB_CACHE)
 
 
 def cached_repository(repository: str, revision: str) -> Repository:
@@ -39,7 +36,7 @@ def cached_repository(repository: str, revision: str) -> Repository:
     Raises:
         OfflineError: It has nothing.
     """
-    from huggingface_hub import CacheNotFound, constants, scan_cache_dir
+    from huggingface_hub import CacheNotFound, scan_cache_dir
 
     try:
         repos = scan_cache_dir(cache_folder()).repos
@@ -51,7 +48,7 @@ def cached_repository(repository: str, revision: str) -> Repository:
                 if revision == found.commit_hash or revision in found.refs:
                     files = [(each.file_path.relative_to(found.snapshot_path).as_posix(), each) for each in found.files]
                     known = {path: _described(path, each.blob_path, each.size_on_disk) for path, each in files}
-                    page = f"{constants.ENDPOINT}/{repository}"
+                    page = f"{hub_settings().ENDPOINT}/{repository}"
                     return Repository(repository, found.commit_hash, page, "", known)
     raise OfflineError(repository, cache_folder())
 

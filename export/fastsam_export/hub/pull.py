@@ -87,6 +87,7 @@ def pull_model(
         PullRequestError, NotOnnxError: It names nothing that can be pulled.
         PackagesMissingError: The extra [hub] is not installed.
         AlreadyInstalledError: There is a model of that name.
+        HubSettingsError: An environment variable has a value that can't be used.
         NotOnHubError, GatedModelError, TokenRefusedError, OfflineError: The hub does not give it.
         HubUnreachableError, HubAnswerError, DownloadError: The network failed, or content is not what the hub states.
         NoRoomError, OutputError: It can't be stored.

@@ -13,6 +13,16 @@ class PullRequestError(RequestError, ValueError):
     """A model can't be pulled as requested."""
 
 
+class HubSettingsError(RequestError, ValueError):
+    """An environment variable of huggingface_hub or of its HTTP library has a value that it can't use."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"environment: expected settings that huggingface_hub can use, found {brief(found)}; check "
+            "HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_ETAG_TIMEOUT, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+        )
+
+
 class NotOnnxError(RequestError, ValueError):
     """A file is no ONNX file."""
 

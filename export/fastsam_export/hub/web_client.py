@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from fastsam_engine.packages import version
 from fastsam_export.hub.pull_errors import (
     GatedModelError,
     HubAnswerError,
+    HubSettingsError,
     HubUnreachableError,
     NotOnHubError,
     OfflineError,
@@ -48,11 +50,24 @@ class Wanted:
     revision: str = ""
 
 
+def hub_settings() -> ModuleType:
+    """The settings of huggingface_hub, which it reads from variables when it is first imported.
+
+    Raises:
+        HubSettingsError: It can't read one.
+    """
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:
+        raise HubSettingsError(one_line(error)) from error
+    return constants
+
+
 class WebClient:
     """Requests to the hub at `HF_ENDPOINT`, and to other servers."""
 
     def __init__(self) -> None:
-        from huggingface_hub import constants
+        constants = hub_settings()
         from huggingface_hub.errors import HfHubHTTPError
 
         self.endpoint: str = constants.ENDPOINT
@@ -79,14 +94,13 @@ class WebClient:
             HubAnswerError: A web page, too many redirects, or one to an unencrypted address.
             GatedModelError, TokenRefusedError, NotOnHubError: The hub refuses it.
             OfflineError: `HF_HUB_OFFLINE` is set.
+            HubSettingsError: Proxies or certificates are set to what can't be used.
             PullRequestError: The address can't be requested.
         """
-        from huggingface_hub import get_session
-
         request_headers = {**self._headers(address), **(headers or {})}
         with (
             self._explained(address, wanted),
-            get_session().stream("GET", address, headers=request_headers, timeout=self._timeout_s) as response,
+            _session().stream("GET", address, headers=request_headers, timeout=self._timeout_s) as response,
         ):
             self._check(response, address, wanted)
             yield response
@@ -132,9 +146,9 @@ class WebClient:
         except OfflineModeIsEnabled as error:
             raise OfflineError(wanted.shown, None) from error
         except (http.InvalidURL, http.UnsupportedProtocol) as error:
-            where = "HF_ENDPOINT" if wanted.repository else "address"
+            where, found = ("HF_ENDPOINT", self.endpoint) if wanted.repository else ("address", address)
             raise PullRequestError(
-                f"{where}: expected an address such as https://huggingface.co, found {brief(public_address(address))!r}"
+                f"{where}: expected an address such as https://huggingface.co, found {brief(public_address(found))!r}"
             ) from error
         except http.TimeoutException as error:
             raise HubUnreachableError(_last_host(error, host), f"none within {self._timeout_s:g} s") from error
@@ -179,9 +193,19 @@ class WebClient:
 
 def _token() -> str:
     """The token that huggingface_hub would send; empty if there is none."""
-    from huggingface_hub import constants, get_token
+    from huggingface_hub import get_token
 
-    return "" if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token() or ""
+    return "" if hub_settings().HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token() or ""
+
+
+def _session() -> Any:
+    """huggingface_hub's session, which reads the variables of proxies and certificates when it is created."""
+    from huggingface_hub import get_session
+
+    try:
+        return get_session()
+    except (ValueError, ImportError, OSError) as error:
+        raise HubSettingsError(one_line(error)) from error
 
 
 def _last_host(error: Any, first: str) -> str:

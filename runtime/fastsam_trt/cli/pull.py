@@ -85,7 +85,7 @@ def execute(args: argparse.Namespace) -> int:
         )
     print(f"from {pulled.source.address}")
     print(f"licence: {pulled.source.licence or _licence_of_file(pulled) or 'not stated there'}")
-    print(parity_table(((file.path, file.spec) for file in pulled.files), "the original"))
+    print(parity_table(((file.path, file.spec) for file in pulled.files), "the original", pulled.folder))
     if reason := pulled.files[0].kept_whole:
         print(f"one dense graph, since this network can't be cut: {reason}")
     rate = f" ({pulled.downloaded / 1e6 / pulled.download_s:.1f} MB/s)" if pulled.downloaded else ""

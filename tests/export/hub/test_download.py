@@ -159,6 +159,19 @@ def test_a_file_without_a_length_is_stopped_at_the_size_that_the_hub_states(
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
+def test_a_file_that_is_compressed_on_its_way_is_unpacked(stocked: HubServer, fetch: Fetch, tmp_path: Path) -> None:
+    """The hub compresses small files, even where no compression is asked for."""
+    fault = stocked.fault("/config.json|/storage/", "gzip")
+    fetch("config.json")
+    assert (tmp_path / "file").read_bytes() == FILES["config.json"]
+    fetch()
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    (tmp_path / "file").unlink()
+    fault.kind, fault.value = "no-length", CONTENT * 2
+    with pytest.raises(DownloadError, match="found more"):
+        fetch()
+
+
 def test_a_server_that_sends_another_range_is_asked_for_everything(
     stocked: HubServer, fetch: Fetch, tmp_path: Path
 ) -> None:

@@ -189,7 +189,9 @@ def test_a_hub_that_says_nothing_is_given_up(stocked: HubServer, short_timeout: 
     assert len(stocked.paths(API)) == 1
 
 
-@pytest.mark.parametrize("endpoint", ["hub.example", "ftp://hub.example", "http://", "http://[::1", "http://hub:port"])
+@pytest.mark.parametrize(
+    "endpoint", ["", "hub.example", "ftp://hub.example", "http://", "http://[::1", "http://hub:port"]
+)
 def test_an_endpoint_that_is_no_address_is_said_so(
     hub: HubServer, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,8 +40,8 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) ->
     return line
 
 
-def _state(home: Path) -> set[Path]:
-    return {path for path in home.rglob("*") if path.suffix != ".lock" and path.name != "downloads"}
+def _bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.part"))
 
 
 def test_two_names_make_a_photo_answer_a_text(
@@ -189,12 +189,33 @@ def test_environment_variables_reach_the_hub(
     assert stocked.requests == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "soon", "'soon'"),
+        ("HTTP_PROXY", "socks5://127.0.0.1:9", "SOCKS"),
+        ("SSL_CERT_FILE", "/none.pem", "No such file"),
+    ],
+)
+def test_environment_variables_that_can_not_be_used_are_named(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, name: str, value: str, match: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv(name.lower(), value)
+    with start("", "pull", "fastsam-s") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert err.startswith("fastsam-trt: error: environment: expected settings that huggingface_hub can use, found ")
+    assert match in err
+    assert hub.requests == []
+
+
 def test_an_interrupted_download_goes_on(stocked: HubServer, home: Path) -> None:
     whole = stocked_hub.fastsam_file()
     fault = stocked.fault("/storage/", "stall", len(whole) // 2)
     with start("", "pull", "fastsam-s") as process:
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not list(home.glob("downloads/fastsam-s/*/*.part")):
+        while time.monotonic() < deadline and not _bytes_below(home / "downloads"):
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
