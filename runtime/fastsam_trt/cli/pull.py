@@ -74,13 +74,17 @@ def execute(args: argparse.Namespace) -> int:
                 bar.initial = there  # what an earlier download left says nothing about the rate of this one
             bar.update(there - bar.n)
 
+        def step(text: str) -> None:
+            bar.bar_format = None if text.startswith("downloading") else "{desc} {elapsed}"
+            bar.set_description_str(text)
+
         pulled = pull_model(
             args.model,
             precision=args.precision,
             revision=args.revision,
             name=args.name,
             overwrite=args.overwrite,
-            step=bar.set_description_str,
+            step=step,
             progress=progress,
         )
     print(f"from {pulled.source.address}")
