@@ -21,7 +21,8 @@ from fastsam_trt.bundled_models import CLIP, SEGMENTER, BundledModelError, locat
 from fastsam_trt.cli.text_table import table
 
 _PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
-             "tensorrt-rtx-cu13", "cuda-core", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
+             "tensorrt-rtx-cu13", "cuda-core", "huggingface_hub", "onnx", "torch", "transformers",
+             "ultralytics")  # fmt: skip
 _DAY_S = 86400
 
 _EXAMPLES = """\
