@@ -1,7 +1,7 @@
 """Download a file, and go on with it after an interruption.
 
 `FILE.part` beside the target holds what has arrived, and `FILE.etag` the version of a file whose server states no hash
-beforehand. Both stay when a download fails or is interrupted; the next one asks for the rest. A file gets its name when
+beforehand. Both stay when a download fails or is interrupted; the next one requests the rest. A file gets its name when
 its size and hash are those that the server states.
 """
 

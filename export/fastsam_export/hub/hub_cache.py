@@ -1,6 +1,6 @@
 """Read the cache of huggingface_hub, in which other tools may have put a repository's files.
 
-`HF_HOME` says where it is. With `HF_HUB_OFFLINE` it is the only place that is asked.
+`HF_HOME` says where it is. With `HF_HUB_OFFLINE` it is the only source.
 """
 
 from __future__ import annotations

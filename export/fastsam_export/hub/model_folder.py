@@ -47,7 +47,7 @@ class ModelFolder:
 
     @contextmanager
     def alone(self, waiting: Callable[[], None], *, overwrite: bool) -> Iterator[None]:
-        """Hold the lock of this model's name, and prepare its folders; what an earlier pull left is removed.
+        """Hold the lock of this model's name, and prepare its folders; remains of an earlier pull are removed.
 
         Args:
             waiting: Called before waiting for another process that pulls a model of this name.
@@ -123,7 +123,7 @@ class ModelFolder:
             raise AlreadyInstalledError(self.name, self.folder)
 
     def _clean(self) -> None:
-        """Bring back the model that a process was replacing when it was killed, and delete what else it left."""
+        """Bring back the model that a process was replacing when it was killed, and delete its other remains."""
         old = self.staging / "old"
         if old.is_dir() and not self.folder.exists():
             old.replace(self.folder)

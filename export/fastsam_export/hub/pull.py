@@ -167,7 +167,7 @@ def _find(reference: Reference, precision: AdoptedPrecision, step: Callable[[str
     if is_offline():
         repository = cached_repository(reference.repository, reference.revision)
     else:
-        step("asking the hub")
+        step("requesting the list of files")
         repository = list_repository(WebClient(), reference.repository, reference.revision)
     try:
         paths = wanted_files(repository.files, precision, reference.file)

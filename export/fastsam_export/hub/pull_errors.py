@@ -43,7 +43,7 @@ class GatedModelError(RequestError, PermissionError):
     def __init__(self, repository: str, page: str, has_token: bool) -> None:
         token = "check that the token in HF_TOKEN may read it" if has_token else "give your token in HF_TOKEN"
         super().__init__(
-            f"{repository}: expected access to a repository that asks for the acceptance of its licence, found none; "
+            f"{repository}: expected access to a repository whose licence must be accepted, found none; "
             f"accept it at {page}, and {token}, or log in with: hf auth login"
         )
 
@@ -62,8 +62,8 @@ class OfflineError(RequestError, ConnectionError):
     """`HF_HUB_OFFLINE` is set, and the files are not in the hub's cache."""
 
     def __init__(self, what: str, looked_in: Path | None) -> None:
-        place = f"in the hub's cache {looked_in}" if looked_in else "on this machine"
-        super().__init__(f"{what}: expected its files {place} since HF_HUB_OFFLINE is set, found none; unset it")
+        where = f"in the hub's cache {looked_in}" if looked_in else "on this machine"
+        super().__init__(f"{what}: expected its files {where} since HF_HUB_OFFLINE is set, found none; unset it")
 
 
 class HubUnreachableError(WorkError, ConnectionError):
@@ -81,7 +81,7 @@ class HubAnswerError(WorkError, ValueError):
 
     def __init__(self, host: str, expected: str, found: str) -> None:
         super().__init__(
-            f"{host}: expected {expected}, found {brief(found)}; a proxy or a login page may answer in its place: "
+            f"{host}: expected {expected}, found {brief(found)}; a proxy or a login page may answer instead: "
             "open the address in a browser, and check HF_ENDPOINT"
         )
 

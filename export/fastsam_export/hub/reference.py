@@ -1,4 +1,4 @@
-"""Parse what a user asks to pull: a known name, a hub's repository or a file in it, or a web address."""
+"""Parse a request to pull: a known name, a hub's repository or a file in it, or a web address."""
 
 from __future__ import annotations
 

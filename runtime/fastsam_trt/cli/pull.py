@@ -71,7 +71,7 @@ def execute(args: argparse.Namespace) -> int:
         def progress(there: int, total: int | None) -> None:
             bar.total = total
             if not bar.n:
-                bar.initial = there  # what an earlier download left says nothing about the rate of this one
+                bar.initial = there  # bytes of an earlier download say nothing about the rate of this one
             bar.update(there - bar.n)
 
         def step(text: str) -> None:

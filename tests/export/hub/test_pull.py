@@ -41,7 +41,7 @@ def test_what_an_adoption_needs_is_downloaded_and_the_model_installed(
     assert min(pulled.download_s, pulled.adopt_s) > 0
     assert [file.path for file in pulled.files] == [pulled.folder / "model.onnx"]
     assert read_spec(pulled.folder / "model.onnx").name == "model"
-    assert steps[0] == "asking the hub"
+    assert steps[0] == "requesting the list of files"
     assert "downloading onnx/model.onnx" in steps
     assert steps[-1] == "installing the files"
     assert not (home / "downloads" / "model").exists()

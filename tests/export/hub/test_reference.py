@@ -1,4 +1,4 @@
-"""What a user may ask to pull, and what is refused before anything is requested."""
+"""What a user may request to pull, and what is refused before anything is requested."""
 
 from __future__ import annotations
 
