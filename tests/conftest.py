@@ -20,7 +20,8 @@ import pytest
 from fastsam_engine import read_spec
 from fastsam_trt.bundled_models import locate
 from fastsam_trt.clip.text_embeddings import TextEmbeddings
-from support import colour_models, dense_demo, small_transformers
+from support import colour_models, dense_demo, hub_server, small_transformers
+from support.hub_server import HubServer
 
 # A job in a shell's background, as CI may be, is started to ignore interrupts, and so is all that it starts.
 for _number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)):
@@ -110,6 +111,26 @@ def no_hub(export_extra: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub on loopback in place of the public one, for this process and those that it starts; its cache is empty."""
+    pytest.importorskip("huggingface_hub", reason="the extra [hub] is not installed")
+    from huggingface_hub import constants
+
+    with hub_server.hub_server() as server:
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", server.address)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+        yield server
 
 
 @pytest.fixture

@@ -22,7 +22,11 @@ ALLOWED = {
     "fastsam_trt": {"fastsam_engine"},
     "fastsam_bench": {"fastsam_trt", "fastsam_engine"},
 }
-EXCEPTIONS = {("fastsam_trt/cli/export.py", "fastsam_export"), ("fastsam_trt/cli/bench.py", "fastsam_bench")}
+EXCEPTIONS = {
+    ("fastsam_trt/cli/export.py", "fastsam_export"),
+    ("fastsam_trt/cli/pull.py", "fastsam_export"),
+    ("fastsam_trt/cli/bench.py", "fastsam_bench"),
+}
 OF_EXTRAS = {("fastsam_bench/roofline/shape_inference.py", "onnx")}
 FRAMEWORKS = {"torch", "torchvision", "transformers", "ultralytics", "onnx", "onnxslim"}
 

@@ -45,14 +45,18 @@ class WorkError(FastsamError):
 class ModelNotFoundError(RequestError, FileNotFoundError):
     """There is no model of this name, folder or file."""
 
-    def __init__(self, name: str, looked_in: Path, near: Iterable[str] = (), exportable: bool = False) -> None:
-        hints = [f"did you mean {', '.join(near)}?"] if near else []
-        if exportable:
-            hints = [f"create it with: fastsam-trt export {name}"]
-        elif not near:
-            hints.append("list what is installed with: fastsam-trt doctor")
+    def __init__(self, name: str, looked_in: Path, near: Iterable[str] = (), how_to_get: str = "") -> None:
+        """Create the error.
+
+        Args:
+            name: What was requested.
+            looked_in: The folder of installed models.
+            near: Names that are similar.
+            how_to_get: The commands that install a published model of this name; empty: there is none.
+        """
+        meant = f"did you mean {', '.join(near)}?" if near else "list what is installed with: fastsam-trt doctor"
         super().__init__(
-            f"no model {name!r}: expected an ONNX file, a model folder or a name in {looked_in}; {'; '.join(hints)}"
+            f"no model {name!r}: expected an ONNX file, a model folder or a name in {looked_in}; {how_to_get or meant}"
         )
 
 

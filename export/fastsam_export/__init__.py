@@ -5,6 +5,7 @@ from pathlib import Path
 from fastsam_engine.import_names import keep_old_paths
 from fastsam_export.errors import ExportError, ParityError, SplitError, WeightsNotFoundError
 from fastsam_export.exporter import Exported, ExportRequest, cut_model, export_model
+from fastsam_export.hub.pull import pull_model
 
 __all__ = [
     "ExportError",
@@ -15,5 +16,6 @@ __all__ = [
     "WeightsNotFoundError",
     "cut_model",
     "export_model",
+    "pull_model",
 ]
 keep_old_paths(__name__, Path(__file__).parent)

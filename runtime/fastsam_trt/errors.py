@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from fastsam_engine.errors import FastsamError, ModelNotFoundError, RequestError, WorkError, brief, one_line
 from fastsam_engine.import_names import renamed_names
+from fastsam_engine.store.ready_models import how_to_get
 
 __getattr__ = renamed_names(__name__, {"PictureSizeError": "ImageSizeError"})
 
@@ -142,7 +143,7 @@ class ClipNotFoundError(ModelNotFoundError):
         RequestError.__init__(
             self,
             f"prompt {prompt!r} is not a class of {model}, so it needs CLIP; {hint}{' ' if hint else ''}"
-            f"expected the CLIP model {clip!r}, found none; create it with: fastsam-trt export {clip}  "
+            f"expected the CLIP model {clip!r}, found none; {how_to_get(clip) or 'name one with --clip'}  "
             f"(list the classes: fastsam-trt info {model})",
         )
 

@@ -16,6 +16,7 @@ import pytest
 
 from fastsam_trt import Result
 from fastsam_trt.cli.main import main, make_parser
+from support import stocked_hub
 from support.doc_pages import (
     DOCS,
     EVERY_PAGE,
@@ -31,6 +32,7 @@ from support.doc_pages import (
     links,
     name_of,
 )
+from support.hub_server import HubServer
 from support.layers import LAYERS, WINGS
 
 RUN = [README, DOCS / "quickstart.md"]
@@ -91,7 +93,7 @@ def _refusal(arguments: list[str]) -> str:
 def flags() -> set[str]:
     """Every option of the command, as its help lists them."""
     shown = io.StringIO()
-    for name in ("run", "compare", "export", "build", "bench", "info", "doctor"):
+    for name in ("run", "compare", "pull", "export", "build", "bench", "info", "doctor"):
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             make_parser().parse_args([name, "--help"])
     return {"--version", *_flags(shown.getvalue())}
@@ -131,7 +133,7 @@ def _of_blocks(page: Path) -> list[list[str]]:
 COMMANDS = [list(words) for words in dict.fromkeys(tuple(each) for page in RUN for each in _of_blocks(page))]
 
 
-@pytest.mark.parametrize("arguments", [each for each in COMMANDS if each[0] != "export"], ids=" ".join)
+@pytest.mark.parametrize("arguments", [each for each in COMMANDS if each[0] not in ("export", "pull")], ids=" ".join)
 def test_commands_run(arguments: list[str], work_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On exact models; a camera is a video here, a window is left out, and of the demo every tenth frame is enough."""
     given = ["clip.mp4" if word == "cam0" else word for word in arguments if word != "--show"]
@@ -139,6 +141,17 @@ def test_commands_run(arguments: list[str], work_folder: Path, capsys: pytest.Ca
     assert main(given) == 0, capsys.readouterr().err
     if "--save" in given:
         assert (work_folder / given[given.index("--save") + 1]).stat().st_size
+
+
+def test_ready_models_are_pulled_as_the_pages_say(
+    hub: HubServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pulled = [each for each in COMMANDS if each[0] == "pull"]
+    assert ["pull", "fastsam-s"] in pulled
+    for arguments in pulled:
+        stocked_hub.stock(hub, arguments[1])
+        assert main(arguments) == 0, capsys.readouterr().err
+        assert (home / "models" / arguments[1]).is_dir()
 
 
 def test_real_weights_are_exported_and_run_as_the_pages_say(

@@ -10,12 +10,16 @@ LAYERS = {
     ),
     "export/fastsam_export": (
         "errors", "onnx_file", "parity", "proof", "family", "installation", "helper_graphs", "frameworks", "fp16",
-        "int8", "families", "sparse", "exporter", "adopt",
+        "int8", "families", "sparse", "exporter", "adopt", "hub",
     ),
     "export/fastsam_export/adopt": (
         "adopted_from", "hub_files", "repository", "image_processor", "tokenizer_files", "opset", "outside_weights",
         "ready_graph", "original", "logit_constants", "tower", "agreement", "comparison", "ready_family", "segmenter",
         "two_towers", "families", "adopter",
+    ),
+    "export/fastsam_export/hub": (
+        "pull_errors", "reference", "web_client", "repository", "file_check", "download", "hub_cache", "model_folder",
+        "pull",
     ),
     "runtime/fastsam_trt": (
         "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "drawing", "sparse",

@@ -11,6 +11,7 @@ from fastsam_bench.cases.opened_model import OpenedModel
 from fastsam_engine.errors import ModelFileError, ModelNotFoundError
 from fastsam_engine.store.home_folder import expand_user
 from fastsam_engine.store.model_store import find_graph
+from fastsam_engine.store.ready_models import how_to_get
 from fastsam_trt import bundled_models
 from fastsam_trt.comparison.compare import installed_segmenters
 from fastsam_trt.default_models import default_clip
@@ -108,7 +109,7 @@ class Plan:
         lacking = {name: clip for name, clip in clips.items() if wants_clip and not _is_there(clip)}
         notes = []
         for name, clip in lacking.items():
-            fix = f"make it with: fastsam-trt export {clip}"
+            fix = how_to_get(clip) or f"make it with: fastsam-trt export {clip} --weights PATH_OR_ID"
             if options.crops is not None or options.clip is not None:
                 expected = f"the CLIP model {clip!r} for crops of {name} ({fix}; or --crops 0)"
                 raise OptionError("crops", expected, "none")

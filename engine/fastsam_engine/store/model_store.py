@@ -12,6 +12,7 @@ from fastsam_engine.errors import ModelFileError, ModelNotFoundError
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_engine.store.home_folder import expand_user, home
 from fastsam_engine.store.other_formats import refuse_other_formats
+from fastsam_engine.store.ready_models import READY_MODELS, how_to_get
 
 _SUFFIXES = (".onnx", ".plan")
 
@@ -90,5 +91,5 @@ def _folder(name: str | Path) -> Path:
 
 def _not_found(name: str) -> ModelNotFoundError:
     lower = name.lower()
-    near = difflib.get_close_matches(lower, {*CATALOG, *installed()}, n=3)
-    return ModelNotFoundError(name, models_folder(), near, exportable=lower in CATALOG)
+    near = difflib.get_close_matches(lower, {*CATALOG, *READY_MODELS, *installed()}, n=3)
+    return ModelNotFoundError(name, models_folder(), near, how_to_get(name))

@@ -21,7 +21,8 @@ from fastsam_trt.bundled_models import CLIP, SEGMENTER, BundledModelError, locat
 from fastsam_trt.cli.text_table import table
 
 _PACKAGES = ("numpy", "opencv-python", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
-             "tensorrt-rtx-cu13", "cuda-core", "onnx", "torch", "transformers", "ultralytics")  # fmt: skip
+             "tensorrt-rtx-cu13", "cuda-core", "huggingface_hub", "onnx", "torch", "transformers",
+             "ultralytics")  # fmt: skip
 _DAY_S = 86400
 
 _EXAMPLES = """\
@@ -67,7 +68,7 @@ def execute(args: argparse.Namespace) -> int:
             problems.append(str(error))
     models = [(name, f"{_megabytes(models_folder() / name):.1f} MB") for name in installed()]
     print(f"models of the package: {SEGMENTER}, {CLIP}")
-    print(f"models in {models_folder()}: {'' if models else 'none; create one with: fastsam-trt export yolov8n-seg'}")
+    print(f"models in {models_folder()}: {'' if models else 'none; get one with: fastsam-trt pull fastsam-s'}")
     if models:
         print(table(("model", "size"), models))
     _print_engines(engines)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from typing import get_args
 
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import input_path, output_path
-from fastsam_trt.cli.text_table import table
+from fastsam_trt.cli.model_names import by_family
+from fastsam_trt.cli.parity_table import parity_table
 
 _EXAMPLES = """\
 examples:
@@ -66,17 +66,7 @@ def _models() -> str:
     """The published models that have a name, a line per family."""
     from fastsam_engine.store.catalog import CATALOG
 
-    families: dict[str, list[str]] = {}
-    for published in CATALOG.values():
-        families.setdefault(published.family, []).append(published.name)
-    width = max(map(len, families))
-    lines = [
-        textwrap.fill(
-            ", ".join(names), 110, initial_indent=f"  {family:{width}}  ", subsequent_indent=" " * (width + 4)
-        )
-        for family, names in families.items()
-    ]
-    return "\n".join(["models by family:", *lines])
+    return by_family((published.family, published.name) for published in CATALOG.values())
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -95,20 +85,8 @@ def execute(args: argparse.Namespace) -> int:
             dense=args.dense,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
-    rows = []
-    shown = None
-    for file in exported:
-        size = f"{file.path.stat().st_size / 1e6:.1f} MB"
-        parity = file.spec.parity if file.spec else None
-        if parity is None or parity == shown:  # parts of one network have one record
-            rows.append((file.path, size, "", "", ""))
-            continue
-        shown = parity
-        for i, (metric, worst) in enumerate(sorted(parity.worst.items())):
-            first = (file.path, size) if i == 0 else ("", "")
-            rows.append((*first, metric, f"{worst:.6g}", f"{parity.tolerance[metric]:.3g}"))
     reference = "PyTorch" if args.precision == "fp32" else "fp32"
-    print(table(("file", "size", f"parity with {reference}", "worst", "bound"), rows))
+    print(parity_table(((file.path, file.spec) for file in exported), reference))
     if reason := exported[0].kept_whole:
         print(f"one dense graph, as with --dense, since this network can't be cut: {reason}")
     return 0

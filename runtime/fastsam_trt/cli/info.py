@@ -53,6 +53,7 @@ def execute(args: argparse.Namespace) -> int:
 def _spec_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     """The fields of a spec, and what follows from them."""
     document = dataclasses.asdict(spec)
+    yield "origin", _origin(spec)
     if spec.is_part:  # an axis per level and purpose: `--json` has them
         del document["input"]["axes"]
     yield from _rows(document)
@@ -60,6 +61,14 @@ def _spec_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
         yield "NMS", _NMS_FREE
     if spec.task == "heads":
         yield "compute", rule(int(spec.defaults["reach_cells"]))
+
+
+def _origin(spec: ModelSpec) -> str:
+    """Whether the model was pulled ready-made or exported, and from where."""
+    source = spec.source
+    if source.is_adopted:
+        return f"ready-made, pulled from {source.address}"
+    return f"{'exported' if spec.parity else 'made by another tool'} from {source.model_id}"
 
 
 def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ _READER_GONE = 141  # 128 + SIGPIPE: the reader of our output has closed the pip
 _COMMANDS = {
     "run": "select segments in a video, camera, image or folder",
     "compare": "show several segmentation models side by side on one image",
+    "pull": "download a ready ONNX model from a public hub and prove it",
     "export": "export a PyTorch model to ONNX and compare the two",
     "build": "build a model's engines ahead of time, for this GPU or another",
     "bench": "measure the speed of this machine and how far it is from its limit",
@@ -42,10 +43,11 @@ _EXAMPLES = """\
 examples:
   # try it: two small models come with the package
   fastsam-trt run --video demo --prompt "red circle" --save out.mp4
-  # select by a class name in a photo, once the model is exported
-  fastsam-trt run --video photo.jpg --prompt cat --save cat.png
-  # export that model: this needs pip install 'fastsam-trt[cpu,export]'
-  fastsam-trt export yolov8n-seg
+  # get models for any text prompt: this needs pip install 'fastsam-trt[cpu,hub]'
+  fastsam-trt pull fastsam-s
+  fastsam-trt pull clip-vit-base-patch32
+  # select in a photo
+  fastsam-trt run --video photo.jpg --model fastsam-s --prompt "a red bus" --save bus.png
   # see what this machine can run
   fastsam-trt doctor
 """

@@ -18,7 +18,7 @@ from fastsam_engine.spec.model_spec import Precision
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_trt.cli.main import main, make_parser
 
-COMMANDS = ("run", "compare", "export", "build", "bench", "info", "doctor")
+COMMANDS = ("run", "compare", "pull", "export", "build", "bench", "info", "doctor")
 
 
 @pytest.fixture(autouse=True)
