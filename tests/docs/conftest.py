@@ -22,6 +22,8 @@ def work_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wri
     clip.mkdir()
     for file in (home / "models" / "clip-colours").iterdir():
         shutil.copyfile(file, clip / file.name.replace("clip-colours", clip.name))
+    shutil.copytree(home / "models" / "things", home / "models" / "fastsam-s")
+    (home / "models" / "fastsam-s" / "things.onnx").rename(home / "models" / "fastsam-s" / "fastsam-s.onnx")
     shapes = colour_models.scene(("red", 1, 1), ("green", 3, 5), ("blue", 1, 5), height=192, width=256)
     scene = cv2.resize(shapes, (640, 480), interpolation=cv2.INTER_NEAREST)  # the model's input is the small one
     cv2.imwrite(str(tmp_path / "photo.jpg"), scene)
