@@ -188,10 +188,17 @@ class DisplayError(RequestError, OSError):
         super().__init__(f"--show: expected a display for the window, found {found}; use --save OUT instead")
 
 
-class PreviewError(RequestError, OSError):
+class ListenError(RequestError, OSError):
+    """A server can't listen on its address."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"address: expected {expected}, found {found}; choose another address")
+
+
+class PreviewError(ListenError):
     """The preview can't listen on its address."""
 
     def __init__(self, expected: str, found: str) -> None:
-        super().__init__(
-            f"--preview: expected {expected}, found {found}; choose another address with --preview HOST:PORT"
+        RequestError.__init__(
+            self, f"--preview: expected {expected}, found {found}; choose another address with --preview HOST:PORT"
         )

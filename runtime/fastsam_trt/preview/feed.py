@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 
-from fastsam_trt.preview.background import BackgroundThread
 from fastsam_trt.preview.jpeg import OverlayImage, encode_overlay
 from fastsam_trt.results.result import Result
+from fastsam_trt.web.background_threads import BackgroundThreads
 
 MOST_PER_SECOND = 15
 _CLOSE_WITHIN_S = 1.0
@@ -42,7 +42,7 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._requests: set[asyncio.Future[OverlayImage]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._drawing = BackgroundThread("preview drawing")
+        self._drawing = BackgroundThreads("preview drawing")
 
     def count_frame(self) -> None:
         """Note that the run has a new frame, drawn or not."""

@@ -14,8 +14,16 @@ import pytest
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.errors import OptionError, PreviewError
 from fastsam_trt.preview import Address, PreviewServer, parse_address, web_app
-from fastsam_trt.preview.origin_guard import OriginGuard
+from fastsam_trt.web.origin_guard import OriginGuard
 from support.preview_run import Run, change_prompts, send_request, serving
+
+_FILES = (
+    ("/", "text/html"),
+    ("/base.css", "text/css"),
+    ("/page.css", "text/css"),
+    ("/page.js", "text/javascript"),
+    ("/prompt_chips.js", "text/javascript"),
+)
 
 
 @pytest.fixture
@@ -67,7 +75,7 @@ def test_loopback_addresses_and_urls(host: str, loopback: bool, url: str) -> Non
 
 
 def test_the_page_is_complete_and_loads_nothing_from_elsewhere(run: Run) -> None:
-    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+    for path, kind in _FILES:
         code, body, headers = send_request(run, path=path)
         assert code == 200
         assert headers["Content-Type"] == f"{kind}; charset=utf-8"
@@ -191,8 +199,8 @@ def test_hosts_of_other_machines_are_refused(host: str, message: str) -> None:
 
 def test_a_name_with_several_addresses_uses_one_port() -> None:
     with PreviewServer(Address("localhost", 0), tuple, lambda prompts: None, dict) as server:
-        assert len({each.getsockname()[1] for each in server._sockets}) == 1
-        for each in server._sockets:
+        assert len({each.getsockname()[1] for each in server._thread._sockets}) == 1
+        for each in server._thread._sockets:
             socket.create_connection(each.getsockname()[:2], timeout=60).close()
 
 
