@@ -15,7 +15,7 @@ LAYERS = {
     "runtime/fastsam_trt": (
         "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "sparse", "demo",
         "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "drawing", "pipeline",
-        "sinks", "web", "preview", "comparison", "cli",
+        "sinks", "web", "preview", "serve", "comparison", "cli",
         "__main__",
     ),
     "runtime/fastsam_trt/sources": (

@@ -99,25 +99,28 @@ def as_record(frame: Frame, result: Result) -> dict[str, Any]:
         "ms": {stage: round(ms, 3) for stage, ms in result.speed.items()},
         "pending": pending_tracks,
         "pending_tracks": pending_tracks,
-        "segments": [
-            {
-                "box": [round(float(edge), 2) for edge in box],
-                "score": round(float(score), 4),
-                "label": label,
-                "prompt": result.prompts[prompt_id] if prompt_id >= 0 else None,
-                "similarity": None if np.isnan(similarity) else round(float(similarity), 4),
-                "track": track_id if track_id >= 0 else None,
-                "mask": mask,
-            }
-            for box, score, label, prompt_id, similarity, track_id, mask in zip(
-                result.boxes,
-                result.scores,
-                result.labels,
-                result.prompt_ids.tolist(),
-                result.similarities,
-                result.track_ids.tolist(),
-                rles,
-                strict=True,
-            )
-        ],
+        "segments": [{**segment, "mask": mask} for segment, mask in zip(segment_records(result), rles, strict=True)],
     }
+
+
+def segment_records(result: Result) -> list[dict[str, Any]]:
+    """The selected segments of a result in JSON types, best first, without masks."""
+    return [
+        {
+            "box": [round(float(edge), 2) for edge in box],
+            "score": round(float(score), 4),
+            "label": label,
+            "prompt": result.prompts[prompt_id] if prompt_id >= 0 else None,
+            "similarity": None if np.isnan(similarity) else round(float(similarity), 4),
+            "track": track_id if track_id >= 0 else None,
+        }
+        for box, score, label, prompt_id, similarity, track_id in zip(
+            result.boxes,
+            result.scores,
+            result.labels,
+            result.prompt_ids.tolist(),
+            result.similarities,
+            result.track_ids.tolist(),
+            strict=True,
+        )
+    ]

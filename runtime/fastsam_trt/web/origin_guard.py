@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 
 from fastsam_trt.web.address import Address, as_ip
 
@@ -21,8 +22,14 @@ class OriginGuard:
     Ports are not compared: behind a tunnel (`ssh -L 9000:localhost:8080`) the browser uses another port.
     """
 
-    def __init__(self, address: Address) -> None:
-        self._names = {"localhost", address.host.casefold()}
+    def __init__(self, address: Address, hosts: Iterable[str] = ()) -> None:
+        """Create the checks.
+
+        Args:
+            address: Where the server listens.
+            hosts: More names of the server.
+        """
+        self._names = {"localhost", address.host.casefold(), *(host.casefold() for host in hosts)}
         self._any_ip = not address.is_loopback
         if address.is_everywhere:
             hostname = socket.gethostname().casefold()

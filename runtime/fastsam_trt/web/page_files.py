@@ -41,13 +41,17 @@ class PageFiles:
     names: tuple[str, ...]
     shared: tuple[str, ...] = ()
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Their paths on the server."""
+        return ("/", *(f"/{name}" for name in (*self.names[1:], *self.shared)))
+
     def add_to(self, router: UrlDispatcher) -> None:
         """Add a route for each file."""
         found = [(self.package, name) for name in self.names] + [(_SHARED, name) for name in self.shared]
-        for number, (package, name) in enumerate(found):
+        for path, (package, name) in zip(self.paths, found, strict=True):
             text = (resources.files(package) / name).read_text("utf-8")
-            kind = _TYPES[name[name.rindex(".") :]]
-            router.add_get("/" if number == 0 else f"/{name}", partial(_send, text, kind))
+            router.add_get(path, partial(_send, text, _TYPES[name[name.rindex(".") :]]))
 
 
 async def _send(text: str, kind: str, _request: web.Request) -> web.Response:

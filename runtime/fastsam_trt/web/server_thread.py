@@ -78,6 +78,7 @@ class ServerThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._closed = False
+        self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -93,6 +94,17 @@ class ServerThread:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stop.set)
+
+    def wait(self) -> None:
+        """Wait until the server has ended.
+
+        Raises:
+            BaseException: What it failed with.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         """Stop, let requests in progress finish, end the thread and free the port."""
@@ -115,10 +127,12 @@ class ServerThread:
     def _run(self, started: Future[None]) -> None:
         try:
             asyncio.run(self._serve(started))
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - raised by `start` or `wait`
+            if not started.done():
+                started.set_exception(error)
+                return
+            self._error = error
+            _log.exception("the %s failed", self._settings.name)
 
     async def _serve(self, started: Future[None]) -> None:
         from aiohttp import web
