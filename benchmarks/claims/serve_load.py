@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from claims.common import harness
 from claims.common.child_process import Child
@@ -122,7 +122,7 @@ class _Server:
         self._process = subprocess.Popen([*command, "--port", str(self.port)])
         self.answered = 0
 
-    def __enter__(self) -> _Server:
+    def __enter__(self) -> Self:
         deadline_s = time.monotonic() + _START_S
         while self._get("/readyz")[0] != http.client.OK:
             if self._process.poll() is not None or time.monotonic() > deadline_s:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, get_args
+
+import cv2
+import numpy as np
 
 from fastsam_trt import __version__
 from fastsam_trt.serve.answer import STAGES
+from fastsam_trt.serve.json_schema import Schema
 from fastsam_trt.serve.output import MEDIA_TYPES, OutputName
 from fastsam_trt.serve.problem import MEDIA_TYPE as PROBLEM_TYPE
 from fastsam_trt.serve.request import FORM_TYPE, JSON_TYPE
@@ -24,6 +29,7 @@ _PROBLEMS = {
     500: "The server failed.",
     503: "The models are being opened, the server ends, or the answer took too long.",
 }
+_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 _IMAGE_HELP = (
     "A JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF, JPEG 2000 or PNM, and HEIC with the extra heic. It is turned upright as "
@@ -78,15 +84,16 @@ def openapi_document(fields: RequestFields, *, has_token: bool) -> dict[str, Any
 
 
 def _segment(fields: RequestFields, common: tuple[int, ...]) -> dict[str, Any]:
-    def body(image: dict[str, Any]) -> dict[str, Any]:
-        properties = {IMAGE: {**image, "description": _IMAGE_HELP}, **fields.schemas}
+    def body(image: dict[str, Any], schemas: dict[str, Schema]) -> dict[str, Any]:
+        properties = {IMAGE: {**image, "description": _IMAGE_HELP}, **schemas}
         return {"type": "object", "properties": properties, "required": [IMAGE], "additionalProperties": False}
 
-    form = body({"type": "string", "contentMediaType": "application/octet-stream"})
-    encoding = {
-        name: {"contentType": JSON_TYPE} for name, schema in fields.schemas.items() if name in ("boxes", "points")
-    }
-    in_json = body({"type": "string", "contentEncoding": "base64"})
+    form = body({"type": "string", "contentMediaType": "application/octet-stream"}, fields.form_schemas)
+    encoding = {IMAGE: {"contentType": "image/*"}, **dict.fromkeys(("boxes", "points"), {"contentType": JSON_TYPE})}
+    in_json = body(
+        {"type": "string", "contentEncoding": "base64", "pattern": _BASE64, "examples": [_example_image()]},
+        fields.schemas,
+    )
     statuses = (400, *common, 406, 408, 413, 415, 422, 429, 500, 503)
     return {
         "operationId": "segment",
@@ -110,6 +117,13 @@ def _segment(fields: RequestFields, common: tuple[int, ...]) -> dict[str, Any]:
             **_problems(statuses),
         },
     }
+
+
+def _example_image() -> str:
+    """A small PNG in base64, so that the examples of the document make a request that is answered."""
+    rows = np.arange(32, dtype=np.uint8)[:, None, None] * 8
+    image = np.broadcast_to(rows, (32, 48, 3))
+    return base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
 
 
 def _model(common: tuple[int, ...]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _items(part: FormPart, schema: Schema) -> list[Any]:
         return [part.text()]
     text = part.text().strip()
     found = _json(text if text.startswith("[") else f"[{text}]")
-    if not isinstance(found, list):
+    if not text or not isinstance(found, list):
         return [text]
     nested = bool(found) and isinstance(found[0], list)
     return found if nested or schema["type"] != "array" else [found]

@@ -34,15 +34,21 @@ class RequestFields:
         """
         self.schemas: dict[str, Schema] = _schemas(most_segments)
 
+    @property
+    def form_schemas(self) -> dict[str, Schema]:
+        """The same for a form, where ids of classes are texts, and a list of one text is a text."""
+        return {name: _in_form(schema) for name, schema in self.schemas.items()}
+
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Check the fields of a request.
+        """Check the fields of a request. An empty list is left out: in a form it is no part at all.
 
         Raises:
             RequestSchemaError: There is no such field, or its value is not as its schema says.
         """
         for name in values:
             self.schema(name)
-        return {name: check(value, self.schemas[name], name) for name, value in values.items()}
+        checked = {name: check(value, self.schemas[name], name) for name, value in values.items()}
+        return {name: value for name, value in checked.items() if value != []}
 
     def schema(self, name: str) -> Schema:
         """The schema of a field.
@@ -57,17 +63,25 @@ class RequestFields:
         return self.schemas[name]
 
 
+def _in_form(schema: Schema) -> Schema:
+    items = schema.get("items", {})
+    text = items["anyOf"][0] if "anyOf" in items else items
+    if text.get("type") != "string":
+        return schema
+    return {"anyOf": [text, {**schema, "items": text}], "description": schema["description"]}
+
+
 def _schemas(most_segments: int) -> dict[str, Schema]:
     return {
-        "prompts": _texts("What to select: names of classes of the model, or anything that CLIP understands."),
-        "excluded": _texts("What not to select."),
+        "prompts": _texts("What to select: names of classes of the model, or anything that CLIP understands.", "cat"),
+        "excluded": _texts("What not to select.", "dog"),
         "boxes": {
             **_numbers(4, 4, 256, "Each box selects the segment that fits it best: x0, y0, x1, y1, px of the image."),
-            "examples": [[[285, 110, 380, 200]]],
+            "examples": [[[4, 4, 40, 28]]],
         },
         "points": {
             **_numbers(2, 2, 1024, "Each point selects every segment under it, or excludes it: x, y, px of the image."),
-            "examples": [[[344, 228]]],
+            "examples": [[[24, 16]]],
         },
         "point_labels": {
             "type": "array",
@@ -93,9 +107,8 @@ def _schemas(most_segments: int) -> dict[str, Schema]:
                     {"type": "integer", "minimum": 0, "maximum": 100_000},
                 ]
             },
-            "minItems": 1,
             "maxItems": 1000,
-            "description": "Classes to keep, by name or id.",
+            "description": "Classes to keep, by name or id. Default: all.",
         },
         "output": {
             "type": "string",
@@ -116,13 +129,13 @@ def _schemas(most_segments: int) -> dict[str, Schema]:
     }
 
 
-def _texts(description: str) -> Schema:
+def _texts(description: str, example: str) -> Schema:
     return {
         "type": "array",
         "items": {"type": "string", "minLength": 1, "maxLength": _LONGEST_PROMPT},
         "maxItems": _MOST_PROMPTS,
         "description": description,
-        "examples": [["cat"]],
+        "examples": [[example]],
     }
 
 
