@@ -89,7 +89,7 @@ def _segment(fields: RequestFields, common: tuple[int, ...]) -> dict[str, Any]:
         return {"type": "object", "properties": properties, "required": [IMAGE], "additionalProperties": False}
 
     form = body({"type": "string", "contentMediaType": "application/octet-stream"}, fields.form_schemas)
-    encoding = {IMAGE: {"contentType": "image/*"}, **dict.fromkeys(("boxes", "points"), {"contentType": JSON_TYPE})}
+    encoding = {IMAGE: {"contentType": "image/*"}, **{name: {"contentType": JSON_TYPE} for name in ("boxes", "points")}}
     in_json = body(
         {"type": "string", "contentEncoding": "base64", "pattern": _BASE64, "examples": [_example_image()]},
         fields.schemas,
