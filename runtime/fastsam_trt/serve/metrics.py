@@ -104,7 +104,8 @@ def _family(name: str, kind: str, help_text: str, prefix: str = _PREFIX) -> Iter
 
 def _sample(name: str, labels: Labels, value: float, prefix: str = _PREFIX) -> str:
     shown = ",".join(f'{key}="{text}"' for key, text in labels)  # no label has a quote, backslash or line break
-    return f"{prefix}{name}{f'{{{shown}}}' if shown else ''} {value:.10g}"
+    number = str(value) if isinstance(value, int) else f"{value:.10g}"
+    return f"{prefix}{name}{f'{{{shown}}}' if shown else ''} {number}"
 
 
 def _histograms(name: str, histograms: Mapping[Labels, _Histogram]) -> Iterator[str]:

@@ -67,7 +67,8 @@ def read_request(body: Body, fields: RequestFields) -> SegmentRequest:
         image, values = _from_form(parse_form(body.content, form_boundary(body.content_type)), fields)
     checked = fields.check(values)
     answer = {name: checked.pop(name) for name in ANSWER_FIELDS if name in checked}
-    answer.setdefault("output", preferred_output(body.accept))
+    if "output" not in answer:
+        answer["output"] = preferred_output(body.accept)
     return SegmentRequest(image, checked, **answer)
 
 

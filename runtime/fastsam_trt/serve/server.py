@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.errors import OptionError, ServeAddressError, TokenMissingError
-from fastsam_trt.pipeline import Pipeline
 from fastsam_trt.serve.access_rules import AccessRules
 from fastsam_trt.serve.limits import Limits
 from fastsam_trt.web.address import Address, listen
@@ -16,6 +15,7 @@ from fastsam_trt.web.connections import ConnectionLimits, Connections
 from fastsam_trt.web.server_thread import ServerSettings, ServerThread
 
 if TYPE_CHECKING:
+    from fastsam_trt.pipeline import Pipeline
     from fastsam_trt.serve.web_app import WebApp
     from fastsam_trt.serve.workers import Workers
 
