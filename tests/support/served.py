@@ -42,7 +42,9 @@ def form(image: bytes | None, fields: Mapping[str, Any] | None = None) -> tuple[
         parts.append(b'name="image"; filename="photo"\r\nContent-Type: application/octet-stream\r\n\r\n' + image)
     mark = b"--" + BOUNDARY.encode()
     head = mark + b"\r\nContent-Disposition: form-data; "
-    return b"\r\n".join([*(head + part for part in parts), mark + b"--\r\n"]), f"multipart/form-data; boundary={BOUNDARY}"
+    return b"\r\n".join(
+        [*(head + part for part in parts), mark + b"--\r\n"]
+    ), f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def as_json(image: bytes, fields: Mapping[str, Any] | None = None) -> tuple[bytes, str]:

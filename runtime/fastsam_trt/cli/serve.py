@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "FASTSAM_TRT_TOKEN"  # noqa: S105 - its name
 
 _EXAMPLES = """\
+Send a photo to it, and get its cats as JSON:
+
+  curl -F image=@photo.jpg -F prompts=cat http://127.0.0.1:8000/v1/segment
+
 examples:
   # serve this machine at http://127.0.0.1:8000/ with the small models that come with the package
   fastsam-trt serve --model demo-seg
-  # ask for the cats of a photo, while yolov8n-seg is served
-  curl -F image=@photo.jpg -F prompts=cat http://127.0.0.1:8000/v1/segment
   # serve other machines, which need the token in a file
   fastsam-trt serve --model yolov8n-seg --host 0.0.0.0 --token-file token.txt
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -29,6 +30,9 @@ class BodyReader:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._reading = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.held_bytes = 0
         self.received_bytes = 0
 
@@ -45,6 +49,8 @@ class BodyReader:
         if (request.content_length or 0) > self._limits.body_bytes:
             raise self.too_large()
         chunks: list[bytes] = []
+        self._reading += 1
+        self._idle.clear()
         try:
             await self._receive(request, extend, chunks)
         except BaseException as error:
@@ -54,7 +60,17 @@ class BodyReader:
             if isinstance(error, web.RequestPayloadError):
                 raise ProblemError(400, "expected the whole body, found that it is cut off or badly framed") from error
             raise
+        finally:
+            self._reading -= 1
+            if not self._reading:
+                self._idle.set()
         return b"".join(chunks)
+
+    async def finish(self, within_s: float) -> None:
+        """Wait until no body is being read, or until some time has passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._idle.wait()
 
     def release(self, length: int) -> None:
         """Note that a body is no longer in memory."""

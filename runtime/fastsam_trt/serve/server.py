@@ -97,7 +97,8 @@ class SegmentServer:
         runner: dict[str, Any] = {"handler_cancellation": True, "auto_decompress": False}
         if log_requests:
             runner |= {"access_log": _access_log, "access_log_format": _LOG_FORMAT}
-        settings = ServerSettings("server", _CONNECTIONS, finish_s, finish_s + _MARGIN_S, _LINGER_S, runner)
+        close_s = limits.timeout_s + finish_s + _MARGIN_S  # to receive what has begun, and to answer it
+        settings = ServerSettings("server", _CONNECTIONS, finish_s, close_s, _LINGER_S, runner)
         self._thread = ServerThread(sockets, self._make_app, settings)
 
     @property

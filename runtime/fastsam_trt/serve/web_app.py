@@ -98,8 +98,9 @@ class WebApp:
         return application
 
     async def close(self) -> None:
-        """Accept no new work; what was admitted goes on."""
+        """Accept no new requests, and receive the rest of those that have begun: aiohttp drops it once it closes."""
         self._is_closed = True
+        await self._bodies.finish(self._limits.timeout_s)
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
@@ -20,8 +19,7 @@ import pytest
 
 from fastsam_trt.preview import server, web_app
 from fastsam_trt.web import connections
-from fastsam_trt.web.background_threads import BackgroundThreads
-from fastsam_trt.web.connections import ConnectionLimits, Connections
+from fastsam_trt.web.connections import ConnectionLimits
 from support.preview_run import Run, change_prompts, clients, raw_client, send_request, serving
 from support.typed import present
 from support.waiting import until
@@ -174,30 +172,6 @@ def test_connections_in_use_are_kept_and_the_next_is_refused(monkeypatch: pytest
         assert len(clients(small)) == 3
 
 
-def test_other_machines_have_a_limit_per_host() -> None:
-    async def connect() -> tuple[int, int]:
-        limited = Connections(ConnectionLimits(per_host=4), "the preview")
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            accepting = asyncio.create_task(limited.accept(listening, asyncio.Protocol))
-            clients = [socket.create_connection(listening.getsockname()) for _ in range(4)]
-            while len(limited) < 4:  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0.001)
-            for each in limited._open.values():
-                each.host = "192.0.2.7"
-            assert limited._make_room("192.0.2.7")
-            await asyncio.sleep(0.01)
-            of_host = len(limited)
-            assert limited._make_room("192.0.2.8")
-            assert limited._make_room("::ffff:127.0.0.1")
-            await asyncio.sleep(0.01)
-            accepting.cancel()
-            for end in (*clients, *(each.socket for each in limited._open.values())):
-                end.close()
-            return of_host, len(limited)
-
-    assert asyncio.run(connect())[0] == 3  # the oldest one was ended
-
-
 def test_a_process_without_free_descriptors_retries_slowly(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,14 +198,6 @@ def test_a_process_without_free_descriptors_retries_slowly(
     assert [record.message for record in caplog.records] == [
         "the preview can't accept a connection (Too many open files); it keeps trying"
     ]
-
-
-def test_few_descriptors_allow_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    resource = pytest.importorskip("resource")
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, 40))
-    assert Connections(ConnectionLimits(), "the preview")._most == 10
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    assert Connections(ConnectionLimits(), "the preview")._most == _MOST
 
 
 def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
@@ -276,23 +242,6 @@ def test_the_number_of_waiting_changes_is_limited(run: Run, monkeypatch: pytest.
     for each in changing:
         each.join(60)
     assert codes == [200] * web_app.MOST_CHANGES
-
-
-def test_the_threads_of_a_server_do_not_keep_the_process_alive() -> None:
-    called = threading.Event()
-
-    async def call() -> bool:
-        threads = BackgroundThreads("preview test")
-        calling = asyncio.create_task(threads.call(called.wait, 20))
-        (thread,) = threads._threads
-        while thread.ident is None:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.001)
-        threads.close(0.01)
-        calling.cancel()
-        return thread.daemon and thread.is_alive()
-
-    assert asyncio.run(call())
-    called.set()
 
 
 def test_a_server_closed_before_its_start_ends() -> None:

@@ -21,6 +21,7 @@ from fastsam_trt.sinks.json_lines import as_record
 from fastsam_trt.sources import Frame
 from support.colour_models import scene, shape_mask
 from support.served import PHOTO, Served, as_json, colours, form, png, serving
+from support.typed import present
 
 SCENE = scene(("red", 1, 1), ("green", 5, 5))
 
@@ -128,7 +129,7 @@ def test_masks_may_be_left_out(served: Served, pipeline: Pipeline) -> None:
 def test_the_overlay_is_the_drawn_result(served: Served, pipeline: Pipeline, accept: str, kind: str) -> None:
     reply = served.post(form(PHOTO, {"prompts": "red"}), Accept=accept)
     assert reply.headers["Content-Type"] == {".png": "image/png", ".jpg": "image/jpeg"}[kind]
-    found = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_COLOR)
+    found = present(cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_COLOR))
     expected = draw(pipeline.process(SCENE, prompts=["red"]))
     if kind == ".png":
         np.testing.assert_array_equal(found, expected)

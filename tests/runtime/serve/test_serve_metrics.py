@@ -158,7 +158,9 @@ def test_every_path_of_the_document_answers(served: Served) -> None:
         for method, operation in operations.items():
             reply = served.send(method.upper(), path)
             assert str(reply.status) in operation["responses"], (path, reply.status)
-            assert reply.headers["Content-Type"].partition(";")[0] in operation["responses"][str(reply.status)]["content"]
+            assert (
+                reply.headers["Content-Type"].partition(";")[0] in operation["responses"][str(reply.status)]["content"]
+            )
 
 
 def test_the_example_of_the_document_is_answered(served: Served) -> None:
@@ -179,9 +181,7 @@ def test_fields_of_forms_and_json_differ_in_texts_only(served: Served) -> None:
     of_form, of_json = (contents[kind]["schema"] for kind in ("multipart/form-data", "application/json"))
     assert list(of_form["properties"]) == list(of_json["properties"])
     assert of_form["additionalProperties"] is False
-    different = [
-        name for name in of_form["properties"] if of_form["properties"][name] != of_json["properties"][name]
-    ]
+    different = [name for name in of_form["properties"] if of_form["properties"][name] != of_json["properties"][name]]
     assert different == ["image", "prompts", "excluded", "classes"]
 
 
