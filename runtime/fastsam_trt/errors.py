@@ -249,10 +249,36 @@ class DisplayError(RequestError, OSError):
         )
 
 
-class PreviewError(RequestError, OSError):
+class ListenError(RequestError, OSError):
+    """A server can't listen on its address."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"address: expected {expected}, found {found}; choose another address")
+
+
+class PreviewError(ListenError):
     """The preview can't listen on its address."""
 
     def __init__(self, expected: str, found: str) -> None:
+        RequestError.__init__(
+            self, f"--preview: expected {expected}, found {found}; choose another address with --preview HOST:PORT"
+        )
+
+
+class ServeAddressError(ListenError):
+    """The server can't listen on its address."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        RequestError.__init__(
+            self, f"serve: expected {expected}, found {found}; choose another with --host HOST or --port PORT"
+        )
+
+
+class TokenMissingError(RequestError, PermissionError):
+    """Other machines could use a server without a token."""
+
+    def __init__(self, host: str) -> None:
         super().__init__(
-            f"--preview: expected {expected}, found {found}; choose another address with --preview HOST:PORT"
+            f"serve: expected a token, since other machines can reach {host}, found none; "
+            "set it with --token-file FILE or in FASTSAM_TRT_TOKEN, or let everyone in with --without-token"
         )

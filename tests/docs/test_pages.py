@@ -93,7 +93,7 @@ def _refusal(arguments: list[str]) -> str:
 def flags() -> set[str]:
     """Every option of the command, as its help lists them."""
     shown = io.StringIO()
-    for name in ("run", "compare", "pull", "export", "build", "bench", "info", "doctor"):
+    for name in ("run", "compare", "pull", "serve", "export", "build", "bench", "info", "doctor"):
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             make_parser().parse_args([name, "--help"])
     return {"--version", *_flags(shown.getvalue())}

@@ -65,6 +65,26 @@ class Tab:
             for kind in ("keyDown", "keyUp"):
                 await self.call("Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13, text="\r")
 
+    async def drag(self, start: tuple[float, float], end: tuple[float, float], *, finger: bool = False) -> None:
+        """Press at a point of the viewport, px, move to another, and release; with the mouse or a finger."""
+        points = [
+            [old + (new - old) * share for old, new in zip(start, end, strict=True)] for share in (0, 0.3, 0.7, 1)
+        ]
+        for number, (x, y) in enumerate([*points, points[-1]]):
+            kind = 0 if number == 0 else 2 if number == len(points) else 1
+            if finger:
+                touches = [] if kind == 2 else [{"x": x, "y": y}]
+                name = ("touchStart", "touchMove", "touchEnd")[kind]
+                await self.call("Input.dispatchTouchEvent", type=name, touchPoints=touches)
+            else:
+                name = ("mousePressed", "mouseMoved", "mouseReleased")[kind]
+                await self.call("Input.dispatchMouseEvent", type=name, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    async def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file in an input."""
+        found = await self.call("Runtime.evaluate", expression=f"document.querySelector({selector!r})")
+        await self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
+
     async def look(self, width: int, height: int, *, dark: bool = False, mobile: bool = False) -> None:
         """Set the viewport, px, and the colours that the user prefers."""
         await self.call(

@@ -24,7 +24,7 @@ LAYERS = {
     "runtime/fastsam_trt": (
         "errors", "bundled_models", "default_models", "reports", "frames", "prompts", "masks", "drawing", "sparse",
         "demo", "segmentation", "tracking", "clip", "selectors", "results", "sources", "streaming", "pipeline",
-        "sinks", "preview", "comparison", "cli",
+        "sinks", "web", "preview", "serve", "comparison", "cli",
         "__main__",
     ),
     "runtime/fastsam_trt/sources": (

@@ -31,6 +31,7 @@ _COMMANDS = {
     "run": "select segments in a video, camera, image or folder",
     "compare": "show several segmentation models side by side on one image",
     "pull": "download a ready ONNX model from a public hub and prove it",
+    "serve": "answer requests over HTTP, with a page to drop a photo on",
     "export": "export a PyTorch model to ONNX and compare the two",
     "build": "build a model's engines ahead of time, for this GPU or another",
     "bench": "measure the speed of this machine and how far it is from its limit",

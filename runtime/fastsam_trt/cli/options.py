@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from fastsam_trt.cli.file_paths import input_path
 from fastsam_trt.cli.help_text import one_of
@@ -18,8 +18,8 @@ _logger = logging.getLogger(__name__)
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that open a pipeline."""
     _add_prompt_options(parser)
-    _add_model_options(parser)
-    _add_selection_options(parser)
+    add_model_options(parser)
+    add_selection_options(parser)
 
 
 def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,8 @@ def _add_prompt_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name models, and how they run."""
     from fastsam_trt.bundled_models import CLIP, SEGMENTER
     from fastsam_trt.default_models import DEFAULT_CLIP, DEFAULT_MODEL
     from fastsam_trt.sparse.crossing import ComputeName
@@ -78,7 +79,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add_backend_options(models)
 
 
-def _add_selection_options(parser: argparse.ArgumentParser) -> None:
+def add_selection_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for which segments there are, and which of them are selected."""
     from fastsam_trt.prompts.text_options import CropName
 
     choice = parser.add_argument_group("selection")
@@ -159,11 +161,31 @@ def add_backend_options(group: argparse._ArgumentGroup) -> None:
 def open_pipeline(args: argparse.Namespace, *, track: bool) -> Pipeline:
     """Open the pipeline for the options; `track`: whether to track objects."""
     from fastsam_trt.bundled_models import SEGMENTER
-    from fastsam_trt.frames.preprocess import limit_opencv_threads
     from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.sources.names import is_demo, is_demo_photo
 
-    given = {
+    keywords = pipeline_keywords(args)
+    if is_demo(args.source):  # the demo has its own models, so that it needs no other option
+        keywords.setdefault("model", SEGMENTER)
+    if is_demo_photo(args.source) and "model" not in keywords:
+        keywords["model"] = _model_for_photos()
+    return Pipeline(
+        prompts=args.prompt,
+        boxes=args.box,
+        points=args.point + args.not_point,
+        point_labels=[1] * len(args.point) + [0] * len(args.not_point),
+        excluded=args.excluded,
+        track=track,
+        budget_ms=args.budget,
+        **keywords,
+    )
+
+
+def pipeline_keywords(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `Pipeline` for the options of models and selection; OpenCV's threads are limited, too."""
+    from fastsam_trt.frames.preprocess import limit_opencv_threads
+
+    keywords = {
         name: getattr(args, name)
         for name in (
             "model",
@@ -178,32 +200,11 @@ def open_pipeline(args: argparse.Namespace, *, track: bool) -> Pipeline:
         )
         if getattr(args, name) is not None
     }
-    if is_demo(args.source):  # the demo has its own models, so that it needs no other option
-        given.setdefault("model", SEGMENTER)
-    if is_demo_photo(args.source) and "model" not in given:
-        given["model"] = _model_for_photos()
     if args.imgsz is not None:
-        given["imgsz"] = image_size(args.imgsz)
+        keywords["imgsz"] = image_size(args.imgsz)
     limit_opencv_threads(args.threads)
-    return Pipeline(
-        clip=args.clip,
-        prompts=args.prompt,
-        boxes=args.box,
-        points=args.point + args.not_point,
-        point_labels=[1] * len(args.point) + [0] * len(args.not_point),
-        excluded=args.excluded,
-        selector=args.selector,
-        crop=args.crop,
-        components=args.components,
-        backend=args.backend,
-        device=args.device,
-        precision=args.precision,
-        threads=args.threads,
-        compute=args.compute,
-        track=track,
-        budget_ms=args.budget,
-        **given,
-    )
+    names = ("clip", "selector", "crop", "components", "backend", "device", "precision", "threads", "compute")
+    return keywords | {name: getattr(args, name) for name in names}
 
 
 def _model_for_photos() -> str:

@@ -12,6 +12,7 @@ import logging
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -26,6 +27,10 @@ from fastsam_engine.store.home_folder import NOWHERE
 from fastsam_trt.clip.tokenizer import TextTokenizer
 from fastsam_trt.masks.batch_ladder import batches, filled
 
+_MOST_IN_MEMORY = 4096  # 8 MB for embeddings of 512 numbers
+_MOST_ON_DISK = 20_000  # files of about 2 kB
+_PRUNED_EVERY = 500  # saved files
+
 _logger = logging.getLogger(__name__)
 
 
@@ -33,7 +38,8 @@ class TextEmbeddings:
     """Embeddings of prompts by one text tower. Thread-safe.
 
     The text tower is opened when a prompt is neither in memory nor on disk. New prompts are embedded for one thread at
-    a time, so that two threads with the same prompt compute it once.
+    a time, so that two threads with the same prompt compute it once. Where there are too many, the oldest are dropped:
+    a service whose clients choose the prompts must not grow.
 
     Attributes:
         tower_runs: How often the text tower has run.
@@ -63,6 +69,7 @@ class TextEmbeddings:
         self._tower: Session | None = None
         self._closed = False
         self._model_hash = ""
+        self._saved = 0
         self._computing = threading.Lock()
         self._memory: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = {}
 
@@ -85,8 +92,8 @@ class TextEmbeddings:
         known = [self._memory.get((prompt, key)) for prompt in prompts]
         if any(embedding is None for embedding in known):
             with self._computing:
-                self._add(prompts, key)
-            known = [self._memory[prompt, key] for prompt in prompts]
+                found = self._find(prompts, key)
+            known = [found[prompt] for prompt in prompts]
         return np.stack(cast("list[NDArray[np.float32]]", known))
 
     def close(self) -> None:
@@ -95,11 +102,13 @@ class TextEmbeddings:
         if (tower := self._tower) is not None:
             tower.close()
 
-    def _add(self, prompts: Sequence[str], templates: tuple[str, ...]) -> None:
-        """Load prompts that are not in memory from the disk, or compute them."""
-        missing = [prompt for prompt in dict.fromkeys(prompts) if (prompt, templates) not in self._memory]
+    def _find(self, prompts: Sequence[str], templates: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+        """Embeddings of prompts; those that are not in memory are loaded from the disk, or computed."""
+        in_memory = {prompt: self._memory.get((prompt, templates)) for prompt in prompts}
+        known = {prompt: embedding for prompt, embedding in in_memory.items() if embedding is not None}
+        missing = [prompt for prompt in in_memory if prompt not in known]
         if not missing:
-            return
+            return known
         loaded = {prompt: self._load(self._file(prompt, templates)) for prompt in missing}
         stored = {prompt: embedding for prompt, embedding in loaded.items() if embedding is not None}
         if stored:
@@ -110,6 +119,9 @@ class TextEmbeddings:
             self._memory[prompt, templates] = embedding
         for prompt, embedding in computed.items():
             self._save(self._file(prompt, templates), embedding)
+        for oldest in list(self._memory)[:-_MOST_IN_MEMORY]:
+            del self._memory[oldest]
+        return known | stored | computed
 
     def _tokenize(self, prompts: Sequence[str], templates: Sequence[str]) -> NDArray[np.int64]:
         """Tokenise n prompts in t templates: (n * t, length) int64."""
@@ -158,7 +170,21 @@ class TextEmbeddings:
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
                 np.save(file, embedding)
             Path(file.name).replace(path)
+            self._saved += 1
+            if self._saved % _PRUNED_EVERY == 1:
+                with suppress(OSError):  # another process may have removed a file
+                    _remove_oldest(path.parent)
         except OSError as error:
             if not self._warned and NOWHERE not in path.parents:  # `home` has warned of that one
                 _logger.warning("text embeddings can't be cached in %s (%s)", path.parent, error.strerror)
             self._warned = True
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Remove the oldest embeddings of a folder if there are too many, down to three quarters."""
+    files = [path for path in folder.iterdir() if path.suffix == ".npy"]
+    if len(files) <= _MOST_ON_DISK:
+        return
+    files.sort(key=lambda path: path.stat().st_mtime)
+    for path in files[: len(files) - _MOST_ON_DISK * 3 // 4]:
+        path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastsam_trt.errors import ImageFormatError, ImageTypeError, SourceUnreadableError
 from fastsam_trt.frames.file_type import sniff
 from fastsam_trt.frames.image_header import read_header
-from fastsam_trt.frames.pillow_reader import PillowReader, check_size, turn_upright
+from fastsam_trt.frames.pillow_reader import MAX_PIXELS, PillowReader, check_size, turn_upright
 
 _logger = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ IMAGE_SUFFIXES = frozenset({".apng", ".avif", ".bmp", ".dib", ".exr", ".hdr", ".
                             ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm",
                             ".tif", ".tiff", ".webp"})  # fmt: skip
 """File name suffixes of images. The format itself is detected by content, see `fastsam_trt.frames.file_type`."""
+
+_MOST_SCANS = 100  # usual progressive JPEGs have about ten
 
 
 ColourOrder = Literal["bgr", "rgb"]
@@ -108,7 +110,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return decode_image(data, str(path))
 
 
-def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
+def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode an image, turned upright.
 
     Formats: JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF, JPEG 2000, PNM, and HEIC with the extra `heic`. JPEG, PNG, WebP and
@@ -118,13 +120,14 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     Args:
         data: The whole file.
         name: Its name in messages.
+        max_pixels: Most pixels that it may declare.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
         SourceUnreadableError: It is empty, broken, truncated or no image.
-        ImageSizeError: It declares more than 200 million pixels (`pillow_reader.MAX_PIXELS`); nothing was decoded.
+        ImageSizeError: It declares more pixels than `max_pixels`; nothing was decoded.
         PackagesMissingError: It is a HEIC, and the extra `heic` is not installed.
     """
     file_type = sniff(data)
@@ -133,13 +136,17 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     if file_type.kind == "image":
         header = read_header(data, file_type.image_format)
         if header is not None:
-            check_size(name, header.width, header.height)
+            check_size(name, header.width, header.height, max_pixels)
+            if header.scans > _MOST_SCANS:
+                raise SourceUnreadableError(
+                    name, f"expected a JPEG of at most {_MOST_SCANS} scans, found {header.scans}; save it again"
+                )
             if not header.whole:
                 raise SourceUnreadableError(name, f"expected an image, found {file_type.name} that is cut short")
             image = _decode_by_opencv(data)
             if image is not None:
                 return as_bgr(turn_upright(image, header.orientation))
-    with PillowReader(BytesIO(data), file_type, name) as file:
+    with PillowReader(BytesIO(data), file_type, name, max_pixels) as file:
         if file.count > 1:
             _logger.warning("%s holds %d images; only the first is used", name, file.count)
         image = as_bgr(file.read(0))

@@ -18,12 +18,15 @@ class ImageHeader:
         width, height: Size as stored, before the image is turned upright, px.
         orientation: EXIF orientation, 1 to 8; 1 is upright.
         whole: Whether the file has its end marker; otherwise it is truncated.
+        scans: Number of scans of a JPEG, those of embedded images included. A decoder goes through the whole image for
+            each, however few bytes it has.
     """
 
     width: int
     height: int
     orientation: int
     whole: bool
+    scans: int = 1
 
 
 def read_header(data: bytes, image_format: str) -> ImageHeader | None:
@@ -73,7 +76,8 @@ def _read_jpeg(data: bytes) -> ImageHeader | None:
         (length,) = struct.unpack_from(">H", data, at + 2)
         if marker == 0xDA:
             whole = data.rfind(b"\xff\xd9", at) > 0
-            return None if size is None else ImageHeader(size[1], size[0], orientation or 1, whole)
+            scans = data.count(b"\xff\xda")  # in the data of a scan, 0xFF is followed by 0 or the marker of a restart
+            return None if size is None else ImageHeader(size[1], size[0], orientation or 1, whole, scans)
         if marker in _FRAME_MARKERS and size is None:
             size = struct.unpack_from(">HH", data, at + 5)
             if 0 in size:  # the height follows the scan

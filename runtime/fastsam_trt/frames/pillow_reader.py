@@ -49,13 +49,14 @@ class PillowReader(AbstractContextManager["PillowReader"]):
         whole: Whether the list of pages, or the frames, are complete.
     """
 
-    def __init__(self, file: BinaryIO, file_type: FileType, name: str) -> None:
+    def __init__(self, file: BinaryIO, file_type: FileType, name: str, max_pixels: int = MAX_PIXELS) -> None:
         """Read the header.
 
         Args:
             file: The bytes, from their start.
             file_type: The result of `sniff`.
             name: Its name in messages.
+            max_pixels: Most pixels that an image may declare.
 
         Raises:
             SourceUnreadableError: It is broken, or of a format that Pillow does not read.
@@ -64,6 +65,7 @@ class PillowReader(AbstractContextManager["PillowReader"]):
         self._file = file
         self._type = file_type
         self._name = name
+        self._max_pixels = max_pixels
         self._at = 0
         try:
             self._pages = find_pages(file) if file_type.image_format == "TIFF" else TiffPages()
@@ -101,7 +103,7 @@ class PillowReader(AbstractContextManager["PillowReader"]):
             Turned upright: (H, W) grey or (H, W, 3) BGR, uint8 or uint16.
 
         Raises:
-            ImageSizeError: It declares more than `MAX_PIXELS`.
+            ImageSizeError: It declares more pixels than the limit.
             SourceUnreadableError: It is broken or truncated, or its channels have neither 8 nor 16 bits.
         """
         try:
@@ -109,7 +111,8 @@ class PillowReader(AbstractContextManager["PillowReader"]):
             if index != self._at:
                 self._image.seek(index)
                 self._at = index
-            check_size(self._name, *self._image.size)
+            width, height = self._image.size
+            check_size(self._name, width, height, self._max_pixels)
             return self._decode(number)
         except FastsamError:
             raise
@@ -214,14 +217,14 @@ def _reaches_end(file: BinaryIO, image_format: str | None) -> bool:
     return image_format != "PNG" or b"IEND" in tail
 
 
-def check_size(name: str, width: int, height: int) -> None:
+def check_size(name: str, width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse an image that is too large to decode.
 
     Raises:
-        ImageSizeError: It declares more than `MAX_PIXELS`.
+        ImageSizeError: It declares more pixels than the limit.
     """
-    if width * height > MAX_PIXELS:
-        raise ImageSizeError(name, MAX_PIXELS, width, height)
+    if width * height > max_pixels:
+        raise ImageSizeError(name, max_pixels, width, height)
 
 
 def pixels_of(image: Any) -> NDArray[np.uint8]:

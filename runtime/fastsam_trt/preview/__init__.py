@@ -9,8 +9,8 @@ image as fast as it can show it, and no images queue up. `multipart/x-mixed-repl
 control, and in several versions of Safari they stop after the first image or after a switch to another app.
 """
 
-from fastsam_trt.preview.address import Address, parse_address
 from fastsam_trt.preview.server import PreviewServer
 from fastsam_trt.preview.sink import PreviewSink
+from fastsam_trt.web.address import Address, parse_address
 
 __all__ = ["Address", "PreviewServer", "PreviewSink", "parse_address"]

@@ -7,10 +7,10 @@ import logging
 import time
 
 from fastsam_trt.drawing.style import DrawStyle
-from fastsam_trt.preview.background import BackgroundThread
 from fastsam_trt.preview.jpeg import LONGEST_PX, OverlayImage, encode_overlay
 from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.shared_overlay import Overlay
+from fastsam_trt.web.background_threads import BackgroundThreads
 
 MOST_PER_SECOND = 15
 _CLOSE_WITHIN_S = 1.0
@@ -50,7 +50,7 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._requests: set[asyncio.Future[OverlayImage]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._drawing = BackgroundThread("preview drawing")
+        self._drawing = BackgroundThreads("preview drawing")
 
     def count_frame(self) -> None:
         """Note that the run has a new frame, drawn or not."""

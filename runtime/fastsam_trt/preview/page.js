@@ -1,4 +1,4 @@
-"use strict";
+import { make, PromptChips, same } from "./prompt_chips.js";
 
 // Text from the run enters the page as text nodes only, never as HTML.
 const LOST_AFTER_MS = 5000; // the status arrives twice a second
@@ -13,7 +13,6 @@ const STATES = {
 };
 
 const byId = (id) => document.getElementById(id);
-const make = (tag, text, className = "") => Object.assign(document.createElement(tag), { textContent: text, className });
 
 // ---- the connection: the server sends the status by itself, and an image per request --------------------------------
 
@@ -148,28 +147,20 @@ function showStatistics(statistics) {
 
 class Prompts {
   #current = [];
-  #draft = [];
   #busy = false;
   #applyAgain = false;
-  #input = byId("prompt");
+  #chips = new PromptChips(byId("box"), () => this.#render());
 
   constructor() {
     byId("form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#addTyped();
+      this.#chips.addTyped();
       this.#apply();
     });
-    byId("box").addEventListener("click", (event) => {
-      if (event.target === byId("box")) this.#input.focus();
-    });
-    this.#input.addEventListener("input", () => {
-      if (this.#input.value.includes(",")) this.#addTyped();
-      this.#render();
-    });
-    this.#input.addEventListener("keydown", (event) => {
-      if (event.key === "Backspace" && this.#input.value === "" && this.#draft.length) this.#remove(this.#draft.length - 1);
+    byId("prompt").addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#reset();
     });
+    this.#chips.texts = [];
     this.#render();
   }
 
@@ -177,30 +168,16 @@ class Prompts {
     const unedited = !this.#isEdited();
     if (same(texts, this.#current)) return;
     this.#current = texts;
-    if (unedited && !this.#busy) this.#draft = [...texts];
+    if (unedited && !this.#busy) this.#chips.texts = texts;
     this.#render();
   }
 
   #isEdited() {
-    return !same(this.#draft, this.#current) || this.#input.value.trim() !== "";
-  }
-
-  #addTyped() {
-    const texts = this.#input.value.split(",").map((text) => text.trim().replace(/\s+/g, " "));
-    this.#draft = [...new Set([...this.#draft, ...texts.filter((text) => text !== "")])];
-    this.#input.value = "";
-    this.#render();
-  }
-
-  #remove(index) {
-    this.#draft.splice(index, 1);
-    this.#input.focus();
-    this.#render();
+    return !same(this.#chips.texts, this.#current) || this.#chips.typed !== "";
   }
 
   #reset() {
-    this.#draft = [...this.#current];
-    this.#input.value = "";
+    this.#chips.reset(this.#current);
     this.#showError("");
     this.#render();
   }
@@ -210,7 +187,7 @@ class Prompts {
       this.#applyAgain = true;
       return;
     }
-    const sent = [...this.#draft];
+    const sent = this.#chips.texts;
     this.#busy = true;
     this.#showError("");
     this.#render();
@@ -223,7 +200,7 @@ class Prompts {
       const { prompts: texts, error } = await response.json();
       this.#current = texts;
       if (error) this.#showError(error);
-      else if (same(this.#draft, sent)) this.#draft = [...texts]; // otherwise it was edited meanwhile
+      else if (same(this.#chips.texts, sent)) this.#chips.texts = texts; // otherwise it was edited meanwhile
     } catch {
       this.#showError("No connection to the run; the prompts were not changed.");
     }
@@ -241,18 +218,6 @@ class Prompts {
   }
 
   #render() {
-    byId("chips").replaceChildren(
-      ...this.#draft.map((text, index) => {
-        const chip = document.createElement("li");
-        const button = make("button", "×");
-        button.type = "button";
-        button.setAttribute("aria-label", `remove ${text}`);
-        button.addEventListener("click", () => this.#remove(index));
-        chip.append(make("span", text), button);
-        return chip;
-      }),
-    );
-    this.#input.placeholder = this.#draft.length ? "add another" : "what to select";
     byId("apply").disabled = !this.#isEdited(); // a disabled button ignores Enter in the field
     const current = this.#current.length ? this.#current.join(", ") : "none";
     byId("hint").textContent = this.#busy
@@ -262,8 +227,6 @@ class Prompts {
         : "Separate prompts with commas. Without prompts everything is selected.";
   }
 }
-
-const same = (one, other) => one.length === other.length && one.every((text, index) => text === other[index]);
 
 const prompts = new Prompts();
 showStatistics({});

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.drawing.style import DrawStyle
-from fastsam_trt.preview.address import Address, listen
-from fastsam_trt.preview.connections import ANSWER_WITHIN_S, Connections
+from fastsam_trt.errors import PreviewError
 from fastsam_trt.preview.feed import Feed
+from fastsam_trt.web.address import Address, listen
+from fastsam_trt.web.connections import ConnectionLimits, Connections
+from fastsam_trt.web.server_thread import ServerSettings, ServerThread
 
 if TYPE_CHECKING:
     from fastsam_trt.preview.web_app import WebApp
 
-_FINISH_WITHIN_S = 1.0
-_CLOSE_WITHIN_S = 5.0  # serving is quick; if it is not, the run goes on
-_LINGER_S = 1.0  # to read the rest of a request that was answered early
+_SETTINGS = ServerSettings(
+    name="preview",
+    limits=ConnectionLimits(),
+    finish_within_s=1.0,
+    close_within_s=5.0,  # serving is quick; if it is not, the run goes on
+)
 
 _log = logging.getLogger(__name__)
-
-
-class _DebugLogger(logging.LoggerAdapter[logging.Logger]):
-    """Logs mistakes of clients at debug level; aiohttp logs them as errors, with tracebacks."""
-
-    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
-        super().log(min(level, logging.DEBUG), msg, *args, **kwargs)
 
 
 class PreviewServer:
@@ -68,15 +62,12 @@ class PreviewServer:
             import aiohttp  # noqa: F401 - not part of the base install
         except ModuleNotFoundError as error:
             raise PackagesMissingError([error.name or "aiohttp"], "preview") from error
-        self._sockets = listen(address)
-        self.address = Address(address.host, self._sockets[0].getsockname()[1])
+        sockets = listen(address, PreviewError)
+        self.address = Address(address.host, sockets[0].getsockname()[1])
         self.feed = Feed(style)
         self._prompts, self._set_prompts, self._stats = prompts, set_prompts, stats
         self._app: WebApp | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop = asyncio.Event()
-        self._closed = False
-        self._thread: threading.Thread | None = None
+        self._thread = ServerThread(sockets, self._make_app, _SETTINGS)
         if not address.is_loopback:
             _log.warning(
                 "the preview listens on %s: anyone who can reach it sees the video and can change the prompts",
@@ -90,25 +81,14 @@ class PreviewServer:
 
     def start(self) -> None:
         """Start to serve."""
-        started: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, args=(started,), name="preview", daemon=True)
         self._thread.start()
-        started.result()
 
     def close(self) -> None:
         """Disconnect the clients, end the thread and free the port.
 
         It does not wait for a change of prompts: the client gets an error, and the thread of the change ends after it.
         """
-        self._closed = True
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop has ended already
-                self._loop.call_soon_threadsafe(self._stop.set)
-        if self._thread is not None:
-            self._thread.join(_CLOSE_WITHIN_S)
-            self._thread = None
-        for listening in self._sockets:
-            listening.close()
+        self._thread.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -119,42 +99,9 @@ class PreviewServer:
     ) -> None:
         self.close()
 
-    def _run(self, started: Future[None]) -> None:
-        try:
-            asyncio.run(self._serve(started))
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-
-    async def _serve(self, started: Future[None]) -> None:
-        from aiohttp import web
-
+    def _make_app(self, connections: Connections) -> WebApp:
         from fastsam_trt.preview.web_app import WebApp
 
-        self._loop = asyncio.get_running_loop()
-        connections = Connections()
+        self.feed.open()
         self._app = WebApp(self.address, self.feed, self._prompts, self._set_prompts, self._stats, connections)
-        runner = web.AppRunner(
-            self._app.application(),
-            access_log=None,
-            logger=_DebugLogger(_log, {}),
-            shutdown_timeout=_FINISH_WITHIN_S,
-            keepalive_timeout=ANSWER_WITHIN_S,
-            lingering_time=_LINGER_S,
-        )
-        await runner.setup()
-        assert runner.server is not None  # noqa: S101 - setup creates it
-        tasks = [asyncio.create_task(connections.accept(listening, runner.server)) for listening in self._sockets]
-        tasks.append(asyncio.create_task(connections.expire()))
-        try:
-            self.feed.open()
-            started.set_result(None)
-            if not self._closed:
-                await self._stop.wait()
-        finally:
-            for task in tasks:
-                task.cancel()
-            self.feed.close()
-            await self._app.close()
-            await runner.cleanup()
+        return self._app

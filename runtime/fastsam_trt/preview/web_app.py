@@ -12,20 +12,19 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from importlib import resources
 from typing import Any
 
 from aiohttp import web
 
 from fastsam_engine.errors import FastsamError
-from fastsam_trt.preview.address import Address
-from fastsam_trt.preview.background import BackgroundThread
 from fastsam_trt.preview.client import Client
-from fastsam_trt.preview.connections import ANSWER_WITHIN_S, Connections
 from fastsam_trt.preview.feed import Feed
-from fastsam_trt.preview.origin_guard import SECURITY_HEADERS, OriginGuard
 from fastsam_trt.preview.status import Status
+from fastsam_trt.web.address import Address
+from fastsam_trt.web.background_threads import BackgroundThreads
+from fastsam_trt.web.connections import Connections
+from fastsam_trt.web.origin_guard import OriginGuard
+from fastsam_trt.web.page_files import PageFiles, add_security_headers
 
 MOST_CLIENTS = 16
 MOST_CHANGES = 4  # of prompts, running and waiting
@@ -35,11 +34,7 @@ LONGEST_BODY = 16 * 1024  # bytes
 BODY_WITHIN_S = 5.0
 _CLOSE_WITHIN_S = 0.2
 
-_FILES = {
-    "/": ("page.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-}
+_PAGE = PageFiles("fastsam_trt.preview", ("page.html", "page.css", "page.js"), shared=("base.css", "prompt_chips.js"))
 _log = logging.getLogger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,7 +63,7 @@ class WebApp:
         self._set_prompts = set_prompts
         self._status = Status(feed, prompts, stats)
         self._connections = connections
-        self._background = BackgroundThread("preview prompts")
+        self._background = BackgroundThreads("preview prompts")
         self._changing = asyncio.Lock()
         self._changes = 0  # running and waiting
         self._change: asyncio.Future[None] | None = None
@@ -77,10 +72,8 @@ class WebApp:
     def application(self) -> web.Application:
         """The routes, behind the guard."""
         application = web.Application(client_max_size=LONGEST_BODY, middlewares=[self._check])
-        application.on_response_prepare.append(_add_headers)
-        folder = resources.files("fastsam_trt.preview")
-        for path, (name, kind) in _FILES.items():
-            application.router.add_get(path, partial(_send, (folder / name).read_text("utf-8"), kind))
+        application.on_response_prepare.append(add_security_headers)
+        _PAGE.add_to(application.router)
         application.router.add_get("/watch", self._watch)
         application.router.add_post("/prompts", self._change_prompts)
         return application
@@ -88,6 +81,7 @@ class WebApp:
     async def close(self) -> None:
         """Disconnect the clients with a last status; a change of prompts is not waited for."""
         self._is_closed = True
+        self._feed.close()
         self._feed.end()
         if self._change is not None:
             self._change.cancel()
@@ -96,7 +90,7 @@ class WebApp:
 
     @web.middleware
     async def _check(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        self._connections.extend(request.transport, ANSWER_WITHIN_S)
+        self._connections.extend(request.transport, self._connections.limits.answer_within_s)
         host = request.headers.get("Host")
         if not self._guard.accepts_host(host):
             raise web.HTTPForbidden(text=f"expected the Host header of this preview, found {host!r}\n")
@@ -122,7 +116,7 @@ class WebApp:
             self.clients.discard(client)
             if not self.clients:
                 self._feed.clear()
-            self._connections.extend(request.transport, ANSWER_WITHIN_S)
+            self._connections.extend(request.transport, self._connections.limits.answer_within_s)
 
     async def _change_prompts(self, request: web.Request) -> web.Response:
         if request.content_type != "application/json":
@@ -145,7 +139,7 @@ class WebApp:
                 return await self._set(prompts)
         finally:
             self._changes -= 1
-            self._connections.extend(request.transport, ANSWER_WITHIN_S)
+            self._connections.extend(request.transport, self._connections.limits.answer_within_s)
 
     async def _set(self, prompts: list[str]) -> web.Response:
         if self._is_closed:
@@ -191,11 +185,3 @@ def read_prompts(body: bytes) -> list[str]:
         if len(prompt) > LONGEST_PROMPT:
             raise ValueError(f"expected prompts of at most {LONGEST_PROMPT} characters, found {len(prompt)}")
     return prompts
-
-
-async def _send(text: str, kind: str, _request: web.Request) -> web.Response:
-    return web.Response(text=text, content_type=kind)
-
-
-async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY_HEADERS)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam_trt.errors import OptionError
 from fastsam_trt.masks.mask_source import MaskCrop
-from fastsam_trt.results.outlines import edge_rings, join, simplify
+from fastsam_trt.results.outlines import Ring, edge_rings, join, simplify
 
 
 def polygons(
@@ -38,11 +38,7 @@ def polygons(
     Raises:
         OptionError: `simplify_px` is negative or not finite.
     """
-    if not (math.isfinite(simplify_px) and simplify_px >= 0):
-        raise OptionError("simplify_px", "a number of 0 or more", simplify_px)
-    rings = edge_rings([crop.pixels for crop in crops], holes=holes)
-    if simplify_px:
-        rings = [[[simplify(ring, simplify_px) for ring in part] for part in parts] for parts in rings]
+    rings = _rings(crops, simplify_px, holes=holes)
     corners = [np.array([crop.left - 0.5, crop.top - 0.5]) for crop in crops]
     return [
         [(join(part) + corner).astype(np.float32) for part in parts]
@@ -50,10 +46,27 @@ def polygons(
     ]
 
 
-def coco_polygons(crops: Sequence[MaskCrop]) -> list[list[list[int]]]:
-    """Masks as COCO's `segmentation`: [x, y, x, y, ...] per part of a mask, along pixel edges, holes cut out."""
-    rings = edge_rings([crop.pixels for crop in crops])
+def coco_polygons(crops: Sequence[MaskCrop], simplify_px: float = 0.0) -> list[list[list[int]]]:
+    """Masks as COCO's `segmentation`: [x, y, x, y, ...] per part of a mask, along pixel edges, holes cut out.
+
+    Args:
+        crops: n masks inside their boxes.
+        simplify_px: As in `polygons`.
+
+    Raises:
+        OptionError: `simplify_px` is negative or not finite.
+    """
     return [
         [(join(part) + np.array([crop.left, crop.top])).ravel().tolist() for part in parts]
-        for parts, crop in zip(rings, crops, strict=True)
+        for parts, crop in zip(_rings(crops, simplify_px, holes=True), crops, strict=True)
     ]
+
+
+def _rings(crops: Sequence[MaskCrop], simplify_px: float, *, holes: bool) -> list[list[list[Ring]]]:
+    """Rings of masks, see `edge_rings`; simplified."""
+    if not (math.isfinite(simplify_px) and simplify_px >= 0):
+        raise OptionError("simplify_px", "a number of 0 or more", simplify_px)
+    rings = edge_rings([crop.pixels for crop in crops], holes=holes)
+    if not simplify_px:
+        return rings
+    return [[[simplify(ring, simplify_px) for ring in part] for part in parts] for parts in rings]

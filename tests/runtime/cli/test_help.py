@@ -18,7 +18,7 @@ from fastsam_engine.spec.model_spec import Precision
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_trt.cli.main import main, make_parser
 
-COMMANDS = ("run", "compare", "pull", "export", "build", "bench", "info", "doctor")
+COMMANDS = ("run", "compare", "pull", "serve", "export", "build", "bench", "info", "doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_every_option_with_a_default_shows_it_once(command: str, capsys: pytest.
     assert shown or command in ("info", "doctor")
 
 
-@pytest.mark.parametrize("command", ["run", "compare", "build", "bench"])
+@pytest.mark.parametrize("command", ["run", "compare", "serve", "build", "bench"])
 def test_options_are_in_named_groups(command: str) -> None:
     parser = _parser(command)
     named = {group.title: [a.dest for a in group._group_actions] for group in parser._action_groups}
@@ -122,7 +122,7 @@ def test_lists_come_from_the_registries(capsys: pytest.CaptureFixture[str], monk
     all_backends.cache_clear()
     try:
         assert "another-backend" in all_builders()
-        for command in ("run", "compare", "build", "bench"):
+        for command in ("run", "compare", "serve", "build", "bench"):
             assert "another-backend" in _help(capsys, command)
     finally:
         monkeypatch.undo()

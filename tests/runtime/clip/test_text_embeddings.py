@@ -10,6 +10,7 @@ import pytest
 
 from fastsam_engine import find_graph, open_session, read_spec
 from fastsam_engine.errors import ModelFileError
+from fastsam_trt.clip import text_embeddings
 from fastsam_trt.clip.model import Clip
 from fastsam_trt.clip.tokenizer import TextTokenizer
 from support.typed import token_input
@@ -115,3 +116,28 @@ def test_a_text_that_is_too_long_is_a_warning_in_every_run(caplog: pytest.LogCap
     caplog.clear()
     Clip("clip-colours").text.embed(["red " * 5], TEMPLATES)
     assert not caplog.records
+
+
+def test_memory_keeps_the_newest_and_answers_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_embeddings, "_MOST_IN_MEMORY", 3)
+    text = Clip("clip-colours").text
+    prompts = [f"red {number}" for number in range(8)]
+    together = text.embed(prompts, TEMPLATES)  # more than are kept
+    assert len(text._memory) == 3
+    assert text.tower_runs == 1
+    for prompt, expected in zip(prompts, together, strict=True):
+        np.testing.assert_array_equal(text.embed([prompt], TEMPLATES)[0], expected)
+        assert len(text._memory) == 3
+    assert text.tower_runs == 1  # the others came from the disk
+
+
+def test_the_oldest_files_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_embeddings, "_MOST_ON_DISK", 8)
+    monkeypatch.setattr(text_embeddings, "_PRUNED_EVERY", 2)
+    text = Clip("clip-colours").text
+    for number in range(20):
+        text.embed([f"blue {number}"], TEMPLATES)
+        files = list(text._folder.glob("*.npy"))
+        assert len(files) <= 10
+    assert text._file("blue 19", TEMPLATES) in files
+    assert text._file("blue 0", TEMPLATES) not in files

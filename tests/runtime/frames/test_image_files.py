@@ -196,13 +196,19 @@ def test_the_old_name_of_the_size_error_warns() -> None:
 
 
 @pytest.mark.parametrize("form", ["WEBP", "AVIF", "JPEG2000", "HEIF", "PNG"])
-def test_every_format_has_the_size_limit(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_format_has_the_size_limit(form: str) -> None:
     data = _encode(_UPRIGHT, form)
-    monkeypatch.setattr(pillow_reader, "MAX_PIXELS", 80 * 48)
-    assert decode_image(data, "x").shape == (48, 80, 3)
-    monkeypatch.setattr(pillow_reader, "MAX_PIXELS", 80 * 48 - 1)
+    assert decode_image(data, "x", max_pixels=80 * 48).shape == (48, 80, 3)
     with pytest.raises(ImageSizeError, match="found 80 x 48"):
-        decode_image(data, "x")
+        decode_image(data, "x", max_pixels=80 * 48 - 1)
+
+
+def test_a_jpeg_whose_scans_would_take_minutes_is_refused() -> None:
+    data = _encode(_UPRIGHT, "JPEG", progressive=True)
+    assert decode_image(data, "x").shape == (48, 80, 3)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    with pytest.raises(SourceUnreadableError, match="a JPEG of at most 100 scans, found 210; save it again"):
+        decode_image(data[:-2] + last * 200 + data[-2:], "x")
 
 
 @pytest.mark.parametrize(

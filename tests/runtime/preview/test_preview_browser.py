@@ -124,7 +124,7 @@ def test_a_browser_reconnects(tmp_path: Path) -> None:
                 f"window.states = []; new MutationObserver(() => states.push({state}))"
                 ".observe(document.querySelector('#state'), {attributes: true})"
             )
-            present(first.server._loop).call_soon_threadsafe(  # like a broken network
+            present(first.server._thread._loop).call_soon_threadsafe(  # like a broken network
                 lambda: [each._transport.abort() for each in clients(first)]
             )
             await tab.until("states.join(' ').startsWith('lost live')")

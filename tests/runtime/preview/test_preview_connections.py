@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import logging
@@ -11,18 +10,21 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fastsam_trt.preview import connections, server, web_app
-from fastsam_trt.preview.background import BackgroundThread
-from fastsam_trt.preview.connections import Connections
+from fastsam_trt.preview import server, web_app
+from fastsam_trt.web import connections
+from fastsam_trt.web.connections import ConnectionLimits
 from support.preview_run import Run, change_prompts, clients, raw_client, send_request, serving
 from support.typed import present
 from support.waiting import until
 
+_MOST = ConnectionLimits().most
 _GET = b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -47,6 +49,11 @@ def _receive_all(client: socket.socket) -> bytes:
     return data
 
 
+def _limit(run: Run, **limits: Any) -> None:
+    """Change limits of a server that runs."""
+    run.app._connections.limits = replace(run.app._connections.limits, **limits)
+
+
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -54,19 +61,19 @@ def _descriptors() -> int:
 def test_connections_with_unfinished_headers_are_limited_and_replaced(run: Run) -> None:
     before = _descriptors()
     with contextlib.ExitStack() as stack:
-        for _ in range(4 * connections.MOST):
+        for _ in range(4 * _MOST):
             stack.enter_context(contextlib.closing(_connect(run, b"GET / HTTP/1.1\r\nHost: 127.0")))
         assert until(
-            lambda: _descriptors() - before <= 5 * connections.MOST + 2
+            lambda: _descriptors() - before <= 5 * _MOST + 2
         )  # our ends, and at most a quarter as many on the server
         assert send_request(run)[0] == 200
-        assert _descriptors() - before <= 5 * connections.MOST + 2
+        assert _descriptors() - before <= 5 * _MOST + 2
 
 
 def test_connections_wait_to_be_accepted_while_the_process_is_busy() -> None:
     run = Run()
     with contextlib.ExitStack() as stack:
-        for _ in range(4 * connections.MOST):  # not accepted yet
+        for _ in range(4 * _MOST):  # not accepted yet
             address = ("127.0.0.1", run.server.address.port)
             stack.enter_context(contextlib.closing(socket.create_connection(address, timeout=0.5)))
         with run.server:
@@ -74,28 +81,28 @@ def test_connections_wait_to_be_accepted_while_the_process_is_busy() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", _GET, b"POST /prompts HTTP/1.1\r\nHost: localhost\r\nX: "])
-def test_an_unfinished_request_is_dropped(run: Run, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "REQUEST_WITHIN_S", 0.2)
+def test_an_unfinished_request_is_dropped(run: Run, sent: bytes) -> None:
+    _limit(run, request_within_s=0.2)
     with contextlib.closing(_connect(run, sent)) as client:
         assert _receive_all(client) == b""
 
 
-def test_a_slow_sender_is_dropped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "REQUEST_WITHIN_S", 0.3)
+def test_a_slow_sender_is_dropped(run: Run) -> None:
+    _limit(run, request_within_s=0.3)
     with contextlib.closing(_connect(run, _GET)) as client, pytest.raises(OSError, match=r"(?i)reset|broken"):
         for _ in range(1000):
             client.sendall(b"X")
             time.sleep(0.02)
 
 
-def test_connections_are_not_kept_alive_for_long(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "ANSWER_WITHIN_S", 0.2)
+def test_connections_are_not_kept_alive_for_long(run: Run) -> None:
+    _limit(run, answer_within_s=0.2)
     with contextlib.closing(_connect(run, _GET + b"\r\n")) as client:
         assert _receive_all(client).startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_that_does_not_read_responses_is_dropped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "ANSWER_WITHIN_S", 0.5)
+def test_a_client_that_does_not_read_responses_is_dropped(run: Run) -> None:
+    _limit(run, answer_within_s=0.5)
     client = socket.socket()
     client.settimeout(20)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -112,7 +119,6 @@ def test_a_client_that_does_not_read_responses_is_dropped(run: Run, monkeypatch:
 )
 def test_an_unfinished_body_is_answered(run: Run, framing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_app, "BODY_WITHIN_S", 0.2)
-    monkeypatch.setattr(server, "_LINGER_S", 0.2)
     head = b"POST /prompts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with contextlib.closing(_connect(run, head + framing)) as client:
         assert client.recv(100).startswith(b"HTTP/1.1 408")
@@ -156,7 +162,7 @@ def _has(run: Run, count: int) -> bool:
 
 
 def test_connections_in_use_are_kept_and_the_next_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST", 3)
+    monkeypatch.setattr(server, "_SETTINGS", replace(server._SETTINGS, limits=ConnectionLimits(most=3)))
     with serving() as small, contextlib.ExitStack() as stack:
         for number in range(3):
             stack.enter_context(contextlib.closing(raw_client(small)))
@@ -164,32 +170,6 @@ def test_connections_in_use_are_kept_and_the_next_is_refused(monkeypatch: pytest
         with contextlib.closing(_connect(small)) as client:
             assert _receive_all(client).startswith(b"HTTP/1.1 503")
         assert len(clients(small)) == 3
-
-
-def test_other_machines_have_a_limit_per_host() -> None:
-    async def connect() -> tuple[int, int]:
-        limited = Connections()
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            accepting = asyncio.create_task(limited.accept(listening, asyncio.Protocol))
-            clients = [socket.create_connection(listening.getsockname()) for _ in range(4)]
-            while len(limited) < 4:  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0.001)
-            for each in limited._open.values():
-                each.host = "192.0.2.7"
-            assert limited._make_room("192.0.2.7")
-            await asyncio.sleep(0.01)
-            of_host = len(limited)
-            assert limited._make_room("192.0.2.8")
-            assert limited._make_room("::ffff:127.0.0.1")
-            await asyncio.sleep(0.01)
-            accepting.cancel()
-            for end in (*clients, *(each.socket for each in limited._open.values())):
-                end.close()
-            return of_host, len(limited)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connections, "MOST_PER_HOST", 4)
-        assert asyncio.run(connect())[0] == 3  # the oldest one was ended
 
 
 def test_a_process_without_free_descriptors_retries_slowly(
@@ -218,14 +198,6 @@ def test_a_process_without_free_descriptors_retries_slowly(
     assert [record.message for record in caplog.records] == [
         "the preview can't accept a connection (Too many open files); it keeps trying"
     ]
-
-
-def test_few_descriptors_allow_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    resource = pytest.importorskip("resource")
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, 40))
-    assert Connections()._most == 10
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    assert Connections()._most == connections.MOST
 
 
 def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
@@ -272,26 +244,10 @@ def test_the_number_of_waiting_changes_is_limited(run: Run, monkeypatch: pytest.
     assert codes == [200] * web_app.MOST_CHANGES
 
 
-def test_the_threads_of_a_server_do_not_keep_the_process_alive() -> None:
-    called = threading.Event()
-
-    async def call() -> bool:
-        thread = BackgroundThread("preview test")
-        calling = asyncio.create_task(thread.call(called.wait, 20))
-        while thread._thread.ident is None:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.001)
-        thread.close(0.01)
-        calling.cancel()
-        return thread._thread.daemon and thread._thread.is_alive()
-
-    assert asyncio.run(call())
-    called.set()
-
-
 def test_a_server_closed_before_its_start_ends() -> None:
     """An interrupt can close it while it starts."""
     run = Run()
     run.server.close()
     run.server.start()
-    present(run.server._thread).join(60)
+    present(run.server._thread._thread).join(60)
     assert not [each for each in threading.enumerate() if each.name.startswith("preview")]

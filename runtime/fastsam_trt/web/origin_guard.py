@@ -9,20 +9,10 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 
-from fastsam_trt.preview.address import Address, as_ip
+from fastsam_trt.web.address import Address, as_ip
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 _HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 
 
@@ -32,8 +22,14 @@ class OriginGuard:
     Ports are not compared: behind a tunnel (`ssh -L 9000:localhost:8080`) the browser uses another port.
     """
 
-    def __init__(self, address: Address) -> None:
-        self._names = {"localhost", address.host.casefold()}
+    def __init__(self, address: Address, hosts: Iterable[str] = ()) -> None:
+        """Create the checks.
+
+        Args:
+            address: Where the server listens.
+            hosts: More names of the server.
+        """
+        self._names = {"localhost", address.host.casefold(), *(host.casefold() for host in hosts)}
         self._any_ip = not address.is_loopback
         if address.is_everywhere:
             hostname = socket.gethostname().casefold()

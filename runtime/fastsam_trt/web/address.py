@@ -1,4 +1,4 @@
-"""Parse the preview's address, and listen on it."""
+"""Address: where a server listens; parse it, and listen on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-from fastsam_trt.errors import OptionError, PreviewError
+from fastsam_trt.errors import ListenError, OptionError
 
 DEFAULT_HOST = "127.0.0.1"
 _BACKLOG = 1024  # connections that wait to be accepted; a client beyond these tries again after a second
@@ -49,8 +49,12 @@ class Address:
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str, option: str = "preview") -> Address:
     """Parse `HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT`; without a host only this machine can connect.
+
+    Args:
+        text: The text.
+        option: Name of the option in messages.
 
     Raises:
         OptionError: The text has none of these forms.
@@ -58,9 +62,9 @@ def parse_address(text: str) -> Address:
     match = _FORM.fullmatch(text.strip())
     expected = "HOST:PORT or PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080, with a port from 0 to 65535"
     if match is None or int(match["port"]) > 65535:
-        raise OptionError("preview", expected, text)
+        raise OptionError(option, expected, text)
     if match["six"] and as_ip(match["six"]) is None:
-        raise OptionError("preview", expected, text)
+        raise OptionError(option, expected, text)
     return Address(match["six"] or match["host"] or DEFAULT_HOST, int(match["port"]))
 
 
@@ -72,16 +76,20 @@ def as_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def listen(address: Address) -> list[socket.socket]:
+def listen(address: Address, refusal: type[ListenError]) -> list[socket.socket]:
     """Open a listening socket, or one per address if the host is a name with several, such as `localhost`.
 
+    Args:
+        address: Where to listen.
+        refusal: Class of the error, which names the option of the address.
+
     Raises:
-        PreviewError: The port is in use or not permitted, or the host is not an address of this machine.
+        ListenError: The port is in use or not permitted, or the host is not an address of this machine.
     """
     try:
         resolved = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise PreviewError("a host that has an address", f"{address.host!r} ({error.strerror})") from error
+        raise refusal("a host that has an address", f"{address.host!r} ({error.strerror})") from error
     sockets: list[socket.socket] = []
     absent: OSError | None = None
     for family, target in dict.fromkeys((family, target) for family, _, _, _, target in resolved):
@@ -96,15 +104,16 @@ def listen(address: Address) -> list[socket.socket]:
                 continue
             for opened in sockets:
                 opened.close()
-            raise _refusal(address, error) from error
+            raise refusal(*_reason(address, error)) from error
     if not sockets:
-        raise PreviewError("an address of this machine", str(address.host)) from absent
+        raise refusal("an address of this machine", str(address.host)) from absent
     return sockets
 
 
-def _refusal(address: Address, error: OSError) -> PreviewError:
+def _reason(address: Address, error: OSError) -> tuple[str, str]:
+    """What was expected and what was found, if the system refuses an address."""
     if error.errno == errno.EADDRINUSE:
-        return PreviewError("a free port", f"{address} in use")
+        return "a free port", f"{address} in use"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return PreviewError("a port that this user may open", f"{address} refused ({error.strerror})")
-    return PreviewError("an address to listen on", f"{address} refused ({error.strerror})")
+        return "a port that this user may open", f"{address} refused ({error.strerror})"
+    return "an address to listen on", f"{address} refused ({error.strerror})"

@@ -1,4 +1,4 @@
-"""Limit the number and duration of the preview's connections, so that they cannot disturb the run."""
+"""Limit the number and duration of a server's connections, so that clients cannot exhaust the process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-MOST = 64  # a browser opens up to six, and one more per open page
-MOST_PER_HOST = 32  # except this machine, whose connections may be those of a proxy or tunnel
-REQUEST_WITHIN_S = 5.0  # from connecting to the end of the first request's headers
-ANSWER_WITHIN_S = 10.0  # from there to the end of the response, and from there to the next request
 _CHECK_EVERY_S = 0.5
 _RETRY_S = 0.5
 _DESCRIPTOR_SHARE = 4  # one in this many of the file descriptors that a process may open
@@ -24,6 +20,24 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections a server keeps, and for how long.
+
+    Attributes:
+        most: Most connections; a browser opens up to six, and one more per open page.
+        per_host: Most connections of one host, except this machine, whose may be those of a proxy or tunnel.
+        request_within_s: From connecting to the end of the first request's headers.
+        answer_within_s: From there, or from the answer of the server, until the client has read the answer, and until
+            the next request.
+    """
+
+    most: int = 64
+    per_host: int = 32
+    request_within_s: float = 5.0
+    answer_within_s: float = 10.0
 
 
 @dataclass(slots=True, eq=False)
@@ -44,11 +58,22 @@ class Connections:
     """Accepts connections and ends those that take too long, on the event loop's thread.
 
     At the limit, a new connection replaces the idle one that would expire next; if all are in use it is refused.
+
+    Attributes:
+        limits: How many connections, and for how long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ConnectionLimits, owner: str) -> None:
+        """Start without connections.
+
+        Args:
+            limits: How many connections, and for how long.
+            owner: Name of the server in messages, such as `the preview`.
+        """
+        self.limits = limits
+        self._owner = owner
         self._open: dict[asyncio.BaseTransport, _Connection] = {}
-        self._most = min(MOST, _descriptor_limit() // _DESCRIPTOR_SHARE)
+        self._most = min(limits.most, _descriptor_limit(limits.most) // _DESCRIPTOR_SHARE)
         self._has_warned = False
 
     def __len__(self) -> int:
@@ -85,7 +110,7 @@ class Connections:
             except OSError:  # the client has disconnected
                 client.close()
                 continue
-            self._open[transport] = _Connection(transport, client, host, loop.time() + REQUEST_WITHIN_S)
+            self._open[transport] = _Connection(transport, client, host, loop.time() + self.limits.request_within_s)
 
     async def expire(self) -> None:
         """End expired connections until cancelled."""
@@ -101,7 +126,7 @@ class Connections:
         self._remove_closed()
         connections = list(self._open.values())
         same_host = [] if _is_loopback(host) else [connection for connection in connections if connection.host == host]
-        if len(same_host) >= min(MOST_PER_HOST, self._most // 2):
+        if len(same_host) >= min(self.limits.per_host, self._most // 2):
             return _end_next_idle(same_host)
         return len(connections) < self._most or _end_next_idle(connections)
 
@@ -115,7 +140,7 @@ class Connections:
             _end_next_idle(list(self._open.values()))  # the run may need the descriptor
         if not self._has_warned:
             self._has_warned = True
-            _log.warning("the preview can't accept a connection (%s); it keeps trying", error.strerror)
+            _log.warning("%s can't accept a connection (%s); it keeps trying", self._owner, error.strerror)
 
 
 def _end_next_idle(connections: list[_Connection]) -> bool:
@@ -143,10 +168,11 @@ def _is_loopback(host: str) -> bool:
     return False
 
 
-def _descriptor_limit() -> int:
+def _descriptor_limit(most: int) -> int:
+    """How many file descriptors the process may open; enough for `most` connections if there is no limit."""
     if sys.platform == "win32":
-        return MOST * _DESCRIPTOR_SHARE
+        return most * _DESCRIPTOR_SHARE
     import resource
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MOST * _DESCRIPTOR_SHARE if soft == resource.RLIM_INFINITY else soft
+    return most * _DESCRIPTOR_SHARE if soft == resource.RLIM_INFINITY else soft

@@ -1,9 +1,10 @@
-"""Run calls that would block the event loop on a thread."""
+"""BackgroundThreads: run calls that would block the event loop on threads."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -12,20 +13,31 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class BackgroundThread:
-    """Calls functions one after the other, on a thread that does not hold up the end of the process.
+class BackgroundThreads:
+    """Calls functions in order, on threads that do not hold up the end of the process.
 
-    The event loop and the interpreter both wait for the threads of an executor, so none is used here.
+    The event loop and the interpreter both wait for the threads of an executor, so none is used here. A call whose
+    caller was cancelled before it began is left out.
+
+    Attributes:
+        waiting: Number of calls that have not begun.
     """
 
-    def __init__(self, name: str) -> None:
-        """Create it; the thread starts with the first call.
+    def __init__(self, name: str, count: int = 1) -> None:
+        """Create it; the threads start with the first call.
 
         Args:
-            name: Name of the thread.
+            name: Name of the threads.
+            count: How many calls run at a time.
         """
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
+        self._started = False
+
+    @property
+    def waiting(self) -> int:
+        """Number of calls that have not begun."""
+        return self._calls.qsize()
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function and await its result or its error; for the event loop."""
@@ -41,6 +53,8 @@ class BackgroundThread:
                 outcome.set_result(value)  # type: ignore[arg-type]
 
         def run_call() -> None:
+            if outcome.done():
+                return
             value, error = None, None
             try:
                 value = function(*arguments)
@@ -49,16 +63,23 @@ class BackgroundThread:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(set_outcome, value, error)
 
-        if self._thread.ident is None:
-            self._thread.start()
+        self._start()
         self._calls.put(run_call)
         return await outcome
 
     def close(self, wait_s: float) -> None:
-        """End the thread after the current call, and wait up to `wait_s` seconds for it."""
-        self._calls.put(None)
-        if self._thread.ident is not None:
-            self._thread.join(wait_s)
+        """End the threads after the current calls, and wait up to `wait_s` seconds for them."""
+        for _ in self._threads:
+            self._calls.put(None)
+        end_s = time.monotonic() + wait_s
+        for thread in self._threads if self._started else ():
+            thread.join(max(end_s - time.monotonic(), 0.0))
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            for thread in self._threads:
+                thread.start()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:

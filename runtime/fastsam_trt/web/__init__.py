@@ -1,0 +1,1 @@
+"""What web servers share: addresses, connections, checks of origins, threads, and parts of pages."""
