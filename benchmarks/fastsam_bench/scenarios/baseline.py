@@ -58,7 +58,7 @@ def full_masks(segments: Segments, height: int, width: int) -> NDArray[np.bool_]
         (n, height, width) bool.
     """
     source: Any = segments.masks
-    prototypes, coefficients = source._prototypes, source._coefficients  # noqa: SLF001 - we hand out no raw ones
+    prototypes, coefficients = source._prototypes.map, source._coefficients  # noqa: SLF001 - we hand out no raw ones
     placed = source._resize.letterbox  # noqa: SLF001
     down, across = prototypes.shape[1] / placed.input_h, prototypes.shape[2] / placed.input_w
     top, left = round(placed.top * down), round(placed.left * across)

@@ -64,6 +64,12 @@ class Prototypes:
             x = end
         return logits
 
+    @property
+    def map(self) -> NDArray[np.float32]:
+        """All tiles together: (c, h, w) float32. A copy, unless there is one tile only."""
+        one = self if len(self._index) == 1 else self.gathered()
+        return np.asarray(one._tiles[0])  # noqa: SLF001 - of this class
+
     def gathered(self) -> Prototypes:
         """The same prototypes in one tile with the channels last: a copy, from which a product is quicker."""
         if len(self._index) == 1 and self._tiles.strides[1] == self._tiles.itemsize:

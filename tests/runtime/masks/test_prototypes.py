@@ -46,7 +46,7 @@ def test_logits_of_tiles_are_those_of_the_map(channels_last: bool, side: int, or
         tiles = np.ascontiguousarray(tiles.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     held = Prototypes(tiles, grid[:, 0], grid[:, 1])
     for top, bottom, left, right in _windows():
-        for each in (held, held.gathered()):
+        for each in (held, held.gathered(), Prototypes(held.map[None], tops[:1], lefts[:1])):
             found = each.logits(coefficients, top, bottom, left, right).T
             np.testing.assert_allclose(found, expected[top:bottom, left:right], atol=1e-5)
 
