@@ -388,10 +388,10 @@ def test_http_client(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str
     Path("none.png").write_text("no picture")
     with Pipeline("demo-seg") as pipeline, SegmentServer(Address("127.0.0.1", 0)) as server:
         server.use(pipeline)
-        url = server.url.rstrip("/")
-        first, last = run("http_client", "photo.png", "red circle", url).splitlines()
+        address = str(server.address)
+        first, last = run("http_client", "photo.png", "red circle", address).splitlines()
         with pytest.raises(SystemExit) as refused:
-            run("http_client", "none.png", "red circle", url)
+            run("http_client", "none.png", "red circle", address)
     assert full_match(r"red circle at \[.*\], mask of \d+ characters", first)
     assert full_match(r"1 segments in \d+ ms", last)
     assert refused.value.code == "415: image: expected an image file, found text"
