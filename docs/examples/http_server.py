@@ -1,4 +1,6 @@
-"""Serve selections over HTTP with aiohttp: POST an image to /select?prompt=TEXT, get boxes and COCO RLE masks.
+"""An endpoint of your own with aiohttp: POST an image to /select?prompt=TEXT, get boxes and COCO RLE masks.
+
+`fastsam-trt serve` is a complete server, with limits, a token and metrics. This shows how to add one route to your app.
 
 pip install 'fastsam-trt[cpu,preview]'
 python http_server.py [PORT] [MODEL]

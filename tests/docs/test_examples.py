@@ -22,6 +22,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from fastsam_trt import Pipeline
+from fastsam_trt.serve import Address, SegmentServer
 from fastsam_trt.sources import Frame
 from fastsam_trt.sources.demo_video import DemoVideo
 from support.live_senders import free_port
@@ -388,6 +390,21 @@ def test_http_server(tmp_path: Path) -> None:
     assert 0.6 * (x1 - x0) * (y1 - y0) < coco.area(segment["mask"]) < (x1 - x0) * (y1 - y0)
     assert [error.value.code for error in (no_picture, empty, no_prompt)] == [415, 415, 400]
     assert "prompt" in no_prompt.value.read().decode()
+
+
+def test_http_client(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("aiohttp")
+    cv2.imwrite("photo.png", DemoVideo().scene(0).frame)
+    Path("none.png").write_text("no picture")
+    with Pipeline("demo-seg") as pipeline, SegmentServer(Address("127.0.0.1", 0)) as server:
+        server.use(pipeline)
+        address = str(server.address)
+        first, last = run("http_client", "photo.png", "red circle", address).splitlines()
+        with pytest.raises(SystemExit) as refused:
+            run("http_client", "none.png", "red circle", address)
+    assert full_match(r"red circle at \[.*\], mask of \d+ characters", first)
+    assert full_match(r"1 segments in \d+ ms", last)
+    assert refused.value.code == "415: image: expected an image file, found text"
 
 
 def test_http_server_without_aiohttp_says_how_to_get_it(

@@ -67,11 +67,9 @@ class Tab:
 
     async def drag(self, start: tuple[float, float], end: tuple[float, float], *, finger: bool = False) -> None:
         """Press at a point of the viewport, px, move to another, and release; with the mouse or a finger."""
-        points = [
-            [old + (new - old) * share for old, new in zip(start, end, strict=True)] for share in (0, 0.3, 0.7, 1)
-        ]
-        for number, (x, y) in enumerate([*points, points[-1]]):
-            kind = 0 if number == 0 else 2 if number == len(points) else 1
+        path = [[old + (new - old) * part for old, new in zip(start, end, strict=True)] for part in (0, 0.3, 0.7, 1)]
+        for number, (x, y) in enumerate([*path, path[-1]]):
+            kind = 0 if number == 0 else 2 if number == len(path) else 1
             if finger:
                 touches = [] if kind == 2 else [{"x": x, "y": y}]
                 name = ("touchStart", "touchMove", "touchEnd")[kind]
