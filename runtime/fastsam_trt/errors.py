@@ -136,6 +136,16 @@ class PromptError(RequestError, ValueError):
     """A prompt is invalid, or contradicts another."""
 
 
+class MasksTooLargeError(RequestError, MemoryError):
+    """The masks of one frame would take too much memory."""
+
+    def __init__(self, most_pixels: int, masks: int) -> None:
+        super().__init__(
+            f"expected masks of at most {most_pixels / 1e6:g} million pixels together, found more in {masks} segments; "
+            "scale the image down, or select fewer: lower max_selected or iou, raise conf"
+        )
+
+
 class ClipNotFoundError(ModelNotFoundError):
     """A prompt needs CLIP, and there is no CLIP model."""
 

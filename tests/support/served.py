@@ -142,6 +142,7 @@ class HeldPipeline:
         self.begun = threading.Semaphore(0)
         self.go_on = threading.Event()
         self.calls = 0
+        self.track = False
         self._pipeline = pipeline
 
     def process(self, frame: np.ndarray, **call: Any) -> Any:

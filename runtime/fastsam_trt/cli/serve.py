@@ -135,7 +135,7 @@ def _open_server(args: argparse.Namespace) -> SegmentServer:
         rules,
         limits,
         workers=args.workers,
-        most_segments=args.max_segments,
+        max_segments=args.max_segments,
         without_token=args.without_token,
         log_requests=args.log_requests,
     )
@@ -162,8 +162,9 @@ def _open_pipeline(args: argparse.Namespace) -> Pipeline:
 
     from fastsam_trt.frames.rectangles import COMMON_SHAPES
     from fastsam_trt.pipeline.pipeline import Pipeline
+    from fastsam_trt.serve.limits import MAX_MASK_PIXELS
 
-    pipeline = Pipeline(**options.pipeline_keywords(args))
+    pipeline = Pipeline(**options.pipeline_keywords(args), max_mask_pixels=MAX_MASK_PIXELS)
     has_fixed_size = getattr(pipeline.segmenter.session.spec.input, "size_multiple", None) is None
     for height, width in COMMON_SHAPES[:1] if has_fixed_size else COMMON_SHAPES:
         pipeline.process(np.full((height * _SCALE, width * _SCALE, 3), 114, np.uint8))

@@ -65,11 +65,13 @@ class Models:
         segmenter: The segmentation model.
         clip: The CLIP model, which is opened on first use.
         uploads: The frames that are uploaded for both models.
+        max_mask_pixels: Most pixels of the decoded masks of a frame together; None: no limit.
     """
 
     segmenter: Segmenter
     clip: LazyClip
     uploads: FrameUploads
+    max_mask_pixels: int | None = None
 
     @classmethod
     def open(
@@ -78,6 +80,7 @@ class Models:
         clip: str | Path | Clip | None,
         segment_options: SegmentOptions,
         run_options: RunOptions,
+        max_mask_pixels: int | None = None,
     ) -> Models:
         """Open the segmentation model, and prepare to open CLIP.
 
@@ -86,6 +89,7 @@ class Models:
             clip: CLIP model: short name or folder; None: the default for `model`. An open one is shared.
             segment_options: Which segments the segmentation model returns.
             run_options: Where and how both run.
+            max_mask_pixels: Most pixels of the decoded masks of a frame together; None: no limit.
 
         Raises:
             FastsamError: The segmentation model can't be opened.
@@ -102,7 +106,7 @@ class Models:
                 near = did_you_mean(vocabulary(segmenter.class_names).near(prompt))
                 raise ClipNotFoundError(prompt, segmenter.session.spec.name, str(name), near) from error
 
-        return cls(segmenter, LazyClip(given, open_clip), uploads)
+        return cls(segmenter, LazyClip(given, open_clip), uploads, max_mask_pixels)
 
     def segment(
         self,
@@ -128,7 +132,8 @@ class Models:
         captured_s = time.perf_counter() if captured_s is None else captured_s
         image = self.uploads.register(_frame_of(frame, colours))
         segments = self.segmenter.segment(image, thresholds, rectangle)
-        return SegmentedFrame(image, replace(segments, masks=CachedMasks(segments.masks)), captured_s, media_s)
+        masks = CachedMasks(segments.masks, self.max_mask_pixels)
+        return SegmentedFrame(image, replace(segments, masks=masks), captured_s, media_s)
 
     @contextmanager
     def closed_on_error(self) -> Iterator[None]:

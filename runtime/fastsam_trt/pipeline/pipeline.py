@@ -92,6 +92,7 @@ class Pipeline(PipelineSteps):
         compute: ComputeName = "auto",
         track: bool = False,
         budget_ms: float | None = None,
+        max_mask_pixels: int | None = None,
     ) -> None:
         """Open the segmentation model, and CLIP if a prompt needs it.
 
@@ -104,8 +105,7 @@ class Pipeline(PipelineSteps):
             points: (k, 2) xy, px of the frame. Foreground points select the segments that they lie on.
             point_labels: (k,), 1 for a foreground and 0 for a background point; None: all foreground.
             selector: Match text prompts by `labels` (class names), by `clip`, or `auto`: by labels where possible.
-            conf, iou: Lowest score of a segment, and highest overlap of two segments of one class, 0..1. None: the
-                model's default, as for the next two.
+            conf, iou: Lowest score, and highest overlap in a class, 0..1. None: the model's, as for the next two.
             max_segments: Most segments per frame, before selection.
             agnostic_nms: Whether `iou` applies to segments of different classes, too.
             max_selected: Most selected segments per frame, over all prompts; None: all. See `Selection.best`.
@@ -122,6 +122,7 @@ class Pipeline(PipelineSteps):
                 object once and then from time to time. `stream` decides this itself.
             budget_ms: Age that a frame may have when its result is out; CLIP embeds what does not fit in later frames.
                 It needs `track` and frames with a capture time. None: no limit.
+            max_mask_pixels: Most pixels of all decoded masks of a frame, for services; None: no limit.
 
         Raises:
             FastsamError: A model, backend, prompt or option is missing or invalid; see `fastsam_trt.errors`.
@@ -133,7 +134,7 @@ class Pipeline(PipelineSteps):
                                               point_labels=point_labels)  # fmt: skip
         segmenting = SegmentOptions(conf, iou, max_segments, classes, components, agnostic_nms, imgsz, names, compute)
         run_options = RunOptions(backend, device, precision, threads, frames_on_device)
-        models = Models.open(model, clip, segmenting, run_options)
+        models = Models.open(model, clip, segmenting, run_options, max_mask_pixels)
         self._models, self.segmenter = models, models.segmenter
         self._under_way = CallsUnderWay("the pipeline", "make another")
         with models.closed_on_error():
@@ -242,8 +243,7 @@ class Pipeline(PipelineSteps):
 
         Raises:
             SourceNotFoundError, SourceUnreadableError: The source can't be opened.
-            SourceLostError: A live source was lost and did not come back.
-            TruncatedSourceError: A video ended too early; raised after its last readable frame.
+            SourceLostError, TruncatedSourceError: It was lost for good, or ended too early.
         """
         with open_source(source, vid_stride=vid_stride, reconnect_s=reconnect_s, stall_s=stall_s) as frames:
             tracked = frames.continuous if track is None else track

@@ -79,7 +79,6 @@ def make_answer(pipeline: Pipeline, body: Body, fields: RequestFields, limits: L
     with clock.stage("image"):
         frame = _read_image(request.image, limits)
     result = pipeline.process(frame, **request.call)
-    _check_masks(result, limits)
     if request.output != "json" or request.masks != "none":
         result.mask_crops()
     clock.ms |= {stage: ms for stage, ms in result.speed.items() if stage != "total"}
@@ -93,18 +92,6 @@ def _read_image(data: bytes, limits: Limits) -> NDArray[np.uint8]:
     if found.image_format is None:
         raise ProblemError(415, f"image: expected an image file, found {found.name}")
     return decode_image(data, "image", limits.pixels)
-
-
-def _check_masks(result: Result, limits: Limits) -> None:
-    """Refuse masks that together take more memory than there is; each is as large as its box."""
-    sides = (result.boxes[:, 2:] - result.boxes[:, :2]).astype(np.float64)
-    pixels = float(sides.prod(axis=1).sum())
-    if pixels > limits.mask_pixels:
-        raise ProblemError(
-            413,
-            f"expected masks of at most {limits.mask_pixels / 1e6:g} million pixels together, found "
-            f"{pixels / 1e6:.0f} million in {len(result)} segments; scale the image down, or set max_selected or conf",
-        )
 
 
 def _encode(result: Result, request: SegmentRequest, ms: dict[str, float]) -> bytes:

@@ -8,6 +8,9 @@ from numbers import Integral, Real
 
 from fastsam_trt.errors import OptionError
 
+MAX_MASK_PIXELS = 500_000_000
+"""`max_mask_pixels` for the pipeline of a server: half a gigabyte for each worker."""
+
 _BODIES_IN_MEMORY = 8  # of the largest size
 
 
@@ -18,7 +21,6 @@ class Limits:
     Attributes:
         body_bytes: Most bytes of a body. All bodies in memory together may have eight times as many.
         pixels: Most pixels of an image, by its header.
-        mask_pixels: Most pixels of the boxes of all selected segments together: masks are as large as their boxes.
         queue: Most requests that wait for a worker.
         timeout_s: From the end of the body to the answer.
 
@@ -28,12 +30,11 @@ class Limits:
 
     body_bytes: int = 32 << 20
     pixels: int = 50_000_000
-    mask_pixels: int = 500_000_000
     queue: int = 16
     timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
-        for name in ("body_bytes", "pixels", "mask_pixels", "queue"):
+        for name in ("body_bytes", "pixels", "queue"):
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < 1:
                 raise OptionError(name, "a whole number of 1 or more", value)

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastsam_engine.errors import ClosedError, FastsamError, PackagesMissingError, RequestError
-from fastsam_trt.errors import ImageSizeError, SourceUnreadableError
+from fastsam_trt.errors import ImageSizeError, MasksTooLargeError, SourceUnreadableError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -53,7 +53,7 @@ def problem_of(error: Exception) -> ProblemError:
     """The problem that an error of the work is; one that should not happen is logged."""
     if isinstance(error, ProblemError):
         return error
-    if isinstance(error, ImageSizeError):
+    if isinstance(error, ImageSizeError | MasksTooLargeError):
         return ProblemError(413, str(error))
     if isinstance(error, PackagesMissingError):  # HEIC
         return ProblemError(415, str(error))

@@ -26,13 +26,13 @@ class RequestFields:
         schemas: Field name to its JSON Schema.
     """
 
-    def __init__(self, most_segments: int = MOST_SEGMENTS) -> None:
+    def __init__(self, max_segments: int = MOST_SEGMENTS) -> None:
         """Make the table.
 
         Args:
-            most_segments: Highest `max_segments` that a request may ask for.
+            max_segments: Highest `max_segments` that a request may ask for.
         """
-        self.schemas: dict[str, Schema] = _schemas(most_segments)
+        self.schemas: dict[str, Schema] = _schemas(max_segments)
 
     @property
     def form_schemas(self) -> dict[str, Schema]:
@@ -71,7 +71,7 @@ def _in_form(schema: Schema) -> Schema:
     return {"anyOf": [text, {**schema, "items": text}], "description": schema["description"]}
 
 
-def _schemas(most_segments: int) -> dict[str, Schema]:
+def _schemas(max_segments: int) -> dict[str, Schema]:
     return {
         "prompts": _texts("What to select: names of classes of the model, or anything that CLIP understands.", "cat"),
         "excluded": _texts("What not to select.", "dog"),
@@ -97,8 +97,8 @@ def _schemas(most_segments: int) -> dict[str, Schema]:
         "threshold": _fraction("Lowest CLIP similarity of a selected segment."),
         "conf": _fraction("Lowest score of a segment."),
         "iou": _fraction("Highest overlap of two segments of one class, for models with NMS."),
-        "max_segments": _count(most_segments, "Most segments, before the selection."),
-        "max_selected": _count(most_segments, "Most selected segments, best first."),
+        "max_segments": _count(max_segments, "Most segments, before the selection."),
+        "max_selected": _count(max_segments, "Most selected segments, best first."),
         "classes": {
             "type": "array",
             "items": {

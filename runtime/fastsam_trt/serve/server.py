@@ -52,7 +52,7 @@ class SegmentServer:
         limits: Limits | None = None,
         *,
         workers: int = DEFAULT_WORKERS,
-        most_segments: int | None = None,
+        max_segments: int | None = None,
         without_token: bool = False,
         log_requests: bool = False,
     ) -> None:
@@ -64,7 +64,7 @@ class SegmentServer:
             limits: What requests may take; None: the defaults of `Limits`.
             workers: How many requests are worked on at a time. With two, one is decoded or encoded while the network
                 runs for the other.
-            most_segments: Highest `max_segments` that a request may ask for; None: 300.
+            max_segments: Highest `max_segments` that a request may ask for; None: 300.
             without_token: Whether other machines may use it without a token.
             log_requests: Whether to log a line per request, to the logger `fastsam_trt.serve.access` at level INFO.
 
@@ -82,15 +82,15 @@ class SegmentServer:
         from fastsam_trt.serve.workers import Workers
 
         rules, limits = rules or AccessRules(), limits or Limits()
-        most_segments = MOST_SEGMENTS if most_segments is None else most_segments
-        for name, value in (("workers", workers), ("most_segments", most_segments)):
+        max_segments = MOST_SEGMENTS if max_segments is None else max_segments
+        for name, value in (("workers", workers), ("max_segments", max_segments)):
             if value < 1:
                 raise OptionError(name, "a whole number of 1 or more", value)
         if not address.is_loopback and rules.token is None and not without_token:
             raise TokenMissingError(address.host)
         sockets = listen(address, ServeAddressError)
         self.address = Address(address.host, sockets[0].getsockname()[1])
-        self._rules, self._limits, self._fields = rules, limits, RequestFields(most_segments)
+        self._rules, self._limits, self._fields = rules, limits, RequestFields(max_segments)
         self._pipeline: Pipeline | None = None
         self._workers: Workers = Workers(workers, limits)
         finish_s = limits.timeout_s + _MARGIN_S
@@ -111,7 +111,15 @@ class SegmentServer:
         self._thread.start()
 
     def use(self, pipeline: Pipeline) -> None:
-        """Serve with a pipeline, which the caller closes after the server. It must not track."""
+        """Serve with a pipeline, which the caller closes after the server.
+
+        For clients that are not trusted, open it with `max_mask_pixels`.
+
+        Raises:
+            OptionError: It tracks: requests are no frames of one stream.
+        """
+        if pipeline.track:
+            raise OptionError("track", "a pipeline that does not track", pipeline.track)
         self._pipeline = pipeline
 
     def wait(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from fastsam_engine.errors import brief
 from fastsam_trt.pipeline import Pipeline
 from fastsam_trt.serve.access import Access
 from fastsam_trt.serve.body_reader import BodyReader
@@ -18,7 +19,7 @@ from fastsam_trt.serve.metrics import CONTENT_TYPE as METRICS_TYPE
 from fastsam_trt.serve.metrics import Metrics
 from fastsam_trt.serve.openapi import openapi_document
 from fastsam_trt.serve.problem import MEDIA_TYPE as PROBLEM_TYPE
-from fastsam_trt.serve.problem import BusyError, ProblemError, problem_of
+from fastsam_trt.serve.problem import BusyError, ProblemError, RequestSchemaError, problem_of
 from fastsam_trt.serve.request import FORM_TYPE, JSON_TYPE, Body
 from fastsam_trt.serve.request_fields import RequestFields
 from fastsam_trt.serve.workers import Workers
@@ -144,8 +145,11 @@ class WebApp:
         """Check what the headers say.
 
         Raises:
-            ProblemError: The models are not open, the body is of another type or too large, or the queue is full.
+            ProblemError: There is a query, the models are not open, the body is of another type or too large, or the
+                queue is full.
         """
+        if request.query_string:
+            raise RequestSchemaError("query", "no query, since fields are in the body", brief(request.query_string, 40))
         pipeline = self._pipeline()
         if self._is_closed or pipeline is None:
             found = "the server ends" if self._is_closed else "the models are being opened"

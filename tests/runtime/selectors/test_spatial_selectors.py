@@ -9,6 +9,7 @@ import pytest
 
 from fastsam_trt import Pipeline
 from fastsam_trt.demo.scenes import draw_scene
+from fastsam_trt.errors import MasksTooLargeError
 from fastsam_trt.masks.cached import CachedMasks
 from fastsam_trt.masks.mask_source import MaskCrop, paste
 from fastsam_trt.prompts.regions import check_boxes, check_points
@@ -168,6 +169,17 @@ def test_masks_are_decoded_once() -> None:
     assert cached.decode(range(3)) == masks.crops
     assert cached.decode([]) == []
     assert masks.decoded == [2, 0, 1]
+
+
+def test_masks_have_a_limit_that_is_checked_while_they_are_decoded() -> None:
+    _, masks = _segments([[0, 0, 10, 10]] * 40)
+    assert len(CachedMasks(masks, 40 * 100).decode(range(40))) == 40
+    _, masks = _segments([[0, 0, 10, 10]] * 40)
+    limited = CachedMasks(masks, 500)
+    assert len(limited.decode([3, 7])) == 2
+    with pytest.raises(MasksTooLargeError, match=r"at most 0\.0005 million pixels together, found more in 10 segments"):
+        limited.decode(range(40))
+    assert len(masks.decoded) == 10  # the others were not
 
 
 class Fixed:

@@ -153,7 +153,7 @@ def test_a_port_in_use_is_refused() -> None:
         SegmentServer(served.server.address)
 
 
-@pytest.mark.parametrize("options", [{"workers": 0}, {"most_segments": 0}])
+@pytest.mark.parametrize("options", [{"workers": 0}, {"max_segments": 0}])
 def test_options_out_of_range(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options))):
         SegmentServer(Address("127.0.0.1", 0), **options)

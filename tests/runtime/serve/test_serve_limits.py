@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -68,12 +69,15 @@ def test_a_photo_of_200_megapixels_is_refused_by_its_header(pipeline: Pipeline) 
         assert served.segment().status == 200
 
 
-def test_masks_that_would_fill_the_memory_are_refused(pipeline: Pipeline) -> None:
-    with serving(pipeline, limits=replace(PATIENT, mask_pixels=1000)) as served:
-        reply = served.segment()
+@pytest.mark.parametrize("fields", [{}, {"points": [[48, 48], [176, 176]]}, {"output": "class-map"}])
+def test_masks_that_would_fill_the_memory_are_refused(fields: dict[str, Any]) -> None:
+    with Pipeline("colours", backend="onnxruntime", max_mask_pixels=1000) as small, serving(small) as served:
+        reply = served.segment(**fields)
         assert reply.status == 413
-        assert "set max_selected or conf" in reply.detail
+        assert "masks of at most 0.001 million pixels together" in reply.detail
+        assert "lower max_selected or iou, raise conf" in reply.detail
         assert served.segment(prompts="blue").status == 200
+        assert served.segment(masks="none").status == 200
 
 
 @pytest.mark.parametrize("send", [form, as_json])
@@ -226,8 +230,7 @@ def test_deep_and_large_json_does_not_stop_the_server(pipeline: Pipeline) -> Non
         {"pixels": 1.5},
         {"queue": -1},
         {"timeout_s": 0},
-        {"timeout_s": float("nan")},
-        {"mask_pixels": 0},
+        {"timeout_s": math.nan},
     ],
 )
 def test_limits_out_of_range(limits: dict[str, Any]) -> None:

@@ -194,6 +194,6 @@ def test_every_schema_of_a_field_is_enforced() -> None:
 
 
 def test_the_highest_number_of_segments_is_that_of_the_server(pipeline: Pipeline) -> None:
-    with serving(pipeline, most_segments=5) as served:
+    with serving(pipeline, max_segments=5) as served:
         assert served.post(form(PHOTO, {"max_segments": 6})).status == 400
         assert served.post(form(PHOTO, {"max_segments": 5})).status == 200

@@ -9,8 +9,9 @@ import cv2
 import pytest
 
 from fastsam_trt import Pipeline
+from fastsam_trt.errors import OptionError
 from support.colour_models import scene
-from support.served import PHOTO, colours, serving
+from support.served import PHOTO, colours, form, serving
 
 
 @pytest.fixture
@@ -78,6 +79,23 @@ def test_other_types_of_bodies(pipeline: Pipeline, kind: str, headers: dict[str,
         reply = served.post((PHOTO, kind), **headers)
         assert reply.status == 415
         assert message in reply.detail
+
+
+def test_fields_in_the_address_are_refused(pipeline: Pipeline) -> None:
+    body, kind = form(PHOTO)
+    with serving(pipeline) as served:
+        reply = served.send("POST", "/v1/segment?prompts=red", body, {"Content-Type": kind})
+        assert reply.status == 400
+        assert reply.detail == "query: expected no query, since fields are in the body, found prompts=red"
+
+
+def test_a_pipeline_that_tracks_is_refused() -> None:
+    with (
+        Pipeline("colours", backend="onnxruntime", track=True) as pipeline,
+        pytest.raises(OptionError, match="track: expected a pipeline that does not track"),
+        serving(pipeline),
+    ):
+        pass
 
 
 def test_other_paths_and_methods(pipeline: Pipeline) -> None:
