@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from fastsam_trt.errors import ImageFormatError, ImageSizeError, ImageTypeError, OptionError, TensorFormatError
-from fastsam_trt.frames import pillow_reader
+from fastsam_trt.frames import image_like, pillow_reader
 from fastsam_trt.frames.image_like import as_frame
 from support.made_tensors import DeviceTensor, HostTensor
 
@@ -222,7 +223,7 @@ def test_pil_images_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Monk
         as_frame(Image.fromarray(GREY.astype(np.int32)))
     with pytest.raises(ImageFormatError, match=r"float32 from .*divide it by 255"):
         as_frame(Image.fromarray(GREY.astype(np.float32)))
-    monkeypatch.setattr(pillow_reader, "MAX_PIXELS", 34)
+    monkeypatch.setattr(image_like, "check_size", partial(pillow_reader.check_size, max_pixels=34))
     with pytest.raises(ImageSizeError, match=r"a PIL image.* found 7 x 5"):
         as_frame(Image.fromarray(RGB))
 
