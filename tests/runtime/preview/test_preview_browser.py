@@ -82,7 +82,7 @@ def test_a_browser_shows_the_run_and_changes_prompts(run: Run, tmp_path: Path) -
             await tab.until(text("#chips"), "bird\xd7")
             for width in (390, 1280):
                 await tab.look(width, 844, mobile=width < 500)
-                assert await tab.evaluate("document.documentElement.scrollWidth") == width
+                assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert [fault for fault in tab.faults if "422" not in fault] == []
             run.end()
             run.sink.close()
@@ -92,12 +92,10 @@ def test_a_browser_shows_the_run_and_changes_prompts(run: Run, tmp_path: Path) -
     asyncio.run(browse())
 
 
-def test_prompts_entered_during_a_change_are_applied_after_it(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prompts_entered_during_a_change_are_applied_after_it(run: Run, tmp_path: Path) -> None:
     need_chromium()
-    opened, set_prompts = threading.Event(), run.app._set_prompts
-    monkeypatch.setattr(run.app, "_set_prompts", lambda prompts: opened.wait(60) and set_prompts(prompts))
+    opened = threading.Event()
+    run.hold = lambda: opened.wait(60)
 
     async def browse() -> None:
         async with headless_chromium.open_tab(tmp_path / "profile", run.server.url) as tab:
@@ -132,7 +130,7 @@ def test_a_browser_reconnects(tmp_path: Path) -> None:
             await asyncio.to_thread(first.server.close)
             await tab.until(state, "ended")
             with PreviewServer(first.server.address, lambda: ("dog",), print, dict) as second:  # the run starts again
-                second.feed.count_frame()
+                second.feed.count_frame((3, 4))
                 await tab.until("document.querySelector('#chips li span').textContent", "dog")
                 await tab.until(state, "live")
 

@@ -13,7 +13,7 @@ import pytest
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.errors import PreviewError
-from fastsam_trt.preview import Address, PreviewServer, web_app
+from fastsam_trt.preview import Address, PreviewServer, change_requests, changes
 from support.preview_run import Run, change_prompts, send_request, serving
 
 _FILES = (
@@ -59,9 +59,9 @@ def test_the_page_is_complete_and_loads_nothing_from_elsewhere(run: Run) -> None
         ({"prompts": [" "]}, 400, "expected printable text"),
         ({"prompts": ["a\nb"]}, 400, "one line"),
         (b'{"prompts": ["\\ud800"]}', 400, "expected printable text"),
-        ({"prompts": ["x"] * (web_app.MOST_PROMPTS + 1)}, 400, "at most 16 prompts"),
-        ({"prompts": ["x" * (web_app.LONGEST_PROMPT + 1)]}, 400, "200 characters"),
-        ({"prompts": [], "rest": "x" * web_app.LONGEST_BODY}, 413, "at most 16384 bytes"),
+        ({"prompts": ["x"] * (change_requests.MOST_PROMPTS + 1)}, 400, "at most 16 prompts"),
+        ({"prompts": ["x" * (change_requests.LONGEST_PROMPT + 1)]}, 400, "200 characters"),
+        ({"prompts": [], "rest": "x" * changes.LONGEST_BODY}, 413, "at most 16384 bytes"),
     ],
 )
 def test_invalid_bodies_are_refused(run: Run, body: Any, code: int, message: str) -> None:
