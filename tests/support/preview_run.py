@@ -14,36 +14,45 @@ from typing import Any
 import aiohttp
 import cv2
 import numpy as np
+import pytest
 
 from fastsam_trt.preview import Address, LiveThresholds, PreviewServer, PreviewSink, Region
 from fastsam_trt.preview.web_app import WebApp
 from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame
+from support import headless_chromium
 from support.made_results import made_result
 from support.typed import present
 from support.waiting import until
 
 
-def result_of(shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",)) -> Result:
+def result_of(
+    shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",), similarity: float = 0.75
+) -> Result:
     """Make a result with a plain grey frame and one segment in its middle."""
     mask = np.zeros(size, np.bool_)
     mask[size[0] // 3 : size[0] // 2, size[1] // 3 : size[1] // 2] = True
-    result = made_result([mask], prompts=prompts, prompt_ids=[0], similarities=[0.75], size=size)
+    result = made_result([mask], prompts=prompts, prompt_ids=[0], similarities=[similarity], size=size)
     result.frame[:] = shade % 256
     return result
 
 
 class MadeControls:
-    """Boxes, points and thresholds that are kept, and nothing else."""
+    """Boxes, points and thresholds that are kept; `error` refuses changes."""
 
     def __init__(self) -> None:
+        self.error: Exception | None = None
         self.regions: tuple[Region, ...] = ()
         self.thresholds = LiveThresholds(0.25, 0.5)
 
     def set_regions(self, regions: Sequence[Region]) -> None:
+        if self.error is not None:
+            raise self.error
         self.regions = tuple(regions)
 
     def set_thresholds(self, conf: float | None = None, threshold: float | None = None) -> None:
+        if self.error is not None:
+            raise self.error
         old = self.thresholds
         self.thresholds = LiveThresholds(
             old.conf if conf is None else conf, old.threshold if threshold is None else threshold
@@ -58,6 +67,7 @@ class Run:
         self.requested: list[tuple[str, ...]] = []
         self.controls = MadeControls()
         self.size = (120, 160)
+        self.numbered = False  # whether shade and similarity tell the number of the frame, modulo 32
         self.made = 0
         self.error: Exception | None = None
         self.hold: Callable[[], object] = lambda: None  # what a change of prompts waits for
@@ -92,7 +102,8 @@ class Run:
         return present(self.server._app)
 
     def write(self) -> None:
-        result = result_of(self.made, self.size, prompts=self.prompts or ("cat",))
+        shade, similarity = (self.made % 32 * 8, self.made % 32 / 32) if self.numbered else (self.made, 0.75)
+        result = result_of(shade, self.size, self.prompts or ("cat",), similarity)
         self.sink.write(Frame(result.frame, self.made, "made"), result)
         self.made += 1
 
@@ -113,6 +124,12 @@ class Run:
     def write_until(self, met: Callable[[], bool], within_s: float = 60) -> None:
         """Make frames until a condition is met."""
         assert until(lambda: self.write() or met(), within_s)
+
+
+def need_chromium() -> None:
+    """Skip the test where there is no browser."""
+    if headless_chromium.find_chromium() is None:
+        pytest.skip(f"no browser: none of {', '.join(headless_chromium.NAMES)} is installed")
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ import { RegionEditor, sameRegion } from "./region_editor.js";
 // and sent again until the run has answered.
 
 const HINTS = {
-  box: "Drag on the picture to draw a box. With a keyboard: arrow keys move, Enter sets a corner, Escape starts again.",
-  point: "Tap what to select. With a keyboard: arrow keys move, Enter sets the point.",
-  exclude: "Tap what not to select. With a keyboard: arrow keys move, Enter sets the point.",
+  box: "Drag on the picture to draw a box.",
+  point: "Tap what to select.",
+  exclude: "Tap what not to select.",
 };
+const KEYS = "Arrow keys move, with Shift in small steps; Enter sets a point or corner; Escape starts again.";
 
 const byId = (id) => document.getElementById(id);
 const whole = (values) => values.map((value) => Math.round(value)).join(", ");
@@ -40,6 +41,9 @@ export class DrawnRegions {
       if (tool !== undefined) this.#choose(this.#editor.tool === tool ? null : tool);
     });
     byId("undo").addEventListener("click", () => this.#editor.undo());
+    byId("regions").addEventListener("focus", () => {
+      if (byId("regions").matches(":focus-visible")) byId("draw-hint").textContent = KEYS;
+    });
     byId("clear").addEventListener("click", () => this.#editor.clear());
   }
 

@@ -31,7 +31,7 @@ from fastsam_trt.web.page_files import PageFiles, add_security_headers
 MOST_CLIENTS = 16
 _CLOSE_WITHIN_S = 0.2
 
-_PAGE = PageFiles(
+PAGE = PageFiles(
     "fastsam_trt.preview",
     (
         "page.html", "page.css", "page.js", "connection.js", "drawn_regions.js", "post.js", "prompts.js",
@@ -76,7 +76,7 @@ class WebApp:
         application = web.Application(client_max_size=LONGEST_BODY, middlewares=[self._check])
         application.on_response_prepare.append(add_security_headers)
         router = application.router
-        _PAGE.add_to(router)
+        PAGE.add_to(router)
         router.add_get("/watch", self._watch)
         router.add_get(r"/images/{number:[0-9]{1,15}}.json", self._describe)
         router.add_post("/prompts", self._change_prompts)

@@ -155,8 +155,7 @@ export class RegionEditor {
 
   #move(event) {
     if (event.pointerId !== this.#pointer?.id) return;
-    const [x, y] = this.#pointer.client;
-    this.#pointer.moved ||= Math.hypot(event.clientX - x, event.clientY - y) > MOVED_PX;
+    this.#pointer.moved ||= this.#isFar(event);
     if (this.#tool !== "box" || !this.#pointer.moved) return;
     this.#draft = boxOf(this.#pointer.at, this.#at(event) ?? this.#pointer.at);
     this.#render();
@@ -164,12 +163,18 @@ export class RegionEditor {
 
   #end(event) {
     if (event.pointerId !== this.#pointer?.id) return;
-    const { at, moved } = this.#pointer;
+    const { at } = this.#pointer;
+    const moved = this.#pointer.moved || this.#isFar(event); // a quick drag may come without a move
     const end = this.#at(event) ?? at;
     this.#cancel();
     if (this.#tool === "box" && moved) this.#add({ box: boxOf(at, end) });
     else if (this.#tool === "point" || this.#tool === "exclude") this.#addPoint(at);
     else if (!moved) this.#onTap(...at);
+  }
+
+  #isFar({ clientX, clientY }) {
+    const [x, y] = this.#pointer.client;
+    return Math.hypot(clientX - x, clientY - y) > MOVED_PX;
   }
 
   #press(event) {
