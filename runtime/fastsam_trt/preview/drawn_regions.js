@@ -18,7 +18,7 @@ const without = (regions, others) => regions.filter((region) => !others.some((ot
 
 function describe({ box, point, label }) {
   if (box) return `box ${whole(box.slice(0, 2))} to ${whole(box.slice(2))}`;
-  return `${label ? "point" : "not"} ${whole(point)}`;
+  return `${label ? "point" : "not this"} ${whole(point)}`;
 }
 
 export class DrawnRegions {

@@ -76,7 +76,7 @@ class PreviewServer:
         self._thread = ServerThread(sockets, self._make_app, _SETTINGS)
         if not address.is_loopback:
             _log.warning(
-                "the preview listens on %s: anyone who can reach it sees the video and can change the prompts",
+                "the preview listens on %s: anyone who can reach it sees the video and can change what is selected",
                 self.address,
             )
 

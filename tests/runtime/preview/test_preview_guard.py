@@ -121,7 +121,7 @@ def test_a_host_that_other_machines_can_reach_is_warned_about(caplog: pytest.Log
     make("127.0.0.1")
     assert not caplog.records
     make("0.0.0.0")
-    assert "anyone who can reach it sees the video and can change the prompts" in caplog.text
+    assert "anyone who can reach it sees the video and can change what is selected" in caplog.text
 
 
 def test_a_port_in_use_is_refused_at_once(run: Run) -> None:
