@@ -73,7 +73,17 @@ class Tab:
     async def press(self, *keys: str, shift: bool = False) -> None:
         """Press keys, such as `Tab`, `ArrowLeft` or ` `, one after the other."""
         for key in keys:
-            code = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}.get(key, 0)
+            code = {
+                "Tab": 9,
+                "Enter": 13,
+                "Escape": 27,
+                " ": 32,
+                "Home": 36,
+                "ArrowLeft": 37,
+                "ArrowUp": 38,
+                "ArrowRight": 39,
+                "ArrowDown": 40,
+            }.get(key, 0)
             pressed = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
             text = {"Enter": "\r", " ": " "}.get(key, "")
             await self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **pressed)

@@ -130,6 +130,8 @@ def test_a_browser_reconnects(tmp_path: Path) -> None:
             with PreviewServer(first.server.address, lambda: ("dog",), print, dict) as second:  # the run starts again
                 second.feed.count_frame((3, 4))
                 await tab.until("document.querySelector('#chips li span').textContent", "dog")
+                for part in ("tools", "thresholds"):  # this run has no controls
+                    assert await tab.evaluate(f"document.querySelector('#{part}').hidden")
                 await tab.until(state, "live")
 
     with first.server, contextlib.ExitStack() as ending:

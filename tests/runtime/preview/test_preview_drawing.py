@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastsam_trt.errors import PromptError
-from fastsam_trt.preview import Region
+from fastsam_trt.preview import LiveThresholds, Region
 from support.headless_chromium import Tab, open_browser, open_tab
 from support.preview_run import Run, clients, need_chromium, serving
 from support.typed import present
@@ -188,6 +188,14 @@ def test_two_viewers_and_a_lost_connection(run: Run, tmp_path: Path) -> None:
             await wait_for(run, Region((60, 60, 100, 100)), within_px=0.5)
             await other.until(_LISTED, "box 60, 60 to 100, 100")
             assert await one.evaluate("document.querySelector('#undo').disabled")
+
+            await one.evaluate("document.querySelector('#conf').focus()")
+            await one.press(*["ArrowRight"] * 5)
+            await other.until("document.querySelector('#conf-value').textContent", "0.3")
+            await other.evaluate("document.querySelector('#threshold').focus()")
+            await other.press("Home")
+            await one.until("document.querySelector('#threshold').value", "0")
+            assert run.controls.thresholds == LiveThresholds(0.3, 0)
 
             await one.mouse("Pressed", *await at(one, run, 20, 20))
             await one.mouse("Moved", *await at(one, run, 50, 50))
