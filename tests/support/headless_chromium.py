@@ -65,29 +65,64 @@ class Tab:
             for kind in ("keyDown", "keyUp"):
                 await self.call("Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13, text="\r")
 
-    async def drag(self, start: tuple[float, float], end: tuple[float, float], *, finger: bool = False) -> None:
-        """Press at a point of the viewport, px, move to another, and release; with the mouse or a finger."""
-        path = [[old + (new - old) * part for old, new in zip(start, end, strict=True)] for part in (0, 0.3, 0.7, 1)]
-        for number, (x, y) in enumerate([*path, path[-1]]):
-            kind = 0 if number == 0 else 2 if number == len(path) else 1
-            if finger:
-                touches = [] if kind == 2 else [{"x": x, "y": y}]
-                name = ("touchStart", "touchMove", "touchEnd")[kind]
-                await self.call("Input.dispatchTouchEvent", type=name, touchPoints=touches)
-            else:
-                name = ("mousePressed", "mouseMoved", "mouseReleased")[kind]
-                await self.call("Input.dispatchMouseEvent", type=name, x=x, y=y, button="left", buttons=1, clickCount=1)
-
     async def choose_file(self, selector: str, path: Path) -> None:
         """Choose a file in an input."""
         found = await self.call("Runtime.evaluate", expression=f"document.querySelector({selector!r})")
         await self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
 
-    async def look(self, width: int, height: int, *, dark: bool = False, mobile: bool = False) -> None:
-        """Set the viewport, px, and the colours that the user prefers."""
+    async def press(self, *keys: str, shift: bool = False) -> None:
+        """Press keys, such as `Tab`, `ArrowLeft` or ` `, one after the other."""
+        for key in keys:
+            code = {
+                "Tab": 9,
+                "Enter": 13,
+                "Escape": 27,
+                " ": 32,
+                "Home": 36,
+                "ArrowLeft": 37,
+                "ArrowUp": 38,
+                "ArrowRight": 39,
+                "ArrowDown": 40,
+            }.get(key, 0)
+            pressed = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+            text = {"Enter": "\r", " ": " "}.get(key, "")
+            await self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **pressed)
+            await self.call("Input.dispatchKeyEvent", type="keyUp", **pressed)
+
+    async def mouse(self, kind: str, x: float, y: float) -> None:
+        """Press, move or release the left button of the mouse: `Pressed`, `Moved`, `Released`; css px of the window."""
+        held = 0 if kind == "Released" else 1
         await self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
+            "Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, button="left", buttons=held, clickCount=1
         )
+
+    async def drag(self, *points: tuple[float, float], finger: bool = False) -> None:
+        """Press at a point of the window, css px, move to others, and release; with the mouse or a finger."""
+        if finger:
+            await self.touch("Start", points[0])
+            for point in points[1:]:
+                await self.touch("Move", point)
+            await self.touch("End")
+            return
+        await self.mouse("Pressed", *points[0])
+        for point in points[1:]:
+            await self.mouse("Moved", *point)
+        await self.mouse("Released", *points[-1])
+
+    async def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """Put fingers down, move them or lift all: `Start`, `Move`, `End`, `Cancel`; css px of the window."""
+        fingers = [{"x": x, "y": y, "id": index} for index, (x, y) in enumerate(points)]
+        await self.call("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=fingers)
+
+    async def look(
+        self, width: int, height: int, *, dark: bool = False, mobile: bool = False, device_pixels: float = 1
+    ) -> None:
+        """Set the viewport, css px, the colours that the user prefers, and the pixels of the screen per css px."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=device_pixels, mobile=mobile,
+        )  # fmt: skip
+        await self.call("Emulation.setTouchEmulationEnabled", enabled=mobile)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
@@ -117,9 +152,28 @@ class Tab:
                 self.faults.append(told["params"]["entry"]["text"])
 
 
+class Browser:
+    """A running Chromium."""
+
+    def __init__(self, session: aiohttp.ClientSession, port: str, ending: contextlib.AsyncExitStack) -> None:
+        self._session, self._port, self._ending = session, port, ending
+
+    async def tab(self, url: str) -> Tab:
+        """Open a page in a tab that is taken for visible, as all of them are."""
+        async with self._session.put(f"http://127.0.0.1:{self._port}/json/new?about:blank") as answer:
+            target = await answer.json()
+        socket = await self._ending.enter_async_context(
+            self._session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+        )
+        tab = Tab(socket)
+        self._ending.push_async_callback(tab.close)
+        await tab.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        return await tab.open(url)
+
+
 @contextlib.asynccontextmanager
-async def open_tab(profile: Path, url: str) -> AsyncIterator[Tab]:
-    """Start Chromium with a new profile, and open a page in it."""
+async def open_browser(profile: Path) -> AsyncIterator[Browser]:
+    """Start Chromium with a new profile."""
     program = find_chromium()
     assert program is not None
     process = subprocess.Popen(
@@ -134,15 +188,15 @@ async def open_tab(profile: Path, url: str) -> AsyncIterator[Tab]:
                 assert process.poll() is None, "Chromium ended"
                 await asyncio.sleep(0.05)
         port = port_file.read_text().split("\n")[0]
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                pages = [page for page in await answer.json() if page["type"] == "page"]
-            async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                tab = await Tab(socket).open(url)
-                try:
-                    yield tab
-                finally:
-                    await tab.close()
+        async with aiohttp.ClientSession() as session, contextlib.AsyncExitStack() as ending:
+            yield Browser(session, port, ending)
     finally:
         process.terminate()
         process.wait(60)
+
+
+@contextlib.asynccontextmanager
+async def open_tab(profile: Path, url: str) -> AsyncIterator[Tab]:
+    """Start Chromium with a new profile, and open a page in it."""
+    async with open_browser(profile) as browser:
+        yield await browser.tab(url)

@@ -12,24 +12,51 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
+import cv2
 import numpy as np
+import pytest
 
-from fastsam_trt.preview import Address, PreviewServer, PreviewSink
+from fastsam_trt.preview import Address, LiveThresholds, PreviewServer, PreviewSink, Region
 from fastsam_trt.preview.web_app import WebApp
 from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame
+from support import headless_chromium
 from support.made_results import made_result
 from support.typed import present
 from support.waiting import until
 
 
-def result_of(shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",)) -> Result:
+def result_of(
+    shade: int, size: tuple[int, int] = (120, 160), prompts: tuple[str, ...] = ("cat",), similarity: float = 0.75
+) -> Result:
     """Make a result with a plain grey frame and one segment in its middle."""
     mask = np.zeros(size, np.bool_)
     mask[size[0] // 3 : size[0] // 2, size[1] // 3 : size[1] // 2] = True
-    result = made_result([mask], prompts=prompts, prompt_ids=[0], similarities=[0.75], size=size)
+    result = made_result([mask], prompts=prompts, prompt_ids=[0], similarities=[similarity], size=size)
     result.frame[:] = shade % 256
     return result
+
+
+class MadeControls:
+    """Boxes, points and thresholds that are kept; `error` refuses changes."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.regions: tuple[Region, ...] = ()
+        self.thresholds = LiveThresholds(0.25, 0.5)
+
+    def set_regions(self, regions: Sequence[Region]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.regions = tuple(regions)
+
+    def set_thresholds(self, conf: float | None = None, threshold: float | None = None) -> None:
+        if self.error is not None:
+            raise self.error
+        old = self.thresholds
+        self.thresholds = LiveThresholds(
+            old.conf if conf is None else conf, old.threshold if threshold is None else threshold
+        )
 
 
 class Run:
@@ -38,14 +65,25 @@ class Run:
     def __init__(self) -> None:
         self.prompts: tuple[str, ...] = ("cat",)
         self.requested: list[tuple[str, ...]] = []
+        self.controls = MadeControls()
+        self.size = (120, 160)
+        self.numbered = False  # whether shade and similarity tell the number of the frame, modulo 32
         self.made = 0
         self.error: Exception | None = None
-        self.server = PreviewServer(Address("127.0.0.1", 0), lambda: self.prompts, self.set_prompts, self.stats)
+        self.hold: Callable[[], object] = lambda: None  # what a change of prompts waits for
+        self.server = PreviewServer(
+            Address("127.0.0.1", 0),
+            lambda: self.prompts,
+            self.set_prompts,
+            self.stats,
+            controls=self.controls,
+        )
         self.sink = PreviewSink(self.server)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def set_prompts(self, prompts: Sequence[str]) -> None:
+        self.hold()
         self.requested.append(tuple(prompts))
         if self.error is not None:
             raise self.error
@@ -64,7 +102,8 @@ class Run:
         return present(self.server._app)
 
     def write(self) -> None:
-        result = result_of(self.made, prompts=self.prompts or ("cat",))
+        shade, similarity = (self.made % 32 * 8, self.made % 32 / 32) if self.numbered else (self.made, 0.75)
+        result = result_of(shade, self.size, self.prompts or ("cat",), similarity)
         self.sink.write(Frame(result.frame, self.made, "made"), result)
         self.made += 1
 
@@ -85,6 +124,12 @@ class Run:
     def write_until(self, met: Callable[[], bool], within_s: float = 60) -> None:
         """Make frames until a condition is met."""
         assert until(lambda: self.write() or met(), within_s)
+
+
+def need_chromium() -> None:
+    """Skip the test where there is no browser."""
+    if headless_chromium.find_chromium() is None:
+        pytest.skip(f"no browser: none of {', '.join(headless_chromium.NAMES)} is installed")
 
 
 @contextlib.contextmanager
@@ -118,11 +163,24 @@ def send_request(
     return received
 
 
-def change_prompts(run: Run, content: Any, **headers: str) -> tuple[int, dict[str, Any]]:
-    """Post to /prompts; content that is not bytes is sent as JSON."""
+def post(run: Run, path: str, content: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+    """Post a change of the settings; content that is not bytes is sent as JSON."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    code, answer, _ = send_request(run, "POST", "/prompts", body, **{"Content_Type": "application/json", **headers})
+    code, answer, _ = send_request(run, "POST", path, body, **{"Content_Type": "application/json", **headers})
     return code, json.loads(answer)
+
+
+def change_prompts(run: Run, content: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+    """Post to /prompts, and return the prompts and the error of the answer."""
+    code, answer = post(run, "/prompts", content, **headers)
+    return code, {name: answer[name] for name in ("prompts", "error")}
+
+
+def parse_image(message: bytes) -> tuple[dict[str, Any], np.ndarray]:
+    """Parse the message of an image into its document and its picture, (H, W, 3) uint8 BGR."""
+    length = int.from_bytes(message[:4], "big")
+    picture = cv2.imdecode(np.frombuffer(message[4 + length :], np.uint8), cv2.IMREAD_COLOR)
+    return json.loads(message[4 : 4 + length]), present(picture)
 
 
 @contextlib.asynccontextmanager
@@ -132,7 +190,7 @@ async def watching(run: Run, **headers: str) -> Any:
 
 
 async def next_of(ws: Any, kind: type) -> Any:
-    """Receive the next picture (bytes) or status (str)."""
+    """Receive the next image (bytes) or status (str)."""
     async with asyncio.timeout(20):
         while True:
             message = await ws.receive()

@@ -43,7 +43,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--show", action="store_true", help="show the overlay in a window; q ends the run")
     shown.add_argument(
         "--preview", metavar="HOST:PORT",
-        help="serve a web page with the overlay, the statistics and the prompts; PORT alone: for this machine only",
+        help="serve a web page with the overlay and the statistics, where prompts, boxes, points and thresholds can be "
+        "changed; PORT alone: for this machine only",
     )  # fmt: skip
     _add_live_options(parser)
     parser.set_defaults(execute=execute)

@@ -130,11 +130,13 @@ class SourceRun:
     def _open_preview(self) -> PreviewServer:
         """Take the preview's port, and add its sink. It answers once the pipeline is open."""
         from fastsam_trt.cli.draw_options import draw_style
-        from fastsam_trt.preview import PreviewServer, PreviewSink, parse_address
+        from fastsam_trt.preview import PipelineControls, PreviewServer, PreviewSink, parse_address
 
         address = parse_address(self._args.preview)
-        style = draw_style(self._args)
-        server = PreviewServer(address, self._prompts, self._set_prompts, self._stats_record, style)
+        server = PreviewServer(
+            address, self._prompts, self._set_prompts, self._stats_record, draw_style(self._args),
+            controls=PipelineControls(lambda: self._pipeline),
+        )  # fmt: skip
         self._resources.callback(server.close)  # after the files, which clients must not hold up
         self._sinks.append(self._outputs.enter_context(PreviewSink(server)))
         return server

@@ -18,7 +18,7 @@ from fastsam_trt.pipeline.call_options import check_max_selected
 from fastsam_trt.pipeline.models import Models
 from fastsam_trt.pipeline.selection_stage import SelectionStage
 from fastsam_trt.prompts.prompt_set import PromptSet
-from fastsam_trt.prompts.regions import check_boxes, check_points
+from fastsam_trt.prompts.regions import OutsideName, check_boxes, check_points
 from fastsam_trt.prompts.text_options import TextOptions
 from fastsam_trt.prompts.texts import check_prompts
 
@@ -187,6 +187,22 @@ class LiveSettings:
         """Set `points` and `point_labels` together."""
         self._change(lambda current: current.with_labelled_points(points, labels))
 
+    def set_regions(
+        self, boxes: ArrayLike | None, points: ArrayLike | None, labels: ArrayLike | None, outside: OutsideName
+    ) -> None:
+        """Set `boxes`, `points` and `point_labels` together."""
+        self._change(lambda current: current.with_regions(boxes, points, labels, outside))
+
+    @property
+    def threshold(self) -> float:
+        """Lowest similarity of a segment that CLIP selects, 0..1."""
+        return self._options.threshold
+
+    @threshold.setter
+    def threshold(self, threshold: float) -> None:
+        with self._changing:
+            self._change(lambda current: current, replace(self._options, threshold=threshold))
+
     @contextmanager
     def stream(self, *, tracked: bool) -> Iterator[SelectionStage]:
         """Add a stage for one stream of frames, with separate tracks and the common prompts."""
@@ -204,13 +220,15 @@ class LiveSettings:
         stages = (stage for stage in (self.stage, *self._streams) if stage.stream is stream)
         return next(stages, None) or self._new_stage(self.prompt_set, tracked=False)
 
-    def _change(self, changed: Callable[[PromptSet], PromptSet]) -> None:
+    def _change(self, changed: Callable[[PromptSet], PromptSet], options: TextOptions | None = None) -> None:
         with self._changing:
             prompt_set, classes = changed(self.prompt_set), self._models.segmenter.thresholds.classes
+            options = options or self._options
             stages = (self.stage, *self._streams)
-            built = [stage.build(prompt_set, classes) for stage in stages]
+            built = [stage.build(prompt_set, classes, options) for stage in stages]
+            self._options = options
             for stage, selectors in zip(stages, built, strict=True):
-                stage.selectors = selectors
+                stage.options, stage.selectors = options, selectors
 
     def _new_stage(self, prompt_set: PromptSet, *, tracked: bool) -> SelectionStage:
         return SelectionStage(self._models, self._options, prompt_set, tracked=tracked, budget_ms=self._budget_ms)

@@ -55,7 +55,9 @@ class Pipeline(PipelineSteps):
     Attributes:
         segmenter: The segmentation model and its thresholds.
         prompts, excluded, boxes, points, point_labels: What is selected. These and the next may be set between frames.
-            Arrays are read-only. Setting `points` keeps labels that were set; `set_points` sets both.
+            Arrays are read-only. Setting `points` keeps labels that were set; `set_points` sets both, `set_regions`
+            boxes too.
+        threshold: Lowest similarity of a segment that CLIP selects, 0..1.
         max_selected, track, budget_ms: As for `__init__`. Setting `track` drops all tracks and their embeddings.
         reserve_ms: Part of the budget that drawing, encoding and other later stages need; `Flow` measures it.
     """

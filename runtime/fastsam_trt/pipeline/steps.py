@@ -15,6 +15,7 @@ from fastsam_trt.frames.rectangles import Rectangle
 from fastsam_trt.pipeline.live_settings import LiveSettings, Setting
 from fastsam_trt.pipeline.models import Models
 from fastsam_trt.pipeline.selection_stage import SelectionStage
+from fastsam_trt.prompts.regions import OutsideName
 from fastsam_trt.results.result import Result
 from fastsam_trt.segmentation.segmenter import Segmenter
 from fastsam_trt.segmentation.segments import SegmentedFrame
@@ -30,6 +31,7 @@ class PipelineSteps(Closable):
     points = Setting[NDArray[np.float64], ArrayLike | None]()
     point_labels = Setting[NDArray[np.int32], ArrayLike | None]()
     max_selected = Setting[int | None, int | None]()
+    threshold = Setting[float, float]()
     track = Setting[bool, bool]()
     budget_ms = Setting[float | None, float | None]()
     reserve_ms = Setting[float, float]()
@@ -50,6 +52,27 @@ class PipelineSteps(Closable):
             PromptError: A point or label is invalid; nothing has changed then.
         """
         self._settings.set_points(points, labels)
+
+    def set_regions(
+        self,
+        boxes: ArrayLike | None = None,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        *,
+        outside: OutsideName = "refuse",
+    ) -> None:
+        """Set `boxes`, `points` and `point_labels` together, so that no frame sees only some of them; None: none.
+
+        Args:
+            boxes, points, point_labels: As for `__init__`.
+            outside: What to do with boxes and points outside a frame: `refuse` the frame with a `PromptError`, or
+                `ignore` them. A stream whose frames change their size goes on with `ignore`.
+
+        Raises:
+            PromptError: A box, point or label is invalid; nothing has changed then.
+            OptionError: `outside` is unknown.
+        """
+        self._settings.set_regions(boxes, points, point_labels, outside)
 
     def segment(
         self,

@@ -1,4 +1,4 @@
-"""Serve a web page with the live overlay, the statistics, and prompts that can be changed during the run.
+"""Serve a web page with the live overlay, the statistics, and settings that can be changed during the run.
 
     with PreviewServer(parse_address(":8080"), prompts, set_prompts, stats) as server, PreviewSink(server) as sink:
         for frame, result in ...:
@@ -9,8 +9,18 @@ image as fast as it can show it, and no images queue up. `multipart/x-mixed-repl
 control, and in several versions of Safari they stop after the first image or after a switch to another app.
 """
 
+from fastsam_trt.preview.controls import Controls, LiveThresholds, PipelineControls, Region
 from fastsam_trt.preview.server import PreviewServer
 from fastsam_trt.preview.sink import PreviewSink
 from fastsam_trt.web.address import Address, parse_address
 
-__all__ = ["Address", "PreviewServer", "PreviewSink", "parse_address"]
+__all__ = [
+    "Address",
+    "Controls",
+    "LiveThresholds",
+    "PipelineControls",
+    "PreviewServer",
+    "PreviewSink",
+    "Region",
+    "parse_address",
+]

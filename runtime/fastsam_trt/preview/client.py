@@ -11,6 +11,7 @@ from functools import partial
 from aiohttp import WSMsgType, web
 
 from fastsam_trt.preview.feed import Feed
+from fastsam_trt.preview.shown_images import ShownImages
 from fastsam_trt.preview.status import Status
 
 STATUS_EVERY_S = 0.5
@@ -29,9 +30,10 @@ class Client:
     So at most one image is on its way to a client, and a client that stopped reading gets no more.
     """
 
-    def __init__(self, feed: Feed, status: Status) -> None:
+    def __init__(self, feed: Feed, status: Status, shown: ShownImages) -> None:
         self._feed = feed
         self._status = status
+        self._shown = shown
         self._requested = asyncio.Event()
         self._sending = asyncio.Lock()
         self._transport: asyncio.Transport | None = None
@@ -87,7 +89,8 @@ class Client:
             await self._requested.wait()
             self._requested.clear()
             image = await self._feed.next_image()
-            await self._send(partial(self._socket.send_bytes, image.jpeg))
+            self._shown.add(self, image)
+            await self._send(partial(self._socket.send_bytes, image.message))
 
     async def _send(self, send: Callable[[], Awaitable[None]]) -> None:
         """Send one message at a time, so that no status queues up behind an image that is not read."""

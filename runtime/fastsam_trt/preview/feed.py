@@ -10,6 +10,7 @@ from fastsam_trt.drawing.style import DrawStyle
 from fastsam_trt.preview.jpeg import LONGEST_PX, OverlayImage, encode_overlay
 from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.shared_overlay import Overlay
+from fastsam_trt.sources import Frame
 from fastsam_trt.web.background_threads import BackgroundThreads
 
 MOST_PER_SECOND = 15
@@ -27,7 +28,7 @@ class Feed:
 
     Attributes:
         wanted: Whether an offered frame would be drawn now.
-        image: The last image; None before the first, and after the last client has disconnected.
+        size: (H, W) of the last frame of the run, px; None before the first.
         last_s: When the last frame of the run came, on `time.perf_counter`'s clock; None before the first.
         gap_s: Time between frames, smoothed, s.
         ended: Whether the run is over.
@@ -42,7 +43,7 @@ class Feed:
         """
         self._overlay = Overlay(style, LONGEST_PX)
         self.wanted = False
-        self.image: OverlayImage | None = None
+        self.size: tuple[int, int] | None = None
         self.last_s: float | None = None
         self.gap_s = 0.0
         self.ended = False
@@ -52,21 +53,22 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._drawing = BackgroundThreads("preview drawing")
 
-    def count_frame(self) -> None:
-        """Note that the run has a new frame, drawn or not."""
+    def count_frame(self, size: tuple[int, int]) -> None:
+        """Note that the run has a new frame of (H, W) px, drawn or not."""
         now = time.perf_counter()
+        self.size = size
         if self.last_s is not None:
             self.gap_s += 0.2 * (now - self.last_s - self.gap_s)
         self.last_s = now
         self.ended = False
 
-    def offer(self, result: Result) -> None:
-        """Offer a result to draw, with its masks decoded; returns at once."""
+    def offer(self, frame: Frame, result: Result) -> None:
+        """Offer a frame and its result to draw, with the masks decoded; returns at once."""
         loop = self._loop
         self.wanted = False
         if loop is not None:
             try:
-                loop.call_soon_threadsafe(self._take, result)
+                loop.call_soon_threadsafe(self._take, frame, result)
             except RuntimeError:  # the server was closed meanwhile
                 _log.debug("a frame came after the preview was closed")
 
@@ -84,10 +86,6 @@ class Feed:
         self.wanted = False
         self._drawing.close(_CLOSE_WITHIN_S)
 
-    def clear(self) -> None:
-        """Drop the last image, because no client is left."""
-        self.image = None
-
     async def next_image(self) -> OverlayImage:
         """Wait for the next image."""
         request: asyncio.Future[OverlayImage] = asyncio.get_running_loop().create_future()
@@ -102,24 +100,25 @@ class Feed:
     def _update_wanted(self) -> None:
         self.wanted = self._loop is not None and self._task is None and bool(self._requests)
 
-    def _take(self, result: Result) -> None:
+    def _take(self, frame: Frame, result: Result) -> None:
         if self._task is None and self._requests and self._loop is not None:
-            self._task = self._loop.create_task(self._draw(result))
+            self._task = self._loop.create_task(self._draw(frame, result))
         else:
             self._update_wanted()
 
-    async def _draw(self, result: Result) -> None:
+    async def _draw(self, frame: Frame, result: Result) -> None:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + 1 / MOST_PER_SECOND
         try:
-            self.image = await self._drawing.call(encode_overlay, result, self._overlay)
+            image = await self._drawing.call(encode_overlay, self.drawn + 1, frame, result, self._overlay)
             self.drawn += 1
             for request in self._requests:
                 if not request.done():
-                    request.set_result(self.image)
+                    request.set_result(image)
+            del image  # clients that may show it keep it
         except Exception:  # noqa: BLE001 - an image that fails must not end the run
             _log.exception("the preview could not draw a frame")
-        del result  # do not keep the frame while waiting
+        del frame, result  # do not keep the pixels while waiting
         await asyncio.sleep(due_s - loop.time())
         self._task = None
         self._update_wanted()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.drawing.style import DrawStyle
 from fastsam_trt.errors import PreviewError
+from fastsam_trt.preview.controls import Controls
 from fastsam_trt.preview.feed import Feed
+from fastsam_trt.preview.settings import Settings
 from fastsam_trt.web.address import Address, listen
 from fastsam_trt.web.connections import ConnectionLimits, Connections
 from fastsam_trt.web.server_thread import ServerSettings, ServerThread
@@ -43,6 +45,8 @@ class PreviewServer:
         set_prompts: Callable[[Sequence[str]], None],
         stats: Callable[[], dict[str, Any]],
         style: DrawStyle | None = None,
+        *,
+        controls: Controls | None = None,
     ) -> None:
         """Open the port. Clients can connect from now on, and are served after `start`.
 
@@ -53,6 +57,8 @@ class PreviewServer:
                 thread, one call at a time, because a prompt may open CLIP.
             stats: Returns the statistics of the run as JSON types without NaN, quickly; called on the server's thread.
             style: What the overlay shows, and how; None: the default.
+            controls: The boxes, points and thresholds of the run, such as `PipelineControls`; None: the page can't
+                change these, and shows none.
 
         Raises:
             PackagesMissingError: The extra `[preview]` is not installed.
@@ -65,12 +71,12 @@ class PreviewServer:
         sockets = listen(address, PreviewError)
         self.address = Address(address.host, sockets[0].getsockname()[1])
         self.feed = Feed(style)
-        self._prompts, self._set_prompts, self._stats = prompts, set_prompts, stats
+        self._settings, self._stats = Settings(prompts, set_prompts, controls), stats
         self._app: WebApp | None = None
         self._thread = ServerThread(sockets, self._make_app, _SETTINGS)
         if not address.is_loopback:
             _log.warning(
-                "the preview listens on %s: anyone who can reach it sees the video and can change the prompts",
+                "the preview listens on %s: anyone who can reach it sees the video and can change what is selected",
                 self.address,
             )
 
@@ -86,7 +92,7 @@ class PreviewServer:
     def close(self) -> None:
         """Disconnect the clients, end the thread and free the port.
 
-        It does not wait for a change of prompts: the client gets an error, and the thread of the change ends after it.
+        It does not wait for a change of the settings: the client gets an error, and the thread ends after the change.
         """
         self._thread.close()
 
@@ -103,5 +109,5 @@ class PreviewServer:
         from fastsam_trt.preview.web_app import WebApp
 
         self.feed.open()
-        self._app = WebApp(self.address, self.feed, self._prompts, self._set_prompts, self._stats, connections)
+        self._app = WebApp(self.address, self.feed, self._settings, self._stats, connections)
         return self._app

@@ -21,10 +21,10 @@ class PreviewSink(Sink):
 
     def write(self, frame: Frame, result: Result) -> None:
         """Offer a result to the preview, which drops it if no client waits for one."""
-        self._feed.count_frame()
+        self._feed.count_frame(result.frame.shape[:2])
         if self._feed.wanted:
             result.mask_crops()
-            self._feed.offer(result)
+            self._feed.offer(frame, result)
 
     def close(self) -> None:
         """Show the clients that the run has ended."""

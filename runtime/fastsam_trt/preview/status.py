@@ -1,4 +1,4 @@
-"""Report the run's state, prompts and statistics to the page, as JSON."""
+"""Report the run's state, settings and statistics to the page, as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from fastsam_trt.preview.feed import Feed
+from fastsam_trt.preview.settings import Settings
 
 State: TypeAlias = Literal["waiting", "live", "stalled", "ended"]
 
@@ -19,34 +20,24 @@ _CACHED_S = 0.25
 class Status:
     """Makes the status of a run, at most four times per second for all clients."""
 
-    def __init__(self, feed: Feed, prompts: Callable[[], tuple[str, ...]], stats: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, feed: Feed, settings: Settings, stats: Callable[[], dict[str, Any]]) -> None:
         self._feed = feed
-        self._prompts = prompts
+        self._settings = settings
         self._stats = stats
         self._text = ""
         self._made_s = -math.inf
 
     def text(self) -> str:
-        """The status: `state`, current `prompts`, `selected` and its `count` (of the last image), and `stats`.
-
-        `stats` are the statistics of the run.
-        """
+        """The status: `state`, the current settings (see `Settings.record`), and `stats`, the run's statistics."""
         now = time.perf_counter()
         if now - self._made_s > _CACHED_S or self._feed.ended:
-            image = self._feed.image
-            status = {
-                "state": self.state(now),
-                "prompts": list(self._prompts()),
-                "selected": [] if image is None else image.selected,
-                "count": 0 if image is None else image.count,
-                "stats": self._stats(),
-            }
+            status = {"state": self.state(now), **self._settings.record(), "stats": self._stats()}
             self._text = json.dumps(status, separators=(",", ":"), allow_nan=False)
             self._made_s = now
         return self._text
 
     def invalidate(self) -> None:
-        """Make a new status for the next client, because the prompts have changed."""
+        """Make a new status for the next client, because settings have changed."""
         self._made_s = -math.inf
 
     def state(self, now: float) -> State:

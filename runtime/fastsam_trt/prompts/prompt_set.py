@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_trt.prompts.regions import check_boxes, check_point_labels, check_points
+from fastsam_trt.prompts.regions import OutsideName, check_boxes, check_outside, check_point_labels, check_points
 from fastsam_trt.prompts.texts import check_prompts
 
 
@@ -31,6 +31,7 @@ class PromptSet:
             contains it; a background point removes them.
         point_labels: (p,) int32, 1 foreground, 0 background, read-only.
         labels_given: Whether the caller gave the labels; if not, all points are foreground.
+        outside: What to do with boxes and points outside a frame.
     """
 
     prompts: tuple[str, ...] = ()
@@ -39,6 +40,7 @@ class PromptSet:
     points: NDArray[np.float64] = field(default_factory=lambda: check_points(None))
     point_labels: NDArray[np.int32] = field(default_factory=lambda: check_point_labels(None, 0))
     labels_given: bool = False
+    outside: OutsideName = "refuse"
 
     def with_changes(
         self,
@@ -59,6 +61,8 @@ class PromptSet:
             PromptError: A prompt, box, point or label is invalid.
         """
         changes: dict[str, Any] = {}
+        if boxes is not None or points is not None:
+            changes["outside"] = "refuse"
         if prompts is not None:
             changes["prompts"] = check_prompts(prompts)
         if excluded is not None:
@@ -79,6 +83,19 @@ class PromptSet:
         checked = check_points(points)
         labels = check_point_labels(point_labels, len(checked))
         return replace(self, points=checked, point_labels=labels, labels_given=point_labels is not None)
+
+    def with_regions(
+        self, boxes: ArrayLike | None, points: ArrayLike | None, point_labels: ArrayLike | None, outside: OutsideName
+    ) -> PromptSet:
+        """Replace boxes, points and labels together, and what to do with those outside a frame.
+
+        Raises:
+            PromptError: A box, point or label is invalid.
+            OptionError: `outside` is unknown.
+        """
+        check_outside(outside)
+        changed = replace(self, boxes=check_boxes(boxes), outside=outside)
+        return changed.with_labelled_points(points, point_labels)
 
     def with_points(self, points: ArrayLike | None) -> PromptSet:
         """Replace the points and keep the labels that the caller gave; no points: no labels either.

@@ -5,12 +5,25 @@ A box covers every pixel that it touches; a point lies in pixel (floor(x), floor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_trt.errors import PromptError
+from fastsam_trt.errors import OptionError, PromptError
+
+OutsideName: TypeAlias = Literal["refuse", "ignore"]
+"""What to do with regions outside the frame: `refuse` the frame with a `PromptError`, or `ignore` these regions."""
+
+
+def check_outside(outside: str) -> None:
+    """Check what to do with regions outside the frame.
+
+    Raises:
+        OptionError: It is unknown.
+    """
+    if outside not in ("refuse", "ignore"):
+        raise OptionError("outside", "refuse or ignore", outside)
 
 
 def check_boxes(boxes: ArrayLike | None) -> NDArray[np.float64]:
@@ -60,32 +73,44 @@ def check_point_labels(labels: ArrayLike | None, points: int) -> NDArray[np.int3
     return _read_only(found.astype(np.int32))
 
 
-def box_pixels(boxes: NDArray[np.float64], height: int, width: int) -> NDArray[np.intp]:
+def box_pixels(
+    boxes: NDArray[np.float64], height: int, width: int, outside: OutsideName = "refuse"
+) -> NDArray[np.intp]:
     """Convert boxes to pixels, clipped to the frame: (k, 4) to (k, 4) whole px, x1 and y1 exclusive.
 
+    Boxes that lie completely outside the frame of (height, width) px are left out if they are to be ignored.
+
     Raises:
-        PromptError: A box lies completely outside the frame of (height, width) px.
+        PromptError: A box lies completely outside the frame, and is not to be ignored.
     """
     pixels = outer_pixels(boxes, height, width)
-    outside = (pixels[:, :2] >= pixels[:, 2:]).any(axis=1)
-    if outside.any():
+    absent = (pixels[:, :2] >= pixels[:, 2:]).any(axis=1)
+    if outside == "ignore":
+        return pixels[~absent]
+    if absent.any():
         raise PromptError(
-            f"box {_text(boxes[outside][0])}: expected an overlap with the frame of {width} x {height} px, found none; "
+            f"box {_text(boxes[absent][0])}: expected an overlap with the frame of {width} x {height} px, found none; "
             "give x0, y0, x1, y1 in px of the frame"
         )
     return pixels
 
 
-def point_pixels(points: NDArray[np.float64], height: int, width: int) -> NDArray[np.intp]:
+def point_pixels(
+    points: NDArray[np.float64], height: int, width: int, outside: OutsideName = "refuse"
+) -> NDArray[np.intp]:
     """Convert points to pixels: (k, 2) to (k, 2) whole px, x and y.
 
+    Points outside the frame of (height, width) px are left out if they are to be ignored.
+
     Raises:
-        PromptError: A point lies outside the frame of (height, width) px.
+        PromptError: A point lies outside the frame, and is not to be ignored.
     """
-    outside = ((points < 0) | (points >= (width, height))).any(axis=1)
-    if outside.any():
+    absent = ((points < 0) | (points >= (width, height))).any(axis=1)
+    if outside == "ignore":
+        return points[~absent].astype(np.intp)
+    if absent.any():
         raise PromptError(
-            f"point {_text(points[outside][0])}: expected 0 <= x < {width} and 0 <= y < {height} in the frame of "
+            f"point {_text(points[absent][0])}: expected 0 <= x < {width} and 0 <= y < {height} in the frame of "
             f"{width} x {height} px, found a point outside it; give x, y in px of the frame"
         )
     return points.astype(np.intp)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_trt.masks.mask_source import MaskCrop, MaskSource
-from fastsam_trt.prompts.regions import box_pixels, outer_pixels
+from fastsam_trt.prompts.regions import OutsideName, box_pixels, outer_pixels
 from fastsam_trt.segmentation.segments import Segments
 from fastsam_trt.selectors.selection import Selection
 
@@ -19,18 +19,23 @@ class BoxSelector:
     first of equal masks wins. A box that overlaps no mask selects nothing.
     """
 
-    def __init__(self, boxes: NDArray[np.float64]) -> None:
-        """Store the prompts: (k, 4) xyxy, px of the frame, checked by `check_boxes`."""
-        self._boxes = boxes
+    def __init__(self, boxes: NDArray[np.float64], outside: OutsideName = "refuse") -> None:
+        """Store the prompts.
+
+        Args:
+            boxes: (k, 4) xyxy, px of the frame, checked by `check_boxes`.
+            outside: What to do with boxes that lie completely outside a frame.
+        """
+        self._boxes, self._outside = boxes, outside
 
     def select(self, frame: NDArray[np.uint8], segments: Segments) -> Selection:
         """Select the best segment of every box.
 
         Raises:
-            PromptError: A box lies completely outside the frame.
+            PromptError: A box lies completely outside the frame, and is not to be ignored.
         """
         height, width = frame.shape[:2]
-        boxes = box_pixels(self._boxes, height, width)[:, None]
+        boxes = box_pixels(self._boxes, height, width, self._outside)[:, None]
         edges = outer_pixels(segments.boxes, height, width)
         sides = np.minimum(boxes[..., 2:], edges[:, 2:]) - np.maximum(boxes[..., :2], edges[:, :2])
         bounds = sides.clip(0).prod(axis=2) / (boxes[..., 2:] - boxes[..., :2]).prod(axis=2)  # (k, n)

@@ -75,17 +75,17 @@ def build_selectors(
     text_selector = by_text(prompted, excluded_texts) if prompt_set.prompts else None
     wanted: list[Selector] = [] if text_selector is None else [text_selector]
     if len(prompt_set.boxes):
-        wanted.append(BoxSelector(prompt_set.boxes))
+        wanted.append(BoxSelector(prompt_set.boxes, prompt_set.outside))
     foreground, background = (prompt_set.points[prompt_set.point_labels == label] for label in (1, 0))
     if len(foreground):
-        wanted.append(PointSelector(foreground))
+        wanted.append(PointSelector(foreground, prompt_set.outside))
     # A prompt that a class label matched is a negative when CLIP decides whether the segment is excluded.
     labelled = tuple(prompt_set.prompts[prompt_id] for prompt_id in prompted.by_class.values())
     selector = CombinedSelector(
         wanted,
         excluded_classes=tuple(excluded.by_class),
         clip_exclusions=by_text(Routes(by_clip=excluded.by_clip), labelled) if excluded_texts else None,
-        exclusions=PointSelector(background) if len(background) else None,
+        exclusions=PointSelector(background, prompt_set.outside) if len(background) else None,
     )
     by_labels_only = wanted == [text_selector] and not prompted.by_clip
     selectable = tuple(sorted(prompted.by_class)) if by_labels_only else None

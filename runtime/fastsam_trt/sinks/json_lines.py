@@ -80,14 +80,14 @@ class JsonLinesSink(Sink):
             self._file.close()
 
 
-def as_record(frame: Frame, result: Result) -> dict[str, Any]:
-    """The result of a frame in JSON types.
+def as_record(frame: Frame, result: Result, *, masks: bool = True) -> dict[str, Any]:
+    """The result of a frame in JSON types; the masks, which take the time, may be left out.
 
     `size` is [H, W], boxes are xyxy px, masks COCO RLE. `pending_tracks` are the track ids of segments that are decided
     in a later frame; `pending` is the same under its old name, for one version. `time` is the position in a video in
     seconds, or the Unix time at which a live frame was read.
     """
-    record = result.to_dict()
+    record = result.to_dict(masks=masks)
     return {
         "frame": frame.index,
         "source": frame.source,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from fastsam_trt.preview import server, web_app
+from fastsam_trt.preview import changes, server
 from fastsam_trt.web import connections
 from fastsam_trt.web.connections import ConnectionLimits
 from support.preview_run import Run, change_prompts, clients, raw_client, send_request, serving
@@ -118,7 +118,7 @@ def test_a_client_that_does_not_read_responses_is_dropped(run: Run) -> None:
     [b"Content-Length: 900\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", b"Content-Length: 1\r\n\r\n"],
 )
 def test_an_unfinished_body_is_answered(run: Run, framing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "BODY_WITHIN_S", 0.2)
+    monkeypatch.setattr(changes, "BODY_WITHIN_S", 0.2)
     head = b"POST /prompts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with contextlib.closing(_connect(run, head + framing)) as client:
         assert client.recv(100).startswith(b"HTTP/1.1 408")
@@ -203,12 +203,12 @@ def test_a_process_without_free_descriptors_retries_slowly(
 def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
     run, begun, go_on = Run(), threading.Event(), threading.Event()
 
-    def slow(prompts: object) -> None:
+    def hold() -> None:
         begun.set()
         assert go_on.wait(60)
 
     answers: list[tuple[int, dict]] = []
-    run.server._set_prompts = slow
+    run.hold = hold
     with run.server:
         changing = [
             threading.Thread(target=lambda: answers.append(change_prompts(run, {"prompts": ["dog"]}))) for _ in range(2)
@@ -216,7 +216,7 @@ def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
         for each in changing:
             each.start()
         assert begun.wait(60)
-        assert until(lambda: run.app._changes == 2)
+        assert until(lambda: run.app.changes.waiting == 2)
         run.server.close()
         assert not go_on.is_set()  # still running
     for each in changing:
@@ -226,22 +226,22 @@ def test_closing_does_not_wait_for_a_change_and_answers_its_client() -> None:
     assert until(lambda: not [each for each in threading.enumerate() if each.name.startswith("preview")])
 
 
-def test_the_number_of_waiting_changes_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_waiting_changes_is_limited(run: Run) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr(run.app, "_set_prompts", lambda prompts: go_on.wait(60))
+    run.hold = lambda: go_on.wait(60)
     codes: list[int] = []
     changing = [
         threading.Thread(target=lambda: codes.append(change_prompts(run, {"prompts": ["dog"]})[0]))
-        for _ in range(web_app.MOST_CHANGES)
+        for _ in range(changes.MOST_CHANGES)
     ]
     for each in changing:
         each.start()
-    assert until(lambda: run.app._changes == web_app.MOST_CHANGES)
+    assert until(lambda: run.app.changes.waiting == changes.MOST_CHANGES)
     assert change_prompts(run, {"prompts": ["dog"]})[0] == 503
     go_on.set()
     for each in changing:
         each.join(60)
-    assert codes == [200] * web_app.MOST_CHANGES
+    assert codes == [200] * changes.MOST_CHANGES
 
 
 def test_a_server_closed_before_its_start_ends() -> None:

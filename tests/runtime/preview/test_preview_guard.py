@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import socket
 import subprocess
 import sys
@@ -13,15 +14,14 @@ import pytest
 
 from fastsam_engine.errors import PackagesMissingError
 from fastsam_trt.errors import PreviewError
-from fastsam_trt.preview import Address, PreviewServer, web_app
+from fastsam_trt.preview import Address, PreviewServer, change_requests, changes, web_app
 from support.preview_run import Run, change_prompts, send_request, serving
 
-_FILES = (
-    ("/", "text/html"),
-    ("/base.css", "text/css"),
-    ("/page.css", "text/css"),
-    ("/page.js", "text/javascript"),
-    ("/prompt_chips.js", "text/javascript"),
+_TYPES = {"/": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_NAMESPACE = b"http://www.w3.org/2000/svg"  # a name, not an address
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
@@ -32,16 +32,20 @@ def run() -> Iterator[Run]:
 
 
 def test_the_page_is_complete_and_loads_nothing_from_elsewhere(run: Run) -> None:
-    for path, kind in _FILES:
+    for path in web_app.PAGE.paths:
+        kind = _TYPES[path[path.rfind(".") :] if "." in path else path]
         code, body, headers = send_request(run, path=path)
         assert code == 200
         assert headers["Content-Type"] == f"{kind}; charset=utf-8"
-        assert b"://" not in body.replace(b"${scheme}//", b"")
-        assert b"innerHTML" not in body
-        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert b"://" not in body.replace(b"${scheme}//", b"").replace(_NAMESPACE, b"")
+        assert not re.search(rb"innerHTML|insertAdjacentHTML|document\.write|eval\(| style=| on[a-z]+=", body)
+        assert headers["Content-Security-Policy"] == _POLICY
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert not [name for name in headers if name.startswith("Access-Control")]
+    page = send_request(run)[1].decode()
+    for name in re.findall(r'(?:href|src)="([^":]+)"', page):
+        assert f"/{name}" in web_app.PAGE.paths
     assert send_request(run, path="/nothing")[0] == 404
     assert send_request(run, path="/../server.py")[0] == 404
 
@@ -59,9 +63,9 @@ def test_the_page_is_complete_and_loads_nothing_from_elsewhere(run: Run) -> None
         ({"prompts": [" "]}, 400, "expected printable text"),
         ({"prompts": ["a\nb"]}, 400, "one line"),
         (b'{"prompts": ["\\ud800"]}', 400, "expected printable text"),
-        ({"prompts": ["x"] * (web_app.MOST_PROMPTS + 1)}, 400, "at most 16 prompts"),
-        ({"prompts": ["x" * (web_app.LONGEST_PROMPT + 1)]}, 400, "200 characters"),
-        ({"prompts": [], "rest": "x" * web_app.LONGEST_BODY}, 413, "at most 16384 bytes"),
+        ({"prompts": ["x"] * (change_requests.MOST_PROMPTS + 1)}, 400, "at most 16 prompts"),
+        ({"prompts": ["x" * (change_requests.LONGEST_PROMPT + 1)]}, 400, "200 characters"),
+        ({"prompts": [], "rest": "x" * changes.LONGEST_BODY}, 413, "at most 16384 bytes"),
     ],
 )
 def test_invalid_bodies_are_refused(run: Run, body: Any, code: int, message: str) -> None:
@@ -117,7 +121,7 @@ def test_a_host_that_other_machines_can_reach_is_warned_about(caplog: pytest.Log
     make("127.0.0.1")
     assert not caplog.records
     make("0.0.0.0")
-    assert "anyone who can reach it sees the video and can change the prompts" in caplog.text
+    assert "anyone who can reach it sees the video and can change what is selected" in caplog.text
 
 
 def test_a_port_in_use_is_refused_at_once(run: Run) -> None:
