@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from typing import get_args
 
-from tqdm import tqdm
-
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import input_path, output_path
+from fastsam_trt.cli.progress import activity
 from fastsam_trt.cli.text_table import table
 
 _EXAMPLES = """\
@@ -83,7 +81,7 @@ def execute(args: argparse.Namespace) -> int:
     """Export the model, and print a table of its files and their parity."""
     from fastsam_export import export_model
 
-    with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as progress:
+    with activity(args.name, quiet=args.quiet) as progress:
         exported = export_model(
             args.name,
             weights=args.weights,
@@ -95,6 +93,8 @@ def execute(args: argparse.Namespace) -> int:
             dense=args.dense,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
+    if args.quiet:
+        return 0
     rows = []
     shown = None
     for file in exported:
