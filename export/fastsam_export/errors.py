@@ -15,8 +15,21 @@ class UnknownExportError(RequestError, ValueError):
 class WeightsNotFoundError(RequestError, FileNotFoundError):
     """Weights that do not exist, or can't be fetched."""
 
-    def __init__(self, weights: str, found: str) -> None:
-        super().__init__(f"weights {weights!r}: {found}; give a file or folder with --weights")
+    def __init__(self, weights: str, found: str, fix: str = "give a file or folder with --weights") -> None:
+        super().__init__(f"weights {weights!r}: {found}; {fix}")
+
+
+class WeightsUnreachableError(WeightsNotFoundError, ConnectionError):
+    """Weights that can't be fetched, since the network or the server fails: the same request may work later."""
+
+    exit_code = WorkError.exit_code
+
+    def __init__(self, weights: str, host: str, found: str) -> None:
+        super().__init__(
+            weights,
+            f"expected an answer of {host}, found {brief(found)}",
+            "check the network and HTTPS_PROXY, or give a file or folder with --weights",
+        )
 
 
 class CalibrationError(RequestError, ValueError):

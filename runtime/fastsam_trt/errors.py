@@ -20,6 +20,18 @@ class SourceNotFoundError(RequestError, FileNotFoundError):
         super().__init__(f"source {source!r}: expected {expected}, found {found}")
 
 
+class SourceUnreachableError(SourceNotFoundError, ConnectionError):
+    """A stream or address does not answer, or its server is out of order.
+
+    The request may be right: the same one may work later. So the exit code is that of work that failed.
+    """
+
+    exit_code = WorkError.exit_code
+
+    def __init__(self, source: str, expected: str, found: str) -> None:
+        super().__init__(source, expected, f"{found}; check its server, and the network")
+
+
 class SourceTypeError(RequestError, TypeError):
     """An object that can't name a source."""
 

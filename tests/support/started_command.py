@@ -9,6 +9,28 @@ import time
 from pathlib import Path
 from typing import Any
 
+STUCK = """
+import pathlib, time
+def after(owner, name, calls, marker):
+    real, count = getattr(owner, name), []
+    def stuck(*args, **given):
+        count.append(1)
+        if len(count) > calls:
+            pathlib.Path(marker).touch()
+            time.sleep(10_000)
+        return real(*args, **given)
+    setattr(owner, name, stuck)
+"""
+"""`after` replaces a function, which after some calls sleeps for longer than any test."""
+
+DEADLOCK = """
+import ctypes, pathlib
+libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+def forever(marker):  # in a library call, which no signal interrupts
+    pathlib.Path(marker).touch()
+    libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)
+"""
+
 
 def start(code: str, *arguments: object, **given: Any) -> subprocess.Popen[str]:
     """Start the command after some lines of Python."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastsam_engine.spec.model_input import ImageInput, TokenInput
 from fastsam_engine.spec.model_spec import ModelSpec, Output
-from fastsam_export.errors import ExportError, WeightsNotFoundError
+from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported, ExportRequest, Family, register
 from fastsam_export.frameworks import transformers_models
+from fastsam_export.frameworks.downloads import from_hub
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.parity import TEXTS, max_abs, min_cosine, synthetic_pictures
 
@@ -95,13 +96,10 @@ def _load(weights: str) -> tuple[transformers.CLIPModel, Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    try:
-        model = transformers.CLIPModel.from_pretrained(weights).float().eval()
-        processor = transformers.CLIPImageProcessor.from_pretrained(weights)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(weights)
-    except (OSError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise WeightsNotFoundError(weights, f"transformers can't load CLIP from there ({lines[0]})") from error
+    with from_hub(weights, "CLIP from there") as given:
+        model = transformers.CLIPModel.from_pretrained(weights, **given).float().eval()
+        processor = transformers.CLIPImageProcessor.from_pretrained(weights, **given)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(weights, **given)
     if not isinstance(model, transformers.CLIPModel):
         raise ExportError(f"{weights}: expected CLIP, found {type(model).__name__}")
     return model, processor, tokenizer

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_engine.errors import one_line
 from fastsam_engine.spec.model_input import ImageInput, Interpolation
 from fastsam_engine.spec.model_spec import ModelSpec, Source
 from fastsam_engine.store.home_folder import expand_user
-from fastsam_export.errors import ExportError, WeightsNotFoundError
+from fastsam_export.errors import ExportError
 from fastsam_export.family import Exported
+from fastsam_export.frameworks.downloads import from_hub
 from fastsam_export.onnx_file import sha256, versions, write_spec
 from fastsam_export.parity import describe, fp32_sessions
 from fastsam_export.proof import PYTORCH, prove
@@ -41,24 +41,23 @@ def load(weights: str, model_class: str, processor_class: str) -> tuple[Any, Any
 
     Raises:
         WeightsNotFoundError: The weights do not exist, or can't be read.
+        WeightsUnreachableError: They can't be fetched.
         ExportError: The checkpoint was trained for another task, so that weights would be missing.
     """
     import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    try:
-        config = transformers.AutoConfig.from_pretrained(weights)
+    with from_hub(weights, "them") as given:
+        config = transformers.AutoConfig.from_pretrained(weights, **given)
         found = list(config.architectures or ())
         if model_class not in found:
             raise ExportError(
                 f"{weights}: expected a checkpoint of {model_class}, found {', '.join(found) or 'none named'}; "
                 "it has no weights for segmentation"
             )
-        model = getattr(transformers, model_class).from_pretrained(weights)
-        processor = getattr(transformers, processor_class).from_pretrained(weights)
-    except (OSError, ValueError) as error:
-        raise WeightsNotFoundError(weights, f"transformers can't load them ({one_line(error)})") from error
+        model = getattr(transformers, model_class).from_pretrained(weights, **given)
+        processor = getattr(transformers, processor_class).from_pretrained(weights, **given)
     return model.float().eval(), processor
 
 

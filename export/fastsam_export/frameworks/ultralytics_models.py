@@ -18,8 +18,9 @@ from fastsam_engine.spec.model_spec import ModelSpec, Output, Source
 from fastsam_engine.spec.yolo_seg import is_fastsam, letterbox_input, prototypes_output, thresholds
 from fastsam_engine.store.catalog import CATALOG
 from fastsam_engine.store.home_folder import expand_user
-from fastsam_export.errors import ExportError, ExportSizeError, WeightsNotFoundError
+from fastsam_export.errors import ExportError, ExportSizeError, WeightsNotFoundError, WeightsUnreachableError
 from fastsam_export.family import Exported, ExportRequest, Family
+from fastsam_export.frameworks.downloads import is_network_error, why_unreachable
 from fastsam_export.helper_graphs import export_helpers
 from fastsam_export.onnx_file import sha256, versions, write_spec
 from fastsam_export.parity import describe, fp32_sessions, synthetic_pictures
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import ultralytics
 
 _OPSET = 18
+_HOST = "github.com"  # from which ultralytics fetches weights
 _ONE_TO_ONE_HEAD = "one2one_cv2"  # a module that only end-to-end models have
 _HEADS = {False: "raw predictions (for NMS)", True: "an end-to-end head (no NMS)"}
 
@@ -174,7 +176,13 @@ def _is_end_to_end(weights: Path) -> bool:
 
 
 def _load(weights: str, folder: Path, end_to_end: bool) -> tuple[Path, ultralytics.YOLO]:
-    """Load weights from a copy in the folder, since ultralytics writes files beside them; fetch them if needed."""
+    """Load weights from a copy in the folder, since ultralytics writes files beside them; fetch them if needed.
+
+    Raises:
+        WeightsNotFoundError: They do not exist, or can't be read.
+        WeightsUnreachableError: They can't be fetched.
+        ExportError: They are of another kind of model.
+    """
     import ultralytics
 
     copy = folder / Path(weights).name
@@ -183,9 +191,13 @@ def _load(weights: str, folder: Path, end_to_end: bool) -> tuple[Path, ultralyti
         shutil.copyfile(local, copy)
     elif local.suffix != ".pt" or local.parent != Path():
         raise WeightsNotFoundError(weights, "expected an ultralytics checkpoint (.pt), found no such file")
+    elif fault := why_unreachable(f"https://{_HOST}"):
+        raise WeightsUnreachableError(weights, _HOST, fault)
     try:
         yolo = ultralytics.YOLO(str(copy))
     except Exception as error:  # ultralytics raises many kinds, for a failed download too
+        if not local.is_file() and is_network_error(error):
+            raise WeightsUnreachableError(weights, _HOST, one_line(error)) from error
         raise WeightsNotFoundError(weights, f"ultralytics can't load them ({one_line(error)})") from error
     if yolo.task != "segment":
         raise ExportError(f"{weights}: expected a segmentation model, found task {yolo.task!r}; use a -seg model")

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from tqdm import tqdm
-
 from fastsam_trt.cli.file_paths import output_path
-from fastsam_trt.cli.interrupts import INTERRUPTED
+from fastsam_trt.cli.progress import activity
 from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
@@ -145,7 +143,7 @@ def _measure(args: argparse.Namespace, chosen: BenchOptions) -> int:
     path, interrupted = args.out / _RESULTS, False
     if path.exists():
         read_results(path)  # the file to add to must be readable
-    with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as bar:
+    with activity("", quiet=args.quiet) as bar:
 
         def show(activity: str) -> None:
             bar.set_description_str(activity)
@@ -153,16 +151,14 @@ def _measure(args: argparse.Namespace, chosen: BenchOptions) -> int:
         bench = Bench([chosen], show)
         try:
             bar.clear()
-            for note in bench.notes:
-                print(f"fastsam-trt: note: {note}", file=sys.stderr)
+            _print_notes(args, bench.notes)
             known = len(bench.notes)
             interrupted = record(path, bench, ("fastsam-trt", *sys.argv[1:]))
         finally:
             bench.close()
-    for note in bench.notes[known:]:
-        print(f"fastsam-trt: note: {note}", file=sys.stderr)
+    _print_notes(args, bench.notes[known:])
     _write_reports(args, read_results(path))
-    return INTERRUPTED if interrupted else 0
+    return args.interrupts.code if interrupted else 0
 
 
 def _write_reports(args: argparse.Namespace, results: Results) -> None:
@@ -188,13 +184,15 @@ def _write_reports(args: argparse.Namespace, results: Results) -> None:
             print(table([short.header[i] for i in kept], [[row[i] for i in kept] for row in short.rows]))
         if doubtful := sum(bool(doubts(cell)) for cell in machine.cells):
             print(f"{doubtful} of {len(machine.cells)} cells have doubtful measurements: see {_REPORT}")
-    for note in results.notes:
-        print(f"fastsam-trt: note: {note}", file=sys.stderr)
-    for run in results.runs:
-        if run.partial:
-            print(f"fastsam-trt: note: run {run.name} is partial: it was stopped early", file=sys.stderr)
-    for path in reports:
+    partial = [f"run {run.name} is partial: it was stopped early" for run in results.runs if run.partial]
+    _print_notes(args, [*results.notes, *partial])
+    for path in [] if args.quiet else reports:
         print(f"saved {path}")
+
+
+def _print_notes(args: argparse.Namespace, notes: Iterable[str]) -> None:
+    for note in [] if args.quiet else notes:
+        print(f"fastsam-trt: note: {note}", file=sys.stderr)
 
 
 def _options(args: argparse.Namespace) -> BenchOptions:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, get_args
 
 from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import output_path
 from fastsam_trt.cli.help_text import one_of
+from fastsam_trt.cli.progress import activity
 from fastsam_trt.cli.text_table import table
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from fastsam_engine.spec.model_spec import ModelSpec
 
 _EXAMPLES = """\
@@ -105,16 +105,16 @@ def execute(args: argparse.Namespace) -> int:
             raise OutputError(args.out, f"the folder can't be created ({error.strerror})") from error
     for graph in graphs:
         request = _request(args, graph, read_spec(graph), alone=len(graphs) == 1)
-        with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as bar:
-            bar.set_description_str(f"{graph.name}: building")
+        with activity(f"{graph.name}: building", quiet=args.quiet) as bar:
 
-            def show(phase: str, done: int, of: int, graph: Path = graph, bar: tqdm[None] = bar) -> None:
+            def show(phase: str, done: int, of: int, graph: Path = graph, bar: tqdm[Any] = bar) -> None:
                 bar.set_description_str(f"{graph.name}: {phase} {done}/{of}", refresh=False)
                 bar.update()
 
             report = backend.build(request, device, show)
         rows.append(_row(graph, request.spec, report))
-    print(table(("graph", "for", "size", "built in", "error nearest to its bound", "file"), rows))
+    if not args.quiet:
+        print(table(("graph", "for", "size", "built in", "error nearest to its bound", "file"), rows))
     return 0
 
 

@@ -110,7 +110,7 @@ def _compare(args: argparse.Namespace) -> int:
     if args.json is not None:
         text = json.dumps(as_document(comparison, printable(args.image), machine), ensure_ascii=False, indent=1)
         write_atomically(args.json, f"{text}\n".encode())
-    for path in _outputs(args):
+    for path in [] if args.quiet else _outputs(args):
         print(f"saved {printable(path)}")
     return 0
 

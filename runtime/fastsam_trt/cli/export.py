@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import get_args
-
-from tqdm import tqdm
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import input_path, output_path
 from fastsam_trt.cli.model_names import by_family
 from fastsam_trt.cli.parity_table import parity_table
+from fastsam_trt.cli.progress import activity
 
 _EXAMPLES = """\
 examples:
@@ -73,7 +71,7 @@ def execute(args: argparse.Namespace) -> int:
     """Export the model, and print a table of its files and their parity."""
     from fastsam_export import export_model
 
-    with tqdm(bar_format="{desc} {elapsed}", disable=None, leave=False, file=sys.stderr) as progress:
+    with activity(args.name, quiet=args.quiet) as progress:
         exported = export_model(
             args.name,
             weights=args.weights,
@@ -85,6 +83,8 @@ def execute(args: argparse.Namespace) -> int:
             dense=args.dense,
             step=lambda text: progress.set_description_str(f"{args.name}: {text}"),
         )
+    if args.quiet:
+        return 0
     reference = "PyTorch" if args.precision == "fp32" else "fp32"
     print(parity_table(((file.path, file.spec) for file in exported), reference))
     if reason := exported[0].kept_whole:

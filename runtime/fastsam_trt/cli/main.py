@@ -19,11 +19,13 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from fastsam_trt import __version__
+from fastsam_trt.cli.first_argument import with_command
 from fastsam_trt.cli.help_text import HelpFormatter, Parser
-from fastsam_trt.cli.interrupts import INTERRUPTED, Interrupts, exit_at_once, install
+from fastsam_trt.cli.interrupts import Interrupts, exit_at_once, install
 from fastsam_trt.cli.standard_streams import harden, print_stderr
 
 _UNUSABLE = frozenset({errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG})  # errors of a path in the request
+_SIGNALLED = 128  # higher exit codes: a signal ended the command
 _READER_GONE = 141  # 128 + SIGPIPE: the reader of our output has closed the pipe
 
 
@@ -47,11 +49,24 @@ examples:
   # get models for any text prompt: this needs pip install 'fastsam-trt[cpu,hub]'
   fastsam-trt pull fastsam-s
   fastsam-trt pull clip-vit-base-patch32
-  # select in a photo
-  fastsam-trt run --video photo.jpg --model fastsam-s --prompt "a red bus" --save bus.png
+  # select in a photo; this is short for run --video photo.jpg
+  fastsam-trt photo.jpg --model fastsam-s --prompt "a red bus" --save bus.png
   # see what this machine can run
   fastsam-trt doctor
 """
+
+
+class _Command(Parser):
+    """The parser of the command, for which a source may stand in place of a subcommand."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Complete `SOURCE` to `run --video SOURCE`, then parse as any parser does."""
+        given = sys.argv[1:] if args is None else list(args)
+        try:
+            completed = with_command(given, _COMMANDS) if given else given
+        except argparse.ArgumentError as error:
+            self.error(str(error))
+        return super().parse_known_args(completed, namespace)
 
 
 class _Subcommand(Parser):
@@ -69,7 +84,7 @@ class _Subcommand(Parser):
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
-    parser = Parser(
+    parser = _Command(
         prog="fastsam-trt",
         description="Select segments in images and live video with a text prompt.",
         epilog=_EXAMPLES + "\n\nEvery command has its options and examples: fastsam-trt run --help",
@@ -77,7 +92,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastsam-trt {__version__}")
     common = _Subcommand(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show tracebacks of errors and the logs of libraries")
+    said = common.add_mutually_exclusive_group()
+    said.add_argument("--debug", action="store_true", help="show tracebacks of errors and the logs of libraries")
+    said.add_argument(
+        "-q", "--quiet", action="store_true",
+        help="print errors only: no progress, warnings, summaries or names of saved files",
+    )  # fmt: skip
     subcommands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND", parser_class=_Subcommand)
     for name, line in _COMMANDS.items():
         sub = subcommands.add_parser(
@@ -112,7 +132,7 @@ def _exit(code: int) -> NoReturn:
         _detach_closed_streams()
         code = _READER_GONE
     others = set(threading.enumerate()) - {threading.main_thread()}
-    if code == INTERRUPTED or any(not isinstance(thread, TMonitor) for thread in others):  # tqdm ends its own
+    if code > _SIGNALLED or any(not isinstance(thread, TMonitor) for thread in others):  # tqdm ends its own
         os._exit(code)
     sys.exit(code)
 
@@ -124,25 +144,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None: the process's.
 
     Returns:
-        Exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
+        Exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 Ctrl-C, 143 SIGTERM.
     """
     parser = make_parser()
     argv = sys.argv[1:] if argv is None else argv
     debug = "--debug" in argv  # until the options are known
+    interrupts = Interrupts()
     try:
         if not argv:
             parser.print_help()
-            sys.stdout.flush()
-            parser.error("expected a command, found none")
+            return 0
         args = parser.parse_args(argv)
         debug = args.debug
-        _set_up_logging(debug=debug)
-        with Interrupts() as args.interrupts:
+        _set_up_logging(debug=debug, quiet=args.quiet)
+        with interrupts as args.interrupts:
             return int(args.execute(args))
     except KeyboardInterrupt as interrupted:
         if str(interrupted):
             print_stderr(f"fastsam-trt: {interrupted}")
-        return INTERRUPTED
+        return interrupts.code
     except BrokenPipeError:
         _detach_closed_streams()
         return _READER_GONE
@@ -188,12 +208,13 @@ def _detach_closed_streams() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _set_up_logging(*, debug: bool) -> None:
+def _set_up_logging(*, debug: bool, quiet: bool) -> None:
     """Show our warnings as plain lines, and silence OpenCV, FFmpeg and Pillow unless debugging."""
+    lines = _LogLines(logging.ERROR if quiet else logging.NOTSET)
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="fastsam-trt: %(levelname)s: %(message)s",
-        handlers=[_LogLines()],
+        handlers=[lines],
     )
     if not debug:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import get_args
+from typing import Any, get_args
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.draw_options import add_draw_options
@@ -25,13 +25,29 @@ examples:
 """
 
 
+class _OneSource(argparse.Action):
+    """Refuses a second source, of which argparse would take the last."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Store the source."""
+        given = getattr(namespace, self.dest)
+        if given is not None:
+            parser.error(f"expected one source, found {given!r} and {values!r}; give several files as their folder")
+        setattr(namespace, self.dest, values)
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
     parser.usage = "%(prog)s --video SOURCE [--prompt TEXT ...] [--save OUT] [options]"
+    parser.description = (
+        f"{parser.description}\nThe words run and --video may be left out: fastsam-trt SOURCE [options]"
+    )
     parser.epilog = _EXAMPLES
     source = parser.add_argument_group("source")
     source.add_argument(
-        "--video", "--source", dest="source", required=True, metavar="SOURCE",
+        "--video", "--source", dest="source", required=True, metavar="SOURCE", action=_OneSource,
         help="cam0, 0, /dev/video0, an rtsp/http/tcp address, a video, an image, a folder, a glob, - (a pipe), demo or "
         "demo-photo",
     )  # fmt: skip

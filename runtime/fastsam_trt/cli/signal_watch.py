@@ -25,16 +25,16 @@ _EXIT_S = 3.0  # after the second; the files hold all frames but the last whenev
 class SignalWatch:
     """Ends the process if a repeated signal does not; created and closed on the main thread."""
 
-    def __init__(self, numbers: Collection[int], unblock: Callable[[], bool], code: int) -> None:
+    def __init__(self, numbers: Collection[int], unblock: Callable[[], bool], exit_code: Callable[[int], int]) -> None:
         """Start the thread.
 
         Args:
             numbers: Signals that have a Python handler and end the process.
             unblock: Called on the watch's thread, ten seconds after the first signal and half a second after the
                 second: interrupts the main thread if it is stuck, and returns whether it was.
-            code: Exit code if the main thread does not end the process.
+            exit_code: Returns the exit code for the first signal, if the main thread does not end the process.
         """
-        self._numbers, self._unblock, self._code = numbers, unblock, code
+        self._numbers, self._unblock, self._exit_code = numbers, unblock, exit_code
         self._signals, self._sending = socket.socketpair()
         self._sending.setblocking(False)
         self._before = signal.set_wakeup_fd(self._sending.fileno(), warn_on_full_buffer=False)
@@ -49,7 +49,7 @@ class SignalWatch:
         self._signals.close()
 
     def _run(self) -> None:
-        urgent = 0
+        urgent = first = 0
         unblock_s = end_s = math.inf  # on `time.monotonic`'s clock
         while True:
             remaining_s = min(unblock_s, end_s) - time.monotonic()
@@ -59,7 +59,7 @@ class SignalWatch:
             except TimeoutError:
                 now_s = time.monotonic()
                 if now_s >= end_s:
-                    os._exit(self._code)
+                    os._exit(self._exit_code(first))
                 if now_s >= unblock_s:
                     unblock_s = math.inf
                     if self._unblock():
@@ -68,6 +68,7 @@ class SignalWatch:
             if not numbers:
                 return
             now_s = time.monotonic()
+            first = first or next((number for number in numbers if number in self._numbers), 0)
             before, urgent = urgent, urgent + sum(number in ESCALATING for number in numbers)
             if before < 2 <= urgent:
                 unblock_s, end_s = now_s + _FINISH_S, min(end_s, now_s + _EXIT_S)

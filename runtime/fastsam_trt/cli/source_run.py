@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from fastsam_trt.cli import options
+from fastsam_trt.cli.file_lines import FileLines
 from fastsam_trt.cli.file_paths import resolve_video_path
-from fastsam_trt.cli.interrupts import INTERRUPTED
+from fastsam_trt.cli.progress import RunProgress, activity
 from fastsam_trt.cli.run_outputs import open_sinks, output_paths
 from fastsam_trt.cli.standard_streams import stdout_for
 
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from fastsam_trt.cli.interrupts import Interrupts
     from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.preview import PreviewServer
-    from fastsam_trt.results.result import Result
     from fastsam_trt.sinks import Sink
-    from fastsam_trt.sources import Frame, Source
+    from fastsam_trt.sources import Source
     from fastsam_trt.streaming import Flow
 
-_PROGRESS_EVERY_S = 0.5
 _STOP_WITHIN_S = 3.0  # after an interrupt, for frames that the segmenter has begun
 
 
@@ -37,7 +35,8 @@ class SourceRun:
 
     - The source is over: the files are finished, then the summary is printed. The exit code is 0.
     - Ctrl-C, SIGTERM or SIGHUP, or the window was closed: the flow begins no new frame, and frames that had begun have
-      three seconds to come out; then as above. The exit code is 130, or 0 for a live source, which ends no other way.
+      three seconds to come out; then as above. The exit code is that of the signal, such as 143 for SIGTERM, or 0 for a
+      live source that was sending, since such a source ends no other way.
     - A second Ctrl-C: a KeyboardInterrupt ends the loop; the files are finished up to their last whole frame.
     - A stage, the source or an output fails (a full disk, say): the files are finished, the summary and the statistics
       are written, and the error is raised.
@@ -70,7 +69,8 @@ class SourceRun:
             Exception: What an option, the source, the pipeline or an output failed with.
         """
         with self._resources:
-            self._open()
+            with activity("opening the source", quiet=self._args.quiet) as status:
+                self._open(status)
             try:
                 self._process()
             except KeyboardInterrupt:
@@ -82,8 +82,12 @@ class SourceRun:
                 self._finish()
         return self._exit_code()
 
-    def _open(self) -> None:
-        """Open everything, models last, so that a wrong option fails early."""
+    def _open(self, status: tqdm[Any]) -> None:
+        """Open everything, models last, so that a wrong option fails early.
+
+        Args:
+            status: Shows what is being opened.
+        """
         args = self._args
         self._resources.enter_context(stdout_for(output_paths(args)))
         self._resources.enter_context(self._inputs)
@@ -92,11 +96,13 @@ class SourceRun:
         self._resources.enter_context(self._outputs)
         self._sinks = [self._outputs.enter_context(sink) for sink in open_sinks(args, self._source)]
         server = None if args.preview is None else self._open_preview()
+        status.set_description_str("opening the models")
         self._pipeline = self._inputs.enter_context(options.open_pipeline(args, track=track))
         self._open_flow()
         if server is not None:
             server.start()
-            print(f"preview at {server.url}", file=sys.stderr)
+            if not args.quiet:
+                tqdm.write(f"preview at {server.url}", file=sys.stderr)
         self._resources.enter_context(self._interrupts.stopping(self._flow.stop, finishing=True))
 
     def _open_source(self) -> None:
@@ -152,27 +158,17 @@ class SourceRun:
             self._write_results()
 
     def _write_results(self) -> None:
-        flow, source = self._flow, self._source
-        total = source.frames if flow.policy == "every" else None  # how many will be dropped is unknown
-        with tqdm(total=total, unit=" frames", disable=None, leave=False, file=sys.stderr) as progress:
-            shown_s = time.perf_counter()
-            for frame, result in flow:
+        quiet, has_files = self._args.quiet, self._source.kind == "images"
+        with RunProgress(self._source, self._flow, quiet=quiet) as progress, FileLines(quiet=quiet) as lines:
+            for frame, result in self._flow:
                 for sink in self._sinks:
                     sink.write(frame, result)
                 if any(sink.wants_end for sink in self._sinks):  # after the frame was written everywhere
                     self._interrupts.received = True
                     self._stop_soon()
-                if source.kind == "images":
-                    _print_image(frame, result)
-                elif not progress.disable and time.perf_counter() - shown_s > _PROGRESS_EVERY_S:
-                    shown_s = time.perf_counter()
-                    self._show_progress(progress)
-                progress.update()
-
-    def _show_progress(self, progress: tqdm[Any]) -> None:
-        from fastsam_trt.cli import summary
-
-        progress.set_postfix_str(summary.live(self._flow.stats.snapshot()), refresh=False)
+                if has_files:
+                    lines.add(frame, result)
+                progress.count(frame)
 
     def _stop_soon(self) -> None:
         self._flow.stop(_STOP_WITHIN_S)
@@ -200,7 +196,7 @@ class SourceRun:
         from fastsam_trt.sources.names import printable
 
         snapshot = self._flow.stats.snapshot()
-        if not snapshot.frames:
+        if self._args.quiet or not snapshot.frames:
             return
         print(summary.ending(snapshot, aged=self._source.kind != "images"))
         for path in output_paths(self._args):
@@ -208,9 +204,9 @@ class SourceRun:
                 print(f"saved {printable(path)}")
 
     def _exit_code(self) -> int:
-        interrupts = self._interrupts
-        ended_early = interrupts.received and self._source.kind != "live"
-        return INTERRUPTED if interrupts.hurried or ended_early else 0
+        interrupts, snapshot = self._interrupts, self._flow.stats.snapshot()
+        was_sending = self._source.kind == "live" and snapshot.captured > 0 and not snapshot.health.is_lost
+        return interrupts.code if interrupts.hurried or (interrupts.received and not was_sending) else 0
 
     def _prompts(self) -> tuple[str, ...]:
         return self._pipeline.prompts
@@ -220,11 +216,3 @@ class SourceRun:
 
     def _stats_record(self) -> dict[str, Any]:
         return self._flow.stats.snapshot().as_record()
-
-
-def _print_image(frame: Frame, result: Result) -> None:
-    """Print what was selected in an image."""
-    from fastsam_trt.results.captions import captions
-
-    selected = ", ".join(captions(result)) or "nothing selected"
-    tqdm.write(f"{frame.source}: {len(result)} of {len(result.segments)} segments: {selected}", file=sys.stdout)

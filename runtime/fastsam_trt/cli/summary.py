@@ -16,19 +16,19 @@ def ending(snapshot: Snapshot, *, aged: bool) -> str:
         aged: Whether to print the age of frames, as for videos and live sources.
     """
     stages = ", ".join(f"{stage} {p50:.1f}/{p99:.1f}" for stage, (p50, p99) in snapshot.stages.items())
-    frames, segments = _count(snapshot.frames, "frame"), _count(snapshot.segments, "selected segment")
+    frames, segments = count(snapshot.frames, "frame"), count(snapshot.segments, "selected segment")
     parts = [f"{frames}, {segments}, {snapshot.fps_out_mean:.1f} FPS", f"ms p50/p99: {stages}"]
     if aged:
         parts.append(f"frame age p50/p99 {snapshot.age_p50_ms:.1f}/{snapshot.age_p99_ms:.1f} ms")
-        parts.append(f"dropped {_count(snapshot.dropped, 'frame')}")
+        parts.append(f"dropped {count(snapshot.dropped, 'frame')}")
     if snapshot.failed:
-        parts.append(f"{_count(snapshot.failed, 'file')} failed")
+        parts.append(f"{count(snapshot.failed, 'file')} failed")
     if snapshot.embedded:
         parts.append(f"embedded {snapshot.embedded_per_frame:.1f} crops per frame")
     if snapshot.pending:
-        parts.append(f"{_count(snapshot.pending, 'decision')} deferred")
+        parts.append(f"{count(snapshot.pending, 'decision')} deferred")
     if snapshot.health.losses:
-        parts.append(f"source lost {_count(snapshot.health.losses, 'time')} for {snapshot.health.away_s:.1f} s")
+        parts.append(f"source lost {count(snapshot.health.losses, 'time')} for {snapshot.health.away_s:.1f} s")
     damage = _damage(snapshot.health)
     if damage:
         parts.append(damage)
@@ -57,9 +57,10 @@ def _damage(health: SourceHealth) -> str:
     """Describe the damage in the source; empty if no frame is damaged."""
     if not (health.lost_frames or health.damaged_frames):
         return ""
-    frames = f"{_count(health.lost_frames, 'frame')} lost, {health.damaged_frames} partly decoded"
-    return f"damage in the source: {frames}, {_count(health.stream_errors, 'stream error')} skipped"
+    frames = f"{count(health.lost_frames, 'frame')} lost, {health.damaged_frames} partly decoded"
+    return f"damage in the source: {frames}, {count(health.stream_errors, 'stream error')} skipped"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 frame`, `2 frames`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -18,7 +18,7 @@ class SourceHealth:
     Attributes:
         losses: How often a live source was lost: it ended, refused the connection or stalled.
         stalls: Number of losses because no frame came in time.
-        reconnections: How often a live source came back. If this is less than `losses`, it is disconnected now.
+        reconnections: How often a live source came back. If this is less than `losses`, it is lost now.
         away_s: Total time of the disconnections that ended, in seconds from the last frame before to the first after.
         lost_frames: Frames of a video that are missing because of damage, estimated from timestamps.
         damaged_frames: Frames that were decoded in part; the decoder filled in the rest from their neighbours.
@@ -32,6 +32,11 @@ class SourceHealth:
     lost_frames: int = 0
     damaged_frames: int = 0
     stream_errors: int = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a live source is lost now and has not come back."""
+        return self.losses > self.reconnections
 
     def __add__(self, other: SourceHealth) -> SourceHealth:
         """The sums of two sources."""

@@ -60,7 +60,8 @@ def open_source(
             negative.
         AmbiguousSourceError: A string names a camera or the demo, and also a file or folder.
         SourceTypeError: The source is not a string, path or integer.
-        SourceNotFoundError: There is nothing of that name, or a camera or stream does not answer.
+        SourceNotFoundError: There is nothing of that name, or a camera can't be opened.
+        SourceUnreachableError: The server of an address does not answer.
         SourceUnreadableError: It exists, but is not a video or image.
     """
     if not isinstance(vid_stride, Integral) or vid_stride < 1:

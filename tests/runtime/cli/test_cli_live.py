@@ -147,7 +147,7 @@ def test_an_interrupted_run_ends_with_whole_files(number: int, long_video: Path,
         wait_for(lines, 20_000)
         process.send_signal(number)
         printed, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
+    assert process.returncode == 128 + number, errors
     records = lines_of(lines)
     assert 0 < len(records) < 3000
     assert [record["frame"] for record in records] == list(range(len(records)))

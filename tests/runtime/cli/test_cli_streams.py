@@ -163,7 +163,7 @@ def test_a_hangup_ends_a_run_with_whole_files(long_video: Path, tmp_path: Path, 
     _wait_for_lines(lines)
     for _ in range(times):
         process.send_signal(signal.SIGHUP)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=60) == 129
     frames = [json.loads(line)["frame"] for line in lines.read_text().splitlines()]
     assert 0 < len(frames) < 3000
     found = json.loads(stats.read_text())
@@ -183,7 +183,7 @@ def test_an_ignored_signal_stays_ignored(long_video: Path, tmp_path: Path, numbe
         time.sleep(0.05)
     assert process.poll() is None
     process.terminate()
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=60) == 143
 
 
 def test_a_closed_terminal_ends_a_run_with_whole_files(long_video: Path, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_closed_terminal_ends_a_run_with_whole_files(long_video: Path, tmp_pat
     _wait_for_lines(lines)
     os.close(terminal)  # the kernel sends SIGHUP, and later prints fail
     _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 130
+    assert os.waitstatus_to_exitcode(status) == 129
     found = json.loads(stats.read_text())
     assert (found["interrupted"], found["error"]) == (True, None)
     assert found["frames"] == len([json.loads(line) for line in lines.read_text().splitlines()])

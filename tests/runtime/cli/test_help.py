@@ -106,7 +106,7 @@ def test_every_option_with_a_default_shows_it_once(command: str, capsys: pytest.
 def test_options_are_in_named_groups(command: str) -> None:
     parser = _parser(command)
     named = {group.title: [a.dest for a in group._group_actions] for group in parser._action_groups}
-    assert sorted(named["options"]) == ["debug", "help"]
+    assert sorted(named["options"]) == ["debug", "help", "quiet"]
     assert all(title and members for title, members in named.items() if title != "positional arguments")
     assert len(named) >= 5
 
@@ -153,13 +153,12 @@ def test_help_of_the_command_imports_nothing_heavy() -> None:
     assert "fastsam-trt run --video demo" in done.stdout
 
 
-def test_no_arguments_show_the_first_steps_before_the_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main([])
-    assert stop.value.code == 2
+def test_no_arguments_show_the_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
     out, err = capsys.readouterr()
     assert 'fastsam-trt run --video demo --prompt "red circle" --save out.mp4' in out
-    assert err == "fastsam-trt: error: expected a command, found none; see fastsam-trt --help\n"
+    assert err == ""
+    assert out == _help(capsys)
 
 
 def test_an_import_that_fails_while_options_are_made_is_one_line(

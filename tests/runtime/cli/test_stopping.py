@@ -20,34 +20,12 @@ import numpy as np
 import pytest
 
 from support.colour_models import scene
-from support.started_command import lines_of, start, wait_for
+from support.started_command import DEADLOCK, STUCK, lines_of, start, wait_for
 from support.typed import present
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals to other processes here")
 
 Write = Callable[[Path, list[np.ndarray]], Path]
-
-STUCK = """
-import pathlib, time
-def after(owner, name, calls, marker):
-    real, count = getattr(owner, name), []
-    def stuck(*args, **given):
-        count.append(1)
-        if len(count) > calls:
-            pathlib.Path(marker).touch()
-            time.sleep(10_000)
-        return real(*args, **given)
-    setattr(owner, name, stuck)
-"""
-"""`after` replaces a function, which after some calls sleeps for longer than any test."""
-
-DEADLOCK = """
-import ctypes, pathlib
-libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
-def forever(marker):  # in a library call, which no signal interrupts
-    pathlib.Path(marker).touch()
-    libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)
-"""
 
 END_S = 120  # far below the sleeps, far above the time that is needed
 
@@ -99,7 +77,7 @@ def test_one_signal_ends_a_run_with_stuck_threads(
         wait_for(marker)
         wait_for(lines, 1)
         printed, errors = _press(run, 1, number)
-    assert run.returncode == 130, errors
+    assert run.returncode == 128 + number, errors
     count = len(lines_of(lines))
     assert count > 0
     assert _frames(out) == count

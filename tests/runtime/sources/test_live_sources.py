@@ -9,6 +9,7 @@ import math
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,12 +28,14 @@ from fastsam_trt.errors import (
     OptionError,
     SourceLostError,
     SourceNotFoundError,
+    SourceUnreachableError,
     SourceUnreadableError,
     TruncatedSourceError,
 )
 from fastsam_trt.sources import SourceHealth
+from fastsam_trt.sources.live import diagnosis
 from fastsam_trt.sources.live import live_source as live_module
-from fastsam_trt.sources.live.diagnosis import find_device, why_absent
+from fastsam_trt.sources.live.diagnosis import Absence, Fault, find_device, why_absent
 from fastsam_trt.sources.names import hide_password
 from fastsam_trt.sources.video.reader_events import Ended
 from support.live_senders import free_port, images, numbered, open_captures, shown
@@ -398,17 +401,43 @@ def test_an_absent_camera_is_an_error_at_once() -> None:
 def test_a_refused_address_is_an_error_at_once(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "_OPEN_S", 10_000)
     port = free_port()
-    with pytest.raises(SourceNotFoundError, match=f"found a connection refused by 127.0.0.1:{port}"):
+    with pytest.raises(SourceUnreachableError, match=f"found a connection refused by 127.0.0.1:{port}") as caught:
         open_source(f"{scheme}://127.0.0.1:{port}/x")
+    assert caught.value.exit_code == 1
+    assert isinstance(caught.value, SourceNotFoundError | ConnectionError)
 
 
-def test_errors_of_addresses_are_distinguished() -> None:
-    assert why_absent("tcp://nowhere.invalid:5000", 10) == "no host named 'nowhere.invalid'"
-    assert why_absent("udp://127.0.0.1:5000", 10) == "no video sent to it within 10 s"
-    assert why_absent("tcp://127.0.0.1:5000?listen=1", 10) == "no video sent to it within 10 s"
-    assert why_absent("tcp://127.0.0.1:5000?listen", 10) == "no video sent to it within 10 s"
-    assert why_absent("tcp://127.0.0.1", 10) == "an address that FFmpeg can't open"
-    assert "an invalid address" in why_absent("tcp://127.0.0.1:port", 10)
+@pytest.mark.parametrize(
+    ("address", "found", "fault"),
+    [
+        ("tcp://nowhere.invalid:5000", "no host named 'nowhere.invalid'", "network"),
+        ("udp://127.0.0.1:5000", "no video sent to it within 10 s", "network"),
+        ("tcp://127.0.0.1:5000?listen=1", "no video sent to it within 10 s", "network"),
+        ("tcp://127.0.0.1:5000?listen", "no video sent to it within 10 s", "network"),
+        ("tcp://127.0.0.1", "an address that FFmpeg can't open", "request"),
+        ("tcp://127.0.0.1:port", "an invalid address (Port could not be cast to integer value as 'port')", "request"),
+    ],
+)
+def test_errors_of_addresses_are_distinguished(address: str, found: str, fault: Fault) -> None:
+    assert why_absent(address, 10) == Absence(found, fault)
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(diagnosis, "_LIMIT_S", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: go_on.wait(60))
+    assert why_absent("http://camera.example/x", 10) == Absence(
+        "no answer from camera.example:80 within 10 s", "network"
+    )
+    go_on.set()
+
+
+def test_a_name_server_that_fails_is_told_from_a_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert why_absent("rtsp://camera.example/x", 10).found == "no name server that knows 'camera.example'"
 
 
 def test_passwords_are_not_shown() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsam_trt.errors import SourceNotFoundError, SourceUnreadableError
+from fastsam_trt.errors import SourceUnreadableError
 from fastsam_trt.sources.live.http_image import fetch_image
 from fastsam_trt.sources.live.live_source import LiveSource
 from fastsam_trt.sources.names import hide_password
@@ -23,14 +23,16 @@ def open_address(name: str, address: str, vid_stride: int, *, reconnect_s: float
         stall_s: As for `open_source`.
 
     Raises:
-        SourceNotFoundError: The address does not answer.
-        SourceUnreadableError: The answer is not a video or an image.
+        SourceNotFoundError: There is nothing at the address.
+        SourceUnreachableError: Its server does not answer: raised within 15 s.
+        SourceUnreadableError: The answer is not a video or an image. A server that answers, and then sends no more, is
+            waited for 20 s; an image that arrives slowly, one minute.
     """
     shown = hide_password(name)
     may_be_image = address.startswith(("http://", "https://"))
     try:
         source = LiveSource(name, address, vid_stride, reconnect_s=reconnect_s, stall_s=stall_s)
-    except (SourceNotFoundError, SourceUnreadableError):
+    except SourceUnreadableError:
         data = fetch_image(shown, address) if may_be_image else None  # its format may be unknown to FFmpeg
         if data is None:
             raise

@@ -6,39 +6,72 @@ import os
 import re
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from fastsam_engine.concurrency.time_limit import within
+from fastsam_trt.errors import SourceNotFoundError, SourceUnreachableError, SourceUnreadableError
 from fastsam_trt.sources.live.http_probe import request_head
 
+_LIMIT_S = 3.0  # for all steps; a name server that does not answer takes much longer
 _CONNECT_S = 2.0
 _PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322}
 _LISTENERS = frozenset({"rtp", "srt", "udp"})
+_SERVER_FAULTS = re.compile(r"(?:408|429|5\d\d)\b")  # statuses that may pass, in HTTP and RTSP
+
+Fault = Literal["request", "network", "content"]
 
 
-def why_absent(target: str | int, tried_s: float) -> str:
-    """Find out why a camera or stream does not answer, in at most a few seconds.
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why a camera or stream can't be opened.
+
+    Attributes:
+        found: What was found instead, for an error message.
+        fault: What is at fault: the `request`, which names nothing that exists; the `network` or the server, which may
+            answer later; or the `content`, since the server answers with something else than a video.
+    """
+
+    found: str
+    fault: Fault
+
+    def error(self, source: str) -> Exception:
+        """The error to raise for a source."""
+        wanted = "a camera or stream that answers"
+        if self.fault == "content":
+            return SourceUnreadableError(source, f"expected a video or image, found {self.found}")
+        kind = SourceUnreachableError if self.fault == "network" else SourceNotFoundError
+        return kind(source, wanted, self.found)
+
+
+def why_absent(target: str | int, tried_s: float, *, in_vain: bool = True) -> Absence:
+    """Find out why a camera or stream does not answer, in at most three seconds.
 
     Args:
         target: A camera number, or an address.
-        tried_s: Timeout of the attempt to open it, s.
-
-    Returns:
-        What was found instead, for an error message.
+        tried_s: Time limit of the attempt to open it, s.
+        in_vain: Whether that time had passed, rather than that the library gave up before.
     """
     if isinstance(target, int):
-        return _find_camera(target)
+        return Absence(_find_camera(target), "request")
+    late = f"within {tried_s:g} s"
     try:
         parts = urlsplit(target)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError as error:
-        return f"an invalid address ({error})"
+        return Absence(f"an invalid address ({error})", "request")
     listens = parse_qs(parts.query, keep_blank_values=True).get("listen", ["0"])[0] != "0"
     if parts.scheme in _LISTENERS or listens:
-        return f"no video sent to it within {tried_s:g} s"
-    if parts.hostname is None or port is None:
-        return "an address that FFmpeg can't open"
-    return _find_server(parts, parts.hostname, port)
+        return Absence(f"no video sent to it {late}", "network")
+    host = parts.hostname
+    if host is None or port is None:
+        return Absence("an address that FFmpeg can't open", "request")
+    try:
+        return within(_LIMIT_S, lambda: _find_server(parts, host, port, late if in_vain else ""))
+    except TimeoutError:
+        return Absence(f"no answer from {host}:{port} {late}", "network")
 
 
 def _find_camera(number: int) -> str:
@@ -84,31 +117,39 @@ def _find_holders(device: Path) -> list[str]:
     return holders
 
 
-def _find_server(parts: SplitResult, host: str, port: int) -> str:
+def _find_server(parts: SplitResult, host: str, port: int, late: str) -> Absence:
     where = f"{host}:{port}"
     try:
         with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
-            status = _rtsp_status(connection, parts) if parts.scheme == "rtsp" else None
-    except (socket.gaierror, UnicodeError):
-        return f"no host named {host!r}"
+            status = _rtsp_status(connection, parts) if parts.scheme == "rtsp" else ""
+    except (socket.gaierror, UnicodeError) as error:
+        is_asked_in_vain = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+        return Absence(f"no {'name server that knows' if is_asked_in_vain else 'host named'} {host!r}", "network")
     except ConnectionRefusedError:
-        return f"a connection refused by {where}"
+        return Absence(f"a connection refused by {where}", "network")
     except TimeoutError:
-        return f"no answer from {where} within {_CONNECT_S:g} s"
+        return Absence(f"no answer from {where} within {_CONNECT_S:g} s", "network")
     except OSError as error:
-        return f"no connection to {where} ({error.strerror or error})"
+        return Absence(f"no connection to {where} ({error.strerror or error})", "network")
+    has_answered = not late
     if parts.scheme in {"http", "https"}:
         answer = request_head(parts.geturl(), _CONNECT_S)
-        status = f"HTTP {answer.status} {answer.reason}" if answer is not None and answer.status >= 400 else None
-    return f"{where}, which answers {status}" if status else f"{where}, which sends no video that FFmpeg can open"
+        has_answered = has_answered or answer is not None
+        status = "" if answer is None or answer.status < 400 else f"HTTP {answer.status} {answer.reason}"
+    if status:
+        is_passing = _SERVER_FAULTS.match(status.partition(" ")[2])
+        return Absence(f"{where}, which answers {status}", "network" if is_passing else "request")
+    if late:
+        return Absence(f"{where}, which sent no video {late}", "content" if has_answered else "network")
+    return Absence(f"{where}, which sends no video that FFmpeg can open", "content")
 
 
-def _rtsp_status(connection: socket.socket, parts: SplitResult) -> str | None:
-    """The status line of an RTSP server that refuses the request; None if it does not."""
+def _rtsp_status(connection: socket.socket, parts: SplitResult) -> str:
+    """The status line of an RTSP server that refuses the request; empty if it does not."""
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
         connection.sendall(f"DESCRIBE {address} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
         line = connection.recv(256).split(b"\r\n")[0].decode(errors="replace")
     except OSError:
-        return None
-    return line if re.match(r"RTSP/1\.\d [45]\d\d ", line) else None
+        return ""
+    return line if re.match(r"RTSP/1\.\d [45]\d\d ", line) else ""

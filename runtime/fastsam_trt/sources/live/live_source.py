@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
-from fastsam_trt.errors import SourceLostError, SourceNotFoundError, SourceUnreadableError, TruncatedSourceError
+from fastsam_trt.errors import SourceLostError, SourceUnreadableError, TruncatedSourceError
 from fastsam_trt.sources.frame import Frame
 from fastsam_trt.sources.health import SourceHealth
 from fastsam_trt.sources.live.camera_reader import CameraReader
@@ -24,7 +24,9 @@ from fastsam_trt.sources.video.reader_events import CapturedFrame, Ended, Opened
 
 _logger = logging.getLogger(__name__)
 
-_OPEN_S = 10.0
+_OPEN_S = 10.0  # after which closing may take one more second, and the diagnosis three
+_SHORTEST_OPEN_S = 1.0  # for the last attempt to reconnect
+_NEARLY = 0.9  # of a time limit: libraries keep theirs roughly
 _CLOSE_S = 1.0
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 5.0
@@ -58,7 +60,8 @@ class LiveSource(Source):
             stall_s: The source is lost if it sends no frame for this time, s.
 
         Raises:
-            SourceNotFoundError: It does not answer. The message gives the reason if it can be found.
+            SourceNotFoundError: There is no such camera, or nothing at the address.
+            SourceUnreachableError: A server does not answer: raised within 15 s, with the reason if it can be found.
             SourceUnreadableError: It answers with something other than a video.
         """
         self._name = hide_password(name)
@@ -74,6 +77,7 @@ class LiveSource(Source):
         self._late_at = -math.inf  # the latest frame for which the wait nearly timed out
         self._stalled = False
         self._ended = False
+        began_s = time.perf_counter()
         self._reader = self._open(_OPEN_S)
         try:
             opened = self._await(self._reader, _OPEN_S + _GRACE_S)
@@ -81,10 +85,11 @@ class LiveSource(Source):
             self._reader.close()
             raise
         if not isinstance(opened, Opened):
+            in_vain = time.perf_counter() - began_s > _NEARLY * _OPEN_S
             self._reader.close(_CLOSE_S)
             if isinstance(opened, Refused) and opened.is_there:
                 raise SourceUnreadableError(self._name, opened.why)
-            raise SourceNotFoundError(self._name, "a camera or stream that answers", why_absent(target, _OPEN_S))
+            raise why_absent(target, _OPEN_S, in_vain=in_vain).error(self._name)
         self._opened = opened
         self.fps = None if opened.fps is None else opened.fps / vid_stride
         self._clock = MediaClock(None, opened.fps) if opened.has_end else LiveClock(opened.began_s)
@@ -163,7 +168,7 @@ class LiveSource(Source):
         requested_s = time.perf_counter()
         self._reader.request(decode=decode)
         answer = self._await(self._reader, self._stall_s + _GRACE_S)
-        if time.perf_counter() - requested_s > 0.9 * self._stall_s:
+        if time.perf_counter() - requested_s > _NEARLY * self._stall_s:
             self._late_at = self._count
         self._ended = isinstance(answer, Ended)
         captured = answer if isinstance(answer, CapturedFrame) else None
@@ -203,11 +208,12 @@ class LiveSource(Source):
             remaining_s = lost_s + self._reconnect_s - time.perf_counter()
             if remaining_s <= 0:
                 raise SourceLostError(self._name, self._reconnect_s, found)
-            self._pause(min(delay_s, remaining_s))
+            pause_s = min(delay_s, remaining_s)
+            self._pause(pause_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
             if self._stopped or self._reader.busy:  # the library still holds the device
                 continue
-            captured = self._reopen(min(remaining_s, _OPEN_S), decode=decode)
+            captured = self._reopen(min(max(remaining_s - pause_s, _SHORTEST_OPEN_S), _OPEN_S), decode=decode)
             if captured is not None:
                 health, away_s = self._health, captured.captured_s - self._last_s
                 self._health = replace(health, reconnections=health.reconnections + 1, away_s=health.away_s + away_s)
