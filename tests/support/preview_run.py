@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from fastsam_trt.preview import Address, LiveThresholds, PreviewServer, PreviewSink, Region
+from fastsam_trt.preview.jpeg import OverlayImage, encode_overlay
 from fastsam_trt.preview.web_app import WebApp
 from fastsam_trt.results.result import Result
 from fastsam_trt.sources import Frame
@@ -174,6 +175,11 @@ def change_prompts(run: Run, content: Any, **headers: str) -> tuple[int, dict[st
     """Post to /prompts, and return the prompts and the error of the answer."""
     code, answer = post(run, "/prompts", content, **headers)
     return code, {name: answer[name] for name in ("prompts", "error")}
+
+
+def encode(result: Result, number: int = 1) -> OverlayImage:
+    """Encode a result as the preview does."""
+    return encode_overlay(number, Frame(result.frame, number, "made"), result)
 
 
 def parse_image(message: bytes) -> tuple[dict[str, Any], np.ndarray]:

@@ -111,6 +111,7 @@ class Feed:
         due_s = loop.time() + 1 / MOST_PER_SECOND
         try:
             image = await self._drawing.call(encode_overlay, self.drawn + 1, frame, result, self._overlay)
+            self._overlay.forget()  # nothing else shows it
             self.drawn += 1
             for request in self._requests:
                 if not request.done():

@@ -34,6 +34,10 @@ class Overlay:
             self._result = result
         return self._image
 
+    def forget(self) -> None:
+        """Let the result and its overlay go; labels stay where they were."""
+        self._result = self._image = None
+
     def _size(self, result: Result) -> tuple[int, int] | None:
         height, width = result.frame.shape[:2]
         scale = 1 if self._longest_px is None else self._longest_px / max(height, width)

@@ -22,11 +22,11 @@ from fastsam_trt.preview.settings import Settings
 from fastsam_trt.results.result import Result
 from fastsam_trt.sinks.shared_overlay import Overlay
 from fastsam_trt.sources import Frame
-from support.made_results import made_result
 from support.preview_run import (
     Run,
     change_prompts,
     clients,
+    encode,
     next_of,
     parse_image,
     raw_client,
@@ -65,27 +65,6 @@ def test_images_and_statistics_reach_a_client(run: Run) -> None:
     assert (document["number"], document["size"], document["count"]) == (1, [120, 160], 1)
     assert document["selected"] == [["cat", 0.75, 0.9, None]]
     assert status["stats"]["dropped"] == 1234
-
-
-def encode(result: Result, number: int = 1) -> jpeg.OverlayImage:
-    return jpeg.encode_overlay(number, Frame(result.frame, 7, "made"), result)
-
-
-def test_an_image_is_the_overlay_with_at_most_1280_px() -> None:
-    result = result_of(90)
-    _, shown = parse_image(encode(result).message)
-    assert np.abs(shown.astype(int) - result.plot()).mean() < 4
-    for size, expected in (((1080, 1920), (720, 1280)), ((3000, 1000), (1280, 427)), ((1, 2000), (1, 1280))):
-        document, shown = parse_image(encode(result_of(1, size)).message)
-        assert shown.shape == (*expected, 3)
-        assert document["size"] == [*size]
-
-
-def test_many_segments_are_listed_in_part_and_counted() -> None:
-    masks = [np.ones((60, 80), np.bool_)] * 40
-    document, _ = parse_image(encode(made_result(masks)).message)
-    assert (len(document["selected"]), document["count"]) == (jpeg.MOST_ROWS, 40)
-    assert document["selected"][0] == ["cat", None, 0.9, None]
 
 
 def test_nothing_is_drawn_or_decoded_without_clients(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from fastsam_trt.preview.shown_images import MOST_IMAGES, ShownImages
 from fastsam_trt.sinks.json_lines import as_record
 from fastsam_trt.sources import Frame
 from support.made_results import made_result
-from support.preview_run import Run, next_of, parse_image, result_of, send_request, serving, watching
+from support.preview_run import Run, encode, next_of, parse_image, result_of, send_request, serving, watching
 from support.waiting import until
 
 
@@ -46,6 +47,23 @@ def test_every_picture_comes_with_the_list_of_its_own_frame(run: Run) -> None:
     assert len({frame for _, _, frame in seen}) == 8
 
 
+def test_an_image_is_the_overlay_with_at_most_1280_px() -> None:
+    result = result_of(90)
+    _, shown = parse_image(encode(result).message)
+    assert np.abs(shown.astype(int) - result.plot()).mean() < 4
+    for size, expected in (((1080, 1920), (720, 1280)), ((3000, 1000), (1280, 427)), ((1, 2000), (1, 1280))):
+        document, shown = parse_image(encode(result_of(1, size)).message)
+        assert shown.shape == (*expected, 3)
+        assert document["size"] == [*size]
+
+
+def test_many_segments_are_listed_in_part_and_counted() -> None:
+    masks = [np.ones((60, 80), np.bool_)] * 40
+    document, _ = parse_image(encode(made_result(masks)).message)
+    assert (len(document["selected"]), document["count"]) == (jpeg.MOST_ROWS, 40)
+    assert document["selected"][0] == ["cat", None, 0.9, None]
+
+
 def test_an_image_does_not_keep_pixels_and_writes_the_line_of_its_frame() -> None:
     masks = [np.zeros((60, 80), np.bool_) for _ in range(40)]
     for index, mask in enumerate(masks):
@@ -57,6 +75,22 @@ def test_an_image_does_not_keep_pixels_and_writes_the_line_of_its_frame() -> Non
     kept = sum(crop.pixels.nbytes for crop in image.crops)
     assert kept < result.frame.nbytes * 2
     assert not any(np.shares_memory(crop.pixels, result.frame) for crop in image.crops)
+
+
+def test_a_drawn_frame_is_let_go_while_a_client_shows_it(run: Run) -> None:
+    async def watch() -> bool:
+        async with watching(run) as ws:
+            await ws.send_str("next")
+            assert await asyncio.to_thread(until, lambda: run.server.feed.wanted)
+            result = result_of(90)
+            alive = weakref.ref(result.frame)
+            await asyncio.to_thread(run.sink.write, Frame(result.frame, 7, "made"), result)
+            del result
+            document, _ = parse_image(await next_of(ws, bytes))
+            assert run.app.shown.find(document["number"]) is not None
+            return await asyncio.to_thread(until, lambda: alive() is None)
+
+    assert asyncio.run(watch())
 
 
 def test_the_frame_that_a_client_shows_can_be_asked_for(run: Run) -> None:
@@ -89,7 +123,7 @@ def test_the_frame_that_a_client_shows_can_be_asked_for(run: Run) -> None:
 
 def test_images_that_clients_show_are_limited_and_shared() -> None:
     shown = ShownImages()
-    images = [_image(number) for number in range(1, 30)]
+    images = [encode(result_of(number), number) for number in range(1, 30)]
     for client in range(5):
         for image in images[:2]:
             shown.add(client, image)
@@ -102,8 +136,3 @@ def test_images_that_clients_show_are_limited_and_shared() -> None:
         shown.remove(client)
     shown.remove("never added")
     assert not any(shown.find(image.number) for image in images)
-
-
-def _image(number: int) -> jpeg.OverlayImage:
-    result = result_of(number)
-    return jpeg.encode_overlay(number, Frame(result.frame, number, "made"), result)
