@@ -157,15 +157,13 @@ def _read_token(args: argparse.Namespace) -> str | None:
 
 
 def _open_pipeline(args: argparse.Namespace) -> Pipeline:
-    """Open the pipeline, and run it once for each usual shape, which some backends compile for."""
-    import numpy as np
-
+    """Open the pipeline, and warm it up for the usual shapes of photos, which some backends compile for."""
     from fastsam_trt.frames.rectangles import COMMON_SHAPES
     from fastsam_trt.pipeline.pipeline import Pipeline
     from fastsam_trt.serve.limits import MAX_MASK_PIXELS
 
     pipeline = Pipeline(**options.pipeline_keywords(args), max_mask_pixels=MAX_MASK_PIXELS)
     has_fixed_size = getattr(pipeline.segmenter.session.spec.input, "size_multiple", None) is None
-    for height, width in COMMON_SHAPES[:1] if has_fixed_size else COMMON_SHAPES:
-        pipeline.process(np.full((height * _SCALE, width * _SCALE, 3), 114, np.uint8))
+    shapes = COMMON_SHAPES[:1] if has_fixed_size else COMMON_SHAPES
+    pipeline.warmup(*((height * _SCALE, width * _SCALE) for height, width in shapes))
     return pipeline
