@@ -6,6 +6,7 @@ import argparse
 import textwrap
 from typing import get_args
 
+from fastsam_engine.rounding import round_with_bound
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import input_path, output_path
 from fastsam_trt.cli.progress import activity
@@ -106,7 +107,7 @@ def execute(args: argparse.Namespace) -> int:
         shown = parity
         for i, (metric, worst) in enumerate(sorted(parity.worst.items())):
             first = (file.path, size) if i == 0 else ("", "")
-            rows.append((*first, metric, f"{worst:.6g}", f"{parity.tolerance[metric]:.3g}"))
+            rows.append((*first, metric, *round_with_bound(worst, parity.tolerance[metric])))
     reference = "PyTorch" if args.precision == "fp32" else "fp32"
     print(table(("file", "size", f"parity with {reference}", "worst", "bound"), rows))
     if reason := exported[0].kept_whole:
