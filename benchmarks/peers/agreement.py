@@ -9,6 +9,7 @@ from answer import Answer
 from numpy.typing import NDArray
 from peer_errors import DisagreementError
 
+from fastsam_engine.rounding import round_with_bound
 from fastsam_trt.segmentation.nms import box_ious
 
 Metrics = dict[str, float | None]
@@ -75,7 +76,8 @@ def match(theirs: Answer, ours: Answer, bounds: Bounds) -> tuple[Metrics, Broken
             )
         )
     if min(masks, default=1.0) < bounds.mask_iou:
-        broken.append((f"masks of IoU {bounds.mask_iou:g}", f"{min(masks):.4f}"))
+        found, bound = round_with_bound(min(masks), bounds.mask_iou, 4)
+        broken.append((f"masks of IoU {bound}", found))
     return metrics, broken
 
 
@@ -106,9 +108,9 @@ def match_embeddings(
     }
     broken: Broken = []
     if min(crops, texts) < bounds.cosine:
-        broken.append(
-            (f"embeddings of cosine {bounds.cosine:g}", f"{crops:.5f} of crops and {texts:.5f} of the prompt")
-        )
+        found, bound = round_with_bound(min(crops, texts), bounds.cosine, 5)
+        whose = "of crops" if crops <= texts else "of the prompt"
+        broken.append((f"embeddings of cosine {bound}", f"{found} {whose}"))
     if len(theirs_like):
         best, chosen = int(theirs_like.argmax()), int(ours_like.argmax())
         below = float(theirs_like[best] - theirs_like[chosen])

@@ -18,6 +18,7 @@ import clip
 import segmenter
 
 from fastsam_bench.scenarios.demo_accuracy import BOUNDS, measure
+from fastsam_engine.rounding import round_with_bound
 from fastsam_export import export_model
 from fastsam_trt import Pipeline, bundled_models
 
@@ -70,7 +71,8 @@ def _compare(metrics: dict[str, float]) -> int:
     """Print the metrics beside the recorded ones; 1 if one differs by more than the tolerance."""
     recorded = json.loads(METRICS.read_text())["metrics"] if METRICS.exists() else {}
     for name, value in metrics.items():
-        print(f"{name}: {value:.4f} (bound {BOUNDS[name]}, recorded {recorded.get(name, float('nan')):.4f})")
+        found, bound = round_with_bound(value, BOUNDS[name], 4)
+        print(f"{name}: {found} (bound {bound}, recorded {recorded.get(name, float('nan')):.4f})")
     different = [name for name, value in metrics.items() if abs(value - recorded.get(name, value)) > AGREEMENT]
     if different:
         print(

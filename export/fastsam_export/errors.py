@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fastsam_engine.errors import RequestError, WorkError, brief
+from fastsam_engine.rounding import round_with_bound
 
 
 class UnknownExportError(RequestError, ValueError):
@@ -62,7 +63,8 @@ class ParityError(WorkError, ArithmeticError):
         missed: list[str],
         reference: str = "PyTorch",
     ) -> None:
-        found = ", ".join(f"{name} {worst[name]:.3g} (bound {tolerance[name]:.3g})" for name in missed)
+        rounded = {name: round_with_bound(worst[name], tolerance[name]) for name in missed}
+        found = ", ".join(f"{name} {value} (bound {bound})" for name, (value, bound) in rounded.items())
         super().__init__(f"{graph}: expected the same outputs as {reference}, found {found}; no file was kept")
 
 

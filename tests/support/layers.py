@@ -4,9 +4,9 @@ from __future__ import annotations
 
 LAYERS = {
     "engine/fastsam_engine": (
-        "import_names", "errors", "concurrency", "packages", "cpu_count", "gpus", "device_array", "graph", "store",
-        "spec", "plans", "spec_reader", "input_check", "run_observers", "session", "backends", "backend_choice",
-        "opener",
+        "import_names", "rounding", "errors", "concurrency", "packages", "cpu_count", "gpus", "device_array", "graph",
+        "store", "spec", "plans", "spec_reader", "input_check", "run_observers", "session", "backends",
+        "backend_choice", "opener",
     ),
     "export/fastsam_export": (
         "errors", "onnx_file", "parity", "proof", "family", "installation", "helper_graphs", "frameworks", "fp16",

@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn
 try:
     from fastsam_bench.timing.paired import Side, Spread, Times, measure, ratio, wall_clock
     from fastsam_engine.errors import FastsamError
+    from fastsam_engine.rounding import round_with_bound
     from fastsam_trt.cli.text_table import table
     from fastsam_trt.reports.machine import this_machine
 except ImportError as missing:
@@ -24,6 +25,7 @@ except ImportError as missing:
     sys.exit(2)
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"  # weights, photos and videos, beside the checkout
+_DIGITS = 7  # of values, as the pages quote them
 
 __all__ = [
     "SHARED",
@@ -66,7 +68,8 @@ class Check:
 
     def line(self) -> str:
         """The check as a line of text."""
-        return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {self.value:.7g} (bound {self.sense} {self.bound:g})"
+        value, bound = round_with_bound(self.value, self.bound, _DIGITS)
+        return f"{'ok  ' if self.holds else 'MISS'}  {self.name}: {value} (bound {self.sense} {bound})"
 
 
 def show_times(title: str, times: Times, references: Sequence[str]) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from support import small_transformers
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_engine.rounding import round_with_bound
 from fastsam_engine.session import Array
 from fastsam_trt.bundled_models import CLIP, SEGMENTER
 from fastsam_trt.clip.model import Clip
@@ -84,7 +85,8 @@ class Family:
         yield {"kind": "parity", "title": title, "side": self.where.label, **row, "s": time.perf_counter() - start}
         worst, bound = max(row["raw error"].values()), _BOUNDS[row["computes"]]
         if not worst <= bound:
-            raise OtherAnswerError(f"expected raw errors of {bound} at most, found {worst:.3g}")
+            found, most = round_with_bound(worst, bound)
+            raise OtherAnswerError(f"expected raw errors of {most} at most, found {found}")
         if row["kept"] < row["segments"] - 1 and not self._is_drawn:
             raise OtherAnswerError(f"expected {row['segments']} segments again, found {row['kept']} of them")
 

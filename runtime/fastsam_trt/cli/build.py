@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fastsam_engine.errors import BuildRequestError, OutputError
 from fastsam_engine.plans.build_request import BuildOptions, BuildReport, BuildRequest
+from fastsam_engine.rounding import round_with_bound
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import output_path
 from fastsam_trt.cli.help_text import one_of
@@ -154,11 +155,15 @@ def _row(graph: Path, spec: ModelSpec, report: BuildReport) -> tuple[str, ...]:
     from fastsam_engine.backends.tensorrt.plan_check.output_bounds import nearest_bound
 
     worst = nearest_bound(report.parity, spec.precision)
+    accuracy = "not run here"
+    if worst is not None:
+        value, limit = round_with_bound(worst.value, worst.limit, 2)
+        accuracy = f"{value} of {limit} ({worst.name})"
     return (
         graph.name,
         report.target,
         f"{report.size / 1e6:.1f} MB",
         "cached" if report.built_s is None else f"{report.built_s:.1f} s",
-        "not run here" if worst is None else f"{worst.value:.2g} of {worst.limit:g} ({worst.name})",
+        accuracy,
         "not cached" if report.path is None else str(report.path),
     )

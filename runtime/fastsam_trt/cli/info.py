@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+import shutil
+import textwrap
+from pathlib import Path
 
 from fastsam_engine import read_spec
 from fastsam_engine.plans.plan_file import is_plan, read_facts
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_engine.store.model_store import find_graphs
 from fastsam_trt.bundled_models import locate
+from fastsam_trt.cli.spec_rows import fact_rows, spec_rows
 from fastsam_trt.cli.text_table import table
-from fastsam_trt.sparse.crossing import rule
 
-_NMS_FREE = "not needed, or in the graph: --iou has no effect, --conf can only raise the model's threshold"
+_WIDTH = 100  # columns, of a terminal that is as wide, and where there is none
+_FIRST_TASKS = ("segment", "embed-image")  # of the graph that the others belong to
 
 _EXAMPLES = """\
 examples:
@@ -37,51 +39,45 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the specs of a model's graphs."""
-    for graph in find_graphs(locate(args.model)):
-        spec = read_spec(graph)
-        document = {"spec": dataclasses.asdict(spec)}
-        if is_plan(graph):
-            document["plan"] = dataclasses.asdict(read_facts(graph)[1])
-        if args.json:
+    specs = {graph: read_spec(graph) for graph in find_graphs(locate(args.model))}
+    if args.json:
+        for graph, spec in specs.items():
+            document = {"spec": dataclasses.asdict(spec)}
+            if is_plan(graph):
+                document["plan"] = dataclasses.asdict(read_facts(graph)[1])
             print(json.dumps({"file": str(graph), **document}))
-        else:
-            print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
-            print(table(("field", "value"), [*_rows(document.get("plan", {}), "plan."), *_spec_rows(spec)]), end="\n\n")
+    else:
+        _print_tables(specs)
     return 0
 
 
-def _spec_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    """The fields of a spec, and what follows from them."""
-    document = dataclasses.asdict(spec)
-    yield "origin", _origin(spec)
-    if spec.is_part:  # an axis per level and purpose: `--json` has them
-        del document["input"]["axes"]
-    yield from _rows(document)
-    if spec.task == "segment" and spec.family in ("yolo-end2end", "yolo-end2end-sparse"):
-        yield "NMS", _NMS_FREE
-    if spec.task == "heads":
-        yield "compute", rule(int(spec.defaults["reach_cells"]))
+def _print_tables(specs: dict[Path, ModelSpec]) -> None:
+    """Print a table per graph: first the graph that the others belong to, then what the others differ in."""
+    first, *others = sorted(specs, key=lambda graph: (specs[graph].task not in _FIRST_TASKS, graph.name))
+    shared = _rows(first, specs[first])
+    _print_table(first, shared)
+    print()
+    for graph in others:
+        rows = _rows(graph, specs[graph])
+        _print_table(graph, [row for row in rows if row not in shared])
+        if same := dict.fromkeys(_group(name) for name, text in rows if (name, text) in shared):
+            print(textwrap.fill(f"as in {first.name}: {', '.join(same)}", _width()), end="\n\n")
 
 
-def _origin(spec: ModelSpec) -> str:
-    """Whether the model was pulled ready-made or exported, and from where."""
-    source = spec.source
-    if source.is_adopted:
-        return f"ready-made, pulled from {source.address}"
-    return f"{'exported' if spec.parity else 'made by another tool'} from {source.model_id}"
+def _rows(graph: Path, spec: ModelSpec) -> list[tuple[str, str]]:
+    facts = dataclasses.asdict(read_facts(graph)[1]) if is_plan(graph) else {}
+    return [*fact_rows(facts, "plan."), *spec_rows(spec)]
 
 
-def _rows(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Flatten nested fields to dotted names and short values."""
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _rows(item, f"{prefix}{name}.")
-        elif name == "outputs":
-            for output in item:
-                yield f"output {output['name']}", f"{output['meaning']} ({output['layout']})"
-        elif name == "class_names" and len(item) > 8:
-            yield name, f"{len(item)}: {', '.join(item)}"
-        elif isinstance(item, (list, tuple)):
-            yield f"{prefix}{name}", ", ".join("any" if entry is None else str(entry) for entry in item) or "none"
-        else:
-            yield f"{prefix}{name}", "none" if item in (None, "") else str(item)
+def _print_table(graph: Path, rows: list[tuple[str, str]]) -> None:
+    print(f"{graph} ({graph.stat().st_size / 1e6:.1f} MB)")
+    print(table(("field", "value"), rows, width=_width()))
+
+
+def _width() -> int:
+    return min(_WIDTH, shutil.get_terminal_size((_WIDTH, 0)).columns)
+
+
+def _group(name: str) -> str:
+    """The group of a field: `source` for `source.licence`, `parity` for `parity min_mask_iou`."""
+    return name.partition(".")[0].partition(" ")[0]

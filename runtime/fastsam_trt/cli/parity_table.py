@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from fastsam_engine.rounding import round_with_bound
 from fastsam_engine.spec.model_spec import ModelSpec
 from fastsam_trt.cli.text_table import table
 
@@ -29,5 +30,5 @@ def parity_table(files: Iterable[tuple[Path, ModelSpec | None]], reference: str,
         shown = parity
         for i, (metric, worst) in enumerate(sorted(parity.worst.items())):
             first = (shown_path, size) if i == 0 else ("", "")
-            rows.append((*first, metric, f"{worst:.6g}", f"{parity.tolerance[metric]:.6g}"))
+            rows.append((*first, metric, *round_with_bound(worst, parity.tolerance[metric])))
     return table(("file", "size", f"parity with {reference}", "worst", "bound"), rows)

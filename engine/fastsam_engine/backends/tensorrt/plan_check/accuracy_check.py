@@ -16,6 +16,7 @@ from fastsam_engine.backends.tensorrt.plan_check.output_pairs import OutputPairs
 from fastsam_engine.backends.tensorrt.plan_check.sample_inputs import sample_inputs
 from fastsam_engine.errors import BuildError, ModelFileError, one_line
 from fastsam_engine.plans.shape_ranges import ShapeRange
+from fastsam_engine.rounding import round_with_bound
 from fastsam_engine.session import Session
 from fastsam_engine.spec.json_reader import parse_json
 from fastsam_engine.spec.model_spec import ModelSpec
@@ -60,10 +61,11 @@ def check_accuracy(
             worst[name] = max(worst.get(name, 0.0), value)
     nearest = nearest_bound(worst, spec.precision)
     if nearest is not None and nearest.value > nearest.limit:
+        error, limit = round_with_bound(nearest.value, nearest.limit)
         raise BuildError(
             graph,
-            f"expected the plan's {nearest.name} to be within {nearest.limit:g} of {reference.backend}'s, found "
-            f"{nearest.value:.3g} ({nearest.description})",
+            f"expected the plan's {nearest.name} to be within {limit} of {reference.backend}'s, found {error} "
+            f"({nearest.description})",
             "the plan was discarded; try another --level" + (", or --no-tf32" if spec.precision == "fp32" else ""),
         )
     return worst
