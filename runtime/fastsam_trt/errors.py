@@ -79,13 +79,7 @@ class TruncatedSourceError(WorkError, EOFError):
     """A video ends before its container says so."""
 
     def __init__(self, source: str, read: int, promised: int | None) -> None:
-        """Create the error.
-
-        Args:
-            source: The source.
-            read: How many frames were read.
-            promised: How many frames the container declares; None: unknown.
-        """
+        """Name the source, the frames that were read, and those that the container declares; None: unknown."""
         expected = "more frames" if promised is None else f"{promised} frames"
         super().__init__(
             f"source {source!r} is cut short: expected {expected}, found the end after {read}; these are processed"
