@@ -174,7 +174,7 @@ def test_the_command_answers_what_is_under_way_and_a_second_signal_ends_it(tmp_p
         for _ in range(2):
             process.send_signal(signal.SIGTERM)
             time.sleep(0.2)  # two of one kind at once would count as one
-        assert process.wait(120) == 130
+        assert process.wait(120) == 143
         assert lost.result()
 
 
