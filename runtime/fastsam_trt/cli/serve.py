@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from fastsam_trt.cli import options
 from fastsam_trt.cli.file_paths import input_path
-from fastsam_trt.cli.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
     from fastsam_trt.pipeline.pipeline import Pipeline
@@ -106,7 +105,7 @@ def execute(args: argparse.Namespace) -> int:
         server.use(pipeline)
         print(f"serving {pipeline.segmenter.session.spec.name} at {server.url}", file=sys.stderr, flush=True)
         server.wait()
-    return INTERRUPTED if args.interrupts.hurried else 0
+    return int(args.interrupts.code) if args.interrupts.hurried else 0
 
 
 def _open_server(args: argparse.Namespace) -> SegmentServer:
